@@ -1,0 +1,66 @@
+//! What the kernel side tells: one record a hit.
+
+use crate::RuleId;
+
+/// A hit. Events are lost, and counted as lost, when nobody reads them fast enough; counters are not.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Event {
+    /// When, on the boot clock, in nanoseconds.
+    pub boot_ns: u64,
+    /// Number of the match that was hit, from 1.
+    pub match_number: u64,
+    /// The rule.
+    pub rule: RuleId,
+    /// The rule's action, one of [`crate::rule::action`].
+    pub action: u32,
+    /// Bytes of the packet (an skb, up to 64 KiB), 0 for a call.
+    pub bytes: u32,
+    /// Far end's port in the low 16 bits, the target's own in the high 16 bits.
+    pub ports: u32,
+    /// Far end's address, IPv6 or v4-mapped, in network order.
+    pub remote: [u8; 16],
+}
+
+impl Event {
+    /// Reads a record from the ring buffer; `None` where the length is not a record's.
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        let bytes: &[u8; size_of::<Self>()] = bytes.try_into().ok()?;
+        let u64_at = |at: usize| {
+            let mut value = [0; 8];
+            value.copy_from_slice(&bytes[at..at + 8]);
+            u64::from_ne_bytes(value)
+        };
+        let u32_at = |at: usize| {
+            let mut value = [0; 4];
+            value.copy_from_slice(&bytes[at..at + 4]);
+            u32::from_ne_bytes(value)
+        };
+        let mut remote = [0; 16];
+        remote.copy_from_slice(&bytes[32..48]);
+        Some(Self {
+            boot_ns: u64_at(0),
+            match_number: u64_at(8),
+            rule: u32_at(16),
+            action: u32_at(20),
+            bytes: u32_at(24),
+            ports: u32_at(28),
+            remote,
+        })
+    }
+}
+
+const _: () = assert!(size_of::<Event>() == 48);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn decode_is_total(bytes in proptest::collection::vec(any::<u8>(), 0..100)) {
+            prop_assert_eq!(Event::decode(&bytes).is_some(), bytes.len() == 48);
+        }
+    }
+}

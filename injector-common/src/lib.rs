@@ -1,0 +1,82 @@
+//! The records and decisions that the BPF programs and the daemon share.
+//!
+//! Everything here is `no_std`, free of I/O and of clocks, so that the very code that runs in the
+//! kernel also runs under unit tests, proptest and miri. The BPF side gathers inputs, calls
+//! [`decide::decide`], acts and emits; it takes no decision of its own.
+//!
+//! Reading order: [`lease`] (may anything fire?), [`tag`] (whose socket is it?), [`rule`] (what was
+//! asked?), [`filter`] (which packets?), [`decide`] (does this one take it?), [`frame`] (what the
+//! delay line is told), [`event`] (what is told to people).
+//!
+//! Layout rules: `repr(C)`, no `bool`, no enum with forbidden bit patterns, no implicit padding;
+//! zero always means "nobody" or "nothing", so that a fresh map is inert.
+#![cfg_attr(not(test), no_std)]
+
+pub mod decide;
+pub mod event;
+pub mod filter;
+pub mod frame;
+pub mod lease;
+pub mod process;
+pub mod rule;
+pub mod tag;
+pub mod threshold;
+
+/// How many targets one run may tell apart. A scope is the number of a target within its run.
+pub const SCOPES: usize = 64;
+
+/// How many faults one target may have over the whole run, all steps together.
+pub const SLOTS: usize = 32;
+
+/// The number of a rule in the kernel's tables: its scope and its slot, packed.
+pub type RuleId = u32;
+
+/// Packs a scope and a slot; both are taken modulo their table's size, so the result always is an
+/// index into a table of `SCOPES * SLOTS` entries.
+#[inline(always)]
+pub const fn rule_id(scope: u32, slot: u32) -> RuleId {
+    (scope % SCOPES as u32) * SLOTS as u32 + slot % SLOTS as u32
+}
+
+/// Marks the shared records as plain old data, so that aya may copy them to and from maps.
+#[cfg(feature = "user")]
+mod pod {
+    macro_rules! pod {
+        ($($t:ty),* $(,)?) => {
+            $(
+                // SAFETY: `repr(C)`, `Copy`, made of integers only, and every bit pattern is valid.
+                unsafe impl aya::Pod for $t {}
+            )*
+        };
+    }
+    pod!(
+        crate::lease::Lease,
+        crate::tag::Tag,
+        crate::rule::Rule,
+        crate::rule::ActiveSlots,
+        crate::rule::RuleState,
+        crate::rule::Counters,
+        crate::filter::FilterKey,
+        crate::frame::Device,
+        crate::process::ProcessKey,
+        crate::process::TargetProcess,
+        crate::event::Event,
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rule_ids_are_distinct_and_in_range() {
+        let mut seen = std::collections::HashSet::new();
+        for scope in 0..SCOPES as u32 {
+            for slot in 0..SLOTS as u32 {
+                let id = rule_id(scope, slot);
+                assert!((id as usize) < SCOPES * SLOTS);
+                assert!(seen.insert(id));
+            }
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! An eBPF fault injector for chosen processes and cgroups of a Linux host.

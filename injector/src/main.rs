@@ -1,0 +1,2 @@
+//! The `injector` command.
+fn main() {}

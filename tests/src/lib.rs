@@ -1,0 +1,1 @@
+//! Harness and victims of the end-to-end tests.
