@@ -1,1 +1,3 @@
 //! An eBPF fault injector for chosen processes and cgroups of a Linux host.
+
+pub mod delay_line;
