@@ -37,6 +37,8 @@ mod stats;
 pub mod store;
 pub mod table;
 mod tap;
+#[cfg(test)]
+mod testing;
 mod vnet;
 pub mod wheel;
 mod worker;

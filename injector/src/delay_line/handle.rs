@@ -202,3 +202,105 @@ fn sharpen_timers() {
     // SAFETY: takes a number and touches no memory. A refusal only costs precision.
     unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, 1 as libc::c_ulong) };
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::delay_line::{
+        Model,
+        testing::{self, Peer},
+    };
+    use std::time::Instant;
+
+    fn held(latency_ms: u64) -> LineTable {
+        let latency = Duration::from_millis(latency_ms);
+        LineTable::from_iter([((0, 0), Model::Reorder { latency })])
+    }
+
+    fn start(latency_ms: u64) -> (DelayLine, Peer) {
+        let (tap, peer) = testing::pair();
+        (
+            DelayLine::spawn(tap, &held(latency_ms), &Options::default()).unwrap(),
+            peer,
+        )
+    }
+
+    /// Polls until `n` frames have come back.
+    fn await_frames(peer: &Peer, n: usize) -> Vec<u32> {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        let mut all = Vec::new();
+        while all.len() < n {
+            assert!(
+                Instant::now() < deadline,
+                "only {} of {n} frames",
+                all.len()
+            );
+            all.extend(peer.received());
+            std::thread::yield_now();
+        }
+        all
+    }
+
+    #[test]
+    fn frames_come_back_no_earlier_than_asked() {
+        let (line, peer) = start(80);
+        let sent = Instant::now();
+        for n in 0..20 {
+            peer.send(n, 1);
+        }
+        assert_eq!(await_frames(&peer, 20), (0..20).collect::<Vec<_>>());
+        assert!(sent.elapsed() >= Duration::from_millis(80));
+        assert_eq!(line.stats().released, 20);
+    }
+
+    #[test]
+    fn new_rules_are_in_force_when_replace_returns() {
+        let (line, peer) = start(60_000);
+        peer.send(0, 1);
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while line.stats().frames < 1 {
+            assert!(Instant::now() < deadline);
+        }
+        line.replace(LineTable::new()).unwrap();
+        peer.send(1, 1);
+        assert_eq!(await_frames(&peer, 1), [1]);
+    }
+
+    #[test]
+    fn after_a_flush_everything_has_come_back() {
+        let (line, peer) = start(60_000);
+        for n in 0..30 {
+            peer.send(n, 1);
+        }
+        let stats = line.flush().unwrap();
+        assert_eq!(peer.received(), (0..30).collect::<Vec<_>>());
+        assert_eq!((stats.frames, stats.released), (30, 30));
+    }
+
+    #[test]
+    fn dropping_the_line_is_quick_and_loses_what_waits() {
+        let (line, peer) = start(60_000);
+        peer.send(0, 1);
+        let before = Instant::now();
+        drop(line);
+        assert!(before.elapsed() < Duration::from_secs(5));
+        assert_eq!(peer.received(), []);
+    }
+
+    #[test]
+    fn a_lost_device_is_noticed_and_said() {
+        let (line, peer) = start(10);
+        drop(peer);
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while line.is_running() {
+            assert!(
+                Instant::now() < deadline,
+                "the thread goes on without a device"
+            );
+            std::thread::yield_now();
+        }
+        let error = line.replace(LineTable::new()).unwrap_err();
+        assert!(matches!(error, Error::Stopped(_)), "{error}");
+        assert!(matches!(line.flush(), Err(Error::Stopped(_))));
+    }
+}

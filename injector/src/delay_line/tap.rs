@@ -177,3 +177,35 @@ impl Request {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[ignore = "needs CAP_NET_ADMIN and CAP_SYS_ADMIN; run the ignored tests as root"]
+    fn a_tap_is_up_silent_and_gone_with_its_descriptor() {
+        std::thread::spawn(|| {
+            // SAFETY: moves only this thread, which ends with the test, to a fresh namespace.
+            assert_eq!(unsafe { libc::unshare(libc::CLONE_NEWNET) }, 0);
+            let tap = Tap::create().unwrap();
+            assert!(tap.name.starts_with("inj"), "{}", tap.name);
+            assert!(tap.ifindex > 1);
+            let setting = format!("/proc/sys/net/ipv6/conf/{}/disable_ipv6", tap.name);
+            if let Ok(ipv6) = fs::read_to_string(&setting) {
+                assert_eq!(ipv6.trim(), "1");
+            }
+            let devices = || fs::read_to_string("/proc/thread-self/net/dev").unwrap();
+            assert!(devices().contains(&tap.name));
+            // Nobody talks: a read finds nothing.
+            let read = rustix::io::read(&tap.fd, &mut [0; 2048]);
+            assert_eq!(read, Err(rustix::io::Errno::AGAIN));
+            let (second, name) = (Tap::create().unwrap(), tap.name);
+            assert_ne!(second.name, name);
+            drop(tap.fd);
+            assert!(!devices().contains(&name));
+        })
+        .join()
+        .unwrap();
+    }
+}
