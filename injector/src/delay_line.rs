@@ -39,7 +39,7 @@ pub mod table;
 mod tap;
 #[cfg(test)]
 mod testing;
-mod vnet;
+pub mod vnet;
 pub mod wheel;
 mod worker;
 

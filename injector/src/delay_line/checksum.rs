@@ -1,4 +1,5 @@
 //! The Internet checksum (RFC 1071) of IPv4 headers, TCP, UDP and ICMP.
+#![expect(clippy::cast_possible_truncation, reason = "a folded sum fits 16 bits")]
 
 use std::ops::Range;
 

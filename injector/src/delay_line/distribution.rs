@@ -83,6 +83,7 @@ fn horner(coefficients: &[f64], x: f64) -> f64 {
 }
 
 #[cfg(test)]
+#[expect(clippy::cast_precision_loss, reason = "small numbers in tests")]
 mod tests {
     use super::*;
 

@@ -2,6 +2,10 @@
 //!
 //! A query is an IPv4 or IPv6 UDP datagram to port 53 from the target with one question. Anything else,
 //! malformed queries included, is not for us and goes on unchanged.
+#![expect(
+    clippy::cast_possible_truncation,
+    reason = "a datagram's lengths fit 16 bits"
+)]
 
 use injector_common::frame::{Direction, META_AT, Meta};
 

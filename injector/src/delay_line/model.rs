@@ -1,4 +1,10 @@
 //! How long a rule holds a frame: pure arithmetic on times in nanoseconds.
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss,
+    reason = "bounded by LONGEST, so exact; negative holds become 0 on purpose"
+)]
 
 use std::{num::NonZeroU64, time::Duration};
 
@@ -10,7 +16,7 @@ use super::{
 };
 
 /// The longest that one rule holds a frame. The wheel reaches somewhat further.
-pub const LONGEST: Duration = Duration::from_secs(600);
+pub const LONGEST: Duration = Duration::from_mins(10);
 
 /// The most that may wait in front of a slow link, in nanoseconds of sending: a frame that finds more is
 /// lost. Without a limit TCP would fill the queue for minutes (nothing ever tells it to slow down).

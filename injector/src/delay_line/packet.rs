@@ -149,6 +149,7 @@ pub(super) fn set_half(frame: &mut [u8], at: usize, value: u16) {
 }
 
 #[cfg(test)]
+#[expect(clippy::cast_possible_truncation, reason = "small numbers in tests")]
 pub(super) mod samples {
     //! Frames for tests.
     use super::*;

@@ -169,6 +169,7 @@ fn set_bits(mut bits: u32) -> impl Iterator<Item = u32> {
 }
 
 #[cfg(test)]
+#[expect(clippy::cast_possible_truncation, reason = "small numbers in tests")]
 mod tests {
     use super::*;
     use crate::delay_line::{

@@ -9,6 +9,10 @@
 //! the damage cannot cancel itself. UDP over IPv4 without a checksum gets one, or its damage would be
 //! read. Where no checksum that we know could tell (fragments, other protocols), the frame is lost
 //! instead: a wire's frame check would have dropped it.
+#![expect(
+    clippy::cast_possible_truncation,
+    reason = "a segment's lengths fit 16 bits, and random bits are cut to size"
+)]
 
 use super::{
     checksum,

@@ -9,6 +9,10 @@
 //! Rejected: one ring for all, which a single long-held frame blocks as a whole, and in which a light
 //! load still walks through all the memory (cold caches cost a third of the throughput); buffers of one
 //! size, which waste 64 KiB on a datagram of 64 bytes; `malloc` per frame.
+#![expect(
+    clippy::cast_possible_truncation,
+    reason = "places and lengths are bounded to 32 bits when the store is made"
+)]
 
 use super::{vnet::LARGEST, wheel::Key};
 

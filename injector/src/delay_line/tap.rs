@@ -147,8 +147,11 @@ impl Request {
         )
     }
 
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "these flags fit the field's 16 bits"
+    )]
     fn set_flags(&mut self, flags: c_int) {
-        // The flags used here fit 16 bits, which is all that the structure has room for.
         self.0.ifr_ifru.ifru_flags = flags as c_short;
     }
 

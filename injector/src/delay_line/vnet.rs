@@ -1,6 +1,6 @@
 //! The header that the TAP puts in front of every frame, and the largest frame there can be.
 //!
-//! `struct virtio_net_hdr` (include/uapi/linux/virtio_net.h), ten bytes in the host's byte order:
+//! `struct virtio_net_hdr` (`include/uapi/linux/virtio_net.h`), ten bytes in the host's byte order:
 //! flags, type of segmentation, header length (a hint), segment size, where the checksum starts, and
 //! where it is stored from there. All zero means "a plain frame whose checksums are what they are",
 //! which a receiver verifies.

@@ -8,6 +8,10 @@
 //! All entries live in one preallocated slab, linked by their numbers; nothing is allocated after
 //! [`Wheel::new`]. A heap was rejected for its logarithm and because it keeps no order among equals; one
 //! level with rounds because every turn would visit entries that are not due.
+#![expect(
+    clippy::cast_possible_truncation,
+    reason = "slots are below 4096 and entries are numbered in 32 bits"
+)]
 
 /// The length of a tick in nanoseconds. Frames come out at most this much late, and never early.
 pub const TICK_NS: u64 = 50_000;

@@ -229,9 +229,8 @@ impl<C: Clock> Worker<C> {
         let now = self.clock.now();
         let counters = &*self.counters;
         let frame = &mut self.store.room()[..len];
-        match self.rules.decide(frame, now, |rule, look_ups| {
-            counters.set_dns(rule, look_ups)
-        }) {
+        let publish = |rule, look_ups| counters.set_dns(rule, look_ups);
+        match self.rules.decide(frame, now, publish) {
             Fate::QueueFull => count(&counters.queue_full),
             Fate::LookUpLost => {}
             Fate::Release(Release {
@@ -310,6 +309,7 @@ fn write(tap: BorrowedFd<'_>, frame: &[u8], counters: &Counters, what: Written) 
 }
 
 #[cfg(test)]
+#[expect(clippy::cast_possible_truncation, reason = "small numbers in tests")]
 mod tests {
     use super::*;
     use crate::delay_line::{
@@ -413,7 +413,7 @@ mod tests {
     #[test]
     fn a_flush_lets_everything_go_in_order_and_undamaged() {
         let delay = Model::Delay(Delay {
-            latency: Duration::from_secs(60),
+            latency: Duration::from_mins(1),
             jitter: Duration::ZERO,
             correlation: injector_common::threshold::Threshold::NEVER,
             distribution: Distribution::Uniform,
