@@ -8,16 +8,14 @@ use aya_ebpf::{
     },
 };
 use injector_common::{
-    filter::Packet,
     frame::{ETHERNET, META_AT, Direction, Meta},
     rule::action,
 };
 
 use crate::{
     emit,
-    maps::{INJ_COUNTERS, INJ_DEVICE_AT, INJ_TAP},
+    maps::{INJ_COUNTERS, INJ_DEVICE_AT, INJ_TAP, Scratch},
     packet::Headers,
-    rules::Verdict,
 };
 
 /// An interface index that no device has. A redirect there loses the packet without telling anybody
@@ -33,23 +31,17 @@ const DAMAGE_WITHIN: u32 = 1024;
 
 /// Acts on a packet; the program's return value.
 #[inline(always)]
-pub fn act(
-    skb: *mut __sk_buff,
-    direction: Direction,
-    scope: u32,
-    headers: &Headers,
-    packet: &Packet,
-    verdict: &Verdict,
-) -> i32 {
+pub fn act(skb: *mut __sk_buff, direction: Direction, scratch: &Scratch) -> i32 {
+    let verdict = &scratch.walk.verdict;
     if verdict.lost != 0 {
         // SAFETY: redirect only notes the destination.
         return unsafe { bpf_redirect(NOWHERE, 0) as i32 };
     }
     if verdict.corrupt != 0 {
-        corrupt_counted(skb, headers, packet, verdict);
+        corrupt_counted(skb, scratch);
     }
     let tap = if verdict.line != 0 && verdict.overtake == 0 {
-        to_line(skb, direction, scope, verdict.line)
+        to_line(skb, direction, scratch.walk.scope, verdict.line)
     } else {
         0
     };
@@ -105,17 +97,16 @@ fn duplicate(skb: *mut __sk_buff, direction: Direction, tap: u32) {
 
 /// Damages the payload and counts the hit only when it was damaged.
 #[inline(always)]
-fn corrupt_counted(skb: *mut __sk_buff, headers: &Headers, packet: &Packet, verdict: &Verdict) {
-    let rule = verdict.corrupt - 1;
-    let damaged = corrupt(skb, headers, verdict.random).is_some();
+fn corrupt_counted(skb: *mut __sk_buff, scratch: &Scratch) {
+    let walk = &scratch.walk;
+    let rule = walk.verdict.corrupt - 1;
+    let damaged = corrupt(skb, &scratch.headers, walk.verdict.random).is_some();
     let Some(counters) = INJ_COUNTERS.get_ptr_mut(rule) else { return };
     // SAFETY: a per-CPU slot that user space only reads.
     let counters = unsafe { &mut *counters };
     if damaged {
         counters.hit += 1;
-        // SAFETY: a plain context field.
-        let bytes = unsafe { (*skb).len };
-        emit::hit(rule, action::CORRUPT_PAYLOAD, 0, packet, bytes);
+        emit::hit(rule, action::CORRUPT_PAYLOAD, 0, &walk.packet, walk.bytes);
     } else {
         counters.missed += 1;
     }
@@ -145,8 +136,8 @@ fn corrupt(skb: *mut __sk_buff, headers: &Headers, random: u64) -> Option<()> {
     let mut old = [0u8; 2];
     let width = if pair + 1 < length { 2 } else { 1 };
     load_pair(skb, pair, &mut old, width)?;
-    let mut new = old;
-    new[(at & 1) as usize] ^= change;
+    // By a shift, because the verifier lets no unknown number near a pointer to the stack.
+    let new = (u16::from_le_bytes(old) ^ u16::from(change) << ((at & 1) * 8)).to_le_bytes();
     let field = transport + if headers.is_tcp() { 16 } else { 6 };
     // SAFETY: the helper checks the offset; `old` and `new` are passed by value as the sum sees them.
     let replaced = unsafe {

@@ -21,8 +21,8 @@ use crate::{
     claim::{cgroup_scope, claim, process_scope},
     gate,
     maps::{INJ_ACTIVE, INJ_TAGS},
-    packet::{self, v4_mapped},
-    rules,
+    packet::{self, Headers, v4_mapped},
+    rules::{self, Verdict, Walk},
 };
 
 /// The kernel goes on with the packet or call.
@@ -111,10 +111,20 @@ fn try_deliver(skb: *mut __sk_buff, admitted: &gate::Admitted) -> Option<bool> {
     }
     // SAFETY: the tag was checked by the gate; the helper takes the program's context.
     let is_new = unsafe { (*admitted.tag).is_new(bpf_get_socket_cookie(skb.cast())) };
-    let packet = packet::read(skb)?.sent_to_target(is_new);
+    let mut headers = Headers::NONE;
+    packet::read(skb, &mut headers)?;
     // SAFETY: a plain context field.
-    let length = unsafe { (*skb).len };
-    Some(rules::evaluate(admitted.scope, mask, packet, false, length).lost != 0)
+    let bytes = unsafe { (*skb).len };
+    let mut walk = Walk {
+        mask,
+        scope: admitted.scope,
+        has_payload: 0,
+        bytes,
+        packet: headers.sent_to_target(is_new),
+        verdict: Verdict::NOTHING,
+    };
+    rules::evaluate(&mut walk);
+    Some(walk.verdict.lost != 0)
 }
 
 /// Fails `connect(2)` of IPv4 sockets.
@@ -159,12 +169,20 @@ fn connect(addr: *mut bpf_sock_addr, remote: [u8; 16]) -> i32 {
         transport,
         is_new: 1,
     };
-    let verdict = rules::evaluate(admitted.scope, active.connect, packet, false, 0);
-    if verdict.errno == 0 {
+    let mut walk = Walk {
+        mask: active.connect,
+        scope: admitted.scope,
+        has_payload: 0,
+        bytes: 0,
+        packet,
+        verdict: Verdict::NOTHING,
+    };
+    rules::evaluate(&mut walk);
+    if walk.verdict.errno == 0 {
         return PASS;
     }
     // SAFETY: the helper takes a negative errno; the kernel hands it to the caller
     // (kernel/bpf/cgroup.c, `bpf_prog_run_array_cg`; 5.18).
-    unsafe { bpf_set_retval(-(verdict.errno as i32)) };
+    unsafe { bpf_set_retval(-(walk.verdict.errno as i32)) };
     REFUSE
 }

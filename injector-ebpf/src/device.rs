@@ -23,9 +23,9 @@ use injector_common::{
 use crate::{
     act::{self, RETURNED},
     gate,
-    maps::{INJ_ACTIVE, INJ_DEVICES},
+    maps::{INJ_ACTIVE, INJ_DEVICES, INJ_SCRATCH, Scratch},
     packet::{self, Headers},
-    rules,
+    rules::{self, Verdict},
 };
 
 /// `PACKET_HOST`: the packet is for this host.
@@ -46,16 +46,40 @@ fn try_egress(skb: *mut __sk_buff, admitted: &gate::Admitted) -> Option<i32> {
     if mask == 0 || unsafe { (*skb).vlan_present } != 0 {
         return None;
     }
-    let headers = packet::read(skb)?;
-    if is_encapsulated(skb, &headers) {
+    let scratch = scratch(Direction::Egress)?;
+    packet::read(skb, &mut scratch.headers)?;
+    if is_encapsulated(skb, &scratch.headers) {
         return None;
     }
-    let packet = headers.sent_by_target(is_new(skb, admitted.tag));
+    scratch.walk.packet = scratch.headers.sent_by_target(is_new(skb, admitted.tag));
+    Some(walk(skb, Direction::Egress, admitted.scope, mask, scratch))
+}
+
+/// This CPU's scratch memory.
+#[inline(always)]
+fn scratch(direction: Direction) -> Option<&'static mut Scratch> {
+    // SAFETY: nobody else uses the entry while the program runs, see `INJ_SCRATCH`.
+    INJ_SCRATCH.get_ptr_mut(direction as u32).map(|scratch| unsafe { &mut *scratch })
+}
+
+/// Asks the rules and acts.
+#[inline(always)]
+fn walk(
+    skb: *mut __sk_buff,
+    direction: Direction,
+    scope: u32,
+    mask: u32,
+    scratch: &mut Scratch,
+) -> i32 {
     // SAFETY: a plain context field.
     let length = unsafe { (*skb).len };
-    let verdict =
-        rules::evaluate(admitted.scope, mask, packet, has_payload(&headers, length), length);
-    Some(act::act(skb, Direction::Egress, admitted.scope, &headers, &packet, &verdict))
+    scratch.walk.mask = mask;
+    scratch.walk.scope = scope;
+    scratch.walk.bytes = length;
+    scratch.walk.has_payload = u32::from(has_payload(&scratch.headers, length));
+    scratch.walk.verdict = Verdict::NOTHING;
+    rules::evaluate(&mut scratch.walk);
+    act::act(skb, direction, scratch)
 }
 
 /// Whether a tunnel has wrapped the target's packet since its socket sent it: the socket's own port is
@@ -120,17 +144,15 @@ pub fn inj_ingress(ctx: TcContext) -> i32 {
 
 #[inline(always)]
 fn try_ingress(skb: *mut __sk_buff) -> Option<i32> {
-    let headers = packet::read(skb)?;
-    let (scope, is_new) = receiver(skb, &headers)?;
+    let scratch = scratch(Direction::Ingress)?;
+    packet::read(skb, &mut scratch.headers)?;
+    let (scope, is_new) = receiver(skb, &scratch.headers)?;
     let mask = INJ_ACTIVE.get(scope)?.ingress;
     if mask == 0 {
         return None;
     }
-    let packet = headers.sent_to_target(is_new);
-    // SAFETY: a plain context field.
-    let length = unsafe { (*skb).len };
-    let verdict = rules::evaluate(scope, mask, packet, has_payload(&headers, length), length);
-    Some(act::act(skb, Direction::Ingress, scope, &headers, &packet, &verdict))
+    scratch.walk.packet = scratch.headers.sent_to_target(is_new);
+    Some(walk(skb, Direction::Ingress, scope, mask, scratch))
 }
 
 /// The target that the packet is for, if any, and whether its connection is new.

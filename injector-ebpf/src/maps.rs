@@ -72,6 +72,22 @@ pub static INJ_EVENTS: RingBuf = RingBuf::with_byte_size(1 << 19, 0);
 #[map]
 pub static INJ_LOST: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
 
+/// Scratch memory of the device programs, one entry a direction. They run with bottom halves off
+/// (net/core/dev.c, `__dev_queue_xmit` and the receive path), so nothing of the same direction can
+/// come between on this CPU; and what they put here the verifier forgets the value of, which keeps
+/// its work small.
+#[map]
+pub static INJ_SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(2, 0);
+
+/// See [`INJ_SCRATCH`].
+#[repr(C)]
+pub struct Scratch {
+    /// The packet's headers.
+    pub headers: crate::packet::Headers,
+    /// The walk over the rules.
+    pub walk: crate::rules::Walk,
+}
+
 /// Tags of sockets. aya's own type lacks the clone flag that accepted sockets need.
 #[btf_map]
 pub static INJ_TAGS: SocketTags = SocketTags::NEW;

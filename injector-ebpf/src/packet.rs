@@ -20,6 +20,7 @@ const ICMPV6: u8 = 58;
 const EXTENSIONS: usize = 4;
 
 /// A packet's headers. Offsets count from the network header.
+#[repr(C)]
 #[derive(Clone, Copy)]
 pub struct Headers {
     /// Sender's address, IPv6 or v4-mapped.
@@ -40,6 +41,20 @@ pub struct Headers {
     pub payload_at: u16,
 }
 
+impl Headers {
+    /// No packet.
+    pub const NONE: Self = Self {
+        source: [0; 16],
+        dest: [0; 16],
+        source_port: 0,
+        dest_port: 0,
+        protocol: 0,
+        is_v4: 0,
+        transport_at: 0,
+        payload_at: 0,
+    };
+}
+
 /// Copies `N` bytes at an offset from the network header.
 #[inline(always)]
 pub fn load<const N: usize>(skb: *mut __sk_buff, at: u32) -> Option<[u8; N]> {
@@ -57,30 +72,29 @@ pub fn load<const N: usize>(skb: *mut __sk_buff, at: u32) -> Option<[u8; N]> {
     (result == 0).then_some(bytes)
 }
 
-/// Reads the headers; `None` is not IP, or cut short.
+/// Reads the headers into `headers`; `None` is not IP, or cut short.
 #[inline(always)]
-pub fn read(skb: *mut __sk_buff) -> Option<Headers> {
+pub fn read(skb: *mut __sk_buff, headers: &mut Headers) -> Option<()> {
     // SAFETY: a plain context field.
     let ethertype = unsafe { (*skb).protocol };
-    let mut headers = match ethertype {
-        IPV4 => read_v4(skb)?,
-        IPV6 => read_v6(skb)?,
+    headers.source_port = 0;
+    headers.dest_port = 0;
+    headers.payload_at = 0;
+    match ethertype {
+        IPV4 => read_v4(skb, headers)?,
+        IPV6 => read_v6(skb, headers)?,
         _ => return None,
-    };
-    let at = u32::from(headers.transport_at);
-    match headers.protocol {
-        TCP if headers.transport_at != 0 => {
-            let tcp: [u8; 14] = load(skb, at)?;
-            set_ports(&mut headers, tcp[0..4].try_into().ok()?);
-            headers.payload_at = headers.transport_at + u16::from(tcp[12] >> 4) * 4;
-        }
-        UDP if headers.transport_at != 0 => {
-            set_ports(&mut headers, load(skb, at)?);
-            headers.payload_at = headers.transport_at + 8;
-        }
-        _ => {}
     }
-    Some(headers)
+    let at = u32::from(headers.transport_at);
+    if headers.is_tcp() {
+        let tcp: [u8; 14] = load(skb, at)?;
+        set_ports(headers, [tcp[0], tcp[1], tcp[2], tcp[3]]);
+        headers.payload_at = headers.transport_at + u16::from(tcp[12] >> 4) * 4;
+    } else if headers.is_udp() {
+        set_ports(headers, load(skb, at)?);
+        headers.payload_at = headers.transport_at + 8;
+    }
+    Some(())
 }
 
 #[inline(always)]
@@ -90,57 +104,46 @@ fn set_ports(headers: &mut Headers, ports: [u8; 4]) {
 }
 
 #[inline(always)]
-fn read_v4(skb: *mut __sk_buff) -> Option<Headers> {
+fn read_v4(skb: *mut __sk_buff, headers: &mut Headers) -> Option<()> {
     let ip: [u8; 20] = load(skb, 0)?;
     let later_fragment = u16::from_be_bytes([ip[6], ip[7]]) & 0x1fff != 0;
-    let transport_at = if later_fragment { 0 } else { u16::from(ip[0] & 0xf) * 4 };
-    Some(Headers {
-        source: v4_mapped([ip[12], ip[13], ip[14], ip[15]]),
-        dest: v4_mapped([ip[16], ip[17], ip[18], ip[19]]),
-        source_port: 0,
-        dest_port: 0,
-        protocol: ip[9],
-        is_v4: 1,
-        transport_at,
-        payload_at: 0,
-    })
+    headers.source = v4_mapped([ip[12], ip[13], ip[14], ip[15]]);
+    headers.dest = v4_mapped([ip[16], ip[17], ip[18], ip[19]]);
+    headers.protocol = ip[9];
+    headers.is_v4 = 1;
+    headers.transport_at = if later_fragment { 0 } else { u16::from(ip[0] & 0xf) * 4 };
+    Some(())
 }
 
 #[inline(always)]
-fn read_v6(skb: *mut __sk_buff) -> Option<Headers> {
+fn read_v6(skb: *mut __sk_buff, headers: &mut Headers) -> Option<()> {
     let ip: [u8; 40] = load(skb, 0)?;
-    let mut source = [0; 16];
-    let mut dest = [0; 16];
-    source.copy_from_slice(&ip[8..24]);
-    dest.copy_from_slice(&ip[24..40]);
-    let (mut protocol, mut at) = (ip[6], 40u16);
+    headers.source.copy_from_slice(&ip[8..24]);
+    headers.dest.copy_from_slice(&ip[24..40]);
+    headers.protocol = ip[6];
+    headers.is_v4 = 0;
+    headers.transport_at = 40;
     for _ in 0..EXTENSIONS {
-        let length = match protocol {
-            // Hop-by-hop, routing, destination options: length in eighths, without the first.
-            0 | 43 | 60 => None,
-            // A fragment header; later fragments have no transport header.
-            44 => Some(8),
+        let fragment = match headers.protocol {
+            // Hop-by-hop, routing, destination options.
+            0 | 43 | 60 => false,
+            44 => true,
             _ => break,
         };
-        let extension: [u8; 4] = load(skb, u32::from(at))?;
-        let later = protocol == 44 && u16::from_be_bytes([extension[2], extension[3]]) & 0xfff8 != 0;
-        protocol = extension[0];
-        at += length.unwrap_or((u16::from(extension[1]) + 1) * 8);
-        if later {
-            at = 0;
+        let extension: [u8; 4] = load(skb, u32::from(headers.transport_at))?;
+        headers.protocol = extension[0];
+        if !fragment {
+            // Its length is in eighths, without the first.
+            headers.transport_at += (u16::from(extension[1]) + 1) * 8;
+        } else if u16::from_be_bytes([extension[2], extension[3]]) & 0xfff8 == 0 {
+            headers.transport_at += 8;
+        } else {
+            // A later fragment has no transport header.
+            headers.transport_at = 0;
             break;
         }
     }
-    Some(Headers {
-        source,
-        dest,
-        source_port: 0,
-        dest_port: 0,
-        protocol,
-        is_v4: 0,
-        transport_at: at,
-        payload_at: 0,
-    })
+    Some(())
 }
 
 /// An IPv4 address as IPv6: `::ffff:a.b.c.d`.

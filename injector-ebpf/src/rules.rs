@@ -39,35 +39,44 @@ pub struct Verdict {
 
 /// What the walk carries from rule to rule; `bpf_loop` hands it to [`ask`].
 #[repr(C)]
-struct Walk {
-    mask: u32,
-    scope: u32,
-    has_payload: u32,
-    bytes: u32,
-    packet: Packet,
-    verdict: Verdict,
+#[derive(Clone, Copy)]
+pub struct Walk {
+    /// Slots to ask, one bit each.
+    pub mask: u32,
+    /// The target.
+    pub scope: u32,
+    /// 1 when the packet has a payload that could be damaged.
+    pub has_payload: u32,
+    /// Bytes of the packet.
+    pub bytes: u32,
+    /// What filters see.
+    pub packet: Packet,
+    /// What came of it.
+    pub verdict: Verdict,
 }
 
-/// Asks the rules of `scope` whose slots are set in `mask`.
+impl Verdict {
+    /// Nothing is to be done.
+    pub const NOTHING: Self =
+        Self { lost: 0, corrupt: 0, duplicate: 0, overtake: 0, line: 0, errno: 0, random: 0 };
+}
+
+/// Asks the rules of the walk's scope whose slots are set in its mask.
 #[inline(always)]
-pub fn evaluate(scope: u32, mask: u32, packet: Packet, has_payload: bool, bytes: u32) -> Verdict {
-    let verdict =
-        Verdict { lost: 0, corrupt: 0, duplicate: 0, overtake: 0, line: 0, errno: 0, random: 0 };
-    let mut walk =
-        Walk { mask, scope, has_payload: u32::from(has_payload), bytes, packet, verdict };
-    // SAFETY: the callback has the signature that the helper asks for, and the context outlives the
-    // call. `bpf_loop` (5.17) makes the verifier walk the rules once instead of once a slot.
+pub fn evaluate(walk: &mut Walk) {
+    let mut context: *mut Walk = walk;
+    // SAFETY: the callback has the signature that the helper asks for, and the context, which has to
+    // be on the stack, outlives the call. `bpf_loop` (5.17) makes the verifier walk the rules once
+    // instead of once a slot.
     unsafe {
-        bpf_loop(SLOTS as u32, ask as *mut _, core::ptr::from_mut(&mut walk).cast(), 0);
+        bpf_loop(SLOTS as u32, ask as *mut _, (&raw mut context).cast(), 0);
     }
-    walk.verdict
 }
 
 /// One step of the walk: 0 goes on, 1 ends it.
-#[unsafe(no_mangle)]
-extern "C" fn ask(slot: u32, walk: *mut Walk) -> i64 {
+extern "C" fn ask(slot: u32, context: *mut *mut Walk) -> i64 {
     // SAFETY: `bpf_loop` passes the pointer that `evaluate` gave it.
-    let walk = unsafe { &mut *walk };
+    let walk = unsafe { &mut **context };
     if walk.mask >> (slot & 31) == 0 {
         return 1;
     }
@@ -101,7 +110,8 @@ extern "C" fn ask(slot: u32, walk: *mut Walk) -> i64 {
     } else if rule.action == action::REORDER {
         walk.verdict.line |= 1 << (slot & 31);
     }
-    i64::from(walk.verdict.lost | walk.verdict.errno)
+    // The verifier wants to see 0 or 1 and nothing else.
+    if walk.verdict.lost | walk.verdict.errno == 0 { 0 } else { 1 }
 }
 
 /// Counts and tells a hit.
