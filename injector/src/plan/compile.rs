@@ -57,7 +57,7 @@ pub(super) fn compile(fault: &Fault, id: RuleId, names: &Names, seed: u64) -> Re
             rule.gemodel = *thresholds;
         }
         FaultKind::Reorder { gap, .. } => rule.gap = *gap,
-        FaultKind::Connect(errno) => rule.errno = errno.number(),
+        FaultKind::Connect(errno) => rule.errno = errno.code().unsigned_abs(),
         _ => {}
     }
     let line = line_model(&fault.kind, &rule)?;
