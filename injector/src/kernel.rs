@@ -11,6 +11,7 @@
 pub mod btf;
 pub mod capability;
 pub mod clock;
+pub mod devices;
 pub mod error;
 pub mod grace;
 pub mod links;
