@@ -16,7 +16,12 @@ pub mod experiment;
 pub mod target;
 pub mod plan;
 
-pub mod kernel;
+pub mod executor;
+pub mod watchdog;
 
+pub mod kernel;
+pub mod delay_line;
+
+pub mod event;
 pub mod journal;
 pub mod report;

@@ -73,3 +73,9 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     }
     text
 }
+
+impl From<Error> for crate::error::Refusal {
+    fn from(error: Error) -> Self {
+        Self::usage(error.to_string())
+    }
+}

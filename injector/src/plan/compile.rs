@@ -1,12 +1,9 @@
 //! One fault to one rule: its record for the kernel, its filters, its model for the delay line.
 
-use std::time::Duration;
-
 use injector_common::{
     RuleId,
     filter::{FilterKey, bits, kind},
     rule::{ActiveSlots, Rule, action, loss_model},
-    threshold::Threshold,
 };
 
 use super::{Error, Mechanism, Names, prefix};

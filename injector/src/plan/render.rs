@@ -16,6 +16,21 @@ impl Plan {
         experiment: &Experiment,
         targets: &[Result<ResolvedTarget, String>],
     ) -> String {
+        let targets: Vec<_> = targets.iter().map(|target| target.as_ref()).collect();
+        self.text(experiment, &targets)
+    }
+
+    /// The same for targets that are all there.
+    pub fn render_resolved(&self, experiment: &Experiment, targets: &[ResolvedTarget]) -> String {
+        let targets: Vec<_> = targets.iter().map(Ok).collect();
+        self.text(experiment, &targets)
+    }
+
+    fn text(
+        &self,
+        experiment: &Experiment,
+        targets: &[Result<&ResolvedTarget, &String>],
+    ) -> String {
         let mut text = String::new();
         let _ = writeln!(text, "{}", experiment.name);
         if let Some(hypothesis) = &experiment.hypothesis {
@@ -53,7 +68,7 @@ impl Plan {
 }
 
 /// Who will feel it.
-fn radius(target: &Result<ResolvedTarget, String>) -> String {
+fn radius(target: &Result<&ResolvedTarget, &String>) -> String {
     let target = match target {
         Ok(target) => target,
         Err(why) => return format!("not found now: {why}"),

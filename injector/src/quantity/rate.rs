@@ -1,12 +1,12 @@
 //! `1mbit`, `500kbit`, `1.5gbit`.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, num::NonZeroU64, str::FromStr};
 
 /// A bandwidth, in bits per second, never zero.
 ///
 /// Units are decimal, as tc's: `kbit` is 1000 bits per second; `kibit` is 1024.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Rate(u64);
+pub struct Rate(NonZeroU64);
 
 /// The units, largest first within their kind; display takes the first that fits.
 const UNITS: [(&str, u64); 9] = [
@@ -46,15 +46,14 @@ const MOST: u128 = 1_000_000_000_000_000;
 impl Rate {
     /// A rate in bits per second; `None` for zero.
     pub const fn new(bits_per_second: u64) -> Option<Self> {
-        if bits_per_second == 0 {
-            None
-        } else {
-            Some(Self(bits_per_second))
+        match NonZeroU64::new(bits_per_second) {
+            Some(bits_per_second) => Some(Self(bits_per_second)),
+            None => None,
         }
     }
 
-    /// Bits per second, at least 1.
-    pub const fn bits_per_second(self) -> u64 {
+    /// Bits per second.
+    pub const fn bits_per_second(self) -> NonZeroU64 {
         self.0
     }
 }
@@ -96,9 +95,9 @@ impl FromStr for Rate {
 
 impl fmt::Display for Rate {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let fits = |(_, bits): &&(&str, u64)| self.0.is_multiple_of(*bits);
+        let fits = |(_, bits): &&(&str, u64)| self.0.get().is_multiple_of(*bits);
         let (name, bits) = UNITS.iter().find(fits).unwrap_or(&("bit", 1));
-        write!(out, "{}{name}", self.0 / bits)
+        write!(out, "{}{name}", self.0.get() / bits)
     }
 }
 
@@ -119,7 +118,7 @@ mod tests {
             ("1kibit", 1024),
         ] {
             assert_eq!(
-                text.parse::<Rate>().unwrap().bits_per_second(),
+                text.parse::<Rate>().unwrap().bits_per_second().get(),
                 bits,
                 "{text}"
             );

@@ -1,0 +1,204 @@
+//! The delay line as the rest of the program sees it: a thread that can be told things.
+
+use std::{
+    io,
+    os::fd::{AsFd, OwnedFd},
+    sync::{
+        Arc, Mutex, PoisonError,
+        mpsc::{self, Receiver, RecvTimeoutError, Sender, SyncSender, TryRecvError},
+    },
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use rustix::event::{EventfdFlags, eventfd};
+
+use super::{
+    Error, LineTable, Stats,
+    clock::{BootClock, Clock},
+    stats::Counters,
+    worker::{Turn, Worker},
+};
+
+/// How long a command may take to be heard. The thread hears one after each batch of frames.
+const HEARD_WITHIN: Duration = Duration::from_secs(2);
+
+/// How much the delay line may hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Bytes of memory for held frames; used only as needed.
+    pub bytes: usize,
+    /// Frames at a time.
+    pub frames: usize,
+}
+
+impl Default for Options {
+    /// 64 MiB and half a million frames: half a second of 1 Gbit/s, or six seconds of 80 000 small
+    /// datagrams a second.
+    fn default() -> Self {
+        Self {
+            bytes: 64 << 20,
+            frames: 1 << 19,
+        }
+    }
+}
+
+/// A running delay line. Dropping it loses what it holds; [`DelayLine::flush`] ends it well.
+#[derive(Debug)]
+pub struct DelayLine {
+    commands: Sender<Command>,
+    wake: Arc<OwnedFd>,
+    counters: Arc<Counters>,
+    outcome: Arc<Mutex<Option<String>>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+enum Command {
+    Replace(LineTable, SyncSender<()>),
+    Flush,
+    Discard,
+}
+
+impl DelayLine {
+    /// Starts the thread on a TAP ([`super::Tap::fd`]) with these rules. Any non-blocking descriptor
+    /// that reads and writes whole frames serves.
+    pub fn spawn(tap: OwnedFd, table: &LineTable, options: &Options) -> Result<Self, Error> {
+        let failed = |step| move |source| Error::Start { step, source };
+        let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
+            .map_err(|errno| failed("making its event descriptor")(errno.into()))?;
+        let wake = Arc::new(wake);
+        let counters = Arc::new(Counters::default());
+        let outcome = Arc::new(Mutex::new(None));
+        let (commands, orders) = mpsc::channel();
+        let worker = Worker::new(tap, table, options, Arc::clone(&counters), BootClock);
+        let thread = std::thread::Builder::new()
+            .name("delay-line".into())
+            .spawn({
+                let (wake, outcome) = (Arc::clone(&wake), Arc::clone(&outcome));
+                move || {
+                    block_signals();
+                    sharpen_timers();
+                    let ended = run(worker, &orders, &wake);
+                    *outcome.lock().unwrap_or_else(PoisonError::into_inner) =
+                        ended.err().map(|error| error.to_string());
+                }
+            });
+        let thread = Some(thread.map_err(failed("starting its thread"))?);
+        Ok(Self {
+            commands,
+            wake,
+            counters,
+            outcome,
+            thread,
+        })
+    }
+
+    /// Changes the rules. Frames that wait keep the times that they were given. When this returns, every
+    /// frame that is sent to the TAP from now on finds the new rules.
+    pub fn replace(&self, table: LineTable) -> Result<(), Error> {
+        let (done, heard) = mpsc::sync_channel(1);
+        self.tell(Command::Replace(table, done))?;
+        match heard.recv_timeout(HEARD_WITHIN) {
+            Ok(()) => Ok(()),
+            Err(RecvTimeoutError::Timeout) => Err(Error::Unresponsive(HEARD_WITHIN)),
+            Err(RecvTimeoutError::Disconnected) => Err(self.stopped()),
+        }
+    }
+
+    /// Lets every frame go at once, in order and undamaged, and ends the thread. Call it when nothing
+    /// sends frames to the TAP any more, but its ingress program still takes them back. Returns when the
+    /// last frame is written.
+    pub fn flush(mut self) -> Result<Stats, Error> {
+        self.tell(Command::Flush)?;
+        let joined = self.thread.take().map(JoinHandle::join);
+        if matches!(joined, Some(Err(_))) {
+            return Err(Error::Stopped("it panicked".into()));
+        }
+        match self
+            .outcome
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+        {
+            Some(error) => Err(Error::Stopped(error)),
+            None => Ok(self.counters.read()),
+        }
+    }
+
+    /// What it has done so far.
+    pub fn stats(&self) -> Stats {
+        self.counters.read()
+    }
+
+    /// Whether the thread still runs. When it does not, frames sent to the TAP are lost: disarm.
+    pub fn is_running(&self) -> bool {
+        self.thread
+            .as_ref()
+            .is_some_and(|thread| !thread.is_finished())
+    }
+
+    fn tell(&self, command: Command) -> Result<(), Error> {
+        self.commands.send(command).map_err(|_| self.stopped())?;
+        // Only a counter at its end refuses, and then the thread is awake anyway.
+        let _ = rustix::io::write(self.wake.as_fd(), &1u64.to_ne_bytes());
+        Ok(())
+    }
+
+    fn stopped(&self) -> Error {
+        let outcome = self.outcome.lock().unwrap_or_else(PoisonError::into_inner);
+        Error::Stopped(outcome.clone().unwrap_or_else(|| "it ended early".into()))
+    }
+}
+
+impl Drop for DelayLine {
+    fn drop(&mut self) {
+        if let Some(thread) = self.thread.take() {
+            // Errors mean that it has ended, which is what is wanted.
+            let _ = self.tell(Command::Discard);
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Works until told to end.
+fn run<C: Clock>(
+    mut worker: Worker<C>,
+    orders: &Receiver<Command>,
+    wake: &OwnedFd,
+) -> io::Result<()> {
+    loop {
+        let turn = worker.turn()?;
+        match orders.try_recv() {
+            Ok(Command::Replace(table, done)) => {
+                worker.replace(&table);
+                // Nobody listens after a timeout; the rules are in force all the same.
+                let _ = done.send(());
+            }
+            Ok(Command::Flush) => return worker.flush(),
+            Ok(Command::Discard) | Err(TryRecvError::Disconnected) => return Ok(()),
+            Err(TryRecvError::Empty) if turn == Turn::Idle => {
+                if worker.wait(wake.as_fd())? {
+                    // Clears the event; the command itself is in the channel.
+                    let _ = rustix::io::read(wake.as_fd(), &mut [0; 8]);
+                }
+            }
+            Err(TryRecvError::Empty) => {}
+        }
+    }
+}
+
+/// Signals are for the threads that handle them; here they would only interrupt waits.
+fn block_signals() {
+    // SAFETY: both calls only write the set, which lives on this stack; all zero is a valid set.
+    unsafe {
+        let mut all: libc::sigset_t = std::mem::zeroed();
+        libc::sigfillset(&raw mut all);
+        libc::pthread_sigmask(libc::SIG_BLOCK, &raw const all, std::ptr::null_mut());
+    }
+}
+
+/// Wakes on time instead of within the usual 50 µs.
+fn sharpen_timers() {
+    // SAFETY: takes a number and touches no memory. A refusal only costs precision.
+    unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, 1 as libc::c_ulong) };
+}
