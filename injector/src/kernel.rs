@@ -9,6 +9,7 @@
 //! cost the isolation that a run's own lease, budget and tables give.
 
 pub mod btf;
+pub mod capability;
 
 pub mod clock;
 pub mod devices;

@@ -16,6 +16,9 @@ pub mod experiment;
 pub mod target;
 pub mod plan;
 
+pub mod prepare;
+pub mod supervisor;
+pub mod worker;
 pub mod executor;
 pub mod watchdog;
 

@@ -10,6 +10,7 @@
 pub mod cgroup;
 mod error;
 pub mod guard;
+pub mod overlap;
 pub mod process;
 mod resolve;
 pub mod socket;

@@ -64,6 +64,16 @@ pub enum Many {
     All,
 }
 
+impl Selector {
+    /// Whether children of the chosen processes come along.
+    pub fn follows(&self) -> bool {
+        match self {
+            Self::Pids { follow, .. } | Self::Process { follow, .. } => *follow == Follow::Tree,
+            Self::Cgroup(_) | Self::Unit(_) | Self::Container(_) => false,
+        }
+    }
+}
+
 impl std::fmt::Display for Selector {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let tree = |follow: &Follow| {

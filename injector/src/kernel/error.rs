@@ -38,6 +38,9 @@ pub enum Error {
         /// The kernel's words.
         why: String,
     },
+    /// A probe failed.
+    #[error("{0}")]
+    Probe(String),
     /// A system call failed.
     #[error("cannot {what}: {source}")]
     System {

@@ -125,6 +125,14 @@ pub enum Error {
         /// How many.
         count: usize,
     },
+    /// Two targets of a run share processes.
+    #[error("the targets `{one}` and `{other}` overlap, and a packet can belong to one target only; make them disjoint, or put their faults on one target")]
+    Overlap {
+        /// The one.
+        one: String,
+        /// The other.
+        other: String,
+    },
     /// Seen from inside a PID namespace.
     #[error("the injector runs in a PID namespace of its own, where process ids are not the kernel's; run it in the host's PID namespace (for a container: --pid=host)")]
     PidNamespace,
