@@ -3,7 +3,7 @@
 //! 0.10.3 is the last version that reads the bitcode of rustc 1.95 with rustc's own LLVM; later
 //! ones want an LLVM of the system.
 
-use std::{fs, path::PathBuf, process::Command};
+use std::{fs, io::ErrorKind, path::PathBuf, process::Command};
 
 use anyhow::{Result, anyhow};
 
@@ -11,18 +11,17 @@ use crate::{paths::Project, process, toolchain::version_in};
 
 const VERSION: &str = "0.10.3";
 
-/// The folder with a bpf-linker of the right version.
-pub(crate) fn ensure(project: &Project) -> Result<PathBuf> {
+/// The folder with a bpf-linker of the right version, if it is not the one that PATH finds anyway.
+pub(crate) fn ensure(project: &Project) -> Result<Option<PathBuf>> {
     let folder = project.tools().join("bin");
     if has_right_version(Command::new(folder.join("bpf-linker"))) {
-        return Ok(folder);
+        return Ok(Some(folder));
     }
     if has_right_version(Command::new("bpf-linker")) {
-        // PATH has it already; a folder that may not exist changes nothing there.
-        return Ok(folder);
+        return Ok(None);
     }
     install(project)?;
-    Ok(folder)
+    Ok(Some(folder))
 }
 
 fn has_right_version(mut linker: Command) -> bool {
@@ -50,7 +49,9 @@ fn install(project: &Project) -> Result<()> {
         )
     });
     // Some hundred megabytes of intermediate files that nobody will look at again.
-    if let Err(error) = fs::remove_dir_all(&scratch) {
+    if let Err(error) = fs::remove_dir_all(&scratch)
+        && error.kind() != ErrorKind::NotFound
+    {
         process::announce(&format!(
             "{} could not be removed: {error}",
             scratch.display()

@@ -9,7 +9,7 @@ use crate::{
     build::{self, BpfDebug},
     libtest,
     paths::Project,
-    process::{self, announce},
+    process::{self, CommandFailed, announce},
     report::Report,
     root,
     toolchain::{Toolchain, has_subcommand},
@@ -163,6 +163,9 @@ impl Steps<'_> {
         announce(what);
         match process::run(command, what) {
             Ok(()) => self.report.pass(),
+            Err(error) if error.is::<CommandFailed>() => {
+                self.report.fail(what, &"the reason is printed above");
+            }
             Err(error) => self.report.fail(what, &format!("{error:#}")),
         }
     }

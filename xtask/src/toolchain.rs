@@ -24,7 +24,7 @@ pub(crate) const BPF_TARGET: &str = "bpfel-unknown-none";
 
 /// A complete BPF toolchain.
 pub(crate) struct Toolchain {
-    linker_folder: PathBuf,
+    linker_folder: Option<PathBuf>,
     source: RustSource,
 }
 
@@ -51,7 +51,7 @@ impl Toolchain {
             .env("CARGO_TARGET_DIR", project.bpf_target())
             // build-std is a nightly feature; this lets the pinned stable compiler do it.
             .env("RUSTC_BOOTSTRAP", "1")
-            .env("PATH", path_with(&self.linker_folder)?)
+            .env("PATH", path_with(self.linker_folder.as_deref())?)
             // Flags meant for the host would replace the crate's own.
             .env_remove("RUSTFLAGS")
             .env_remove("CARGO_ENCODED_RUSTFLAGS");
@@ -90,15 +90,14 @@ pub(crate) fn sysroot() -> Result<PathBuf> {
         .context("rustc does not tell its sysroot: install rustup")
 }
 
-fn path_with(first: &Path) -> Result<OsString> {
+fn path_with(first: Option<&Path>) -> Result<OsString> {
     let rest = env::var_os("PATH").unwrap_or_default();
-    let folders = std::iter::once(first.to_owned()).chain(env::split_paths(&rest));
-    env::join_paths(folders).with_context(|| {
-        format!(
-            "{} cannot be put on PATH: choose a target folder without `:`",
-            first.display()
-        )
-    })
+    let folders = first
+        .map(Path::to_owned)
+        .into_iter()
+        .chain(env::split_paths(&rest));
+    env::join_paths(folders)
+        .context("the target folder cannot be put on PATH: choose one without `:` in its name")
 }
 
 /// A cargo subcommand (`clippy`, `fmt`, ...) is installed.
