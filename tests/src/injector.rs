@@ -135,6 +135,11 @@ impl Injector {
         Ok(running)
     }
 
+    /// Starts a command and does not wait for anything.
+    pub fn start_here(&self, arguments: &[&str]) -> Result<Running> {
+        Running::spawn(self.command(arguments))
+    }
+
     /// Starts a command in a place of its own and does not wait for anything.
     pub fn start(&self, place: Place<'_>, arguments: &[&str]) -> Result<Running> {
         let mut command = self.command(arguments);
@@ -185,6 +190,15 @@ impl Running {
     /// Process id of the supervisor.
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Whether it has not ended yet.
+    pub fn is_running(&mut self) -> Result<bool> {
+        Ok(self
+            .child
+            .try_wait()
+            .context("cannot wait for the injector")?
+            .is_none())
     }
 
     /// Waits for the line or the event that says that the faults are there.
