@@ -4,14 +4,33 @@
 //! a test that leaves anything behind fails, whatever it was about. A test that this machine cannot
 //! run says why and counts as ignored.
 
+mod catalogue;
+mod effects;
+mod experiments;
+mod filters;
 mod harness_itself;
+mod lifecycle;
 mod needs;
+mod probe;
+mod rates;
+mod readme;
+mod refusals;
 mod suite;
+mod targets;
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let mut cases = Vec::new();
-    cases.extend(harness_itself::cases());
-    suite::run(cases)
+    let cases = [
+        harness_itself::cases(),
+        refusals::cases(),
+        effects::cases(),
+        filters::cases(),
+        targets::cases(),
+        rates::cases(),
+        lifecycle::cases(),
+        experiments::cases(),
+        readme::cases(),
+    ];
+    suite::run(cases.into_iter().flatten().collect())
 }
