@@ -162,7 +162,7 @@ impl Running {
     fn spawn(mut command: Command) -> Result<Self> {
         let mut child = command
             .spawn()
-            .with_context(|| format!("cannot start {:?}", command.get_program()))?;
+            .with_context(|| format!("cannot start {}", command.get_program().display()))?;
         let mut stdout = child.stdout.take().context("no standard output")?;
         let errors = child.stderr.take().context("no standard error")?;
         let stdout = thread::spawn(move || {
@@ -279,7 +279,7 @@ impl Running {
 
     /// Waits for an end that comes by itself.
     pub fn wait(self) -> Result<Finished> {
-        self.wait_within(Duration::from_secs(60))
+        self.wait_within(Duration::from_mins(1))
     }
 
     /// Waits for the end.

@@ -41,7 +41,7 @@ pub(crate) fn cases() -> Vec<Case> {
         case("new_connections", || connection_age("new")),
         case("established_connections", || connection_age("established")),
         case("port_53_is_spared_unless_named", port_53_is_spared),
-        case("connect_by_address", || connect_by_address()),
+        case("connect_by_address", connect_by_address),
     ]
 }
 

@@ -1,6 +1,6 @@
 //! The least of DNS (RFC 1035) that a question and its answer need.
 
-use std::io::{Error, ErrorKind};
+use std::io::Error;
 use std::net::{SocketAddr, UdpSocket};
 
 use anyhow::Result;
@@ -50,10 +50,10 @@ fn verdict(answer: &[u8]) -> std::io::Result<()> {
     let answers = u16::from_be_bytes([answer[6], answer[7]]);
     match answer[3] & 0x0f {
         0 if answers > 0 => Ok(()),
-        0 => Err(Error::new(ErrorKind::Other, "empty")),
-        2 => Err(Error::new(ErrorKind::Other, "servfail")),
-        3 => Err(Error::new(ErrorKind::Other, "nxdomain")),
-        other => Err(Error::new(ErrorKind::Other, format!("rcode {other}"))),
+        0 => Err(Error::other("empty")),
+        2 => Err(Error::other("servfail")),
+        3 => Err(Error::other("nxdomain")),
+        other => Err(Error::other(format!("rcode {other}"))),
     }
 }
 

@@ -64,7 +64,7 @@ pub(crate) fn ping(to: IpAddr, options: &Rounds) -> Result<()> {
     })
 }
 
-/// The Internet checksum (RFC 1071); the kernel writes ICMPv6's itself.
+/// The Internet checksum (RFC 1071); the kernel writes the one of `ICMPv6` itself.
 fn checksum(message: &[u8]) -> u16 {
     let mut sum: u32 = message
         .chunks(2)

@@ -67,13 +67,17 @@ fn send_one(
     summary: &mut Summary,
 ) -> io::Result<()> {
     let mut stream = connect(peer, options.timeout)?;
-    let mut expected = Verdict::default();
+    let mut one_block = Verdict::default();
+    one_block.take(block);
     for _block in 0..options.count {
         stream.write_all(block)?;
-        expected.take(block);
         summary.bytes += block.len() as u64;
     }
     stream.shutdown(Shutdown::Write)?;
+    let expected = Verdict {
+        count: one_block.count * options.count,
+        sum: one_block.sum.wrapping_mul(options.count),
+    };
     let mut answer = [0; 16];
     stream.read_exact(&mut answer)?;
     summary.retransmits = retransmits(&stream);
