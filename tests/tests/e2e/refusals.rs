@@ -18,157 +18,62 @@ const USAGE: &[i32] = &[2];
 const UNSAFE: &[i32] = &[3];
 const EITHER: &[i32] = &[2, 3];
 
-const TARGET: &[&str] = &["--pid", "VICTIM", "--duration", "2s"];
 const DELAY: &[&str] = &["net", "delay", "--latency", "10ms", "--duration", "2s"];
 
-/// Name, arguments (`VICTIM` stands for a good PID), exit codes, a word that the sentence needs.
-type Row = (
-    &'static str,
-    Vec<&'static str>,
-    &'static [i32],
-    &'static str,
-);
+/// Name, arguments, exit codes, a word that the sentence needs.
+///
+/// `VICTIM`, `SELF` and `GONE` stand for PIDs: of a good target, of this test, of nobody any more.
+type Row = (&'static str, &'static str, &'static [i32], &'static str);
 
-fn rows() -> Vec<Row> {
-    let on_target = |fault: &[&'static str]| [fault, TARGET].concat();
-    let delay = |target: &[&'static str]| [DELAY, target].concat();
-    vec![
-        (
-            "percent_over_100",
-            on_target(&["net", "loss", "--percent", "101%"]),
-            USAGE,
-            "100",
-        ),
-        (
-            "percent_negative",
-            on_target(&["net", "loss", "--percent=-1%"]),
-            USAGE,
-            "percent",
-        ),
-        (
-            "percent_is_no_number",
-            on_target(&["net", "loss", "--percent", "some"]),
-            USAGE,
-            "percent",
-        ),
-        (
-            "latency_missing",
-            on_target(&["net", "delay"]),
-            USAGE,
-            "latency",
-        ),
-        (
-            "latency_is_no_time",
-            on_target(&["net", "delay", "--latency", "5 apples"]),
-            USAGE,
-            "latency",
-        ),
-        (
-            "errno_unknown",
-            on_target(&["net", "connect", "--errno", "EWHATEVER"]),
-            USAGE,
-            "EWHATEVER",
-        ),
-        (
-            "rate_is_no_rate",
-            on_target(&["net", "bandwidth", "--rate", "fast"]),
-            USAGE,
-            "rate",
-        ),
-        (
-            "peer_is_no_address",
-            on_target(&["net", "partition", "--peer", "10.0.0.0/99"]),
-            USAGE,
-            "peer",
-        ),
-        (
-            "dns_type_unknown",
-            on_target(&["dns", "error", "--type", "no", "--hostname", "*"]),
-            USAGE,
-            "type",
-        ),
-        (
-            "fault_unknown",
-            on_target(&["net", "vanish"]),
-            USAGE,
-            "vanish",
-        ),
-        (
-            "no_target",
-            vec!["net", "blackhole", "--duration", "2s"],
-            USAGE,
-            "target",
-        ),
-        (
-            "no_duration",
-            vec!["net", "blackhole", "--pid", "VICTIM"],
-            USAGE,
-            "duration",
-        ),
-        ("pid_1", delay(&["--pid", "1"]), UNSAFE, "1"),
-        ("pid_gone", delay(&["--pid", "GONE"]), EITHER, "GONE"),
-        (
-            "pid_of_a_kernel_thread",
-            delay(&["--pid", "2"]),
-            UNSAFE,
-            "2",
-        ),
-        ("the_caller", delay(&["--pid", "SELF"]), UNSAFE, "SELF"),
-        ("root_cgroup", delay(&["--cgroup", "/"]), UNSAFE, "root"),
-        (
-            "cgroup_absent",
-            delay(&["--cgroup", "/no/such/cgroup"]),
-            EITHER,
-            "/no/such/cgroup",
-        ),
-        (
-            "unit_absent",
-            delay(&["--unit", "no-such.service"]),
-            EITHER,
-            "no-such.service",
-        ),
-        (
-            "container_absent",
-            delay(&["--container", "feedfacefeed"]),
-            EITHER,
-            "feedfacefeed",
-        ),
-        (
-            "process_absent",
-            delay(&["--process", "no such command line"]),
-            EITHER,
-            "no such",
-        ),
-        (
-            "process_regex_broken",
-            delay(&["--process", "("]),
-            USAGE,
-            "process",
-        ),
-        (
-            "file_absent",
-            vec!["run", "no-such.yaml"],
-            USAGE,
-            "no-such.yaml",
-        ),
-        (
-            "stop_nothing",
-            vec!["stop", "no-such-run"],
-            USAGE,
-            "no-such-run",
-        ),
-    ]
-}
+/// Bad faults, for a good target and a good duration.
+const BAD_FAULTS: &[Row] = &[
+    ("percent_over_100", "net loss --percent 101%", USAGE, "100"),
+    ("percent_negative", "net loss --percent=-1%", USAGE, "percent"),
+    ("percent_is_no_number", "net loss --percent some", USAGE, "percent"),
+    ("latency_missing", "net delay", USAGE, "latency"),
+    ("latency_is_no_time", "net delay --latency 5apples", USAGE, "latency"),
+    ("errno_unknown", "net connect --errno EWHATEVER", USAGE, "EWHATEVER"),
+    ("rate_is_no_rate", "net bandwidth --rate fast", USAGE, "rate"),
+    ("peer_is_no_address", "net partition --peer 10.0.0.0/99", USAGE, "peer"),
+    ("dns_type_unknown", "dns error --type no --hostname *", USAGE, "type"),
+    ("fault_unknown", "net vanish", USAGE, "vanish"),
+];
+
+/// A good fault on nobody, on everybody, or on somebody who must not be touched.
+const BAD_TARGETS: &[Row] = &[
+    ("no_target", "", USAGE, "target"),
+    ("pid_1", "--pid 1", UNSAFE, "1"),
+    ("pid_gone", "--pid GONE", EITHER, "GONE"),
+    ("pid_of_a_kernel_thread", "--pid 2", UNSAFE, "2"),
+    ("the_caller", "--pid SELF", UNSAFE, "SELF"),
+    ("root_cgroup", "--cgroup /", UNSAFE, "root"),
+    ("cgroup_absent", "--cgroup /no/such/cgroup", EITHER, "/no/such/cgroup"),
+    ("unit_absent", "--unit no-such.service", EITHER, "no-such.service"),
+    ("container_absent", "--container feedfacefeed", EITHER, "feedfacefeed"),
+    ("process_absent", "--process no-such-command-line", EITHER, "no-such"),
+    ("process_regex_broken", "--process (", USAGE, "process"),
+];
+
+/// Whole command lines.
+const BAD_COMMANDS: &[Row] = &[
+    ("no_duration", "net blackhole --pid VICTIM", USAGE, "duration"),
+    ("file_absent", "run no-such.yaml", USAGE, "no-such.yaml"),
+    ("stop_nothing", "stop no-such-run", USAGE, "no-such-run"),
+];
 
 pub(crate) fn cases() -> Vec<Case> {
-    let mut cases: Vec<Case> = rows()
-        .into_iter()
-        .map(|(name, arguments, codes, word)| {
-            Case::new(format!("refusal::{name}"), INJECTOR, move || {
-                refused(&arguments, codes, word)
-            })
-        })
-        .collect();
+    let mut cases = Vec::new();
+    for (rows, prefix, suffix) in [
+        (BAD_FAULTS, "", "--pid VICTIM --duration 2s"),
+        (BAD_TARGETS, "net delay --latency 10ms --duration 2s", ""),
+        (BAD_COMMANDS, "", ""),
+    ] {
+        for (name, arguments, codes, word) in rows {
+            let line = format!("{prefix} {arguments} {suffix}");
+            let run = move || refused(&line, codes, word);
+            cases.push(Case::new(format!("refusal::{name}"), INJECTOR, run));
+        }
+    }
     let case =
         |name: &str, run: fn() -> Result<()>| Case::new(format!("refusal::{name}"), INJECTOR, run);
     cases.extend([
@@ -192,24 +97,15 @@ pub(crate) fn cases() -> Vec<Case> {
 }
 
 /// The sentence, the code, and nothing attached even for a moment afterwards.
-fn refused(arguments: &[&str], codes: &[i32], word: &str) -> Result<()> {
+fn refused(line: &str, codes: &[i32], word: &str) -> Result<()> {
     let lab = Lab::new(Wire::Loopback, Family::V4)?;
     let victim = Victim::start(lab.agent(), &["sleep"])?;
-    let (pid, own, gone) = (
-        victim.pid().to_string(),
-        std::process::id().to_string(),
-        pid_gone()?.to_string(),
-    );
-    let real = |word: &str| -> String {
-        match word {
-            "VICTIM" => pid.clone(),
-            "SELF" => own.clone(),
-            "GONE" => gone.clone(),
-            other => other.to_owned(),
-        }
-    };
-    let arguments: Vec<String> = arguments.iter().map(|word| real(word)).collect();
-    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let (pid, own, gone) =
+        (victim.pid().to_string(), std::process::id().to_string(), pid_gone()?.to_string());
+    let real =
+        |text: &str| text.replace("VICTIM", &pid).replace("SELF", &own).replace("GONE", &gone);
+    let line = real(line);
+    let arguments: Vec<&str> = line.split_whitespace().collect();
     let before = Snapshot::take()?;
     let finished = Injector::new()?.once(&arguments)?;
     is_refusal(&finished, codes, &real(word))?;

@@ -72,22 +72,21 @@ impl Table {
             width(|row| &row.measured),
             width(|row| &row.asked),
         );
-        let mut text = format!(
-            "| {:<what$} | {:>measured$} | {:>asked$} |      |\n| {:-<what$} | {:->measured$} | {:->asked$} | ---- |\n",
+        let head = format!(
+            "| {:<what$} | {:>measured$} | {:>asked$} |      |\n\
+             | {:-<what$} | {:->measured$} | {:->asked$} | ---- |\n",
             "figure", "measured", "asked", "", ":", ":"
         );
-        for row in &self.rows {
+        let line = |row: &Row| {
             let verdict = match (row.passed, row.asked.is_empty()) {
                 (true, true) => "",
                 (true, false) => "pass",
                 (false, _) => "FAIL",
             };
-            text.push_str(&format!(
-                "| {:<what$} | {:>measured$} | {:>asked$} | {verdict:<4} |\n",
-                row.what, row.measured, row.asked
-            ));
-        }
-        text
+            let Row { what: a, measured: b, asked: c, .. } = row;
+            format!("| {a:<what$} | {b:>measured$} | {c:>asked$} | {verdict:<4} |\n")
+        };
+        head + &self.rows.iter().map(line).collect::<String>()
     }
 
     /// Standard output is for the table alone.
