@@ -28,14 +28,49 @@ type Row = (&'static str, &'static str, &'static [i32], &'static str);
 /// Bad faults, for a good target and a good duration.
 const BAD_FAULTS: &[Row] = &[
     ("percent_over_100", "net loss --percent 101%", USAGE, "100"),
-    ("percent_negative", "net loss --percent=-1%", USAGE, "percent"),
-    ("percent_is_no_number", "net loss --percent some", USAGE, "percent"),
+    (
+        "percent_negative",
+        "net loss --percent=-1%",
+        USAGE,
+        "percent",
+    ),
+    (
+        "percent_is_no_number",
+        "net loss --percent some",
+        USAGE,
+        "percent",
+    ),
     ("latency_missing", "net delay", USAGE, "latency"),
-    ("latency_is_no_time", "net delay --latency 5apples", USAGE, "latency"),
-    ("errno_unknown", "net connect --errno EWHATEVER", USAGE, "EWHATEVER"),
-    ("rate_is_no_rate", "net bandwidth --rate fast", USAGE, "rate"),
-    ("peer_is_no_address", "net partition --peer 10.0.0.0/99", USAGE, "peer"),
-    ("dns_type_unknown", "dns error --type no --hostname *", USAGE, "type"),
+    (
+        "latency_is_no_time",
+        "net delay --latency 5apples",
+        USAGE,
+        "latency",
+    ),
+    (
+        "errno_unknown",
+        "net connect --errno EWHATEVER",
+        USAGE,
+        "EWHATEVER",
+    ),
+    (
+        "rate_is_no_rate",
+        "net bandwidth --rate fast",
+        USAGE,
+        "rate",
+    ),
+    (
+        "peer_is_no_address",
+        "net partition --peer 10.0.0.0/99",
+        USAGE,
+        "peer",
+    ),
+    (
+        "dns_type_unknown",
+        "dns error --type no --hostname *",
+        USAGE,
+        "type",
+    ),
     ("fault_unknown", "net vanish", USAGE, "vanish"),
 ];
 
@@ -47,16 +82,41 @@ const BAD_TARGETS: &[Row] = &[
     ("pid_of_a_kernel_thread", "--pid 2", UNSAFE, "2"),
     ("the_caller", "--pid SELF", UNSAFE, "SELF"),
     ("root_cgroup", "--cgroup /", UNSAFE, "root"),
-    ("cgroup_absent", "--cgroup /no/such/cgroup", EITHER, "/no/such/cgroup"),
-    ("unit_absent", "--unit no-such.service", EITHER, "no-such.service"),
-    ("container_absent", "--container feedfacefeed", EITHER, "feedfacefeed"),
-    ("process_absent", "--process no-such-command-line", EITHER, "no-such"),
+    (
+        "cgroup_absent",
+        "--cgroup /no/such/cgroup",
+        EITHER,
+        "/no/such/cgroup",
+    ),
+    (
+        "unit_absent",
+        "--unit no-such.service",
+        EITHER,
+        "no-such.service",
+    ),
+    (
+        "container_absent",
+        "--container feedfacefeed",
+        EITHER,
+        "feedfacefeed",
+    ),
+    (
+        "process_absent",
+        "--process no-such-command-line",
+        EITHER,
+        "no-such",
+    ),
     ("process_regex_broken", "--process (", USAGE, "process"),
 ];
 
 /// Whole command lines.
 const BAD_COMMANDS: &[Row] = &[
-    ("no_duration", "net blackhole --pid VICTIM", USAGE, "duration"),
+    (
+        "no_duration",
+        "net blackhole --pid VICTIM",
+        USAGE,
+        "duration",
+    ),
     ("file_absent", "run no-such.yaml", USAGE, "no-such.yaml"),
     ("stop_nothing", "stop no-such-run", USAGE, "no-such-run"),
 ];
@@ -100,10 +160,16 @@ pub(crate) fn cases() -> Vec<Case> {
 fn refused(line: &str, codes: &[i32], word: &str) -> Result<()> {
     let lab = Lab::new(Wire::Loopback, Family::V4)?;
     let victim = Victim::start(lab.agent(), &["sleep"])?;
-    let (pid, own, gone) =
-        (victim.pid().to_string(), std::process::id().to_string(), pid_gone()?.to_string());
-    let real =
-        |text: &str| text.replace("VICTIM", &pid).replace("SELF", &own).replace("GONE", &gone);
+    let (pid, own, gone) = (
+        victim.pid().to_string(),
+        std::process::id().to_string(),
+        pid_gone()?.to_string(),
+    );
+    let real = |text: &str| {
+        text.replace("VICTIM", &pid)
+            .replace("SELF", &own)
+            .replace("GONE", &gone)
+    };
     let line = real(line);
     let arguments: Vec<&str> = line.split_whitespace().collect();
     let before = Snapshot::take()?;

@@ -120,24 +120,22 @@ fn totals(known: &[u32]) -> Result<(u64, u64)> {
 
 /// An experiment with 256 rules on cgroups beside the bystander's.
 fn many_rules(lab: &Lab) -> String {
-    let mut text = String::from("name: many\ntargets:\n");
-    let targets = MANY_RULES / RULES_OF_A_TARGET;
+    let (mut selectors, mut rules) = (Vec::new(), Vec::new());
     let agent = lab.cgroups.agent.path();
-    for target in 0..targets {
-        // The same cgroup cannot be two targets; children of it can.
+    for target in 0..MANY_RULES / RULES_OF_A_TARGET {
+        // The same cgroup cannot be two targets; children of it can. They go with the agent's.
         let child = agent.join(format!("many-{target}"));
-        // Removed with the agent's cgroup. Exists where this is measured again.
         let _exists_already = fs::create_dir(&child);
-        text.push_str(&format!("  t{target}: {{ cgroup: {} }}\n", child.display()));
-    }
-    text.push_str("steps:\n  - name: all\n    duration: 60s\n    faults:\n");
-    for target in 0..targets {
+        selectors.push(format!("  t{target}: {{ cgroup: {} }}\n", child.display()));
         for rule in 0..RULES_OF_A_TARGET {
             let port = 10_000 + rule;
-            text.push_str(&format!(
-                "      - net.loss: {{ target: t{target}, percent: 1%, dest-port: [{port}] }}\n"
-            ));
+            let rule = format!("target: t{target}, percent: 1%, dest-port: [{port}]");
+            rules.push(format!("      - net.loss: {{ {rule} }}\n"));
         }
     }
-    text
+    format!(
+        "name: many\ntargets:\n{}steps:\n  - name: all\n    duration: 60s\n    faults:\n{}",
+        selectors.concat(),
+        rules.concat()
+    )
 }

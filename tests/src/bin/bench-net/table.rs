@@ -83,7 +83,12 @@ impl Table {
                 (true, false) => "pass",
                 (false, _) => "FAIL",
             };
-            let Row { what: a, measured: b, asked: c, .. } = row;
+            let Row {
+                what: a,
+                measured: b,
+                asked: c,
+                ..
+            } = row;
             format!("| {a:<what$} | {b:>measured$} | {c:>asked$} | {verdict:<4} |\n")
         };
         head + &self.rows.iter().map(line).collect::<String>()

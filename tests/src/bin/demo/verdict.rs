@@ -45,8 +45,8 @@ fn run_completed(report: &Report, code: Option<i32>) -> Finding {
         report.outcome,
         seconds(report.armed_for_ms)
     );
-    for error in &report.undo_errors {
-        evidence.push_str(&format!(", not undone: {error}"));
+    if !report.undo_errors.is_empty() {
+        evidence = format!("{evidence}, not undone: {}", report.undo_errors.join(", "));
     }
     (good, "the experiment ran to its end", evidence)
 }
