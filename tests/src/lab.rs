@@ -99,6 +99,14 @@ impl Lab {
         }
     }
 
+    /// Adds another pair of devices between the two sides: 10.78.0.1 and 10.78.0.2.
+    pub fn second_wire(&self) -> Result<()> {
+        self.veth
+            .as_ref()
+            .context("there are no two sides on loopback")?
+            .second_wire()
+    }
+
     /// Starts a server that lives as long as the stage, on any port of [`Lab::address`].
     pub fn serve(&mut self, role: &str) -> Result<SocketAddr> {
         self.serve_at(role, SocketAddr::new(self.address(), 0))

@@ -112,6 +112,18 @@ impl VethPair {
         )?;
         Ok(Self { client, server })
     }
+
+    /// Adds another pair of devices: 10.78.0.1 and 10.78.0.2.
+    pub fn second_wire(&self) -> Result<()> {
+        let server = self.server.name();
+        self.client.batch(&format!(
+            "link add eth1 type veth peer name eth1 netns {server}\n\
+             addr add 10.78.0.1/24 dev eth1\n\
+             link set eth1 up\n"
+        ))?;
+        self.server
+            .batch("addr add 10.78.0.2/24 dev eth1\nlink set eth1 up\n")
+    }
 }
 
 /// Names of all named namespaces of this host.

@@ -36,6 +36,8 @@ pub(crate) fn cases() -> Vec<Case> {
             two_peers(&|_cut, spared| format!("--exclude-port {}", spared.port()))
         }),
         case("peer_of_a_partition", partition_spares_others),
+        case("hostname", hostname),
+        case("v4_mapped_addresses", v4_mapped),
         case("protocol", protocol),
         case("source_port", source_port),
         case("new_connections", || connection_age("new")),
@@ -64,6 +66,59 @@ fn partition_spares_others() -> Result<()> {
         cut,
         spared,
     )
+}
+
+/// `localhost` is 127.0.0.1 by every hosts file; other loopback addresses are not it.
+fn hostname() -> Result<()> {
+    let mut lab = Lab::new(Wire::Loopback, Family::V4)?;
+    let cut = lab.serve_at("udp-echo", SocketAddr::from(([127, 0, 0, 1], 0)))?;
+    let spared = Probe::UdpPing.serve(&mut lab)?;
+    cuts_one(
+        &lab,
+        &["net", "blackhole", "--hostname", "localhost"],
+        cut,
+        spared,
+    )
+}
+
+/// An IPv6 socket that talks IPv4 is found under its IPv4 address, by packet and connect faults.
+fn v4_mapped() -> Result<()> {
+    let mut lab = Lab::new(Wire::Loopback, Family::V4)?;
+    let server = Probe::TcpPing.serve(&mut lab)?;
+    let std::net::IpAddr::V4(address) = server.ip() else {
+        anyhow::bail!("not IPv4: {server}")
+    };
+    let mapped = SocketAddr::new(address.to_ipv6_mapped().into(), server.port());
+    let mut old = Probe::TcpPing.observe(lab.agent(), mapped)?;
+    let injector = Injector::new()?;
+    let net = format!("{address}/32");
+    let ask = ["net", "delay", "--latency", "100ms", "--dest-ip", &net];
+    let armed = lab.arm(&injector, &ask)?;
+    let mut new = Probe::TcpPing.observe(lab.agent(), mapped)?;
+    for observer in [&mut old, &mut new] {
+        let seen = observer.look()?;
+        ensure!(
+            seen.ok == seen.sent && seen.p50_ns >= 100_000_000,
+            "not late: {seen:?}"
+        );
+    }
+    armed.report()?;
+    let ask = [
+        "net",
+        "connect",
+        "--errno",
+        "EHOSTUNREACH",
+        "--dest-ip",
+        &net,
+    ];
+    let armed = lab.arm(&injector, &ask)?;
+    let seen = Probe::Connect.observe(lab.agent(), mapped)?.look()?;
+    ensure!(
+        seen.error("EHOSTUNREACH") == seen.sent,
+        "not refused: {seen:?}"
+    );
+    armed.report()?;
+    Ok(())
 }
 
 fn peers(lab: &mut Lab) -> Result<(SocketAddr, SocketAddr)> {

@@ -5,6 +5,8 @@
 //! run says why and counts as ignored.
 
 mod catalogue;
+mod daemon;
+mod death;
 mod effects;
 mod experiments;
 mod filters;
@@ -29,6 +31,8 @@ fn main() -> ExitCode {
         targets::cases(),
         rates::cases(),
         lifecycle::cases(),
+        death::cases(),
+        daemon::cases(),
         experiments::cases(),
         readme::cases(),
     ];

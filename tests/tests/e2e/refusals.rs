@@ -148,7 +148,7 @@ pub(crate) fn cases() -> Vec<Case> {
             bad_file(file, "lateness")
         }),
         case("yaml_two_selectors_contradict", || {
-            let file = "name: x\ntargets:\n  a: { cgroup: a, pid: [4] }\nsteps:\n  - { name: s, duration: 1s }\n";
+            let file = "name: x\ntargets:\n  a: { cgroup: a, pid: [4] }\nsteps:\n  - { name: s, duration: 1s, faults: [net.blackhole: {}] }\n";
             bad_file(file, "a")
         }),
         case("half_armed_is_undone", half_armed),

@@ -32,8 +32,12 @@ pub(crate) fn cases() -> Vec<Case> {
         case("accepted_connections_of_a_server", accepted),
         case("process_by_command_line", by_command_line),
         case("container_by_prefix", container),
+        case("unit_by_name", unit),
+        case("a_reused_pid_is_a_stranger", reused_pid),
         case("a_process_that_enters_the_cgroup_later", enters_later),
     ];
+    let name = "target::a_device_that_appears_later";
+    cases.push(Case::new(name, INJECTOR_AND_NETNS, device_appears));
     cases.push(Case::new(
         "target::pid_in_another_network_namespace",
         INJECTOR_AND_NETNS,
@@ -257,6 +261,78 @@ fn container() -> Result<()> {
     neighbour.expect_calm("a process outside of it")?;
     armed.report()?;
     drop(target);
+    Ok(())
+}
+
+/// A cgroup with the name that systemd would give it.
+fn unit() -> Result<()> {
+    let name = format!("injector-tests-{}.service", std::process::id());
+    let mut lab = Lab::new(Wire::Loopback, Family::V4)?;
+    let server = Probe::TcpPing.serve(&mut lab)?;
+    let cgroup = lab.cgroups.agent.child(&name)?;
+    let mut target = Probe::TcpPing.observe(
+        Place {
+            cgroup: Some(&cgroup),
+            netns: None,
+        },
+        server,
+    )?;
+    let mut neighbour = Probe::TcpPing.observe(lab.agent(), server)?;
+    let injector = Injector::new()?;
+    let armed = arm(&injector, &["--unit", &name])?;
+    ensure_late("the unit", &target.look()?)?;
+    neighbour.expect_calm("a process outside of it")?;
+    armed.report()?;
+    drop(target);
+    Ok(())
+}
+
+/// The target ends, and its number goes to somebody else.
+fn reused_pid() -> Result<()> {
+    let mut lab = Lab::new(Wire::Loopback, Family::V4)?;
+    let server = Probe::TcpPing.serve(&mut lab)?;
+    let target = Victim::start(lab.bystander(), &["sleep"])?;
+    let number = target.pid();
+    let injector = Injector::new()?;
+    let armed = arm(&injector, &["--pid", &number.to_string()])?;
+    drop(target);
+    let mut stranger = eventually(
+        "a process with the same number",
+        Duration::from_secs(20),
+        || {
+            // The next fork of anybody on this host gets the number after this one.
+            std::fs::write("/proc/sys/kernel/ns_last_pid", (number - 1).to_string())?;
+            let candidate = Probe::TcpPing.observe(lab.bystander(), server)?;
+            Ok((candidate.pid() == number).then_some(candidate))
+        },
+    )?;
+    stranger.expect_calm("a stranger with the target's number")?;
+    // Ends by itself or not: the target has gone either way.
+    drop(armed);
+    Ok(())
+}
+
+/// Covered, or reported: packets on the new device are late, or the report has a note about it.
+fn device_appears() -> Result<()> {
+    let mut lab = Lab::new(Wire::Veth, Family::V4)?;
+    let injector = Injector::new()?;
+    let armed = lab.arm(&injector, &DELAY)?;
+    lab.second_wire()?;
+    let server = lab.serve_at("tcp-echo", "10.78.0.2:0".parse()?)?;
+    let seen = eventually(
+        "the new device to be covered",
+        Duration::from_secs(5),
+        || {
+            let seen = Probe::TcpPing.observe(lab.agent(), server)?.look()?;
+            Ok((seen.p50_ns >= ASKED_NS).then_some(seen))
+        },
+    );
+    let finished = armed.interrupt()?;
+    let reported = finished.stdout.contains("device") || finished.stderr.contains("device");
+    ensure!(
+        seen.is_ok() || reported,
+        "neither covered nor reported: {finished:?}"
+    );
     Ok(())
 }
 
