@@ -68,6 +68,7 @@ fn ctrl_c_ends_it() -> Result<()> {
     let mut agent = Probe::UdpPing.observe(lab.agent(), server)?;
     let injector = Injector::new()?;
     let armed = lab.arm(&injector, &CUT)?;
+    ensure!(agent.look()?.ok == 0, "the fault is not there");
     let finished = armed.interrupt()?;
     agent.expect_calm("the target, after Ctrl-C,")?;
     ensure!(finished.code == Some(0), "{finished:?}");
@@ -131,6 +132,8 @@ fn stop_releases_held_frames() -> Result<()> {
     let injector = Injector::new()?;
     let armed = lab.arm(&injector, &["net", "delay", "--latency", "20s"])?;
     blast(&lab, address, "50")?;
+    let early = sink.round()?;
+    ensure!(early.ok == 0, "{} of 50 came at once", early.ok);
     let finished = armed.interrupt()?;
     let report = finished.report()?;
     let got = sink.round()?;

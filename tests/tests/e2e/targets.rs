@@ -128,6 +128,8 @@ fn pid_spares_children() -> Result<()> {
     for voice in voices(&[])? {
         if voice.who.contains("child") {
             ensure!(voice.p50_ns < ASKED_NS / 2, "a child is late: {voice:?}");
+        } else {
+            ensure_late(&voice.who, &voice)?;
         }
     }
     Ok(())
@@ -291,10 +293,11 @@ fn unit() -> Result<()> {
 fn reused_pid() -> Result<()> {
     let mut lab = Lab::new(Wire::Loopback, Family::V4)?;
     let server = Probe::TcpPing.serve(&mut lab)?;
-    let target = Victim::start(lab.bystander(), &["sleep"])?;
+    let mut target = Probe::TcpPing.observe(lab.bystander(), server)?;
     let number = target.pid();
     let injector = Injector::new()?;
     let armed = arm(&injector, &["--pid", &number.to_string()])?;
+    ensure_late("the target", &target.look()?)?;
     drop(target);
     let mut stranger = eventually(
         "a process with the same number",
