@@ -132,6 +132,8 @@ pub struct Counters {
     pub matched: u64,
     /// Those that the rule acted on.
     pub hit: u64,
+    /// Those that the rule chose but could not act on; they went through unharmed.
+    pub missed: u64,
 }
 
 impl Counters {
@@ -141,6 +143,7 @@ impl Counters {
             seen: self.seen + other.seen,
             matched: self.matched + other.matched,
             hit: self.hit + other.hit,
+            missed: self.missed + other.missed,
         }
     }
 }

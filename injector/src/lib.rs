@@ -1,3 +1,30 @@
 //! An eBPF fault injector for chosen processes and cgroups of a Linux host.
+//!
+//! The modules stand in the order in which one fault passes through them, from the command line to the
+//! report:
+//!
+//! ```text
+//! cli -> api -> experiment -> target -> plan -> executor -> kernel (maps, links) -> [BPF programs]
+//!                                           \-> journal <-- event <-- ring buffer <----/
+//! supervisor: starts the worker and outlives it      watchdog: renews the lease, or does not
+//! ```
 
+pub mod error;
+pub mod quantity;
+
+pub mod experiment;
+pub mod target;
+pub mod plan;
+
+pub mod prepare;
+pub mod supervisor;
+pub mod worker;
+pub mod executor;
+pub mod watchdog;
+
+pub mod kernel;
 pub mod delay_line;
+
+pub mod event;
+pub mod journal;
+pub mod report;

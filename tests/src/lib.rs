@@ -1,1 +1,19 @@
-//! Harness and victims of the end-to-end tests.
+//! Harness of the end-to-end tests, the demo and the benches.
+//!
+//! Everything here that changes the host is a guard: what it makes goes away with the value, also
+//! when a test panics. What the injector itself leaves behind is not cleaned up but found, by
+//! [`snapshot`].
+
+pub mod binaries;
+pub mod boot_clock;
+pub mod bpf;
+pub mod cgroup;
+pub mod eventually;
+pub mod injector;
+pub mod lab;
+pub mod measure;
+pub mod netns;
+pub mod observation;
+pub mod place;
+pub mod snapshot;
+pub mod victim;

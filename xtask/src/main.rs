@@ -1,2 +1,121 @@
-//! `cargo xtask`: what it takes to build, test and show injector.
-fn main() {}
+//! `cargo xtask`: what it takes to build, test and show injector on a fresh machine.
+//!
+//! Invariants:
+//! - Every step says what it does before it starts, and a step that cannot be done says in one
+//!   sentence what is missing and what to do about it.
+//! - Only finished executables run as root ([`root`]); cargo and rustc run as the user who called.
+//! - Nothing is written outside cargo's target folder, but for rustup's own `rust-src` component.
+//!
+//! Rejected: a `build.rs` that builds the BPF programs. It would run inside every `cargo check`,
+//! would need the BPF toolchain there, and would nest cargo in cargo, which locks the target folder.
+
+mod bench;
+mod bpf_linker;
+mod build;
+mod debian;
+mod demo;
+mod libtest;
+mod paths;
+mod process;
+mod report;
+mod root;
+mod rust_src;
+mod test;
+mod toolchain;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::{build::BpfDebug, paths::Project, process::CommandFailed};
+
+/// Build, test and demonstrate injector.
+///
+/// Start with `cargo xtask demo`. It fetches what is missing, builds, and shows the main job on
+/// real processes in under a minute of run time. Loading BPF programs needs root: `demo`, `test`
+/// and `bench` run the finished executables through sudo when you are not root; they never build
+/// as root when you are not.
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask", disable_help_subcommand = false)]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Build the release binary, `release/injector` in cargo's target folder.
+    ///
+    /// The first build also fetches rust-src (about a second) and builds bpf-linker (about a
+    /// minute) into the target folder; later builds find them there.
+    Build {
+        /// Keep the debug messages of the BPF programs; they show up in injector's own log.
+        #[arg(long)]
+        debug_log: bool,
+    },
+    /// Build, then put a chosen process through a bad network and take it out again (needs root).
+    Demo,
+    /// Run every test that this machine can run, and count passed, failed and skipped.
+    ///
+    /// Format and lints, unit, property and documentation tests, then the end-to-end tests on real
+    /// processes (as root). What cannot run here is counted as skipped, with the reason. A failing
+    /// step does not stop the later ones; the exit code is 1 if anything failed.
+    Test {
+        /// Run only the tests whose name contains this; format and lint checks are left out.
+        #[arg(long, value_name = "TEXT")]
+        filter: Option<String>,
+    },
+    /// Measure injector on this machine; writes a table to `bench/` in cargo's target folder.
+    Bench {
+        #[command(subcommand)]
+        subject: bench::Subject,
+    },
+}
+
+fn main() -> ExitCode {
+    match perform(Cli::parse().task) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            // 1: a tool ran and failed, its own message is above. 2: the set-up lacks something.
+            ExitCode::from(if error.is::<CommandFailed>() { 1 } else { 2 })
+        }
+    }
+}
+
+fn perform(task: Task) -> anyhow::Result<ExitCode> {
+    let project = Project::locate()?;
+    match task {
+        Task::Build { debug_log } => {
+            let debug = if debug_log {
+                BpfDebug::Logged
+            } else {
+                BpfDebug::Silent
+            };
+            build::product(&project, debug)?;
+            println!("xtask: built {}", project.binary("injector").display());
+            Ok(ExitCode::SUCCESS)
+        }
+        Task::Demo => demo::run(&project),
+        Task::Test { filter } => Ok(test::run(&project, filter.as_deref())),
+        Task::Bench { subject } => bench::run(&project, &subject),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_test_filter_is_read() {
+        let cli = Cli::try_parse_from(["xtask", "test", "--filter", "loss"]).unwrap();
+        assert!(matches!(cli.task, Task::Test { filter: Some(text) } if text == "loss"));
+    }
+}

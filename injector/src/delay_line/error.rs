@@ -43,3 +43,9 @@ pub enum Error {
     )]
     Unresponsive(Duration),
 }
+
+impl From<Error> for crate::error::Refusal {
+    fn from(error: Error) -> Self {
+        Self::usage(error.to_string())
+    }
+}

@@ -1,0 +1,188 @@
+//! The programs on cgroups: they tag sockets, lose packets on their way in, and fail `connect(2)`.
+//!
+//! A program for a target cgroup is attached to that cgroup, so bystanders never run it. A target
+//! that is a process needs the root of the hierarchy, where the gate sends bystanders away.
+
+use aya_ebpf::{
+    bindings::{__sk_buff, bpf_sock, bpf_sock_addr},
+    helpers::generated::{
+        bpf_get_current_ancestor_cgroup_id, bpf_get_socket_cookie, bpf_set_retval,
+        bpf_skb_ancestor_cgroup_id,
+    },
+    macros::{cgroup_skb, cgroup_sock, cgroup_sock_addr},
+    programs::{SkBuffContext, SockAddrContext, SockContext},
+};
+use injector_common::{
+    filter::{Packet, bits},
+    tag::Tag,
+};
+
+use crate::{
+    claim::{cgroup_scope, claim, process_scope},
+    gate,
+    maps::{INJ_ACTIVE, INJ_TAGS},
+    packet::{self, Headers, v4_mapped},
+    rules::{self, Verdict, Walk},
+};
+
+/// The kernel goes on with the packet or call.
+const PASS: i32 = 1;
+/// The kernel drops the packet or fails the call.
+const REFUSE: i32 = 0;
+
+/// Tags a socket that a process of a target cgroup makes.
+#[cgroup_sock(sock_create)]
+pub fn inj_born_cgroup(ctx: SockContext) -> i32 {
+    if gate::is_armed() {
+        // SAFETY: the helper takes any level; 0 is "no such ancestor".
+        let scope = cgroup_scope(|level| unsafe { bpf_get_current_ancestor_cgroup_id(level) });
+        born(ctx.sock, scope);
+    }
+    PASS
+}
+
+/// Tags a socket that a target process makes.
+#[cgroup_sock(sock_create)]
+pub fn inj_born_process(ctx: SockContext) -> i32 {
+    if let Some(scope) = process_scope()
+        && gate::is_armed()
+    {
+        born(ctx.sock, Some(scope));
+    }
+    PASS
+}
+
+#[inline(always)]
+fn born(sock: *mut bpf_sock, scope: Option<u32>) {
+    if let Some(scope) = scope {
+        // SAFETY: the helper takes the program's context.
+        let cookie = unsafe { bpf_get_socket_cookie(sock.cast()) };
+        claim(sock, scope, Tag::NEW, cookie);
+    }
+}
+
+/// Tags a socket of a target cgroup when it sends, where nobody has tagged it yet.
+#[cgroup_skb(egress)]
+pub fn inj_claim_out(ctx: SkBuffContext) -> i32 {
+    claim_packet(ctx.skb.skb);
+    PASS
+}
+
+/// Tags a socket of a target cgroup when it receives, where nobody has tagged it yet.
+#[cgroup_skb(ingress)]
+pub fn inj_claim_in(ctx: SkBuffContext) -> i32 {
+    claim_packet(ctx.skb.skb);
+    PASS
+}
+
+#[inline(always)]
+fn claim_packet(skb: *mut __sk_buff) {
+    // SAFETY: a plain context field.
+    let sk = gate::full_socket(unsafe { (*skb).__bindgen_anon_2.sk });
+    if sk.is_null() || !INJ_TAGS.get(sk).is_null() || !gate::is_armed() {
+        return;
+    }
+    // SAFETY: the helpers take the program's context; any level is allowed.
+    let (scope, cookie) = unsafe {
+        (
+            cgroup_scope(|level| bpf_skb_ancestor_cgroup_id(skb, level)),
+            bpf_get_socket_cookie(skb.cast()),
+        )
+    };
+    if let Some(scope) = scope {
+        claim(sk, scope, Tag::EXISTING, cookie);
+    }
+}
+
+/// Loses packets on their way into a target's socket. TCP takes it for loss on the wire
+/// (net/ipv4/tcp_ipv4.c, `tcp_filter`), and the sender learns nothing.
+#[cgroup_skb(ingress)]
+pub fn inj_deliver(ctx: SkBuffContext) -> i32 {
+    let skb = ctx.skb.skb;
+    let Some(admitted) = gate::admit_packet(skb) else { return PASS };
+    if try_deliver(skb, &admitted).unwrap_or(false) { REFUSE } else { PASS }
+}
+
+#[inline(always)]
+fn try_deliver(skb: *mut __sk_buff, admitted: &gate::Admitted) -> Option<bool> {
+    let mask = INJ_ACTIVE.get(admitted.scope)?.deliver;
+    if mask == 0 {
+        return None;
+    }
+    // SAFETY: the tag was checked by the gate; the helper takes the program's context.
+    let is_new = unsafe { (*admitted.tag).is_new(bpf_get_socket_cookie(skb.cast())) };
+    let mut headers = Headers::NONE;
+    packet::read(skb, &mut headers)?;
+    // SAFETY: a plain context field.
+    let bytes = unsafe { (*skb).len };
+    let mut walk = Walk {
+        mask,
+        scope: admitted.scope,
+        has_payload: 0,
+        bytes,
+        packet: headers.sent_to_target(is_new),
+        verdict: Verdict::NOTHING,
+    };
+    rules::evaluate(&mut walk);
+    Some(walk.verdict.lost != 0)
+}
+
+/// Fails `connect(2)` of IPv4 sockets.
+#[cgroup_sock_addr(connect4)]
+pub fn inj_connect4(ctx: SockAddrContext) -> i32 {
+    let addr = ctx.sock_addr;
+    // SAFETY: plain context fields.
+    let remote = unsafe { v4_mapped((*addr).user_ip4.to_ne_bytes()) };
+    connect(addr, remote)
+}
+
+/// Fails `connect(2)` of IPv6 sockets, v4-mapped addresses included.
+#[cgroup_sock_addr(connect6)]
+pub fn inj_connect6(ctx: SockAddrContext) -> i32 {
+    let addr = ctx.sock_addr;
+    let mut remote = [0u8; 16];
+    for word in 0..4 {
+        // SAFETY: plain context fields; the verifier wants each word read by itself.
+        let bytes = unsafe { core::ptr::read_volatile(&raw const (*addr).user_ip6[word]) };
+        remote[word * 4..word * 4 + 4].copy_from_slice(&bytes.to_ne_bytes());
+    }
+    connect(addr, remote)
+}
+
+#[inline(always)]
+fn connect(addr: *mut bpf_sock_addr, remote: [u8; 16]) -> i32 {
+    // SAFETY: plain context fields, `sk` is a full socket in these hooks.
+    let (sk, port, protocol) =
+        unsafe { ((*addr).__bindgen_anon_1.sk, (*addr).user_port, (*addr).protocol) };
+    let Some(admitted) = gate::admit(sk) else { return PASS };
+    let Some(active) = INJ_ACTIVE.get(admitted.scope) else { return PASS };
+    let transport = match protocol {
+        6 => bits::TCP,
+        17 => bits::UDP,
+        1 | 58 => bits::ICMP,
+        _ => bits::OTHER,
+    };
+    let packet = Packet {
+        remote,
+        remote_port: u16::from_be(port as u16),
+        local_port: 0,
+        transport,
+        is_new: 1,
+    };
+    let mut walk = Walk {
+        mask: active.connect,
+        scope: admitted.scope,
+        has_payload: 0,
+        bytes: 0,
+        packet,
+        verdict: Verdict::NOTHING,
+    };
+    rules::evaluate(&mut walk);
+    if walk.verdict.errno == 0 {
+        return PASS;
+    }
+    // SAFETY: the helper takes a negative errno; the kernel hands it to the caller
+    // (kernel/bpf/cgroup.c, `bpf_prog_run_array_cg`; 5.18).
+    unsafe { bpf_set_retval(-(walk.verdict.errno as i32)) };
+    REFUSE
+}

@@ -1,0 +1,34 @@
+//! The BPF programs: gather inputs, call the shared decision, act, emit.
+//!
+//! Reading order follows a packet: [`maps`] is everything the programs know, [`gate`] says whether a
+//! packet belongs to a target, [`packet`] reads its headers, [`rules`] asks each of the target's
+//! rules, [`act`] carries the verdict out, [`emit`] tells user space. The programs themselves are in
+//! [`device`] (TCX), [`cgroup`] and [`process`].
+//!
+//! Every program passes what it does not understand through unharmed.
+#![no_std]
+#![no_main]
+#![feature(core_intrinsics)]
+#![expect(internal_features, reason = "BPF has no core::sync::atomic::*::fetch_add")]
+
+mod act;
+mod cgroup;
+mod claim;
+mod device;
+mod emit;
+mod gate;
+mod maps;
+mod packet;
+mod process;
+mod rules;
+
+#[panic_handler]
+fn panic(_info: &core::panic::PanicInfo) -> ! {
+    // SAFETY: no code path panics: the verifier would refuse a program that can reach this loop.
+    unsafe { core::hint::unreachable_unchecked() }
+}
+
+// The kernel lends its GPL-only helpers (probe reads, socket look-ups) only to programs that say so.
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+static LICENSE: [u8; 4] = *b"GPL\0";

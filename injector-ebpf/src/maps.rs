@@ -1,0 +1,164 @@
+//! Everything that the programs know, on one screen. All of it belongs to one run in one network
+//! namespace, and all of it starts out zero, which means "nobody" and "nothing".
+
+use aya_ebpf::{
+    Global,
+    bindings::{BPF_F_CLONE, BPF_F_NO_PREALLOC, bpf_map_type::BPF_MAP_TYPE_SK_STORAGE, bpf_sock},
+    helpers::generated::bpf_sk_storage_get,
+    macros::{btf_map, map},
+    maps::{Array, HashMap, LpmTrie, PerCpuArray, RingBuf},
+};
+use injector_common::{
+    SCOPES, SLOTS,
+    filter::FilterKey,
+    frame::{DEVICES as DEVICE_SLOTS, Device},
+    lease::Lease,
+    process::{ProcessKey, TargetProcess},
+    rule::{ActiveSlots, Counters, Rule, RuleState},
+    tag::Tag,
+};
+
+const RULE_SLOTS: u32 = (SCOPES * SLOTS) as u32;
+
+/// The lease; one entry.
+#[map]
+pub static INJ_LEASE: Array<Lease> = Array::with_max_entries(1, 0);
+
+/// Which slots of a scope are on.
+#[map]
+pub static INJ_ACTIVE: Array<ActiveSlots> = Array::with_max_entries(SCOPES as u32, 0);
+
+/// The rules, by rule id.
+#[map]
+pub static INJ_RULES: Array<Rule> = Array::with_max_entries(RULE_SLOTS, 0);
+
+/// What rules remember, by rule id.
+#[map]
+pub static INJ_STATE: Array<RuleState> = Array::with_max_entries(RULE_SLOTS, 0);
+
+/// Seen, matched, hit, by rule id.
+#[map]
+pub static INJ_COUNTERS: PerCpuArray<Counters> = PerCpuArray::with_max_entries(RULE_SLOTS, 0);
+
+/// Addresses and ports of all filters.
+#[map]
+pub static INJ_FILTERS: LpmTrie<FilterKey, u32> = LpmTrie::with_max_entries(65_536, 0);
+
+/// Devices that frames are given back to, by the index that stands in the frame.
+#[map]
+pub static INJ_DEVICES: Array<Device> = Array::with_max_entries(DEVICE_SLOTS as u32, 0);
+
+/// Index in [`INJ_DEVICES`], by interface index.
+#[map]
+pub static INJ_DEVICE_AT: HashMap<u32, u32> = HashMap::with_max_entries(DEVICE_SLOTS as u32, 0);
+
+/// Interface index of the delay line's TAP; 0 is none. One entry.
+#[map]
+pub static INJ_TAP: Array<u32> = Array::with_max_entries(1, 0);
+
+/// Scope of each target cgroup, by cgroup id.
+#[map]
+pub static INJ_CGROUPS: HashMap<u64, u32> = HashMap::with_max_entries(1_024, 0);
+
+/// Target processes, by thread group id.
+#[map]
+pub static INJ_PROCESSES: HashMap<ProcessKey, TargetProcess> = HashMap::with_max_entries(65_536, 0);
+
+/// Hits, for people who watch.
+#[map]
+pub static INJ_EVENTS: RingBuf = RingBuf::with_byte_size(1 << 19, 0);
+
+/// Events that found the ring full; one entry.
+#[map]
+pub static INJ_LOST: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
+
+/// Scratch memory of the device programs, one entry a direction. They run with bottom halves off
+/// (net/core/dev.c, `__dev_queue_xmit` and the receive path), so nothing of the same direction can
+/// come between on this CPU; and what they put here the verifier forgets the value of, which keeps
+/// its work small.
+#[map]
+pub static INJ_SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(2, 0);
+
+/// See [`INJ_SCRATCH`].
+#[repr(C)]
+pub struct Scratch {
+    /// The packet's headers.
+    pub headers: crate::packet::Headers,
+    /// The walk over the rules.
+    pub walk: crate::rules::Walk,
+}
+
+/// Tags of sockets. aya's own type lacks the clone flag that accepted sockets need.
+#[btf_map]
+pub static INJ_TAGS: SocketTags = SocketTags::NEW;
+
+// Offsets into kernel structs, from the host's own BTF; constants once loaded.
+
+/// `task_struct::tgid`.
+#[unsafe(no_mangle)]
+pub static OFFSET_TGID: Global<u32> = Global::new(0);
+/// `task_struct::group_leader`.
+#[unsafe(no_mangle)]
+pub static OFFSET_LEADER: Global<u32> = Global::new(0);
+/// `task_struct::start_boottime`.
+#[unsafe(no_mangle)]
+pub static OFFSET_START: Global<u32> = Global::new(0);
+/// `task_struct::signal`.
+#[unsafe(no_mangle)]
+pub static OFFSET_SIGNAL: Global<u32> = Global::new(0);
+/// `signal_struct::live`.
+#[unsafe(no_mangle)]
+pub static OFFSET_LIVE: Global<u32> = Global::new(0);
+
+/// A socket storage map in the form that BTF loaders read: the fields are types, never values.
+#[repr(C)]
+pub struct SocketTags {
+    r#type: *const [i32; BPF_MAP_TYPE_SK_STORAGE as usize],
+    key: *const i32,
+    value: *const Tag,
+    max_entries: *const [i32; 0],
+    map_flags: *const [i32; (BPF_F_NO_PREALLOC | BPF_F_CLONE) as usize],
+}
+
+// SAFETY: the fields are placeholders that the loader replaces; nobody dereferences them.
+unsafe impl Sync for SocketTags {}
+
+impl SocketTags {
+    const NEW: Self = Self {
+        r#type: core::ptr::null(),
+        key: core::ptr::null(),
+        value: core::ptr::null(),
+        max_entries: core::ptr::null(),
+        map_flags: core::ptr::null(),
+    };
+
+    /// The tag of a full socket, or null. The pointer stays valid while the program runs.
+    #[inline(always)]
+    pub fn get(&self, sk: *mut bpf_sock) -> *mut Tag {
+        // SAFETY: the verifier checks that `sk` is a full socket; null asks for no creation.
+        unsafe {
+            bpf_sk_storage_get(
+                core::ptr::from_ref(self).cast_mut().cast(),
+                sk.cast(),
+                core::ptr::null_mut(),
+                0,
+            )
+            .cast()
+        }
+    }
+
+    /// The tag of a full socket, made from `tag` where there is none; null where memory is short.
+    #[inline(always)]
+    pub fn get_or_insert(&self, sk: *mut bpf_sock, tag: &mut Tag) -> *mut Tag {
+        // SAFETY: as above; the kernel copies `tag` before it returns.
+        unsafe {
+            bpf_sk_storage_get(
+                core::ptr::from_ref(self).cast_mut().cast(),
+                sk.cast(),
+                core::ptr::from_mut(tag).cast(),
+                u64::from(aya_ebpf::bindings::BPF_SK_STORAGE_GET_F_CREATE),
+            )
+            .cast()
+        }
+    }
+}

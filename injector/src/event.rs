@@ -1,0 +1,91 @@
+//! What a run tells while it goes on: its own turns, and the kernel's hits.
+
+use std::net::Ipv6Addr;
+
+use injector_common::event::Event;
+use serde::{Deserialize, Serialize};
+
+use crate::{journal::RunId, report::RunReport};
+
+/// One thing that happened in a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunEvent {
+    /// The run.
+    pub run: RunId,
+    /// When, on the boot clock, in nanoseconds.
+    pub boot_ns: u64,
+    /// What.
+    #[serde(flatten)]
+    pub what: What,
+}
+
+/// The things that happen in a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum What {
+    /// Everything is attached; the first step begins.
+    Armed,
+    /// A step's faults are on.
+    StepStarted {
+        /// Its name.
+        step: String,
+    },
+    /// A step's faults are off.
+    StepEnded {
+        /// Its name.
+        step: String,
+    },
+    /// A device appeared and is covered now.
+    DeviceCovered {
+        /// Its name.
+        device: String,
+    },
+    /// A device appeared, or was there, that faults do not reach.
+    DeviceNotCovered {
+        /// Its name.
+        device: String,
+        /// Why not.
+        why: String,
+    },
+    /// A fault acted.
+    Hit {
+        /// Its name, as in `net.loss`.
+        fault: String,
+        /// The name of its target.
+        target: String,
+        /// The number of the match that was hit, from 1; 0 where the mechanism does not number them.
+        number: u64,
+        /// The far end.
+        remote: String,
+        /// Bytes of the packet; 0 for a call.
+        bytes: u32,
+    },
+    /// Hits that were not told of because nobody read them in time. Counters have them.
+    EventsLost {
+        /// How many.
+        count: u64,
+    },
+    /// The run is over.
+    Ended {
+        /// What it did.
+        report: RunReport,
+    },
+}
+
+impl What {
+    /// A hit from the kernel's record.
+    pub fn hit(fault: &str, target: &str, event: &Event) -> Self {
+        let address = Ipv6Addr::from(event.remote);
+        let address = address.to_ipv4_mapped().map_or_else(
+            || format!("[{address}]"),
+            |v4| v4.to_string(),
+        );
+        Self::Hit {
+            fault: fault.to_owned(),
+            target: target.to_owned(),
+            number: event.match_number,
+            remote: format!("{address}:{}", event.ports & 0xffff),
+            bytes: event.bytes,
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! The executor: the one place that touches the host.
+//!
+//! [`run::execute`] takes a plan through its life: write the journal, arm, walk the steps, disarm, put
+//! everything back, report. [`arm`] makes one network namespace ready, [`coverage`] keeps its devices
+//! covered, [`claim`] tags sockets that are open, [`reset`] disconnects them, [`changes`] changes host
+//! settings and restores them.
+//!
+//! Invariants:
+//! - Nothing is touched before the journal is on disk.
+//! - Every step of arming is undone when a later one fails, because everything is owned: links before
+//!   the TAP that they redirect to, host settings last.
+//! - After [`run::execute`] has returned, nothing fires and nothing is left.
+
+pub mod arm;
+pub mod changes;
+mod claim;
+mod coverage;
+pub mod keeper;
+mod reset;
+pub mod run;
+
+pub use keeper::Keeper;
+pub use run::{Order, Request, execute};

@@ -1,0 +1,331 @@
+//! One network namespace, armed: maps filled, programs attached, delay line running.
+
+use std::{
+    os::fd::{AsFd, OwnedFd},
+    path::PathBuf,
+};
+
+use injector_common::{rule::{ActiveSlots, Counters}, rule_id, tag::Tag};
+
+use super::{Keeper, changes::Changes, claim::Claimed, coverage::Covered};
+use crate::{
+    delay_line::{self, DelayLine, LineTable, Tap},
+    error::Refusal,
+    event::What,
+    experiment::Follow,
+    journal::Journal,
+    kernel::{
+        Error,
+        links::{CgroupHook, DeviceHook, Links, ProcessHook},
+        maps::{EventRing, LeaseMap, Maps},
+        netns::Namespace,
+        object::Object,
+        sysctl,
+    },
+    plan::{Hooks, Plan},
+    target::{ResolvedTarget, cgroup, process::TaskKey},
+};
+
+/// A namespace in which a run is armed.
+///
+/// The fields are dropped in this order: links first, so that nothing is redirected any more, the
+/// delay line with its TAP last.
+pub struct ArmedNamespace {
+    links: Links,
+    covered: Option<Covered>,
+    object: Object,
+    /// The maps, for whoever switches rules and reads counters.
+    pub maps: Maps,
+    /// The hits.
+    pub events: EventRing,
+    line: Option<DelayLine>,
+    tap: Option<OwnedFd>,
+    /// The namespace itself.
+    pub namespace: Namespace,
+    /// The scopes that live here.
+    pub scopes: Vec<u32>,
+    hooks: Hooks,
+    claimed: Claimed,
+}
+
+/// What arming needs from the run.
+pub struct Context<'r> {
+    /// The plan.
+    pub plan: &'r Plan,
+    /// All targets, by scope.
+    pub targets: &'r [ResolvedTarget],
+    /// Where host settings are written down.
+    pub journal: &'r mut Journal,
+    /// The host settings changed so far.
+    pub changes: &'r mut Changes,
+    /// Who cleans up after us.
+    pub keeper: &'r dyn Keeper,
+}
+
+impl ArmedNamespace {
+    /// Makes everything ready and attaches it. No rule is switched on and the lease is not live, so
+    /// nothing fires yet.
+    pub fn attach(
+        namespace: &Namespace,
+        scopes: Vec<u32>,
+        context: &mut Context<'_>,
+    ) -> Result<(Self, LeaseMap, Vec<What>), Refusal> {
+        let hooks = context.plan.hooks(&scopes);
+        let tap = make_tap(namespace, hooks, context)?;
+        if hooks.loopback {
+            for key in sysctl::LOOPBACK_NEEDS {
+                context.changes.set_sysctl(namespace, key, "1", context.journal)?;
+            }
+        }
+        let mut object = Object::load()?;
+        let (mut maps, lease, events) = Maps::take(&mut object)?;
+        write_rules(&mut maps, &scopes, context)?;
+        if let Some(tap) = &tap {
+            maps.write_tap(tap.ifindex)?;
+        }
+        let line = match &tap {
+            Some(tap) => Some(start_line(tap, &scopes, context.plan)?),
+            None => None,
+        };
+        let mut armed = Self {
+            links: Links::default(),
+            covered: None,
+            object,
+            maps,
+            events,
+            line,
+            tap: None,
+            namespace: namespace.try_clone()?,
+            scopes,
+            hooks,
+            claimed: Claimed::default(),
+        };
+        armed.attach_to_cgroups(context.targets)?;
+        let told = armed.attach_to_devices(tap.as_ref())?;
+        armed.tap = tap.map(|tap| tap.fd);
+        Ok((armed, lease, told))
+    }
+
+    /// Programs on cgroups and, where a tree is followed, on the fork tracepoint.
+    fn attach_to_cgroups(&mut self, targets: &[ResolvedTarget]) -> Result<(), Refusal> {
+        let own: Vec<&ResolvedTarget> =
+            self.scopes.iter().filter_map(|scope| targets.get(*scope as usize)).collect();
+        let (object, links) = (&mut self.object, &mut self.links);
+        if own.iter().any(|target| target.follow == Follow::Tree) {
+            links.process(object, ProcessHook::Fork)?;
+            links.process(object, ProcessHook::Exit)?;
+        }
+        let by_process = own.iter().any(|target| target.cgroup.is_none());
+        let packets = self.hooks.egress || self.hooks.ingress || self.hooks.deliver;
+        let mut wanted: Vec<(CgroupHook, PathBuf)> = Vec::new();
+        for cgroup in own.iter().filter_map(|target| target.cgroup.as_ref()) {
+            let mut want = |hook| wanted.push((hook, cgroup.directory.clone()));
+            want(CgroupHook::BornInCgroup);
+            if packets {
+                want(CgroupHook::ClaimOut);
+            }
+            if self.hooks.ingress || self.hooks.deliver {
+                want(CgroupHook::ClaimIn);
+            }
+            if !by_process {
+                acting(self.hooks).for_each(want);
+            }
+        }
+        if by_process {
+            let root = cgroup::mount_point()?;
+            wanted.push((CgroupHook::BornOfProcess, root.clone()));
+            wanted.extend(acting(self.hooks).map(|hook| (hook, root.clone())));
+        }
+        for (hook, directory) in wanted {
+            let cgroup = std::fs::File::open(&directory).map_err(|error| {
+                Error::system(format!("open the cgroup {}", directory.display()), error)
+            })?;
+            links.cgroup(object, hook, &cgroup)?;
+        }
+        Ok(())
+    }
+
+    /// Programs on the devices, and on the TAP first: what is redirected must find its way back.
+    fn attach_to_devices(&mut self, tap: Option<&Tap>) -> Result<Vec<What>, Refusal> {
+        if !self.hooks.egress && !self.hooks.ingress {
+            return Ok(Vec::new());
+        }
+        let mut covered = Covered::start(&self.namespace, tap.map(|tap| tap.ifindex))?;
+        let (object, maps, links) = (&mut self.object, &mut self.maps, &mut self.links);
+        let hooks = self.hooks;
+        let told = self.namespace.run(|| {
+            if let Some(tap) = tap {
+                links.device(object, DeviceHook::Return, &tap.name)?;
+            }
+            covered.cover_present(object, maps, links, hooks)
+        })??;
+        self.covered = Some(covered);
+        Ok(told)
+    }
+
+    /// Makes the targets known and tags what they have open. The lease is live by now, so that forks
+    /// and sockets that come in between are caught by the programs.
+    pub fn claim(&mut self, targets: &[ResolvedTarget]) -> Result<(), Refusal> {
+        for scope in self.scopes.clone() {
+            let Some(target) = targets.get(scope as usize) else { continue };
+            let follow = u32::from(target.follow == Follow::Tree);
+            let mut members = target.members();
+            if follow == 1 {
+                members = with_new_children(members)?;
+            }
+            if target.cgroup.is_none() {
+                for key in &members {
+                    let (key, record) = key.record(scope, follow);
+                    self.maps.write_process(key, record)?;
+                }
+            }
+            self.claimed.claim(&members, scope, Tag::EXISTING, &mut self.maps);
+        }
+        Ok(())
+    }
+
+    /// Tags sockets that appeared since, and covers devices that appeared since.
+    pub fn keep_up(&mut self, targets: &[ResolvedTarget]) -> Vec<What> {
+        for scope in self.scopes.clone() {
+            let members = self.members(scope, targets);
+            // Whatever the programs did not see being made was made before: by a stranger, say, who
+            // passed it on.
+            self.claimed.claim(&members, scope, Tag::EXISTING, &mut self.maps);
+        }
+        let Some(covered) = &mut self.covered else { return Vec::new() };
+        let devices = covered.appeared();
+        if devices.is_empty() {
+            return Vec::new();
+        }
+        let (object, maps, links) = (&mut self.object, &mut self.maps, &mut self.links);
+        let hooks = self.hooks;
+        let told = self.namespace.run(|| {
+            let mut told = Vec::new();
+            for device in devices {
+                let name = device.name.clone();
+                match covered.cover(device, object, maps, links, hooks) {
+                    Ok(what) => told.extend(what),
+                    Err(error) => told
+                        .push(What::DeviceNotCovered { device: name, why: error.to_string() }),
+                }
+            }
+            told
+        });
+        told.unwrap_or_default()
+    }
+
+    /// The processes of a scope as they are now, followed children included.
+    pub fn members(&self, scope: u32, targets: &[ResolvedTarget]) -> Vec<TaskKey> {
+        let Some(target) = targets.get(scope as usize) else { return Vec::new() };
+        if target.follow == Follow::Process {
+            return target.members();
+        }
+        let processes = self.maps.processes().into_iter();
+        processes
+            .filter(|(_, process)| process.scope == scope)
+            .map(|(key, process)| TaskKey { tgid: key.tgid, start_ticks: process.start_ticks })
+            .collect()
+    }
+
+    /// Switches the slots of a scope.
+    pub fn activate(&mut self, scope: u32, slots: ActiveSlots) -> Result<(), Error> {
+        self.maps.activate(scope, slots)
+    }
+
+    /// Whether the delay line, if there is one, still runs.
+    pub fn line_is_running(&self) -> bool {
+        self.line.as_ref().is_none_or(DelayLine::is_running)
+    }
+
+    /// A rule's counters, the delay line's share included.
+    pub fn counters(&self, scope: u32, slot: u32, line: &delay_line::Stats) -> Result<Counters, Error> {
+        let id = rule_id(scope, slot);
+        let mut counters = self.maps.counters(id)?;
+        if let Some(dns) = line.dns.get(&id) {
+            counters.matched += dns.matched;
+            counters.hit += dns.hit;
+        }
+        Ok(counters)
+    }
+
+    /// Lets everything that is held go, in order. The lease has ended and programs in flight are done.
+    pub fn flush(&mut self) -> Result<delay_line::Stats, Refusal> {
+        match self.line.take() {
+            None => Ok(delay_line::Stats::default()),
+            Some(line) => Ok(line.flush()?),
+        }
+    }
+
+    /// Detaches everything, then closes the TAP.
+    pub fn detach(self) {
+        let Self { links, covered, object, maps, events, line, tap, .. } = self;
+        drop(links);
+        drop((covered, object, maps, events));
+        drop((line, tap));
+    }
+}
+
+/// The cgroup programs that act, as against those that tag.
+fn acting(hooks: Hooks) -> impl Iterator<Item = CgroupHook> {
+    let deliver = hooks.deliver.then_some(CgroupHook::Deliver);
+    let connect = if hooks.connect {
+        [Some(CgroupHook::Connect4), Some(CgroupHook::Connect6)]
+    } else {
+        [None, None]
+    };
+    deliver.into_iter().chain(connect.into_iter().flatten())
+}
+
+fn make_tap(
+    namespace: &Namespace,
+    hooks: Hooks,
+    context: &mut Context<'_>,
+) -> Result<Option<Tap>, Refusal> {
+    if !hooks.line {
+        return Ok(None);
+    }
+    let tap = namespace.run(Tap::create)??;
+    context.keeper.keep_tap(namespace, tap.fd.as_fd())?;
+    Ok(Some(tap))
+}
+
+fn start_line(tap: &Tap, scopes: &[u32], plan: &Plan) -> Result<DelayLine, Refusal> {
+    let table: LineTable = plan
+        .rules
+        .iter()
+        .filter(|rule| scopes.contains(&rule.scope))
+        .filter_map(|rule| Some(((rule.scope, rule.slot), rule.compiled.line.clone()?)))
+        .collect();
+    let fd = tap.fd.try_clone().map_err(|error| Error::system("copy the TAP's descriptor", error))?;
+    Ok(DelayLine::spawn(fd, &table, &delay_line::Options::default())?)
+}
+
+fn write_rules(maps: &mut Maps, scopes: &[u32], context: &Context<'_>) -> Result<(), Refusal> {
+    for rule in context.plan.rules.iter().filter(|rule| scopes.contains(&rule.scope)) {
+        maps.write_rule(rule_id(rule.scope, rule.slot), &rule.compiled.rule)?;
+        for (key, bits) in &rule.compiled.filters {
+            maps.write_filter(*key, *bits)?;
+        }
+    }
+    for scope in scopes {
+        let target = context.targets.get(*scope as usize);
+        if let Some(cgroup) = target.and_then(|target| target.cgroup.as_ref()) {
+            maps.write_cgroup(cgroup.id, *scope)?;
+        }
+    }
+    Ok(())
+}
+
+/// Adds the children that were forked since the processes were looked up and before the fork program
+/// was attached.
+fn with_new_children(mut members: Vec<TaskKey>) -> Result<Vec<TaskKey>, Refusal> {
+    let pids: Vec<u32> = members.iter().map(|key| key.tgid).collect();
+    for pid in crate::target::process::trees(&pids)? {
+        if let Ok(key) = TaskKey::of(pid)
+            && !members.contains(&key)
+        {
+            members.push(key);
+        }
+    }
+    Ok(members)
+}

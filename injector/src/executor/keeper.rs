@@ -1,0 +1,20 @@
+//! Whoever outlives the executor: keeps what must not vanish with it, and cleans up after it.
+
+use std::os::fd::BorrowedFd;
+
+use crate::{error::Refusal, journal::Journal, kernel::netns::Namespace};
+
+/// The executor's view of the supervisor.
+pub trait Keeper: Send + Sync {
+    /// Hands over a copy of the journal's descriptor, which carries the lock. From now on the keeper
+    /// restores what the journal says, should the executor die.
+    fn keep_journal(&self, journal: &Journal) -> Result<(), Refusal>;
+
+    /// Hands over copies of a TAP and of its namespace: a redirect to a TAP that is gone loses packets
+    /// silently, so the TAP has to outlive the links.
+    fn keep_tap(&self, namespace: &Namespace, tap: BorrowedFd<'_>) -> Result<(), Refusal>;
+
+    /// Everything of the run is undone: the keeper lets go of its copies. When this returns they are
+    /// closed.
+    fn release(&self, journal: &Journal) -> Result<(), Refusal>;
+}

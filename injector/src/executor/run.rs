@@ -1,0 +1,350 @@
+//! A run from its journal's first line to its last.
+
+use std::{
+    collections::BTreeMap,
+    sync::mpsc::{Receiver, RecvTimeoutError},
+    time::Duration,
+};
+
+use super::{
+    Keeper,
+    arm::{ArmedNamespace, Context},
+    changes::Changes,
+    reset::Resetter,
+};
+use crate::{
+    delay_line,
+    error::Refusal,
+    event::{RunEvent, What},
+    experiment::Experiment,
+    journal::{Journal, Process, Record, RunId},
+    kernel::{clock::boot_ns, grace},
+    plan::{Mechanism, Plan},
+    report::{FaultReport, Outcome, RunReport},
+    target::ResolvedTarget,
+    watchdog::{Standing, Watchdog},
+};
+
+/// How often a run looks after its devices, sockets, events and watchdog.
+const TICK: Duration = Duration::from_millis(50);
+
+/// How often it looks for sockets that nobody saw being made.
+const CLAIM_EVERY: u64 = 1_000_000_000;
+
+/// How long a run may overstep its duration before the lease itself ends it.
+const GRACE_NS: u64 = 1_000_000_000;
+
+/// What a run is made from.
+pub struct Request {
+    /// Its name.
+    pub run: RunId,
+    /// What was asked.
+    pub experiment: Experiment,
+    /// The targets, in the experiment's order.
+    pub targets: Vec<ResolvedTarget>,
+    /// How it will be done.
+    pub plan: Plan,
+    /// Who asked: user id and process id.
+    pub asked_by: (u32, u32),
+    /// Whom to signal to stop it; `None` in the daemon.
+    pub supervisor: Option<Process>,
+}
+
+/// What a run may be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// End now, in good order.
+    Stop,
+}
+
+/// Carries a run out. Returns the refusal when nothing was armed, and the report otherwise; either way
+/// nothing fires any more and everything is put back.
+pub fn execute(
+    request: Request,
+    keeper: &dyn Keeper,
+    orders: &Receiver<Order>,
+    tell: &mut dyn FnMut(RunEvent),
+) -> Result<RunReport, Refusal> {
+    let mut journal = Journal::create(&request.run)?;
+    journal.append(&Record::Started {
+        run: request.run.clone(),
+        name: request.experiment.name.clone(),
+        by_uid: request.asked_by.0,
+        by_pid: request.asked_by.1,
+        supervisor: request.supervisor,
+        experiment: request.experiment.clone(),
+    })?;
+    keeper.keep_journal(&journal)?;
+    let mut run = Run { request, journal, changes: Changes::default(), tell };
+    let result = run.through(keeper, orders);
+    let Run { request: _, mut journal, mut changes, .. } = run;
+    let errors = changes.restore(&mut journal);
+    let result = match result {
+        Ok(mut report) => {
+            report.undo_errors.extend(errors);
+            journal.append(&Record::Ended { report: report.clone() })?;
+            Ok(report)
+        }
+        Err(refusal) => {
+            journal.append(&Record::Aborted { why: refusal.message.clone() })?;
+            Err(refusal)
+        }
+    };
+    keeper.release(&journal)?;
+    result
+}
+
+struct Run<'t> {
+    request: Request,
+    journal: Journal,
+    changes: Changes,
+    tell: &'t mut dyn FnMut(RunEvent),
+}
+
+/// A run while it is armed.
+struct Armed {
+    namespaces: Vec<ArmedNamespace>,
+    watchdog: Watchdog,
+    armed_at: u64,
+    resetters: BTreeMap<usize, Resetter>,
+}
+
+impl Run<'_> {
+    /// Arms, walks the steps, disarms.
+    fn through(
+        &mut self,
+        keeper: &dyn Keeper,
+        orders: &Receiver<Order>,
+    ) -> Result<RunReport, Refusal> {
+        let text = self.request.plan.render_resolved(&self.request.experiment, &self.request.targets);
+        self.journal.append(&Record::Planned { text })?;
+        let mut armed = self.arm(keeper)?;
+        let outcome = match self.steps(&mut armed, orders) {
+            Ok(outcome) => outcome,
+            Err(refusal) => Outcome::Failed { why: refusal.message },
+        };
+        Ok(self.disarm(armed, outcome))
+    }
+
+    fn arm(&mut self, keeper: &dyn Keeper) -> Result<Armed, Refusal> {
+        let mut namespaces = Vec::new();
+        let mut leases = Vec::new();
+        let mut told = Vec::new();
+        for (inode, scopes) in by_namespace(&self.request.targets) {
+            let namespace = self.request.targets.iter().find(|t| t.namespace.inode() == inode);
+            let Some(namespace) = namespace.map(|target| &target.namespace) else { continue };
+            let mut context = Context {
+                plan: &self.request.plan,
+                targets: &self.request.targets,
+                journal: &mut self.journal,
+                changes: &mut self.changes,
+                keeper,
+            };
+            let (armed, lease, news) = ArmedNamespace::attach(namespace, scopes, &mut context)?;
+            namespaces.push(armed);
+            leases.push(lease);
+            told.extend(news);
+        }
+        self.journal.append(&Record::Armed)?;
+        let armed_at = boot_ns();
+        let length = u64::try_from(self.request.experiment.duration().as_nanos());
+        let deadline = armed_at.saturating_add(length.unwrap_or(u64::MAX)).saturating_add(GRACE_NS);
+        let watchdog = Watchdog::start(leases, deadline)?;
+        for namespace in &mut namespaces {
+            namespace.claim(&self.request.targets)?;
+        }
+        self.tell(What::Armed);
+        told.into_iter().for_each(|what| self.tell(what));
+        Ok(Armed { namespaces, watchdog, armed_at, resetters: BTreeMap::new() })
+    }
+
+    fn steps(&mut self, armed: &mut Armed, orders: &Receiver<Order>) -> Result<Outcome, Refusal> {
+        let mut ends_at = armed.armed_at;
+        for index in 0..self.request.experiment.steps.len() {
+            let step = &self.request.experiment.steps[index];
+            let (name, duration) = (step.name.clone(), step.duration);
+            ends_at = ends_at.saturating_add(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX));
+            self.switch(armed, Some(index))?;
+            self.journal.append(&Record::StepStarted { step: name.clone() })?;
+            self.tell(What::StepStarted { step: name.clone() });
+            let outcome = self.wait(armed, index, ends_at, orders);
+            self.switch(armed, None)?;
+            self.journal.append(&Record::StepEnded { step: name.clone() })?;
+            self.tell(What::StepEnded { step: name });
+            if let Some(outcome) = outcome {
+                return Ok(outcome);
+            }
+        }
+        Ok(Outcome::Completed)
+    }
+
+    /// Switches the rules of a step on, and all others off.
+    fn switch(&self, armed: &mut Armed, step: Option<usize>) -> Result<(), Refusal> {
+        let active = step.map(|step| self.request.plan.active(step)).unwrap_or_default();
+        for namespace in &mut armed.namespaces {
+            for scope in namespace.scopes.clone() {
+                namespace.activate(scope, active.get(&scope).copied().unwrap_or_default())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for the end of a step and looks after everything meanwhile; `None` goes on.
+    fn wait(
+        &mut self,
+        armed: &mut Armed,
+        step: usize,
+        ends_at: u64,
+        orders: &Receiver<Order>,
+    ) -> Option<Outcome> {
+        let mut claim_at = 0;
+        loop {
+            let now = boot_ns();
+            if let Some(outcome) = lapsed(armed.watchdog.standing()) {
+                return Some(outcome);
+            }
+            if armed.namespaces.iter().any(|namespace| !namespace.line_is_running()) {
+                return Some(Outcome::Failed { why: "the delay line has stopped by itself".into() });
+            }
+            if now >= ends_at {
+                return None;
+            }
+            if now >= claim_at {
+                claim_at = now + CLAIM_EVERY;
+                for namespace in &mut armed.namespaces {
+                    let told = namespace.keep_up(&self.request.targets);
+                    told.into_iter().for_each(|what| self.tell(what));
+                }
+            }
+            self.reset(armed, step);
+            self.drain(armed);
+            match orders.recv_timeout(TICK.min(Duration::from_nanos(ends_at - now))) {
+                Ok(Order::Stop) => return Some(Outcome::Stopped),
+                // Nobody is left who could stop it; it ends by itself.
+                Err(RecvTimeoutError::Disconnected) => std::thread::sleep(TICK),
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+        }
+    }
+
+    /// Carries out the resets of a step.
+    fn reset(&self, armed: &mut Armed, step: usize) {
+        for (index, rule) in self.request.plan.rules.iter().enumerate() {
+            if rule.step != step || rule.compiled.mechanism != Mechanism::Disconnect {
+                continue;
+            }
+            let resetter = armed.resetters.entry(index).or_default();
+            for namespace in armed.namespaces.iter().filter(|n| n.scopes.contains(&rule.scope)) {
+                let members = namespace.members(rule.scope, &self.request.targets);
+                resetter.sweep(rule, &members, &namespace.maps);
+            }
+        }
+    }
+
+    /// Tells of the hits that wait in the rings.
+    fn drain(&mut self, armed: &mut Armed) {
+        for namespace in &mut armed.namespaces {
+            while let Some(event) = namespace.events.next() {
+                let slots = injector_common::SLOTS as u32;
+                let (scope, slot) = (event.rule / slots, event.rule % slots);
+                let rules = &self.request.plan.rules;
+                let Some(rule) = rules.iter().find(|r| r.scope == scope && r.slot == slot) else {
+                    continue;
+                };
+                let target = &self.request.targets[rule.fault.target].name;
+                let what = What::hit(rule.fault.kind.name(), target, &event);
+                (self.tell)(RunEvent {
+                    run: self.request.run.clone(),
+                    boot_ns: event.boot_ns,
+                    what,
+                });
+            }
+        }
+    }
+
+    /// Ends the leases, waits for programs in flight, lets held frames go, reads the counters, and
+    /// detaches. Failures are part of the report; none keeps the rest from happening.
+    fn disarm(&mut self, mut armed: Armed, outcome: Outcome) -> RunReport {
+        let mut errors = Vec::new();
+        let mut note = |what: Result<(), String>| errors.extend(what.err());
+        note(armed.watchdog.disarm().map_err(|error| error.to_string()));
+        note(grace::wait().map_err(|error| error.to_string()));
+        let armed_for = boot_ns().saturating_sub(armed.armed_at);
+        let mut line_stats = Vec::new();
+        for namespace in &mut armed.namespaces {
+            let stats = namespace.flush();
+            note(stats.as_ref().map(|_| ()).map_err(ToString::to_string));
+            line_stats.push(stats.unwrap_or_default());
+        }
+        self.drain(&mut armed);
+        self.tell_lost(&armed);
+        let faults = self.fault_reports(&armed, &line_stats);
+        for namespace in armed.namespaces {
+            namespace.detach();
+        }
+        drop(armed.watchdog);
+        RunReport {
+            run: self.request.run.clone(),
+            name: self.request.experiment.name.clone(),
+            outcome,
+            armed_for_ms: armed_for / 1_000_000,
+            faults,
+            undo_errors: errors,
+        }
+    }
+
+    fn tell_lost(&mut self, armed: &Armed) {
+        let lost = armed.namespaces.iter().filter_map(|n| n.maps.lost_events().ok()).sum();
+        if lost > 0 {
+            self.tell(What::EventsLost { count: lost });
+        }
+    }
+
+    fn fault_reports(&self, armed: &Armed, lines: &[delay_line::Stats]) -> Vec<FaultReport> {
+        let experiment = &self.request.experiment;
+        let report = |(index, rule): (usize, &crate::plan::PlannedRule)| {
+            let of_namespace = armed
+                .namespaces
+                .iter()
+                .zip(lines)
+                .find(|(namespace, _)| namespace.scopes.contains(&rule.scope))
+                .and_then(|(namespace, line)| namespace.counters(rule.scope, rule.slot, line).ok());
+            let counters = match armed.resetters.get(&index) {
+                Some(resetter) => resetter.counters,
+                None => of_namespace.unwrap_or_default(),
+            };
+            let step = &experiment.steps[rule.step].name;
+            let target = &experiment.targets[rule.fault.target];
+            let mechanism = rule.compiled.mechanism.name();
+            FaultReport::new(step, &rule.fault, target, mechanism, counters)
+        };
+        self.request.plan.rules.iter().enumerate().map(report).collect()
+    }
+
+    fn tell(&mut self, what: What) {
+        (self.tell)(RunEvent { run: self.request.run.clone(), boot_ns: boot_ns(), what });
+    }
+}
+
+/// How a run ends whose leases are not renewed any more.
+fn lapsed(standing: Standing) -> Option<Outcome> {
+    match standing {
+        Standing::Live => None,
+        Standing::Disarmed => Some(Outcome::Stopped),
+        Standing::Overdue => Some(Outcome::Failed { why: "the run overstepped its deadline".into() }),
+        Standing::Lapsed(gap) => {
+            let held_up = humantime::format_duration(Duration::from_millis(gap / 1_000_000));
+            let why = format!("the injector was held up for {held_up}, so the lease ended the faults");
+            Some(Outcome::Failed { why })
+        }
+    }
+}
+
+/// The scopes by the namespace that their targets live in.
+fn by_namespace(targets: &[ResolvedTarget]) -> BTreeMap<u64, Vec<u32>> {
+    let mut scopes = BTreeMap::<u64, Vec<u32>>::new();
+    for (scope, target) in (0..).zip(targets) {
+        scopes.entry(target.namespace.inode()).or_default().push(scope);
+    }
+    scopes
+}

@@ -1,0 +1,73 @@
+//! What a person asks for, validated: targets, steps, faults.
+//!
+//! An [`Experiment`] is the same whether it came from one command, from a file or through the API. It
+//! says nothing about this machine: that names resolve and mechanisms exist is the planner's to find out.
+//!
+//! Invariants, which [`Experiment::check`] enforces wherever one enters the program: one to
+//! [`SCOPES`] targets with distinct names; at least one step; no step without a fault; every duration
+//! between 1 ms and [`LONGEST`]; every fault's target exists; a target has at most [`SLOTS`] faults.
+//!
+//! Rejected: types whose fields are private and whose constructors validate. The planner, the report
+//! and the tests all take experiments apart; one check at each door costs less than forty getters.
+
+mod check;
+mod fault;
+mod nearest;
+mod target;
+mod traffic;
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+pub use check::CheckError;
+pub use fault::{CorruptMode, Delay, Distribution, DnsAnswer, Fault, FaultKind, Loss, Peer};
+pub use injector_common::{SCOPES, SLOTS};
+pub use nearest::nearest;
+pub use target::{Follow, Many, Selector, Target};
+pub use traffic::{Chance, Connections, Direction, GUARDED_PORTS, Protocol, Traffic};
+
+pub use crate::quantity::duration::LONGEST;
+
+/// A validated experiment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Experiment {
+    /// What reports and lists call it.
+    pub name: String,
+    /// What is expected to hold, in a person's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hypothesis: Option<String>,
+    /// Who is put through it; the position is the scope.
+    pub targets: Vec<Target>,
+    /// What happens, one after the other.
+    pub steps: Vec<Step>,
+}
+
+/// Faults that are on together, for a time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Step {
+    /// What the journal and the report call it.
+    pub name: String,
+    /// How long the faults stay on, counted from when the first of them is armed.
+    #[serde(with = "crate::quantity::duration")]
+    pub duration: Duration,
+    /// The faults; none means a quiet time, to measure a baseline or a recovery.
+    #[serde(default)]
+    pub faults: Vec<Fault>,
+}
+
+impl Experiment {
+    /// The time that all steps take together.
+    pub fn duration(&self) -> Duration {
+        self.steps.iter().map(|step| step.duration).sum()
+    }
+
+    /// Every fault with its step, in the order of the file.
+    pub fn faults(&self) -> impl Iterator<Item = (&Step, &Fault)> {
+        self.steps
+            .iter()
+            .flat_map(|step| step.faults.iter().map(move |fault| (step, fault)))
+    }
+}

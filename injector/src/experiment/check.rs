@@ -1,0 +1,220 @@
+//! The invariants of an experiment, checked at every door.
+
+use std::{collections::HashSet, net::IpAddr, time::Duration};
+
+use super::{Experiment, Fault, FaultKind, LONGEST, Peer, SCOPES, SLOTS, Selector, Target};
+use crate::quantity::duration;
+
+/// The shortest step: below it, arming takes longer than the step.
+const SHORTEST: Duration = Duration::from_millis(1);
+
+/// Why an experiment cannot be run anywhere.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "each message says it all")]
+pub enum CheckError {
+    #[error("the experiment has no name; give it one")]
+    NoName,
+    #[error("the experiment has no target; name at least one under `targets`")]
+    NoTarget,
+    #[error("the experiment has {0} targets; one run has at most {SCOPES}, so split it")]
+    TooManyTargets(usize),
+    #[error("two targets are called `{0}`; give each a name of its own")]
+    SameName(String),
+    #[error("target `{0}` selects nothing; give it a pid, cgroup, unit, container or process")]
+    EmptySelector(String),
+    #[error(
+        "target `{target}`: `{pattern}` is not a regular expression: {why}; correct it, or escape it"
+    )]
+    Pattern {
+        target: String,
+        pattern: String,
+        why: String,
+    },
+    #[error("the experiment has no step; give it at least one")]
+    NoStep,
+    #[error("no step of the experiment has a fault; give at least one step a fault")]
+    NoFault,
+    #[error("step `{step}` lasts {}; a step lasts between 1ms and {}",
+        duration::format(*.lasts), duration::format(LONGEST))]
+    Duration { step: String, lasts: Duration },
+    #[error("a fault of step `{step}` is for target number {target}, which does not exist")]
+    NoSuchTarget { step: String, target: usize },
+    #[error("target `{0}` has more than {SLOTS} faults over all steps; split the experiment")]
+    TooManyFaults(String),
+    #[error("`{0}` has nothing to do: {1}")]
+    Pointless(&'static str, &'static str),
+    #[error(
+        "`{name}`: `{glob}` is not a pattern for host names: {why}; use * and ? as in `*.example.com`"
+    )]
+    Glob {
+        name: &'static str,
+        glob: String,
+        why: String,
+    },
+    #[error("`{0}` is not a host name or an address; correct it")]
+    Host(String),
+}
+
+impl Experiment {
+    /// Checks what the types alone do not say.
+    pub fn check(&self) -> Result<(), CheckError> {
+        if self.name.trim().is_empty() {
+            return Err(CheckError::NoName);
+        }
+        self.check_targets()?;
+        if self.steps.is_empty() {
+            return Err(CheckError::NoStep);
+        }
+        if self.faults().next().is_none() {
+            return Err(CheckError::NoFault);
+        }
+        for step in &self.steps {
+            if !(SHORTEST..=LONGEST).contains(&step.duration) {
+                return Err(CheckError::Duration {
+                    step: step.name.clone(),
+                    lasts: step.duration,
+                });
+            }
+        }
+        let mut faults = vec![0; self.targets.len()];
+        for (step, fault) in self.faults() {
+            let count = faults
+                .get_mut(fault.target)
+                .ok_or_else(|| CheckError::NoSuchTarget {
+                    step: step.name.clone(),
+                    target: fault.target,
+                })?;
+            *count += 1;
+            if *count > SLOTS {
+                return Err(CheckError::TooManyFaults(
+                    self.targets[fault.target].name.clone(),
+                ));
+            }
+            fault.check()?;
+        }
+        Ok(())
+    }
+
+    fn check_targets(&self) -> Result<(), CheckError> {
+        if self.targets.is_empty() {
+            return Err(CheckError::NoTarget);
+        }
+        if self.targets.len() > SCOPES {
+            return Err(CheckError::TooManyTargets(self.targets.len()));
+        }
+        let mut names = HashSet::new();
+        for target in &self.targets {
+            if !names.insert(&target.name) {
+                return Err(CheckError::SameName(target.name.clone()));
+            }
+            target.check()?;
+        }
+        Ok(())
+    }
+}
+
+impl Target {
+    fn check(&self) -> Result<(), CheckError> {
+        let is_empty = match &self.selector {
+            Selector::Pids { pids, .. } => pids.is_empty(),
+            Selector::Cgroup(path) => path.as_os_str().is_empty(),
+            Selector::Unit(name) => name.is_empty(),
+            Selector::Container(id) => id.is_empty(),
+            // An empty pattern matches every process there is.
+            Selector::Process { pattern, .. } => pattern.is_empty(),
+        };
+        if is_empty || self.name.is_empty() {
+            return Err(CheckError::EmptySelector(self.name.clone()));
+        }
+        if let Selector::Process { pattern, .. } = &self.selector
+            && let Err(why) = regex::Regex::new(pattern)
+        {
+            // The regex crate draws a picture over several lines; its last line is the sentence.
+            let why = why.to_string();
+            let why = why
+                .lines()
+                .last()
+                .unwrap_or_default()
+                .trim_start_matches("error: ")
+                .to_owned();
+            let (target, pattern) = (self.name.clone(), pattern.clone());
+            return Err(CheckError::Pattern {
+                target,
+                pattern,
+                why,
+            });
+        }
+        Ok(())
+    }
+}
+
+impl Fault {
+    fn check(&self) -> Result<(), CheckError> {
+        let name = self.kind.name();
+        match &self.kind {
+            FaultKind::Delay(delay) if delay.latency.is_zero() && delay.jitter.is_zero() => {
+                return Err(CheckError::Pointless(
+                    name,
+                    "latency and jitter are zero; set one of them",
+                ));
+            }
+            FaultKind::Reorder { gap: 0, .. } => {
+                return Err(CheckError::Pointless(
+                    name,
+                    "a gap is at least 1; correct it",
+                ));
+            }
+            FaultKind::Reorder { latency, .. } if latency.is_zero() => {
+                return Err(CheckError::Pointless(name, "the latency is zero; set it"));
+            }
+            FaultKind::Partition { peers } if peers.is_empty() => {
+                return Err(CheckError::Pointless(
+                    name,
+                    "it has no peer; name at least one",
+                ));
+            }
+            FaultKind::Partition { peers } => {
+                for peer in peers {
+                    if let Peer::Host(host) = peer {
+                        check_host(host)?;
+                    }
+                }
+            }
+            FaultKind::Dns { hostnames, .. } => {
+                for glob in hostnames {
+                    globset::Glob::new(glob).map_err(|error| CheckError::Glob {
+                        name,
+                        glob: glob.clone(),
+                        why: error.kind().to_string(),
+                    })?;
+                }
+            }
+            _ => {}
+        }
+        self.traffic
+            .hostnames
+            .iter()
+            .try_for_each(|host| check_host(host))
+    }
+}
+
+/// Letters, digits, hyphens, dots and underscores; whether it resolves is for the planner to find out.
+fn check_host(host: &str) -> Result<(), CheckError> {
+    let is_label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+            && !label.starts_with('-')
+    };
+    let is_name = host.len() <= 253 && host.trim_end_matches('.').split('.').all(is_label);
+    // `1.2.3` and `1.2.3.4` look like names to the rule above; only one of them is an address.
+    let looks_numeric = host
+        .bytes()
+        .all(|byte| byte.is_ascii_digit() || byte == b'.');
+    if host.parse::<IpAddr>().is_ok() || is_name && !looks_numeric {
+        Ok(())
+    } else {
+        Err(CheckError::Host(host.to_owned()))
+    }
+}

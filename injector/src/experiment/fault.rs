@@ -1,0 +1,204 @@
+//! What is done to a target.
+
+use std::time::Duration;
+
+use injector_common::threshold::Threshold;
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+use super::{Chance, Direction, Traffic};
+use crate::quantity::{Errno, Rate, duration, threshold};
+
+/// One kind of failure on one target, with its filters and its chance.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fault {
+    /// Index of the target within the experiment.
+    pub target: usize,
+    /// What is done.
+    pub kind: FaultKind,
+    /// To packets that go which way.
+    pub direction: Direction,
+    /// To which of them.
+    pub traffic: Traffic,
+    /// To how many of those.
+    pub chance: Chance,
+}
+
+/// The faults.
+///
+/// In JSON: `{"fault": "net.delay", "with": {"latency": "500ms", ...}}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "fault", content = "with")]
+pub enum FaultKind {
+    /// Counts and does nothing else: the pattern for a new fault.
+    #[serde(rename = "noop")]
+    Noop,
+    /// Packets arrive later.
+    #[serde(rename = "net.delay")]
+    Delay(Delay),
+    /// Packets are lost on the wire.
+    #[serde(rename = "net.loss")]
+    Loss(Loss),
+    /// Packets are damaged.
+    #[serde(rename = "net.corrupt")]
+    Corrupt(CorruptMode),
+    /// Packets arrive twice.
+    #[serde(rename = "net.duplicate")]
+    Duplicate,
+    /// Packets overtake others.
+    #[serde(rename = "net.reorder")]
+    Reorder {
+        /// One candidate after every so many packets, at least 1.
+        gap: u32,
+        /// How long the packets that are overtaken are held back.
+        #[serde(with = "duration")]
+        latency: Duration,
+    },
+    /// The link is slow.
+    #[serde(rename = "net.bandwidth")]
+    Bandwidth(Rate),
+    /// Nothing gets through.
+    #[serde(rename = "net.blackhole")]
+    Blackhole,
+    /// Nothing gets through to some peers.
+    #[serde(rename = "net.partition")]
+    Partition {
+        /// The peers that cannot be reached, at least one.
+        peers: Vec<Peer>,
+    },
+    /// Connections break: the target sees ECONNRESET.
+    #[serde(rename = "net.reset")]
+    Reset,
+    /// connect(2) fails at once.
+    #[serde(rename = "net.connect")]
+    Connect(Errno),
+    /// Names do not resolve.
+    #[serde(rename = "dns.error")]
+    Dns {
+        /// What the resolver seems to answer.
+        answer: DnsAnswer,
+        /// Globs of the names that are affected; empty is every name.
+        hostnames: Vec<String>,
+    },
+}
+
+/// How much later packets arrive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Delay {
+    /// One way, in each direction that the fault is on.
+    #[serde(with = "duration")]
+    pub latency: Duration,
+    /// How far a packet's delay may stray from the latency.
+    #[serde(with = "duration")]
+    pub jitter: Duration,
+    /// How much a packet's jitter resembles the one before.
+    #[serde(with = "threshold")]
+    pub correlation: Threshold,
+    /// How the jitter is spread.
+    pub distribution: Distribution,
+}
+
+/// How jitter is spread around the latency.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Distribution {
+    /// Evenly between latency - jitter and latency + jitter.
+    #[default]
+    Uniform,
+    /// A bell curve with the jitter as its standard deviation.
+    Normal,
+    /// A long tail: most packets early, a few very late.
+    Pareto,
+}
+
+/// Which packets are lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Loss {
+    /// Each on its own, with the fault's chance.
+    Independent {
+        /// How much a packet's luck resembles the one before.
+        #[serde(with = "threshold")]
+        correlation: Threshold,
+    },
+    /// In bursts: from good to bad, from bad to good, loss in bad, loss in good.
+    GilbertElliott(#[serde(with = "four_thresholds")] [Threshold; 4]),
+}
+
+/// Who notices the damage.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum CorruptMode {
+    /// The application: checksums are repaired, it reads the damage.
+    #[default]
+    Payload,
+    /// The network stack: the checksum is wrong, the application never reads the damage.
+    Wire,
+}
+
+/// What the resolver seems to answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum DnsAnswer {
+    /// There is no such name.
+    #[value(name = "nxdomain")]
+    NxDomain,
+    /// The resolver failed.
+    #[value(name = "servfail")]
+    ServFail,
+    /// Nothing.
+    Timeout,
+}
+
+/// The far end of a partition.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Peer {
+    /// Addresses.
+    Net(IpNet),
+    /// A name, resolved when the run is planned.
+    Host(String),
+}
+
+impl FaultKind {
+    /// The name in files, reports and metrics.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Noop => "noop",
+            Self::Delay(_) => "net.delay",
+            Self::Loss(_) => "net.loss",
+            Self::Corrupt(_) => "net.corrupt",
+            Self::Duplicate => "net.duplicate",
+            Self::Reorder { .. } => "net.reorder",
+            Self::Bandwidth(_) => "net.bandwidth",
+            Self::Blackhole => "net.blackhole",
+            Self::Partition { .. } => "net.partition",
+            Self::Reset => "net.reset",
+            Self::Connect(_) => "net.connect",
+            Self::Dns { .. } => "dns.error",
+        }
+    }
+}
+
+/// Four percentages, in a list.
+mod four_thresholds {
+    use injector_common::threshold::Threshold;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use crate::quantity::Percent;
+
+    pub(super) fn serialize<S: Serializer>(
+        value: &[Threshold; 4],
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        value.map(Percent).serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<[Threshold; 4], D::Error> {
+        <[Percent; 4]>::deserialize(from).map(|percents| percents.map(|percent| percent.0))
+    }
+}

@@ -1,0 +1,110 @@
+//! Who is put through it.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// Processes under a name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Target {
+    /// What faults and reports call it.
+    pub name: String,
+    /// How its processes are found.
+    pub selector: Selector,
+}
+
+/// How the processes of a target are found, when the run is armed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", deny_unknown_fields)]
+pub enum Selector {
+    /// By process id.
+    Pids {
+        /// The ids, at least one, none of them 0.
+        pids: Vec<u32>,
+        /// Whether children come along.
+        follow: Follow,
+    },
+    /// Everything in a cgroup and below it; absolute, or relative to the cgroup v2 mount.
+    Cgroup(PathBuf),
+    /// A systemd unit, by name.
+    Unit(String),
+    /// A container, by its id or the first characters of it.
+    Container(String),
+    /// By command line.
+    Process {
+        /// A regular expression that compiles, matched against the command line.
+        pattern: String,
+        /// How many processes it may match.
+        many: Many,
+        /// Whether children come along.
+        follow: Follow,
+    },
+}
+
+/// Whether the children of a process belong to the target.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Follow {
+    /// The process alone, with all its threads.
+    #[default]
+    Process,
+    /// The process, its present descendants, and all that they will fork.
+    Tree,
+}
+
+/// How many processes a pattern may match.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Many {
+    /// One; more are refused, because the person had one in mind.
+    #[default]
+    ExactlyOne,
+    /// All of them.
+    All,
+}
+
+impl Selector {
+    /// Whether children of the chosen processes come along.
+    pub fn follows(&self) -> bool {
+        match self {
+            Self::Pids { follow, .. } | Self::Process { follow, .. } => *follow == Follow::Tree,
+            Self::Cgroup(_) | Self::Unit(_) | Self::Container(_) => false,
+        }
+    }
+}
+
+impl std::fmt::Display for Selector {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let tree = |follow: &Follow| {
+            if *follow == Follow::Tree {
+                " and its tree"
+            } else {
+                ""
+            }
+        };
+        match self {
+            Self::Pids { pids, follow } => {
+                let pids: Vec<_> = pids.iter().map(u32::to_string).collect();
+                write!(out, "pid {}{}", pids.join(", "), tree(follow))
+            }
+            Self::Cgroup(path) => write!(out, "cgroup {}", path.display()),
+            Self::Unit(name) => write!(out, "unit {name}"),
+            Self::Container(id) => write!(out, "container {id}"),
+            Self::Process {
+                pattern,
+                many: Many::ExactlyOne,
+                follow,
+            } => {
+                write!(out, "the process that matches `{pattern}`{}", tree(follow))
+            }
+            Self::Process {
+                pattern,
+                many: Many::All,
+                follow,
+            } => {
+                write!(out, "all processes that match `{pattern}`{}", tree(follow))
+            }
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! Which packets and calls of a target, and how many of them.
+
+use injector_common::{rule::When, threshold::Threshold};
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+use crate::quantity::{Percent, PortRange, format_when, threshold, when};
+
+/// Ports that no fault touches unless it names them: a session over SSH that stops answering is how a
+/// person loses the host, and names that do not resolve break more than was asked for.
+pub const GUARDED_PORTS: [u16; 2] = [22, 53];
+
+/// Packets that go which way, as the target sees it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Direction {
+    /// From the target.
+    #[default]
+    Egress,
+    /// To the target.
+    Ingress,
+    /// Both.
+    Both,
+}
+
+/// Which packets. An empty list does not restrict.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Traffic {
+    /// The far end is one of these.
+    pub dest: Vec<IpNet>,
+    /// The far end is one of the addresses that these names have when the run is planned.
+    pub hostnames: Vec<String>,
+    /// The far end is none of these.
+    pub exclude: Vec<IpNet>,
+    /// The far end's port is one of these.
+    pub dest_ports: Vec<PortRange>,
+    /// The target's own port is one of these.
+    pub source_ports: Vec<PortRange>,
+    /// Neither port is one of these.
+    pub exclude_ports: Vec<PortRange>,
+    /// The transport.
+    pub protocol: Protocol,
+    /// The age of the connection.
+    pub connections: Connections,
+}
+
+/// Which transport.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Protocol {
+    /// All of them.
+    #[default]
+    Any,
+    /// TCP.
+    Tcp,
+    /// UDP.
+    Udp,
+    /// ICMP and `ICMPv6`.
+    Icmp,
+}
+
+/// Which connections, by their age.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Connections {
+    /// All of them.
+    #[default]
+    Any,
+    /// Those that begin after arming.
+    New,
+    /// Those that were there at arming.
+    Established,
+}
+
+/// How many of the packets or calls that match.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Chance {
+    /// The share that is hit. [`Percent`] shows it as the person wrote it.
+    #[serde(with = "threshold")]
+    pub percent: Threshold,
+    /// Which matches may be hit at all, by their number.
+    #[serde(with = "when", default)]
+    pub when: When,
+    /// The most hits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_hits: Option<u64>,
+    /// Makes the run repeatable; drawn afresh where not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seed: Option<u64>,
+}
+
+impl Chance {
+    /// Every match is hit.
+    pub const ALWAYS: Self = Self {
+        percent: Threshold::ALWAYS,
+        when: When::ALWAYS,
+        max_hits: None,
+        seed: None,
+    };
+}
+
+impl std::fmt::Display for Chance {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "{} of matches", Percent(self.percent))?;
+        if self.when != When::ALWAYS {
+            write!(out, ", numbers {}", format_when(&self.when))?;
+        }
+        if let Some(most) = self.max_hits {
+            write!(out, ", at most {most}")?;
+        }
+        if let Some(seed) = self.seed {
+            write!(out, ", seed {seed}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Traffic {
+    /// Excludes the guarded ports that the filters do not name.
+    #[must_use]
+    pub fn guarded(mut self) -> Self {
+        for port in GUARDED_PORTS {
+            let names = |ranges: &[PortRange]| ranges.iter().any(|range| range.contains(port));
+            let is_settled = [&self.dest_ports, &self.source_ports, &self.exclude_ports];
+            if !is_settled.into_iter().any(|ranges| names(ranges)) {
+                self.exclude_ports.extend(PortRange::one(port));
+            }
+        }
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ports(text: &str) -> Vec<PortRange> {
+        text.split_whitespace()
+            .map(|range| range.parse().unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn guarded_ports_are_excluded_unless_named() {
+        let guarded = |dest: &str, source: &str, exclude: &str| {
+            let traffic = Traffic {
+                dest_ports: ports(dest),
+                source_ports: ports(source),
+                exclude_ports: ports(exclude),
+                ..Traffic::default()
+            };
+            traffic.guarded().exclude_ports
+        };
+        assert_eq!(guarded("", "", ""), ports("22 53"));
+        assert_eq!(guarded("8080", "", "9"), ports("9 22 53"));
+        assert_eq!(guarded("53", "22", ""), ports(""));
+        assert_eq!(guarded("20-30", "", "53"), ports("53"));
+    }
+}

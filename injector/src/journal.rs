@@ -1,0 +1,23 @@
+//! What was done, on disk before it is done: one append-only file of JSON lines for each run.
+//!
+//! The file is evidence twice over. Its lines say what must be restored; the lock on it says whether
+//! anybody is still there to do it. Whoever holds the descriptor, or a copy of it in another process,
+//! holds the lock, and the kernel releases it with the last copy.
+//!
+//! Reading never fails on a torn or corrupt line: what a crash leaves is exactly what must be read.
+//!
+//! Rejected: a database (one more format to repair after a power cut), and one file for all runs (a lock
+//! for each run is what tells the living from the dead).
+
+mod line;
+mod list;
+mod record;
+mod replay;
+mod run_id;
+mod writer;
+
+pub use list::{ListedRun, RunState, list};
+pub use record::{HostChange, Process, Record};
+pub use replay::{Damaged, Replay, Stamped, replay};
+pub use run_id::{RunId, RunIdError};
+pub use writer::{Journal, JournalError, directory};

@@ -1,0 +1,216 @@
+//! Which runs there are, and which of them nobody looks after any more.
+
+use std::{fs::File, io, path::Path};
+
+use rustix::fs::{FlockOperation, flock};
+use serde::{Deserialize, Serialize};
+
+use super::{HostChange, Process, Record, Replay, RunId, replay};
+use crate::report::{Outcome, RunReport};
+
+/// A run, as its journal tells it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListedRun {
+    /// Its name.
+    pub run: RunId,
+    /// The experiment's name; empty where that record is damaged.
+    pub name: String,
+    /// Whether it lives, and if not, how it ended.
+    #[serde(flatten)]
+    pub state: RunState,
+    /// When it started, in milliseconds since 1970.
+    pub started_unix_ms: u64,
+    /// Who can be signalled to stop it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub supervisor: Option<Process>,
+    /// Host settings that may still have the run's value, in the order in which to restore them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub to_restore: Vec<HostChange>,
+    /// Lines of the journal that could not be read.
+    #[serde(default)]
+    pub damaged_lines: usize,
+    /// What it did, where it says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub report: Option<RunReport>,
+}
+
+/// Whether a run lives.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "lowercase")]
+pub enum RunState {
+    /// Somebody holds its journal.
+    Running,
+    /// It ended in good order.
+    Ended {
+        /// How.
+        #[serde(flatten)]
+        outcome: Outcome,
+    },
+    /// It broke off.
+    Aborted {
+        /// What whoever cleaned up wrote; `None` when nobody did.
+        why: Option<String>,
+    },
+}
+
+/// The runs of a directory, oldest first. A directory that does not exist has none.
+pub fn list(directory: &Path) -> io::Result<Vec<ListedRun>> {
+    let entries = match std::fs::read_dir(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    let mut runs = Vec::new();
+    for entry in entries {
+        let path = entry?.path();
+        let stem = path.file_stem().and_then(|stem| stem.to_str());
+        let is_journal = path
+            .extension()
+            .is_some_and(|extension| extension == "jsonl");
+        if let (true, Some(Ok(run))) = (is_journal, stem.map(str::parse)) {
+            match read(&path, run) {
+                // Somebody tidied up while we looked.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                listed => runs.push(listed?),
+            }
+        }
+    }
+    runs.sort_by(|a, b| (a.started_unix_ms, &a.run).cmp(&(b.started_unix_ms, &b.run)));
+    Ok(runs)
+}
+
+fn read(path: &Path, run: RunId) -> io::Result<ListedRun> {
+    // The lock first: a run that ends in between has written its end by the time we read.
+    let is_running = is_locked(&File::open(path)?)?;
+    let replay = replay(path)?;
+    let mut listed = ListedRun {
+        run,
+        name: String::new(),
+        state: state(&replay, is_running),
+        started_unix_ms: replay.records.first().map_or(0, |stamped| stamped.unix_ms),
+        supervisor: None,
+        to_restore: replay
+            .to_restore()
+            .into_iter()
+            .map(|(_, change)| change)
+            .collect(),
+        damaged_lines: replay.damaged.len(),
+        report: None,
+    };
+    for stamped in replay.records {
+        match stamped.record {
+            Record::Started {
+                name, supervisor, ..
+            } => {
+                listed.name = name;
+                listed.supervisor = supervisor;
+            }
+            Record::Ended { report } => listed.report = Some(report),
+            _ => {}
+        }
+    }
+    Ok(listed)
+}
+
+fn state(replay: &Replay, is_running: bool) -> RunState {
+    if is_running {
+        return RunState::Running;
+    }
+    let last_word = replay
+        .records
+        .iter()
+        .rev()
+        .find_map(|stamped| match &stamped.record {
+            Record::Ended { report } => Some(RunState::Ended {
+                outcome: report.outcome.clone(),
+            }),
+            Record::Aborted { why } => Some(RunState::Aborted {
+                why: Some(why.clone()),
+            }),
+            _ => None,
+        });
+    last_word.unwrap_or(RunState::Aborted { why: None })
+}
+
+/// Whether somebody holds the journal. The shared lock that finds out is gone with the descriptor; no
+/// run can be refused because of it, for a journal is locked before it has its name.
+fn is_locked(file: &File) -> io::Result<bool> {
+    match flock(file, FlockOperation::NonBlockingLockShared) {
+        Ok(()) => Ok(false),
+        Err(rustix::io::Errno::WOULDBLOCK) => Ok(true),
+        Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::Journal;
+
+    fn report(run: &RunId) -> RunReport {
+        RunReport {
+            run: run.clone(),
+            name: "x".into(),
+            outcome: Outcome::Stopped,
+            armed_for_ms: 5,
+            faults: vec![],
+            undo_errors: vec![],
+        }
+    }
+
+    #[test]
+    fn the_lock_tells_the_living_from_the_dead() {
+        let directory = tempfile::tempdir().unwrap();
+        let state = directory.path().join("runs");
+        assert_eq!(list(&state).unwrap(), []);
+        let runs: Vec<RunId> = (1..=3)
+            .map(|n| format!("r00000001000{n}").parse().unwrap())
+            .collect();
+        let mut open: Vec<_> = runs
+            .iter()
+            .map(|run| Journal::create_in(&state, run).unwrap())
+            .collect();
+        let change = HostChange::Sysctl {
+            netns_inode: 1,
+            key: "k".into(),
+            old: "0".into(),
+            new: "1".into(),
+        };
+        for journal in &mut open {
+            journal
+                .append(&Record::Change {
+                    id: 0,
+                    change: change.clone(),
+                })
+                .unwrap();
+        }
+        open[1].append(&Record::Restored { id: 0 }).unwrap();
+        open[1]
+            .append(&Record::Ended {
+                report: report(&runs[1]),
+            })
+            .unwrap();
+        // A copy of the descriptor is a holder too: the supervisor of a dead worker.
+        let copy = rustix::io::dup(&open[0]).unwrap();
+        drop(open);
+        std::fs::write(state.join("notes.txt"), "not a journal").unwrap();
+        let listed = list(&state).unwrap();
+        let states: Vec<_> = listed.iter().map(|listed| listed.state.clone()).collect();
+        let ended = RunState::Ended {
+            outcome: Outcome::Stopped,
+        };
+        assert_eq!(
+            states,
+            [RunState::Running, ended, RunState::Aborted { why: None }]
+        );
+        let open: Vec<_> = listed
+            .iter()
+            .map(|listed| listed.to_restore.len())
+            .collect();
+        assert_eq!(open, [1, 0, 1]);
+        drop(copy);
+        assert_eq!(
+            list(&state).unwrap()[0].state,
+            RunState::Aborted { why: None }
+        );
+    }
+}

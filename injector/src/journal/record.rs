@@ -1,0 +1,105 @@
+//! What a journal says.
+
+use serde::{Deserialize, Serialize};
+
+use super::RunId;
+use crate::{experiment::Experiment, report::RunReport};
+
+/// One thing that happened, or is about to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "kebab-case")]
+pub enum Record {
+    /// The run exists; nothing has been touched.
+    Started {
+        /// The run.
+        run: RunId,
+        /// The experiment's name.
+        name: String,
+        /// User id of whoever asked.
+        by_uid: u32,
+        /// Process id of whoever asked.
+        by_pid: u32,
+        /// The supervisor to signal in order to stop this run and no other; `None` for a run of the
+        /// daemon, which is stopped through the API.
+        supervisor: Option<Process>,
+        /// What was asked.
+        experiment: Experiment,
+    },
+    /// How it will be done, for people.
+    Planned {
+        /// The plan.
+        text: String,
+    },
+    /// A host setting is about to change.
+    Change {
+        /// Number of the change within the run.
+        id: u32,
+        /// The change, with the old value.
+        change: HostChange,
+    },
+    /// It has changed.
+    Changed {
+        /// Number of the change.
+        id: u32,
+    },
+    /// It has its old value again.
+    Restored {
+        /// Number of the change.
+        id: u32,
+    },
+    /// It could not be restored.
+    RestoreFailed {
+        /// Number of the change.
+        id: u32,
+        /// Why.
+        why: String,
+    },
+    /// The first fault is on.
+    Armed,
+    /// A step's faults are on.
+    StepStarted {
+        /// Name of the step.
+        step: String,
+    },
+    /// A step's faults are off.
+    StepEnded {
+        /// Name of the step.
+        step: String,
+    },
+    /// The run is over and nothing of it is left.
+    Ended {
+        /// What it did.
+        report: RunReport,
+    },
+    /// The run broke off; whoever writes this has cleaned up after it.
+    Aborted {
+        /// Why.
+        why: String,
+    },
+}
+
+/// A host setting that outlives the process that changes it, with what it takes to put it back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum HostChange {
+    /// A sysctl of a network namespace.
+    Sysctl {
+        /// Inode of the namespace, as in `readlink /proc/PID/ns/net`.
+        netns_inode: u64,
+        /// Its name, as in `net.ipv4.conf.lo.accept_local`.
+        key: String,
+        /// The value to restore.
+        old: String,
+        /// The value of the run.
+        new: String,
+    },
+}
+
+/// A process that cannot be mistaken for a later one with the same id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Process {
+    /// Its id.
+    pub pid: u32,
+    /// When it started, in clock ticks since boot (field 22 of /proc/PID/stat).
+    pub start_ticks: u64,
+}

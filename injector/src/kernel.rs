@@ -1,0 +1,24 @@
+//! The kernel side as the rest of the program sees it: the only module that talks to aya.
+//!
+//! An [`object::Object`] is one loaded copy of the BPF programs and maps, for one run in one network
+//! namespace. Its maps are reached through [`maps`], its programs are attached through [`links`].
+//! Everything is held by descriptors of this process: nothing is pinned, and dropping the object
+//! takes programs, maps and links with it.
+//!
+//! Rejected: one shared object for all runs. It would save a bystander a few nanoseconds a packet and
+//! cost the isolation that a run's own lease, budget and tables give.
+
+pub mod btf;
+pub mod capability;
+
+pub mod clock;
+pub mod devices;
+pub mod error;
+pub mod grace;
+pub mod links;
+pub mod maps;
+pub mod netns;
+pub mod object;
+pub mod sysctl;
+
+pub use error::Error;

@@ -1,0 +1,161 @@
+//! What this host offers, found out by doing it: each program is loaded and attached, in a network
+//! namespace of its own where it is for devices, without a lease and without a target.
+//!
+//! Versions and distribution names are never asked: a 5.14 with backports and a 6.12 without a
+//! configuration option are both common.
+
+use std::os::fd::AsFd;
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Error,
+    links::{CgroupHook, DeviceHook, Links, ProcessHook},
+    object::Object,
+};
+use crate::{delay_line::Tap, plan::Need, target::cgroup};
+
+/// One thing that a host may offer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Capability {
+    /// Its name.
+    pub name: String,
+    /// What it is for.
+    pub serves: String,
+    /// Why it is missing; `None` when it is there.
+    pub missing: Option<Missing>,
+}
+
+/// Why something is missing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Missing {
+    /// What the probe met.
+    pub why: String,
+    /// What would help.
+    pub remedy: String,
+}
+
+/// Every need, in the order in which doctor shows them.
+pub const ALL: [Need; 6] = [
+    Need::DeviceLinks,
+    Need::CgroupLinks,
+    Need::ConnectErrno,
+    Need::Tap,
+    Need::SocketCopies,
+    Need::ForkTracepoint,
+];
+
+impl Need {
+    /// The name that refusals and doctor use.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::DeviceLinks => "tcx",
+            Self::CgroupLinks => "cgroup-bpf",
+            Self::ConnectErrno => "connect-errno",
+            Self::Tap => "tap",
+            Self::SocketCopies => "pidfd-getfd",
+            Self::ForkTracepoint => "fork-tracepoint",
+        }
+    }
+
+    const fn serves(self) -> &'static str {
+        match self {
+            Self::DeviceLinks => "every net fault on packets; dns error",
+            Self::CgroupLinks => "loss of what a target receives; tagging new sockets",
+            Self::ConnectErrno => "net connect",
+            Self::Tap => "net delay, reorder, bandwidth, corrupt --mode wire; dns error",
+            Self::SocketCopies => "sockets that are open already; net reset",
+            Self::ForkTracepoint => "--tree",
+        }
+    }
+
+    const fn remedy(self) -> &'static str {
+        match self {
+            Self::DeviceLinks => "run Linux 6.6 or later with CONFIG_NET_XGRESS; older kernels have only filters that outlive their maker, which injector refuses to use",
+            Self::CgroupLinks => "run Linux 5.7 or later with CONFIG_CGROUP_BPF, as root with CAP_BPF and CAP_NET_ADMIN",
+            Self::ConnectErrno => "run Linux 5.18 or later with CONFIG_CGROUP_BPF",
+            Self::Tap => "load the module with `modprobe tun`, and pass /dev/net/tun into the container if there is one",
+            Self::SocketCopies => "run Linux 5.6 or later with CAP_SYS_PTRACE",
+            Self::ForkTracepoint => "run a kernel with CONFIG_DEBUG_INFO_BTF and CONFIG_BPF_EVENTS",
+        }
+    }
+}
+
+/// Finds out about everything.
+pub fn survey() -> Vec<Capability> {
+    ALL.into_iter().map(probe).collect()
+}
+
+/// Finds out about one thing.
+pub fn probe(need: Need) -> Capability {
+    let found = match need {
+        Need::DeviceLinks => in_scratch_namespace(device_links),
+        Need::CgroupLinks => {
+            cgroup_links(&[CgroupHook::BornInCgroup, CgroupHook::ClaimOut, CgroupHook::Deliver])
+        }
+        Need::ConnectErrno => cgroup_links(&[CgroupHook::Connect4, CgroupHook::Connect6]),
+        Need::Tap => in_scratch_namespace(|| {
+            Tap::create().map(|_| ()).map_err(|error| Error::Probe(error.to_string()))
+        }),
+        Need::SocketCopies => socket_copies(),
+        Need::ForkTracepoint => fork_tracepoint(),
+    };
+    Capability {
+        name: need.name().into(),
+        serves: need.serves().into(),
+        missing: found.err().map(|error| Missing {
+            why: first_line(&error.to_string()),
+            remedy: need.remedy().into(),
+        }),
+    }
+}
+
+/// A refusal is one sentence; the verifier's log is for people who ask for it.
+fn first_line(text: &str) -> String {
+    text.lines().next().unwrap_or_default().to_owned()
+}
+
+/// Runs on a thread that leaves for a network namespace of its own, which goes with the thread.
+fn in_scratch_namespace(probe: fn() -> Result<(), Error>) -> Result<(), Error> {
+    std::thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            // SAFETY: only the network namespace of this thread changes, and the thread ends with it.
+            unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWNET) }
+                .map_err(|errno| Error::system("make a network namespace to try things in", errno))?;
+            probe()
+        });
+        thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
+fn device_links() -> Result<(), Error> {
+    let mut object = Object::load()?;
+    let mut links = Links::default();
+    links.device(&mut object, DeviceHook::Egress, "lo")?;
+    links.device(&mut object, DeviceHook::Ingress, "lo")?;
+    links.device(&mut object, DeviceHook::Return, "lo")
+}
+
+fn cgroup_links(hooks: &[CgroupHook]) -> Result<(), Error> {
+    let mount = cgroup::mount_point().map_err(|error| Error::Probe(error.to_string()))?;
+    let root = std::fs::File::open(&mount)
+        .map_err(|error| Error::system(format!("open {}", mount.display()), error))?;
+    let mut object = Object::load()?;
+    let mut links = Links::default();
+    hooks.iter().try_for_each(|hook| links.cgroup(&mut object, *hook, root.as_fd()))
+}
+
+fn fork_tracepoint() -> Result<(), Error> {
+    let mut object = Object::load()?;
+    let mut links = Links::default();
+    links.process(&mut object, ProcessHook::Fork)?;
+    links.process(&mut object, ProcessHook::Exit)
+}
+
+fn socket_copies() -> Result<(), Error> {
+    use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
+    let failed = |errno| Error::system("copy a descriptor through a pidfd", errno);
+    let pidfd = pidfd_open(getpid(), PidfdFlags::empty()).map_err(failed)?;
+    pidfd_getfd(pidfd, 0, PidfdGetfdFlags::empty()).map_err(failed)?;
+    Ok(())
+}

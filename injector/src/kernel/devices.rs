@@ -1,0 +1,167 @@
+//! Network devices of a namespace: those that are there, and those that appear later.
+
+use std::{
+    sync::mpsc::{self, Receiver},
+    thread::JoinHandle,
+};
+
+use futures_util::{StreamExt, TryStreamExt};
+use rtnetlink::{
+    MulticastGroup,
+    packet_core::NetlinkPayload,
+    packet_route::{
+        RouteNetlinkMessage,
+        link::{LinkAttribute, LinkLayerType, LinkMessage},
+    },
+};
+use tokio::{runtime::Builder, sync::oneshot};
+
+use super::{Error, netns::Namespace};
+
+/// A network device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NetDevice {
+    /// Interface index.
+    pub ifindex: u32,
+    /// Name; names need not be UTF-8 and are shown as far as they are.
+    pub name: String,
+    /// MAC address, zero where there is none.
+    pub mac: [u8; 6],
+    /// Whether faults reach its traffic.
+    pub coverage: Coverage,
+}
+
+/// Whether the programs can be attached to a device with effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Coverage {
+    /// Ethernet or loopback, not enslaved.
+    Covered,
+    /// A port of a bridge, bond or the like: its traffic is seen at the device above it.
+    SeenAbove,
+    /// Its packets have no Ethernet header to carry through the delay line.
+    NoEthernet,
+}
+
+impl NetDevice {
+    fn from_message(message: LinkMessage) -> Self {
+        let mut device = Self {
+            ifindex: message.header.index,
+            name: String::new(),
+            mac: [0; 6],
+            coverage: match message.header.link_layer_type {
+                LinkLayerType::Ether | LinkLayerType::Loopback => Coverage::Covered,
+                _ => Coverage::NoEthernet,
+            },
+        };
+        for attribute in message.attributes {
+            match attribute {
+                LinkAttribute::IfName(name) => device.name = name,
+                LinkAttribute::Address(bytes) => {
+                    if let Ok(mac) = bytes.try_into() {
+                        device.mac = mac;
+                    }
+                }
+                LinkAttribute::Controller(_) => device.coverage = Coverage::SeenAbove,
+                _ => {}
+            }
+        }
+        device
+    }
+}
+
+/// The devices of the calling thread's network namespace.
+pub fn list() -> Result<Vec<NetDevice>, Error> {
+    let failed = |error: std::io::Error| Error::system("list the network devices", error);
+    let runtime = Builder::new_current_thread().enable_io().build().map_err(failed)?;
+    runtime.block_on(async {
+        let (connection, handle, _) = rtnetlink::new_connection().map_err(failed)?;
+        tokio::spawn(connection);
+        let links = handle.link().get().execute();
+        links
+            .map_ok(NetDevice::from_message)
+            .try_collect()
+            .await
+            .map_err(|error| failed(std::io::Error::other(error)))
+    })
+}
+
+/// Tells of devices that appear in a namespace, until it is dropped.
+pub struct Watch {
+    /// Devices as they appear; a device may be told of more than once, whenever it changes.
+    pub appeared: Receiver<NetDevice>,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Watch {
+    /// Starts to watch. Devices that appear after this returns are told of.
+    pub fn start(namespace: &Namespace) -> Result<Self, Error> {
+        let namespace = namespace.try_clone()?;
+        let (tell, appeared) = mpsc::channel();
+        let (stop, stopped) = oneshot::channel();
+        let (ready, is_ready) = mpsc::channel();
+        let thread = std::thread::Builder::new()
+            .name("devices".into())
+            .spawn(move || {
+                // The thread stays in the namespace for all of its life.
+                let watching = namespace.enter().and_then(|()| {
+                    Builder::new_current_thread()
+                        .enable_io()
+                        .build()
+                        .map_err(|error| Error::system("watch the network devices", error))
+                });
+                match watching {
+                    Ok(runtime) => runtime.block_on(watch(tell, stopped, ready)),
+                    Err(error) => drop(ready.send(Err(error))),
+                }
+            })
+            .map_err(|error| Error::system("start a thread", error))?;
+        match is_ready.recv() {
+            Ok(Ok(())) => Ok(Self { appeared, stop: Some(stop), thread: Some(thread) }),
+            Ok(Err(error)) => Err(error),
+            Err(gone) => {
+                Err(Error::system("watch the network devices", std::io::Error::other(gone)))
+            }
+        }
+    }
+}
+
+async fn watch(
+    tell: mpsc::Sender<NetDevice>,
+    mut stopped: oneshot::Receiver<()>,
+    ready: mpsc::Sender<Result<(), Error>>,
+) {
+    let mut messages = match rtnetlink::new_multicast_connection(&[MulticastGroup::Link]) {
+        Ok((connection, _, messages)) => {
+            tokio::spawn(connection);
+            messages
+        }
+        Err(error) => {
+            let _ = ready.send(Err(Error::system("watch the network devices", error)));
+            return;
+        }
+    };
+    let _ = ready.send(Ok(()));
+    loop {
+        let message = tokio::select! {
+            message = messages.next() => message,
+            _ = &mut stopped => None,
+        };
+        let Some((message, _)) = message else { return };
+        if let NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewLink(link)) = message.payload
+            && tell.send(NetDevice::from_message(link)).is_err()
+        {
+            return;
+        }
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            // A panic there was printed by the thread; there is nothing left to save.
+            let _ = thread.join();
+        }
+    }
+}

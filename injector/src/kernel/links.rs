@@ -1,0 +1,206 @@
+//! Attaches programs. Every attachment is a descriptor in [`Links`]; dropping it detaches.
+
+use std::os::fd::AsFd;
+
+use aya::programs::{
+    BtfTracePoint, CgroupAttachMode, CgroupSkb, CgroupSkbAttachType, CgroupSock, CgroupSockAddr,
+    Program, SchedClassifier, TcAttachType,
+    cgroup_skb::CgroupSkbLink,
+    cgroup_sock::CgroupSockLink,
+    cgroup_sock_addr::CgroupSockAddrLink,
+    links::LinkOrder,
+    tc::{SchedClassifierLink, TcAttachOptions},
+    tp_btf::BtfTracePointLink,
+};
+
+use super::{Error, object::Object};
+
+/// A program that is attached to a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeviceHook {
+    /// Packets that leave through the device.
+    Egress,
+    /// Packets that arrive at the device.
+    Ingress,
+    /// Frames that the delay line gives back, at its TAP.
+    Return,
+}
+
+/// A program that is attached to a cgroup.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum CgroupHook {
+    /// Tags sockets made by processes of a target cgroup.
+    BornInCgroup,
+    /// Tags sockets made by target processes.
+    BornOfProcess,
+    /// Tags untagged sockets of a target cgroup that send.
+    ClaimOut,
+    /// Tags untagged sockets of a target cgroup that receive.
+    ClaimIn,
+    /// Loses packets on their way into a socket.
+    Deliver,
+    /// Fails `connect(2)`, IPv4.
+    Connect4,
+    /// Fails `connect(2)`, IPv6.
+    Connect6,
+}
+
+/// A tracepoint that follows processes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProcessHook {
+    /// Children of followed processes.
+    Fork,
+    /// The dead.
+    Exit,
+}
+
+/// Attachments. Dropped in the order in which they were made.
+#[derive(Default)]
+pub struct Links(Vec<Attached>);
+
+/// Only held: what an attachment is worth is its being open.
+#[expect(dead_code, reason = "the descriptors are held for their Drop")]
+enum Attached {
+    Device(SchedClassifierLink),
+    CgroupSkb(CgroupSkbLink),
+    CgroupSock(CgroupSockLink),
+    CgroupSockAddr(CgroupSockAddrLink),
+    Tracepoint(BtfTracePointLink),
+}
+
+impl DeviceHook {
+    const fn program(self) -> &'static str {
+        match self {
+            Self::Egress => "inj_egress",
+            Self::Ingress => "inj_ingress",
+            Self::Return => "inj_return",
+        }
+    }
+}
+
+impl CgroupHook {
+    const fn program(self) -> &'static str {
+        match self {
+            Self::BornInCgroup => "inj_born_cgroup",
+            Self::BornOfProcess => "inj_born_process",
+            Self::ClaimOut => "inj_claim_out",
+            Self::ClaimIn => "inj_claim_in",
+            Self::Deliver => "inj_deliver",
+            Self::Connect4 => "inj_connect4",
+            Self::Connect6 => "inj_connect6",
+        }
+    }
+}
+
+impl Links {
+    /// How many attachments are held.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether none is held.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Attaches to a device of the calling thread's network namespace, first in line.
+    ///
+    /// TCX only (6.6): aya would fall back to a netlink filter, which outlives its maker.
+    pub fn device(&mut self, object: &mut Object, hook: DeviceHook, name: &str) -> Result<(), Error> {
+        let attach_type =
+            if hook == DeviceHook::Egress { TcAttachType::Egress } else { TcAttachType::Ingress };
+        let program: &mut SchedClassifier = program(object, hook.program())?;
+        ensure_loaded(hook.program(), program.fd().is_ok(), || program.load())?;
+        let options = TcAttachOptions::TcxOrder(LinkOrder::first());
+        let id = program
+            .attach_with_options(name, attach_type, options)
+            .map_err(|error| Error::program(hook.program(), &error))?;
+        let link = program.take_link(id).map_err(|error| Error::program(hook.program(), &error))?;
+        self.0.push(Attached::Device(link));
+        Ok(())
+    }
+
+    /// Attaches to a cgroup; programs of other owners stay and run too.
+    ///
+    /// A link (5.7) is implicitly "multi"; the kernel refuses flags with it (kernel/bpf/cgroup.c,
+    /// `cgroup_bpf_link_attach`), hence `Single`.
+    pub fn cgroup(
+        &mut self,
+        object: &mut Object,
+        hook: CgroupHook,
+        cgroup: impl AsFd,
+    ) -> Result<(), Error> {
+        let name = hook.program();
+        let failed = |error: aya::programs::ProgramError| Error::program(name, &error);
+        let mode = CgroupAttachMode::Single;
+        self.0.push(match hook {
+            CgroupHook::BornInCgroup | CgroupHook::BornOfProcess => {
+                let program: &mut CgroupSock = program(object, name)?;
+                ensure_loaded(name, program.fd().is_ok(), || program.load())?;
+                let id = program.attach(cgroup, mode).map_err(failed)?;
+                Attached::CgroupSock(program.take_link(id).map_err(failed)?)
+            }
+            CgroupHook::ClaimOut | CgroupHook::ClaimIn | CgroupHook::Deliver => {
+                let attach_type = if hook == CgroupHook::ClaimOut {
+                    CgroupSkbAttachType::Egress
+                } else {
+                    CgroupSkbAttachType::Ingress
+                };
+                let program: &mut CgroupSkb = program(object, name)?;
+                ensure_loaded(name, program.fd().is_ok(), || program.load())?;
+                let id = program.attach(cgroup, attach_type, mode).map_err(failed)?;
+                Attached::CgroupSkb(program.take_link(id).map_err(failed)?)
+            }
+            CgroupHook::Connect4 | CgroupHook::Connect6 => {
+                let program: &mut CgroupSockAddr = program(object, name)?;
+                ensure_loaded(name, program.fd().is_ok(), || program.load())?;
+                let id = program.attach(cgroup, mode).map_err(failed)?;
+                Attached::CgroupSockAddr(program.take_link(id).map_err(failed)?)
+            }
+        });
+        Ok(())
+    }
+
+    /// Attaches to a tracepoint.
+    pub fn process(&mut self, object: &mut Object, hook: ProcessHook) -> Result<(), Error> {
+        let (name, tracepoint) = match hook {
+            ProcessHook::Fork => ("inj_fork", "sched_process_fork"),
+            ProcessHook::Exit => ("inj_exit", "sched_process_exit"),
+        };
+        let failed = |error: aya::programs::ProgramError| Error::program(name, &error);
+        let Object { ebpf, btf } = object;
+        let program: &mut BtfTracePoint = ebpf
+            .program_mut(name)
+            .ok_or(Error::Missing(name))?
+            .try_into()
+            .map_err(failed)?;
+        ensure_loaded(name, program.fd().is_ok(), || program.load(tracepoint, btf))?;
+        let id = program.attach().map_err(failed)?;
+        self.0.push(Attached::Tracepoint(program.take_link(id).map_err(failed)?));
+        Ok(())
+    }
+}
+
+fn program<'o, P>(object: &'o mut Object, name: &'static str) -> Result<&'o mut P, Error>
+where
+    &'o mut P: TryFrom<&'o mut Program, Error = aya::programs::ProgramError>,
+{
+    object
+        .ebpf
+        .program_mut(name)
+        .ok_or(Error::Missing(name))?
+        .try_into()
+        .map_err(|error| Error::program(name, &error))
+}
+
+/// Loads a program the first time that it is attached, so that only what a run needs is loaded.
+fn ensure_loaded(
+    name: &'static str,
+    is_loaded: bool,
+    load: impl FnOnce() -> Result<(), aya::programs::ProgramError>,
+) -> Result<(), Error> {
+    if is_loaded {
+        return Ok(());
+    }
+    load().map_err(|error| Error::program(name, &error))
+}

@@ -1,0 +1,167 @@
+//! The maps of an object, by what they mean.
+
+use std::os::fd::AsRawFd;
+
+use aya::maps::{Array, HashMap, LpmTrie, Map, MapData, PerCpuArray, RingBuf, SkStorage, lpm_trie};
+use injector_common::{
+    RuleId,
+    filter::{FilterKey, PREFIX_BITS},
+    frame::Device,
+    lease::Lease,
+    process::{ProcessKey, TargetProcess},
+    rule::{ActiveSlots, Counters, Rule, RuleState},
+    tag::Tag,
+};
+
+use super::{Error, object::Object};
+
+/// All maps of an object, taken out of it; each is closed when this is dropped.
+pub struct Maps {
+    active: Array<MapData, ActiveSlots>,
+    rules: Array<MapData, Rule>,
+    state: Array<MapData, RuleState>,
+    counters: PerCpuArray<MapData, Counters>,
+    lost_events: PerCpuArray<MapData, u64>,
+    filters: LpmTrie<MapData, FilterKey, u32>,
+    devices: Array<MapData, Device>,
+    device_at: HashMap<MapData, u32, u32>,
+    tap: Array<MapData, u32>,
+    cgroups: HashMap<MapData, u64, u32>,
+    processes: HashMap<MapData, ProcessKey, TargetProcess>,
+    tags: SkStorage<MapData, Tag>,
+}
+
+/// The lease's map, for the watchdog thread alone.
+pub struct LeaseMap(Array<MapData, Lease>);
+
+/// The ring of hits, for the thread that reads it.
+pub struct EventRing(RingBuf<MapData>);
+
+fn take<T, E: std::fmt::Display>(
+    object: &mut Object,
+    name: &'static str,
+    wrap: impl FnOnce(Map) -> Result<T, E>,
+) -> Result<T, Error> {
+    let map = object.ebpf.take_map(name).ok_or(Error::Missing(name))?;
+    wrap(map).map_err(|error| Error::Map { map: name, what: "open", why: error.to_string() })
+}
+
+fn write_error(map: &'static str) -> impl FnOnce(aya::maps::MapError) -> Error {
+    move |error| Error::Map { map, what: "write", why: super::error::chain(&error) }
+}
+
+fn read_error(map: &'static str) -> impl FnOnce(aya::maps::MapError) -> Error {
+    move |error| Error::Map { map, what: "read", why: super::error::chain(&error) }
+}
+
+impl Maps {
+    /// Takes the maps out of an object.
+    pub fn take(object: &mut Object) -> Result<(Self, LeaseMap, EventRing), Error> {
+        let maps = Self {
+            active: take(object, "INJ_ACTIVE", Array::try_from)?,
+            rules: take(object, "INJ_RULES", Array::try_from)?,
+            state: take(object, "INJ_STATE", Array::try_from)?,
+            counters: take(object, "INJ_COUNTERS", PerCpuArray::try_from)?,
+            lost_events: take(object, "INJ_LOST", PerCpuArray::try_from)?,
+            filters: take(object, "INJ_FILTERS", LpmTrie::try_from)?,
+            devices: take(object, "INJ_DEVICES", Array::try_from)?,
+            device_at: take(object, "INJ_DEVICE_AT", HashMap::try_from)?,
+            tap: take(object, "INJ_TAP", Array::try_from)?,
+            cgroups: take(object, "INJ_CGROUPS", HashMap::try_from)?,
+            processes: take(object, "INJ_PROCESSES", HashMap::try_from)?,
+            tags: take(object, "INJ_TAGS", SkStorage::try_from)?,
+        };
+        let lease = take(object, "INJ_LEASE", Array::try_from)?;
+        let events = take(object, "INJ_EVENTS", RingBuf::try_from)?;
+        Ok((maps, LeaseMap(lease), EventRing(events)))
+    }
+
+    /// Switches slots of a scope on and off.
+    pub fn activate(&mut self, scope: u32, slots: ActiveSlots) -> Result<(), Error> {
+        self.active.set(scope, slots, 0).map_err(write_error("INJ_ACTIVE"))
+    }
+
+    /// Writes a rule and clears what it remembers.
+    pub fn write_rule(&mut self, id: RuleId, rule: &Rule) -> Result<(), Error> {
+        self.state.set(id, RuleState::default(), 0).map_err(write_error("INJ_STATE"))?;
+        self.rules.set(id, rule, 0).map_err(write_error("INJ_RULES"))
+    }
+
+    /// Adds a prefix of `bits` bits of the key's value to the filters.
+    pub fn write_filter(&mut self, key: FilterKey, bits: u32) -> Result<(), Error> {
+        self.filters
+            .insert(&lpm_trie::Key::new(PREFIX_BITS + bits, key), 1, 0)
+            .map_err(write_error("INJ_FILTERS"))
+    }
+
+    /// A rule's counters, all CPUs together.
+    pub fn counters(&self, id: RuleId) -> Result<Counters, Error> {
+        let values = self.counters.get(&id, 0).map_err(read_error("INJ_COUNTERS"))?;
+        Ok(values.iter().fold(Counters::default(), |sum, value| sum.add(*value)))
+    }
+
+    /// Events that found the ring full.
+    pub fn lost_events(&self) -> Result<u64, Error> {
+        Ok(self.lost_events.get(&0, 0).map_err(read_error("INJ_LOST"))?.iter().sum())
+    }
+
+    /// Makes a device known to the delay line under an index of the caller's.
+    pub fn write_device(&mut self, index: u32, device: Device) -> Result<(), Error> {
+        self.devices.set(index, device, 0).map_err(write_error("INJ_DEVICES"))?;
+        self.device_at.insert(device.ifindex, index, 0).map_err(write_error("INJ_DEVICE_AT"))
+    }
+
+    /// Says where the delay line is.
+    pub fn write_tap(&mut self, ifindex: u32) -> Result<(), Error> {
+        self.tap.set(0, ifindex, 0).map_err(write_error("INJ_TAP"))
+    }
+
+    /// Makes a cgroup and all below it a scope's.
+    pub fn write_cgroup(&mut self, cgroup_id: u64, scope: u32) -> Result<(), Error> {
+        self.cgroups.insert(cgroup_id, scope, 0).map_err(write_error("INJ_CGROUPS"))
+    }
+
+    /// Makes a process a scope's. An entry that `inj_fork` made first is the same, so it is replaced.
+    pub fn write_process(&mut self, key: ProcessKey, target: TargetProcess) -> Result<(), Error> {
+        self.processes.insert(key, target, 0).map_err(write_error("INJ_PROCESSES"))
+    }
+
+    /// The processes that are targets now, followed children included.
+    pub fn processes(&self) -> Vec<(ProcessKey, TargetProcess)> {
+        self.processes.iter().filter_map(Result::ok).collect()
+    }
+
+    /// Tags a socket, unless it has a tag already.
+    pub fn tag(&mut self, socket: &impl AsRawFd, tag: Tag) -> Result<(), Error> {
+        /// `BPF_NOEXIST`: the tag that `sock_create` made knows better how old the socket is.
+        const ONLY_NEW: u64 = 1;
+        match self.tags.insert(socket, tag, ONLY_NEW) {
+            Err(aya::maps::MapError::SyscallError(error))
+                if error.io_error.kind() == std::io::ErrorKind::AlreadyExists =>
+            {
+                Ok(())
+            }
+            result => result.map_err(write_error("INJ_TAGS")),
+        }
+    }
+
+    /// Another map of the tags alone, for the thread that keeps looking for sockets.
+    pub fn tag_of(&self, socket: &impl AsRawFd) -> Option<Tag> {
+        self.tags.get(socket, 0).ok()
+    }
+}
+
+impl LeaseMap {
+    /// Writes the lease.
+    pub fn write(&mut self, lease: Lease) -> Result<(), Error> {
+        self.0.set(0, lease, 0).map_err(write_error("INJ_LEASE"))
+    }
+}
+
+impl EventRing {
+    /// The next hit, if one waits. Records of a wrong length cannot come from our own programs.
+    pub fn next(&mut self) -> Option<injector_common::event::Event> {
+        let item = self.0.next()?;
+        injector_common::event::Event::decode(&item)
+    }
+}

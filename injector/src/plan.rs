@@ -1,0 +1,20 @@
+//! The plan: what a run will do to this host, as data, before anything is touched.
+//!
+//! [`names`] looks up host names, which is the only part that asks the outside world. [`compile`] turns
+//! each fault into a rule, its filters and its mechanism; [`Plan::make`] puts the rules of a target
+//! into slots in the documented order of composition and gathers what has to be attached. All of it
+//! is pure: the dry run prints the same plan that a run would execute.
+
+mod compile;
+mod error;
+mod mechanism;
+pub mod names;
+mod prefix;
+mod render;
+mod slots;
+
+pub use compile::{Compiled, LineModel};
+pub use error::Error;
+pub use mechanism::{Mechanism, Need};
+pub use names::Names;
+pub use slots::{Hooks, Plan, PlannedRule};

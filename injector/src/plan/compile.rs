@@ -1,0 +1,271 @@
+//! One fault to one rule: its record for the kernel, its filters, its model for the delay line.
+
+use injector_common::{
+    RuleId,
+    filter::{FilterKey, bits, kind},
+    rule::{ActiveSlots, Rule, action, loss_model},
+};
+
+use super::{Error, Mechanism, Names, prefix};
+use crate::{
+    delay_line,
+    experiment::{
+        Connections, CorruptMode, Direction, Distribution, DnsAnswer, Fault, FaultKind, Loss, Peer,
+        Protocol,
+    },
+};
+
+/// A fault in the kernel's terms.
+#[derive(Clone, Debug)]
+pub struct Compiled {
+    /// The record.
+    pub rule: Rule,
+    /// Its filters: keys of the trie, with the bits of the value that count.
+    pub filters: Vec<(FilterKey, u32)>,
+    /// At which hooks it is evaluated; each field is 1 or 0.
+    pub hooks: ActiveSlots,
+    /// What the delay line does with frames that it sends there.
+    pub line: Option<LineModel>,
+    /// How it is carried out.
+    pub mechanism: Mechanism,
+}
+
+/// A model of the delay line.
+pub type LineModel = delay_line::Model;
+
+/// Compiles a fault into the rule with this id; `seed` is used where the person gave none.
+pub(super) fn compile(fault: &Fault, id: RuleId, names: &Names, seed: u64) -> Result<Compiled, Error> {
+    check_direction(fault)?;
+    let (filters, filter_bits) = filters(fault, id, names);
+    let chance = &fault.chance;
+    let mut rule = Rule {
+        action: action_of(&fault.kind),
+        filters: filter_bits,
+        percent: chance.percent,
+        when: chance.when,
+        max_hits: chance.max_hits.unwrap_or(u64::MAX),
+        seed: chance.seed.unwrap_or(seed),
+        ..Rule::default()
+    };
+    match &fault.kind {
+        FaultKind::Loss(Loss::Independent { correlation }) => rule.correlation = *correlation,
+        FaultKind::Loss(Loss::GilbertElliott(thresholds)) => {
+            rule.loss_model = loss_model::GILBERT_ELLIOTT;
+            rule.gemodel = *thresholds;
+        }
+        FaultKind::Reorder { gap, .. } => rule.gap = *gap,
+        FaultKind::Connect(errno) => rule.errno = errno.code().unsigned_abs(),
+        _ => {}
+    }
+    let line = line_model(&fault.kind, &rule)?;
+    Ok(Compiled { rule, filters, hooks: hooks(fault), line, mechanism: mechanism(fault) })
+}
+
+fn action_of(kind: &FaultKind) -> u32 {
+    match kind {
+        FaultKind::Noop | FaultKind::Reset => action::NOOP,
+        FaultKind::Loss(_) | FaultKind::Blackhole | FaultKind::Partition { .. } => action::LOSS,
+        FaultKind::Corrupt(CorruptMode::Payload) => action::CORRUPT_PAYLOAD,
+        FaultKind::Duplicate => action::DUPLICATE,
+        FaultKind::Reorder { .. } => action::REORDER,
+        FaultKind::Delay(_) | FaultKind::Bandwidth(_) | FaultKind::Corrupt(CorruptMode::Wire) => {
+            action::LINE
+        }
+        FaultKind::Dns { .. } => action::DNS,
+        FaultKind::Connect(_) => action::CONNECT,
+    }
+}
+
+/// Refuses what cannot work in the direction asked.
+fn check_direction(fault: &Fault) -> Result<(), Error> {
+    let name = fault.kind.name();
+    if fault.direction == Direction::Egress {
+        return Ok(());
+    }
+    match &fault.kind {
+        FaultKind::Connect(_) | FaultKind::Dns { .. } | FaultKind::Reset => {
+            Err(Error::EgressOnly { fault: name })
+        }
+        FaultKind::Loss(_) | FaultKind::Blackhole | FaultKind::Partition { .. } => Ok(()),
+        _ if fault.traffic.protocol == Protocol::Icmp => Err(Error::IngressIcmp { fault: name }),
+        _ => Ok(()),
+    }
+}
+
+/// Where the rule is evaluated. Loss of what arrives is done at the socket, everything else at the
+/// device.
+fn hooks(fault: &Fault) -> ActiveSlots {
+    let mut hooks = ActiveSlots::default();
+    match fault.kind {
+        FaultKind::Connect(_) => {
+            hooks.connect = 1;
+            return hooks;
+        }
+        FaultKind::Reset => return hooks,
+        _ => {}
+    }
+    if fault.direction != Direction::Ingress {
+        hooks.egress = 1;
+    }
+    if fault.direction != Direction::Egress {
+        match action_of(&fault.kind) {
+            action::LOSS => hooks.deliver = 1,
+            _ => hooks.ingress = 1,
+        }
+    }
+    hooks
+}
+
+fn mechanism(fault: &Fault) -> Mechanism {
+    match (&fault.kind, fault.direction) {
+        (FaultKind::Noop, _) => Mechanism::Count,
+        (FaultKind::Connect(_), _) => Mechanism::Connect,
+        (FaultKind::Reset, _) => Mechanism::Disconnect,
+        (FaultKind::Corrupt(CorruptMode::Payload), _) => Mechanism::Rewrite,
+        (FaultKind::Duplicate, _) => Mechanism::Clone,
+        (FaultKind::Loss(_) | FaultKind::Blackhole | FaultKind::Partition { .. }, direction) => {
+            match direction {
+                Direction::Egress => Mechanism::WireLoss,
+                Direction::Ingress => Mechanism::SocketLoss,
+                Direction::Both => Mechanism::BothLoss,
+            }
+        }
+        _ => Mechanism::DelayLine,
+    }
+}
+
+fn line_model(fault: &FaultKind, rule: &Rule) -> Result<Option<LineModel>, Error> {
+    use delay_line::{Bandwidth, Delay, DnsFailure, DnsFault, Model};
+    Ok(Some(match fault {
+        FaultKind::Delay(delay) => Model::Delay(Delay {
+            latency: delay.latency,
+            jitter: delay.jitter,
+            correlation: delay.correlation,
+            distribution: match delay.distribution {
+                Distribution::Uniform => delay_line::Distribution::Uniform,
+                Distribution::Normal => delay_line::Distribution::Normal,
+                Distribution::Pareto => delay_line::Distribution::Pareto,
+            },
+            seed: rule.seed,
+        }),
+        FaultKind::Bandwidth(rate) => {
+            Model::Bandwidth(Bandwidth { bits_per_second: rate.bits_per_second() })
+        }
+        FaultKind::Reorder { latency, .. } => Model::Reorder { latency: *latency },
+        FaultKind::Corrupt(CorruptMode::Wire) => Model::WireCorrupt { seed: rule.seed },
+        FaultKind::Dns { answer, hostnames } => {
+            let failure = match answer {
+                DnsAnswer::NxDomain => DnsFailure::NxDomain,
+                DnsAnswer::ServFail => DnsFailure::ServFail,
+                DnsAnswer::Timeout => DnsFailure::Timeout,
+            };
+            let every = [String::from("*")];
+            let globs = if hostnames.is_empty() { &every[..] } else { hostnames };
+            Model::Dns(DnsFault::new(failure, globs, *rule)?)
+        }
+        _ => return Ok(None),
+    }))
+}
+
+/// The filters as prefixes, and the bits that tell the kernel which sets the rule has.
+fn filters(fault: &Fault, id: RuleId, names: &Names) -> (Vec<(FilterKey, u32)>, u32) {
+    let traffic = &fault.traffic;
+    let mut set = FilterSet { id, prefixes: Vec::new(), bits: transports(fault) };
+
+    set.networks(kind::DEST_ADDR, bits::DEST_ADDR, &traffic.dest);
+    for name in &traffic.hostnames {
+        set.addresses(kind::DEST_ADDR, bits::DEST_ADDR, names.addresses(name));
+    }
+    if let FaultKind::Partition { peers } = &fault.kind {
+        for peer in peers {
+            match peer {
+                Peer::Net(net) => {
+                    set.networks(kind::DEST_ADDR, bits::DEST_ADDR, std::slice::from_ref(net));
+                }
+                Peer::Host(name) => {
+                    set.addresses(kind::DEST_ADDR, bits::DEST_ADDR, names.addresses(name));
+                }
+            }
+        }
+    }
+    set.networks(kind::EXCLUDE_ADDR, bits::EXCLUDE_ADDR, &traffic.exclude);
+    if matches!(fault.kind, FaultKind::Dns { .. }) {
+        set.ports(kind::DEST_PORT, bits::DEST_PORT, 53, 53);
+    } else {
+        for range in &traffic.dest_ports {
+            set.ports(kind::DEST_PORT, bits::DEST_PORT, range.first(), range.last());
+        }
+        for range in &traffic.exclude_ports {
+            set.ports(kind::EXCLUDE_PORT, bits::EXCLUDE_PORT, range.first(), range.last());
+        }
+    }
+    for range in &traffic.source_ports {
+        set.ports(kind::SOURCE_PORT, bits::SOURCE_PORT, range.first(), range.last());
+    }
+    match traffic.connections {
+        Connections::Any => {}
+        Connections::New => set.bits |= bits::NEW_ONLY,
+        Connections::Established => set.bits |= bits::ESTABLISHED_ONLY,
+    }
+    (set.prefixes, set.bits)
+}
+
+fn transports(fault: &Fault) -> u32 {
+    if matches!(fault.kind, FaultKind::Dns { .. }) {
+        return bits::UDP;
+    }
+    match fault.traffic.protocol {
+        Protocol::Any => bits::ANY_TRANSPORT,
+        Protocol::Tcp => bits::TCP,
+        Protocol::Udp => bits::UDP,
+        Protocol::Icmp => bits::ICMP,
+    }
+}
+
+struct FilterSet {
+    id: RuleId,
+    prefixes: Vec<(FilterKey, u32)>,
+    bits: u32,
+}
+
+impl FilterSet {
+    fn networks(&mut self, kind: u16, bit: u32, networks: &[ipnet::IpNet]) {
+        for network in networks {
+            self.bits |= bit;
+            self.prefixes.push(prefix::network(self.id, kind, network));
+        }
+    }
+
+    fn addresses(&mut self, kind: u16, bit: u32, addresses: &[std::net::IpAddr]) {
+        for address in addresses {
+            self.bits |= bit;
+            self.prefixes.push(prefix::address(self.id, kind, *address));
+        }
+    }
+
+    fn ports(&mut self, kind: u16, bit: u32, first: u16, last: u16) {
+        self.bits |= bit;
+        self.prefixes.extend(prefix::ports(self.id, kind, first, last));
+    }
+}
+
+/// Where a fault stands in the order of composition on one target: what loses packets comes first,
+/// what holds them last.
+pub(super) fn rank(kind: &FaultKind) -> u8 {
+    match kind {
+        FaultKind::Noop => 0,
+        FaultKind::Blackhole => 1,
+        FaultKind::Partition { .. } => 2,
+        FaultKind::Loss(_) => 3,
+        FaultKind::Corrupt(CorruptMode::Payload) => 4,
+        FaultKind::Duplicate => 5,
+        FaultKind::Reorder { .. } => 6,
+        FaultKind::Corrupt(CorruptMode::Wire) => 7,
+        FaultKind::Delay(_) => 8,
+        FaultKind::Bandwidth(_) => 9,
+        FaultKind::Dns { .. } => 10,
+        FaultKind::Connect(_) => 11,
+        FaultKind::Reset => 12,
+    }
+}
+

@@ -1,0 +1,55 @@
+//! Why a plan cannot be made.
+
+use crate::error::Refusal;
+
+/// Why an experiment cannot be planned.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A name that has no address.
+    #[error("the host name `{name}` does not resolve: {why}; use an address, or check the resolver")]
+    Name {
+        /// The name.
+        name: String,
+        /// What the resolver said.
+        why: String,
+    },
+    /// A target with too many faults.
+    #[error("the target `{target}` has {count} faults over all steps; {most} is the most")]
+    TooManyFaults {
+        /// The target.
+        target: String,
+        /// How many.
+        count: usize,
+        /// The most.
+        most: usize,
+    },
+    /// Too many filters.
+    #[error("the filters need {count} prefixes; {most} is the most, so use larger networks or port ranges")]
+    TooManyFilters {
+        /// How many.
+        count: usize,
+        /// The most.
+        most: usize,
+    },
+    /// A fault that does not work in the direction asked.
+    #[error("{fault} works on what the target sends, not on what it receives; leave --direction out")]
+    EgressOnly {
+        /// The fault.
+        fault: &'static str,
+    },
+    /// ICMP arrives at no socket that the device programs could look up.
+    #[error("{fault} cannot act on ICMP that the target receives: the kernel has no look-up for the socket behind it; use --direction egress, or net loss")]
+    IngressIcmp {
+        /// The fault.
+        fault: &'static str,
+    },
+    /// A glob that does not parse.
+    #[error("a host name pattern is not a glob: {0}")]
+    Glob(#[from] globset::Error),
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        Self::usage(error.to_string())
+    }
+}

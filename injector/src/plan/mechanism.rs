@@ -1,0 +1,91 @@
+//! How a fault is carried out, and what the host must offer for it.
+
+/// How a fault is carried out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Mechanism {
+    /// TCX programs count packets.
+    Count,
+    /// A TCX program sends packets to a device that does not exist.
+    WireLoss,
+    /// A cgroup program keeps packets from the target's socket.
+    SocketLoss,
+    /// Both of the above, one a direction.
+    BothLoss,
+    /// A TCX program writes into the packet.
+    Rewrite,
+    /// A TCX program clones the packet.
+    Clone,
+    /// Packets pass through a TAP device of ours and are held in user space.
+    DelayLine,
+    /// A cgroup program fails `connect(2)`.
+    Connect,
+    /// The injector disconnects the target's own sockets.
+    Disconnect,
+}
+
+/// What the host must offer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Need {
+    /// BPF programs on devices, held by a descriptor (TCX, 6.6).
+    DeviceLinks,
+    /// BPF programs on cgroups, held by a descriptor.
+    CgroupLinks,
+    /// Failing a call from a cgroup program (`bpf_set_retval`, 5.18).
+    ConnectErrno,
+    /// A TAP device.
+    Tap,
+    /// Copies of another process's descriptors (`pidfd_getfd`, 5.6).
+    SocketCopies,
+    /// BPF programs on the fork and exit tracepoints (`tp_btf`).
+    ForkTracepoint,
+}
+
+impl Mechanism {
+    /// The name in plans and reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Count => "tcx-count",
+            Self::WireLoss => "tcx-redirect",
+            Self::SocketLoss => "cgroup-ingress",
+            Self::BothLoss => "tcx-redirect+cgroup-ingress",
+            Self::Rewrite => "tcx-rewrite",
+            Self::Clone => "tcx-clone",
+            Self::DelayLine => "delay-line",
+            Self::Connect => "cgroup-connect",
+            Self::Disconnect => "socket-disconnect",
+        }
+    }
+
+    /// Why it was chosen, for people.
+    pub const fn why(self) -> &'static str {
+        match self {
+            Self::Count => "counts at the device and lets everything by",
+            Self::WireLoss => "packets vanish behind the socket, so TCP retransmits and UDP senders see no error",
+            Self::SocketLoss => "packets vanish before the target's socket, and the sender learns nothing",
+            Self::BothLoss => "packets vanish behind the sender's socket or before the receiver's, with no error",
+            Self::Rewrite => "bytes change and checksums are repaired, so the application reads the damage",
+            Self::Clone => "the kernel's own copy leaves first, the packet follows",
+            Self::DelayLine => "works on any device, loopback included, without netem, fq or a touched qdisc",
+            Self::Connect => "the call fails before a packet is made",
+            Self::Disconnect => "reaches idle connections too; the peer gets a RST at once",
+        }
+    }
+
+    /// What it needs from the host.
+    pub const fn needs(self) -> &'static [Need] {
+        match self {
+            Self::Count | Self::WireLoss | Self::Rewrite | Self::Clone => &[Need::DeviceLinks],
+            Self::SocketLoss => &[Need::CgroupLinks],
+            Self::BothLoss => &[Need::DeviceLinks, Need::CgroupLinks],
+            Self::DelayLine => &[Need::DeviceLinks, Need::Tap],
+            Self::Connect => &[Need::CgroupLinks, Need::ConnectErrno],
+            Self::Disconnect => &[Need::SocketCopies],
+        }
+    }
+}
+
+impl std::fmt::Display for Mechanism {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str(self.name())
+    }
+}

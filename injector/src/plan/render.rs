@@ -1,0 +1,90 @@
+//! The plan for people: what the dry run prints and the journal keeps.
+
+use std::fmt::Write as _;
+
+use super::Plan;
+use crate::{
+    experiment::{Experiment, Follow},
+    target::ResolvedTarget,
+};
+
+impl Plan {
+    /// The plan as text: targets, steps, each fault with its mechanism and why, and the blast radius.
+    /// A target that could not be found is shown with the reason.
+    pub fn render(
+        &self,
+        experiment: &Experiment,
+        targets: &[Result<ResolvedTarget, String>],
+    ) -> String {
+        let targets: Vec<_> = targets.iter().map(|target| target.as_ref()).collect();
+        self.text(experiment, &targets)
+    }
+
+    /// The same for targets that are all there.
+    pub fn render_resolved(&self, experiment: &Experiment, targets: &[ResolvedTarget]) -> String {
+        let targets: Vec<_> = targets.iter().map(Ok).collect();
+        self.text(experiment, &targets)
+    }
+
+    fn text(
+        &self,
+        experiment: &Experiment,
+        targets: &[Result<&ResolvedTarget, &String>],
+    ) -> String {
+        let mut text = String::new();
+        let _ = writeln!(text, "{}", experiment.name);
+        if let Some(hypothesis) = &experiment.hypothesis {
+            let _ = writeln!(text, "  hypothesis  {hypothesis}");
+        }
+        for (spec, target) in experiment.targets.iter().zip(targets) {
+            let _ = writeln!(text, "  target      {}: {}", spec.name, spec.selector);
+            let _ = writeln!(text, "              {}", radius(target));
+        }
+        for (index, step) in experiment.steps.iter().enumerate() {
+            let duration = humantime::format_duration(step.duration);
+            let _ = writeln!(text, "  step        {} for {duration}", step.name);
+            let mut rules: Vec<_> = self.of_step(index).collect();
+            rules.sort_by_key(|rule| (rule.scope, rule.slot));
+            if rules.is_empty() {
+                let _ = writeln!(text, "              no fault");
+            }
+            for rule in rules {
+                let mechanism = rule.compiled.mechanism;
+                let target = &experiment.targets[rule.fault.target].name;
+                let _ = writeln!(
+                    text,
+                    "              {} on {target}: {}, seed {}",
+                    rule.fault.kind.name(),
+                    rule.fault.chance,
+                    rule.compiled.rule.seed,
+                );
+                let _ = writeln!(text, "                by {mechanism}: {}", mechanism.why());
+            }
+        }
+        let total = humantime::format_duration(experiment.duration());
+        let _ = writeln!(text, "  ends        by itself after {total}");
+        text
+    }
+}
+
+/// Who will feel it.
+fn radius(target: &Result<&ResolvedTarget, &String>) -> String {
+    let target = match target {
+        Ok(target) => target,
+        Err(why) => return format!("not found now: {why}"),
+    };
+    let members = target.members();
+    let shown: Vec<_> = members.iter().take(8).map(|key| key.tgid.to_string()).collect();
+    let more = if members.len() > shown.len() { ", ..." } else { "" };
+    let children = match (&target.cgroup, target.follow) {
+        (Some(_), _) => "; whatever joins the cgroup later too",
+        (None, Follow::Tree) => "; their children too",
+        (None, Follow::Process) => "",
+    };
+    format!(
+        "{} process{} now ({}{more}){children}",
+        members.len(),
+        if members.len() == 1 { "" } else { "es" },
+        shown.join(", "),
+    )
+}

@@ -1,0 +1,137 @@
+//! The plan itself: every rule in its slot, and what has to be attached for all of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use injector_common::{SLOTS, rule::ActiveSlots, rule_id};
+
+use super::{Compiled, Error, Mechanism, Names, Need, compile::{compile, rank}};
+use crate::experiment::{Experiment, Fault};
+
+/// The most prefixes that the filter trie holds (`INJ_FILTERS` of the BPF crate).
+const MOST_FILTERS: usize = 65_536;
+
+/// What a run will do.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Every fault as a rule, in the order of the experiment.
+    pub rules: Vec<PlannedRule>,
+}
+
+/// A fault, compiled and placed.
+#[derive(Clone, Debug)]
+pub struct PlannedRule {
+    /// Index of its step.
+    pub step: usize,
+    /// The fault as it was asked.
+    pub fault: Fault,
+    /// Its target.
+    pub scope: u32,
+    /// Its place in the order of composition.
+    pub slot: u32,
+    /// The rest.
+    pub compiled: Compiled,
+}
+
+/// Which kinds of hook the rules of some targets need.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Hooks {
+    /// Something acts on packets at devices.
+    pub egress: bool,
+    /// Something acts on packets that arrive at devices.
+    pub ingress: bool,
+    /// Something acts on packets before sockets.
+    pub deliver: bool,
+    /// Something fails `connect(2)`.
+    pub connect: bool,
+    /// Something holds frames, or answers in a peer's place.
+    pub line: bool,
+    /// Frames come back to the loopback device in a way that its sysctls must allow.
+    pub loopback: bool,
+    /// Something disconnects sockets.
+    pub reset: bool,
+}
+
+impl Plan {
+    /// Plans an experiment. `seed` feeds the faults that were given none, so that the journal can name
+    /// the seed that repeats the run.
+    pub fn make(experiment: &Experiment, names: &Names, seed: u64) -> Result<Self, Error> {
+        let mut rules = Vec::new();
+        for (step, fault) in experiment.steps.iter().enumerate().flat_map(|(index, step)| {
+            step.faults.iter().map(move |fault| (index, fault))
+        }) {
+            rules.push((step, fault));
+        }
+        let slots = slots(&rules, experiment)?;
+        let mut planned = Vec::new();
+        for (index, ((step, fault), slot)) in rules.into_iter().zip(slots).enumerate() {
+            let scope = u32::try_from(fault.target).unwrap_or(u32::MAX);
+            let own_seed = injector_common::decide::random64(seed, index as u64 + 1);
+            let compiled = compile(fault, rule_id(scope, slot), names, own_seed)?;
+            planned.push(PlannedRule { step, fault: fault.clone(), scope, slot, compiled });
+        }
+        let count = planned.iter().map(|rule| rule.compiled.filters.len()).sum();
+        if count > MOST_FILTERS {
+            return Err(Error::TooManyFilters { count, most: MOST_FILTERS });
+        }
+        Ok(Self { rules: planned })
+    }
+
+    /// The rules of one step.
+    pub fn of_step(&self, step: usize) -> impl Iterator<Item = &PlannedRule> {
+        self.rules.iter().filter(move |rule| rule.step == step)
+    }
+
+    /// Which slots are on in a step, by scope.
+    pub fn active(&self, step: usize) -> BTreeMap<u32, ActiveSlots> {
+        let mut active = BTreeMap::<u32, ActiveSlots>::new();
+        for rule in self.of_step(step) {
+            let (slots, hooks) = (active.entry(rule.scope).or_default(), rule.compiled.hooks);
+            slots.egress |= hooks.egress << rule.slot;
+            slots.ingress |= hooks.ingress << rule.slot;
+            slots.deliver |= hooks.deliver << rule.slot;
+            slots.connect |= hooks.connect << rule.slot;
+        }
+        active
+    }
+
+    /// What has to be attached for these scopes.
+    pub fn hooks(&self, scopes: &[u32]) -> Hooks {
+        let mut hooks = Hooks::default();
+        for rule in self.rules.iter().filter(|rule| scopes.contains(&rule.scope)) {
+            let at = rule.compiled.hooks;
+            hooks.egress |= at.egress != 0;
+            hooks.ingress |= at.ingress != 0;
+            hooks.deliver |= at.deliver != 0;
+            hooks.connect |= at.connect != 0;
+            hooks.line |= rule.compiled.line.is_some();
+            // A clone that goes back into a device's ingress has lost its route, as held frames have.
+            hooks.loopback |= rule.compiled.line.is_some()
+                || rule.compiled.mechanism == Mechanism::Clone && at.ingress != 0;
+            hooks.reset |= rule.compiled.mechanism == Mechanism::Disconnect;
+        }
+        hooks
+    }
+
+    /// What the host must offer.
+    pub fn needs(&self) -> BTreeSet<Need> {
+        self.rules.iter().flat_map(|rule| rule.compiled.mechanism.needs()).copied().collect()
+    }
+}
+
+/// Gives the faults of each target their slots, in order of composition.
+fn slots(rules: &[(usize, &Fault)], experiment: &Experiment) -> Result<Vec<u32>, Error> {
+    let mut slots = vec![0; rules.len()];
+    for (target, spec) in experiment.targets.iter().enumerate() {
+        let mut own: Vec<usize> =
+            (0..rules.len()).filter(|index| rules[*index].1.target == target).collect();
+        if own.len() > SLOTS {
+            let (target, count) = (spec.name.clone(), own.len());
+            return Err(Error::TooManyFaults { target, count, most: SLOTS });
+        }
+        own.sort_by_key(|index| (rank(&rules[*index].1.kind), *index));
+        for (slot, index) in (0..).zip(own) {
+            slots[index] = slot;
+        }
+    }
+    Ok(slots)
+}

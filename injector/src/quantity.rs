@@ -1,0 +1,39 @@
+//! Numbers with units, as people write them, and nothing that could be mistaken for another.
+//!
+//! Each type parses from the text that the command line and the experiment file share, displays as the
+//! same text, and travels through JSON as that text, so that a journal reads like a command.
+
+mod errno;
+mod gemodel;
+mod percent;
+mod ports;
+mod rate;
+pub mod when;
+
+pub mod duration;
+
+pub use errno::{Errno, ErrnoError};
+pub use gemodel::{GeModel, GeModelError};
+pub use percent::{Percent, PercentError, threshold};
+pub use ports::{PortRange, PortRangeError};
+pub use rate::{Rate, RateError};
+pub use when::{WhenError, format_when, parse_when};
+
+/// Serialises a type by its `Display` and `FromStr`.
+macro_rules! as_text {
+    ($type:ty) => {
+        impl serde::Serialize for $type {
+            fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+                to.collect_str(self)
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $type {
+            fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+                let text = <String as serde::Deserialize>::deserialize(from)?;
+                text.parse().map_err(serde::de::Error::custom)
+            }
+        }
+    };
+}
+use as_text;

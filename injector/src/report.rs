@@ -1,0 +1,109 @@
+//! What a run did: to whom, how often, and whether it had any effect.
+
+mod note;
+mod table;
+
+use injector_common::rule::Counters;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    error::Exit,
+    experiment::{Fault, Target},
+    journal::RunId,
+};
+
+/// The report of one run. Its JSON is what `--json` prints.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunReport {
+    /// The run.
+    pub run: RunId,
+    /// The experiment's name.
+    pub name: String,
+    /// How it ended.
+    #[serde(flatten)]
+    pub outcome: Outcome,
+    /// From the first fault armed to the last one gone, in milliseconds.
+    pub armed_for_ms: u64,
+    /// Each fault, in the order of the experiment.
+    pub faults: Vec<FaultReport>,
+    /// What could not be restored; empty when everything was.
+    pub undo_errors: Vec<String>,
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "lowercase")]
+pub enum Outcome {
+    /// It took its whole time.
+    Completed,
+    /// A person ended it.
+    Stopped,
+    /// A condition of the experiment, or a watchdog, ended it.
+    Halted {
+        /// Which, and why.
+        why: String,
+    },
+    /// It broke.
+    Failed {
+        /// What, and why.
+        why: String,
+    },
+}
+
+/// What one fault did.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FaultReport {
+    /// Its step.
+    pub step: String,
+    /// Its name, as in `net.delay`.
+    pub fault: String,
+    /// The name of its target.
+    pub target: String,
+    /// The mechanism that the planner chose.
+    pub mechanism: String,
+    /// Packets or calls that came from the target while it was on. A packet is an skb as the hook sees
+    /// it, up to 64 KiB.
+    pub seen: u64,
+    /// Those that passed its filters.
+    pub matched: u64,
+    /// Those that it acted on.
+    pub hit: u64,
+    /// Those that it chose but could not act on; they went through unharmed.
+    #[serde(default)]
+    pub missed: u64,
+    /// What a person should know about these numbers.
+    pub note: Option<String>,
+}
+
+impl RunReport {
+    /// The exit code of a command that ends with this report.
+    pub fn exit(&self) -> Exit {
+        match self.outcome {
+            Outcome::Completed | Outcome::Stopped if self.undo_errors.is_empty() => Exit::Done,
+            _ => Exit::Failed,
+        }
+    }
+}
+
+impl FaultReport {
+    /// The report of a fault, with the note that its counters call for.
+    pub fn new(
+        step: &str,
+        fault: &Fault,
+        target: &Target,
+        mechanism: &str,
+        counted: Counters,
+    ) -> Self {
+        Self {
+            step: step.to_owned(),
+            fault: fault.kind.name().to_owned(),
+            target: target.name.clone(),
+            mechanism: mechanism.to_owned(),
+            seen: counted.seen,
+            matched: counted.matched,
+            hit: counted.hit,
+            missed: counted.missed,
+            note: note::note(fault, counted),
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! What a person should know about a fault's counters.
+
+use injector_common::rule::{Counters, When};
+
+use crate::{
+    experiment::{
+        Chance, Connections, Direction, Fault, FaultKind, GUARDED_PORTS, Protocol, Traffic,
+    },
+    quantity::{Percent, format_when},
+};
+
+/// The note, where the numbers alone would mislead: a fault that was on and never met its target proves
+/// nothing about the target.
+pub(super) fn note(fault: &Fault, counted: Counters) -> Option<String> {
+    let missed = counted.missed;
+    if counted.hit == 0 {
+        Some(format!(
+            "applied, but the target never met it: {}",
+            reason(fault, counted)
+        ))
+    } else if missed > 0 {
+        Some(format!(
+            "{missed} more were chosen but could not be acted on; they went through unharmed"
+        ))
+    } else {
+        None
+    }
+}
+
+/// The likely reason for zero hits, from the first stage at which the numbers turn to zero.
+fn reason(fault: &Fault, counted: Counters) -> String {
+    let Counters {
+        seen,
+        matched,
+        missed,
+        ..
+    } = counted;
+    if seen == 0 {
+        unseen(fault)
+    } else if matched == 0 {
+        let (what, filters) = (what(fault), filters(&fault.traffic));
+        format!("none of its {seen} {what} passed the filters ({filters})")
+    } else if missed > 0 {
+        format!("{missed} were chosen but could not be acted on; they went through unharmed")
+    } else {
+        unlucky(&fault.chance, matched)
+    }
+}
+
+/// Nothing came from the target at all.
+fn unseen(fault: &Fault) -> String {
+    let verb = match (&fault.kind, fault.direction) {
+        (FaultKind::Connect(_), _) => {
+            return "it never called connect(2) while the fault was on".to_owned();
+        }
+        (FaultKind::Reset, _) => return "it had no established connection".to_owned(),
+        (FaultKind::Dns { .. }, _) => {
+            return "it sent no DNS query over UDP port 53 while the fault was on; look-ups through a \
+                    resolver's own interface, as that of systemd-resolved, do not pass there"
+                .to_owned();
+        }
+        (_, Direction::Egress) => "sent",
+        (_, Direction::Ingress) => "received",
+        (_, Direction::Both) => "sent and received",
+    };
+    format!("it {verb} nothing while the fault was on, or through sockets that belong to others")
+}
+
+/// Everything matched, and yet nothing was hit.
+fn unlucky(chance: &Chance, matched: u64) -> String {
+    let percent = Percent(chance.percent);
+    if chance.percent.0 == 0 {
+        "the percentage is 0, which never fires".to_owned()
+    } else if chance.max_hits == Some(0) {
+        "max-hits is 0, which never fires".to_owned()
+    } else if chance.when != When::ALWAYS {
+        let when = format_when(&chance.when);
+        format!("{matched} matched, and `when {when}` with {percent} chose none of them")
+    } else {
+        format!("{matched} matched, and {percent} of so few may well be none")
+    }
+}
+
+fn what(fault: &Fault) -> &'static str {
+    match fault.kind {
+        FaultKind::Connect(_) => "calls",
+        FaultKind::Reset => "connections",
+        _ => "packets",
+    }
+}
+
+/// The filters that somebody set, and the ports that nobody named.
+fn filters(traffic: &Traffic) -> String {
+    let set = [
+        ("dest-ip", !traffic.dest.is_empty()),
+        ("hostname", !traffic.hostnames.is_empty()),
+        ("exclude-ip", !traffic.exclude.is_empty()),
+        ("dest-port", !traffic.dest_ports.is_empty()),
+        ("source-port", !traffic.source_ports.is_empty()),
+        ("protocol", traffic.protocol != Protocol::Any),
+        ("connection", traffic.connections != Connections::Any),
+    ];
+    let mut parts: Vec<String> = set
+        .into_iter()
+        .filter(|(_, is_set)| *is_set)
+        .map(|(name, _)| name.to_owned())
+        .collect();
+    for range in &traffic.exclude_ports {
+        let is_guarded = GUARDED_PORTS.contains(&range.first()) && range.first() == range.last();
+        let unless = if is_guarded { " unless named" } else { "" };
+        parts.push(format!("port {range} excluded{unless}"));
+    }
+    parts.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use injector_common::threshold::Threshold;
+
+    fn counted(seen: u64, matched: u64, hit: u64, missed: u64) -> Counters {
+        Counters {
+            seen,
+            matched,
+            hit,
+            missed,
+        }
+    }
+
+    fn fault(kind: FaultKind) -> Fault {
+        Fault {
+            target: 0,
+            kind,
+            direction: Direction::Egress,
+            traffic: Traffic {
+                dest_ports: vec!["9".parse().unwrap()],
+                ..Traffic::default()
+            }
+            .guarded(),
+            chance: Chance::ALWAYS,
+        }
+    }
+
+    fn says(fault: &Fault, counters: Counters, part: &str) {
+        let note = note(fault, counters).unwrap();
+        assert!(
+            note.starts_with("applied, but the target never met it: "),
+            "{note}"
+        );
+        assert!(note.contains(part), "{note}");
+    }
+
+    #[test]
+    fn hits_need_no_note() {
+        assert_eq!(
+            note(&fault(FaultKind::Blackhole), counted(3, 2, 1, 0)),
+            None
+        );
+        let missed = note(&fault(FaultKind::Blackhole), counted(3, 3, 1, 2)).unwrap();
+        assert!(missed.starts_with("2 more were chosen"), "{missed}");
+    }
+
+    #[test]
+    fn the_first_stage_without_anything_is_the_reason() {
+        let blackhole = fault(FaultKind::Blackhole);
+        says(&blackhole, counted(0, 0, 0, 0), "sent nothing while");
+        let ingress = Fault {
+            direction: Direction::Ingress,
+            ..blackhole.clone()
+        };
+        says(&ingress, counted(0, 0, 0, 0), "received nothing");
+        let filtered =
+            "none of its 7 packets passed the filters (dest-port, port 22 excluded unless";
+        says(&blackhole, counted(7, 0, 0, 0), filtered);
+        says(&blackhole, counted(7, 7, 0, 7), "7 were chosen but");
+        says(
+            &fault(FaultKind::Reset),
+            counted(0, 0, 0, 0),
+            "no established connection",
+        );
+        let connect = FaultKind::Connect("EIO".parse().unwrap());
+        says(
+            &fault(connect),
+            counted(0, 0, 0, 0),
+            "never called connect(2)",
+        );
+    }
+
+    #[test]
+    fn the_chance_is_the_last_reason() {
+        let with = |chance| Fault {
+            chance,
+            ..fault(FaultKind::Duplicate)
+        };
+        let none = Chance {
+            percent: Threshold::NEVER,
+            ..Chance::ALWAYS
+        };
+        says(&with(none), counted(5, 5, 0, 0), "the percentage is 0");
+        let budget = Chance {
+            max_hits: Some(0),
+            ..Chance::ALWAYS
+        };
+        says(&with(budget), counted(5, 5, 0, 0), "max-hits is 0");
+        let late = Chance {
+            when: crate::quantity::parse_when("9+").unwrap(),
+            ..Chance::ALWAYS
+        };
+        says(
+            &with(late),
+            counted(5, 5, 0, 0),
+            "`when 9+` with 100% chose none",
+        );
+        let rare = Chance {
+            percent: Threshold(1 << 20),
+            ..Chance::ALWAYS
+        };
+        says(
+            &with(rare),
+            counted(5, 5, 0, 0),
+            "of so few may well be none",
+        );
+    }
+}

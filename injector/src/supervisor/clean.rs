@@ -1,0 +1,119 @@
+//! What the supervisor holds for the worker, and what it does with it when the worker is gone.
+
+use std::{
+    collections::BTreeMap,
+    os::fd::OwnedFd,
+    path::{Path, PathBuf},
+};
+
+use crate::{
+    executor::changes,
+    journal::{HostChange, Journal, Record, replay},
+    kernel::netns::Namespace,
+};
+
+/// Copies of the worker's descriptors.
+#[derive(Default)]
+pub(super) struct Kept {
+    journals: BTreeMap<PathBuf, OwnedFd>,
+    /// TAPs of the run whose journal was handed over last. Runs hand over one after the other.
+    taps: Vec<(PathBuf, OwnedFd)>,
+    namespaces: BTreeMap<u64, OwnedFd>,
+    newest: PathBuf,
+}
+
+impl Kept {
+    /// Keeps a journal.
+    pub(super) fn journal(&mut self, path: PathBuf, descriptors: Vec<OwnedFd>) {
+        if let Some(fd) = descriptors.into_iter().next() {
+            self.newest.clone_from(&path);
+            self.journals.insert(path, fd);
+        }
+    }
+
+    /// Keeps a TAP and its namespace.
+    pub(super) fn tap(&mut self, netns_inode: u64, descriptors: Vec<OwnedFd>) {
+        let mut descriptors = descriptors.into_iter();
+        if let (Some(namespace), Some(tap)) = (descriptors.next(), descriptors.next()) {
+            self.namespaces.insert(netns_inode, namespace);
+            self.taps.push((self.newest.clone(), tap));
+        }
+    }
+
+    /// Lets go of everything that belongs to a run.
+    pub(super) fn release(&mut self, path: &Path) {
+        self.taps.retain(|(of, _)| of != path);
+        self.journals.remove(path);
+        if self.journals.is_empty() {
+            self.namespaces.clear();
+        }
+    }
+
+    /// Whether every run was released.
+    pub(super) fn is_empty(&self) -> bool {
+        self.journals.is_empty()
+    }
+
+    /// Cleans up after a worker that is gone: links went with it, so the TAPs go now, then host settings
+    /// are restored. Returns what to tell.
+    pub(super) fn clean_up(mut self, why: &str) -> Vec<String> {
+        self.taps.clear();
+        let mut told = Vec::new();
+        for (path, fd) in std::mem::take(&mut self.journals) {
+            let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            let restored = self.restore(fd, &path, why);
+            told.push(format!("{why}; run {name} is aborted, its faults ended with the worker; {restored}."));
+        }
+        told
+    }
+
+    fn restore(&self, fd: OwnedFd, path: &Path, why: &str) -> String {
+        let (mut journal, replayed) = match (Journal::adopt(fd, path.to_owned()), replay(path)) {
+            (Ok(journal), Ok(replayed)) => (journal, replayed),
+            (Err(error), _) => return format!("its journal cannot be continued: {error}"),
+            (_, Err(error)) => return format!("its journal cannot be read: {error}"),
+        };
+        let told = restore_all(&mut journal, replayed.to_restore(), |inode| {
+            let fd = self.namespaces.get(&inode)?.try_clone().ok()?;
+            Namespace::from_fd(fd).ok()
+        });
+        match journal.append(&Record::Aborted { why: why.to_owned() }) {
+            Ok(()) => told,
+            Err(error) => format!("{told}; {error}"),
+        }
+    }
+}
+
+/// Restores changes, last first, and says in words how that went. `find` finds a namespace by inode.
+pub(super) fn restore_all(
+    journal: &mut Journal,
+    open: Vec<(u32, HostChange)>,
+    find: impl Fn(u64) -> Option<Namespace>,
+) -> String {
+    let (mut restored, mut failed) = (0, Vec::new());
+    for (id, change) in open {
+        let HostChange::Sysctl { netns_inode, .. } = &change;
+        let record = match find(*netns_inode) {
+            // A namespace that is gone took its settings with it.
+            None => Record::Restored { id },
+            Some(namespace) => match changes::restore(&change, &namespace) {
+                Ok(()) => {
+                    restored += 1;
+                    Record::Restored { id }
+                }
+                Err(error) => {
+                    failed.push(error.to_string());
+                    Record::RestoreFailed { id, why: error.to_string() }
+                }
+            },
+        };
+        if let Err(error) = journal.append(&record) {
+            failed.push(error.to_string());
+        }
+    }
+    match (restored, failed.is_empty()) {
+        (0, true) => "no host setting had to be restored".into(),
+        (n, true) => format!("{n} host settings were restored"),
+        (n, false) => format!("{n} host settings were restored, not so: {}", failed.join("; ")),
+    }
+}

@@ -1,0 +1,19 @@
+//! Targets: from what a person named to processes, cgroups and sockets of this host.
+//!
+//! [`resolve`] turns a selector into task keys and cgroup ids, [`guard`] refuses what must never be a
+//! target, [`process`] and [`cgroup`] read `/proc` and the cgroup hierarchy, [`socket`] reaches the
+//! sockets that a target has open already.
+//!
+//! Invariant: a process is known by its task key, PID and start time together; wherever a PID is used
+//! again later, the start time is checked again.
+
+pub mod cgroup;
+mod error;
+pub mod guard;
+pub mod overlap;
+pub mod process;
+mod resolve;
+pub mod socket;
+
+pub use error::Error;
+pub use resolve::{ResolvedTarget, resolve};

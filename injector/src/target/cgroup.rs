@@ -1,0 +1,177 @@
+//! cgroup v2: where it is mounted, what is in it, and which cgroup a name means.
+
+use std::{
+    collections::VecDeque,
+    fs,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+};
+
+use super::Error;
+
+/// The deepest level that the BPF programs look for (`claim.rs` of the BPF crate).
+const DEEPEST: usize = 23;
+
+/// `CGROUP2_SUPER_MAGIC` of include/uapi/linux/magic.h.
+const CGROUP2: u64 = 0x6367_7270;
+/// `CGROUP_SUPER_MAGIC`, version 1.
+const CGROUP1: u64 = 0x0027_e0eb;
+
+/// A cgroup of this host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cgroup {
+    /// Its directory.
+    pub directory: PathBuf,
+    /// Its id: the inode of its directory (kernfs, 64-bit).
+    pub id: u64,
+}
+
+/// The mount point of cgroup v2, on hybrid hierarchies too.
+pub fn mount_point() -> Result<PathBuf, Error> {
+    let mounts = procfs::process::Process::myself()
+        .and_then(|me| me.mountinfo())
+        .map_err(|error| Error::Proc { what: "the mounts".into(), why: error.to_string() })?;
+    mounts
+        .into_iter()
+        .find(|mount| mount.fs_type == "cgroup2" && mount.root == "/")
+        .map(|mount| mount.mount_point)
+        .ok_or(Error::NoCgroupV2)
+}
+
+/// The cgroup that a path means: absolute below the mount, or as `/proc/PID/cgroup` shows it, or
+/// relative to the mount.
+pub fn find(path: &Path) -> Result<Cgroup, Error> {
+    let mount = mount_point()?;
+    if path.is_absolute() && file_system(path) == Some(CGROUP1) {
+        return Err(Error::CgroupV1 { path: path.to_owned(), mount });
+    }
+    let directory = if path.starts_with(&mount) {
+        path.to_owned()
+    } else {
+        mount.join(path.strip_prefix("/").unwrap_or(path))
+    };
+    let missing = || Error::NoCgroup { path: path.to_owned(), mount: mount.clone() };
+    let directory = directory.canonicalize().map_err(|_| missing())?;
+    if !directory.starts_with(&mount) || file_system(&directory) != Some(CGROUP2) {
+        return Err(missing());
+    }
+    let depth = directory.strip_prefix(&mount).map_or(0, |rest| rest.components().count());
+    match depth {
+        0 => Err(Error::RootCgroup),
+        depth if depth > DEEPEST => {
+            Err(Error::TooDeep { path: path.to_owned(), depth, most: DEEPEST })
+        }
+        _ => at(directory).ok_or_else(missing),
+    }
+}
+
+/// The cgroup of a systemd unit: the one directory with its name.
+pub fn of_unit(name: &str) -> Result<Cgroup, Error> {
+    let full =
+        if name.contains('.') { name.to_owned() } else { format!("{name}.service") };
+    only("the unit", name, |found| found == full)
+}
+
+/// The cgroup of a container: the one directory whose name carries the id, as docker
+/// (`docker-ID.scope`, `docker/ID`), containerd (`cri-containerd-ID.scope`) and podman
+/// (`libpod-ID.scope`) make them. The first characters of an id do, twelve as `docker ps` shows.
+pub fn of_container(id: &str) -> Result<Cgroup, Error> {
+    only("the container", id, |name| container_id(name).is_some_and(|full| full.starts_with(id)))
+}
+
+/// The container id in a cgroup's name: 64 hexadecimal digits.
+fn container_id(name: &str) -> Option<&str> {
+    let name = name.strip_suffix(".scope").unwrap_or(name);
+    let id = name.rsplit('-').next()?;
+    (id.len() == 64 && id.bytes().all(|byte| byte.is_ascii_hexdigit())).then_some(id)
+}
+
+fn only(
+    what: &'static str,
+    name: &str,
+    matches: impl Fn(&str) -> bool,
+) -> Result<Cgroup, Error> {
+    let mount = mount_point()?;
+    let mut found = Vec::new();
+    let mut queue = VecDeque::from([mount.clone()]);
+    while let Some(directory) = queue.pop_front() {
+        for child in children(&directory) {
+            let is_match = child.file_name().and_then(|n| n.to_str()).is_some_and(&matches);
+            if is_match {
+                found.push(child);
+            } else {
+                queue.push_back(child);
+            }
+        }
+    }
+    match found.as_slice() {
+        [] => Err(Error::NotFound { what, name: name.to_owned(), mount }),
+        [one] => find(one),
+        many => Err(Error::Ambiguous {
+            what,
+            name: name.to_owned(),
+            found: many.iter().map(|path| path.display().to_string()).collect(),
+        }),
+    }
+}
+
+/// All processes in a cgroup and below it, as they are now.
+pub fn processes(cgroup: &Cgroup) -> Vec<u32> {
+    let mut pids = Vec::new();
+    let mut queue = VecDeque::from([cgroup.directory.clone()]);
+    while let Some(directory) = queue.pop_front() {
+        // A threaded cgroup shows its processes only above; a vanished one has none.
+        let text = fs::read_to_string(directory.join("cgroup.procs")).unwrap_or_default();
+        pids.extend(text.lines().filter_map(|line| line.parse::<u32>().ok()).filter(|p| *p != 0));
+        queue.extend(children(&directory));
+    }
+    pids
+}
+
+fn children(directory: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(directory) else { return Vec::new() };
+    entries
+        .flatten()
+        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
+        .map(|entry| entry.path())
+        .collect()
+}
+
+fn at(directory: PathBuf) -> Option<Cgroup> {
+    let id = fs::metadata(&directory).ok()?.ino();
+    Some(Cgroup { directory, id })
+}
+
+fn file_system(path: &Path) -> Option<u64> {
+    rustix::fs::statfs(path).ok().map(|stat| stat.f_type.cast_unsigned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn container_names_of_the_usual_runtimes() {
+        let id = "0123456789abcdef".repeat(4);
+        for name in [
+            id.clone(),
+            format!("docker-{id}.scope"),
+            format!("cri-containerd-{id}.scope"),
+            format!("libpod-{id}.scope"),
+            format!("crio-{id}.scope"),
+        ] {
+            assert_eq!(container_id(&name), Some(id.as_str()), "{name}");
+        }
+        assert_eq!(container_id("libpod-conmon.scope"), None);
+        assert_eq!(container_id("system.slice"), None);
+    }
+
+    #[test]
+    fn the_root_is_refused_however_it_is_named() {
+        let Ok(mount) = mount_point() else { return };
+        for path in [mount.clone(), PathBuf::from("/"), mount.join("."), PathBuf::from("..")] {
+            assert!(find(&path).is_err(), "{}", path.display());
+        }
+        assert!(matches!(find(Path::new("/")), Err(Error::RootCgroup)));
+    }
+}

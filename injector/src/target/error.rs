@@ -1,0 +1,170 @@
+//! Why a target is not accepted.
+
+use std::path::PathBuf;
+
+use crate::{
+    error::Refusal,
+    kernel,
+};
+
+/// Why something cannot be, or must not be, a target.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is no such process.
+    #[error("there is no process with PID {0}; it may have ended, check with `ps -p {0}`")]
+    NoProcess(u32),
+    /// The number is a thread's.
+    #[error("{tid} is a thread of process {tgid}; faults are for whole processes, so name --pid {tgid}")]
+    Thread {
+        /// The thread that was named.
+        tid: u32,
+        /// Its process.
+        tgid: u32,
+    },
+    /// The process is never a target.
+    #[error("process {pid} ({comm}) is never a target: {why}")]
+    Protected {
+        /// The process.
+        pid: u32,
+        /// Its name, escaped.
+        comm: String,
+        /// Which rule protects it.
+        why: &'static str,
+    },
+    /// The cgroup holds a process that is never a target.
+    #[error("the cgroup {} is never a target, because it holds process {pid} ({comm}): {why}; name a narrower cgroup", path.display())]
+    ProtectedCgroup {
+        /// The cgroup.
+        path: PathBuf,
+        /// The process.
+        pid: u32,
+        /// Its name, escaped.
+        comm: String,
+        /// Which rule protects it.
+        why: &'static str,
+    },
+    /// The root of the hierarchy.
+    #[error("the root cgroup holds the whole host and is never a target; name a cgroup below it, or single processes with --pid")]
+    RootCgroup,
+    /// The path is on a cgroup v1 hierarchy.
+    #[error("{} is a cgroup v1 path; targets are cgroup v2, which is mounted at {}", path.display(), mount.display())]
+    CgroupV1 {
+        /// What was named.
+        path: PathBuf,
+        /// Where v2 is.
+        mount: PathBuf,
+    },
+    /// The host has no cgroup v2 hierarchy.
+    #[error("no cgroup v2 hierarchy is mounted here; mount one with `mount -t cgroup2 none /sys/fs/cgroup/unified`")]
+    NoCgroupV2,
+    /// There is no such cgroup.
+    #[error("there is no cgroup {} below {}; list them with `systemd-cgls` or `find`", path.display(), mount.display())]
+    NoCgroup {
+        /// What was named.
+        path: PathBuf,
+        /// Where v2 is.
+        mount: PathBuf,
+    },
+    /// The tree is deeper than the programs look.
+    #[error("the cgroup {} is {depth} levels deep; at most {most} are followed", path.display())]
+    TooDeep {
+        /// The cgroup.
+        path: PathBuf,
+        /// Its level.
+        depth: usize,
+        /// The most.
+        most: usize,
+    },
+    /// No unit or container of that name.
+    #[error("no cgroup of {what} `{name}` was found below {}; is it running?", mount.display())]
+    NotFound {
+        /// `the unit` or `the container`.
+        what: &'static str,
+        /// What was named.
+        name: String,
+        /// Where was looked.
+        mount: PathBuf,
+    },
+    /// The name is not unique.
+    #[error("{what} `{name}` is ambiguous: {}; name one of them with --cgroup", found.join(", "))]
+    Ambiguous {
+        /// `the unit` or `the container`.
+        what: &'static str,
+        /// What was named.
+        name: String,
+        /// What it may mean.
+        found: Vec<String>,
+    },
+    /// No command line matches.
+    #[error("no process has a command line that matches `{0}`; check with `ps -eo pid,args`")]
+    NoMatch(String),
+    /// More than one matches and one was meant.
+    #[error("`{pattern}` matches {} processes ({}); make it narrower, or add --all", found.len(), shown(found))]
+    ManyMatches {
+        /// The pattern.
+        pattern: String,
+        /// The PIDs.
+        found: Vec<u32>,
+    },
+    /// The pattern does not compile.
+    #[error("`{pattern}` is not a regular expression: {why}")]
+    Pattern {
+        /// The pattern.
+        pattern: String,
+        /// What the parser said.
+        why: String,
+    },
+    /// Nobody lives there.
+    #[error("the target `{0}` has no processes and no open sockets, so it has no network namespace to work in; start it first")]
+    Empty(String),
+    /// It lives in more than one network namespace.
+    #[error("the target `{name}` spans {count} network namespaces; name the parts as separate targets")]
+    ManyNamespaces {
+        /// The target.
+        name: String,
+        /// How many.
+        count: usize,
+    },
+    /// Two targets of a run share processes.
+    #[error("the targets `{one}` and `{other}` overlap, and a packet can belong to one target only; make them disjoint, or put their faults on one target")]
+    Overlap {
+        /// The one.
+        one: String,
+        /// The other.
+        other: String,
+    },
+    /// Seen from inside a PID namespace.
+    #[error("the injector runs in a PID namespace of its own, where process ids are not the kernel's; run it in the host's PID namespace (for a container: --pid=host)")]
+    PidNamespace,
+    /// `/proc` said something unexpected.
+    #[error("cannot read {what} from /proc: {why}")]
+    Proc {
+        /// What was read.
+        what: String,
+        /// Why not.
+        why: String,
+    },
+    /// The kernel refused.
+    #[error(transparent)]
+    Kernel(#[from] kernel::Error),
+}
+
+fn shown(pids: &[u32]) -> String {
+    let mut text: Vec<_> = pids.iter().take(8).map(ToString::to_string).collect();
+    if pids.len() > text.len() {
+        text.push("...".into());
+    }
+    text.join(", ")
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        let message = error.to_string();
+        match error {
+            Error::Protected { .. } | Error::ProtectedCgroup { .. } | Error::RootCgroup => {
+                Self::endangers(message)
+            }
+            _ => Self::usage(message),
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! Processes as `/proc` shows them.
+
+use injector_common::process::{ProcessKey, TargetProcess};
+use procfs::{ProcError, process::{Process, Stat}};
+
+use super::Error;
+
+/// A process that cannot be mistaken for a later one with the same PID.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TaskKey {
+    /// Thread group id.
+    pub tgid: u32,
+    /// Start time in ticks since boot, field 22 of `/proc/PID/stat`.
+    pub start_ticks: u64,
+}
+
+/// `PF_KTHREAD` of include/linux/sched.h, as the flags field of `/proc/PID/stat` shows it.
+const KERNEL_THREAD: u32 = 0x0020_0000;
+
+impl TaskKey {
+    /// The key of a living process.
+    pub fn of(pid: u32) -> Result<Self, Error> {
+        let process = open(pid)?;
+        let tgid = process.status().map_err(|error| unreadable(pid, error))?.tgid;
+        let tgid = u32::try_from(tgid).map_err(|_| Error::NoProcess(pid))?;
+        if tgid != pid {
+            return Err(Error::Thread { tid: pid, tgid });
+        }
+        let stat = process.stat().map_err(|error| unreadable(pid, error))?;
+        // A zombie has no sockets and makes none.
+        if stat.state == 'Z' || stat.state == 'X' {
+            return Err(Error::NoProcess(pid));
+        }
+        Ok(Self { tgid, start_ticks: stat.starttime })
+    }
+
+    /// Whether the process still is the one that the key was made for.
+    pub fn is_alive(&self) -> bool {
+        Self::of(self.tgid).is_ok_and(|now| now == *self)
+    }
+
+    /// The kernel's form of the key, for a scope.
+    pub fn record(&self, scope: u32, follow: u32) -> (ProcessKey, TargetProcess) {
+        let target = TargetProcess { start_ticks: self.start_ticks, scope, follow };
+        (ProcessKey { tgid: self.tgid }, target)
+    }
+}
+
+/// A process with what the rest of the program asks about it.
+#[derive(Clone, Debug)]
+pub struct ProcessInfo {
+    /// PID.
+    pub pid: u32,
+    /// Parent's PID.
+    pub parent: u32,
+    /// Name, with odd bytes escaped.
+    pub comm: String,
+    /// Whether it is a thread of the kernel's.
+    pub is_kernel_thread: bool,
+}
+
+impl From<Stat> for ProcessInfo {
+    fn from(stat: Stat) -> Self {
+        Self {
+            pid: stat.pid.cast_unsigned(),
+            parent: stat.ppid.cast_unsigned(),
+            comm: stat.comm.escape_default().to_string(),
+            is_kernel_thread: stat.flags & KERNEL_THREAD != 0,
+        }
+    }
+}
+
+/// What is known about a process.
+pub fn info(pid: u32) -> Result<ProcessInfo, Error> {
+    open(pid)?.stat().map(ProcessInfo::from).map_err(|error| unreadable(pid, error))
+}
+
+/// All processes. Those that end meanwhile are left out.
+pub fn all() -> Result<Vec<ProcessInfo>, Error> {
+    let processes = procfs::process::all_processes()
+        .map_err(|error| Error::Proc { what: "the processes".into(), why: error.to_string() })?;
+    Ok(processes.flatten().filter_map(|process| process.stat().ok()).map(Into::into).collect())
+}
+
+/// A process and its parents, up to PID 1.
+pub fn ancestry(pid: u32) -> Vec<u32> {
+    let mut line = vec![pid];
+    while let Some(process) = line.last().and_then(|pid| info(*pid).ok()) {
+        if process.parent == 0 || line.contains(&process.parent) {
+            break;
+        }
+        line.push(process.parent);
+    }
+    line
+}
+
+/// The descendants of some processes, themselves included, as they are now.
+pub fn trees(roots: &[u32]) -> Result<Vec<u32>, Error> {
+    let processes = all()?;
+    let mut members = roots.to_vec();
+    let mut next = 0;
+    while let Some(parent) = members.get(next).copied() {
+        next += 1;
+        for child in processes.iter().filter(|process| process.parent == parent) {
+            if !members.contains(&child.pid) {
+                members.push(child.pid);
+            }
+        }
+    }
+    Ok(members)
+}
+
+/// Processes whose command line, its words joined by blanks, matches; neither kernel threads nor
+/// anyone in `leave_out`.
+pub fn matching(pattern: &str, leave_out: &[u32]) -> Result<Vec<u32>, Error> {
+    let regex = regex::Regex::new(pattern)
+        .map_err(|error| Error::Pattern { pattern: pattern.to_owned(), why: error.to_string() })?;
+    let processes = procfs::process::all_processes()
+        .map_err(|error| Error::Proc { what: "the processes".into(), why: error.to_string() })?;
+    let mut found: Vec<u32> = processes
+        .flatten()
+        .filter(|process| {
+            let line = process.cmdline().unwrap_or_default().join(" ");
+            !line.is_empty() && regex.is_match(&line)
+        })
+        .map(|process| process.pid.cast_unsigned())
+        .filter(|pid| !leave_out.contains(pid))
+        .collect();
+    found.sort_unstable();
+    Ok(found)
+}
+
+fn open(pid: u32) -> Result<Process, Error> {
+    let number = i32::try_from(pid).map_err(|_| Error::NoProcess(pid))?;
+    Process::new(number).map_err(|error| unreadable(pid, error))
+}
+
+fn unreadable(pid: u32, error: ProcError) -> Error {
+    match error {
+        ProcError::NotFound(_) => Error::NoProcess(pid),
+        // A process that dies while it is read shows ESRCH.
+        ProcError::Io(io, _) if io.raw_os_error() == Some(libc::ESRCH) => Error::NoProcess(pid),
+        error => Error::Proc { what: format!("process {pid}"), why: error.to_string() },
+    }
+}
+
+/// Whether process ids are the kernel's own. The initial PID namespace has a fixed inode
+/// (include/linux/proc_ns.h, `PROC_PID_INIT_INO`).
+pub fn is_in_initial_pid_namespace() -> bool {
+    const INITIAL: u64 = 0xEFFF_FFFC;
+    rustix::fs::stat("/proc/self/ns/pid").is_ok_and(|stat| stat.st_ino == INITIAL)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_process_is_alive_and_a_changed_start_time_is_a_stranger() {
+        let key = TaskKey::of(std::process::id()).unwrap();
+        assert!(key.is_alive());
+        let stranger = TaskKey { start_ticks: key.start_ticks + 1, ..key };
+        assert!(!stranger.is_alive());
+    }
+
+    #[test]
+    fn a_pid_that_cannot_exist_is_gone() {
+        assert!(matches!(TaskKey::of(u32::MAX), Err(Error::NoProcess(_))));
+        assert!(matches!(TaskKey::of(0), Err(Error::NoProcess(0))));
+    }
+
+    #[test]
+    fn a_thread_is_told_from_a_process() {
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let tid = rustix::thread::gettid().as_raw_nonzero().get().cast_unsigned();
+                assert!(matches!(TaskKey::of(tid), Err(Error::Thread { .. })));
+            });
+        });
+    }
+
+    #[test]
+    fn ancestry_ends_at_the_top() {
+        let line = ancestry(std::process::id());
+        assert_eq!(line[0], std::process::id());
+        assert!(line.len() > 1);
+    }
+}

@@ -1,0 +1,84 @@
+//! The worker: the process that does the work, and may die at any moment.
+//!
+//! It breathes from a thread of its own, carries runs out on threads of their own, and hears signals (or,
+//! as a daemon, requests) on a small runtime. Everything that it arms is held by its descriptors.
+
+mod breath;
+mod daemon;
+mod once;
+mod runs;
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    error::{Exit, Refusal},
+    experiment::Experiment,
+    journal::Process,
+    supervisor::link::WorkerEnd,
+};
+
+/// What a worker is started for.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum Job {
+    /// One run in the foreground.
+    Run {
+        /// What was asked.
+        experiment: Experiment,
+        /// How to print.
+        output: Output,
+        /// Who asked.
+        asked_by: AskedBy,
+        /// The process to signal to stop the run.
+        supervisor: Process,
+    },
+    /// A daemon that serves requests.
+    Daemon {
+        /// How to print.
+        output: Output,
+    },
+}
+
+/// Who asked for a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AskedBy {
+    /// User id.
+    pub uid: u32,
+    /// Process id.
+    pub pid: u32,
+}
+
+/// How a command prints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Output {
+    /// For people: lines and a table on stdout.
+    Text,
+    /// For programs: the report on stdout, progress on stderr, one JSON object a line.
+    Json,
+}
+
+/// The worker's main function; `link` is the number of the descriptor that its supervisor left open.
+pub fn run(link: i32) -> Result<Exit, Refusal> {
+    ignore_terminal_stops();
+    let link = Arc::new(WorkerEnd::inherited(link)?);
+    let job = link.job()?;
+    let breath = breath::start(Arc::clone(&link))?;
+    let exit = match job {
+        Job::Run { experiment, output, asked_by, supervisor } => {
+            once::run(experiment, output, asked_by, supervisor, &link)
+        }
+        Job::Daemon { output } => daemon::run(output, &link),
+    };
+    drop(breath);
+    exit
+}
+
+/// A background process group that writes to a terminal with `stty tostop` would be stopped, with a
+/// fault armed.
+fn ignore_terminal_stops() {
+    for signal in [libc::SIGTTOU, libc::SIGTTIN, libc::SIGTSTP] {
+        // SAFETY: sets a disposition; no handler runs.
+        unsafe { libc::signal(signal, libc::SIG_IGN) };
+    }
+}

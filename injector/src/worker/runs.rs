@@ -1,0 +1,55 @@
+//! One run on a thread of its own.
+
+use std::{
+    sync::{Arc, mpsc::{self, Sender}},
+    thread::JoinHandle,
+};
+
+use super::AskedBy;
+use crate::{
+    error::Refusal,
+    event::RunEvent,
+    executor::{self, Keeper, Order, Request},
+    experiment::Experiment,
+    journal::{Process, RunId},
+    prepare::prepare,
+    report::RunReport,
+};
+
+/// A run that goes on.
+pub(super) struct Running {
+    /// Its name.
+    pub(super) run: RunId,
+    /// Takes orders.
+    pub(super) orders: Sender<Order>,
+    /// Ends with the run.
+    pub(super) thread: JoinHandle<Result<RunReport, Refusal>>,
+}
+
+/// Prepares a run and starts it. A refusal means that nothing was touched.
+pub(super) fn start<K: Keeper + 'static>(
+    experiment: Experiment,
+    asked_by: AskedBy,
+    supervisor: Option<Process>,
+    keeper: &Arc<K>,
+    mut tell: impl FnMut(RunEvent) + Send + 'static,
+) -> Result<Running, Refusal> {
+    let prepared = prepare(&experiment, asked_by.pid)?;
+    let run = RunId::generate()
+        .map_err(|error| Refusal::failed(format!("a run cannot be named: {error}.")))?;
+    let request = Request {
+        run: run.clone(),
+        experiment,
+        targets: prepared.targets,
+        plan: prepared.plan,
+        asked_by: (asked_by.uid, asked_by.pid),
+        supervisor,
+    };
+    let (orders, inbox) = mpsc::channel();
+    let keeper = Arc::clone(keeper);
+    let thread = std::thread::Builder::new()
+        .name("run".into())
+        .spawn(move || executor::execute(request, keeper.as_ref(), &inbox, &mut tell))
+        .map_err(|error| Refusal::failed(format!("a thread cannot be started: {error}.")))?;
+    Ok(Running { run, orders, thread })
+}

@@ -1,0 +1,56 @@
+//! The figures of network faults, as ratios from one run on one machine: `cargo xtask bench net`.
+//!
+//! Absolute numbers say more about the machine than about the injector. So each bound is on a ratio,
+//! or on an addition, of two measurements made one right after the other; a few of them, the
+//! median counts.
+
+mod arming;
+mod attached;
+mod line;
+mod round_trip;
+mod table;
+
+use std::process::ExitCode;
+
+use anyhow::{Result, ensure};
+use injector_tests::injector::Injector;
+use injector_tests::snapshot::Snapshot;
+
+use table::Table;
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(1),
+        Err(error) => {
+            eprintln!("The bench cannot go on: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run() -> Result<bool> {
+    ensure!(
+        rustix::process::geteuid().is_root(),
+        "it loads BPF programs, which takes root"
+    );
+    let before = Snapshot::take()?;
+    let injector = Injector::new()?;
+    let mut table = Table::default();
+    for part in [
+        arming::measure,
+        round_trip::measure,
+        line::throughput,
+        line::datagrams,
+        attached::request_response,
+        attached::per_packet,
+    ] {
+        // One part that cannot be measured is a failed row, not the end of the others.
+        if let Err(error) = part(&injector, &mut table) {
+            table.broken(&format!("{error:#}"));
+        }
+    }
+    before.assert_same()?;
+    print!("{}", table.markdown());
+    Ok(table.all_passed())
+}

@@ -1,0 +1,101 @@
+//! The run part of `cargo xtask demo`: an agent lives through a bad day of its model API while an
+//! identical bystander next to it notices nothing.
+//!
+//! Ends with exit code 0 only where the agent felt the faults, the bystander did not, and the host
+//! is as it was before.
+
+mod picture;
+mod progress;
+mod stage;
+mod story;
+mod style;
+mod verdict;
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use injector_tests::injector::{Finished, Injector, Report};
+use injector_tests::snapshot::Snapshot;
+
+use progress::Ticker;
+use stage::Stage;
+use story::Story;
+
+/// Relative to the root of the repository, where xtask starts this.
+const EXPERIMENT: &str = "configs/experiments/model-latency-spike.yaml";
+/// How often the live line is drawn.
+const TICK: Duration = Duration::from_millis(200);
+/// Longer than the experiment; it has its own durations.
+const LIMIT: Duration = Duration::from_secs(90);
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(1),
+        Err(error) => {
+            eprintln!("The demo cannot go on: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run() -> Result<bool> {
+    ensure!(
+        rustix::process::geteuid().is_root(),
+        "it loads BPF programs and makes cgroups, which takes root; start it with \
+         `sudo -E env PATH=$PATH cargo xtask demo`"
+    );
+    stage::leave_interrupts_to_the_injector();
+    let before = Snapshot::take()?;
+    let (story, finished) = {
+        let stage = Stage::set()?;
+        picture::opening(&stage, EXPERIMENT);
+        play(&stage)?
+    };
+    let left = before.assert_same();
+    let report = report_of(&finished)?;
+    picture::phases(&story);
+    picture::faults(&report);
+    Ok(verdict::give(&story, &report, finished.code, left))
+}
+
+/// Runs the experiment and watches agent and bystander live through it.
+fn play(stage: &Stage) -> Result<(Story, Finished)> {
+    let injector = Injector::new()?;
+    let cgroup = stage.agent_cgroup();
+    let mut running =
+        injector.start_here(&["run", EXPERIMENT, "--json", "--cgroup", cgroup.as_str()])?;
+    let mut story = Story::default();
+    let ticker = Ticker::new();
+    let deadline = Instant::now() + LIMIT;
+    while running.is_running()? && Instant::now() < deadline {
+        if let Some(event) = running.next_event(Instant::now() + TICK) {
+            if event.event == "step_ended" {
+                stage.listen(&mut story);
+                story.tell(&event);
+                ticker.phase_is_over(&story);
+            } else {
+                story.tell(&event);
+            }
+        }
+        stage.listen(&mut story);
+        ticker.tick(&story);
+    }
+    while let Some(event) = running.next_event(Instant::now() + TICK) {
+        story.tell(&event);
+    }
+    stage.listen(&mut story);
+    ticker.finish();
+    Ok((story, running.wait_within(Duration::from_secs(10))?))
+}
+
+fn report_of(finished: &Finished) -> Result<Report> {
+    finished.report().with_context(|| {
+        format!(
+            "the injector ended with exit code {:?} and said:\n{}",
+            finished.code,
+            finished.stderr.trim()
+        )
+    })
+}

@@ -1,0 +1,77 @@
+//! An agent: calls the model API in a loop, with a timeout, retries and backoff, as agents do.
+
+use std::io::{BufReader, ErrorKind, Result};
+use std::net::{SocketAddr, TcpStream};
+use std::thread::sleep;
+use std::time::Duration;
+
+use injector_tests::boot_clock::now_ns;
+use injector_tests::observation::{Call, Line};
+
+use crate::speak::{ready, say};
+use crate::tcp::connect;
+use crate::{errors, http};
+
+const TIMEOUT: Duration = Duration::from_secs(2);
+const RETRIES: u32 = 3;
+const BACKOFF: Duration = Duration::from_millis(50);
+/// Between calls: what the agent does with the answer.
+const WORK: Duration = Duration::from_millis(2);
+const QUESTION: &[u8] = br#"{"messages":[{"role":"user","content":"Does it work?"}]}"#;
+
+/// One call after the other, until killed.
+pub(crate) fn call_for_ever(peer: SocketAddr) -> anyhow::Result<()> {
+    ready(None)?;
+    let mut connection = None;
+    loop {
+        say(&Line::Call(call(peer, &mut connection)))?;
+        sleep(WORK);
+    }
+}
+
+fn call(peer: SocketAddr, connection: &mut Option<TcpStream>) -> Call {
+    let start_ns = now_ns();
+    let mut failures = Vec::new();
+    for attempt in 1..=RETRIES + 1 {
+        match exchange(peer, connection) {
+            Ok(()) => {
+                return Call {
+                    start_ns,
+                    end_ns: now_ns(),
+                    ok: true,
+                    attempts: attempt,
+                    failures,
+                };
+            }
+            Err(error) => {
+                *connection = None;
+                failures.push(errors::name(&error));
+            }
+        }
+        if attempt <= RETRIES {
+            sleep(BACKOFF * 2u32.pow(attempt - 1));
+        }
+    }
+    Call {
+        start_ns,
+        end_ns: now_ns(),
+        ok: false,
+        attempts: RETRIES + 1,
+        failures,
+    }
+}
+
+/// One request and its answer on the connection that is kept from call to call.
+fn exchange(peer: SocketAddr, connection: &mut Option<TcpStream>) -> Result<()> {
+    let stream = match connection {
+        Some(stream) => stream,
+        None => connection.insert(connect(peer, TIMEOUT)?),
+    };
+    http::write(stream, "POST /v1/chat HTTP/1.1", QUESTION)?;
+    let answer = http::read(&mut BufReader::new(&*stream))?.ok_or(ErrorKind::UnexpectedEof)?;
+    if answer.intact && answer.first_line == "HTTP/1.1 200 OK" {
+        Ok(())
+    } else {
+        Err(ErrorKind::InvalidData.into())
+    }
+}

@@ -1,0 +1,248 @@
+//! The programs that faults are put on: small, obvious, and talking JSON lines.
+//!
+//! A client does its operations in rounds: one round at once, or with `--wait` one for each line on
+//! standard input. What it says is in `injector_tests::observation`.
+
+mod connect;
+mod dns;
+mod errors;
+mod fork_tree;
+mod http;
+mod http_agent;
+mod icmp;
+mod model_api;
+mod pattern;
+mod speak;
+mod tcp;
+mod tcp_bulk;
+mod udp;
+mod udp_stream;
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use anyhow::Result;
+use clap::{Args, Parser, Subcommand};
+
+/// One of the small programs.
+#[derive(Parser)]
+struct Victim {
+    #[command(subcommand)]
+    role: Role,
+}
+
+/// How a client repeats itself.
+#[derive(Args, Clone)]
+struct Rounds {
+    /// Operations in a round.
+    #[arg(long, default_value_t = 10)]
+    count: u64,
+    /// Pause between operations.
+    #[arg(long, default_value = "0ms", value_parser = humantime::parse_duration)]
+    interval: Duration,
+    /// How long an operation may take.
+    #[arg(long, default_value = "3s", value_parser = humantime::parse_duration)]
+    timeout: Duration,
+    /// One round for each line on standard input instead of one at once.
+    #[arg(long)]
+    wait: bool,
+    /// Also print every operation.
+    #[arg(long)]
+    each: bool,
+}
+
+/// What to send.
+#[derive(Args, Clone)]
+struct Payload {
+    /// Bytes of a message.
+    #[arg(long, default_value_t = 64)]
+    size: usize,
+}
+
+#[derive(Subcommand)]
+enum Role {
+    /// Sends back what it gets; says how connections ended.
+    TcpEcho {
+        #[arg(long)]
+        listen: SocketAddr,
+    },
+    /// Round trips on one connection, or on one each.
+    TcpPing {
+        #[arg(long)]
+        connect: SocketAddr,
+        /// A new connection for every operation.
+        #[arg(long)]
+        reconnect: bool,
+        #[command(flatten)]
+        payload: Payload,
+        #[command(flatten)]
+        rounds: Rounds,
+    },
+    /// Reads and checks streams, answers each with its verdict.
+    TcpSink {
+        #[arg(long)]
+        listen: SocketAddr,
+    },
+    /// Sends `count` times `size` bytes, then waits for the sink's verdict.
+    TcpBulk {
+        #[arg(long)]
+        connect: SocketAddr,
+        #[command(flatten)]
+        payload: Payload,
+        #[command(flatten)]
+        rounds: Rounds,
+    },
+    /// Sends back every datagram.
+    UdpEcho {
+        #[arg(long)]
+        listen: SocketAddr,
+    },
+    /// Sends numbered datagrams to an echo and accounts for what comes back, all in flight at once.
+    UdpFlow {
+        #[arg(long)]
+        connect: SocketAddr,
+        #[command(flatten)]
+        payload: Payload,
+        #[command(flatten)]
+        rounds: Rounds,
+    },
+    /// One datagram after the other, each waited for.
+    UdpPing {
+        #[arg(long)]
+        connect: SocketAddr,
+        #[command(flatten)]
+        payload: Payload,
+        #[command(flatten)]
+        rounds: Rounds,
+    },
+    /// Sends numbered datagrams as fast as told and waits for no answer.
+    UdpBlast {
+        #[arg(long)]
+        connect: SocketAddr,
+        /// Datagrams per second; as fast as it goes where absent.
+        #[arg(long)]
+        rate: Option<u64>,
+        #[command(flatten)]
+        payload: Payload,
+        #[command(flatten)]
+        rounds: Rounds,
+    },
+    /// Accounts for datagrams of a blast, one summary for each line on standard input.
+    UdpSink {
+        #[arg(long)]
+        listen: SocketAddr,
+    },
+    /// Connects and says which errno came.
+    Connect {
+        #[arg(long)]
+        connect: SocketAddr,
+        #[command(flatten)]
+        rounds: Rounds,
+    },
+    /// Opens a connection, says nothing on it, and reports how it ends.
+    IdleTcp {
+        #[arg(long)]
+        connect: SocketAddr,
+    },
+    /// Asks a name server.
+    Dns {
+        #[arg(long)]
+        server: SocketAddr,
+        #[arg(long)]
+        name: String,
+        #[command(flatten)]
+        rounds: Rounds,
+    },
+    /// Answers every question with 127.0.0.9.
+    DnsServer {
+        #[arg(long)]
+        listen: SocketAddr,
+    },
+    /// Echo requests on a raw socket.
+    IcmpPing {
+        #[arg(long)]
+        to: IpAddr,
+        #[command(flatten)]
+        rounds: Rounds,
+    },
+    /// Answers HTTP POST with JSON after about 5 ms.
+    ModelApi {
+        #[arg(long)]
+        listen: SocketAddr,
+    },
+    /// Calls the model API until it is killed.
+    HttpAgent {
+        #[arg(long)]
+        connect: SocketAddr,
+    },
+    /// Pings from a process, its threads, and its children, old and new.
+    ForkTree {
+        #[arg(long)]
+        connect: SocketAddr,
+        /// Generations below this process.
+        #[arg(long, default_value_t = 2)]
+        depth: u32,
+        #[command(flatten)]
+        rounds: Rounds,
+    },
+    /// Does nothing.
+    Sleep,
+}
+
+fn main() -> Result<()> {
+    match Victim::parse().role {
+        Role::TcpEcho { listen } => tcp::echo(listen),
+        Role::TcpPing {
+            connect,
+            reconnect,
+            payload,
+            rounds,
+        } => tcp::ping(connect, reconnect, payload.size, &rounds),
+        Role::TcpSink { listen } => tcp_bulk::sink(listen),
+        Role::TcpBulk {
+            connect,
+            payload,
+            rounds,
+        } => tcp_bulk::send(connect, payload.size, &rounds),
+        Role::UdpEcho { listen } => udp::echo(listen),
+        Role::UdpFlow {
+            connect,
+            payload,
+            rounds,
+        } => udp::flow(connect, payload.size, &rounds),
+        Role::UdpPing {
+            connect,
+            payload,
+            rounds,
+        } => udp::ping(connect, payload.size, &rounds),
+        Role::UdpBlast {
+            connect,
+            rate,
+            payload,
+            rounds,
+        } => udp_stream::blast(connect, rate, payload.size, &rounds),
+        Role::UdpSink { listen } => udp_stream::sink(listen),
+        Role::Connect { connect, rounds } => connect::repeat(connect, &rounds),
+        Role::IdleTcp { connect } => connect::idle(connect),
+        Role::Dns {
+            server,
+            name,
+            rounds,
+        } => dns::ask(server, &name, &rounds),
+        Role::DnsServer { listen } => dns::serve(listen),
+        Role::IcmpPing { to, rounds } => icmp::ping(to, &rounds),
+        Role::ModelApi { listen } => model_api::serve(listen),
+        Role::HttpAgent { connect } => http_agent::call_for_ever(connect),
+        Role::ForkTree {
+            connect,
+            depth,
+            rounds,
+        } => fork_tree::run(connect, depth, &rounds),
+        Role::Sleep => {
+            speak::ready(None)?;
+            loop {
+                std::thread::park();
+            }
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! The BPF objects that the kernel holds right now, asked with bpf(2) itself: what is left behind
+//! must be found without the library that may have left it.
+
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+
+use anyhow::{Context, Result};
+
+/// Commands of bpf(2), from `enum bpf_cmd` in `include/uapi/linux/bpf.h`.
+mod command {
+    pub(super) const MAP_CREATE: libc::c_long = 0;
+    pub(super) const PROG_GET_NEXT_ID: libc::c_long = 11;
+    pub(super) const MAP_GET_NEXT_ID: libc::c_long = 12;
+    pub(super) const PROG_GET_FD_BY_ID: libc::c_long = 13;
+    pub(super) const MAP_GET_FD_BY_ID: libc::c_long = 14;
+    pub(super) const OBJ_GET_INFO_BY_FD: libc::c_long = 15;
+    pub(super) const LINK_GET_FD_BY_ID: libc::c_long = 30;
+    pub(super) const LINK_GET_NEXT_ID: libc::c_long = 31;
+    pub(super) const ENABLE_STATS: libc::c_long = 32;
+}
+
+/// Where the fields of `struct bpf_prog_info` and `struct bpf_map_info` are.
+mod offset {
+    pub(super) const PROGRAM_NAME: usize = 64;
+    pub(super) const RUN_TIME_NS: usize = 192;
+    pub(super) const RUN_COUNT: usize = 200;
+    pub(super) const MAP_NAME: usize = 24;
+    pub(super) const LINK_PROGRAM: usize = 8;
+}
+
+/// Enough for every info structure; the kernel fills as much as it knows.
+const INFO_SIZE: usize = 256;
+type Info = [u8; INFO_SIZE];
+
+/// A loaded program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Program {
+    /// Its id, never used again until the next boot.
+    pub id: u32,
+    /// Its name, at most 15 bytes.
+    pub name: String,
+    /// Time spent in it while statistics were on.
+    pub run_time_ns: u64,
+    /// Runs while statistics were on.
+    pub run_count: u64,
+}
+
+/// All loaded programs.
+pub fn programs() -> Result<Vec<Program>> {
+    infos(
+        command::PROG_GET_NEXT_ID,
+        command::PROG_GET_FD_BY_ID,
+        |id, info| Program {
+            id,
+            name: name_at(info, offset::PROGRAM_NAME),
+            run_time_ns: u64_at(info, offset::RUN_TIME_NS),
+            run_count: u64_at(info, offset::RUN_COUNT),
+        },
+    )
+    .context("cannot list the BPF programs")
+}
+
+/// Ids and names of all maps.
+pub fn maps() -> Result<Vec<(u32, String)>> {
+    infos(
+        command::MAP_GET_NEXT_ID,
+        command::MAP_GET_FD_BY_ID,
+        |id, info| (id, name_at(info, offset::MAP_NAME)),
+    )
+    .context("cannot list the BPF maps")
+}
+
+/// Ids of all links, each with its program's id.
+pub fn links() -> Result<Vec<(u32, u32)>> {
+    infos(
+        command::LINK_GET_NEXT_ID,
+        command::LINK_GET_FD_BY_ID,
+        |id, info| (id, u32_at(info, offset::LINK_PROGRAM)),
+    )
+    .context("cannot list the BPF links")
+}
+
+/// Switches run time statistics on (`BPF_STATS_RUN_TIME`) until the descriptor is closed.
+pub fn enable_statistics() -> Result<OwnedFd> {
+    let mut attributes = [0u8; 16];
+    let descriptor =
+        bpf(command::ENABLE_STATS, &mut attributes).context("cannot switch on BPF statistics")?;
+    own(descriptor)
+}
+
+/// Makes an array map with one element: something for the harness to find.
+pub fn make_array(name: &str) -> Result<OwnedFd> {
+    // `attr.map_type` (array), `key_size`, `value_size`, `max_entries`; `map_name` is at 28.
+    let mut attributes = [0u8; 48];
+    for (at, value) in [2u32, 4, 4, 1].into_iter().enumerate() {
+        attributes[at * 4..at * 4 + 4].copy_from_slice(&value.to_ne_bytes());
+    }
+    for (to, from) in attributes[28..43].iter_mut().zip(name.bytes()) {
+        *to = from;
+    }
+    own(bpf(command::MAP_CREATE, &mut attributes).context("cannot make a BPF map")?)
+}
+
+fn infos<T>(
+    next: libc::c_long,
+    by_id: libc::c_long,
+    read: impl Fn(u32, &Info) -> T,
+) -> io::Result<Vec<T>> {
+    let mut found = Vec::new();
+    let mut id = 0;
+    while let Some(following) = next_id(next, id)? {
+        id = following;
+        match info_of(by_id, id) {
+            Ok(info) => found.push(read(id, &info)),
+            // Gone between the two calls.
+            Err(error) if error.raw_os_error() == Some(libc::ENOENT) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(found)
+}
+
+/// `attr.start_id`, `attr.next_id`, `attr.open_flags`.
+fn next_id(next: libc::c_long, start: u32) -> io::Result<Option<u32>> {
+    let mut attributes = [0u8; 12];
+    attributes[..4].copy_from_slice(&start.to_ne_bytes());
+    match bpf(next, &mut attributes) {
+        Ok(_zero) => Ok(Some(u32_at(&attributes, 4))),
+        Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn info_of(by_id: libc::c_long, id: u32) -> io::Result<Info> {
+    let mut attributes = [0u8; 12];
+    attributes[..4].copy_from_slice(&id.to_ne_bytes());
+    let object = own(bpf(by_id, &mut attributes)?).map_err(io::Error::other)?;
+    let mut info = [0u8; INFO_SIZE];
+    // `attr.info`: descriptor, length, address.
+    let mut attributes = [0u8; 16];
+    attributes[..4].copy_from_slice(&object.as_raw_fd().to_ne_bytes());
+    attributes[4..8].copy_from_slice(&(u32::try_from(INFO_SIZE).unwrap_or(0)).to_ne_bytes());
+    attributes[8..].copy_from_slice(&(info.as_mut_ptr().expose_provenance() as u64).to_ne_bytes());
+    bpf(command::OBJ_GET_INFO_BY_FD, &mut attributes)?;
+    Ok(info)
+}
+
+fn bpf(command: libc::c_long, attributes: &mut [u8]) -> io::Result<libc::c_long> {
+    // SAFETY: the kernel reads and writes at most `attributes.len()` bytes of the attributes. The
+    // only command here that carries a pointer is OBJ_GET_INFO_BY_FD, whose caller passes a live
+    // buffer and its length.
+    let outcome = unsafe {
+        libc::syscall(
+            libc::SYS_bpf,
+            command,
+            attributes.as_mut_ptr(),
+            attributes.len(),
+        )
+    };
+    if outcome < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(outcome)
+    }
+}
+
+fn own(descriptor: libc::c_long) -> Result<OwnedFd> {
+    let descriptor = i32::try_from(descriptor).context("not a descriptor")?;
+    // SAFETY: the kernel has just made this descriptor for the caller, and nobody else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> u32 {
+    bytes
+        .get(at..at + 4)
+        .and_then(|four| four.try_into().ok())
+        .map_or(0, u32::from_ne_bytes)
+}
+
+fn u64_at(bytes: &[u8], at: usize) -> u64 {
+    bytes
+        .get(at..at + 8)
+        .and_then(|eight| eight.try_into().ok())
+        .map_or(0, u64::from_ne_bytes)
+}
+
+fn name_at(bytes: &[u8], at: usize) -> String {
+    let name = bytes.get(at..at + 16).unwrap_or_default();
+    let end = name
+        .iter()
+        .position(|byte| *byte == 0)
+        .unwrap_or(name.len());
+    String::from_utf8_lossy(&name[..end]).into_owned()
+}

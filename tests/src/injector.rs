@@ -1,0 +1,347 @@
+//! The injector under test: started, waited for, and ended in every way that a user or fate can.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use rustix::process::{Pid, Signal, kill_process};
+use serde::Deserialize;
+use tempfile::TempDir;
+
+use crate::binaries;
+use crate::eventually::eventually;
+use crate::place::Place;
+
+/// The issue asks for 1 s; a busy machine may take longer, and the bench measures it.
+const ARMING: Duration = Duration::from_secs(10);
+/// How long a command may take to end once it has been told to.
+const ENDING: Duration = Duration::from_secs(10);
+
+/// The binary, with a journal and a socket of its own.
+#[derive(Debug)]
+pub struct Injector {
+    binary: PathBuf,
+    state: TempDir,
+}
+
+/// A command that has ended.
+#[derive(Clone, Debug)]
+pub struct Finished {
+    /// The exit code; absent where a signal ended it.
+    pub code: Option<i32>,
+    /// All of standard output.
+    pub stdout: String,
+    /// All of standard error.
+    pub stderr: String,
+}
+
+/// The object that `--json` prints at the end of a run.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Report {
+    /// Id of the run.
+    pub run: String,
+    /// `completed`, `stopped`, `halted` or `failed`.
+    pub outcome: String,
+    /// How long the faults were there.
+    pub armed_for_ms: u64,
+    /// One for each fault of the run.
+    pub faults: Vec<FaultReport>,
+    /// What could not be undone.
+    pub undo_errors: Vec<String>,
+}
+
+/// What one fault met.
+#[derive(Clone, Debug, Deserialize)]
+pub struct FaultReport {
+    /// Its kind, `net.delay`.
+    pub fault: String,
+    /// What brought it about.
+    pub mechanism: String,
+    /// Packets or calls of the target.
+    pub seen: u64,
+    /// Those that passed the filters.
+    pub matched: u64,
+    /// Those that the fault acted on.
+    pub hit: u64,
+    /// A remark, as that the target never met the fault.
+    pub note: Option<String>,
+}
+
+/// One line of `run --json` on standard error.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Progress {
+    /// `armed`, `step_started`, `step_ended` or `ended`.
+    pub event: String,
+    /// The step, where the event is one of a step.
+    pub step: Option<String>,
+    /// When, on the boot clock.
+    pub boot_ns: u64,
+}
+
+impl Finished {
+    /// The report on standard output.
+    pub fn report(&self) -> Result<Report> {
+        let start = self
+            .stdout
+            .find('{')
+            .with_context(|| format!("no report in {self:?}"))?;
+        serde_json::from_str(&self.stdout[start..])
+            .with_context(|| format!("not a report: {:?}", self.stdout))
+    }
+}
+
+impl Injector {
+    /// The binary of `INJECTOR_BIN` or of this build.
+    pub fn new() -> Result<Self> {
+        let state = tempfile::tempdir().context("cannot make a folder for the journal")?;
+        Ok(Self {
+            binary: binaries::injector()?,
+            state,
+        })
+    }
+
+    /// Its journal folder.
+    pub fn state(&self) -> &Path {
+        self.state.path()
+    }
+
+    /// A command with these arguments, not started yet.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.binary);
+        command
+            .args(arguments)
+            .env("INJECTOR_STATE_DIR", self.state.path().join("runs"))
+            .env("INJECTOR_SOCKET", self.state.path().join("injector.sock"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command
+    }
+
+    /// Runs a command that ends by itself.
+    pub fn once(&self, arguments: &[&str]) -> Result<Finished> {
+        Running::spawn(self.command(arguments))?.wait()
+    }
+
+    /// Starts a command that arms and waits until it has.
+    pub fn arm(&self, arguments: &[&str]) -> Result<Running> {
+        let mut running = Running::spawn(self.command(arguments))?;
+        running.wait_until_armed()?;
+        Ok(running)
+    }
+
+    /// Starts a command and does not wait for anything.
+    pub fn start_here(&self, arguments: &[&str]) -> Result<Running> {
+        Running::spawn(self.command(arguments))
+    }
+
+    /// Starts a command in a place of its own and does not wait for anything.
+    pub fn start(&self, place: Place<'_>, arguments: &[&str]) -> Result<Running> {
+        let mut command = self.command(arguments);
+        place.settle(&mut command)?;
+        Running::spawn(command)
+    }
+}
+
+/// A command that runs; stopped when dropped.
+#[derive(Debug)]
+pub struct Running {
+    child: Child,
+    stdout: Option<JoinHandle<String>>,
+    stderr: Receiver<String>,
+    /// Lines of standard error that were taken from the channel.
+    told: Vec<String>,
+}
+
+impl Running {
+    fn spawn(mut command: Command) -> Result<Self> {
+        let mut child = command
+            .spawn()
+            .with_context(|| format!("cannot start {}", command.get_program().display()))?;
+        let mut stdout = child.stdout.take().context("no standard output")?;
+        let errors = child.stderr.take().context("no standard error")?;
+        let stdout = thread::spawn(move || {
+            let mut text = String::new();
+            // What is not UTF-8 is missing then, and its test fails.
+            let _length = stdout.read_to_string(&mut text);
+            text
+        });
+        let (sender, stderr) = channel();
+        thread::spawn(move || {
+            for line in BufReader::new(errors).lines().map_while(Result::ok) {
+                if sender.send(line).is_err() {
+                    break;
+                }
+            }
+        });
+        Ok(Self {
+            child,
+            stdout: Some(stdout),
+            stderr,
+            told: Vec::new(),
+        })
+    }
+
+    /// Process id of the supervisor.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Whether it has not ended yet.
+    pub fn is_running(&mut self) -> Result<bool> {
+        Ok(self
+            .child
+            .try_wait()
+            .context("cannot wait for the injector")?
+            .is_none())
+    }
+
+    /// Waits for the line or the event that says that the faults are there.
+    pub fn wait_until_armed(&mut self) -> Result<()> {
+        let deadline = Instant::now() + ARMING;
+        while let Some(line) = self.next_line(deadline) {
+            let event = serde_json::from_str::<Progress>(&line).ok();
+            if line.starts_with("armed ") || event.is_some_and(|event| event.event == "armed") {
+                return Ok(());
+            }
+        }
+        bail!(
+            "the injector was not armed within {ARMING:?}; its standard error: {:?}",
+            self.told.join("\n")
+        )
+    }
+
+    /// The next event of a run, until `deadline` or the end.
+    pub fn next_event(&mut self, deadline: Instant) -> Option<Progress> {
+        while let Some(line) = self.next_line(deadline) {
+            if let Ok(event) = serde_json::from_str(&line) {
+                return Some(event);
+            }
+        }
+        None
+    }
+
+    fn next_line(&mut self, deadline: Instant) -> Option<String> {
+        let left = deadline.saturating_duration_since(Instant::now());
+        match self.stderr.recv_timeout(left) {
+            Ok(line) => {
+                self.told.push(line.clone());
+                Some(line)
+            }
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
+        }
+    }
+
+    /// Sends the supervisor a signal.
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        send(self.child.id(), signal)
+    }
+
+    /// The supervisor's first child.
+    pub fn worker(&self) -> Result<u32> {
+        let supervisor = self.child.id();
+        eventually("the worker to be there", Duration::from_secs(2), || {
+            Ok(child_of(supervisor))
+        })
+    }
+
+    /// Sends the worker a signal.
+    pub fn signal_worker(&self, signal: Signal) -> Result<()> {
+        send(self.worker()?, signal)
+    }
+
+    /// Ctrl-C, then the end.
+    pub fn interrupt(self) -> Result<Finished> {
+        self.signal(Signal::INT)?;
+        self.wait_within(ENDING)
+    }
+
+    /// Ctrl-C, then the report; the command must end well.
+    pub fn report(self) -> Result<Report> {
+        let finished = self.interrupt()?;
+        ensure!(
+            finished.code == Some(0),
+            "the injector did not end well: {finished:?}"
+        );
+        let report = finished.report()?;
+        ensure!(
+            report.undo_errors.is_empty(),
+            "not undone: {:?}",
+            report.undo_errors
+        );
+        Ok(report)
+    }
+
+    /// Waits for an end that comes by itself.
+    pub fn wait(self) -> Result<Finished> {
+        self.wait_within(Duration::from_mins(1))
+    }
+
+    /// Waits for the end.
+    pub fn wait_within(mut self, within: Duration) -> Result<Finished> {
+        let status: ExitStatus = eventually("the injector to end", within, || {
+            self.child
+                .try_wait()
+                .context("cannot wait for the injector")
+        })?;
+        let stdout = match self.stdout.take() {
+            Some(reader) => reader
+                .join()
+                .map_err(|_panic| anyhow!("the reader of standard output panicked"))?,
+            None => String::new(),
+        };
+        while self
+            .next_line(Instant::now() + Duration::from_secs(1))
+            .is_some()
+        {}
+        Ok(Finished {
+            code: status.code(),
+            stdout,
+            stderr: self.told.join("\n"),
+        })
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if matches!(self.child.try_wait(), Ok(Some(_ended))) {
+            return;
+        }
+        let _gone_already = self.signal(Signal::INT);
+        let ended = eventually("the injector to end", Duration::from_secs(3), || {
+            Ok(self.child.try_wait()?)
+        });
+        if ended.is_err() {
+            let _gone_already = self.signal_worker(Signal::KILL);
+            let _gone_already = self.child.kill();
+            let _status = self.child.wait();
+        }
+    }
+}
+
+/// Sends a process a signal.
+pub fn send(pid: u32, signal: Signal) -> Result<()> {
+    let pid = i32::try_from(pid)
+        .ok()
+        .and_then(Pid::from_raw)
+        .context("not a process id")?;
+    kill_process(pid, signal).with_context(|| format!("cannot signal process {pid:?}"))
+}
+
+fn child_of(parent: u32) -> Option<u32> {
+    let parent = parent.to_string();
+    fs::read_dir("/proc").ok()?.flatten().find_map(|entry| {
+        let stat = fs::read_to_string(entry.path().join("stat")).ok()?;
+        // The name in parentheses may hold anything; after it: state, parent.
+        let (_name, rest) = stat.rsplit_once(')')?;
+        let is_child = rest.split_whitespace().nth(1) == Some(parent.as_str());
+        is_child
+            .then(|| entry.file_name().to_str()?.parse().ok())
+            .flatten()
+    })
+}

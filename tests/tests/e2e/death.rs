@@ -1,0 +1,233 @@
+//! The worker dies or sleeps with a fault armed: nothing outlives it, nothing is blackholed, nothing is
+//! delivered late, and the journal says so.
+//!
+//! The order of the end, links before TAP, is pinned by the tests with a delay: a TAP that vanished
+//! before the links would swallow every packet from then until the links are gone.
+
+use std::net::SocketAddr;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use injector_tests::boot_clock::now_ns;
+use injector_tests::eventually::eventually;
+use injector_tests::injector::{Injector, send};
+use injector_tests::lab::{Family, Lab, Wire};
+use injector_tests::observation::Op;
+use injector_tests::snapshot::Snapshot;
+use injector_tests::victim::Victim;
+use rustix::process::Signal;
+
+use crate::lifecycle::{blast, id_of_only_run};
+use crate::needs::{INJECTOR, INJECTOR_AND_NETNS};
+use crate::probe::Probe;
+use crate::suite::Case;
+
+const DELAY: [&str; 4] = ["net", "delay", "--latency", "100ms"];
+const CUT: [&str; 2] = ["net", "blackhole"];
+/// Calls that start later than this after the worker's death must be untouched.
+const GRACE_NS: u64 = 200_000_000;
+
+pub(crate) fn cases() -> Vec<Case> {
+    let case =
+        |name: &str, run: fn() -> Result<()>| Case::new(format!("death::{name}"), INJECTOR, run);
+    let across = |name: &str, run: fn() -> Result<()>| {
+        Case::new(format!("death::{name}"), INJECTOR_AND_NETNS, run)
+    };
+    vec![
+        case("kill_9_with_a_delay", || kill_9(Wire::Loopback, &DELAY)),
+        case("kill_9_with_a_blackhole", || kill_9(Wire::Loopback, &CUT)),
+        across("kill_9_with_a_delay_on_veth", || kill_9(Wire::Veth, &DELAY)),
+        across("kill_9_with_a_blackhole_on_veth", || {
+            kill_9(Wire::Veth, &CUT)
+        }),
+        case("kill_9_while_arming", kill_9_while_arming),
+        case("kill_9_of_the_supervisor", kill_9_of_the_supervisor),
+        case("kill_9_is_on_record", kill_9_is_on_record),
+        case("a_stopped_worker_loses_its_lease", stopped_worker),
+        case(
+            "a_stopped_worker_delivers_nothing_late",
+            stopped_worker_delivers_nothing,
+        ),
+    ]
+}
+
+/// A client that pings all the time, so that every moment is looked at.
+struct Heartbeat(Victim);
+
+impl Heartbeat {
+    fn start(lab: &Lab, server: SocketAddr) -> Result<Self> {
+        let to = server.to_string();
+        let pace = [
+            "--count",
+            "300",
+            "--interval",
+            "10ms",
+            "--timeout",
+            "250ms",
+            "--each",
+            "--wait",
+        ];
+        let mut victim = Victim::start(
+            lab.agent(),
+            &[&["udp-ping", "--connect", &to], &pace[..]].concat(),
+        )?;
+        victim.ask()?;
+        Ok(Self(victim))
+    }
+
+    /// The operations that began later than [`GRACE_NS`] after `moment`, and how many felt a fault
+    /// before it.
+    fn around(&self, moment: u64) -> Result<(usize, Vec<Op>)> {
+        let (operations, _summary) = self.0.operations()?;
+        let felt = operations
+            .iter()
+            .filter(|op| op.start_ns < moment && is_hurt(op))
+            .count();
+        let later = operations
+            .into_iter()
+            .filter(|op| op.start_ns > moment + GRACE_NS)
+            .collect();
+        Ok((felt, later))
+    }
+}
+
+fn is_hurt(op: &Op) -> bool {
+    op.error.is_some() || op.took_ns > 60_000_000
+}
+
+fn kill_9(wire: Wire, fault: &[&str]) -> Result<()> {
+    let mut lab = Lab::new(wire, Family::V4)?;
+    let server = lab.serve("udp-echo")?;
+    let injector = Injector::new()?;
+    let armed = lab.arm(&injector, fault)?;
+    let heartbeat = Heartbeat::start(&lab, server)?;
+    sleep(Duration::from_millis(700));
+    let moment = now_ns();
+    armed.signal_worker(Signal::KILL)?;
+    let died = Instant::now();
+    let finished = armed.wait_within(Duration::from_secs(10))?;
+    ensure!(
+        died.elapsed() < Duration::from_secs(4),
+        "the supervisor took {:?}",
+        died.elapsed()
+    );
+    ensure!(
+        finished.code != Some(0),
+        "the supervisor calls it a success: {finished:?}"
+    );
+    let (felt, later) = heartbeat.around(moment)?;
+    ensure!(felt > 0, "the fault was not there before the kill");
+    ensure!(
+        later.len() > 20,
+        "too few operations after the kill: {}",
+        later.len()
+    );
+    let hurt: Vec<&Op> = later.iter().filter(|op| is_hurt(op)).collect();
+    ensure!(
+        hurt.is_empty(),
+        "hurt {} of {} after the kill: {hurt:?}",
+        hurt.len(),
+        later.len()
+    );
+    Ok(())
+}
+
+/// The worker dies at many moments of its arming; the runner looks for residue after each.
+fn kill_9_while_arming() -> Result<()> {
+    let lab = Lab::new(Wire::Loopback, Family::V4)?;
+    let cgroup = lab.cgroups.agent.path().to_string_lossy().into_owned();
+    let injector = Injector::new()?;
+    let target = ["--cgroup", &cgroup, "--duration", "5s", "--json"];
+    let arguments = [&DELAY[..], &target].concat();
+    let before = Snapshot::take()?;
+    for millis in [0, 5, 10, 20, 40, 80, 120, 160, 240] {
+        let running = injector.start_here(&arguments)?;
+        running.worker()?;
+        sleep(Duration::from_millis(millis));
+        running.signal_worker(Signal::KILL)?;
+        running.wait_within(Duration::from_secs(5))?;
+        before
+            .assert_same()
+            .with_context(|| format!("killed {millis} ms after its start"))?;
+    }
+    Ok(())
+}
+
+/// Without its supervisor the worker must not live on.
+fn kill_9_of_the_supervisor() -> Result<()> {
+    let mut lab = Lab::new(Wire::Loopback, Family::V4)?;
+    let server = Probe::UdpPing.serve(&mut lab)?;
+    let mut agent = Probe::UdpPing.observe(lab.agent(), server)?;
+    let injector = Injector::new()?;
+    // No delay line: sysctls of `lo` would need the supervisor or a sweep to come back.
+    let armed = lab.arm(&injector, &CUT)?;
+    armed.signal(Signal::KILL)?;
+    armed.wait_within(Duration::from_secs(5))?;
+    sleep(Duration::from_millis(300));
+    agent.expect_calm("the target, after the supervisor's death,")
+}
+
+fn kill_9_is_on_record() -> Result<()> {
+    let lab = Lab::new(Wire::Loopback, Family::V4)?;
+    let injector = Injector::new()?;
+    let armed = lab.arm(&injector, &DELAY)?;
+    let id = id_of_only_run(&injector)?;
+    armed.signal_worker(Signal::KILL)?;
+    armed.wait_within(Duration::from_secs(5))?;
+    let listed = injector.once(&["list", "--json"])?;
+    ensure!(
+        listed.stdout.contains(&id),
+        "run {id} is not in {}",
+        listed.stdout
+    );
+    ensure!(
+        listed.stdout.contains("aborted"),
+        "not called aborted: {}",
+        listed.stdout
+    );
+    Ok(())
+}
+
+/// SIGSTOP: the lease runs out (2 s), the supervisor kills, and nothing of the fault is left.
+fn stopped_worker() -> Result<()> {
+    let mut lab = Lab::new(Wire::Loopback, Family::V4)?;
+    let server = Probe::UdpPing.serve(&mut lab)?;
+    let injector = Injector::new()?;
+    let armed = lab.arm(&injector, &CUT)?;
+    let worker = armed.worker()?;
+    send(worker, Signal::STOP)?;
+    let since = Instant::now();
+    let mut agent = Probe::UdpPing.observe(lab.agent(), server)?;
+    // Asked 2.1 s; the rest is for a busy machine.
+    eventually("the lease to end", Duration::from_secs(5), || {
+        Ok((agent.look()?.failures() == 0).then_some(()))
+    })?;
+    ensure!(
+        since.elapsed() < Duration::from_secs(6),
+        "it took {:?}",
+        since.elapsed()
+    );
+    let finished = armed.wait_within(Duration::from_secs(5))?;
+    ensure!(
+        finished.code != Some(0),
+        "the supervisor calls it a success: {finished:?}"
+    );
+    // Fails only where there is no such process any more, which is the point.
+    let alive = send(worker, Signal::CONT).is_ok();
+    ensure!(!alive, "the worker lives on");
+    agent.expect_calm("the target, after the lease,")
+}
+
+fn stopped_worker_delivers_nothing() -> Result<()> {
+    let lab = Lab::new(Wire::Loopback, Family::V4)?;
+    let (mut sink, address) = lab.server("udp-sink", SocketAddr::new(lab.address(), 0))?;
+    let injector = Injector::new()?;
+    let armed = lab.arm(&injector, &["net", "delay", "--latency", "1500ms"])?;
+    blast(&lab, address, "20")?;
+    armed.signal_worker(Signal::STOP)?;
+    armed.wait_within(Duration::from_secs(8))?;
+    let got = sink.round()?;
+    ensure!(got.ok == 0, "{} datagrams came late", got.ok);
+    Ok(())
+}

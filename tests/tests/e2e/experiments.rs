@@ -1,0 +1,172 @@
+//! Experiment files: those of the repository are valid, and steps come and go as written.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use injector_tests::injector::Injector;
+use injector_tests::lab::{Family, Lab, Wire};
+use injector_tests::snapshot::Snapshot;
+
+use crate::needs::INJECTOR;
+use crate::probe::Probe;
+use crate::suite::Case;
+
+pub(crate) fn cases() -> Vec<Case> {
+    let case = |name: &str, run: fn() -> Result<()>| {
+        Case::new(format!("experiment::{name}"), INJECTOR, run)
+    };
+    vec![
+        case("every_file_passes_a_dry_run", dry_runs),
+        case("strict_refuses_an_absent_target", strict),
+        case("steps_come_and_go", steps),
+        case("several_faults_compose", compose),
+    ]
+}
+
+fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .map_or_else(PathBuf::new, Path::to_path_buf)
+}
+
+fn dry_runs() -> Result<()> {
+    let injector = Injector::new()?;
+    let folder = repository().join("configs/experiments");
+    let mut files: Vec<PathBuf> = fs::read_dir(&folder)?
+        .flatten()
+        .map(|entry| entry.path())
+        .collect();
+    files.sort();
+    ensure!(
+        files.len() >= 10,
+        "only {} files in {}",
+        files.len(),
+        folder.display()
+    );
+    for file in files {
+        let path = file.to_string_lossy();
+        let before = Snapshot::take()?;
+        let finished = injector.once(&["run", &path, "--dry-run"])?;
+        ensure!(finished.code == Some(0), "{path}: {finished:?}");
+        ensure!(
+            finished.stdout.contains("agent"),
+            "{path}: no target in {}",
+            finished.stdout
+        );
+        before
+            .assert_same()
+            .with_context(|| format!("a dry run of {path}"))?;
+    }
+    Ok(())
+}
+
+fn strict() -> Result<()> {
+    let file = repository().join("configs/experiments/net-delay.yaml");
+    let path = file.to_string_lossy();
+    let finished = Injector::new()?.once(&["run", &path, "--dry-run", "--strict"])?;
+    ensure!(finished.code == Some(3), "{finished:?}");
+    Ok(())
+}
+
+const STEPS: &str = "\
+name: steps
+targets:
+  agent: { cgroup: nowhere }
+steps:
+  - { name: before, duration: 1s }
+  - name: late
+    duration: 2s
+    faults:
+      - net.delay: { latency: 100ms }
+  - { name: after, duration: 2s }
+";
+
+fn steps() -> Result<()> {
+    let mut lab = Lab::new(Wire::Loopback, Family::V4)?;
+    let server = Probe::TcpPing.serve(&mut lab)?;
+    let mut agent = Probe::TcpPing.observe(lab.agent(), server)?;
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("steps.yaml");
+    fs::write(&file, STEPS)?;
+    let path = file.to_string_lossy();
+    let cgroup = lab.cgroups.agent.path().to_string_lossy().into_owned();
+    let injector = Injector::new()?;
+    let mut running = injector.start_here(&["run", &path, "--json", "--cgroup", &cgroup])?;
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let mut order = Vec::new();
+    while let Some(event) = running.next_event(deadline) {
+        let step = event.step.unwrap_or_default();
+        match (event.event.as_str(), step.as_str()) {
+            ("step_started", "before" | "after") => agent.expect_calm(&format!("step {step}"))?,
+            ("step_started", "late") => {
+                let seen = agent.look()?;
+                ensure!(seen.p50_ns >= 100_000_000, "not late in its step: {seen:?}");
+            }
+            _other => {}
+        }
+        order.push(format!("{} {step}", event.event));
+        if event.event == "ended" {
+            break;
+        }
+    }
+    let expected = [
+        "armed ",
+        "step_started before",
+        "step_ended before",
+        "step_started late",
+        "step_ended late",
+        "step_started after",
+        "step_ended after",
+        "ended ",
+    ];
+    ensure!(order == expected, "events came as {order:?}");
+    let finished = running.wait()?;
+    let report = finished.report()?;
+    ensure!(
+        finished.code == Some(0) && report.outcome == "completed",
+        "{finished:?}"
+    );
+    ensure!(
+        report.faults.len() == 1 && report.faults[0].hit > 0,
+        "{report:?}"
+    );
+    Ok(())
+}
+
+/// Delay and duplicate on the same packets: both show.
+fn compose() -> Result<()> {
+    let mut lab = Lab::new(Wire::Loopback, Family::V4)?;
+    let server = Probe::UdpFlow.serve(&mut lab)?;
+    let mut agent = Probe::UdpFlow.observe(lab.agent(), server)?;
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("both.yaml");
+    fs::write(
+        &file,
+        "name: both\ntargets:\n  agent: { cgroup: nowhere }\nsteps:\n  - name: both\n    duration: 6s\n    \
+         faults:\n      - net.delay: { latency: 200ms }\n      - net.duplicate: { percent: 100% }\n      \
+         - net.loss: { percent: 50% }\n",
+    )?;
+    let path = file.to_string_lossy();
+    let cgroup = lab.cgroups.agent.path().to_string_lossy().into_owned();
+    let injector = Injector::new()?;
+    let armed = injector.arm(&["run", &path, "--json", "--cgroup", &cgroup])?;
+    let seen = agent.look()?;
+    let finished = armed.wait()?;
+    ensure!(
+        (100..300).contains(&seen.ok),
+        "half should get lost: {seen:?}"
+    );
+    ensure!(
+        seen.duplicates >= seen.ok - 5,
+        "all that arrive should come twice: {seen:?}"
+    );
+    ensure!(seen.elapsed_ns >= 200_000_000, "nothing is late: {seen:?}");
+    let report = finished.report()?;
+    ensure!(
+        report.faults.iter().all(|fault| fault.hit > 0),
+        "{report:?}"
+    );
+    Ok(())
+}

@@ -1,0 +1,40 @@
+//! The end-to-end tests: real processes, real packets, the real binary.
+//!
+//! One after the other, because the kernel's state is shared, and each between two snapshots of it:
+//! a test that leaves anything behind fails, whatever it was about. A test that this machine cannot
+//! run says why and counts as ignored.
+
+mod catalogue;
+mod daemon;
+mod death;
+mod effects;
+mod experiments;
+mod filters;
+mod harness_itself;
+mod lifecycle;
+mod needs;
+mod probe;
+mod rates;
+mod readme;
+mod refusals;
+mod suite;
+mod targets;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let cases = [
+        harness_itself::cases(),
+        refusals::cases(),
+        effects::cases(),
+        filters::cases(),
+        targets::cases(),
+        rates::cases(),
+        lifecycle::cases(),
+        death::cases(),
+        daemon::cases(),
+        experiments::cases(),
+        readme::cases(),
+    ];
+    suite::run(cases.into_iter().flatten().collect())
+}

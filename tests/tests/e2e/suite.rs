@@ -1,0 +1,101 @@
+//! How the tests are run.
+
+use std::any::Any;
+use std::fs::File;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, anyhow};
+use injector_tests::snapshot::Snapshot;
+use libtest_mimic::{Arguments, Failed, Trial};
+use rustix::fs::{FlockOperation, flock};
+
+use crate::needs::Need;
+
+/// One test.
+pub(crate) struct Case {
+    name: String,
+    needs: Vec<Need>,
+    run: Box<dyn FnOnce() -> Result<()> + Send>,
+}
+
+impl Case {
+    /// A test that runs where all of `needs` are there.
+    pub(crate) fn new(
+        name: impl Into<String>,
+        needs: &[Need],
+        run: impl FnOnce() -> Result<()> + Send + 'static,
+    ) -> Self {
+        Self {
+            name: name.into(),
+            needs: needs.to_vec(),
+            run: Box::new(run),
+        }
+    }
+
+    /// The same test with one more need.
+    pub(crate) fn also_needs(mut self, need: Need) -> Self {
+        self.needs.push(need);
+        self
+    }
+}
+
+/// Runs the tests that the command line asks for.
+pub(crate) fn run(cases: Vec<Case>) -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads = Some(1);
+    // Two runs at once would see each other's residue.
+    let lock = take_lock();
+    if let Err(error) = &lock {
+        eprintln!("running without the lock that keeps other runs away: {error:#}");
+    }
+    let wanted = |name: &str| {
+        !arguments.list
+            && arguments
+                .filter
+                .as_ref()
+                .is_none_or(|filter| name.contains(filter.as_str()))
+    };
+    let trials = cases
+        .into_iter()
+        .map(|case| {
+            let missing = case.needs.iter().find_map(|need| need());
+            if let Some(reason) = missing.as_ref().filter(|_reason| wanted(&case.name)) {
+                println!("skipped {}: {reason}", case.name);
+            }
+            let Case { name, run, .. } = case;
+            Trial::test(name, move || between_snapshots(run)).with_ignored_flag(missing.is_some())
+        })
+        .collect();
+    libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+/// Runs a test and fails it also where the host is not as it was.
+fn between_snapshots(run: Box<dyn FnOnce() -> Result<()> + Send>) -> Result<(), Failed> {
+    let before = Snapshot::take().map_err(|error| failed(&error))?;
+    let outcome = catch_unwind(AssertUnwindSafe(run))
+        .unwrap_or_else(|panic| Err(anyhow!("panicked: {}", words_of(panic.as_ref()))));
+    let residue = before.assert_same();
+    match (outcome, residue) {
+        (Ok(()), Ok(())) => Ok(()),
+        (Err(error), Ok(())) | (Ok(()), Err(error)) => Err(failed(&error)),
+        (Err(error), Err(residue)) => Err(format!("{error:#}\nand {residue:#}").into()),
+    }
+}
+
+fn failed(error: &anyhow::Error) -> Failed {
+    format!("{error:#}").into()
+}
+
+fn words_of(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(ToString::to_string);
+    text.or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_default()
+}
+
+fn take_lock() -> Result<File> {
+    let path = std::env::temp_dir().join("injector-tests.lock");
+    let file = File::create(&path).with_context(|| format!("cannot make {}", path.display()))?;
+    flock(&file, FlockOperation::LockExclusive).context("cannot lock it")?;
+    Ok(file)
+}

@@ -1,0 +1,50 @@
+//! `cargo xtask bench`: measure as root, keep the table as the user.
+
+use std::{fs, process::ExitCode};
+
+use anyhow::{Context, Result};
+use clap::Subcommand;
+
+use crate::{
+    build::{self, BpfDebug},
+    paths::Project,
+    process, root,
+};
+
+/// What can be measured.
+#[derive(Subcommand)]
+pub(crate) enum Subject {
+    /// Latency, throughput and overhead of the network faults (needs root, some minutes).
+    Net,
+}
+
+impl Subject {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Net => "net",
+        }
+    }
+}
+
+/// Builds, measures, and writes the table that the bench prints to `bench/SUBJECT.md`.
+pub(crate) fn run(project: &Project, subject: &Subject) -> Result<ExitCode> {
+    let root = root::available()?;
+    build::product(project, BpfDebug::Silent)?;
+    root.explain("the bench");
+    let program = project.binary(&format!("bench-{}", subject.name()));
+    let injector = project.binary("injector");
+    let mut bench = root.command(project, &program, &[("INJECTOR_BIN", injector.as_os_str())]);
+    let outcome = process::stream(&mut bench)?;
+    if !outcome.status.success() {
+        // No table: half a measurement must not be mistaken for the last good one.
+        process::announce("the bench failed; no table was written");
+        return Ok(ExitCode::FAILURE);
+    }
+    let folder = project.target().join("bench");
+    let table = folder.join(subject.name()).with_extension("md");
+    fs::create_dir_all(&folder)
+        .and_then(|()| fs::write(&table, &outcome.stdout))
+        .with_context(|| format!("the table could not be written to {}", table.display()))?;
+    process::announce(&format!("wrote {}", table.display()));
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,132 @@
+//! From source to executables: the BPF programs first, then what carries them.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Stdio,
+};
+
+use anyhow::{Context, Result};
+use serde::Deserialize;
+
+use crate::{
+    paths::Project,
+    process,
+    toolchain::{BPF_TARGET, Toolchain},
+};
+
+/// Whether the BPF programs report what they do.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum BpfDebug {
+    /// As released.
+    Silent,
+    /// With debug messages, which cost time on every packet.
+    Logged,
+}
+
+/// The name of the end-to-end test in the tests package.
+const END_TO_END: &str = "e2e";
+
+/// Builds all that users and tests run: injector, and the executables of the tests package.
+pub(crate) fn product(project: &Project, debug: BpfDebug) -> Result<()> {
+    let toolchain = Toolchain::ensure(project)?;
+    let object = bpf_object(project, &toolchain, debug)?;
+    executables(project, &object)
+}
+
+/// Builds the BPF programs and leaves them at [`Project::bpf_object`].
+fn bpf_object(project: &Project, toolchain: &Toolchain, debug: BpfDebug) -> Result<PathBuf> {
+    process::announce("building the BPF programs");
+    let mut cargo = toolchain.cargo(project, "build")?;
+    if debug == BpfDebug::Logged {
+        cargo.args(["--features", "debug-log"]);
+    }
+    process::run(&mut cargo, "the build of the BPF programs")?;
+    let built = project
+        .bpf_target()
+        .join(BPF_TARGET)
+        .join("release/injector-ebpf");
+    let object = project.bpf_object();
+    copy_if_changed(&built, &object)?;
+    Ok(object)
+}
+
+/// Copies a file unless the copy is the same: a new timestamp would rebuild injector.
+fn copy_if_changed(from: &Path, to: &Path) -> Result<()> {
+    let new =
+        fs::read(from).with_context(|| format!("the BPF build left no {}", from.display()))?;
+    if fs::read(to).is_ok_and(|old| old == new) {
+        return Ok(());
+    }
+    fs::write(to, new).with_context(|| format!("{} could not be written", to.display()))
+}
+
+fn executables(project: &Project, object: &Path) -> Result<()> {
+    process::announce("building injector and the test programs");
+    let mut cargo = project.cargo("build --release -p injector -p injector-tests --bins");
+    cargo.env("INJECTOR_BPF_OBJECT", object);
+    process::run(&mut cargo, "the build of injector")
+}
+
+/// Builds the end-to-end tests and returns their executable.
+pub(crate) fn end_to_end(project: &Project) -> Result<PathBuf> {
+    process::announce("building the end-to-end tests");
+    let mut cargo = project.cargo("test --release -p injector-tests --no-run");
+    cargo.args([
+        "--test",
+        END_TO_END,
+        "--message-format=json-render-diagnostics",
+    ]);
+    cargo
+        .env("INJECTOR_BPF_OBJECT", project.bpf_object())
+        .stderr(Stdio::inherit());
+    let output = cargo.output().context("cargo could not be started")?;
+    executable_in(&String::from_utf8_lossy(&output.stdout))
+        .context("the end-to-end tests did not build; the compiler's message is above")
+}
+
+/// One line of cargo's JSON messages; only what is read here.
+#[derive(Deserialize)]
+struct Message {
+    target: Option<MessageTarget>,
+    executable: Option<PathBuf>,
+}
+
+#[derive(Deserialize)]
+struct MessageTarget {
+    name: String,
+    kind: Vec<String>,
+}
+
+/// The executable of the end-to-end tests among cargo's JSON messages.
+fn executable_in(messages: &str) -> Option<PathBuf> {
+    messages
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Message>(line).ok())
+        .find_map(|message| {
+            let target = message.target?;
+            let wanted = target.name == END_TO_END && target.kind == ["test"];
+            if wanted { message.executable } else { None }
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_test_executable_is_found_among_messages() {
+        let messages = concat!(
+            r#"{"reason":"compiler-artifact","target":{"name":"demo","kind":["bin"]},"executable":"/t/demo"}"#,
+            "\nnot json\n",
+            r#"{"reason":"compiler-artifact","target":{"name":"e2e","kind":["test"]},"executable":"/t/e2e-1f"}"#,
+            "\n",
+            r#"{"reason":"build-finished","success":true}"#,
+        );
+        assert_eq!(executable_in(messages), Some(PathBuf::from("/t/e2e-1f")));
+        assert_eq!(
+            executable_in(r#"{"reason":"build-finished","success":false}"#),
+            None
+        );
+    }
+}

@@ -1,0 +1,122 @@
+//! The closing count of a test run.
+
+use std::fmt;
+
+use crate::libtest::Counts;
+
+/// What passed, failed and was skipped, with the reason of each skip.
+#[derive(Default)]
+pub(crate) struct Report {
+    passed: usize,
+    failed: Vec<String>,
+    skipped: Vec<(String, String)>,
+}
+
+impl Report {
+    /// One check passed.
+    pub(crate) fn pass(&mut self) {
+        self.passed += 1;
+    }
+
+    /// One check failed; `what` names it, `why` says what is known beyond its own output.
+    pub(crate) fn fail(&mut self, what: &str, why: &dyn fmt::Display) {
+        self.failed.push(format!("{what}: {why}"));
+    }
+
+    /// One check could not be made on this machine.
+    pub(crate) fn skip(&mut self, what: &str, why: &dyn fmt::Display) {
+        self.skipped.push((what.to_owned(), why.to_string()));
+    }
+
+    /// A harness ran; `succeeded` is what its exit code said.
+    pub(crate) fn harness(&mut self, what: &str, counts: Counts, succeeded: bool) {
+        self.passed += counts.passed;
+        let silent = counts.failed.is_empty();
+        self.failed.extend(
+            counts
+                .failed
+                .into_iter()
+                .map(|name| format!("{what}: {name}")),
+        );
+        self.skipped.extend(counts.skipped);
+        // The exit code and the count must agree, or a crash would pass for a success.
+        if silent && !succeeded {
+            self.fail(what, &"it ended with an error; the reason is printed above");
+        } else if succeeded && !counts.finished {
+            self.fail(what, &"it ended without a result");
+        }
+    }
+
+    /// Nothing failed.
+    pub(crate) fn is_good(&self) -> bool {
+        self.failed.is_empty()
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.skipped.is_empty() {
+            writeln!(formatter, "skipped:")?;
+        }
+        for (name, reason) in &self.skipped {
+            writeln!(formatter, "  {name}: {reason}")?;
+        }
+        if !self.failed.is_empty() {
+            writeln!(formatter, "failed:")?;
+        }
+        for name in &self.failed {
+            writeln!(formatter, "  {name}")?;
+        }
+        let (failed, skipped) = (self.failed.len(), self.skipped.len());
+        write!(
+            formatter,
+            "{} passed, {failed} failed, {skipped} skipped",
+            self.passed
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counts(passed: usize, failed: &[&str], finished: bool) -> Counts {
+        let failed = failed.iter().map(|&name| name.to_owned()).collect();
+        Counts {
+            passed,
+            failed,
+            finished,
+            ..Counts::default()
+        }
+    }
+
+    #[test]
+    fn the_count_is_alone_on_the_last_line() {
+        let mut report = Report::default();
+        report.pass();
+        report.skip("miri", &"not installed");
+        report.harness("unit tests", counts(4, &["net::loss"], true), false);
+        let text = report.to_string();
+        assert_eq!(text.lines().last(), Some("5 passed, 1 failed, 1 skipped"));
+        assert!(text.contains("miri: not installed"));
+        assert!(text.contains("unit tests: net::loss"));
+        assert!(!report.is_good());
+    }
+
+    #[test]
+    fn a_compile_error_is_a_failure() {
+        let mut report = Report::default();
+        report.harness("unit tests", counts(0, &[], false), false);
+        assert_eq!(
+            report.to_string().lines().last(),
+            Some("0 passed, 1 failed, 0 skipped")
+        );
+    }
+
+    #[test]
+    fn a_harness_without_a_result_is_a_failure() {
+        let mut report = Report::default();
+        report.harness("end to end", counts(0, &[], false), true);
+        assert!(!report.is_good());
+    }
+}

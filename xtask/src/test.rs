@@ -1,0 +1,184 @@
+//! `cargo xtask test`: every test that this machine can run, and a count that hides nothing.
+//!
+//! A step that fails does not stop the later ones. What cannot run here is a counted skip with its
+//! reason; what could run and did not is a failure.
+
+use std::process::{Command, ExitCode};
+
+use crate::{
+    build::{self, BpfDebug},
+    libtest,
+    paths::Project,
+    process::{self, CommandFailed, announce},
+    report::Report,
+    root,
+    toolchain::{Toolchain, has_subcommand},
+};
+
+/// Runs all steps; with `filter`, only tests whose name contains it.
+pub(crate) fn run(project: &Project, filter: Option<&str>) -> ExitCode {
+    let mut steps = Steps {
+        project,
+        filter,
+        report: Report::default(),
+    };
+    if filter.is_none() {
+        steps.format();
+        steps.lints();
+        steps.dependencies();
+    }
+    steps.unit_tests();
+    if filter.is_none() {
+        steps.undefined_behaviour();
+    }
+    steps.end_to_end();
+    println!("\n{}", steps.report);
+    if steps.report.is_good() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+struct Steps<'a> {
+    project: &'a Project,
+    filter: Option<&'a str>,
+    report: Report,
+}
+
+impl Steps<'_> {
+    fn format(&mut self) {
+        if !has_subcommand("fmt") {
+            return self
+                .report
+                .skip("format", &"run `rustup component add rustfmt`");
+        }
+        self.check("format", &mut self.project.cargo("fmt --all --check"));
+        let mut bpf = self.project.cargo("fmt --check");
+        self.check(
+            "format of the BPF programs",
+            bpf.current_dir(self.project.bpf_crate()),
+        );
+    }
+
+    fn lints(&mut self) {
+        if !has_subcommand("clippy") {
+            return self
+                .report
+                .skip("lints", &"run `rustup component add clippy`");
+        }
+        let workspace = "clippy --workspace --all-targets -- -D warnings";
+        self.check("lints", &mut self.project.cargo(workspace));
+        let bpf = Toolchain::ensure(self.project)
+            .and_then(|toolchain| toolchain.cargo(self.project, "clippy"));
+        match bpf {
+            Ok(mut clippy) => {
+                self.check(
+                    "lints of the BPF programs",
+                    clippy.args(["--", "-D", "warnings"]),
+                );
+            }
+            Err(error) => self
+                .report
+                .fail("lints of the BPF programs", &format!("{error:#}")),
+        }
+    }
+
+    fn dependencies(&mut self) {
+        const WHAT: &str = "licences and advisories of dependencies (cargo-deny)";
+        if !has_subcommand("deny") {
+            let remedy = "cargo-deny is not installed; run `cargo install --locked cargo-deny`";
+            return self.report.skip(WHAT, &remedy);
+        }
+        self.check(WHAT, &mut self.project.cargo("deny check"));
+    }
+
+    fn unit_tests(&mut self) {
+        // Without a package named, cargo takes the default members: all but the tests package.
+        let mut product = self.project.cargo("test --no-fail-fast");
+        self.harness(
+            "unit, property and documentation tests",
+            product.args(self.filter),
+        );
+        let mut own = self
+            .project
+            .cargo("test --no-fail-fast -p injector-tests --lib --bins");
+        self.harness("unit tests of the test programs", own.args(self.filter));
+    }
+
+    fn undefined_behaviour(&mut self) {
+        const WHAT: &str = "undefined behaviour in injector-common (miri)";
+        // Through rustup: miri needs a nightly, and the cargo that started us is the pinned one.
+        let nightly = |arguments: &[&str]| {
+            let mut rustup = Command::new("rustup");
+            rustup
+                .args(["run", "nightly", "cargo", "miri"])
+                .args(arguments);
+            rustup
+                .current_dir(self.project.root())
+                .env("CARGO_TARGET_DIR", self.project.target());
+            rustup
+                .env_remove("RUSTUP_TOOLCHAIN")
+                .env_remove("CARGO")
+                .env_remove("RUSTC");
+            rustup
+                .env_remove("LD_LIBRARY_PATH")
+                .env("MIRIFLAGS", "-Zmiri-disable-isolation");
+            // Interpreted code is some hundred times slower; a few cases walk the same paths.
+            rustup.env("PROPTEST_CASES", "8");
+            rustup
+        };
+        if process::answer(&mut nightly(&["--version"])).is_none() {
+            let remedy = "miri is not installed; run `rustup toolchain install nightly \
+                          --component miri,rust-src`";
+            return self.report.skip(WHAT, &remedy);
+        }
+        let mut miri = nightly(&["test", "-p", "injector-common", "--lib"]);
+        self.harness(WHAT, &mut miri);
+    }
+
+    fn end_to_end(&mut self) {
+        const WHAT: &str = "end-to-end tests";
+        // Built even where they cannot run: that they compile is worth knowing.
+        let built = build::product(self.project, BpfDebug::Silent)
+            .and_then(|()| build::end_to_end(self.project));
+        let program = match built {
+            Ok(program) => program,
+            Err(error) => return self.report.fail(WHAT, &format!("{error:#}")),
+        };
+        let root = match root::available() {
+            Ok(root) => root,
+            Err(reason) => return self.report.skip(WHAT, &reason),
+        };
+        root.explain("the end-to-end test");
+        let injector = self.project.binary("injector");
+        let environment = [("INJECTOR_BIN", injector.as_os_str())];
+        let mut tests = root.command(self.project, &program, &environment);
+        tests.args(self.filter);
+        self.harness(WHAT, &mut tests);
+    }
+
+    /// A program that says yes or no by its exit code.
+    fn check(&mut self, what: &str, command: &mut Command) {
+        announce(what);
+        match process::run(command, what) {
+            Ok(()) => self.report.pass(),
+            Err(error) if error.is::<CommandFailed>() => {
+                self.report.fail(what, &"the reason is printed above");
+            }
+            Err(error) => self.report.fail(what, &format!("{error:#}")),
+        }
+    }
+
+    /// A program that counts its tests.
+    fn harness(&mut self, what: &str, command: &mut Command) {
+        announce(what);
+        match process::stream(command) {
+            Ok(outcome) => {
+                let counts = libtest::read(&outcome.stdout);
+                self.report.harness(what, counts, outcome.status.success());
+            }
+            Err(error) => self.report.fail(what, &format!("{error:#}")),
+        }
+    }
+}
