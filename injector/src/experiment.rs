@@ -12,6 +12,7 @@
 
 mod check;
 mod fault;
+pub mod file;
 mod nearest;
 mod target;
 mod traffic;
@@ -21,6 +22,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use check::CheckError;
+pub(crate) use check::why_no_regex;
 pub use fault::{CorruptMode, Delay, Distribution, DnsAnswer, Fault, FaultKind, Loss, Peer};
 pub use injector_common::{SCOPES, SLOTS};
 pub use nearest::nearest;

@@ -114,7 +114,7 @@ impl Experiment {
 }
 
 impl Target {
-    fn check(&self) -> Result<(), CheckError> {
+    pub(super) fn check(&self) -> Result<(), CheckError> {
         let is_empty = match &self.selector {
             Selector::Pids { pids, .. } => pids.is_empty(),
             Selector::Cgroup(path) => path.as_os_str().is_empty(),
@@ -127,29 +127,17 @@ impl Target {
             return Err(CheckError::EmptySelector(self.name.clone()));
         }
         if let Selector::Process { pattern, .. } = &self.selector
-            && let Err(why) = regex::Regex::new(pattern)
+            && let Some(why) = why_no_regex(pattern)
         {
-            // The regex crate draws a picture over several lines; its last line is the sentence.
-            let why = why.to_string();
-            let why = why
-                .lines()
-                .last()
-                .unwrap_or_default()
-                .trim_start_matches("error: ")
-                .to_owned();
             let (target, pattern) = (self.name.clone(), pattern.clone());
-            return Err(CheckError::Pattern {
-                target,
-                pattern,
-                why,
-            });
+            return Err(CheckError::Pattern { target, pattern, why });
         }
         Ok(())
     }
 }
 
 impl Fault {
-    fn check(&self) -> Result<(), CheckError> {
+    pub(super) fn check(&self) -> Result<(), CheckError> {
         let name = self.kind.name();
         match &self.kind {
             FaultKind::Delay(delay) if delay.latency.is_zero() && delay.jitter.is_zero() => {
@@ -196,6 +184,13 @@ impl Fault {
             .iter()
             .try_for_each(|host| check_host(host))
     }
+}
+
+/// What is wrong with a regular expression, in one line; `None` where it compiles.
+pub(crate) fn why_no_regex(pattern: &str) -> Option<String> {
+    let why = regex::Regex::new(pattern).err()?.to_string();
+    // The regex crate draws a picture over several lines; its last line is the sentence.
+    Some(why.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned())
 }
 
 /// Letters, digits, hyphens, dots and underscores; whether it resolves is for the planner to find out.

@@ -1,0 +1,93 @@
+//! The command line, from words to a validated request.
+//!
+//! [`parse`] is all that `main` needs: it returns an [`Action`] that has nothing left to validate, or the
+//! [`Refusal`] to print. Faults are defined in [`fault`], once for the command line and for files.
+//!
+//! Rejected: a second set of structures for the file format. It was shorter for a week and would have
+//! drifted ever after.
+
+mod action;
+mod dns;
+mod fault;
+mod flags;
+mod net;
+mod target;
+mod traffic;
+
+use clap::{Parser, Subcommand};
+
+pub use action::{Action, Arming, Question, parse};
+pub(crate) use fault::FaultInFile;
+pub use flags::{Output, Rehearsal};
+pub(crate) use target::TargetInFile;
+
+use fault::FaultCommand;
+use flags::{OnCommandLine, OutputFlags, RunFlags};
+
+/// The whole command line.
+#[derive(Parser, Debug)]
+#[command(
+    name = "injector",
+    version,
+    about = "Put a chosen process through failures, and take it out again unharmed",
+    after_help = "\
+Example: 500 ms more on every connection of process 4711 to port 443, for half a minute:
+  injector net delay --latency 500ms --dest-port 443 --pid 4711 --duration 30s
+
+Exit codes: 0 done, 1 the experiment failed or was halted, 2 usage or set-up, 3 refused as unsafe",
+    max_term_width = 100,
+    subcommand_required = true,
+    arg_required_else_help = false
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    #[command(flatten)]
+    Fault(FaultCommand<OnCommandLine>),
+    /// Run an experiment: targets, steps and faults from a file
+    Run(RunFlags),
+    /// Serve runs to other commands and programs over a local socket
+    Daemon(OutputFlags),
+    /// Tell whether a daemon is there, and what is running
+    Status(OutputFlags),
+    /// List runs, past and present
+    List(OutputFlags),
+    /// End a run; when this returns, nothing of it fires any more
+    Stop {
+        /// The run, as `injector list` shows it
+        #[arg(value_name = "RUN", required_unless_present = "all", conflicts_with = "all")]
+        run: Option<String>,
+        /// Every run
+        #[arg(long)]
+        all: bool,
+        #[command(flatten)]
+        output: OutputFlags,
+    },
+    /// Print what happened in runs
+    Events {
+        /// Only of this run
+        #[arg(value_name = "RUN")]
+        run: Option<String>,
+        /// Go on with what happens from now on, until interrupted; needs the daemon
+        #[arg(long)]
+        follow: bool,
+        #[command(flatten)]
+        output: OutputFlags,
+    },
+    /// Tell which mechanisms this machine offers, and what would enable the others
+    Doctor(OutputFlags),
+    /// The process that a supervisor starts; not for people
+    #[command(hide = true)]
+    Worker {
+        /// The supervisor's end of the conversation
+        #[arg(long, value_name = "DESCRIPTOR")]
+        fd: i32,
+    },
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,147 @@
+//! From words to what is to be done.
+
+use std::{ffi::OsString, fs, path::Path};
+
+use clap::{CommandFactory, Parser, error::ErrorKind};
+
+use super::{
+    Cli, Command, Output, Rehearsal,
+    flags::{OnCommandLine, RunFlags},
+};
+use crate::{
+    error::{Exit, Refusal},
+    experiment::{Experiment, Fault, Selector, Step, Target, file},
+    journal::RunId,
+};
+
+/// What is to be done, with nothing left to validate but this machine.
+#[derive(Debug)]
+pub enum Action {
+    /// Put somebody through an experiment.
+    Arm(Arming),
+    /// Serve.
+    Daemon(Output),
+    /// Ask the daemon, or the journals.
+    Ask(Question, Output),
+    /// Tell what this machine offers.
+    Doctor(Output),
+    /// Be the worker; the number is the descriptor to talk to the supervisor.
+    Worker(i32),
+    /// Print a text and be done: `--help`, `--version`.
+    Print(String),
+}
+
+/// A run that is asked for.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Arming {
+    /// What is to be run.
+    pub experiment: Experiment,
+    /// Whether it is.
+    pub rehearsal: Rehearsal,
+    /// How it is told.
+    pub output: Output,
+}
+
+/// What can be asked of the daemon, or of the journals where there is none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Question {
+    /// Who is there, and what is running?
+    Status,
+    /// Which runs are there?
+    List,
+    /// End a run.
+    Stop(RunId),
+    /// End every run.
+    StopAll,
+    /// What happened?
+    Events {
+        /// In this run, or in all.
+        run: Option<RunId>,
+        /// And what happens from now on.
+        follow: bool,
+    },
+}
+
+/// What one command's only target is called.
+const ONLY_TARGET: &str = "target";
+
+/// Parses a command line, its first word the program's name. A usage error is a [`Refusal`] whose message
+/// is what clap says about it.
+pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Action, Refusal> {
+    match Cli::try_parse_from(words) {
+        Ok(cli) => action(cli.command),
+        Err(error) if error.exit_code() == 0 => Ok(Action::Print(error.render().to_string())),
+        Err(error) => Err(refusal(&error)),
+    }
+}
+
+fn action(command: Command) -> Result<Action, Refusal> {
+    Ok(match command {
+        Command::Fault(command) => {
+            let (fault, context) = command.split();
+            Action::Arm(one_fault(fault, context)?)
+        }
+        Command::Run(flags) => Action::Arm(file(flags)?),
+        Command::Daemon(flags) => Action::Daemon(flags.output()),
+        Command::Status(flags) => Action::Ask(Question::Status, flags.output()),
+        Command::List(flags) => Action::Ask(Question::List, flags.output()),
+        Command::Stop { run: None, all: _, output } => {
+            Action::Ask(Question::StopAll, output.output())
+        }
+        Command::Stop { run: Some(run), all: _, output } => {
+            Action::Ask(Question::Stop(run_id(&run)?), output.output())
+        }
+        Command::Events { run, follow, output } => {
+            let run = run.map(|run| run_id(&run)).transpose()?;
+            Action::Ask(Question::Events { run, follow }, output.output())
+        }
+        Command::Doctor(flags) => Action::Doctor(flags.output()),
+        Command::Worker { fd } => Action::Worker(fd),
+    })
+}
+
+fn run_id(text: &str) -> Result<RunId, Refusal> {
+    text.parse().map_err(|error: crate::journal::RunIdError| Refusal::usage(error.to_string()))
+}
+
+fn one_fault(fault: Fault, context: OnCommandLine) -> Result<Arming, Refusal> {
+    let OnCommandLine { target, duration, arming } = context;
+    let selector = target.selector().ok_or_else(no_target)?;
+    let name = fault.kind.name().to_owned();
+    let experiment = Experiment {
+        name: name.clone(),
+        hypothesis: None,
+        targets: vec![Target { name: ONLY_TARGET.to_owned(), selector }],
+        steps: vec![Step { name, duration, faults: vec![fault] }],
+    };
+    experiment.check().map_err(|error| Refusal::usage(error.to_string()))?;
+    Ok(Arming { experiment, rehearsal: arming.rehearsal(), output: arming.output() })
+}
+
+fn file(flags: RunFlags) -> Result<Arming, Refusal> {
+    let RunFlags { file, target, arming } = flags;
+    let experiment = read(&file, target.selector())?;
+    Ok(Arming { experiment, rehearsal: arming.rehearsal(), output: arming.output() })
+}
+
+/// Reads an experiment file; the selector replaces that of its only target.
+fn read(path: &Path, selector: Option<Selector>) -> Result<Experiment, Refusal> {
+    let text = fs::read_to_string(path).map_err(|error| {
+        let path = path.display();
+        Refusal::usage(format!("the experiment {path} cannot be read: {error}; name a file that can be"))
+    })?;
+    let experiment = file::parse(&text, &path.display().to_string(), selector)?;
+    Ok(experiment)
+}
+
+fn no_target() -> Refusal {
+    let sentence = "no target: name one with --pid, --cgroup, --unit, --container or --process";
+    refusal(&Cli::command().error(ErrorKind::MissingRequiredArgument, sentence))
+}
+
+/// What clap says, without its own prefix: `main` has one for all refusals.
+fn refusal(error: &clap::Error) -> Refusal {
+    let text = error.render().to_string();
+    let message = text.strip_prefix("error: ").unwrap_or(&text).trim_end().to_owned();
+    Refusal { exit: Exit::Usage, message }
+}

@@ -1,0 +1,153 @@
+//! Flags that say which packets, and how many of them: the same on every fault that they make sense for.
+
+use std::net::IpAddr;
+
+use clap::Args;
+use injector_common::rule::When;
+use ipnet::IpNet;
+
+use crate::{
+    experiment::{Chance, Connections, Direction, Protocol, Traffic},
+    quantity::{Percent, PortRange, parse_when},
+};
+
+/// The far end and the transport.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Traffic")]
+pub(super) struct TrafficFlags {
+    /// Only to and from this address or network; repeatable
+    #[arg(long, value_name = "ADDRESS", value_parser = parse_net, value_delimiter = ',')]
+    dest_ip: Vec<IpNet>,
+    /// Only where the far end has this port or range; repeatable
+    #[arg(long, value_name = "PORTS", value_delimiter = ',')]
+    dest_port: Vec<PortRange>,
+    /// Only where the target's own end has this port or range; repeatable
+    #[arg(long, value_name = "PORTS", value_delimiter = ',')]
+    source_port: Vec<PortRange>,
+    /// Only to and from the addresses of this host, resolved once when the run starts; repeatable
+    #[arg(long, value_name = "HOST", value_delimiter = ',')]
+    hostname: Vec<String>,
+    /// Never to or from this address or network; repeatable
+    #[arg(long, value_name = "ADDRESS", value_parser = parse_net, value_delimiter = ',')]
+    exclude_ip: Vec<IpNet>,
+    /// Never where either end has this port or range; 22 and 53 are excluded unless named; repeatable
+    #[arg(long, value_name = "PORTS", value_delimiter = ',')]
+    exclude_port: Vec<PortRange>,
+    /// Only this transport
+    #[arg(long, value_enum, default_value_t)]
+    protocol: Protocol,
+}
+
+/// Which way, and connections of which age: for faults on packets.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Traffic")]
+pub(super) struct PacketFlags {
+    #[command(flatten)]
+    traffic: TrafficFlags,
+    /// Packets that go this way, as the target sees it; a delay adds up where it is on both ways
+    #[arg(long, value_enum, default_value_t)]
+    direction: Direction,
+    /// Only connections of this age, counted from when the fault is armed
+    #[arg(long, value_enum, default_value_t)]
+    connection: Connections,
+}
+
+/// Which of the matches, whatever their share.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Chance")]
+pub(super) struct LimitFlags {
+    /// Only these matches, counted from 1: first, first+, first+step, first..last or first..last+step
+    #[arg(long, value_name = "WHEN", value_parser = parse_when)]
+    when: Option<When>,
+    /// A number that makes the run repeatable; drawn where not given, and told
+    #[arg(long, value_name = "NUMBER")]
+    seed: Option<u64>,
+    /// Stop hitting after so many hits
+    #[arg(long, value_name = "COUNT")]
+    max_hits: Option<u64>,
+}
+
+/// The chance of a fault that hits everything where nothing else is said.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Chance")]
+pub(super) struct ChanceFlags {
+    /// The share of the matches that is hit
+    #[arg(long, value_name = "PERCENT", default_value = "100%")]
+    percent: Percent,
+    #[command(flatten)]
+    limits: LimitFlags,
+}
+
+/// The chance of a fault that nobody wants everywhere.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Chance")]
+pub(super) struct AskedChanceFlags {
+    /// The share of the matches that is hit
+    #[arg(long, value_name = "PERCENT")]
+    percent: Percent,
+    #[command(flatten)]
+    limits: LimitFlags,
+}
+
+impl TrafficFlags {
+    /// The filters, with the guarded ports excluded.
+    pub(super) fn traffic(self) -> Traffic {
+        self.unguarded().guarded()
+    }
+
+    fn unguarded(self) -> Traffic {
+        Traffic {
+            dest: self.dest_ip,
+            hostnames: self.hostname,
+            exclude: self.exclude_ip,
+            dest_ports: self.dest_port,
+            source_ports: self.source_port,
+            exclude_ports: self.exclude_port,
+            protocol: self.protocol,
+            connections: Connections::Any,
+        }
+    }
+}
+
+impl PacketFlags {
+    /// The filters, with the guarded ports excluded, and the way.
+    pub(super) fn traffic(self) -> (Traffic, Direction) {
+        let connections = self.connection;
+        (Traffic { connections, ..self.traffic.traffic() }, self.direction)
+    }
+}
+
+impl LimitFlags {
+    /// The chance with this share.
+    pub(super) fn chance(self, percent: Percent) -> Chance {
+        Chance {
+            percent: percent.0,
+            when: self.when.unwrap_or_default(),
+            max_hits: self.max_hits,
+            seed: self.seed,
+        }
+    }
+}
+
+impl ChanceFlags {
+    pub(super) fn chance(self) -> Chance {
+        self.limits.chance(self.percent)
+    }
+}
+
+impl AskedChanceFlags {
+    pub(super) fn chance(self) -> Chance {
+        self.limits.chance(self.percent)
+    }
+}
+
+/// A text that is no address.
+#[derive(Debug, thiserror::Error)]
+#[error("`{0}` is not an address or a network; write one as in `10.0.0.7`, `10.0.0.0/8` or `fd00::/8`")]
+pub(super) struct NetError(String);
+
+/// An address, or a network with its prefix length.
+pub(super) fn parse_net(text: &str) -> Result<IpNet, NetError> {
+    let address = || text.parse::<IpAddr>().map(IpNet::from);
+    text.parse().or_else(|_| address()).map_err(|_| NetError(text.to_owned()))
+}
