@@ -101,7 +101,13 @@ mod tests {
     use proptest::prelude::*;
 
     fn rule(percent: Threshold, seed: u64) -> Rule {
-        Rule { percent, seed, when: When::ALWAYS, max_hits: u64::MAX, ..Rule::default() }
+        Rule {
+            percent,
+            seed,
+            when: When::ALWAYS,
+            max_hits: u64::MAX,
+            ..Rule::default()
+        }
     }
 
     fn hits(rule: &Rule, n: u64) -> u64 {
@@ -160,11 +166,18 @@ mod tests {
         let percent = |p: f64| Threshold((p / 100.0 * 4_294_967_296.0) as u32);
         let rule = Rule {
             loss_model: loss_model::GILBERT_ELLIOTT,
-            gemodel: [percent(1.0), percent(10.0), Threshold::ALWAYS, Threshold::NEVER],
+            gemodel: [
+                percent(1.0),
+                percent(10.0),
+                Threshold::ALWAYS,
+                Threshold::NEVER,
+            ],
             ..rule(Threshold::NEVER, 42)
         };
         let mut memory = Memory::default();
-        let lost: Vec<bool> = (1..=200_000).map(|n| decide(&rule, n, &mut memory)).collect();
+        let lost: Vec<bool> = (1..=200_000)
+            .map(|n| decide(&rule, n, &mut memory))
+            .collect();
         let total = lost.iter().filter(|l| **l).count() as f64;
         let bursts = lost.windows(2).filter(|w| !w[0] && w[1]).count() as f64;
         assert!((total / 200_000.0 - 1.0 / 11.0).abs() < 0.01, "{total}");

@@ -73,7 +73,12 @@ impl FilterKey {
     /// The key of an address.
     #[inline(always)]
     pub const fn address(rule: RuleId, kind: u16, address: [u8; 16]) -> Self {
-        Self { rule: rule.to_be_bytes(), kind: kind.to_be_bytes(), pad: [0; 2], value: address }
+        Self {
+            rule: rule.to_be_bytes(),
+            kind: kind.to_be_bytes(),
+            pad: [0; 2],
+            value: address,
+        }
     }
 
     /// The key of a port.
@@ -83,7 +88,12 @@ impl FilterKey {
         let mut value = [0; 16];
         value[0] = high;
         value[1] = low;
-        Self { rule: rule.to_be_bytes(), kind: kind.to_be_bytes(), pad: [0; 2], value }
+        Self {
+            rule: rule.to_be_bytes(),
+            kind: kind.to_be_bytes(),
+            pad: [0; 2],
+            value,
+        }
     }
 }
 
@@ -120,8 +130,15 @@ pub fn matches(
         return false;
     }
     if filters & bits::EXCLUDE_PORT != 0
-        && (contains(&FilterKey::port(rule, kind::EXCLUDE_PORT, packet.remote_port))
-            || contains(&FilterKey::port(rule, kind::EXCLUDE_PORT, packet.local_port)))
+        && (contains(&FilterKey::port(
+            rule,
+            kind::EXCLUDE_PORT,
+            packet.remote_port,
+        )) || contains(&FilterKey::port(
+            rule,
+            kind::EXCLUDE_PORT,
+            packet.local_port,
+        )))
     {
         return false;
     }
@@ -150,23 +167,47 @@ mod tests {
     use proptest::prelude::*;
 
     fn packet(transport: u32) -> Packet {
-        Packet { remote: [9; 16], remote_port: 443, local_port: 50000, transport, is_new: 0 }
+        Packet {
+            remote: [9; 16],
+            remote_port: 443,
+            local_port: 50000,
+            transport,
+            is_new: 0,
+        }
     }
 
     #[test]
     fn no_transport_means_no_match() {
         assert!(!matches(0, 1, &packet(bits::TCP), |_| true));
-        assert!(matches(bits::ANY_TRANSPORT, 1, &packet(bits::OTHER), |_| true));
+        assert!(matches(
+            bits::ANY_TRANSPORT,
+            1,
+            &packet(bits::OTHER),
+            |_| true
+        ));
         assert!(!matches(bits::UDP, 1, &packet(bits::TCP), |_| true));
     }
 
     #[test]
     fn connection_age_is_told_apart() {
         let any = bits::ANY_TRANSPORT;
-        let young = Packet { is_new: 1, ..packet(bits::TCP) };
-        assert!(!matches(any | bits::NEW_ONLY, 1, &packet(bits::TCP), |_| true));
+        let young = Packet {
+            is_new: 1,
+            ..packet(bits::TCP)
+        };
+        assert!(!matches(
+            any | bits::NEW_ONLY,
+            1,
+            &packet(bits::TCP),
+            |_| true
+        ));
         assert!(matches(any | bits::NEW_ONLY, 1, &young, |_| true));
-        assert!(matches(any | bits::ESTABLISHED_ONLY, 1, &packet(bits::TCP), |_| true));
+        assert!(matches(
+            any | bits::ESTABLISHED_ONLY,
+            1,
+            &packet(bits::TCP),
+            |_| true
+        ));
         assert!(!matches(any | bits::ESTABLISHED_ONLY, 1, &young, |_| true));
     }
 

@@ -56,7 +56,11 @@ impl Meta {
         let [h0, h1, s0, s1, s2, s3] = bytes;
         let head = u16::from_be_bytes([h0, h1]);
         Self {
-            direction: if head >> 15 == 0 { Direction::Egress } else { Direction::Ingress },
+            direction: if head >> 15 == 0 {
+                Direction::Egress
+            } else {
+                Direction::Ingress
+            },
             scope: head >> 9 & (crate::SCOPES as u16 - 1),
             device: head & (DEVICES as u16 - 1),
             slots: u32::from_be_bytes([s0, s1, s2, s3]),

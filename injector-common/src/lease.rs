@@ -24,7 +24,9 @@ impl Lease {
 
     /// A lease of the usual length that starts at `now`.
     pub const fn from(now_boot_ns: u64) -> Self {
-        Self { expires_boot_ns: now_boot_ns.saturating_add(LEASE_NS) }
+        Self {
+            expires_boot_ns: now_boot_ns.saturating_add(LEASE_NS),
+        }
     }
 
     /// Whether faults may fire at `now`.

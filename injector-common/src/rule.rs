@@ -46,14 +46,16 @@ pub struct When {
 
 impl When {
     /// All of them.
-    pub const ALWAYS: Self = Self { first: 1, last: u64::MAX, step: 1 };
+    pub const ALWAYS: Self = Self {
+        first: 1,
+        last: u64::MAX,
+        step: 1,
+    };
 
     /// Whether the `n`-th match (from 1) may be hit.
     #[inline(always)]
     pub const fn includes(&self, n: u64) -> bool {
-        n >= self.first
-            && n <= self.last
-            && (self.step <= 1 || (n - self.first) % self.step == 0)
+        n >= self.first && n <= self.last && (self.step <= 1 || (n - self.first) % self.step == 0)
     }
 }
 

@@ -25,7 +25,11 @@ impl Tag {
 
     /// A tag for a socket of `scope`.
     pub const fn new(scope: u32, origin: u32, cookie: u64) -> Self {
-        Self { scope_plus_one: scope + 1, origin, cookie }
+        Self {
+            scope_plus_one: scope + 1,
+            origin,
+            cookie,
+        }
     }
 
     /// The scope, if the socket belongs to a target at all.

@@ -16,7 +16,11 @@ impl Threshold {
 
     /// The threshold for a fraction of 2^32; 2^32 and above is [`Threshold::ALWAYS`].
     pub const fn from_fraction_of_2_pow_32(fraction: u64) -> Self {
-        if fraction >= u32::MAX as u64 { Self::ALWAYS } else { Self(fraction as u32) }
+        if fraction >= u32::MAX as u64 {
+            Self::ALWAYS
+        } else {
+            Self(fraction as u32)
+        }
     }
 
     /// Whether the event happens for this uniform random number.

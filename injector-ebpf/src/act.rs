@@ -8,7 +8,7 @@ use aya_ebpf::{
     },
 };
 use injector_common::{
-    frame::{ETHERNET, META_AT, Direction, Meta},
+    frame::{Direction, ETHERNET, META_AT, Meta},
     rule::action,
 };
 
@@ -62,12 +62,19 @@ fn to_line(skb: *mut __sk_buff, direction: Direction, scope: u32, slots: u32) ->
     // SAFETY: a plain context field.
     let ifindex = unsafe { (*skb).ifindex };
     // SAFETY: the map's values are replaced whole and never removed while the run is armed.
-    let Some(device) = (unsafe { INJ_DEVICE_AT.get(&ifindex) }) else { return 0 };
+    let Some(device) = (unsafe { INJ_DEVICE_AT.get(&ifindex) }) else {
+        return 0;
+    };
     let Some(tap) = INJ_TAP.get(0) else { return 0 };
-    let meta = Meta { direction, scope: scope as u16, device: *device as u16, slots }.encode();
+    let meta = Meta {
+        direction,
+        scope: scope as u16,
+        device: *device as u16,
+        slots,
+    }
+    .encode();
     // SAFETY: six bytes from our stack into the frame's source MAC address.
-    let stored =
-        unsafe { bpf_skb_store_bytes(skb, META_AT as u32, meta.as_ptr().cast(), 6, 0) };
+    let stored = unsafe { bpf_skb_store_bytes(skb, META_AT as u32, meta.as_ptr().cast(), 6, 0) };
     if stored == 0 { *tap } else { 0 }
 }
 
@@ -101,7 +108,9 @@ fn corrupt_counted(skb: *mut __sk_buff, scratch: &Scratch) {
     let walk = &scratch.walk;
     let rule = walk.verdict.corrupt - 1;
     let damaged = corrupt(skb, &scratch.headers, walk.verdict.random).is_some();
-    let Some(counters) = INJ_COUNTERS.get_ptr_mut(rule) else { return };
+    let Some(counters) = INJ_COUNTERS.get_ptr_mut(rule) else {
+        return;
+    };
     // SAFETY: a per-CPU slot that user space only reads.
     let counters = unsafe { &mut *counters };
     if damaged {

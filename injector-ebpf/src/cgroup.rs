@@ -99,8 +99,14 @@ fn claim_packet(skb: *mut __sk_buff) {
 #[cgroup_skb(ingress)]
 pub fn inj_deliver(ctx: SkBuffContext) -> i32 {
     let skb = ctx.skb.skb;
-    let Some(admitted) = gate::admit_packet(skb) else { return PASS };
-    if try_deliver(skb, &admitted).unwrap_or(false) { REFUSE } else { PASS }
+    let Some(admitted) = gate::admit_packet(skb) else {
+        return PASS;
+    };
+    if try_deliver(skb, &admitted).unwrap_or(false) {
+        REFUSE
+    } else {
+        PASS
+    }
 }
 
 #[inline(always)]
@@ -152,10 +158,19 @@ pub fn inj_connect6(ctx: SockAddrContext) -> i32 {
 #[inline(always)]
 fn connect(addr: *mut bpf_sock_addr, remote: [u8; 16]) -> i32 {
     // SAFETY: plain context fields, `sk` is a full socket in these hooks.
-    let (sk, port, protocol) =
-        unsafe { ((*addr).__bindgen_anon_1.sk, (*addr).user_port, (*addr).protocol) };
-    let Some(admitted) = gate::admit(sk) else { return PASS };
-    let Some(active) = INJ_ACTIVE.get(admitted.scope) else { return PASS };
+    let (sk, port, protocol) = unsafe {
+        (
+            (*addr).__bindgen_anon_1.sk,
+            (*addr).user_port,
+            (*addr).protocol,
+        )
+    };
+    let Some(admitted) = gate::admit(sk) else {
+        return PASS;
+    };
+    let Some(active) = INJ_ACTIVE.get(admitted.scope) else {
+        return PASS;
+    };
     let transport = match protocol {
         6 => bits::TCP,
         17 => bits::UDP,

@@ -3,9 +3,8 @@
 use aya_ebpf::{
     EbpfContext,
     bindings::{
-        __sk_buff, BPF_F_INGRESS, bpf_sock, bpf_sock_tuple,
-        bpf_sock_tuple__bindgen_ty_1, bpf_sock_tuple__bindgen_ty_1__bindgen_ty_1,
-        bpf_sock_tuple__bindgen_ty_1__bindgen_ty_2,
+        __sk_buff, BPF_F_INGRESS, bpf_sock, bpf_sock_tuple, bpf_sock_tuple__bindgen_ty_1,
+        bpf_sock_tuple__bindgen_ty_1__bindgen_ty_1, bpf_sock_tuple__bindgen_ty_1__bindgen_ty_2,
         tcx_action_base::{TCX_DROP, TCX_NEXT},
     },
     helpers::generated::{
@@ -35,7 +34,9 @@ const PACKET_HOST: u32 = 0;
 #[classifier]
 pub fn inj_egress(ctx: TcContext) -> i32 {
     let skb: *mut __sk_buff = ctx.as_ptr().cast();
-    let Some(admitted) = gate::admit_packet(skb) else { return TCX_NEXT };
+    let Some(admitted) = gate::admit_packet(skb) else {
+        return TCX_NEXT;
+    };
     try_egress(skb, &admitted).unwrap_or(TCX_NEXT)
 }
 
@@ -59,7 +60,9 @@ fn try_egress(skb: *mut __sk_buff, admitted: &gate::Admitted) -> Option<i32> {
 #[inline(always)]
 fn scratch(direction: Direction) -> Option<&'static mut Scratch> {
     // SAFETY: nobody else uses the entry while the program runs, see `INJ_SCRATCH`.
-    INJ_SCRATCH.get_ptr_mut(direction as u32).map(|scratch| unsafe { &mut *scratch })
+    INJ_SCRATCH
+        .get_ptr_mut(direction as u32)
+        .map(|scratch| unsafe { &mut *scratch })
 }
 
 /// Asks the rules and acts.
@@ -107,8 +110,8 @@ fn is_new(skb: *mut __sk_buff, tag: *mut Tag) -> bool {
         let cookie = bpf_get_socket_cookie(skb.cast());
         let is_new = (*tag).is_new(cookie);
         if is_new && cookie != 0 && (*tag).origin == Tag::EXISTING {
-            let headers_of_listener = gate::full_socket((*skb).__bindgen_anon_2.sk)
-                != (*skb).__bindgen_anon_2.sk;
+            let headers_of_listener =
+                gate::full_socket((*skb).__bindgen_anon_2.sk) != (*skb).__bindgen_anon_2.sk;
             if !headers_of_listener {
                 (*tag).origin = Tag::NEW;
                 (*tag).cookie = cookie;
@@ -164,7 +167,10 @@ fn receiver(skb: *mut __sk_buff, headers: &Headers) -> Option<(u32, bool)> {
     }
     let found = gate::admit(gate::full_socket(sk)).map(|admitted| {
         // SAFETY: the tag lives as long as the socket, which is released only below.
-        (admitted.scope, unsafe { (*admitted.tag).origin } == Tag::NEW)
+        (
+            admitted.scope,
+            unsafe { (*admitted.tag).origin } == Tag::NEW,
+        )
     });
     // SAFETY: the look-up took a reference, which is given back on every path.
     unsafe { bpf_sk_release(sk.cast()) };
@@ -184,7 +190,9 @@ fn look_up(skb: *mut __sk_buff, headers: &Headers) -> *mut bpf_sock {
             sport,
             dport,
         };
-        bpf_sock_tuple { __bindgen_anon_1: bpf_sock_tuple__bindgen_ty_1 { ipv4 } }
+        bpf_sock_tuple {
+            __bindgen_anon_1: bpf_sock_tuple__bindgen_ty_1 { ipv4 },
+        }
     } else {
         let ipv6 = bpf_sock_tuple__bindgen_ty_1__bindgen_ty_2 {
             saddr: words(&headers.source),
@@ -192,7 +200,9 @@ fn look_up(skb: *mut __sk_buff, headers: &Headers) -> *mut bpf_sock {
             sport,
             dport,
         };
-        bpf_sock_tuple { __bindgen_anon_1: bpf_sock_tuple__bindgen_ty_1 { ipv6 } }
+        bpf_sock_tuple {
+            __bindgen_anon_1: bpf_sock_tuple__bindgen_ty_1 { ipv6 },
+        }
     };
     let tuple = &raw mut tuple;
     // SAFETY: the tuple is on our stack and the sizes are those of its two forms.
@@ -210,12 +220,22 @@ fn look_up(skb: *mut __sk_buff, headers: &Headers) -> *mut bpf_sock {
 /// Four bytes of an address as they stand in memory.
 #[inline(always)]
 fn word(address: &[u8; 16], at: usize) -> u32 {
-    u32::from_ne_bytes([address[at], address[at + 1], address[at + 2], address[at + 3]])
+    u32::from_ne_bytes([
+        address[at],
+        address[at + 1],
+        address[at + 2],
+        address[at + 3],
+    ])
 }
 
 #[inline(always)]
 fn words(address: &[u8; 16]) -> [u32; 4] {
-    [word(address, 0), word(address, 4), word(address, 8), word(address, 12)]
+    [
+        word(address, 0),
+        word(address, 4),
+        word(address, 8),
+        word(address, 12),
+    ]
 }
 
 /// Frames that the delay line gives back: reads the six bytes, puts the device's own address back and

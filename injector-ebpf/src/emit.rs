@@ -1,9 +1,7 @@
 //! Tells user space about a hit. Nobody is woken: readers poll, so that a busy target pays for the
 //! record and not for a wake-up. A full ring loses the event, counts the loss, and harms nobody.
 
-use aya_ebpf::{
-    bindings::BPF_RB_NO_WAKEUP, helpers::generated::bpf_ktime_get_boot_ns,
-};
+use aya_ebpf::{bindings::BPF_RB_NO_WAKEUP, helpers::generated::bpf_ktime_get_boot_ns};
 use injector_common::{RuleId, event::Event, filter::Packet};
 
 use crate::maps::{INJ_EVENTS, INJ_LOST};

@@ -9,7 +9,10 @@
 #![no_std]
 #![no_main]
 #![feature(core_intrinsics)]
-#![expect(internal_features, reason = "BPF has no core::sync::atomic::*::fetch_add")]
+#![expect(
+    internal_features,
+    reason = "BPF has no core::sync::atomic::*::fetch_add"
+)]
 
 mod act;
 mod cgroup;

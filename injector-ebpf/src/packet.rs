@@ -111,7 +111,11 @@ fn read_v4(skb: *mut __sk_buff, headers: &mut Headers) -> Option<()> {
     headers.dest = v4_mapped([ip[16], ip[17], ip[18], ip[19]]);
     headers.protocol = ip[9];
     headers.is_v4 = 1;
-    headers.transport_at = if later_fragment { 0 } else { u16::from(ip[0] & 0xf) * 4 };
+    headers.transport_at = if later_fragment {
+        0
+    } else {
+        u16::from(ip[0] & 0xf) * 4
+    };
     Some(())
 }
 

@@ -1,16 +1,12 @@
 //! Follows a target's process tree: children become targets at fork, the dead are forgotten.
 
-use aya_ebpf::{
-    bindings::task_struct, macros::btf_tracepoint, programs::BtfTracePointContext,
-};
+use aya_ebpf::{bindings::task_struct, macros::btf_tracepoint, programs::BtfTracePointContext};
 use injector_common::process::{ProcessKey, TargetProcess};
 
 use crate::{
     claim::{field, leader, start_ticks},
     gate,
-    maps::{
-        INJ_PROCESSES, OFFSET_LIVE, OFFSET_SIGNAL, OFFSET_TGID,
-    },
+    maps::{INJ_PROCESSES, OFFSET_LIVE, OFFSET_SIGNAL, OFFSET_TGID},
 };
 
 /// A process or thread is made: `(parent, child)`, kernel/fork.c, `kernel_clone`. A thread shares its
@@ -32,7 +28,10 @@ pub fn inj_fork(ctx: BtfTracePointContext) -> i32 {
     {
         return 0;
     }
-    let heir = TargetProcess { start_ticks: start_ticks(child), ..*target };
+    let heir = TargetProcess {
+        start_ticks: start_ticks(child),
+        ..*target
+    };
     let _ = INJ_PROCESSES.insert(&ProcessKey { tgid: child_tgid }, &heir, 0);
     0
 }

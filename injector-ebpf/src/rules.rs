@@ -57,8 +57,15 @@ pub struct Walk {
 
 impl Verdict {
     /// Nothing is to be done.
-    pub const NOTHING: Self =
-        Self { lost: 0, corrupt: 0, duplicate: 0, overtake: 0, line: 0, errno: 0, random: 0 };
+    pub const NOTHING: Self = Self {
+        lost: 0,
+        corrupt: 0,
+        duplicate: 0,
+        overtake: 0,
+        line: 0,
+        errno: 0,
+        random: 0,
+    };
 }
 
 /// Asks the rules of the walk's scope whose slots are set in its mask.
@@ -111,7 +118,11 @@ extern "C" fn ask(slot: u32, context: *mut *mut Walk) -> i64 {
         walk.verdict.line |= 1 << (slot & 31);
     }
     // The verifier wants to see 0 or 1 and nothing else.
-    if walk.verdict.lost | walk.verdict.errno == 0 { 0 } else { 1 }
+    if walk.verdict.lost | walk.verdict.errno == 0 {
+        0
+    } else {
+        1
+    }
 }
 
 /// Counts and tells a hit.

@@ -59,7 +59,11 @@ enum Command {
     /// End a run; when this returns, nothing of it fires any more
     Stop {
         /// The run, as `injector list` shows it
-        #[arg(value_name = "RUN", required_unless_present = "all", conflicts_with = "all")]
+        #[arg(
+            value_name = "RUN",
+            required_unless_present = "all",
+            conflicts_with = "all"
+        )]
         run: Option<String>,
         /// Every run
         #[arg(long)]

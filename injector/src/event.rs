@@ -76,10 +76,9 @@ impl What {
     /// A hit from the kernel's record.
     pub fn hit(fault: &str, target: &str, event: &Event) -> Self {
         let address = Ipv6Addr::from(event.remote);
-        let address = address.to_ipv4_mapped().map_or_else(
-            || format!("[{address}]"),
-            |v4| v4.to_string(),
-        );
+        let address = address
+            .to_ipv4_mapped()
+            .map_or_else(|| format!("[{address}]"), |v4| v4.to_string());
         Self::Hit {
             fault: fault.to_owned(),
             target: target.to_owned(),

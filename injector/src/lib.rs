@@ -14,17 +14,17 @@ pub mod error;
 pub mod quantity;
 
 pub mod experiment;
-pub mod target;
 pub mod plan;
+pub mod target;
 
+pub mod executor;
 pub mod prepare;
 pub mod supervisor;
-pub mod worker;
-pub mod executor;
 pub mod watchdog;
+pub mod worker;
 
-pub mod kernel;
 pub mod delay_line;
+pub mod kernel;
 
 pub mod event;
 pub mod journal;

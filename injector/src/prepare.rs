@@ -52,13 +52,18 @@ pub fn dry_run(experiment: &Experiment, caller: u32) -> Result<DryRun, Refusal> 
         .map(|target| target::resolve(target, &guard).map_err(|error| error.to_string()))
         .collect();
     let text = plan(experiment)?.render(experiment, &targets);
-    Ok(DryRun { text, refusal: prepare(experiment, caller).err() })
+    Ok(DryRun {
+        text,
+        refusal: prepare(experiment, caller).err(),
+    })
 }
 
 fn plan(experiment: &Experiment) -> Result<Plan, Refusal> {
     let names = Names::look_up(experiment)?;
     // Any number does: it is written down, and a person who wants a certain one gives it.
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     let seed = u64::try_from(now.as_nanos() & u128::from(u64::MAX)).unwrap_or_default();
     Ok(Plan::make(experiment, &names, seed)?)
 }
@@ -66,14 +71,22 @@ fn plan(experiment: &Experiment) -> Result<Plan, Refusal> {
 /// Refuses what this host lacks, by name, before anything is attached.
 fn check_needs(plan: &Plan, experiment: &Experiment) -> Result<(), Refusal> {
     let mut needs = plan.needs();
-    let follows = experiment.targets.iter().any(|target| target.selector.follows());
+    let follows = experiment
+        .targets
+        .iter()
+        .any(|target| target.selector.follows());
     if follows {
         needs.insert(Need::ForkTracepoint);
     }
     for need in needs {
         let capability = capability::probe(need);
-        let Some(missing) = capability.missing else { continue };
-        let by = plan.rules.iter().find(|rule| rule.compiled.mechanism.needs().contains(&need));
+        let Some(missing) = capability.missing else {
+            continue;
+        };
+        let by = plan
+            .rules
+            .iter()
+            .find(|rule| rule.compiled.mechanism.needs().contains(&need));
         let what = by.map_or("--tree", |rule| rule.fault.kind.name());
         return Err(Refusal::usage(format!(
             "{what} needs {}, which this host lacks: {}; {}.",

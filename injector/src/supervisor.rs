@@ -83,7 +83,10 @@ struct Supervisor {
 impl Supervisor {
     /// Watches the worker until it has ended.
     fn watch(&mut self, worker: &mut Child, signals: &Signals) -> Result<ExitStatus, Refusal> {
-        let timeout = Timespec { tv_sec: 0, tv_nsec: LOOK_EVERY.subsec_nanos().into() };
+        let timeout = Timespec {
+            tv_sec: 0,
+            tv_nsec: LOOK_EVERY.subsec_nanos().into(),
+        };
         let mut looked_at = boot_ns();
         loop {
             if let Some(status) = worker.try_wait().map_err(|error| {
@@ -147,7 +150,11 @@ impl Supervisor {
         for line in self.kept.clean_up(&why) {
             eprintln!("injector: {line}");
         }
-        match status.code().and_then(|code| u8::try_from(code).ok()).map(Exit::try_from) {
+        match status
+            .code()
+            .and_then(|code| u8::try_from(code).ok())
+            .map(Exit::try_from)
+        {
             Some(Ok(exit)) if is_clean => exit,
             _ => {
                 if is_clean {

@@ -6,7 +6,10 @@
 //! bring them back.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::{AtomicU64, Ordering}},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     thread::JoinHandle,
     time::Duration,
 };
@@ -47,8 +50,12 @@ impl Watchdog {
     /// Makes the leases live and keeps them so until the deadline, a time on the boot clock.
     pub fn start(maps: Vec<LeaseMap>, deadline_boot_ns: u64) -> Result<Self, kernel::Error> {
         let now = boot_ns();
-        let mut leases =
-            Leases { maps, standing: Standing::Live, renewed_at: now, deadline: deadline_boot_ns };
+        let mut leases = Leases {
+            maps,
+            standing: Standing::Live,
+            renewed_at: now,
+            deadline: deadline_boot_ns,
+        };
         leases.renew(now)?;
         let leases = Arc::new(Mutex::new(leases));
         let beat = Arc::new(AtomicU64::new(now));
@@ -59,7 +66,11 @@ impl Watchdog {
                 move || keep(&leases, &beat)
             })
             .map_err(|error| kernel::Error::system("start the watchdog's thread", error))?;
-        Ok(Self { leases, beat, thread: Some(thread) })
+        Ok(Self {
+            leases,
+            beat,
+            thread: Some(thread),
+        })
     }
 
     /// How the leases stand.
@@ -114,8 +125,11 @@ impl Leases {
         if self.standing == Standing::Live {
             self.standing = standing;
         }
-        let written: Vec<_> =
-            self.maps.iter_mut().map(|map| map.write(Lease::DISARMED)).collect();
+        let written: Vec<_> = self
+            .maps
+            .iter_mut()
+            .map(|map| map.write(Lease::DISARMED))
+            .collect();
         written.into_iter().collect()
     }
 }
@@ -145,7 +159,12 @@ mod tests {
     use super::*;
 
     fn leases(renewed_at: u64, deadline: u64) -> Leases {
-        Leases { maps: Vec::new(), standing: Standing::Live, renewed_at, deadline }
+        Leases {
+            maps: Vec::new(),
+            standing: Standing::Live,
+            renewed_at,
+            deadline,
+        }
     }
 
     #[test]

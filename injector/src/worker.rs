@@ -65,9 +65,12 @@ pub fn run(link: i32) -> Result<Exit, Refusal> {
     let job = link.job()?;
     let breath = breath::start(Arc::clone(&link))?;
     let exit = match job {
-        Job::Run { experiment, output, asked_by, supervisor } => {
-            once::run(experiment, output, asked_by, supervisor, &link)
-        }
+        Job::Run {
+            experiment,
+            output,
+            asked_by,
+            supervisor,
+        } => once::run(experiment, output, asked_by, supervisor, &link),
         Job::Daemon { output } => daemon::run(output, &link),
     };
     drop(breath);

@@ -85,13 +85,21 @@ fn action(command: Command) -> Result<Action, Refusal> {
         Command::Daemon(flags) => Action::Daemon(flags.output()),
         Command::Status(flags) => Action::Ask(Question::Status, flags.output()),
         Command::List(flags) => Action::Ask(Question::List, flags.output()),
-        Command::Stop { run: None, all: _, output } => {
-            Action::Ask(Question::StopAll, output.output())
-        }
-        Command::Stop { run: Some(run), all: _, output } => {
-            Action::Ask(Question::Stop(run_id(&run)?), output.output())
-        }
-        Command::Events { run, follow, output } => {
+        Command::Stop {
+            run: None,
+            all: _,
+            output,
+        } => Action::Ask(Question::StopAll, output.output()),
+        Command::Stop {
+            run: Some(run),
+            all: _,
+            output,
+        } => Action::Ask(Question::Stop(run_id(&run)?), output.output()),
+        Command::Events {
+            run,
+            follow,
+            output,
+        } => {
             let run = run.map(|run| run_id(&run)).transpose()?;
             Action::Ask(Question::Events { run, follow }, output.output())
         }
@@ -101,34 +109,62 @@ fn action(command: Command) -> Result<Action, Refusal> {
 }
 
 fn run_id(text: &str) -> Result<RunId, Refusal> {
-    text.parse().map_err(|error: crate::journal::RunIdError| Refusal::usage(error.to_string()))
+    text.parse()
+        .map_err(|error: crate::journal::RunIdError| Refusal::usage(error.to_string()))
 }
 
 fn one_fault(fault: Fault, context: OnCommandLine) -> Result<Arming, Refusal> {
-    let OnCommandLine { target, duration, arming } = context;
+    let OnCommandLine {
+        target,
+        duration,
+        arming,
+    } = context;
     let selector = target.selector().ok_or_else(no_target)?;
     let name = fault.kind.name().to_owned();
     let experiment = Experiment {
         name: name.clone(),
         hypothesis: None,
-        targets: vec![Target { name: ONLY_TARGET.to_owned(), selector }],
-        steps: vec![Step { name, duration, faults: vec![fault] }],
+        targets: vec![Target {
+            name: ONLY_TARGET.to_owned(),
+            selector,
+        }],
+        steps: vec![Step {
+            name,
+            duration,
+            faults: vec![fault],
+        }],
     };
-    experiment.check().map_err(|error| Refusal::usage(error.to_string()))?;
-    Ok(Arming { experiment, rehearsal: arming.rehearsal(), output: arming.output() })
+    experiment
+        .check()
+        .map_err(|error| Refusal::usage(error.to_string()))?;
+    Ok(Arming {
+        experiment,
+        rehearsal: arming.rehearsal(),
+        output: arming.output(),
+    })
 }
 
 fn file(flags: RunFlags) -> Result<Arming, Refusal> {
-    let RunFlags { file, target, arming } = flags;
+    let RunFlags {
+        file,
+        target,
+        arming,
+    } = flags;
     let experiment = read(&file, target.selector())?;
-    Ok(Arming { experiment, rehearsal: arming.rehearsal(), output: arming.output() })
+    Ok(Arming {
+        experiment,
+        rehearsal: arming.rehearsal(),
+        output: arming.output(),
+    })
 }
 
 /// Reads an experiment file; the selector replaces that of its only target.
 fn read(path: &Path, selector: Option<Selector>) -> Result<Experiment, Refusal> {
     let text = fs::read_to_string(path).map_err(|error| {
         let path = path.display();
-        Refusal::usage(format!("the experiment {path} cannot be read: {error}; name a file that can be"))
+        Refusal::usage(format!(
+            "the experiment {path} cannot be read: {error}; name a file that can be"
+        ))
     })?;
     let experiment = file::parse(&text, &path.display().to_string(), selector)?;
     Ok(experiment)
@@ -142,6 +178,13 @@ fn no_target() -> Refusal {
 /// What clap says, without its own prefix: `main` has one for all refusals.
 fn refusal(error: &clap::Error) -> Refusal {
     let text = error.render().to_string();
-    let message = text.strip_prefix("error: ").unwrap_or(&text).trim_end().to_owned();
-    Refusal { exit: Exit::Usage, message }
+    let message = text
+        .strip_prefix("error: ")
+        .unwrap_or(&text)
+        .trim_end()
+        .to_owned();
+    Refusal {
+        exit: Exit::Usage,
+        message,
+    }
 }

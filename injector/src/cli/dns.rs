@@ -59,7 +59,10 @@ impl Request for DnsErrorFlags {
         };
         Fault {
             target: 0,
-            kind: FaultKind::Dns { answer: self.answer, hostnames: self.hostname },
+            kind: FaultKind::Dns {
+                answer: self.answer,
+                hostnames: self.hostname,
+            },
             direction: Direction::Egress,
             traffic: traffic.guarded(),
             chance: self.chance.chance(),

@@ -39,10 +39,18 @@ impl<F: Args + Request, C: Args> With<F, C> {
 #[derive(Subcommand, Debug)]
 pub(super) enum FaultCommand<C: Args> {
     /// Faults on the packets and connections of a process
-    #[command(subcommand, subcommand_value_name = "FAULT", subcommand_help_heading = "Faults")]
+    #[command(
+        subcommand,
+        subcommand_value_name = "FAULT",
+        subcommand_help_heading = "Faults"
+    )]
     Net(NetFault<C>),
     /// Faults on the names that a process looks up
-    #[command(subcommand, subcommand_value_name = "FAULT", subcommand_help_heading = "Faults")]
+    #[command(
+        subcommand,
+        subcommand_value_name = "FAULT",
+        subcommand_help_heading = "Faults"
+    )]
     Dns(DnsFault<C>),
     /// Count packets and do nothing else: the pattern for a new fault
     #[command(hide = true)]
@@ -71,13 +79,23 @@ pub(super) struct NoopFlags {
 impl Request for NoopFlags {
     fn fault(self) -> Fault {
         let (traffic, direction) = self.packets.traffic();
-        Fault { target: 0, kind: FaultKind::Noop, direction, traffic, chance: self.chance.chance() }
+        Fault {
+            target: 0,
+            kind: FaultKind::Noop,
+            direction,
+            traffic,
+            chance: self.chance.chance(),
+        }
     }
 }
 
 /// A fault as a file has it: with the name of its target.
 #[derive(Parser, Debug)]
-#[command(no_binary_name = true, disable_help_flag = true, disable_help_subcommand = true)]
+#[command(
+    no_binary_name = true,
+    disable_help_flag = true,
+    disable_help_subcommand = true
+)]
 pub(crate) struct FaultInFile {
     #[command(subcommand)]
     fault: FaultCommand<InFile>,

@@ -76,7 +76,11 @@ pub enum Rehearsal {
 
 impl OutputFlags {
     pub(crate) fn output(self) -> Output {
-        if self.json { Output::Json } else { Output::Text }
+        if self.json {
+            Output::Json
+        } else {
+            Output::Text
+        }
     }
 }
 

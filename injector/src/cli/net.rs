@@ -68,7 +68,12 @@ pub(super) struct DelayFlags {
     #[arg(long, value_name = "TIME", value_parser = duration::parse, default_value = "0s")]
     jitter: Duration,
     /// How much a packet's jitter resembles the one before
-    #[arg(long, value_name = "PERCENT", requires = "jitter", default_value = "0%")]
+    #[arg(
+        long,
+        value_name = "PERCENT",
+        requires = "jitter",
+        default_value = "0%"
+    )]
     correlation: Percent,
     /// How the jitter is spread
     #[arg(long, value_enum, requires = "jitter", default_value_t)]
@@ -180,17 +185,40 @@ pub(super) struct ConnectFlags {
 
 fn on_packets(kind: FaultKind, packets: PacketFlags, chance: Chance) -> Fault {
     let (traffic, direction) = packets.traffic();
-    Fault { target: 0, kind, direction, traffic, chance }
+    Fault {
+        target: 0,
+        kind,
+        direction,
+        traffic,
+        chance,
+    }
 }
 
 fn on_connections(kind: FaultKind, traffic: Traffic, chance: Chance) -> Fault {
-    Fault { target: 0, kind, direction: Direction::Egress, traffic, chance }
+    Fault {
+        target: 0,
+        kind,
+        direction: Direction::Egress,
+        traffic,
+        chance,
+    }
 }
 
 impl Request for DelayFlags {
     fn fault(self) -> Fault {
-        let Self { latency, jitter, correlation: Percent(correlation), distribution, .. } = self;
-        let delay = Delay { latency, jitter, correlation, distribution };
+        let Self {
+            latency,
+            jitter,
+            correlation: Percent(correlation),
+            distribution,
+            ..
+        } = self;
+        let delay = Delay {
+            latency,
+            jitter,
+            correlation,
+            distribution,
+        };
         on_packets(FaultKind::Delay(delay), self.packets, self.chance.chance())
     }
 }
@@ -204,13 +232,21 @@ impl Request for LossFlags {
         };
         // In bursts the model alone decides, and every match asks it.
         let percent = self.percent.unwrap_or(Percent(Threshold::ALWAYS));
-        on_packets(FaultKind::Loss(loss), self.packets, self.limits.chance(percent))
+        on_packets(
+            FaultKind::Loss(loss),
+            self.packets,
+            self.limits.chance(percent),
+        )
     }
 }
 
 impl Request for CorruptFlags {
     fn fault(self) -> Fault {
-        on_packets(FaultKind::Corrupt(self.mode), self.packets, self.chance.chance())
+        on_packets(
+            FaultKind::Corrupt(self.mode),
+            self.packets,
+            self.chance.chance(),
+        )
     }
 }
 
@@ -222,14 +258,21 @@ impl Request for DuplicateFlags {
 
 impl Request for ReorderFlags {
     fn fault(self) -> Fault {
-        let kind = FaultKind::Reorder { gap: self.gap, latency: self.latency };
+        let kind = FaultKind::Reorder {
+            gap: self.gap,
+            latency: self.latency,
+        };
         on_packets(kind, self.packets, self.chance.chance())
     }
 }
 
 impl Request for BandwidthFlags {
     fn fault(self) -> Fault {
-        on_packets(FaultKind::Bandwidth(self.rate), self.packets, self.chance.chance())
+        on_packets(
+            FaultKind::Bandwidth(self.rate),
+            self.packets,
+            self.chance.chance(),
+        )
     }
 }
 
@@ -248,7 +291,11 @@ impl Request for PartitionFlags {
 
 impl Request for ResetFlags {
     fn fault(self) -> Fault {
-        on_connections(FaultKind::Reset, self.traffic.traffic(), self.chance.chance())
+        on_connections(
+            FaultKind::Reset,
+            self.traffic.traffic(),
+            self.chance.chance(),
+        )
     }
 }
 
@@ -269,7 +316,9 @@ fn parse_peer(text: &str) -> Result<Peer, PeerError> {
     match parse_net(text) {
         Ok(net) => Ok(Peer::Net(net)),
         // `10.0.0.0/99` was meant to be a network, `fe80::1%lo` an address.
-        Err(_) if text.is_empty() || text.contains(['/', ':', '%']) => Err(PeerError(text.to_owned())),
+        Err(_) if text.is_empty() || text.contains(['/', ':', '%']) => {
+            Err(PeerError(text.to_owned()))
+        }
         Err(_) => Ok(Peer::Host(text.to_owned())),
     }
 }

@@ -52,11 +52,31 @@ pub(crate) struct TargetInFile {
 impl TargetFlags {
     /// The selector; `None` where nobody was named.
     pub(crate) fn selector(self) -> Option<Selector> {
-        let SelectorFlags { pid: pids, cgroup, unit, container, process } = self.one_of;
-        let follow = if self.tree { Follow::Tree } else { Follow::Process };
-        let many = if self.all { Many::All } else { Many::ExactlyOne };
+        let SelectorFlags {
+            pid: pids,
+            cgroup,
+            unit,
+            container,
+            process,
+        } = self.one_of;
+        let follow = if self.tree {
+            Follow::Tree
+        } else {
+            Follow::Process
+        };
+        let many = if self.all {
+            Many::All
+        } else {
+            Many::ExactlyOne
+        };
         let by_pid = || (!pids.is_empty()).then_some(Selector::Pids { pids, follow });
-        let by_pattern = || process.map(|pattern| Selector::Process { pattern, many, follow });
+        let by_pattern = || {
+            process.map(|pattern| Selector::Process {
+                pattern,
+                many,
+                follow,
+            })
+        };
         cgroup
             .map(Selector::Cgroup)
             .or_else(|| unit.map(Selector::Unit))

@@ -7,7 +7,12 @@ use crate::{
 };
 
 fn parsed(line: &str) -> Result<Action, Refusal> {
-    parse(["injector"].into_iter().chain(line.split_whitespace()).map(Into::into))
+    parse(
+        ["injector"]
+            .into_iter()
+            .chain(line.split_whitespace())
+            .map(Into::into),
+    )
 }
 
 fn armed(line: &str) -> Experiment {
@@ -27,13 +32,27 @@ fn the_definition_is_sound() {
 #[test]
 fn one_command_is_an_experiment_of_one_step() {
     let experiment = armed("net delay --latency 500ms --pid 7 --pid 8 --tree --duration 30s");
-    assert_eq!((experiment.name.as_str(), experiment.duration().as_secs()), ("net.delay", 30));
+    assert_eq!(
+        (experiment.name.as_str(), experiment.duration().as_secs()),
+        ("net.delay", 30)
+    );
     let target = &experiment.targets[0];
-    let pids = Selector::Pids { pids: vec![7, 8], follow: Follow::Tree };
+    let pids = Selector::Pids {
+        pids: vec![7, 8],
+        follow: Follow::Tree,
+    };
     assert_eq!((target.name.as_str(), &target.selector), ("target", &pids));
     let fault = &experiment.steps[0].faults[0];
-    assert_eq!((fault.kind.name(), fault.direction), ("net.delay", Direction::Egress));
-    let guarded: Vec<_> = fault.traffic.exclude_ports.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        (fault.kind.name(), fault.direction),
+        ("net.delay", Direction::Egress)
+    );
+    let guarded: Vec<_> = fault
+        .traffic
+        .exclude_ports
+        .iter()
+        .map(ToString::to_string)
+        .collect();
     assert_eq!(guarded, ["22", "53"]);
 }
 
@@ -41,18 +60,39 @@ fn one_command_is_an_experiment_of_one_step() {
 fn every_fault_has_its_command_and_its_name() {
     for (line, name) in [
         ("noop", "noop"),
-        ("net delay --latency 1ms --jitter 1ms --correlation 25% --distribution pareto", "net.delay"),
+        (
+            "net delay --latency 1ms --jitter 1ms --correlation 25% --distribution pareto",
+            "net.delay",
+        ),
         ("net loss --percent 0%", "net.loss"),
         ("net loss --gemodel 1%,10%,70%,0.1%", "net.loss"),
         ("net corrupt --percent 1% --mode wire", "net.corrupt"),
         ("net duplicate --percent 1%", "net.duplicate"),
         ("net reorder --percent 25% --gap 5", "net.reorder"),
-        ("net bandwidth --rate 1mbit --dest-port 80,443 --dest-port 8000-8010", "net.bandwidth"),
-        ("net blackhole --direction both --protocol tcp --connection new", "net.blackhole"),
-        ("net partition --peer 10.0.0.0/8 --peer fd00::1 --peer db.example.com", "net.partition"),
-        ("net reset --dest-ip 127.0.0.1 --exclude-ip ::1", "net.reset"),
-        ("net connect --errno econnrefused --when 3..9+2 --max-hits 5 --seed 1", "net.connect"),
-        ("dns error --type nxdomain --hostname *.example.com", "dns.error"),
+        (
+            "net bandwidth --rate 1mbit --dest-port 80,443 --dest-port 8000-8010",
+            "net.bandwidth",
+        ),
+        (
+            "net blackhole --direction both --protocol tcp --connection new",
+            "net.blackhole",
+        ),
+        (
+            "net partition --peer 10.0.0.0/8 --peer fd00::1 --peer db.example.com",
+            "net.partition",
+        ),
+        (
+            "net reset --dest-ip 127.0.0.1 --exclude-ip ::1",
+            "net.reset",
+        ),
+        (
+            "net connect --errno econnrefused --when 3..9+2 --max-hits 5 --seed 1",
+            "net.connect",
+        ),
+        (
+            "dns error --type nxdomain --hostname *.example.com",
+            "dns.error",
+        ),
     ] {
         let experiment = armed(&format!("{line} --cgroup x --duration 1s"));
         let kind = &experiment.steps[0].faults[0].kind;
@@ -60,7 +100,11 @@ fn every_fault_has_its_command_and_its_name() {
         // The worker and the API get the same experiment as JSON.
         let json = serde_json::to_string(&experiment).unwrap();
         assert!(json.contains(&format!(r#""fault":"{name}""#)), "{json}");
-        assert_eq!(serde_json::from_str::<Experiment>(&json).unwrap(), experiment, "{json}");
+        assert_eq!(
+            serde_json::from_str::<Experiment>(&json).unwrap(),
+            experiment,
+            "{json}"
+        );
     }
 }
 
@@ -69,46 +113,113 @@ fn dns_names_its_own_port() {
     let experiment = armed("dns error --type timeout --unit a.service --duration 1s");
     let traffic = &experiment.steps[0].faults[0].traffic;
     assert_eq!(traffic.dest_ports[0].first(), 53);
-    assert_eq!(traffic.exclude_ports.iter().map(|ports| ports.first()).collect::<Vec<_>>(), [22]);
-    let FaultKind::Dns { hostnames, .. } = &experiment.steps[0].faults[0].kind else { panic!() };
+    assert_eq!(
+        traffic
+            .exclude_ports
+            .iter()
+            .map(|ports| ports.first())
+            .collect::<Vec<_>>(),
+        [22]
+    );
+    let FaultKind::Dns { hostnames, .. } = &experiment.steps[0].faults[0].kind else {
+        panic!()
+    };
     assert!(hostnames.is_empty());
 }
 
 #[test]
 fn a_pattern_means_one_process_unless_said() {
     let selector = |line: &str| {
-        armed(&format!("net blackhole --duration 1s {line}")).targets.remove(0).selector
+        armed(&format!("net blackhole --duration 1s {line}"))
+            .targets
+            .remove(0)
+            .selector
     };
-    let process = |many, follow| Selector::Process { pattern: "agent".into(), many, follow };
-    assert_eq!(selector("--process agent"), process(Many::ExactlyOne, Follow::Process));
-    assert_eq!(selector("--process agent --all --tree"), process(Many::All, Follow::Tree));
+    let process = |many, follow| Selector::Process {
+        pattern: "agent".into(),
+        many,
+        follow,
+    };
+    assert_eq!(
+        selector("--process agent"),
+        process(Many::ExactlyOne, Follow::Process)
+    );
+    assert_eq!(
+        selector("--process agent --all --tree"),
+        process(Many::All, Follow::Tree)
+    );
 }
 
 #[test]
 fn usage_errors_are_sentences_with_exit_code_2() {
     for (line, part) in [
-        ("net blackhole --duration 1s", "no target: name one with --pid"),
+        (
+            "net blackhole --duration 1s",
+            "no target: name one with --pid",
+        ),
         ("net blackhole --pid 7", "--duration"),
-        ("net blackhole --pid 7 --duration 0s", "between 1ms and 1day"),
+        (
+            "net blackhole --pid 7 --duration 0s",
+            "between 1ms and 1day",
+        ),
         ("net blackhole --pid 7 --duration 25h", "longer than a day"),
-        ("net blackhole --pid 7 --cgroup x --duration 1s", "cannot be used with"),
-        ("net blackhole --cgroup x --tree --duration 1s", "cannot be used with"),
-        ("net blackhole --pid 7 --all --duration 1s", "cannot be used with"),
+        (
+            "net blackhole --pid 7 --cgroup x --duration 1s",
+            "cannot be used with",
+        ),
+        (
+            "net blackhole --cgroup x --tree --duration 1s",
+            "cannot be used with",
+        ),
+        (
+            "net blackhole --pid 7 --all --duration 1s",
+            "cannot be used with",
+        ),
         ("net blackhole --pid 0 --duration 1s", "0 is not in"),
         ("net blackhole --process ( --duration 1s", "unclosed group"),
         ("net blackhole --pid 7 --duration 1s --strict", "--dry-run"),
         ("net delay --pid 7 --duration 1s", "--latency"),
-        ("net delay --latency 0s --pid 7 --duration 1s", "latency and jitter are zero"),
-        ("net delay --latency 1s --correlation 5% --pid 7 --duration 1s", "--jitter"),
+        (
+            "net delay --latency 0s --pid 7 --duration 1s",
+            "latency and jitter are zero",
+        ),
+        (
+            "net delay --latency 1s --correlation 5% --pid 7 --duration 1s",
+            "--jitter",
+        ),
         ("net loss --pid 7 --duration 1s", "--percent"),
-        ("net loss --percent 101% --pid 7 --duration 1s", "at most 100%"),
-        ("net loss --percent=-1% --pid 7 --duration 1s", "is not a percentage"),
-        ("net loss --percent 5% --gemodel 1%,2% --pid 7 --duration 1s", "cannot be used with"),
-        ("net reorder --percent 5% --gap 0 --pid 7 --duration 1s", "0 is not in"),
-        ("net partition --peer 10.0.0.0/99 --pid 7 --duration 1s", "is not a peer"),
-        ("net connect --errno ECONREFUSED --pid 7 --duration 1s", "did you mean ECONNREFUSED?"),
-        ("net connect --errno EIO --direction both --pid 7 --duration 1s", "unexpected argument"),
-        ("dns error --type timeout --hostname [ --pid 7 --duration 1s", "is not a pattern for host names"),
+        (
+            "net loss --percent 101% --pid 7 --duration 1s",
+            "at most 100%",
+        ),
+        (
+            "net loss --percent=-1% --pid 7 --duration 1s",
+            "is not a percentage",
+        ),
+        (
+            "net loss --percent 5% --gemodel 1%,2% --pid 7 --duration 1s",
+            "cannot be used with",
+        ),
+        (
+            "net reorder --percent 5% --gap 0 --pid 7 --duration 1s",
+            "0 is not in",
+        ),
+        (
+            "net partition --peer 10.0.0.0/99 --pid 7 --duration 1s",
+            "is not a peer",
+        ),
+        (
+            "net connect --errno ECONREFUSED --pid 7 --duration 1s",
+            "did you mean ECONNREFUSED?",
+        ),
+        (
+            "net connect --errno EIO --direction both --pid 7 --duration 1s",
+            "unexpected argument",
+        ),
+        (
+            "dns error --type timeout --hostname [ --pid 7 --duration 1s",
+            "is not a pattern for host names",
+        ),
         ("net vanish", "vanish"),
         ("run no-such.yaml", "no-such.yaml cannot be read"),
         ("stop", "required"),
@@ -118,7 +229,11 @@ fn usage_errors_are_sentences_with_exit_code_2() {
     ] {
         let refusal = parsed(line).expect_err(line);
         assert_eq!(refusal.exit, Exit::Usage, "{line}");
-        assert!(refusal.message.contains(part), "{line}\n{}", refusal.message);
+        assert!(
+            refusal.message.contains(part),
+            "{line}\n{}",
+            refusal.message
+        );
         assert!(!refusal.message.starts_with("error"), "{}", refusal.message);
     }
 }
@@ -129,21 +244,45 @@ fn flags_of_a_file_replace_its_only_selector() {
     let file = folder.path().join("short.yaml");
     let text = "targets: { a: { cgroup: x } }\nduration: 1s\nfaults: [net.blackhole]\n";
     std::fs::write(&file, text).unwrap();
-    let experiment = armed(&format!("run {} --unit b.service --dry-run --strict", file.display()));
-    assert_eq!(experiment.targets[0].selector, Selector::Unit("b.service".into()));
-    assert_eq!((experiment.name.as_str(), experiment.targets[0].name.as_str()), ("short", "a"));
+    let experiment = armed(&format!(
+        "run {} --unit b.service --dry-run --strict",
+        file.display()
+    ));
+    assert_eq!(
+        experiment.targets[0].selector,
+        Selector::Unit("b.service".into())
+    );
+    assert_eq!(
+        (
+            experiment.name.as_str(),
+            experiment.targets[0].name.as_str()
+        ),
+        ("short", "a")
+    );
 }
 
 /// The first page that a person sees is worth a look when it changes.
 #[test]
 fn help_is_what_it_was() {
-    let Ok(Action::Print(help)) = parsed("--help") else { panic!("no help") };
+    let Ok(Action::Print(help)) = parsed("--help") else {
+        panic!("no help")
+    };
     assert_eq!(help, include_str!("help.txt"));
-    let Ok(Action::Print(help)) = parsed("net --help") else { panic!("no help") };
-    assert!(help.contains("TCP retransmits") && !help.contains("noop"), "{help}");
-    let Ok(Action::Print(help)) = parsed("net delay --help") else { panic!("no help") };
+    let Ok(Action::Print(help)) = parsed("net --help") else {
+        panic!("no help")
+    };
+    assert!(
+        help.contains("TCP retransmits") && !help.contains("noop"),
+        "{help}"
+    );
+    let Ok(Action::Print(help)) = parsed("net delay --help") else {
+        panic!("no help")
+    };
     for heading in ["Target (one of them):", "Traffic:", "Chance:", "Run:"] {
         assert!(help.contains(heading), "{heading} is not in\n{help}");
     }
-    assert!(help.lines().all(|line| line.chars().count() <= 100), "{help}");
+    assert!(
+        help.lines().all(|line| line.chars().count() <= 100),
+        "{help}"
+    );
 }

@@ -113,7 +113,13 @@ impl PacketFlags {
     /// The filters, with the guarded ports excluded, and the way.
     pub(super) fn traffic(self) -> (Traffic, Direction) {
         let connections = self.connection;
-        (Traffic { connections, ..self.traffic.traffic() }, self.direction)
+        (
+            Traffic {
+                connections,
+                ..self.traffic.traffic()
+            },
+            self.direction,
+        )
     }
 }
 
@@ -143,11 +149,15 @@ impl AskedChanceFlags {
 
 /// A text that is no address.
 #[derive(Debug, thiserror::Error)]
-#[error("`{0}` is not an address or a network; write one as in `10.0.0.7`, `10.0.0.0/8` or `fd00::/8`")]
+#[error(
+    "`{0}` is not an address or a network; write one as in `10.0.0.7`, `10.0.0.0/8` or `fd00::/8`"
+)]
 pub(super) struct NetError(String);
 
 /// An address, or a network with its prefix length.
 pub(super) fn parse_net(text: &str) -> Result<IpNet, NetError> {
     let address = || text.parse::<IpAddr>().map(IpNet::from);
-    text.parse().or_else(|_| address()).map_err(|_| NetError(text.to_owned()))
+    text.parse()
+        .or_else(|_| address())
+        .map_err(|_| NetError(text.to_owned()))
 }

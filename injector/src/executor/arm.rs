@@ -5,7 +5,11 @@ use std::{
     path::PathBuf,
 };
 
-use injector_common::{rule::{ActiveSlots, Counters}, rule_id, tag::Tag};
+use injector_common::{
+    rule::{ActiveSlots, Counters},
+    rule_id,
+    tag::Tag,
+};
 
 use super::{Keeper, changes::Changes, claim::Claimed, coverage::Covered};
 use crate::{
@@ -74,7 +78,9 @@ impl ArmedNamespace {
         let tap = make_tap(namespace, hooks, context)?;
         if hooks.loopback {
             for key in sysctl::LOOPBACK_NEEDS {
-                context.changes.set_sysctl(namespace, key, "1", context.journal)?;
+                context
+                    .changes
+                    .set_sysctl(namespace, key, "1", context.journal)?;
             }
         }
         let mut object = Object::load()?;
@@ -108,8 +114,11 @@ impl ArmedNamespace {
 
     /// Programs on cgroups and, where a tree is followed, on the fork tracepoint.
     fn attach_to_cgroups(&mut self, targets: &[ResolvedTarget]) -> Result<(), Refusal> {
-        let own: Vec<&ResolvedTarget> =
-            self.scopes.iter().filter_map(|scope| targets.get(*scope as usize)).collect();
+        let own: Vec<&ResolvedTarget> = self
+            .scopes
+            .iter()
+            .filter_map(|scope| targets.get(*scope as usize))
+            .collect();
         let (object, links) = (&mut self.object, &mut self.links);
         if own.iter().any(|target| target.follow == Follow::Tree) {
             links.process(object, ProcessHook::Fork)?;
@@ -167,7 +176,9 @@ impl ArmedNamespace {
     /// and sockets that come in between are caught by the programs.
     pub fn claim(&mut self, targets: &[ResolvedTarget]) -> Result<(), Refusal> {
         for scope in self.scopes.clone() {
-            let Some(target) = targets.get(scope as usize) else { continue };
+            let Some(target) = targets.get(scope as usize) else {
+                continue;
+            };
             let follow = u32::from(target.follow == Follow::Tree);
             let mut members = target.members();
             if follow == 1 {
@@ -179,7 +190,8 @@ impl ArmedNamespace {
                     self.maps.write_process(key, record)?;
                 }
             }
-            self.claimed.claim(&members, scope, Tag::EXISTING, &mut self.maps);
+            self.claimed
+                .claim(&members, scope, Tag::EXISTING, &mut self.maps);
         }
         Ok(())
     }
@@ -190,9 +202,12 @@ impl ArmedNamespace {
             let members = self.members(scope, targets);
             // Whatever the programs did not see being made was made before: by a stranger, say, who
             // passed it on.
-            self.claimed.claim(&members, scope, Tag::EXISTING, &mut self.maps);
+            self.claimed
+                .claim(&members, scope, Tag::EXISTING, &mut self.maps);
         }
-        let Some(covered) = &mut self.covered else { return Vec::new() };
+        let Some(covered) = &mut self.covered else {
+            return Vec::new();
+        };
         let devices = covered.appeared();
         if devices.is_empty() {
             return Vec::new();
@@ -205,8 +220,10 @@ impl ArmedNamespace {
                 let name = device.name.clone();
                 match covered.cover(device, object, maps, links, hooks) {
                     Ok(what) => told.extend(what),
-                    Err(error) => told
-                        .push(What::DeviceNotCovered { device: name, why: error.to_string() }),
+                    Err(error) => told.push(What::DeviceNotCovered {
+                        device: name,
+                        why: error.to_string(),
+                    }),
                 }
             }
             told
@@ -216,14 +233,19 @@ impl ArmedNamespace {
 
     /// The processes of a scope as they are now, followed children included.
     pub fn members(&self, scope: u32, targets: &[ResolvedTarget]) -> Vec<TaskKey> {
-        let Some(target) = targets.get(scope as usize) else { return Vec::new() };
+        let Some(target) = targets.get(scope as usize) else {
+            return Vec::new();
+        };
         if target.follow == Follow::Process {
             return target.members();
         }
         let processes = self.maps.processes().into_iter();
         processes
             .filter(|(_, process)| process.scope == scope)
-            .map(|(key, process)| TaskKey { tgid: key.tgid, start_ticks: process.start_ticks })
+            .map(|(key, process)| TaskKey {
+                tgid: key.tgid,
+                start_ticks: process.start_ticks,
+            })
             .collect()
     }
 
@@ -238,7 +260,12 @@ impl ArmedNamespace {
     }
 
     /// A rule's counters, the delay line's share included.
-    pub fn counters(&self, scope: u32, slot: u32, line: &delay_line::Stats) -> Result<Counters, Error> {
+    pub fn counters(
+        &self,
+        scope: u32,
+        slot: u32,
+        line: &delay_line::Stats,
+    ) -> Result<Counters, Error> {
         let id = rule_id(scope, slot);
         let mut counters = self.maps.counters(id)?;
         if let Some(dns) = line.dns.get(&id) {
@@ -258,7 +285,16 @@ impl ArmedNamespace {
 
     /// Detaches everything, then closes the TAP.
     pub fn detach(self) {
-        let Self { links, covered, object, maps, events, line, tap, .. } = self;
+        let Self {
+            links,
+            covered,
+            object,
+            maps,
+            events,
+            line,
+            tap,
+            ..
+        } = self;
         drop(links);
         drop((covered, object, maps, events));
         drop((line, tap));
@@ -296,12 +332,24 @@ fn start_line(tap: &Tap, scopes: &[u32], plan: &Plan) -> Result<DelayLine, Refus
         .filter(|rule| scopes.contains(&rule.scope))
         .filter_map(|rule| Some(((rule.scope, rule.slot), rule.compiled.line.clone()?)))
         .collect();
-    let fd = tap.fd.try_clone().map_err(|error| Error::system("copy the TAP's descriptor", error))?;
-    Ok(DelayLine::spawn(fd, &table, &delay_line::Options::default())?)
+    let fd = tap
+        .fd
+        .try_clone()
+        .map_err(|error| Error::system("copy the TAP's descriptor", error))?;
+    Ok(DelayLine::spawn(
+        fd,
+        &table,
+        &delay_line::Options::default(),
+    )?)
 }
 
 fn write_rules(maps: &mut Maps, scopes: &[u32], context: &Context<'_>) -> Result<(), Refusal> {
-    for rule in context.plan.rules.iter().filter(|rule| scopes.contains(&rule.scope)) {
+    for rule in context
+        .plan
+        .rules
+        .iter()
+        .filter(|rule| scopes.contains(&rule.scope))
+    {
         maps.write_rule(rule_id(rule.scope, rule.slot), &rule.compiled.rule)?;
         for (key, bits) in &rule.compiled.filters {
             maps.write_filter(*key, *bits)?;

@@ -35,7 +35,10 @@ impl Changes {
             old,
             new: new.to_owned(),
         };
-        journal.append(&Record::Change { id, change: change.clone() })?;
+        journal.append(&Record::Change {
+            id,
+            change: change.clone(),
+        })?;
         // On the list before it is in force: restoring what was not changed yet does no harm.
         self.made.push((id, change, namespace.try_clone()?));
         namespace.run(|| sysctl::write(key, new))??;
@@ -51,7 +54,10 @@ impl Changes {
                 Ok(()) => Record::Restored { id },
                 Err(error) => {
                     errors.push(error.to_string());
-                    Record::RestoreFailed { id, why: error.to_string() }
+                    Record::RestoreFailed {
+                        id,
+                        why: error.to_string(),
+                    }
                 }
             };
             if let Err(error) = journal.append(&record) {
@@ -66,6 +72,10 @@ impl Changes {
 pub fn restore(change: &HostChange, namespace: &Namespace) -> Result<(), kernel::Error> {
     let HostChange::Sysctl { key, old, new, .. } = change;
     namespace.run(|| {
-        if sysctl::read(key)? == *new { sysctl::write(key, old) } else { Ok(()) }
+        if sysctl::read(key)? == *new {
+            sysctl::write(key, old)
+        } else {
+            Ok(())
+        }
     })?
 }

@@ -31,7 +31,12 @@ impl Covered {
     /// Starts to watch the namespace; covers nothing yet.
     pub(super) fn start(namespace: &Namespace, own_tap: Option<u32>) -> Result<Self, Error> {
         let watch = Watch::start(namespace)?;
-        Ok(Self { watch, known: HashSet::new(), next_slot: 0, own_tap })
+        Ok(Self {
+            watch,
+            known: HashSet::new(),
+            next_slot: 0,
+            own_tap,
+        })
     }
 
     /// Covers the devices that are there. Runs in the namespace.
@@ -53,7 +58,11 @@ impl Covered {
 
     /// Devices that appeared since the last call.
     pub(super) fn appeared(&self) -> Vec<NetDevice> {
-        self.watch.appeared.try_iter().filter(|device| !self.known.contains(&device.ifindex)).collect()
+        self.watch
+            .appeared
+            .try_iter()
+            .filter(|device| !self.known.contains(&device.ifindex))
+            .collect()
     }
 
     /// Covers one device. Runs in the namespace.
@@ -69,7 +78,10 @@ impl Covered {
             return Ok(None);
         }
         let not_covered = |why: &str| {
-            Ok(Some(What::DeviceNotCovered { device: device.name.clone(), why: why.to_owned() }))
+            Ok(Some(What::DeviceNotCovered {
+                device: device.name.clone(),
+                why: why.to_owned(),
+            }))
         };
         match device.coverage {
             Coverage::SeenAbove => return Ok(None),
@@ -79,7 +91,11 @@ impl Covered {
         if self.next_slot as usize >= DEVICES {
             return not_covered("the delay line can tell 512 devices apart");
         }
-        let record = Device { ifindex: device.ifindex, mac: device.mac, pad: [0; 2] };
+        let record = Device {
+            ifindex: device.ifindex,
+            mac: device.mac,
+            pad: [0; 2],
+        };
         maps.write_device(self.next_slot, record)?;
         self.next_slot += 1;
         if hooks.egress {
@@ -88,6 +104,8 @@ impl Covered {
         if hooks.ingress {
             links.device(object, DeviceHook::Ingress, &device.name)?;
         }
-        Ok(Some(What::DeviceCovered { device: device.name }))
+        Ok(Some(What::DeviceCovered {
+            device: device.name,
+        }))
     }
 }

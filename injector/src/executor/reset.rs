@@ -16,7 +16,10 @@ use rustix::net::{getpeername, getsockname, sockopt};
 use crate::{
     kernel::maps::Maps,
     plan::PlannedRule,
-    target::{process::TaskKey, socket::{self, TargetSocket}},
+    target::{
+        process::TaskKey,
+        socket::{self, TargetSocket},
+    },
 };
 
 /// `TCP_ESTABLISHED` of include/net/tcp_states.h.
@@ -41,7 +44,9 @@ impl Resetter {
     }
 
     fn consider(&mut self, rule: &PlannedRule, socket: &TargetSocket, maps: &Maps) {
-        let Some(packet) = connection(socket, maps) else { return };
+        let Some(packet) = connection(socket, maps) else {
+            return;
+        };
         if !self.asked.insert(socket.cookie) {
             return;
         }
@@ -49,7 +54,10 @@ impl Resetter {
         let record = &rule.compiled.rule;
         let id = injector_common::rule_id(rule.scope, rule.slot);
         let contains = |key: &FilterKey| {
-            rule.compiled.filters.iter().any(|(prefix, bits)| covers(prefix, *bits, key))
+            rule.compiled
+                .filters
+                .iter()
+                .any(|(prefix, bits)| covers(prefix, *bits, key))
         };
         if !matches(record.filters, id, &packet, contains) {
             return;
@@ -79,7 +87,9 @@ fn connection(socket: &TargetSocket, maps: &Maps) -> Option<Packet> {
         std::net::IpAddr::V4(v4) => v4.to_ipv6_mapped(),
         std::net::IpAddr::V6(v6) => v6,
     };
-    let is_new = maps.tag_of(&socket.fd).is_some_and(|tag| tag.is_new(socket.cookie));
+    let is_new = maps
+        .tag_of(&socket.fd)
+        .is_some_and(|tag| tag.is_new(socket.cookie));
     Some(Packet {
         remote: address.octets(),
         remote_port: remote.port(),
@@ -145,15 +155,35 @@ mod tests {
         let error = client.read(&mut [0; 1]).unwrap_err();
         assert_eq!(error.raw_os_error(), Some(libc::ECONNRESET));
         let error = server.read(&mut [0; 1]).unwrap_err();
-        assert_eq!(error.raw_os_error(), Some(libc::ECONNRESET), "the peer sees it too");
+        assert_eq!(
+            error.raw_os_error(),
+            Some(libc::ECONNRESET),
+            "the peer sees it too"
+        );
     }
 
     #[test]
     fn prefixes_cover_what_they_should() {
         let prefix = FilterKey::port(0, kind::DEST_PORT, 8000);
-        assert!(covers(&prefix, 16, &FilterKey::port(0, kind::DEST_PORT, 8000)));
-        assert!(covers(&prefix, 13, &FilterKey::port(0, kind::DEST_PORT, 8007)));
-        assert!(!covers(&prefix, 16, &FilterKey::port(0, kind::DEST_PORT, 8001)));
-        assert!(!covers(&prefix, 16, &FilterKey::port(0, kind::SOURCE_PORT, 8000)));
+        assert!(covers(
+            &prefix,
+            16,
+            &FilterKey::port(0, kind::DEST_PORT, 8000)
+        ));
+        assert!(covers(
+            &prefix,
+            13,
+            &FilterKey::port(0, kind::DEST_PORT, 8007)
+        ));
+        assert!(!covers(
+            &prefix,
+            16,
+            &FilterKey::port(0, kind::DEST_PORT, 8001)
+        ));
+        assert!(!covers(
+            &prefix,
+            16,
+            &FilterKey::port(0, kind::SOURCE_PORT, 8000)
+        ));
     }
 }

@@ -75,18 +75,32 @@ pub fn execute(
         experiment: request.experiment.clone(),
     })?;
     keeper.keep_journal(&journal)?;
-    let mut run = Run { request, journal, changes: Changes::default(), tell };
+    let mut run = Run {
+        request,
+        journal,
+        changes: Changes::default(),
+        tell,
+    };
     let result = run.through(keeper, orders);
-    let Run { request: _, mut journal, mut changes, .. } = run;
+    let Run {
+        request: _,
+        mut journal,
+        mut changes,
+        ..
+    } = run;
     let errors = changes.restore(&mut journal);
     let result = match result {
         Ok(mut report) => {
             report.undo_errors.extend(errors);
-            journal.append(&Record::Ended { report: report.clone() })?;
+            journal.append(&Record::Ended {
+                report: report.clone(),
+            })?;
             Ok(report)
         }
         Err(refusal) => {
-            journal.append(&Record::Aborted { why: refusal.message.clone() })?;
+            journal.append(&Record::Aborted {
+                why: refusal.message.clone(),
+            })?;
             Err(refusal)
         }
     };
@@ -116,12 +130,17 @@ impl Run<'_> {
         keeper: &dyn Keeper,
         orders: &Receiver<Order>,
     ) -> Result<RunReport, Refusal> {
-        let text = self.request.plan.render_resolved(&self.request.experiment, &self.request.targets);
+        let text = self
+            .request
+            .plan
+            .render_resolved(&self.request.experiment, &self.request.targets);
         self.journal.append(&Record::Planned { text })?;
         let mut armed = self.arm(keeper)?;
         let outcome = match self.steps(&mut armed, orders) {
             Ok(outcome) => outcome,
-            Err(refusal) => Outcome::Failed { why: refusal.message },
+            Err(refusal) => Outcome::Failed {
+                why: refusal.message,
+            },
         };
         Ok(self.disarm(armed, outcome))
     }
@@ -131,8 +150,14 @@ impl Run<'_> {
         let mut leases = Vec::new();
         let mut told = Vec::new();
         for (inode, scopes) in by_namespace(&self.request.targets) {
-            let namespace = self.request.targets.iter().find(|t| t.namespace.inode() == inode);
-            let Some(namespace) = namespace.map(|target| &target.namespace) else { continue };
+            let namespace = self
+                .request
+                .targets
+                .iter()
+                .find(|t| t.namespace.inode() == inode);
+            let Some(namespace) = namespace.map(|target| &target.namespace) else {
+                continue;
+            };
             let mut context = Context {
                 plan: &self.request.plan,
                 targets: &self.request.targets,
@@ -148,14 +173,21 @@ impl Run<'_> {
         self.journal.append(&Record::Armed)?;
         let armed_at = boot_ns();
         let length = u64::try_from(self.request.experiment.duration().as_nanos());
-        let deadline = armed_at.saturating_add(length.unwrap_or(u64::MAX)).saturating_add(GRACE_NS);
+        let deadline = armed_at
+            .saturating_add(length.unwrap_or(u64::MAX))
+            .saturating_add(GRACE_NS);
         let watchdog = Watchdog::start(leases, deadline)?;
         for namespace in &mut namespaces {
             namespace.claim(&self.request.targets)?;
         }
         self.tell(What::Armed);
         told.into_iter().for_each(|what| self.tell(what));
-        Ok(Armed { namespaces, watchdog, armed_at, resetters: BTreeMap::new() })
+        Ok(Armed {
+            namespaces,
+            watchdog,
+            armed_at,
+            resetters: BTreeMap::new(),
+        })
     }
 
     fn steps(&mut self, armed: &mut Armed, orders: &Receiver<Order>) -> Result<Outcome, Refusal> {
@@ -163,13 +195,16 @@ impl Run<'_> {
         for index in 0..self.request.experiment.steps.len() {
             let step = &self.request.experiment.steps[index];
             let (name, duration) = (step.name.clone(), step.duration);
-            ends_at = ends_at.saturating_add(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX));
+            ends_at =
+                ends_at.saturating_add(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX));
             self.switch(armed, Some(index))?;
-            self.journal.append(&Record::StepStarted { step: name.clone() })?;
+            self.journal
+                .append(&Record::StepStarted { step: name.clone() })?;
             self.tell(What::StepStarted { step: name.clone() });
             let outcome = self.wait(armed, index, ends_at, orders);
             self.switch(armed, None)?;
-            self.journal.append(&Record::StepEnded { step: name.clone() })?;
+            self.journal
+                .append(&Record::StepEnded { step: name.clone() })?;
             self.tell(What::StepEnded { step: name });
             if let Some(outcome) = outcome {
                 return Ok(outcome);
@@ -180,7 +215,9 @@ impl Run<'_> {
 
     /// Switches the rules of a step on, and all others off.
     fn switch(&self, armed: &mut Armed, step: Option<usize>) -> Result<(), Refusal> {
-        let active = step.map(|step| self.request.plan.active(step)).unwrap_or_default();
+        let active = step
+            .map(|step| self.request.plan.active(step))
+            .unwrap_or_default();
         for namespace in &mut armed.namespaces {
             for scope in namespace.scopes.clone() {
                 namespace.activate(scope, active.get(&scope).copied().unwrap_or_default())?;
@@ -203,8 +240,14 @@ impl Run<'_> {
             if let Some(outcome) = lapsed(armed.watchdog.standing()) {
                 return Some(outcome);
             }
-            if armed.namespaces.iter().any(|namespace| !namespace.line_is_running()) {
-                return Some(Outcome::Failed { why: "the delay line has stopped by itself".into() });
+            if armed
+                .namespaces
+                .iter()
+                .any(|namespace| !namespace.line_is_running())
+            {
+                return Some(Outcome::Failed {
+                    why: "the delay line has stopped by itself".into(),
+                });
             }
             if now >= ends_at {
                 return None;
@@ -234,7 +277,11 @@ impl Run<'_> {
                 continue;
             }
             let resetter = armed.resetters.entry(index).or_default();
-            for namespace in armed.namespaces.iter().filter(|n| n.scopes.contains(&rule.scope)) {
+            for namespace in armed
+                .namespaces
+                .iter()
+                .filter(|n| n.scopes.contains(&rule.scope))
+            {
                 let members = namespace.members(rule.scope, &self.request.targets);
                 resetter.sweep(rule, &members, &namespace.maps);
             }
@@ -294,7 +341,11 @@ impl Run<'_> {
     }
 
     fn tell_lost(&mut self, armed: &Armed) {
-        let lost = armed.namespaces.iter().filter_map(|n| n.maps.lost_events().ok()).sum();
+        let lost = armed
+            .namespaces
+            .iter()
+            .filter_map(|n| n.maps.lost_events().ok())
+            .sum();
         if lost > 0 {
             self.tell(What::EventsLost { count: lost });
         }
@@ -318,11 +369,21 @@ impl Run<'_> {
             let mechanism = rule.compiled.mechanism.name();
             FaultReport::new(step, &rule.fault, target, mechanism, counters)
         };
-        self.request.plan.rules.iter().enumerate().map(report).collect()
+        self.request
+            .plan
+            .rules
+            .iter()
+            .enumerate()
+            .map(report)
+            .collect()
     }
 
     fn tell(&mut self, what: What) {
-        (self.tell)(RunEvent { run: self.request.run.clone(), boot_ns: boot_ns(), what });
+        (self.tell)(RunEvent {
+            run: self.request.run.clone(),
+            boot_ns: boot_ns(),
+            what,
+        });
     }
 }
 
@@ -331,10 +392,13 @@ fn lapsed(standing: Standing) -> Option<Outcome> {
     match standing {
         Standing::Live => None,
         Standing::Disarmed => Some(Outcome::Stopped),
-        Standing::Overdue => Some(Outcome::Failed { why: "the run overstepped its deadline".into() }),
+        Standing::Overdue => Some(Outcome::Failed {
+            why: "the run overstepped its deadline".into(),
+        }),
         Standing::Lapsed(gap) => {
             let held_up = humantime::format_duration(Duration::from_millis(gap / 1_000_000));
-            let why = format!("the injector was held up for {held_up}, so the lease ended the faults");
+            let why =
+                format!("the injector was held up for {held_up}, so the lease ended the faults");
             Some(Outcome::Failed { why })
         }
     }
@@ -344,7 +408,10 @@ fn lapsed(standing: Standing) -> Option<Outcome> {
 fn by_namespace(targets: &[ResolvedTarget]) -> BTreeMap<u64, Vec<u32>> {
     let mut scopes = BTreeMap::<u64, Vec<u32>>::new();
     for (scope, target) in (0..).zip(targets) {
-        scopes.entry(target.namespace.inode()).or_default().push(scope);
+        scopes
+            .entry(target.namespace.inode())
+            .or_default()
+            .push(scope);
     }
     scopes
 }

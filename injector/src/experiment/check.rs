@@ -130,7 +130,11 @@ impl Target {
             && let Some(why) = why_no_regex(pattern)
         {
             let (target, pattern) = (self.name.clone(), pattern.clone());
-            return Err(CheckError::Pattern { target, pattern, why });
+            return Err(CheckError::Pattern {
+                target,
+                pattern,
+                why,
+            });
         }
         Ok(())
     }
@@ -190,7 +194,13 @@ impl Fault {
 pub(crate) fn why_no_regex(pattern: &str) -> Option<String> {
     let why = regex::Regex::new(pattern).err()?.to_string();
     // The regex crate draws a picture over several lines; its last line is the sentence.
-    Some(why.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned())
+    Some(
+        why.lines()
+            .last()
+            .unwrap_or_default()
+            .trim_start_matches("error: ")
+            .to_owned(),
+    )
 }
 
 /// Letters, digits, hyphens, dots and underscores; whether it resolves is for the planner to find out.

@@ -42,14 +42,27 @@ const ONLY_TARGET: &str = "target";
 /// Parses an experiment. `name` is the file's, for complaints, and the experiment's where it gives none.
 /// A selector replaces that of the only target.
 pub fn parse(text: &str, name: &str, selector: Option<Selector>) -> Result<Experiment, FileError> {
-    let stem = Path::new(name).file_stem().map(|stem| stem.to_string_lossy().into_owned());
+    let stem = Path::new(name)
+        .file_stem()
+        .map(|stem| stem.to_string_lossy().into_owned());
     node::parse(text)
         .and_then(|root| experiment(&root, stem.unwrap_or_default(), selector))
         .map_err(|complaint| complaint.of(name))
 }
 
-fn experiment(root: &Node, stem: String, selector: Option<Selector>) -> Result<Experiment, Complaint> {
-    const KNOWN: [&str; 6] = ["name", "hypothesis", "targets", "steps", "duration", "faults"];
+fn experiment(
+    root: &Node,
+    stem: String,
+    selector: Option<Selector>,
+) -> Result<Experiment, Complaint> {
+    const KNOWN: [&str; 6] = [
+        "name",
+        "hypothesis",
+        "targets",
+        "steps",
+        "duration",
+        "faults",
+    ];
     let fields = Fields::of(root, "an experiment", &KNOWN)?;
     let name = fields.text("name")?.unwrap_or(stem);
     let hypothesis = fields.text("hypothesis")?;
@@ -58,7 +71,8 @@ fn experiment(root: &Node, stem: String, selector: Option<Selector>) -> Result<E
         Some(node) => {
             for shorthand in ["duration", "faults"] {
                 if let Some(at) = fields.key_place(shorthand) {
-                    let sentence = format!("`{shorthand}` cannot stand beside `steps`; move it into a step");
+                    let sentence =
+                        format!("`{shorthand}` cannot stand beside `steps`; move it into a step");
                     return Err(Complaint::at(at, sentence));
                 }
             }
@@ -67,9 +81,16 @@ fn experiment(root: &Node, stem: String, selector: Option<Selector>) -> Result<E
         // The shorthand: an experiment of one step.
         None => vec![step(&fields, name.clone(), &targets)?],
     };
-    let experiment = Experiment { name, hypothesis, targets, steps };
+    let experiment = Experiment {
+        name,
+        hypothesis,
+        targets,
+        steps,
+    };
     // What is left to find has no better place: every part was checked where it stands.
-    experiment.check().map_err(|error| Complaint::at(root.at, error))?;
+    experiment
+        .check()
+        .map_err(|error| Complaint::at(root.at, error))?;
     Ok(experiment)
 }
 
@@ -79,7 +100,10 @@ fn targets(fields: &Fields<'_>, selector: Option<Selector>) -> Result<Vec<Target
             let sentence = "the experiment has no `targets`; name at least one, as in `targets: {agent: {pid: 4711}}`";
             Complaint::at(fields.at, sentence)
         })?;
-        return Ok(vec![Target { name: ONLY_TARGET.to_owned(), selector }]);
+        return Ok(vec![Target {
+            name: ONLY_TARGET.to_owned(),
+            selector,
+        }]);
     };
     let Content::Map(entries) = &node.content else {
         let sentence = "`targets` names each target and how to find it, as in `agent: {pid: 4711}`; write it so";
@@ -100,7 +124,9 @@ fn targets(fields: &Fields<'_>, selector: Option<Selector>) -> Result<Vec<Target
                 name: name.text.clone(),
                 selector: selector.clone().or(written).ok_or_else(|| nobody(name))?,
             };
-            target.check().map_err(|error| Complaint::at(name.at, error))?;
+            target
+                .check()
+                .map_err(|error| Complaint::at(name.at, error))?;
             Ok(target)
         })
         .collect()
@@ -125,15 +151,23 @@ fn target(node: &Node, is_replaced: bool) -> Result<Option<Selector>, Complaint>
 
 fn steps(node: &Node, targets: &[Target]) -> Result<Vec<Step>, Complaint> {
     const KNOWN: [&str; 3] = ["name", "duration", "faults"];
-    let items = node.list().filter(|items| !items.is_empty()).ok_or_else(|| {
-        Complaint::at(node.at, "`steps` is a list of at least one step, each with a `duration`; write one")
-    })?;
+    let items = node
+        .list()
+        .filter(|items| !items.is_empty())
+        .ok_or_else(|| {
+            Complaint::at(
+                node.at,
+                "`steps` is a list of at least one step, each with a `duration`; write one",
+            )
+        })?;
     items
         .iter()
         .enumerate()
         .map(|(index, node)| {
             let fields = Fields::of(node, "a step", &KNOWN)?;
-            let name = fields.text("name")?.unwrap_or_else(|| format!("step {}", index + 1));
+            let name = fields
+                .text("name")?
+                .unwrap_or_else(|| format!("step {}", index + 1));
             step(&fields, name, targets)
         })
         .collect()
@@ -143,32 +177,53 @@ fn steps(node: &Node, targets: &[Target]) -> Result<Vec<Step>, Complaint> {
 fn step(fields: &Fields<'_>, name: String, targets: &[Target]) -> Result<Step, Complaint> {
     let duration = time(fields)?;
     let Some(node) = fields.get("faults") else {
-        return Ok(Step { name, duration, faults: Vec::new() });
+        return Ok(Step {
+            name,
+            duration,
+            faults: Vec::new(),
+        });
     };
     let items = node.list().filter(|items| !items.is_empty()).ok_or_else(|| {
         let sentence = "`faults` is a list of at least one fault, as in `- net.delay: {latency: 500ms}`; write \
                         one, or leave `faults` out for a quiet time";
         Complaint::at(node.at, sentence)
     })?;
-    let faults = items.iter().map(|node| fault(node, targets)).collect::<Result<_, _>>()?;
-    Ok(Step { name, duration, faults })
+    let faults = items
+        .iter()
+        .map(|node| fault(node, targets))
+        .collect::<Result<_, _>>()?;
+    Ok(Step {
+        name,
+        duration,
+        faults,
+    })
 }
 
 fn time(fields: &Fields<'_>) -> Result<Duration, Complaint> {
     let node = fields.get("duration").ok_or_else(|| {
-        let sentence = format!("{} needs a `duration`, as in `duration: 30s`; add it", fields.what);
+        let sentence = format!(
+            "{} needs a `duration`, as in `duration: 30s`; add it",
+            fields.what
+        );
         Complaint::at(fields.at, sentence)
     })?;
-    let time = duration::parse(node.text("duration")?).map_err(|error| Complaint::at(node.at, error))?;
+    let time =
+        duration::parse(node.text("duration")?).map_err(|error| Complaint::at(node.at, error))?;
     if time.is_zero() {
-        return Err(Complaint::at(node.at, "a `duration` of zero is no time; write a longer one"));
+        return Err(Complaint::at(
+            node.at,
+            "a `duration` of zero is no time; write a longer one",
+        ));
     }
     Ok(time)
 }
 
 /// `net.delay: {...}`, or `net.blackhole` where it needs no parameters.
 fn fault(node: &Node, targets: &[Target]) -> Result<Fault, Complaint> {
-    let empty = Node { at: node.at, content: Content::Map(Vec::new()) };
+    let empty = Node {
+        at: node.at,
+        content: Content::Map(Vec::new()),
+    };
     let (name, parameters) = match &node.content {
         Content::Scalar(name) => (name, &empty),
         Content::Map(entries) => match entries.as_slice() {
@@ -193,28 +248,41 @@ fn fault(node: &Node, targets: &[Target]) -> Result<Fault, Complaint> {
     let (fault, target) = parsed.split();
     let target = index(target.as_deref(), targets, parameters, node.at)?;
     let fault = Fault { target, ..fault };
-    fault.check().map_err(|error| Complaint::at(node.at, error))?;
+    fault
+        .check()
+        .map_err(|error| Complaint::at(node.at, error))?;
     Ok(fault)
 }
 
 /// The position of the target that a fault names, or of the only one.
-fn index(name: Option<&str>, targets: &[Target], parameters: &Node, at: Place) -> Result<usize, Complaint> {
+fn index(
+    name: Option<&str>,
+    targets: &[Target],
+    parameters: &Node,
+    at: Place,
+) -> Result<usize, Complaint> {
     let names = targets.iter().map(|target| target.name.as_str());
     let known = || names.clone().collect::<Vec<_>>().join(", ");
     match name {
         None if targets.len() == 1 => Ok(0),
         None => {
-            let sentence = format!("the fault needs a `target`, since there are several: {}; add it", known());
+            let sentence = format!(
+                "the fault needs a `target`, since there are several: {}; add it",
+                known()
+            );
             Err(Complaint::at(at, sentence))
         }
-        Some(name) => names.clone().position(|known| known == name).ok_or_else(|| {
-            let hint = match nearest(name, names.clone()) {
-                Some(like) => format!("did you mean `{like}`?"),
-                None => format!("known are: {}", known()),
-            };
-            let at = parameters.value_place("target").unwrap_or(at);
-            Complaint::at(at, format!("no target is called `{name}`; {hint}"))
-        }),
+        Some(name) => names
+            .clone()
+            .position(|known| known == name)
+            .ok_or_else(|| {
+                let hint = match nearest(name, names.clone()) {
+                    Some(like) => format!("did you mean `{like}`?"),
+                    None => format!("known are: {}", known()),
+                };
+                let at = parameters.value_place("target").unwrap_or(at);
+                Complaint::at(at, format!("no target is called `{name}`; {hint}"))
+            }),
     }
 }
 

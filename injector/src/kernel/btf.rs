@@ -48,7 +48,11 @@ impl Btf {
                     _ => 0,
                 };
         }
-        Some(Self { data, types, strings })
+        Some(Self {
+            data,
+            types,
+            strings,
+        })
     }
 
     /// Byte offset of a struct's field; members of anonymous structs and unions count as its own.
@@ -66,7 +70,11 @@ impl Btf {
             return None;
         }
         // With the kind flag set, the upper byte of a member's offset is its bitfield size.
-        let mask = if info >> 31 == 0 { u32::MAX } else { 0x00ff_ffff };
+        let mask = if info >> 31 == 0 {
+            u32::MAX
+        } else {
+            0x00ff_ffff
+        };
         (0..usize::try_from(info & 0xffff).ok()?).find_map(|index| {
             let member = record + 12 + 12 * index;
             let name = u32_at(&self.data, member)?;
@@ -123,7 +131,14 @@ mod tests {
         push(&[1, 1 << 24, 4, 32]); // id 1: int
         push(&[0, STRUCT << 24 | 1, 8, 13, 1, 0]); // id 2: anonymous, member b
         push(&[5, STRUCT << 24 | 2, 16, 11, 1, 0, 0, 2, 64]); // id 3: outer, a and the anonymous one
-        let header = [0xeb9f_u32 | 1 << 16, 24, 0, types.len() as u32, types.len() as u32, 15];
+        let header = [
+            0xeb9f_u32 | 1 << 16,
+            24,
+            0,
+            types.len() as u32,
+            types.len() as u32,
+            15,
+        ];
         let mut data: Vec<u8> = header.iter().flat_map(|word| word.to_le_bytes()).collect();
         data.extend(types);
         data.extend(strings);

@@ -71,10 +71,16 @@ impl Need {
 
     const fn remedy(self) -> &'static str {
         match self {
-            Self::DeviceLinks => "run Linux 6.6 or later with CONFIG_NET_XGRESS; older kernels have only filters that outlive their maker, which injector refuses to use",
-            Self::CgroupLinks => "run Linux 5.7 or later with CONFIG_CGROUP_BPF, as root with CAP_BPF and CAP_NET_ADMIN",
+            Self::DeviceLinks => {
+                "run Linux 6.6 or later with CONFIG_NET_XGRESS; older kernels have only filters that outlive their maker, which injector refuses to use"
+            }
+            Self::CgroupLinks => {
+                "run Linux 5.7 or later with CONFIG_CGROUP_BPF, as root with CAP_BPF and CAP_NET_ADMIN"
+            }
             Self::ConnectErrno => "run Linux 5.18 or later with CONFIG_CGROUP_BPF",
-            Self::Tap => "load the module with `modprobe tun`, and pass /dev/net/tun into the container if there is one",
+            Self::Tap => {
+                "load the module with `modprobe tun`, and pass /dev/net/tun into the container if there is one"
+            }
             Self::SocketCopies => "run Linux 5.6 or later with CAP_SYS_PTRACE",
             Self::ForkTracepoint => "run a kernel with CONFIG_DEBUG_INFO_BTF and CONFIG_BPF_EVENTS",
         }
@@ -90,12 +96,16 @@ pub fn survey() -> Vec<Capability> {
 pub fn probe(need: Need) -> Capability {
     let found = match need {
         Need::DeviceLinks => in_scratch_namespace(device_links),
-        Need::CgroupLinks => {
-            cgroup_links(&[CgroupHook::BornInCgroup, CgroupHook::ClaimOut, CgroupHook::Deliver])
-        }
+        Need::CgroupLinks => cgroup_links(&[
+            CgroupHook::BornInCgroup,
+            CgroupHook::ClaimOut,
+            CgroupHook::Deliver,
+        ]),
         Need::ConnectErrno => cgroup_links(&[CgroupHook::Connect4, CgroupHook::Connect6]),
         Need::Tap => in_scratch_namespace(|| {
-            Tap::create().map(|_| ()).map_err(|error| Error::Probe(error.to_string()))
+            Tap::create()
+                .map(|_| ())
+                .map_err(|error| Error::Probe(error.to_string()))
         }),
         Need::SocketCopies => socket_copies(),
         Need::ForkTracepoint => fork_tracepoint(),
@@ -121,10 +131,14 @@ fn in_scratch_namespace(probe: fn() -> Result<(), Error>) -> Result<(), Error> {
         let thread = scope.spawn(|| {
             // SAFETY: only the network namespace of this thread changes, and the thread ends with it.
             unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWNET) }
-                .map_err(|errno| Error::system("make a network namespace to try things in", errno))?;
+                .map_err(|errno| {
+                    Error::system("make a network namespace to try things in", errno)
+                })?;
             probe()
         });
-        thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        thread
+            .join()
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })
 }
 
@@ -142,7 +156,9 @@ fn cgroup_links(hooks: &[CgroupHook]) -> Result<(), Error> {
         .map_err(|error| Error::system(format!("open {}", mount.display()), error))?;
     let mut object = Object::load()?;
     let mut links = Links::default();
-    hooks.iter().try_for_each(|hook| links.cgroup(&mut object, *hook, root.as_fd()))
+    hooks
+        .iter()
+        .try_for_each(|hook| links.cgroup(&mut object, *hook, root.as_fd()))
 }
 
 fn fork_tracepoint() -> Result<(), Error> {

@@ -72,7 +72,10 @@ impl NetDevice {
 /// The devices of the calling thread's network namespace.
 pub fn list() -> Result<Vec<NetDevice>, Error> {
     let failed = |error: std::io::Error| Error::system("list the network devices", error);
-    let runtime = Builder::new_current_thread().enable_io().build().map_err(failed)?;
+    let runtime = Builder::new_current_thread()
+        .enable_io()
+        .build()
+        .map_err(failed)?;
     runtime.block_on(async {
         let (connection, handle, _) = rtnetlink::new_connection().map_err(failed)?;
         tokio::spawn(connection);
@@ -117,11 +120,16 @@ impl Watch {
             })
             .map_err(|error| Error::system("start a thread", error))?;
         match is_ready.recv() {
-            Ok(Ok(())) => Ok(Self { appeared, stop: Some(stop), thread: Some(thread) }),
+            Ok(Ok(())) => Ok(Self {
+                appeared,
+                stop: Some(stop),
+                thread: Some(thread),
+            }),
             Ok(Err(error)) => Err(error),
-            Err(gone) => {
-                Err(Error::system("watch the network devices", std::io::Error::other(gone)))
-            }
+            Err(gone) => Err(Error::system(
+                "watch the network devices",
+                std::io::Error::other(gone),
+            )),
         }
     }
 }

@@ -12,7 +12,9 @@ pub enum Error {
     )]
     NoObject,
     /// The kernel's type information is missing or unreadable.
-    #[error("cannot read the kernel's types from /sys/kernel/btf/vmlinux: {0}; the kernel needs CONFIG_DEBUG_INFO_BTF")]
+    #[error(
+        "cannot read the kernel's types from /sys/kernel/btf/vmlinux: {0}; the kernel needs CONFIG_DEBUG_INFO_BTF"
+    )]
     Btf(String),
     /// The kernel refused the object as a whole.
     #[error("the kernel refused the BPF maps: {0}; run as root with CAP_BPF and CAP_NET_ADMIN")]
@@ -26,7 +28,9 @@ pub enum Error {
         why: String,
     },
     /// The object lacks a map or program that this code knows: the two were built apart.
-    #[error("the BPF object has no `{0}`; it was built from other sources, build again with `cargo xtask build`")]
+    #[error(
+        "the BPF object has no `{0}`; it was built from other sources, build again with `cargo xtask build`"
+    )]
     Missing(&'static str),
     /// A map refused a read or write.
     #[error("cannot {what} the BPF map `{map}`: {why}")]
@@ -54,11 +58,17 @@ pub enum Error {
 impl Error {
     /// A failed system call; `what` completes "cannot ...".
     pub fn system(what: impl Into<String>, source: impl Into<io::Error>) -> Self {
-        Self::System { what: what.into(), source: source.into() }
+        Self::System {
+            what: what.into(),
+            source: source.into(),
+        }
     }
 
     pub(crate) fn program(program: &'static str, error: &dyn std::error::Error) -> Self {
-        Self::Program { program, why: chain(error) }
+        Self::Program {
+            program,
+            why: chain(error),
+        }
     }
 }
 

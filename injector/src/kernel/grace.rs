@@ -14,5 +14,8 @@ pub fn wait() -> Result<(), Error> {
     if result == 0 {
         return Ok(());
     }
-    Err(Error::system("wait for BPF programs in flight", std::io::Error::last_os_error()))
+    Err(Error::system(
+        "wait for BPF programs in flight",
+        std::io::Error::last_os_error(),
+    ))
 }

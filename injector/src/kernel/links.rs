@@ -106,16 +106,26 @@ impl Links {
     /// Attaches to a device of the calling thread's network namespace, first in line.
     ///
     /// TCX only (6.6): aya would fall back to a netlink filter, which outlives its maker.
-    pub fn device(&mut self, object: &mut Object, hook: DeviceHook, name: &str) -> Result<(), Error> {
-        let attach_type =
-            if hook == DeviceHook::Egress { TcAttachType::Egress } else { TcAttachType::Ingress };
+    pub fn device(
+        &mut self,
+        object: &mut Object,
+        hook: DeviceHook,
+        name: &str,
+    ) -> Result<(), Error> {
+        let attach_type = if hook == DeviceHook::Egress {
+            TcAttachType::Egress
+        } else {
+            TcAttachType::Ingress
+        };
         let program: &mut SchedClassifier = program(object, hook.program())?;
         ensure_loaded(hook.program(), program.fd().is_ok(), || program.load())?;
         let options = TcAttachOptions::TcxOrder(LinkOrder::first());
         let id = program
             .attach_with_options(name, attach_type, options)
             .map_err(|error| Error::program(hook.program(), &error))?;
-        let link = program.take_link(id).map_err(|error| Error::program(hook.program(), &error))?;
+        let link = program
+            .take_link(id)
+            .map_err(|error| Error::program(hook.program(), &error))?;
         self.0.push(Attached::Device(link));
         Ok(())
     }
@@ -176,7 +186,8 @@ impl Links {
             .map_err(failed)?;
         ensure_loaded(name, program.fd().is_ok(), || program.load(tracepoint, btf))?;
         let id = program.attach().map_err(failed)?;
-        self.0.push(Attached::Tracepoint(program.take_link(id).map_err(failed)?));
+        self.0
+            .push(Attached::Tracepoint(program.take_link(id).map_err(failed)?));
         Ok(())
     }
 }

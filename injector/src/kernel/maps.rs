@@ -43,15 +43,27 @@ fn take<T, E: std::fmt::Display>(
     wrap: impl FnOnce(Map) -> Result<T, E>,
 ) -> Result<T, Error> {
     let map = object.ebpf.take_map(name).ok_or(Error::Missing(name))?;
-    wrap(map).map_err(|error| Error::Map { map: name, what: "open", why: error.to_string() })
+    wrap(map).map_err(|error| Error::Map {
+        map: name,
+        what: "open",
+        why: error.to_string(),
+    })
 }
 
 fn write_error(map: &'static str) -> impl FnOnce(aya::maps::MapError) -> Error {
-    move |error| Error::Map { map, what: "write", why: super::error::chain(&error) }
+    move |error| Error::Map {
+        map,
+        what: "write",
+        why: super::error::chain(&error),
+    }
 }
 
 fn read_error(map: &'static str) -> impl FnOnce(aya::maps::MapError) -> Error {
-    move |error| Error::Map { map, what: "read", why: super::error::chain(&error) }
+    move |error| Error::Map {
+        map,
+        what: "read",
+        why: super::error::chain(&error),
+    }
 }
 
 impl Maps {
@@ -78,13 +90,19 @@ impl Maps {
 
     /// Switches slots of a scope on and off.
     pub fn activate(&mut self, scope: u32, slots: ActiveSlots) -> Result<(), Error> {
-        self.active.set(scope, slots, 0).map_err(write_error("INJ_ACTIVE"))
+        self.active
+            .set(scope, slots, 0)
+            .map_err(write_error("INJ_ACTIVE"))
     }
 
     /// Writes a rule and clears what it remembers.
     pub fn write_rule(&mut self, id: RuleId, rule: &Rule) -> Result<(), Error> {
-        self.state.set(id, RuleState::default(), 0).map_err(write_error("INJ_STATE"))?;
-        self.rules.set(id, rule, 0).map_err(write_error("INJ_RULES"))
+        self.state
+            .set(id, RuleState::default(), 0)
+            .map_err(write_error("INJ_STATE"))?;
+        self.rules
+            .set(id, rule, 0)
+            .map_err(write_error("INJ_RULES"))
     }
 
     /// Adds a prefix of `bits` bits of the key's value to the filters.
@@ -96,19 +114,33 @@ impl Maps {
 
     /// A rule's counters, all CPUs together.
     pub fn counters(&self, id: RuleId) -> Result<Counters, Error> {
-        let values = self.counters.get(&id, 0).map_err(read_error("INJ_COUNTERS"))?;
-        Ok(values.iter().fold(Counters::default(), |sum, value| sum.add(*value)))
+        let values = self
+            .counters
+            .get(&id, 0)
+            .map_err(read_error("INJ_COUNTERS"))?;
+        Ok(values
+            .iter()
+            .fold(Counters::default(), |sum, value| sum.add(*value)))
     }
 
     /// Events that found the ring full.
     pub fn lost_events(&self) -> Result<u64, Error> {
-        Ok(self.lost_events.get(&0, 0).map_err(read_error("INJ_LOST"))?.iter().sum())
+        Ok(self
+            .lost_events
+            .get(&0, 0)
+            .map_err(read_error("INJ_LOST"))?
+            .iter()
+            .sum())
     }
 
     /// Makes a device known to the delay line under an index of the caller's.
     pub fn write_device(&mut self, index: u32, device: Device) -> Result<(), Error> {
-        self.devices.set(index, device, 0).map_err(write_error("INJ_DEVICES"))?;
-        self.device_at.insert(device.ifindex, index, 0).map_err(write_error("INJ_DEVICE_AT"))
+        self.devices
+            .set(index, device, 0)
+            .map_err(write_error("INJ_DEVICES"))?;
+        self.device_at
+            .insert(device.ifindex, index, 0)
+            .map_err(write_error("INJ_DEVICE_AT"))
     }
 
     /// Says where the delay line is.
@@ -118,12 +150,16 @@ impl Maps {
 
     /// Makes a cgroup and all below it a scope's.
     pub fn write_cgroup(&mut self, cgroup_id: u64, scope: u32) -> Result<(), Error> {
-        self.cgroups.insert(cgroup_id, scope, 0).map_err(write_error("INJ_CGROUPS"))
+        self.cgroups
+            .insert(cgroup_id, scope, 0)
+            .map_err(write_error("INJ_CGROUPS"))
     }
 
     /// Makes a process a scope's. An entry that `inj_fork` made first is the same, so it is replaced.
     pub fn write_process(&mut self, key: ProcessKey, target: TargetProcess) -> Result<(), Error> {
-        self.processes.insert(key, target, 0).map_err(write_error("INJ_PROCESSES"))
+        self.processes
+            .insert(key, target, 0)
+            .map_err(write_error("INJ_PROCESSES"))
     }
 
     /// The processes that are targets now, followed children included.

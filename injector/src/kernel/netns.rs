@@ -28,15 +28,19 @@ impl Namespace {
     }
 
     fn open(path: &str) -> Result<Self, Error> {
-        let file = File::open(path)
-            .map_err(|source| Error::system(format!("open the network namespace {path}"), source))?;
+        let file = File::open(path).map_err(|source| {
+            Error::system(format!("open the network namespace {path}"), source)
+        })?;
         Self::from_fd(file.into())
     }
 
     /// A namespace from a descriptor of its file.
     pub fn from_fd(file: OwnedFd) -> Result<Self, Error> {
         let stat = fstat(&file).map_err(|e| Error::system("read a network namespace", e))?;
-        Ok(Self { file, inode: stat.st_ino })
+        Ok(Self {
+            file,
+            inode: stat.st_ino,
+        })
     }
 
     /// What tells namespaces apart while they live.
@@ -51,8 +55,14 @@ impl Namespace {
 
     /// Another handle on the same namespace.
     pub fn try_clone(&self) -> Result<Self, Error> {
-        let file = self.file.try_clone().map_err(|e| Error::system("duplicate a descriptor", e))?;
-        Ok(Self { file, inode: self.inode })
+        let file = self
+            .file
+            .try_clone()
+            .map_err(|e| Error::system("duplicate a descriptor", e))?;
+        Ok(Self {
+            file,
+            inode: self.inode,
+        })
     }
 
     /// Runs `work` inside the namespace, on a thread of its own where the caller is not in it: a
@@ -66,7 +76,9 @@ impl Namespace {
                 self.enter()?;
                 Ok(work())
             });
-            thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            thread
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         })
     }
 

@@ -22,8 +22,14 @@ impl Object {
         let types = Btf::vmlinux()?;
         let offsets = [
             ("OFFSET_TGID", types.offset("task_struct", "tgid")?),
-            ("OFFSET_LEADER", types.offset("task_struct", "group_leader")?),
-            ("OFFSET_START", types.offset("task_struct", "start_boottime")?),
+            (
+                "OFFSET_LEADER",
+                types.offset("task_struct", "group_leader")?,
+            ),
+            (
+                "OFFSET_START",
+                types.offset("task_struct", "start_boottime")?,
+            ),
             ("OFFSET_SIGNAL", types.offset("task_struct", "signal")?),
             ("OFFSET_LIVE", types.offset("signal_struct", "live")?),
         ];

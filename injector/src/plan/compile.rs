@@ -34,7 +34,12 @@ pub struct Compiled {
 pub type LineModel = delay_line::Model;
 
 /// Compiles a fault into the rule with this id; `seed` is used where the person gave none.
-pub(super) fn compile(fault: &Fault, id: RuleId, names: &Names, seed: u64) -> Result<Compiled, Error> {
+pub(super) fn compile(
+    fault: &Fault,
+    id: RuleId,
+    names: &Names,
+    seed: u64,
+) -> Result<Compiled, Error> {
     check_direction(fault)?;
     let (filters, filter_bits) = filters(fault, id, names);
     let chance = &fault.chance;
@@ -58,7 +63,13 @@ pub(super) fn compile(fault: &Fault, id: RuleId, names: &Names, seed: u64) -> Re
         _ => {}
     }
     let line = line_model(&fault.kind, &rule)?;
-    Ok(Compiled { rule, filters, hooks: hooks(fault), line, mechanism: mechanism(fault) })
+    Ok(Compiled {
+        rule,
+        filters,
+        hooks: hooks(fault),
+        line,
+        mechanism: mechanism(fault),
+    })
 }
 
 fn action_of(kind: &FaultKind) -> u32 {
@@ -148,9 +159,9 @@ fn line_model(fault: &FaultKind, rule: &Rule) -> Result<Option<LineModel>, Error
             },
             seed: rule.seed,
         }),
-        FaultKind::Bandwidth(rate) => {
-            Model::Bandwidth(Bandwidth { bits_per_second: rate.bits_per_second() })
-        }
+        FaultKind::Bandwidth(rate) => Model::Bandwidth(Bandwidth {
+            bits_per_second: rate.bits_per_second(),
+        }),
         FaultKind::Reorder { latency, .. } => Model::Reorder { latency: *latency },
         FaultKind::Corrupt(CorruptMode::Wire) => Model::WireCorrupt { seed: rule.seed },
         FaultKind::Dns { answer, hostnames } => {
@@ -160,7 +171,11 @@ fn line_model(fault: &FaultKind, rule: &Rule) -> Result<Option<LineModel>, Error
                 DnsAnswer::Timeout => DnsFailure::Timeout,
             };
             let every = [String::from("*")];
-            let globs = if hostnames.is_empty() { &every[..] } else { hostnames };
+            let globs = if hostnames.is_empty() {
+                &every[..]
+            } else {
+                hostnames
+            };
             Model::Dns(DnsFault::new(failure, globs, *rule)?)
         }
         _ => return Ok(None),
@@ -170,7 +185,11 @@ fn line_model(fault: &FaultKind, rule: &Rule) -> Result<Option<LineModel>, Error
 /// The filters as prefixes, and the bits that tell the kernel which sets the rule has.
 fn filters(fault: &Fault, id: RuleId, names: &Names) -> (Vec<(FilterKey, u32)>, u32) {
     let traffic = &fault.traffic;
-    let mut set = FilterSet { id, prefixes: Vec::new(), bits: transports(fault) };
+    let mut set = FilterSet {
+        id,
+        prefixes: Vec::new(),
+        bits: transports(fault),
+    };
 
     set.networks(kind::DEST_ADDR, bits::DEST_ADDR, &traffic.dest);
     for name in &traffic.hostnames {
@@ -193,14 +212,29 @@ fn filters(fault: &Fault, id: RuleId, names: &Names) -> (Vec<(FilterKey, u32)>, 
         set.ports(kind::DEST_PORT, bits::DEST_PORT, 53, 53);
     } else {
         for range in &traffic.dest_ports {
-            set.ports(kind::DEST_PORT, bits::DEST_PORT, range.first(), range.last());
+            set.ports(
+                kind::DEST_PORT,
+                bits::DEST_PORT,
+                range.first(),
+                range.last(),
+            );
         }
         for range in &traffic.exclude_ports {
-            set.ports(kind::EXCLUDE_PORT, bits::EXCLUDE_PORT, range.first(), range.last());
+            set.ports(
+                kind::EXCLUDE_PORT,
+                bits::EXCLUDE_PORT,
+                range.first(),
+                range.last(),
+            );
         }
     }
     for range in &traffic.source_ports {
-        set.ports(kind::SOURCE_PORT, bits::SOURCE_PORT, range.first(), range.last());
+        set.ports(
+            kind::SOURCE_PORT,
+            bits::SOURCE_PORT,
+            range.first(),
+            range.last(),
+        );
     }
     match traffic.connections {
         Connections::Any => {}
@@ -245,7 +279,8 @@ impl FilterSet {
 
     fn ports(&mut self, kind: u16, bit: u32, first: u16, last: u16) {
         self.bits |= bit;
-        self.prefixes.extend(prefix::ports(self.id, kind, first, last));
+        self.prefixes
+            .extend(prefix::ports(self.id, kind, first, last));
     }
 }
 
@@ -268,4 +303,3 @@ pub(super) fn rank(kind: &FaultKind) -> u8 {
         FaultKind::Reset => 12,
     }
 }
-

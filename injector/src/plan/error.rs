@@ -6,7 +6,9 @@ use crate::error::Refusal;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A name that has no address.
-    #[error("the host name `{name}` does not resolve: {why}; use an address, or check the resolver")]
+    #[error(
+        "the host name `{name}` does not resolve: {why}; use an address, or check the resolver"
+    )]
     Name {
         /// The name.
         name: String,
@@ -24,7 +26,9 @@ pub enum Error {
         most: usize,
     },
     /// Too many filters.
-    #[error("the filters need {count} prefixes; {most} is the most, so use larger networks or port ranges")]
+    #[error(
+        "the filters need {count} prefixes; {most} is the most, so use larger networks or port ranges"
+    )]
     TooManyFilters {
         /// How many.
         count: usize,
@@ -32,13 +36,17 @@ pub enum Error {
         most: usize,
     },
     /// A fault that does not work in the direction asked.
-    #[error("{fault} works on what the target sends, not on what it receives; leave --direction out")]
+    #[error(
+        "{fault} works on what the target sends, not on what it receives; leave --direction out"
+    )]
     EgressOnly {
         /// The fault.
         fault: &'static str,
     },
     /// ICMP arrives at no socket that the device programs could look up.
-    #[error("{fault} cannot act on ICMP that the target receives: the kernel has no look-up for the socket behind it; use --direction egress, or net loss")]
+    #[error(
+        "{fault} cannot act on ICMP that the target receives: the kernel has no look-up for the socket behind it; use --direction egress, or net loss"
+    )]
     IngressIcmp {
         /// The fault.
         fault: &'static str,

@@ -60,12 +60,22 @@ impl Mechanism {
     pub const fn why(self) -> &'static str {
         match self {
             Self::Count => "counts at the device and lets everything by",
-            Self::WireLoss => "packets vanish behind the socket, so TCP retransmits and UDP senders see no error",
-            Self::SocketLoss => "packets vanish before the target's socket, and the sender learns nothing",
-            Self::BothLoss => "packets vanish behind the sender's socket or before the receiver's, with no error",
-            Self::Rewrite => "bytes change and checksums are repaired, so the application reads the damage",
+            Self::WireLoss => {
+                "packets vanish behind the socket, so TCP retransmits and UDP senders see no error"
+            }
+            Self::SocketLoss => {
+                "packets vanish before the target's socket, and the sender learns nothing"
+            }
+            Self::BothLoss => {
+                "packets vanish behind the sender's socket or before the receiver's, with no error"
+            }
+            Self::Rewrite => {
+                "bytes change and checksums are repaired, so the application reads the damage"
+            }
             Self::Clone => "the kernel's own copy leaves first, the packet follows",
-            Self::DelayLine => "works on any device, loopback included, without netem, fq or a touched qdisc",
+            Self::DelayLine => {
+                "works on any device, loopback included, without netem, fq or a touched qdisc"
+            }
             Self::Connect => "the call fails before a packet is made",
             Self::Disconnect => "reaches idle connections too; the peer gets a RST at once",
         }

@@ -42,8 +42,13 @@ impl Names {
 }
 
 fn addresses(name: &str) -> Result<Vec<IpAddr>, Error> {
-    let failed = |why: String| Error::Name { name: name.to_owned(), why };
-    let found = (name, 0).to_socket_addrs().map_err(|error| failed(error.to_string()))?;
+    let failed = |why: String| Error::Name {
+        name: name.to_owned(),
+        why,
+    };
+    let found = (name, 0)
+        .to_socket_addrs()
+        .map_err(|error| failed(error.to_string()))?;
     let mut addresses: Vec<IpAddr> = found.map(|address| address.ip()).collect();
     addresses.sort_unstable();
     addresses.dedup();

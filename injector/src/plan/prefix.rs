@@ -37,7 +37,10 @@ pub(super) fn ports(rule: RuleId, kind: u16, first: u16, last: u16) -> Vec<Prefi
             size *= 2;
         }
         let port = u16::try_from(at).unwrap_or(u16::MAX);
-        prefixes.push((FilterKey::port(rule, kind, port), 16 - size.trailing_zeros()));
+        prefixes.push((
+            FilterKey::port(rule, kind, port),
+            16 - size.trailing_zeros(),
+        ));
         at += size;
     }
     prefixes

@@ -74,8 +74,16 @@ fn radius(target: &Result<&ResolvedTarget, &String>) -> String {
         Err(why) => return format!("not found now: {why}"),
     };
     let members = target.members();
-    let shown: Vec<_> = members.iter().take(8).map(|key| key.tgid.to_string()).collect();
-    let more = if members.len() > shown.len() { ", ..." } else { "" };
+    let shown: Vec<_> = members
+        .iter()
+        .take(8)
+        .map(|key| key.tgid.to_string())
+        .collect();
+    let more = if members.len() > shown.len() {
+        ", ..."
+    } else {
+        ""
+    };
     let children = match (&target.cgroup, target.follow) {
         (Some(_), _) => "; whatever joins the cgroup later too",
         (None, Follow::Tree) => "; their children too",

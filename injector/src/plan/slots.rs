@@ -4,7 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use injector_common::{SLOTS, rule::ActiveSlots, rule_id};
 
-use super::{Compiled, Error, Mechanism, Names, Need, compile::{compile, rank}};
+use super::{
+    Compiled, Error, Mechanism, Names, Need,
+    compile::{compile, rank},
+};
 use crate::experiment::{Experiment, Fault};
 
 /// The most prefixes that the filter trie holds (`INJ_FILTERS` of the BPF crate).
@@ -56,9 +59,12 @@ impl Plan {
     /// the seed that repeats the run.
     pub fn make(experiment: &Experiment, names: &Names, seed: u64) -> Result<Self, Error> {
         let mut rules = Vec::new();
-        for (step, fault) in experiment.steps.iter().enumerate().flat_map(|(index, step)| {
-            step.faults.iter().map(move |fault| (index, fault))
-        }) {
+        for (step, fault) in experiment
+            .steps
+            .iter()
+            .enumerate()
+            .flat_map(|(index, step)| step.faults.iter().map(move |fault| (index, fault)))
+        {
             rules.push((step, fault));
         }
         let slots = slots(&rules, experiment)?;
@@ -67,11 +73,20 @@ impl Plan {
             let scope = u32::try_from(fault.target).unwrap_or(u32::MAX);
             let own_seed = injector_common::decide::random64(seed, index as u64 + 1);
             let compiled = compile(fault, rule_id(scope, slot), names, own_seed)?;
-            planned.push(PlannedRule { step, fault: fault.clone(), scope, slot, compiled });
+            planned.push(PlannedRule {
+                step,
+                fault: fault.clone(),
+                scope,
+                slot,
+                compiled,
+            });
         }
         let count = planned.iter().map(|rule| rule.compiled.filters.len()).sum();
         if count > MOST_FILTERS {
-            return Err(Error::TooManyFilters { count, most: MOST_FILTERS });
+            return Err(Error::TooManyFilters {
+                count,
+                most: MOST_FILTERS,
+            });
         }
         Ok(Self { rules: planned })
     }
@@ -97,7 +112,11 @@ impl Plan {
     /// What has to be attached for these scopes.
     pub fn hooks(&self, scopes: &[u32]) -> Hooks {
         let mut hooks = Hooks::default();
-        for rule in self.rules.iter().filter(|rule| scopes.contains(&rule.scope)) {
+        for rule in self
+            .rules
+            .iter()
+            .filter(|rule| scopes.contains(&rule.scope))
+        {
             let at = rule.compiled.hooks;
             hooks.egress |= at.egress != 0;
             hooks.ingress |= at.ingress != 0;
@@ -114,7 +133,11 @@ impl Plan {
 
     /// What the host must offer.
     pub fn needs(&self) -> BTreeSet<Need> {
-        self.rules.iter().flat_map(|rule| rule.compiled.mechanism.needs()).copied().collect()
+        self.rules
+            .iter()
+            .flat_map(|rule| rule.compiled.mechanism.needs())
+            .copied()
+            .collect()
     }
 }
 
@@ -122,11 +145,16 @@ impl Plan {
 fn slots(rules: &[(usize, &Fault)], experiment: &Experiment) -> Result<Vec<u32>, Error> {
     let mut slots = vec![0; rules.len()];
     for (target, spec) in experiment.targets.iter().enumerate() {
-        let mut own: Vec<usize> =
-            (0..rules.len()).filter(|index| rules[*index].1.target == target).collect();
+        let mut own: Vec<usize> = (0..rules.len())
+            .filter(|index| rules[*index].1.target == target)
+            .collect();
         if own.len() > SLOTS {
             let (target, count) = (spec.name.clone(), own.len());
-            return Err(Error::TooManyFaults { target, count, most: SLOTS });
+            return Err(Error::TooManyFaults {
+                target,
+                count,
+                most: SLOTS,
+            });
         }
         own.sort_by_key(|index| (rank(&rules[*index].1.kind), *index));
         for (slot, index) in (0..).zip(own) {

@@ -60,9 +60,15 @@ impl Kept {
         self.taps.clear();
         let mut told = Vec::new();
         for (path, fd) in std::mem::take(&mut self.journals) {
-            let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            let name = path
+                .file_stem()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned();
             let restored = self.restore(fd, &path, why);
-            told.push(format!("{why}; run {name} is aborted, its faults ended with the worker; {restored}."));
+            told.push(format!(
+                "{why}; run {name} is aborted, its faults ended with the worker; {restored}."
+            ));
         }
         told
     }
@@ -77,7 +83,9 @@ impl Kept {
             let fd = self.namespaces.get(&inode)?.try_clone().ok()?;
             Namespace::from_fd(fd).ok()
         });
-        match journal.append(&Record::Aborted { why: why.to_owned() }) {
+        match journal.append(&Record::Aborted {
+            why: why.to_owned(),
+        }) {
             Ok(()) => told,
             Err(error) => format!("{told}; {error}"),
         }
@@ -103,7 +111,10 @@ pub(super) fn restore_all(
                 }
                 Err(error) => {
                     failed.push(error.to_string());
-                    Record::RestoreFailed { id, why: error.to_string() }
+                    Record::RestoreFailed {
+                        id,
+                        why: error.to_string(),
+                    }
                 }
             },
         };
@@ -114,6 +125,9 @@ pub(super) fn restore_all(
     match (restored, failed.is_empty()) {
         (0, true) => "no host setting had to be restored".into(),
         (n, true) => format!("{n} host settings were restored"),
-        (n, false) => format!("{n} host settings were restored, not so: {}", failed.join("; ")),
+        (n, false) => format!(
+            "{n} host settings were restored, not so: {}",
+            failed.join("; ")
+        ),
     }
 }

@@ -62,16 +62,21 @@ pub struct WorkerEnd {
 
 /// Makes the two ends; the second is for the worker.
 pub fn pair() -> Result<(SupervisorEnd, OwnedFd), Refusal> {
-    let (ours, theirs) =
-        socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
-            .map_err(|errno| Refusal::failed(format!("a socket pair cannot be made: {errno}.")))?;
+    let (ours, theirs) = socketpair(
+        AddressFamily::UNIX,
+        SocketType::SEQPACKET,
+        SocketFlags::CLOEXEC,
+        None,
+    )
+    .map_err(|errno| Refusal::failed(format!("a socket pair cannot be made: {errno}.")))?;
     Ok((SupervisorEnd(ours), theirs))
 }
 
 impl SupervisorEnd {
     /// Hands the worker its job, in a file of its own: an experiment may be longer than a message.
     pub fn send_job(&self, job: &Job) -> Result<(), Refusal> {
-        let failed = |what: String| Refusal::failed(format!("the worker cannot be told its job: {what}."));
+        let failed =
+            |what: String| Refusal::failed(format!("the worker cannot be told its job: {what}."));
         let text = serde_json::to_vec(job).map_err(|error| failed(error.to_string()))?;
         let file = memfd_create(c"injector-job", MemfdFlags::CLOEXEC)
             .map_err(|errno| failed(errno.to_string()))?;
@@ -96,7 +101,12 @@ impl SupervisorEnd {
     /// Tells the worker that its last message was taken in.
     pub fn acknowledge(&self) {
         // A worker that is gone needs no answer.
-        let _ = send(self.0.as_fd(), b"ok", &[], SendFlags::NOSIGNAL | SendFlags::DONTWAIT);
+        let _ = send(
+            self.0.as_fd(),
+            b"ok",
+            &[],
+            SendFlags::NOSIGNAL | SendFlags::DONTWAIT,
+        );
     }
 }
 
@@ -110,23 +120,31 @@ impl WorkerEnd {
     /// The end whose number the supervisor put on the command line.
     pub fn inherited(number: i32) -> Result<Self, Refusal> {
         if number < 3 {
-            return Err(Refusal::usage("`injector worker` is started by injector itself."));
+            return Err(Refusal::usage(
+                "`injector worker` is started by injector itself.",
+            ));
         }
         // SAFETY: the supervisor left this descriptor open for us and nobody else here knows of it; a
         // wrong number makes the first read fail.
         let socket = unsafe { OwnedFd::from_raw_fd(number) };
-        rustix::io::fcntl_setfd(&socket, rustix::io::FdFlags::CLOEXEC).map_err(|_| {
-            Refusal::usage("`injector worker` is started by injector itself.")
-        })?;
-        Ok(Self { socket, asking: Mutex::new(()) })
+        rustix::io::fcntl_setfd(&socket, rustix::io::FdFlags::CLOEXEC)
+            .map_err(|_| Refusal::usage("`injector worker` is started by injector itself."))?;
+        Ok(Self {
+            socket,
+            asking: Mutex::new(()),
+        })
     }
 
     /// Waits for the job.
     pub fn job(&self) -> Result<Job, Refusal> {
-        let failed = |what: String| Refusal::failed(format!("the worker was not told its job: {what}."));
+        let failed =
+            |what: String| Refusal::failed(format!("the worker was not told its job: {what}."));
         let (_, descriptors) = receive(self.socket.as_fd(), RecvFlags::empty())
             .map_err(|errno| failed(errno.to_string()))?;
-        let file = descriptors.into_iter().next().ok_or_else(|| failed("nothing came".into()))?;
+        let file = descriptors
+            .into_iter()
+            .next()
+            .ok_or_else(|| failed("nothing came".into()))?;
         let mut text = Vec::new();
         std::fs::File::from(file)
             .read_to_end(&mut text)
@@ -144,14 +162,19 @@ impl WorkerEnd {
 
     /// Says something and waits until the supervisor has taken it in.
     fn ask(&self, message: &ToSupervisor, descriptors: &[BorrowedFd<'_>]) -> Result<(), Refusal> {
-        let failed = |what: String| Refusal::failed(format!("the supervisor does not answer: {what}."));
+        let failed =
+            |what: String| Refusal::failed(format!("the supervisor does not answer: {what}."));
         let text = serde_json::to_vec(message).map_err(|error| failed(error.to_string()))?;
         let _asking = self.asking.lock().unwrap_or_else(PoisonError::into_inner);
         send(self.socket.as_fd(), &text, descriptors, SendFlags::NOSIGNAL)
             .map_err(|errno| failed(errno.to_string()))?;
         let (answer, _) = receive(self.socket.as_fd(), RecvFlags::empty())
             .map_err(|errno| failed(errno.to_string()))?;
-        if answer.is_empty() { Err(failed("it is gone".into())) } else { Ok(()) }
+        if answer.is_empty() {
+            Err(failed("it is gone".into()))
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -162,14 +185,21 @@ impl Keeper for WorkerEnd {
     }
 
     fn keep_tap(&self, namespace: &Namespace, tap: BorrowedFd<'_>) -> Result<(), Refusal> {
-        let message = ToSupervisor::Tap { netns_inode: namespace.inode() };
+        let message = ToSupervisor::Tap {
+            netns_inode: namespace.inode(),
+        };
         let fd = namespace.fd();
         self.ask(&message, &[fd.as_fd(), tap])
     }
 
     fn release(&self, journal: &Journal) -> Result<(), Refusal> {
         let path: &Path = journal.path();
-        self.ask(&ToSupervisor::Release { path: path.to_owned() }, &[])
+        self.ask(
+            &ToSupervisor::Release {
+                path: path.to_owned(),
+            },
+            &[],
+        )
     }
 }
 
@@ -193,7 +223,12 @@ fn receive(socket: BorrowedFd<'_>, flags: RecvFlags) -> Result<(Vec<u8>, Vec<Own
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
     let flags = flags | RecvFlags::CMSG_CLOEXEC;
     let received = loop {
-        match recvmsg(socket, &mut [IoSliceMut::new(&mut text)], &mut ancillary, flags) {
+        match recvmsg(
+            socket,
+            &mut [IoSliceMut::new(&mut text)],
+            &mut ancillary,
+            flags,
+        ) {
             Err(Errno::INTR) => {}
             other => break other?,
         }
@@ -215,15 +250,23 @@ mod tests {
     #[test]
     fn descriptors_travel_with_messages() {
         let (supervisor, worker) = pair().unwrap();
-        let worker = WorkerEnd { socket: worker, asking: Mutex::new(()) };
+        let worker = WorkerEnd {
+            socket: worker,
+            asking: Mutex::new(()),
+        };
         worker.breathe();
-        assert!(matches!(supervisor.receive(), Some((ToSupervisor::Breath, fds)) if fds.is_empty()));
+        assert!(
+            matches!(supervisor.receive(), Some((ToSupervisor::Breath, fds)) if fds.is_empty())
+        );
         assert!(supervisor.receive().is_none());
 
         let file = tempfile::tempfile().unwrap();
         std::thread::scope(|scope| {
             scope.spawn(|| {
-                worker.ask(&ToSupervisor::Tap { netns_inode: 7 }, &[file.as_fd(), file.as_fd()])
+                worker.ask(
+                    &ToSupervisor::Tap { netns_inode: 7 },
+                    &[file.as_fd(), file.as_fd()],
+                )
             });
             let heard = loop {
                 if let Some(heard) = supervisor.receive() {
@@ -241,7 +284,10 @@ mod tests {
     fn a_worker_whose_supervisor_is_gone_is_told_so() {
         let (supervisor, worker) = pair().unwrap();
         drop(supervisor);
-        let worker = WorkerEnd { socket: worker, asking: Mutex::new(()) };
+        let worker = WorkerEnd {
+            socket: worker,
+            asking: Mutex::new(()),
+        };
         assert!(worker.ask(&ToSupervisor::Breath, &[]).is_err());
     }
 }

@@ -38,7 +38,11 @@ impl Signals {
                 return Err(failed());
             }
             let fd = libc::signalfd(-1, set.as_ptr(), libc::SFD_CLOEXEC | libc::SFD_NONBLOCK);
-            if fd < 0 { Err(failed()) } else { Ok(Self(OwnedFd::from_raw_fd(fd))) }
+            if fd < 0 {
+                Err(failed())
+            } else {
+                Ok(Self(OwnedFd::from_raw_fd(fd)))
+            }
         }
     }
 

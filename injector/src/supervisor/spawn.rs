@@ -16,7 +16,12 @@ pub(super) fn worker(link: OwnedFd) -> Result<Child, Refusal> {
     let parent = rustix::process::getpid();
     let fd = link.as_raw_fd();
     let mut command = Command::new("/proc/self/exe");
-    command.arg("worker").arg("--link").arg(fd.to_string()).stdin(Stdio::null()).process_group(0);
+    command
+        .arg("worker")
+        .arg("--link")
+        .arg(fd.to_string())
+        .stdin(Stdio::null())
+        .process_group(0);
     let prepare = move || {
         // SAFETY: only system calls that are safe after fork; the descriptor is the link, which `link`
         // keeps open until the child has its own copy.
@@ -47,7 +52,10 @@ pub(super) fn worker(link: OwnedFd) -> Result<Child, Refusal> {
 
 /// Asks the worker to end in good order.
 pub(super) fn ask_to_end(worker: &Child) {
-    if let Some(pid) = i32::try_from(worker.id()).ok().and_then(rustix::process::Pid::from_raw) {
+    if let Some(pid) = i32::try_from(worker.id())
+        .ok()
+        .and_then(rustix::process::Pid::from_raw)
+    {
         // The child was not waited for yet, so the PID is its own; it may be dead already.
         let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
     }

@@ -41,7 +41,11 @@ pub fn sweep() -> Result<Vec<String>, Refusal> {
 
 /// Restores one dead run; `None` when somebody else holds it.
 fn bury(path: &Path) -> Option<String> {
-    let file = fs::OpenOptions::new().read(true).append(true).open(path).ok()?;
+    let file = fs::OpenOptions::new()
+        .read(true)
+        .append(true)
+        .open(path)
+        .ok()?;
     flock(&file, FlockOperation::NonBlockingLockExclusive).ok()?;
     let replayed = replay(path).ok()?;
     let mut journal = Journal::adopt(OwnedFd::from(file), path.to_owned()).ok()?;

@@ -30,7 +30,10 @@ pub struct Cgroup {
 pub fn mount_point() -> Result<PathBuf, Error> {
     let mounts = procfs::process::Process::myself()
         .and_then(|me| me.mountinfo())
-        .map_err(|error| Error::Proc { what: "the mounts".into(), why: error.to_string() })?;
+        .map_err(|error| Error::Proc {
+            what: "the mounts".into(),
+            why: error.to_string(),
+        })?;
     mounts
         .into_iter()
         .find(|mount| mount.fs_type == "cgroup2" && mount.root == "/")
@@ -43,32 +46,45 @@ pub fn mount_point() -> Result<PathBuf, Error> {
 pub fn find(path: &Path) -> Result<Cgroup, Error> {
     let mount = mount_point()?;
     if path.is_absolute() && file_system(path) == Some(CGROUP1) {
-        return Err(Error::CgroupV1 { path: path.to_owned(), mount });
+        return Err(Error::CgroupV1 {
+            path: path.to_owned(),
+            mount,
+        });
     }
     let directory = if path.starts_with(&mount) {
         path.to_owned()
     } else {
         mount.join(path.strip_prefix("/").unwrap_or(path))
     };
-    let missing = || Error::NoCgroup { path: path.to_owned(), mount: mount.clone() };
+    let missing = || Error::NoCgroup {
+        path: path.to_owned(),
+        mount: mount.clone(),
+    };
     let directory = directory.canonicalize().map_err(|_| missing())?;
     if !directory.starts_with(&mount) || file_system(&directory) != Some(CGROUP2) {
         return Err(missing());
     }
-    let depth = directory.strip_prefix(&mount).map_or(0, |rest| rest.components().count());
+    let depth = directory
+        .strip_prefix(&mount)
+        .map_or(0, |rest| rest.components().count());
     match depth {
         0 => Err(Error::RootCgroup),
-        depth if depth > DEEPEST => {
-            Err(Error::TooDeep { path: path.to_owned(), depth, most: DEEPEST })
-        }
+        depth if depth > DEEPEST => Err(Error::TooDeep {
+            path: path.to_owned(),
+            depth,
+            most: DEEPEST,
+        }),
         _ => at(directory).ok_or_else(missing),
     }
 }
 
 /// The cgroup of a systemd unit: the one directory with its name.
 pub fn of_unit(name: &str) -> Result<Cgroup, Error> {
-    let full =
-        if name.contains('.') { name.to_owned() } else { format!("{name}.service") };
+    let full = if name.contains('.') {
+        name.to_owned()
+    } else {
+        format!("{name}.service")
+    };
     only("the unit", name, |found| found == full)
 }
 
@@ -76,7 +92,9 @@ pub fn of_unit(name: &str) -> Result<Cgroup, Error> {
 /// (`docker-ID.scope`, `docker/ID`), containerd (`cri-containerd-ID.scope`) and podman
 /// (`libpod-ID.scope`) make them. The first characters of an id do, twelve as `docker ps` shows.
 pub fn of_container(id: &str) -> Result<Cgroup, Error> {
-    only("the container", id, |name| container_id(name).is_some_and(|full| full.starts_with(id)))
+    only("the container", id, |name| {
+        container_id(name).is_some_and(|full| full.starts_with(id))
+    })
 }
 
 /// The container id in a cgroup's name: 64 hexadecimal digits.
@@ -86,17 +104,16 @@ fn container_id(name: &str) -> Option<&str> {
     (id.len() == 64 && id.bytes().all(|byte| byte.is_ascii_hexdigit())).then_some(id)
 }
 
-fn only(
-    what: &'static str,
-    name: &str,
-    matches: impl Fn(&str) -> bool,
-) -> Result<Cgroup, Error> {
+fn only(what: &'static str, name: &str, matches: impl Fn(&str) -> bool) -> Result<Cgroup, Error> {
     let mount = mount_point()?;
     let mut found = Vec::new();
     let mut queue = VecDeque::from([mount.clone()]);
     while let Some(directory) = queue.pop_front() {
         for child in children(&directory) {
-            let is_match = child.file_name().and_then(|n| n.to_str()).is_some_and(&matches);
+            let is_match = child
+                .file_name()
+                .and_then(|n| n.to_str())
+                .is_some_and(&matches);
             if is_match {
                 found.push(child);
             } else {
@@ -105,7 +122,11 @@ fn only(
         }
     }
     match found.as_slice() {
-        [] => Err(Error::NotFound { what, name: name.to_owned(), mount }),
+        [] => Err(Error::NotFound {
+            what,
+            name: name.to_owned(),
+            mount,
+        }),
         [one] => find(one),
         many => Err(Error::Ambiguous {
             what,
@@ -122,14 +143,20 @@ pub fn processes(cgroup: &Cgroup) -> Vec<u32> {
     while let Some(directory) = queue.pop_front() {
         // A threaded cgroup shows its processes only above; a vanished one has none.
         let text = fs::read_to_string(directory.join("cgroup.procs")).unwrap_or_default();
-        pids.extend(text.lines().filter_map(|line| line.parse::<u32>().ok()).filter(|p| *p != 0));
+        pids.extend(
+            text.lines()
+                .filter_map(|line| line.parse::<u32>().ok())
+                .filter(|p| *p != 0),
+        );
         queue.extend(children(&directory));
     }
     pids
 }
 
 fn children(directory: &Path) -> Vec<PathBuf> {
-    let Ok(entries) = fs::read_dir(directory) else { return Vec::new() };
+    let Ok(entries) = fs::read_dir(directory) else {
+        return Vec::new();
+    };
     entries
         .flatten()
         .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
@@ -143,7 +170,9 @@ fn at(directory: PathBuf) -> Option<Cgroup> {
 }
 
 fn file_system(path: &Path) -> Option<u64> {
-    rustix::fs::statfs(path).ok().map(|stat| stat.f_type.cast_unsigned())
+    rustix::fs::statfs(path)
+        .ok()
+        .map(|stat| stat.f_type.cast_unsigned())
 }
 
 #[cfg(test)]
@@ -169,7 +198,12 @@ mod tests {
     #[test]
     fn the_root_is_refused_however_it_is_named() {
         let Ok(mount) = mount_point() else { return };
-        for path in [mount.clone(), PathBuf::from("/"), mount.join("."), PathBuf::from("..")] {
+        for path in [
+            mount.clone(),
+            PathBuf::from("/"),
+            mount.join("."),
+            PathBuf::from(".."),
+        ] {
             assert!(find(&path).is_err(), "{}", path.display());
         }
         assert!(matches!(find(Path::new("/")), Err(Error::RootCgroup)));

@@ -2,10 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::{
-    error::Refusal,
-    kernel,
-};
+use crate::{error::Refusal, kernel};
 
 /// Why something cannot be, or must not be, a target.
 #[derive(Debug, thiserror::Error)]
@@ -14,7 +11,9 @@ pub enum Error {
     #[error("there is no process with PID {0}; it may have ended, check with `ps -p {0}`")]
     NoProcess(u32),
     /// The number is a thread's.
-    #[error("{tid} is a thread of process {tgid}; faults are for whole processes, so name --pid {tgid}")]
+    #[error(
+        "{tid} is a thread of process {tgid}; faults are for whole processes, so name --pid {tgid}"
+    )]
     Thread {
         /// The thread that was named.
         tid: u32,
@@ -44,7 +43,9 @@ pub enum Error {
         why: &'static str,
     },
     /// The root of the hierarchy.
-    #[error("the root cgroup holds the whole host and is never a target; name a cgroup below it, or single processes with --pid")]
+    #[error(
+        "the root cgroup holds the whole host and is never a target; name a cgroup below it, or single processes with --pid"
+    )]
     RootCgroup,
     /// The path is on a cgroup v1 hierarchy.
     #[error("{} is a cgroup v1 path; targets are cgroup v2, which is mounted at {}", path.display(), mount.display())]
@@ -55,7 +56,9 @@ pub enum Error {
         mount: PathBuf,
     },
     /// The host has no cgroup v2 hierarchy.
-    #[error("no cgroup v2 hierarchy is mounted here; mount one with `mount -t cgroup2 none /sys/fs/cgroup/unified`")]
+    #[error(
+        "no cgroup v2 hierarchy is mounted here; mount one with `mount -t cgroup2 none /sys/fs/cgroup/unified`"
+    )]
     NoCgroupV2,
     /// There is no such cgroup.
     #[error("there is no cgroup {} below {}; list them with `systemd-cgls` or `find`", path.display(), mount.display())]
@@ -115,10 +118,14 @@ pub enum Error {
         why: String,
     },
     /// Nobody lives there.
-    #[error("the target `{0}` has no processes and no open sockets, so it has no network namespace to work in; start it first")]
+    #[error(
+        "the target `{0}` has no processes and no open sockets, so it has no network namespace to work in; start it first"
+    )]
     Empty(String),
     /// It lives in more than one network namespace.
-    #[error("the target `{name}` spans {count} network namespaces; name the parts as separate targets")]
+    #[error(
+        "the target `{name}` spans {count} network namespaces; name the parts as separate targets"
+    )]
     ManyNamespaces {
         /// The target.
         name: String,
@@ -126,7 +133,9 @@ pub enum Error {
         count: usize,
     },
     /// Two targets of a run share processes.
-    #[error("the targets `{one}` and `{other}` overlap, and a packet can belong to one target only; make them disjoint, or put their faults on one target")]
+    #[error(
+        "the targets `{one}` and `{other}` overlap, and a packet can belong to one target only; make them disjoint, or put their faults on one target"
+    )]
     Overlap {
         /// The one.
         one: String,
@@ -134,7 +143,9 @@ pub enum Error {
         other: String,
     },
     /// Seen from inside a PID namespace.
-    #[error("the injector runs in a PID namespace of its own, where process ids are not the kernel's; run it in the host's PID namespace (for a container: --pid=host)")]
+    #[error(
+        "the injector runs in a PID namespace of its own, where process ids are not the kernel's; run it in the host's PID namespace (for a container: --pid=host)"
+    )]
     PidNamespace,
     /// `/proc` said something unexpected.
     #[error("cannot read {what} from /proc: {why}")]

@@ -3,7 +3,10 @@
 //! The host's init, the kernel's threads, the way into the host, the injector and everything above the
 //! person who asked: a fault there takes away the means to end it.
 
-use super::{Error, process::{self, ProcessInfo}};
+use super::{
+    Error,
+    process::{self, ProcessInfo},
+};
 
 /// Names of processes that keep the host reachable and in order. `sshd-session` and `sshd-auth` are
 /// OpenSSH 9.8's and 10's own children.
@@ -61,7 +64,11 @@ impl Guard {
         let process = process::info(pid)?;
         match self.reason(&process) {
             None => Ok(()),
-            Some(why) => Err(Error::Protected { pid, comm: process.comm, why }),
+            Some(why) => Err(Error::Protected {
+                pid,
+                comm: process.comm,
+                why,
+            }),
         }
     }
 }
@@ -71,7 +78,12 @@ mod tests {
     use super::*;
 
     fn named(pid: u32, comm: &str) -> ProcessInfo {
-        ProcessInfo { pid, parent: 1, comm: comm.into(), is_kernel_thread: false }
+        ProcessInfo {
+            pid,
+            parent: 1,
+            comm: comm.into(),
+            is_kernel_thread: false,
+        }
     }
 
     #[test]
@@ -81,14 +93,21 @@ mod tests {
         assert!(guard.reason(&named(std::process::id(), "x")).is_some());
         assert!(guard.reason(&named(999_999, "sshd")).is_some());
         assert!(guard.reason(&named(999_999, "agent")).is_none());
-        let kernel = ProcessInfo { is_kernel_thread: true, ..named(2, "kthreadd") };
+        let kernel = ProcessInfo {
+            is_kernel_thread: true,
+            ..named(2, "kthreadd")
+        };
         assert!(guard.reason(&kernel).is_some());
     }
 
     #[test]
     fn parents_are_protected() {
         let guard = Guard::new(std::process::id());
-        let parent = rustix::process::getppid().unwrap().as_raw_nonzero().get().cast_unsigned();
+        let parent = rustix::process::getppid()
+            .unwrap()
+            .as_raw_nonzero()
+            .get()
+            .cast_unsigned();
         assert!(matches!(guard.check(parent), Err(Error::Protected { .. })));
     }
 }

@@ -7,7 +7,10 @@ pub fn check(targets: &[ResolvedTarget]) -> Result<(), Error> {
     for (index, one) in targets.iter().enumerate() {
         for other in &targets[index + 1..] {
             if overlap(one, other) {
-                return Err(Error::Overlap { one: one.name.clone(), other: other.name.clone() });
+                return Err(Error::Overlap {
+                    one: one.name.clone(),
+                    other: other.name.clone(),
+                });
             }
         }
     }
@@ -21,11 +24,17 @@ fn overlap(one: &ResolvedTarget, other: &ResolvedTarget) -> bool {
         }
         (Some(cgroup), None) => shares(cgroup, other),
         (None, Some(cgroup)) => shares(cgroup, one),
-        (None, None) => one.processes.iter().any(|key| other.processes.contains(key)),
+        (None, None) => one
+            .processes
+            .iter()
+            .any(|key| other.processes.contains(key)),
     }
 }
 
 fn shares(cgroup: &cgroup::Cgroup, target: &ResolvedTarget) -> bool {
     let inside = cgroup::processes(cgroup);
-    target.processes.iter().any(|key| inside.contains(&key.tgid))
+    target
+        .processes
+        .iter()
+        .any(|key| inside.contains(&key.tgid))
 }

@@ -1,7 +1,10 @@
 //! Processes as `/proc` shows them.
 
 use injector_common::process::{ProcessKey, TargetProcess};
-use procfs::{ProcError, process::{Process, Stat}};
+use procfs::{
+    ProcError,
+    process::{Process, Stat},
+};
 
 use super::Error;
 
@@ -21,7 +24,10 @@ impl TaskKey {
     /// The key of a living process.
     pub fn of(pid: u32) -> Result<Self, Error> {
         let process = open(pid)?;
-        let tgid = process.status().map_err(|error| unreadable(pid, error))?.tgid;
+        let tgid = process
+            .status()
+            .map_err(|error| unreadable(pid, error))?
+            .tgid;
         let tgid = u32::try_from(tgid).map_err(|_| Error::NoProcess(pid))?;
         if tgid != pid {
             return Err(Error::Thread { tid: pid, tgid });
@@ -31,7 +37,10 @@ impl TaskKey {
         if stat.state == 'Z' || stat.state == 'X' {
             return Err(Error::NoProcess(pid));
         }
-        Ok(Self { tgid, start_ticks: stat.starttime })
+        Ok(Self {
+            tgid,
+            start_ticks: stat.starttime,
+        })
     }
 
     /// Whether the process still is the one that the key was made for.
@@ -41,7 +50,11 @@ impl TaskKey {
 
     /// The kernel's form of the key, for a scope.
     pub fn record(&self, scope: u32, follow: u32) -> (ProcessKey, TargetProcess) {
-        let target = TargetProcess { start_ticks: self.start_ticks, scope, follow };
+        let target = TargetProcess {
+            start_ticks: self.start_ticks,
+            scope,
+            follow,
+        };
         (ProcessKey { tgid: self.tgid }, target)
     }
 }
@@ -72,14 +85,23 @@ impl From<Stat> for ProcessInfo {
 
 /// What is known about a process.
 pub fn info(pid: u32) -> Result<ProcessInfo, Error> {
-    open(pid)?.stat().map(ProcessInfo::from).map_err(|error| unreadable(pid, error))
+    open(pid)?
+        .stat()
+        .map(ProcessInfo::from)
+        .map_err(|error| unreadable(pid, error))
 }
 
 /// All processes. Those that end meanwhile are left out.
 pub fn all() -> Result<Vec<ProcessInfo>, Error> {
-    let processes = procfs::process::all_processes()
-        .map_err(|error| Error::Proc { what: "the processes".into(), why: error.to_string() })?;
-    Ok(processes.flatten().filter_map(|process| process.stat().ok()).map(Into::into).collect())
+    let processes = procfs::process::all_processes().map_err(|error| Error::Proc {
+        what: "the processes".into(),
+        why: error.to_string(),
+    })?;
+    Ok(processes
+        .flatten()
+        .filter_map(|process| process.stat().ok())
+        .map(Into::into)
+        .collect())
 }
 
 /// A process and its parents, up to PID 1.
@@ -113,10 +135,14 @@ pub fn trees(roots: &[u32]) -> Result<Vec<u32>, Error> {
 /// Processes whose command line, its words joined by blanks, matches; neither kernel threads nor
 /// anyone in `leave_out`.
 pub fn matching(pattern: &str, leave_out: &[u32]) -> Result<Vec<u32>, Error> {
-    let regex = regex::Regex::new(pattern)
-        .map_err(|error| Error::Pattern { pattern: pattern.to_owned(), why: error.to_string() })?;
-    let processes = procfs::process::all_processes()
-        .map_err(|error| Error::Proc { what: "the processes".into(), why: error.to_string() })?;
+    let regex = regex::Regex::new(pattern).map_err(|error| Error::Pattern {
+        pattern: pattern.to_owned(),
+        why: error.to_string(),
+    })?;
+    let processes = procfs::process::all_processes().map_err(|error| Error::Proc {
+        what: "the processes".into(),
+        why: error.to_string(),
+    })?;
     let mut found: Vec<u32> = processes
         .flatten()
         .filter(|process| {
@@ -140,7 +166,10 @@ fn unreadable(pid: u32, error: ProcError) -> Error {
         ProcError::NotFound(_) => Error::NoProcess(pid),
         // A process that dies while it is read shows ESRCH.
         ProcError::Io(io, _) if io.raw_os_error() == Some(libc::ESRCH) => Error::NoProcess(pid),
-        error => Error::Proc { what: format!("process {pid}"), why: error.to_string() },
+        error => Error::Proc {
+            what: format!("process {pid}"),
+            why: error.to_string(),
+        },
     }
 }
 
@@ -159,7 +188,10 @@ mod tests {
     fn this_process_is_alive_and_a_changed_start_time_is_a_stranger() {
         let key = TaskKey::of(std::process::id()).unwrap();
         assert!(key.is_alive());
-        let stranger = TaskKey { start_ticks: key.start_ticks + 1, ..key };
+        let stranger = TaskKey {
+            start_ticks: key.start_ticks + 1,
+            ..key
+        };
         assert!(!stranger.is_alive());
     }
 
@@ -173,7 +205,10 @@ mod tests {
     fn a_thread_is_told_from_a_process() {
         std::thread::scope(|scope| {
             scope.spawn(|| {
-                let tid = rustix::thread::gettid().as_raw_nonzero().get().cast_unsigned();
+                let tid = rustix::thread::gettid()
+                    .as_raw_nonzero()
+                    .get()
+                    .cast_unsigned();
                 assert!(matches!(TaskKey::of(tid), Err(Error::Thread { .. })));
             });
         });

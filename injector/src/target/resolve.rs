@@ -35,9 +35,10 @@ impl ResolvedTarget {
     pub fn members(&self) -> Vec<TaskKey> {
         match &self.cgroup {
             None => self.processes.clone(),
-            Some(cgroup) => {
-                cgroup::processes(cgroup).into_iter().filter_map(|pid| TaskKey::of(pid).ok()).collect()
-            }
+            Some(cgroup) => cgroup::processes(cgroup)
+                .into_iter()
+                .filter_map(|pid| TaskKey::of(pid).ok())
+                .collect(),
         }
     }
 }
@@ -49,12 +50,19 @@ pub fn resolve(target: &Target, guard: &Guard) -> Result<ResolvedTarget, Error> 
     }
     match &target.selector {
         Selector::Pids { pids, follow } => by_process(target, pids, *follow, guard),
-        Selector::Process { pattern, many, follow } => {
+        Selector::Process {
+            pattern,
+            many,
+            follow,
+        } => {
             let found = process::matching(pattern, guard.protected())?;
             match (found.as_slice(), many) {
                 ([], _) => return Err(Error::NoMatch(pattern.clone())),
                 ([_, _, ..], Many::ExactlyOne) => {
-                    return Err(Error::ManyMatches { pattern: pattern.clone(), found });
+                    return Err(Error::ManyMatches {
+                        pattern: pattern.clone(),
+                        found,
+                    });
                 }
                 _ => {}
             }
@@ -103,10 +111,17 @@ fn by_process(
 fn by_cgroup(target: &Target, cgroup: Cgroup, guard: &Guard) -> Result<ResolvedTarget, Error> {
     let mut keys = Vec::new();
     for pid in cgroup::processes(&cgroup) {
-        let Ok(process) = process::info(pid) else { continue };
+        let Ok(process) = process::info(pid) else {
+            continue;
+        };
         if let Some(why) = guard.reason(&process) {
             let (path, comm) = (cgroup.directory, process.comm);
-            return Err(Error::ProtectedCgroup { path, pid, comm, why });
+            return Err(Error::ProtectedCgroup {
+                path,
+                pid,
+                comm,
+                why,
+            });
         }
         keys.extend(TaskKey::of(pid));
     }
@@ -136,6 +151,9 @@ fn namespace(target: &Target, keys: &[TaskKey]) -> Result<Namespace, Error> {
     match namespaces.pop_first() {
         None => Err(Error::Empty(target.name.clone())),
         Some((_, namespace)) if count == 1 => Ok(namespace),
-        Some(_) => Err(Error::ManyNamespaces { name: target.name.clone(), count }),
+        Some(_) => Err(Error::ManyNamespaces {
+            name: target.name.clone(),
+            count,
+        }),
     }
 }

@@ -25,13 +25,23 @@ pub struct TargetSocket {
 /// Calls `visit` with each internet socket of a process that is not in `known`, and adds it there.
 /// Sockets are known by inode. Processes and descriptors that vanish meanwhile are passed over.
 pub fn visit_new(key: TaskKey, known: &mut HashSet<u64>, mut visit: impl FnMut(TargetSocket)) {
-    let Ok(entries) = fs::read_dir(format!("/proc/{}/fd", key.tgid)) else { return };
+    let Ok(entries) = fs::read_dir(format!("/proc/{}/fd", key.tgid)) else {
+        return;
+    };
     let mut pidfd = None;
     for entry in entries.flatten() {
-        let Some(inode) = fs::read_link(entry.path()).ok().as_deref().and_then(socket_inode) else {
+        let Some(inode) = fs::read_link(entry.path())
+            .ok()
+            .as_deref()
+            .and_then(socket_inode)
+        else {
             continue;
         };
-        let Some(number) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else {
+        let Some(number) = entry
+            .file_name()
+            .to_str()
+            .and_then(|name| name.parse().ok())
+        else {
             continue;
         };
         if !known.insert(inode) {
@@ -54,15 +64,26 @@ pub fn visit_all(key: TaskKey, visit: impl FnMut(TargetSocket)) {
 
 /// The inode in `socket:[123]`.
 fn socket_inode(link: &std::path::Path) -> Option<u64> {
-    link.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()
+    link.to_str()?
+        .strip_prefix("socket:[")?
+        .strip_suffix(']')?
+        .parse()
+        .ok()
 }
 
 /// A pidfd of exactly this process: its start time is checked after the pidfd is open, when the PID
 /// cannot be reused unnoticed any more.
 fn open(key: TaskKey) -> Result<OwnedFd, Errno> {
-    let pid = i32::try_from(key.tgid).ok().and_then(Pid::from_raw).ok_or(Errno::SRCH)?;
+    let pid = i32::try_from(key.tgid)
+        .ok()
+        .and_then(Pid::from_raw)
+        .ok_or(Errno::SRCH)?;
     let pidfd = pidfd_open(pid, PidfdFlags::empty())?;
-    if key.is_alive() { Ok(pidfd) } else { Err(Errno::SRCH) }
+    if key.is_alive() {
+        Ok(pidfd)
+    } else {
+        Err(Errno::SRCH)
+    }
 }
 
 fn copy(pidfd: &OwnedFd, number: i32) -> Option<TargetSocket> {
@@ -95,7 +116,10 @@ mod tests {
         visit_all(key, |socket| seen.push(socket.cookie));
         assert!(seen.contains(&cookie));
 
-        let stranger = TaskKey { start_ticks: key.start_ticks + 1, ..key };
+        let stranger = TaskKey {
+            start_ticks: key.start_ticks + 1,
+            ..key
+        };
         visit_all(stranger, |_| panic!("a stranger's socket was taken"));
     }
 }

@@ -1,7 +1,10 @@
 //! Tells the supervisor that the worker is alive, from an OS thread that nothing else can hold up.
 
 use std::{
-    sync::{Arc, mpsc::{self, RecvTimeoutError, Sender}},
+    sync::{
+        Arc,
+        mpsc::{self, RecvTimeoutError, Sender},
+    },
     time::Duration,
 };
 

@@ -53,7 +53,11 @@ pub(super) fn run(
     });
     let report = match joined {
         Ok(Ok(result)) => result?,
-        _ => return Err(Refusal::failed("the run broke; what it had armed ended with it.")),
+        _ => {
+            return Err(Refusal::failed(
+                "the run broke; what it had armed ended with it.",
+            ));
+        }
     };
     match output {
         Output::Text => println!("{report}"),
@@ -64,9 +68,17 @@ pub(super) fn run(
 
 /// What is armed, in half a line.
 fn headline(experiment: &Experiment) -> String {
-    let targets: Vec<_> = experiment.targets.iter().map(|t| t.selector.to_string()).collect();
+    let targets: Vec<_> = experiment
+        .targets
+        .iter()
+        .map(|t| t.selector.to_string())
+        .collect();
     let duration = humantime::format_duration(experiment.duration());
-    format!("{} on {} for {duration}", experiment.name, targets.join("; "))
+    format!(
+        "{} on {} for {duration}",
+        experiment.name,
+        targets.join("; ")
+    )
 }
 
 fn print(event: &RunEvent, about: &str, output: Output) {

@@ -1,7 +1,10 @@
 //! One run on a thread of its own.
 
 use std::{
-    sync::{Arc, mpsc::{self, Sender}},
+    sync::{
+        Arc,
+        mpsc::{self, Sender},
+    },
     thread::JoinHandle,
 };
 
@@ -51,5 +54,9 @@ pub(super) fn start<K: Keeper + 'static>(
         .name("run".into())
         .spawn(move || executor::execute(request, keeper.as_ref(), &inbox, &mut tell))
         .map_err(|error| Refusal::failed(format!("a thread cannot be started: {error}.")))?;
-    Ok(Running { run, orders, thread })
+    Ok(Running {
+        run,
+        orders,
+        thread,
+    })
 }

@@ -14,12 +14,23 @@ pub(super) struct Complaint {
 
 impl Complaint {
     pub(super) fn at(at: Place, sentence: impl Display) -> Self {
-        Self { at, sentence: sentence.to_string() }
+        Self {
+            at,
+            sentence: sentence.to_string(),
+        }
     }
 
     pub(super) fn of(self, file: &str) -> FileError {
-        let Self { at: Place { line, column }, sentence } = self;
-        FileError { file: file.to_owned(), line, column, sentence }
+        let Self {
+            at: Place { line, column },
+            sentence,
+        } = self;
+        FileError {
+            file: file.to_owned(),
+            line,
+            column,
+            sentence,
+        }
     }
 }
 

@@ -17,30 +17,49 @@ pub(super) struct Fields<'a> {
 
 impl<'a> Fields<'a> {
     /// Checks that the node is a map and knows all its keys.
-    pub(super) fn of(node: &'a Node, what: &'static str, known: &[&'static str]) -> Result<Self, Complaint> {
+    pub(super) fn of(
+        node: &'a Node,
+        what: &'static str,
+        known: &[&'static str],
+    ) -> Result<Self, Complaint> {
         let Content::Map(entries) = &node.content else {
             let names = known.join(", ");
-            return Err(Complaint::at(node.at, format!("{what} is a map of {names}; write it so")));
+            return Err(Complaint::at(
+                node.at,
+                format!("{what} is a map of {names}; write it so"),
+            ));
         };
         for (word, _) in entries {
             if !known.contains(&word.text.as_str()) {
                 return Err(unknown(word, what, known));
             }
         }
-        Ok(Self { at: node.at, what, entries })
+        Ok(Self {
+            at: node.at,
+            what,
+            entries,
+        })
     }
 
     pub(super) fn get(&self, name: &str) -> Option<&'a Node> {
-        self.entries.iter().find(|(word, _)| word.text == name).map(|(_, node)| node)
+        self.entries
+            .iter()
+            .find(|(word, _)| word.text == name)
+            .map(|(_, node)| node)
     }
 
     pub(super) fn key_place(&self, name: &str) -> Option<Place> {
-        self.entries.iter().find(|(word, _)| word.text == name).map(|(word, _)| word.at)
+        self.entries
+            .iter()
+            .find(|(word, _)| word.text == name)
+            .map(|(word, _)| word.at)
     }
 
     /// The text of a field, where it is there.
     pub(super) fn text(&self, name: &str) -> Result<Option<String>, Complaint> {
-        self.get(name).map(|node| node.text(name).map(str::to_owned)).transpose()
+        self.get(name)
+            .map(|node| node.text(name).map(str::to_owned))
+            .transpose()
     }
 }
 
@@ -50,5 +69,8 @@ pub(super) fn unknown(word: &Word, what: &str, known: &[&str]) -> Complaint {
         Some(like) => format!("did you mean `{like}`?"),
         None => format!("known are: {}", known.join(", ")),
     };
-    Complaint::at(word.at, format!("{what} has no field `{}`; {hint}", word.text))
+    Complaint::at(
+        word.at,
+        format!("{what} has no field `{}`; {hint}", word.text),
+    )
 }

@@ -56,17 +56,22 @@ impl Node {
     pub(super) fn text(&self, name: &str) -> Result<&str, Complaint> {
         match &self.content {
             Content::Scalar(text) => Ok(text),
-            Content::Null => Err(self.complain(format!("`{name}` has no value; give it one, or leave it out"))),
-            _ => Err(self.complain(format!("`{name}` is one value, not a list or a map; write one"))),
+            Content::Null => Err(self.complain(format!(
+                "`{name}` has no value; give it one, or leave it out"
+            ))),
+            _ => Err(self.complain(format!(
+                "`{name}` is one value, not a list or a map; write one"
+            ))),
         }
     }
 
     /// Where the value of a key stands.
     pub(super) fn value_place(&self, key: &str) -> Option<Place> {
         match &self.content {
-            Content::Map(entries) => {
-                entries.iter().find(|(word, _)| word.text == key).map(|(_, node)| node.at)
-            }
+            Content::Map(entries) => entries
+                .iter()
+                .find(|(word, _)| word.text == key)
+                .map(|(_, node)| node.at),
             _ => None,
         }
     }
@@ -87,7 +92,10 @@ pub(super) fn parse(source: &str) -> Result<Node, Complaint> {
         Ok(root) => Ok(node(root, source)),
         Err(error) => {
             let at = error.location().map_or(Place { line: 1, column: 1 }, place);
-            Err(Complaint::at(at, format!("{}; correct the YAML there", sentence(&error))))
+            Err(Complaint::at(
+                at,
+                format!("{}; correct the YAML there", sentence(&error)),
+            ))
         }
     }
 }
@@ -96,28 +104,50 @@ pub(super) fn parse(source: &str) -> Result<Node, Complaint> {
 fn sentence(error: &serde_saphyr::Error) -> String {
     let text = error.without_snippet().to_string();
     let text = text.lines().next().unwrap_or_default();
-    text.rsplit_once(" at line ").map_or(text, |(what, _)| what).to_owned()
+    text.rsplit_once(" at line ")
+        .map_or(text, |(what, _)| what)
+        .to_owned()
 }
 
 fn place(location: Location) -> Place {
-    Place { line: location.line(), column: location.column() }
+    Place {
+        line: location.line(),
+        column: location.column(),
+    }
 }
 
 fn node(raw: Spanned<Raw>, source: &str) -> Node {
-    let Spanned { value, referenced, defined } = raw;
+    let Spanned {
+        value,
+        referenced,
+        defined,
+    } = raw;
     let content = match value {
         Raw::Null => Content::Null,
         Raw::Text(text) => Content::Scalar(text),
         Raw::Plain(text) => Content::Scalar(written(source, defined).unwrap_or(text)),
-        Raw::List(items) => Content::List(items.into_iter().map(|item| node(item, source)).collect()),
+        Raw::List(items) => {
+            Content::List(items.into_iter().map(|item| node(item, source)).collect())
+        }
         Raw::Map(entries) => Content::Map(
             entries
                 .into_iter()
-                .map(|(key, value)| (Word { at: place(key.referenced), text: key.value }, node(value, source)))
+                .map(|(key, value)| {
+                    (
+                        Word {
+                            at: place(key.referenced),
+                            text: key.value,
+                        },
+                        node(value, source),
+                    )
+                })
                 .collect(),
         ),
     };
-    Node { at: place(referenced), content }
+    Node {
+        at: place(referenced),
+        content,
+    }
 }
 
 /// The scalar as it stands in the source.
