@@ -27,7 +27,7 @@ const MTU: c_int = 65_521;
 
 /// Frames that may wait to be read. The default of 1000 overflows when the reader is off the CPU for
 /// a few milliseconds.
-const QUEUE: c_int = 10_000;
+pub(super) const QUEUE: c_int = 10_000;
 
 /// Without these, frames would be segmented and summed before they reach us.
 const OFFLOADS: c_uint =

@@ -10,9 +10,10 @@ use injector_common::frame::{ETHERNET, META_AT, Meta};
 /// Bytes of the header, the size that a TAP uses unless told otherwise.
 pub const VNET: usize = 10;
 
-/// Room for the largest frame: header, Ethernet with two VLAN tags, and the 65536 bytes that fit
-/// through a loopback device of the usual MTU.
-pub const LARGEST: usize = VNET + ETHERNET + 8 + 65_536;
+/// Room for the largest frame: header, Ethernet with two VLAN tags, and the largest packet, an IPv6
+/// header with 65535 bytes. The kernel cuts larger ones (BIG TCP) down for the TAP, which did not ask
+/// for them.
+pub const LARGEST: usize = VNET + ETHERNET + 8 + 40 + 65_535;
 
 /// The checksum of the frame is not computed yet (`VIRTIO_NET_HDR_F_NEEDS_CSUM`).
 const NEEDS_CSUM: u8 = 1;
