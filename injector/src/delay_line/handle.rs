@@ -284,7 +284,7 @@ mod tests {
         let before = Instant::now();
         drop(line);
         assert!(before.elapsed() < Duration::from_secs(5));
-        assert_eq!(peer.received(), []);
+        assert!(peer.received().is_empty());
     }
 
     #[test]

@@ -1,6 +1,11 @@
-//! A pair of sockets in place of a TAP: both keep the bounds of what is written.
+//! A pair of sockets in place of a TAP (both keep the bounds of what is written), and a count of
+//! allocations.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::{
+    alloc::{GlobalAlloc, Layout, System},
+    cell::Cell,
+    os::fd::{AsFd, OwnedFd},
+};
 
 use injector_common::frame::{Direction, META_AT, Meta};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair, sockopt};
@@ -59,4 +64,35 @@ impl Peer {
             _ => None,
         }
     }
+}
+
+/// Counts what each thread allocates, so that a test can show that frames cost nothing.
+struct CountingAllocator;
+
+thread_local! {
+    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+}
+
+#[global_allocator]
+static ALLOCATOR: CountingAllocator = CountingAllocator;
+
+// SAFETY: every call goes on unchanged to the system's allocator; the count is a plain thread-local
+// number that needs no allocation itself.
+unsafe impl GlobalAlloc for CountingAllocator {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // A thread that is ending has no count any more, and no test that reads it.
+        let _ = ALLOCATIONS.try_with(|count| count.set(count.get() + 1));
+        // SAFETY: the caller keeps the contract of `alloc`.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: the caller keeps the contract of `dealloc`.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+/// How often this thread has allocated so far.
+pub(super) fn allocations() -> u64 {
+    ALLOCATIONS.get()
 }

@@ -70,7 +70,7 @@ fn frames_wait_their_time_and_keep_their_order() {
         bench.peer.send(n, 1);
     }
     bench.pass(0).pass(99 * MS);
-    assert_eq!(bench.peer.received(), []);
+    assert!(bench.peer.received().is_empty());
     bench.pass(MS);
     assert_eq!(bench.peer.received(), (0..50).collect::<Vec<_>>());
     assert_eq!((bench.stats().frames, bench.stats().released), (50, 50));
@@ -130,7 +130,7 @@ fn what_is_overdue_after_a_gap_is_lost() {
     // Sent while the worker is stopped: nobody knows when.
     bench.peer.send(2, 4);
     bench.pass(LEASE_NS + 101 * MS);
-    assert_eq!(bench.peer.received(), []);
+    assert!(bench.peer.received().is_empty());
     assert_eq!(bench.stats().late, 2);
     // What is not overdue goes on in time.
     bench.peer.send(3, 4);
@@ -196,4 +196,26 @@ fn damage_is_done_at_release() {
     bench.peer.send(0, 1);
     bench.pass(0).pass(MS);
     assert_eq!((bench.stats().damaged, bench.stats().released), (1, 0));
+}
+
+#[test]
+fn frames_cost_no_allocation() {
+    let mut bench = Bench::new(
+        &table([held(1), Model::WireCorrupt { seed: 2 }]),
+        &Options::default(),
+    );
+    let mut most = 0;
+    for round in 0..200 {
+        for n in 0..20 {
+            bench.peer.send_long(n, 1 + (n & 2), 60 + 300 * n as usize);
+        }
+        let before = testing::allocations();
+        bench.pass(0).pass(2 * MS);
+        most = most.max(testing::allocations() - before);
+        assert!(bench.worker.wheel.is_empty(), "round {round}");
+        bench.peer.received();
+    }
+    assert_eq!(most, 0);
+    assert_eq!(bench.stats().frames, 4_000);
+    assert!(testing::allocations() > 0, "the count does not count");
 }
