@@ -25,7 +25,6 @@ mod offset {
     pub(super) const RUN_TIME_NS: usize = 192;
     pub(super) const RUN_COUNT: usize = 200;
     pub(super) const MAP_NAME: usize = 24;
-    pub(super) const LINK_PROGRAM: usize = 8;
 }
 
 /// Enough for every info structure; the kernel fills as much as it knows.
@@ -70,12 +69,12 @@ pub fn maps() -> Result<Vec<(u32, String)>> {
     .context("cannot list the BPF maps")
 }
 
-/// Ids of all links, each with its program's id.
-pub fn links() -> Result<Vec<(u32, u32)>> {
+/// Ids of all links, those that somebody is just attaching included.
+pub fn links() -> Result<Vec<u32>> {
     infos(
         command::LINK_GET_NEXT_ID,
         command::LINK_GET_FD_BY_ID,
-        |id, info| (id, u32_at(info, offset::LINK_PROGRAM)),
+        |id, _info| id,
     )
     .context("cannot list the BPF links")
 }
@@ -112,6 +111,10 @@ fn infos<T>(
         id = following;
         match info_of(by_id, id) {
             Ok(info) => found.push(read(id, &info)),
+            // A link that is not attached yet: `bpf_link_by_id` in `kernel/bpf/syscall.c`.
+            Err(error) if error.raw_os_error() == Some(libc::EAGAIN) => {
+                found.push(read(id, &[0; INFO_SIZE]));
+            }
             // Gone between the two calls.
             Err(error) if error.raw_os_error() == Some(libc::ENOENT) => {}
             Err(error) => return Err(error),

@@ -10,6 +10,9 @@ use anyhow::{Context, Result};
 
 use crate::eventually::eventually;
 
+/// What names of the tests' cgroups begin with.
+pub(crate) const PREFIX: &str = "injector-tests";
+
 static NEXT: AtomicU32 = AtomicU32::new(0);
 
 /// Where the cgroup v2 hierarchy is mounted; elsewhere than `/sys/fs/cgroup` on hybrid hosts.
@@ -33,7 +36,7 @@ impl Cgroup {
     /// A fresh cgroup directly below the mount.
     pub fn create(label: &str) -> Result<Self> {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("injector-tests-{}-{number}-{label}", process::id());
+        let name = format!("{PREFIX}-{}-{number}-{label}", process::id());
         Self::at(mount()?.join(name))
     }
 
@@ -70,6 +73,11 @@ impl Cgroup {
             || Ok(remove_tree(&self.path).ok()),
         )
     }
+}
+
+/// Takes over a cgroup whose guard did not run, and lets it go.
+pub(crate) fn adopt(path: PathBuf) {
+    drop(Cgroup { path });
 }
 
 /// A cgroup goes by rmdir only, children first; files in it cannot be removed and need not be.

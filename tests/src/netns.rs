@@ -12,6 +12,9 @@ use std::thread;
 use anyhow::{Context, Result, anyhow, ensure};
 use rustix::thread::{ThreadNameSpaceType, move_into_thread_name_spaces};
 
+/// What names of the tests' namespaces begin with.
+pub(crate) const PREFIX: &str = "injt";
+
 static NEXT: AtomicU32 = AtomicU32::new(0);
 
 /// Where iproute2 keeps its named namespaces.
@@ -27,7 +30,7 @@ impl NetNs {
     /// A fresh one.
     pub fn create(label: &str) -> Result<Self> {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("injt-{}-{number}-{label}", process::id());
+        let name = format!("{PREFIX}-{}-{number}-{label}", process::id());
         ip(&["netns", "add", &name])?;
         let this = Self { name };
         this.batch("link set lo up\n")?;
@@ -137,6 +140,11 @@ pub fn named() -> Vec<String> {
         .collect();
     names.sort();
     names
+}
+
+/// Takes over a namespace whose guard did not run, and lets it go.
+pub(crate) fn adopt(name: String) {
+    drop(NetNs { name });
 }
 
 /// Runs `work` on a thread of its own inside the named namespace.

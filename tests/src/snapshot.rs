@@ -48,8 +48,8 @@ impl Snapshot {
         for (id, name) in bpf::maps()? {
             objects.insert(format!("BPF map {id} ({name})"));
         }
-        for (id, program) in bpf::links()? {
-            objects.insert(format!("BPF link {id} (of program {program})"));
+        for id in bpf::links()? {
+            objects.insert(format!("BPF link {id}"));
         }
         objects.extend(injector_processes()?);
         let mut settings = BTreeMap::from([("the host".to_owned(), network_settings()?)]);

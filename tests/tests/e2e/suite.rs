@@ -6,6 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, anyhow};
+use injector_tests::leftovers;
 use injector_tests::snapshot::Snapshot;
 use libtest_mimic::{Arguments, Failed, Trial};
 use rustix::fs::{FlockOperation, flock};
@@ -48,6 +49,9 @@ pub(crate) fn run(cases: Vec<Case>) -> ExitCode {
     let lock = take_lock();
     if let Err(error) = &lock {
         eprintln!("running without the lock that keeps other runs away: {error:#}");
+    }
+    if !arguments.list {
+        leftovers::sweep();
     }
     let wanted = |name: &str| {
         !arguments.list
