@@ -18,7 +18,7 @@ use clap::{Parser, Subcommand};
 
 pub use action::{Action, Arming, Question, parse};
 pub(crate) use fault::FaultInFile;
-pub use flags::{Output, Rehearsal};
+pub use flags::Rehearsal;
 pub(crate) use target::TargetInFile;
 
 use fault::FaultCommand;
@@ -89,7 +89,7 @@ enum Command {
     Worker {
         /// The supervisor's end of the conversation
         #[arg(long, value_name = "DESCRIPTOR")]
-        fd: i32,
+        link: i32,
     },
 }
 

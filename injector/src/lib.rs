@@ -10,6 +10,7 @@
 //! ```
 
 pub mod cli;
+pub mod api;
 pub mod error;
 pub mod quantity;
 

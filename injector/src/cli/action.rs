@@ -5,13 +5,14 @@ use std::{ffi::OsString, fs, path::Path};
 use clap::{CommandFactory, Parser, error::ErrorKind};
 
 use super::{
-    Cli, Command, Output, Rehearsal,
+    Cli, Command, Rehearsal,
     flags::{OnCommandLine, RunFlags},
 };
 use crate::{
     error::{Exit, Refusal},
     experiment::{Experiment, Fault, Selector, Step, Target, file},
     journal::RunId,
+    worker::Output,
 };
 
 /// What is to be done, with nothing left to validate but this machine.
@@ -104,7 +105,7 @@ fn action(command: Command) -> Result<Action, Refusal> {
             Action::Ask(Question::Events { run, follow }, output.output())
         }
         Command::Doctor(flags) => Action::Doctor(flags.output()),
-        Command::Worker { fd } => Action::Worker(fd),
+        Command::Worker { link } => Action::Worker(link),
     })
 }
 

@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use clap::Args;
 
 use super::target::TargetFlags;
-use crate::quantity::duration;
+use crate::{quantity::duration, worker::Output};
 
 /// What surrounds a fault on the command line.
 #[derive(Args, Debug)]
@@ -52,15 +52,6 @@ pub(crate) struct OutputFlags {
     /// Print JSON on standard output
     #[arg(long)]
     json: bool,
-}
-
-/// How results are printed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Output {
-    /// Lines for people.
-    Text,
-    /// JSON for programs.
-    Json,
 }
 
 /// Whether a run is carried out.

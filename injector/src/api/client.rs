@@ -1,0 +1,244 @@
+//! The client: what every command does when a daemon is there.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use bytes::{Bytes, BytesMut};
+use http_body_util::{BodyExt, Full};
+use hyper::{
+    Method, Request, Response, StatusCode,
+    body::Incoming,
+    client::conn::http1::handshake,
+    header::{CONTENT_TYPE, HOST},
+};
+use hyper_util::rt::TokioIo;
+use serde::de::DeserializeOwned;
+use tokio::{net::UnixStream, time::timeout};
+
+use super::{StartRequest, Status, VERSION, VERSION_HEADER};
+use crate::{
+    error::Refusal,
+    event::RunEvent,
+    experiment::Experiment,
+    journal::{ListedRun, RunId},
+    kernel::capability::Capability,
+    report::RunReport,
+};
+
+/// The longest that an answer may take; the server gives up earlier.
+const ANSWER_LIMIT: Duration = Duration::from_secs(35);
+
+/// A daemon that answered.
+#[derive(Clone, Debug)]
+pub struct Client {
+    socket: PathBuf,
+}
+
+/// Events as they come.
+#[derive(Debug)]
+pub struct Events {
+    body: Incoming,
+    /// What has arrived and is no whole line yet.
+    rest: BytesMut,
+}
+
+/// One line of the stream.
+#[derive(Debug)]
+pub enum Told {
+    /// Something happened.
+    Event(RunEvent),
+    /// Some events were lost because we read too slowly.
+    Lost,
+}
+
+impl Client {
+    /// The daemon at a socket; `None` where there is none.
+    pub async fn connect(socket: &Path) -> Result<Option<Self>, Refusal> {
+        match UnixStream::connect(socket).await {
+            Ok(_) => Ok(Some(Self {
+                socket: socket.to_owned(),
+            })),
+            Err(error) if is_absence(&error) => Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                Err(Refusal::usage(format!(
+                    "the daemon at {} serves root and its own user only; use sudo",
+                    socket.display()
+                )))
+            }
+            Err(error) => Err(Refusal::usage(format!(
+                "the daemon at {} cannot be reached: {error}; check the path",
+                socket.display()
+            ))),
+        }
+    }
+
+    /// Starts a run.
+    pub async fn start(&self, experiment: Experiment) -> Result<ListedRun, Refusal> {
+        let body = serde_json::to_vec(&StartRequest { experiment }).map_err(|error| {
+            Refusal::usage(format!(
+                "the experiment cannot be sent: {error}; use UTF-8 paths"
+            ))
+        })?;
+        self.ask(Method::POST, "/v1/runs", body.into()).await
+    }
+
+    /// Every run.
+    pub async fn list(&self) -> Result<Vec<ListedRun>, Refusal> {
+        self.ask(Method::GET, "/v1/runs", Bytes::new()).await
+    }
+
+    /// One run.
+    pub async fn show(&self, run: &RunId) -> Result<ListedRun, Refusal> {
+        self.ask(Method::GET, &format!("/v1/runs/{run}"), Bytes::new())
+            .await
+    }
+
+    /// Ends a run.
+    pub async fn stop(&self, run: &RunId) -> Result<RunReport, Refusal> {
+        self.ask(Method::DELETE, &format!("/v1/runs/{run}"), Bytes::new())
+            .await
+    }
+
+    /// Ends every run of the daemon.
+    pub async fn stop_all(&self) -> Result<Vec<RunReport>, Refusal> {
+        self.ask(Method::DELETE, "/v1/runs", Bytes::new()).await
+    }
+
+    /// Who answers.
+    pub async fn status(&self) -> Result<Status, Refusal> {
+        self.ask(Method::GET, "/v1/status", Bytes::new()).await
+    }
+
+    /// What the daemon's machine offers.
+    pub async fn doctor(&self) -> Result<Vec<Capability>, Refusal> {
+        self.ask(Method::GET, "/v1/doctor", Bytes::new()).await
+    }
+
+    /// What happens from now on: what happens after this returns is told, even before it is read.
+    pub async fn events(&self, hits: bool) -> Result<Events, Refusal> {
+        let path = format!("/v1/events?hits={hits}");
+        let response = self.send(Method::GET, &path, Bytes::new()).await?;
+        if response.status().is_success() {
+            return Ok(Events {
+                body: response.into_body(),
+                rest: BytesMut::new(),
+            });
+        }
+        let status = response.status();
+        Err(refusal(status, &self.whole(response).await?))
+    }
+
+    async fn ask<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Bytes,
+    ) -> Result<T, Refusal> {
+        let answer = async {
+            let response = self.send(method, path, body).await?;
+            let status = response.status();
+            let body = self.whole(response).await?;
+            if !status.is_success() {
+                return Err(refusal(status, &body));
+            }
+            serde_json::from_slice(&body).map_err(|error| self.broken(&error))
+        };
+        timeout(ANSWER_LIMIT, answer).await.unwrap_or_else(|_| {
+            Err(Refusal::failed(format!(
+                "the daemon at {} did not answer within 35 s; look at its log, or restart it",
+                self.socket.display()
+            )))
+        })
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Bytes,
+    ) -> Result<Response<Incoming>, Refusal> {
+        let stream = UnixStream::connect(&self.socket)
+            .await
+            .map_err(|error| self.broken(&error))?;
+        let (mut sender, connection) = handshake(TokioIo::new(stream))
+            .await
+            .map_err(|error| self.broken(&error))?;
+        // It ends with the exchange; what went wrong with it, the exchange reports.
+        tokio::spawn(connection);
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(HOST, "injector")
+            .header(CONTENT_TYPE, "application/json")
+            .header(VERSION_HEADER, VERSION)
+            .body(Full::new(body))
+            .map_err(|error| self.broken(&error))?;
+        sender
+            .send_request(request)
+            .await
+            .map_err(|error| self.broken(&error))
+    }
+
+    async fn whole(&self, response: Response<Incoming>) -> Result<Bytes, Refusal> {
+        let body = response
+            .into_body()
+            .collect()
+            .await
+            .map_err(|error| self.broken(&error))?;
+        Ok(body.to_bytes())
+    }
+
+    fn broken(&self, error: &dyn std::error::Error) -> Refusal {
+        Refusal::failed(format!(
+            "the conversation with the daemon at {} broke: {error}; `injector status` tells whether it lives",
+            self.socket.display()
+        ))
+    }
+}
+
+impl Events {
+    /// The next line; `None` when the daemon has ended the stream.
+    pub async fn next(&mut self) -> Result<Option<Told>, Refusal> {
+        loop {
+            if let Some(end) = self.rest.iter().position(|byte| *byte == b'\n') {
+                let line = self.rest.split_to(end + 1);
+                // What is no event is the note that some were lost.
+                return Ok(Some(
+                    serde_json::from_slice(&line).map_or(Told::Lost, Told::Event),
+                ));
+            }
+            match self.body.frame().await {
+                Some(Ok(frame)) => {
+                    let data = frame.into_data().unwrap_or_default();
+                    self.rest.extend_from_slice(&data);
+                }
+                Some(Err(error)) => {
+                    return Err(Refusal::failed(format!(
+                        "the daemon broke off: {error}; its supervisor ends what it had armed"
+                    )));
+                }
+                None => return Ok(None),
+            }
+        }
+    }
+}
+
+/// Whether there is simply no daemon: no socket, or one that a dead daemon left.
+fn is_absence(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused
+    )
+}
+
+/// The refusal in an answer; a daemon of another version may word it differently.
+fn refusal(status: StatusCode, body: &[u8]) -> Refusal {
+    serde_json::from_slice(body).unwrap_or_else(|_| {
+        Refusal::failed(format!(
+            "the daemon answered {status} and no reason; restart it from the same build as this command"
+        ))
+    })
+}

@@ -1,0 +1,179 @@
+//! The routes, each a few lines between HTTP and [`Control`].
+
+use std::sync::Arc;
+
+use axum::{
+    Extension, Json,
+    body::Bytes,
+    extract::{Path, Query, State, rejection::BytesRejection},
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::{MethodRouter, get},
+};
+use serde::Deserialize;
+use tokio::sync::watch;
+
+use super::{Control, OPENAPI, StartRequest, Status, VERSION, events, reply::Failure};
+use crate::{
+    error::Refusal,
+    experiment::{Experiment, file},
+    journal::{ListedRun, RunId, RunState},
+    kernel::capability::Capability,
+    report::RunReport,
+    worker::AskedBy,
+};
+
+/// What the routes share.
+pub(super) struct Daemon<C> {
+    pub(super) control: C,
+    /// True once the server is told to end.
+    pub(super) is_ending: watch::Receiver<bool>,
+}
+
+type Shared<C> = State<Arc<Daemon<C>>>;
+
+/// Every route. The stream of events stands apart, since it alone has no time limit.
+pub(super) fn routes<C: Control>() -> Vec<(&'static str, MethodRouter<Arc<Daemon<C>>>)> {
+    vec![
+        (
+            "/v1/runs",
+            get(list::<C>).post(start::<C>).delete(stop_all::<C>),
+        ),
+        ("/v1/runs/{id}", get(show::<C>).delete(stop::<C>)),
+        ("/v1/status", get(status::<C>)),
+        ("/v1/doctor", get(doctor::<C>)),
+        ("/v1/openapi.json", get(openapi)),
+    ]
+}
+
+/// The stream of events.
+pub(super) fn stream<C: Control>() -> (&'static str, MethodRouter<Arc<Daemon<C>>>) {
+    ("/v1/events", get(events::<C>))
+}
+
+async fn list<C: Control>(State(daemon): Shared<C>) -> Result<Json<Vec<ListedRun>>, Failure> {
+    Ok(Json(daemon.control.list().await?))
+}
+
+async fn show<C: Control>(
+    State(daemon): Shared<C>,
+    Path(run): Path<String>,
+) -> Result<Json<ListedRun>, Failure> {
+    find(&daemon.control, &run).await.map(Json)
+}
+
+async fn start<C: Control>(
+    State(daemon): Shared<C>,
+    Extension(by): Extension<AskedBy>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, Failure> {
+    let experiment = read(&headers, &body?)?;
+    let run = daemon.control.start(experiment, by).await?;
+    let listed = find(&daemon.control, run.as_str()).await?;
+    Ok((StatusCode::CREATED, Json(listed)).into_response())
+}
+
+async fn stop<C: Control>(
+    State(daemon): Shared<C>,
+    Path(run): Path<String>,
+) -> Result<Json<RunReport>, Failure> {
+    let listed = find(&daemon.control, &run).await?;
+    if listed.state != RunState::Running {
+        let sentence = format!("the run {run} is over already; `injector list` says how it ended");
+        return Err(Failure::new(StatusCode::CONFLICT, sentence));
+    }
+    Ok(Json(daemon.control.stop(&listed.run).await?))
+}
+
+async fn stop_all<C: Control>(State(daemon): Shared<C>) -> Result<Json<Vec<RunReport>>, Failure> {
+    Ok(Json(daemon.control.stop_all().await?))
+}
+
+async fn status<C: Control>(State(daemon): Shared<C>) -> Result<Json<Status>, Failure> {
+    let mut running = daemon.control.list().await?;
+    running.retain(|listed| listed.state == RunState::Running);
+    Ok(Json(Status {
+        version: VERSION.to_owned(),
+        pid: std::process::id(),
+        running,
+    }))
+}
+
+async fn doctor<C: Control>(State(daemon): Shared<C>) -> Result<Json<Vec<Capability>>, Failure> {
+    Ok(Json(daemon.control.capabilities().await?))
+}
+
+async fn openapi() -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], OPENAPI).into_response()
+}
+
+/// Which events are wanted.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wanted {
+    /// Only those of this run.
+    run: Option<RunId>,
+    /// Hits too; they may be many.
+    #[serde(default = "yes")]
+    hits: bool,
+}
+
+const fn yes() -> bool {
+    true
+}
+
+async fn events<C: Control>(
+    State(daemon): Shared<C>,
+    wanted: Result<Query<Wanted>, axum::extract::rejection::QueryRejection>,
+) -> Result<Response, Failure> {
+    let Query(Wanted { run, hits }) = wanted.map_err(|error| {
+        let sentence = format!(
+            "{}; write `run=RUN` and `hits=true` or `hits=false`",
+            error.body_text()
+        );
+        Failure::new(StatusCode::BAD_REQUEST, sentence)
+    })?;
+    let filter = events::Filter { run, hits };
+    Ok(events::stream(
+        daemon.control.events(),
+        filter,
+        daemon.is_ending.clone(),
+    ))
+}
+
+async fn find<C: Control>(control: &C, run: &str) -> Result<ListedRun, Failure> {
+    let known = control
+        .list()
+        .await?
+        .into_iter()
+        .find(|listed| listed.run.as_str() == run);
+    known.ok_or_else(|| {
+        let sentence =
+            format!("there is no run `{run}`; `injector list` shows those that are known");
+        Failure::new(StatusCode::NOT_FOUND, sentence)
+    })
+}
+
+/// An experiment as JSON, or as the YAML of a file where the content type says so:
+/// `curl --data-binary @FILE -H 'content-type: application/yaml'`.
+fn read(headers: &HeaderMap, body: &[u8]) -> Result<Experiment, Refusal> {
+    let content_type = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
+    if content_type.is_some_and(|content_type| content_type.contains("yaml")) {
+        let text = std::str::from_utf8(body)
+            .map_err(|_| Refusal::usage("the body is not UTF-8; send the experiment as UTF-8"))?;
+        return Ok(file::parse(text, "experiment.yaml", None)?);
+    }
+    let StartRequest { experiment } = serde_json::from_slice(body).map_err(|error| {
+        let sentence = "the body is no request for a run";
+        Refusal::usage(format!(
+            "{sentence}: {error}; /v1/openapi.json describes one"
+        ))
+    })?;
+    experiment
+        .check()
+        .map_err(|error| Refusal::usage(error.to_string()))?;
+    Ok(experiment)
+}
