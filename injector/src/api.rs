@@ -10,6 +10,7 @@
 pub mod client;
 mod control;
 mod events;
+pub mod foreground;
 mod peer;
 mod reply;
 mod routes;

@@ -7,20 +7,28 @@
 //! drifted ever after.
 
 mod action;
+mod arm;
+mod ask;
 mod dns;
+mod doctor;
 mod fault;
 mod flags;
 mod net;
 mod target;
+pub mod tell;
 mod traffic;
 
 use clap::{Parser, Subcommand};
 
 pub use action::{Action, Arming, Question, parse};
+pub use arm::arm;
+pub use ask::ask;
+pub use doctor::doctor;
 pub(crate) use fault::FaultInFile;
 pub use flags::Rehearsal;
 pub(crate) use target::TargetInFile;
 
+use crate::error::Refusal;
 use fault::FaultCommand;
 use flags::{OnCommandLine, OutputFlags, RunFlags};
 
@@ -91,6 +99,16 @@ enum Command {
         #[arg(long, value_name = "DESCRIPTOR")]
         link: i32,
     },
+}
+
+/// A runtime for one conversation.
+fn runtime() -> Result<tokio::runtime::Runtime, Refusal> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    runtime.map_err(|error| {
+        Refusal::failed(format!("the runtime cannot be started: {error}; try again"))
+    })
 }
 
 #[cfg(test)]

@@ -1,33 +1,39 @@
-//! The `injector` command.
-use injector::{error::Refusal, journal::Process, supervisor, worker};
-fn go() -> Result<injector::error::Exit, Refusal> {
-    let args: Vec<String> = std::env::args().collect();
-    if args[1] == "worker" {
-        return worker::run(args[3].parse().unwrap_or(0));
-    }
-    if args[1] == "doctor" {
-        for c in injector::kernel::capability::survey() {
-            println!("{c:?}");
-        }
-        return Ok(injector::error::Exit::Done);
-    }
-    let text = std::fs::read_to_string(&args[2]).unwrap_or_default();
-    let experiment = serde_json::from_str(&text).map_err(|e| Refusal::usage(e.to_string()))?;
-    let me = std::process::id();
-    let key = injector::target::process::TaskKey::of(me)?;
-    supervisor::run(&worker::Job::Run {
-        experiment,
-        output: worker::Output::Text,
-        asked_by: worker::AskedBy { uid: 0, pid: me },
-        supervisor: Process {
-            pid: me,
-            start_ticks: key.start_ticks,
-        },
+//! The `injector` command: words in, an exit code out.
+
+use std::{env, ffi::OsString};
+
+use injector::{
+    cli::{self, Action, tell},
+    error::{Exit, Refusal},
+    supervisor,
+    worker::{self, Job, Output},
+};
+
+fn main() -> Exit {
+    let words: Vec<OsString> = env::args_os().collect();
+    // Asked before the words are understood: a program wants to read usage errors, too.
+    let output = if words.iter().any(|word| word == "--json") {
+        Output::Json
+    } else {
+        Output::Text
+    };
+    let done = cli::parse(words).and_then(carry_out);
+    done.unwrap_or_else(|refusal| {
+        tell::refusal(&refusal, output);
+        refusal.exit
     })
 }
-fn main() -> injector::error::Exit {
-    go().unwrap_or_else(|r| {
-        eprintln!("injector: {r}");
-        r.exit
-    })
+
+fn carry_out(action: Action) -> Result<Exit, Refusal> {
+    match action {
+        Action::Arm(arming) => cli::arm(arming),
+        Action::Daemon(output) => supervisor::run(&Job::Daemon { output }),
+        Action::Ask(question, output) => cli::ask(question, output),
+        Action::Doctor(output) => Ok(cli::doctor(output)),
+        Action::Worker(link) => worker::run(link),
+        Action::Print(text) => {
+            tell::result(text);
+            Ok(Exit::Done)
+        }
+    }
 }

@@ -16,7 +16,7 @@ use crate::{
 
 /// The daemon behind the server. The experiment has been checked; the caller is known to the kernel.
 pub trait Control: Send + Sync + 'static {
-    /// Starts a run and returns its name as soon as it has one; events tell the rest.
+    /// Starts a run and returns its name when it is armed. A refusal means that nothing of it is there.
     fn start(
         &self,
         experiment: Experiment,

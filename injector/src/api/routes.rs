@@ -13,11 +13,11 @@ use axum::{
 use serde::Deserialize;
 use tokio::sync::watch;
 
-use super::{Control, OPENAPI, StartRequest, Status, VERSION, events, reply::Failure};
+use super::{Control, OPENAPI, StartRequest, Status, VERSION, events, foreground, reply::Failure};
 use crate::{
     error::Refusal,
     experiment::{Experiment, file},
-    journal::{ListedRun, RunId, RunState},
+    journal::{self, ListedRun, RunId, RunState},
     kernel::capability::Capability,
     report::RunReport,
     worker::AskedBy,
@@ -83,7 +83,15 @@ async fn stop<C: Control>(
         let sentence = format!("the run {run} is over already; `injector list` says how it ended");
         return Err(Failure::new(StatusCode::CONFLICT, sentence));
     }
-    Ok(Json(daemon.control.stop(&listed.run).await?))
+    let Some(supervisor) = listed.supervisor else {
+        return Ok(Json(daemon.control.stop(&listed.run).await?));
+    };
+    // A run in the foreground of somebody's terminal.
+    let stop = move || foreground::stop(&journal::directory(), &listed, supervisor);
+    let stopped = tokio::task::spawn_blocking(stop).await;
+    let broke =
+        |_| Refusal::failed("ending the run broke; `injector list` tells whether it goes on");
+    Ok(Json(stopped.map_err(broke)??))
 }
 
 async fn stop_all<C: Control>(State(daemon): Shared<C>) -> Result<Json<Vec<RunReport>>, Failure> {

@@ -1,0 +1,159 @@
+//! Commands that arm: rehearsed, handed to the daemon where there is one, or carried out here.
+
+use serde::Serialize;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::{Arming, Rehearsal, tell};
+use crate::{
+    api::{Client, client::Told, socket_path},
+    error::{Exit, Refusal},
+    experiment::Experiment,
+    journal::{Process, RunId, RunState},
+    prepare, supervisor,
+    target::process::TaskKey,
+    worker::{AskedBy, Job, Output},
+};
+
+/// Does what was asked and returns the exit code.
+pub fn arm(arming: Arming) -> Result<Exit, Refusal> {
+    let Arming {
+        experiment,
+        rehearsal,
+        output,
+    } = arming;
+    if rehearsal != Rehearsal::No {
+        return Ok(rehearse(&experiment, rehearsal, output));
+    }
+    let runtime = super::runtime()?;
+    match runtime.block_on(Client::connect(&socket_path()))? {
+        Some(client) => runtime.block_on(through(&client, experiment, output)),
+        None => {
+            drop(runtime);
+            here(experiment, output)
+        }
+    }
+}
+
+/// What `--dry-run --json` prints.
+#[derive(Serialize)]
+struct Rehearsed<'a> {
+    plan: Option<&'a str>,
+    refusal: Option<&'a Refusal>,
+}
+
+/// Prints the plan, and the refusal that a run would meet: a fact about this machine at this moment, and
+/// no failure of the experiment unless the person says so.
+fn rehearse(experiment: &Experiment, rehearsal: Rehearsal, output: Output) -> Exit {
+    let (plan, refusal) = match prepare::dry_run(experiment, std::process::id()) {
+        Ok(dry_run) => (Some(dry_run.text), dry_run.refusal),
+        Err(refusal) => (None, Some(refusal)),
+    };
+    match output {
+        Output::Json => {
+            tell::json(&Rehearsed {
+                plan: plan.as_deref(),
+                refusal: refusal.as_ref(),
+            });
+        }
+        Output::Text => {
+            plan.iter().for_each(tell::result);
+            match &refusal {
+                Some(refusal) => tell::result(format!("a run would be refused now: {refusal}")),
+                None => tell::result("a run could start now; nothing was touched"),
+            }
+        }
+    }
+    match refusal {
+        Some(_) if rehearsal == Rehearsal::StrictDryRun => Exit::Unsafe,
+        _ => Exit::Done,
+    }
+}
+
+/// Becomes the run's supervisor.
+fn here(experiment: Experiment, output: Output) -> Result<Exit, Refusal> {
+    let pid = std::process::id();
+    let TaskKey { start_ticks, .. } = TaskKey::of(pid)?;
+    let uid = rustix::process::getuid().as_raw();
+    let asked_by = AskedBy { uid, pid };
+    supervisor::run(&Job::Run {
+        experiment,
+        output,
+        asked_by,
+        supervisor: Process { pid, start_ticks },
+    })
+}
+
+/// Hands the run to the daemon, prints what it tells, and ends it when this command is ended.
+async fn through(client: &Client, experiment: Experiment, output: Output) -> Result<Exit, Refusal> {
+    let headline = tell::headline(&experiment);
+    // Both before the start: no turn may be missed, and Ctrl-C must find somebody who listens.
+    let mut interrupts = Interrupts::new()?;
+    let mut events = client.events(false).await?;
+    let run = client.start(experiment).await?.run;
+    let report = loop {
+        let told = tokio::select! {
+            told = events.next() => told?,
+            () = interrupts.next() => break client.stop(&run).await?,
+        };
+        match told {
+            Some(Told::Event(event)) if event.run == run => {
+                tell::turn(&event, &headline, output);
+                if let crate::event::What::Ended { report } = event.what {
+                    break report;
+                }
+            }
+            Some(Told::Event(_)) => {}
+            // The end may be among what was lost.
+            Some(Told::Lost) => {
+                let listed = client.show(&run).await?;
+                if listed.state != RunState::Running {
+                    break listed.report.ok_or_else(|| no_report(&run))?;
+                }
+            }
+            None => return Err(gone(&run)),
+        }
+    };
+    tell::report(&report, output);
+    Ok(report.exit())
+}
+
+fn no_report(run: &RunId) -> Refusal {
+    Refusal::failed(format!(
+        "the run {run} broke off without a report; `injector list` says how"
+    ))
+}
+
+fn gone(run: &RunId) -> Refusal {
+    Refusal::failed(format!(
+        "the daemon has ended, and the run {run} with it; `injector list` says how the run ended"
+    ))
+}
+
+/// The signals by which a person, a terminal or an init system ends a command.
+struct Interrupts([Signal; 3]);
+
+impl Interrupts {
+    fn new() -> Result<Self, Refusal> {
+        let listen = |kind| {
+            signal(kind).map_err(|error| {
+                Refusal::failed(format!("signals cannot be listened to: {error}; try again"))
+            })
+        };
+        let kinds = [
+            SignalKind::interrupt(),
+            SignalKind::terminate(),
+            SignalKind::hangup(),
+        ];
+        let [interrupt, terminate, hangup] = kinds.map(listen);
+        Ok(Self([interrupt?, terminate?, hangup?]))
+    }
+
+    async fn next(&mut self) {
+        let [interrupt, terminate, hangup] = &mut self.0;
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = hangup.recv() => {}
+        }
+    }
+}

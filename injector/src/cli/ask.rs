@@ -1,0 +1,287 @@
+//! `status`, `list`, `stop`, `events`: answered by the daemon where there is one, by the journals else.
+
+use std::{
+    path::{Path, PathBuf},
+    time::{Duration, UNIX_EPOCH},
+};
+
+use serde::Serialize;
+
+use super::{Question, tell};
+use crate::{
+    api::{Client, Status, client::Told, foreground, socket_path},
+    error::{Exit, Refusal},
+    journal::{self, ListedRun, Record, RunId, RunState, Stamped},
+    report::RunReport,
+    worker::Output,
+};
+
+/// Answers, and returns the exit code.
+pub fn ask(question: Question, output: Output) -> Result<Exit, Refusal> {
+    super::runtime()?.block_on(answer(question, output))
+}
+
+async fn answer(question: Question, output: Output) -> Result<Exit, Refusal> {
+    let client = Client::connect(&socket_path()).await?;
+    match question {
+        Question::Status => status(client.as_ref(), output).await?,
+        Question::List => list(&runs(client.as_ref()).await?, output),
+        Question::Stop(run) => {
+            let runs = runs(client.as_ref()).await?;
+            let listed = runs.into_iter().find(|listed| listed.run == run);
+            let listed = listed.ok_or_else(|| {
+                Refusal::usage(format!(
+                    "there is no run {run}; `injector list` shows those that are known"
+                ))
+            })?;
+            return stop(client.as_ref(), vec![listed], output).await;
+        }
+        Question::StopAll => {
+            let mut runs = runs(client.as_ref()).await?;
+            runs.retain(|listed| listed.state == RunState::Running);
+            return stop(client.as_ref(), runs, output).await;
+        }
+        Question::Events { run, follow: false } => events(run.as_ref(), output)?,
+        Question::Events { run, follow: true } => {
+            let client = client.ok_or_else(|| {
+                Refusal::usage(format!(
+                    "no daemon answers at {}, and only a daemon tells what happens as it does; start one with \
+                     `injector daemon`, or leave out --follow",
+                    socket_path().display()
+                ))
+            })?;
+            follow(&client, run.as_ref(), output).await?;
+        }
+    }
+    Ok(Exit::Done)
+}
+
+async fn runs(client: Option<&Client>) -> Result<Vec<ListedRun>, Refusal> {
+    match client {
+        Some(client) => client.list().await,
+        None => journals(&journal::directory()),
+    }
+}
+
+fn journals(directory: &Path) -> Result<Vec<ListedRun>, Refusal> {
+    journal::list(directory).map_err(|error| unreadable(directory, &error))
+}
+
+fn unreadable(path: &Path, error: &std::io::Error) -> Refusal {
+    let path = path.display();
+    Refusal::usage(format!(
+        "the journals in {path} cannot be read: {error}; use sudo, or check the path"
+    ))
+}
+
+/// What `status --json` prints.
+#[derive(Serialize)]
+struct Standing {
+    daemon: Option<Status>,
+    running: Vec<ListedRun>,
+}
+
+async fn status(client: Option<&Client>, output: Output) -> Result<(), Refusal> {
+    let daemon = match client {
+        Some(client) => Some(client.status().await?),
+        None => None,
+    };
+    let running = match &daemon {
+        Some(status) => status.running.clone(),
+        None => {
+            let mut runs = journals(&journal::directory())?;
+            runs.retain(|listed| listed.state == RunState::Running);
+            runs
+        }
+    };
+    match output {
+        Output::Json => tell::json(&Standing { daemon, running }),
+        Output::Text => {
+            let socket = socket_path();
+            tell::result(match &daemon {
+                Some(Status { version, pid, .. }) => {
+                    format!(
+                        "daemon {version} answers at {} (process {pid})",
+                        socket.display()
+                    )
+                }
+                None => format!("no daemon answers at {}", socket.display()),
+            });
+            list(&running, output);
+        }
+    }
+    Ok(())
+}
+
+fn list(runs: &[ListedRun], output: Output) {
+    match output {
+        Output::Json => tell::json(&runs),
+        Output::Text if runs.is_empty() => tell::result("no runs"),
+        Output::Text => runs.iter().for_each(|listed| tell::result(line(listed))),
+    }
+}
+
+fn line(listed: &ListedRun) -> String {
+    let ListedRun {
+        run,
+        name,
+        state,
+        to_restore,
+        damaged_lines,
+        ..
+    } = listed;
+    let state = match state {
+        RunState::Running => "running".to_owned(),
+        RunState::Ended { outcome } => outcome.to_string(),
+        RunState::Aborted { why: Some(why) } => format!("aborted: {why}"),
+        RunState::Aborted { why: None } => "aborted, with nobody left to say why".to_owned(),
+    };
+    let mut text = format!("{run}  {}  {name}  {state}", time(listed.started_unix_ms));
+    if !matches!(listed.state, RunState::Running) && !to_restore.is_empty() {
+        text.push_str(&format!("; {} host settings to restore", to_restore.len()));
+    }
+    if *damaged_lines > 0 {
+        text.push_str(&format!("; {damaged_lines} damaged lines in its journal"));
+    }
+    text
+}
+
+fn time(unix_ms: u64) -> String {
+    let time = UNIX_EPOCH
+        .checked_add(Duration::from_millis(unix_ms))
+        .unwrap_or(UNIX_EPOCH);
+    humantime::format_rfc3339_seconds(time).to_string()
+}
+
+/// Ends runs one after the other, and fails at the end if one of them could not be ended.
+async fn stop(
+    client: Option<&Client>,
+    runs: Vec<ListedRun>,
+    output: Output,
+) -> Result<Exit, Refusal> {
+    let mut reports = Vec::new();
+    let mut failed = None;
+    for listed in runs {
+        match stop_one(client, listed).await {
+            Ok(report) => reports.push(report),
+            Err(refusal) => failed = Some(refusal),
+        }
+    }
+    match output {
+        Output::Json => tell::json(&reports),
+        Output::Text if reports.is_empty() && failed.is_none() => tell::result("no runs to stop"),
+        Output::Text => reports
+            .iter()
+            .for_each(|report| tell::report(report, output)),
+    }
+    failed.map_or(Ok(Exit::Done), Err)
+}
+
+async fn stop_one(client: Option<&Client>, listed: ListedRun) -> Result<RunReport, Refusal> {
+    let run = listed.run.clone();
+    if listed.state != RunState::Running {
+        let sentence = format!("the run {run} is over already; `injector list` says how it ended");
+        return Err(Refusal::usage(sentence));
+    }
+    match (client, listed.supervisor) {
+        (Some(client), _) => client.stop(&run).await,
+        (None, Some(supervisor)) => {
+            let stop = move || foreground::stop(&journal::directory(), &listed, supervisor);
+            let stopped = tokio::task::spawn_blocking(stop).await;
+            stopped.unwrap_or_else(|_| {
+                Err(Refusal::failed(format!(
+                    "ending the run {run} broke; try again"
+                )))
+            })
+        }
+        (None, None) => Err(Refusal::usage(format!(
+            "the run {run} belongs to a daemon that does not answer at {}; set INJECTOR_SOCKET to its socket",
+            socket_path().display()
+        ))),
+    }
+}
+
+/// What the journals tell.
+fn events(run: Option<&RunId>, output: Output) -> Result<(), Refusal> {
+    let directory = journal::directory();
+    let runs = journals(&directory)?;
+    if let Some(run) = run
+        && !runs.iter().any(|listed| listed.run == *run)
+    {
+        let sentence = format!("there is no run {run}; `injector list` shows those that are known");
+        return Err(Refusal::usage(sentence));
+    }
+    for listed in runs
+        .iter()
+        .filter(|listed| run.is_none_or(|run| listed.run == *run))
+    {
+        let path: PathBuf = directory.join(format!("{}.jsonl", listed.run));
+        let replay = journal::replay(&path).map_err(|error| unreadable(&path, &error))?;
+        for stamped in &replay.records {
+            match output {
+                Output::Json => tell::json(&OfRun {
+                    run: &listed.run,
+                    stamped,
+                }),
+                Output::Text => {
+                    let (time, what) = (time(stamped.unix_ms), sentence(&stamped.record));
+                    tell::result(format!("{time}  {}  {what}", listed.run));
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A record with the name of its run.
+#[derive(Serialize)]
+struct OfRun<'a> {
+    run: &'a RunId,
+    #[serde(flatten)]
+    stamped: &'a Stamped,
+}
+
+fn sentence(record: &Record) -> String {
+    match record {
+        Record::Started {
+            name,
+            by_uid,
+            by_pid,
+            ..
+        } => {
+            format!("started {name}, asked by user {by_uid}, process {by_pid}")
+        }
+        Record::Planned { .. } => "planned".to_owned(),
+        Record::Change {
+            id,
+            change: journal::HostChange::Sysctl { key, old, new, .. },
+        } => {
+            format!("change {id}: sysctl {key} from {old} to {new}")
+        }
+        Record::Changed { id } => format!("change {id} made"),
+        Record::Restored { id } => format!("change {id} undone"),
+        Record::RestoreFailed { id, why } => format!("change {id} could not be undone: {why}"),
+        Record::Armed => "armed".to_owned(),
+        Record::StepStarted { step } => format!("step {step}"),
+        Record::StepEnded { step } => format!("end of step {step}"),
+        Record::Ended { report } => format!("ended: {}", report.outcome),
+        Record::Aborted { why } => format!("aborted: {why}"),
+    }
+}
+
+/// What happens from now on; an interrupt ends this command as it does any other.
+async fn follow(client: &Client, run: Option<&RunId>, output: Output) -> Result<(), Refusal> {
+    let mut events = client.events(true).await?;
+    while let Some(told) = events.next().await? {
+        match told {
+            Told::Event(event) if run.is_none_or(|run| event.run == *run) => {
+                tell::event(&event, output);
+            }
+            Told::Event(_) => {}
+            Told::Lost => {
+                tell::aside("injector: some events came too fast and were lost; counters have them")
+            }
+        }
+    }
+    Ok(())
+}
