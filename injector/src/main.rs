@@ -1,6 +1,7 @@
-//! The `injector` command: words in, an exit code out.
-
-use std::{env, ffi::OsString};
+//! The `injector` command.
+//!
+//! A command either asks (a daemon, the journals, this host), or arms. What arms becomes a supervisor
+//! that starts this program again as its worker; see the library's [`injector::supervisor`].
 
 use injector::{
     cli::{self, Action, tell},
@@ -10,30 +11,29 @@ use injector::{
 };
 
 fn main() -> Exit {
-    let words: Vec<OsString> = env::args_os().collect();
-    // Asked before the words are understood: a program wants to read usage errors, too.
-    let output = if words.iter().any(|word| word == "--json") {
-        Output::Json
-    } else {
-        Output::Text
+    let action = match cli::parse(std::env::args_os()) {
+        Ok(action) => action,
+        Err(refusal) => return refused(&refusal, Output::Text),
     };
-    let done = cli::parse(words).and_then(carry_out);
-    done.unwrap_or_else(|refusal| {
-        tell::refusal(&refusal, output);
-        refusal.exit
-    })
+    let output = action.output();
+    carry_out(action).unwrap_or_else(|refusal| refused(&refusal, output))
 }
 
 fn carry_out(action: Action) -> Result<Exit, Refusal> {
     match action {
-        Action::Arm(arming) => cli::arm(arming),
-        Action::Daemon(output) => supervisor::run(&Job::Daemon { output }),
-        Action::Ask(question, output) => cli::ask(question, output),
-        Action::Doctor(output) => Ok(cli::doctor(output)),
-        Action::Worker(link) => worker::run(link),
         Action::Print(text) => {
             tell::result(text);
             Ok(Exit::Done)
         }
+        Action::Doctor(output) => Ok(cli::doctor(output)),
+        Action::Ask(question, output) => cli::ask(question, output),
+        Action::Arm(arming) => cli::arm(arming),
+        Action::Daemon(output) => supervisor::run(&Job::Daemon { output }),
+        Action::Worker(link) => worker::run(link),
     }
+}
+
+fn refused(refusal: &Refusal, output: Output) -> Exit {
+    tell::refusal(refusal, output);
+    refusal.exit
 }

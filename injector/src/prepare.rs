@@ -1,6 +1,8 @@
 //! From an experiment to something that can be carried out on this host, or a refusal: targets are
 //! resolved, names looked up, rules planned, mechanisms probed. Nothing is touched.
 
+mod running;
+
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::{
@@ -39,6 +41,7 @@ pub fn prepare(experiment: &Experiment, caller: u32) -> Result<Prepared, Refusal
         .collect::<Result<Vec<_>, _>>()?;
     overlap::check(&targets)?;
     let plan = plan(experiment)?;
+    running::check(&plan, &targets, &guard)?;
     check_needs(&plan, experiment)?;
     Ok(Prepared { targets, plan })
 }

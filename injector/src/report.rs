@@ -76,6 +76,13 @@ pub struct FaultReport {
 }
 
 impl RunReport {
+    /// The report with what could not be restored.
+    #[must_use]
+    pub fn with_undo_errors(mut self, errors: Vec<String>) -> Self {
+        self.undo_errors.extend(errors);
+        self
+    }
+
     /// The exit code of a command that ends with this report.
     pub fn exit(&self) -> Exit {
         match self.outcome {

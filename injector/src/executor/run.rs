@@ -83,29 +83,34 @@ pub fn execute(
     };
     let result = run.through(keeper, orders);
     let Run {
-        request: _,
         mut journal,
         mut changes,
+        tell,
         ..
     } = run;
     let errors = changes.restore(&mut journal);
-    let result = match result {
-        Ok(mut report) => {
-            report.undo_errors.extend(errors);
-            journal.append(&Record::Ended {
-                report: report.clone(),
-            })?;
-            Ok(report)
-        }
-        Err(refusal) => {
-            journal.append(&Record::Aborted {
-                why: refusal.message.clone(),
-            })?;
-            Err(refusal)
-        }
+    let result = result.map(|report| report.with_undo_errors(errors));
+    let last = match &result {
+        Ok(report) => Record::Ended {
+            report: report.clone(),
+        },
+        Err(refusal) => Record::Aborted {
+            why: refusal.message.clone(),
+        },
     };
+    // Released even when the last line cannot be written: nothing is left to look after.
+    let written = journal.append(&last);
     keeper.release(&journal)?;
-    result
+    written?;
+    let report = result?;
+    tell(RunEvent {
+        run: report.run.clone(),
+        boot_ns: boot_ns(),
+        what: What::Ended {
+            report: report.clone(),
+        },
+    });
+    Ok(report)
 }
 
 struct Run<'t> {

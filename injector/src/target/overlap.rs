@@ -17,7 +17,8 @@ pub fn check(targets: &[ResolvedTarget]) -> Result<(), Error> {
     Ok(())
 }
 
-fn overlap(one: &ResolvedTarget, other: &ResolvedTarget) -> bool {
+/// Whether two targets share a process now, or one's cgroup holds the other's.
+pub fn overlap(one: &ResolvedTarget, other: &ResolvedTarget) -> bool {
     match (&one.cgroup, &other.cgroup) {
         (Some(a), Some(b)) => {
             a.directory.starts_with(&b.directory) || b.directory.starts_with(&a.directory)

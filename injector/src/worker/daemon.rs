@@ -1,13 +1,178 @@
-//! The daemon.
-use std::sync::Arc;
+//! The daemon: runs on behalf of others, asked for over the socket.
 
-use super::Output;
+use std::{
+    collections::BTreeMap,
+    io,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        mpsc::Sender,
+    },
+};
+
+use tokio::{
+    runtime::Builder,
+    signal::unix::{SignalKind, signal},
+    sync::{broadcast, watch},
+    task::spawn_blocking,
+};
+
+use super::{AskedBy, Output, runs};
 use crate::{
+    api::{self, Control},
+    cli::tell,
     error::{Exit, Refusal},
+    event::{RunEvent, What},
+    executor::Order,
+    experiment::Experiment,
+    journal::RunId,
+    report::RunReport,
     supervisor::link::WorkerEnd,
 };
 
-/// Serves requests until it is told to end.
-pub(super) fn run(_output: Output, _link: &Arc<WorkerEnd>) -> Result<Exit, Refusal> {
-    Err(Refusal::usage("pending merge of the API"))
+/// How many things that happen a slow listener may fall behind before it misses some.
+const BACKLOG: usize = 4_096;
+
+/// Serves requests until it is told to end, then ends its runs.
+pub(super) fn run(output: Output, link: &Arc<WorkerEnd>) -> Result<Exit, Refusal> {
+    let runtime = Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| broken("the runtime cannot be started", &error))?;
+    runtime.block_on(async {
+        let path = api::socket_path();
+        let listener = api::bind(&path)?;
+        listener.set_nonblocking(true).map_err(|error| broken("the socket cannot be used", &error))?;
+        let listener = tokio::net::UnixListener::from_std(listener)
+            .map_err(|error| broken("the socket cannot be used", &error))?;
+        let mut term = signal(SignalKind::terminate())
+            .map_err(|error| broken("signals cannot be listened to", &error))?;
+        let (events, _) = broadcast::channel(BACKLOG);
+        let daemon = Daemon { link: Arc::clone(link), runs: Arc::default(), events };
+        if output == Output::Text {
+            tell::result(format!("listening on {}", path.display()));
+        }
+        let served = api::serve(listener, daemon.clone(), async move {
+            term.recv().await;
+        })
+        .await;
+        // The runs end whether or not serving them did so well.
+        let stopped = daemon.stop_all().await;
+        let _ = std::fs::remove_file(&path);
+        served.map_err(|error| broken("the socket broke", &error))?;
+        stopped.map(|_| Exit::Done)
+    })
+}
+
+fn broken(what: &str, error: &io::Error) -> Refusal {
+    Refusal::failed(format!("{what}: {error}."))
+}
+
+/// A run's end, once it is there.
+type End = Option<Result<RunReport, Refusal>>;
+
+/// A run that the daemon carries out.
+struct Entry {
+    orders: Sender<Order>,
+    end: watch::Receiver<End>,
+}
+
+/// The daemon, as its requests share it.
+#[derive(Clone)]
+struct Daemon {
+    link: Arc<WorkerEnd>,
+    runs: Arc<Mutex<BTreeMap<RunId, Entry>>>,
+    events: broadcast::Sender<RunEvent>,
+}
+
+impl Daemon {
+    fn runs(&self) -> MutexGuard<'_, BTreeMap<RunId, Entry>> {
+        self.runs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Starts a run on threads of its own. Returns its name, and what becomes true when it is armed.
+    fn launch(&self, experiment: Experiment, by: AskedBy) -> Result<(RunId, watch::Receiver<bool>), Refusal> {
+        let (armed, is_armed) = watch::channel(false);
+        let (ended, end) = watch::channel(None);
+        let events = self.events.clone();
+        let running = runs::start(experiment, by, None, &self.link, move |event| {
+            if event.what == What::Armed {
+                armed.send_replace(true);
+            }
+            // Nobody has to listen.
+            let _ = events.send(event);
+        })?;
+        let run = running.run.clone();
+        self.runs().insert(run.clone(), Entry { orders: running.orders, end });
+        let daemon = self.clone();
+        let name = run.clone();
+        let waiter = std::thread::Builder::new().name("run-end".into()).spawn(move || {
+            let result = running.thread.join().unwrap_or_else(|_| {
+                Err(Refusal::failed("the run broke; what it had armed ended with it."))
+            });
+            daemon.runs().remove(&name);
+            ended.send_replace(Some(result));
+        });
+        waiter.map_err(|error| broken("a thread cannot be started", &error))?;
+        Ok((run, is_armed))
+    }
+
+    /// Orders an end and waits for it.
+    async fn end(&self, run: &RunId) -> Result<RunReport, Refusal> {
+        let entry = self.runs().get(run).map(|entry| (entry.orders.clone(), entry.end.clone()));
+        let Some((orders, mut end)) = entry else {
+            return Err(Refusal::usage(format!(
+                "the daemon has no run {run}; `injector list` shows those that there are"
+            )));
+        };
+        // A run that is about to end takes no orders.
+        let _ = orders.send(Order::Stop);
+        let ended = end.wait_for(Option::is_some).await;
+        ended.ok().and_then(|end| end.clone()).unwrap_or_else(|| {
+            Err(Refusal::failed(format!("the run {run} broke; what it had armed ended with it.")))
+        })
+    }
+}
+
+impl Control for Daemon {
+    async fn start(&self, experiment: Experiment, by: AskedBy) -> Result<RunId, Refusal> {
+        let daemon = self.clone();
+        let launched = spawn_blocking(move || daemon.launch(experiment, by)).await;
+        let (run, mut armed) = launched.map_err(|error| {
+            Refusal::failed(format!("starting the run broke: {error}; nothing is armed."))
+        })??;
+        let mut end = match self.runs().get(&run) {
+            Some(entry) => entry.end.clone(),
+            None => return Ok(run),
+        };
+        tokio::select! {
+            // The sender goes with the run's thread; then the other branch has the reason.
+            Ok(_) = armed.wait_for(|armed| *armed) => Ok(run),
+            ended = end.wait_for(Option::is_some) => {
+                match ended.ok().and_then(|end| end.clone()) {
+                    Some(Err(refusal)) => Err(refusal),
+                    _ => Ok(run),
+                }
+            }
+        }
+    }
+
+    async fn stop(&self, run: &RunId) -> Result<RunReport, Refusal> {
+        self.end(run).await
+    }
+
+    async fn stop_all(&self) -> Result<Vec<RunReport>, Refusal> {
+        let names: Vec<RunId> = self.runs().keys().cloned().collect();
+        let mut reports = Vec::new();
+        for run in names {
+            // One that ended meanwhile by itself is no failure.
+            if let Ok(report) = self.end(&run).await {
+                reports.push(report);
+            }
+        }
+        Ok(reports)
+    }
+
+    fn events(&self) -> broadcast::Receiver<RunEvent> {
+        self.events.subscribe()
+    }
 }

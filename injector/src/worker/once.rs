@@ -9,8 +9,8 @@ use tokio::{
 
 use super::{AskedBy, Output, runs};
 use crate::{
+    cli::tell,
     error::{Exit, Refusal},
-    event::{RunEvent, What},
     executor::Order,
     experiment::Experiment,
     journal::Process,
@@ -29,9 +29,9 @@ pub(super) fn run(
         .enable_all()
         .build()
         .map_err(|error| Refusal::failed(format!("the runtime cannot be started: {error}.")))?;
-    let about = headline(&experiment);
+    let headline = tell::headline(&experiment);
     let running = runs::start(experiment, asked_by, Some(supervisor), link, move |event| {
-        print(&event, &about, output);
+        tell::turn(&event, &headline, output);
     })?;
     let orders = running.orders.clone();
     let joined = runtime.block_on(async {
@@ -59,49 +59,6 @@ pub(super) fn run(
             ));
         }
     };
-    match output {
-        Output::Text => println!("{report}"),
-        Output::Json => println!("{}", serde_json::to_string(&report).unwrap_or_default()),
-    }
+    tell::report(&report, output);
     Ok(report.exit())
-}
-
-/// What is armed, in half a line.
-fn headline(experiment: &Experiment) -> String {
-    let targets: Vec<_> = experiment
-        .targets
-        .iter()
-        .map(|t| t.selector.to_string())
-        .collect();
-    let duration = humantime::format_duration(experiment.duration());
-    format!(
-        "{} on {} for {duration}",
-        experiment.name,
-        targets.join("; ")
-    )
-}
-
-fn print(event: &RunEvent, about: &str, output: Output) {
-    if matches!(event.what, What::Hit { .. }) {
-        return;
-    }
-    match (output, &event.what) {
-        (Output::Json, _) => {
-            eprintln!("{}", serde_json::to_string(event).unwrap_or_default());
-        }
-        (Output::Text, What::Armed) => {
-            println!("armed {about} (run {}); Ctrl-C ends it", event.run);
-        }
-        (Output::Text, What::StepStarted { step }) => eprintln!("step {step}"),
-        (Output::Text, What::DeviceNotCovered { device, why }) => {
-            eprintln!("injector: device {device} is not covered: {why}.");
-        }
-        (Output::Text, What::DeviceCovered { device }) => {
-            eprintln!("injector: device {device} appeared and is covered.");
-        }
-        (Output::Text, What::EventsLost { count }) => {
-            eprintln!("injector: {count} hits were counted but not listed.");
-        }
-        (Output::Text, _) => {}
-    }
 }

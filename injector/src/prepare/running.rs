@@ -1,0 +1,61 @@
+//! Runs that go on already, in this process or another.
+//!
+//! Two runs may share a target, with one exception: frames that the newer one holds come back without
+//! their socket, so the older one's packet programs, which stand behind it (TCX, newest first), would
+//! never see them as the target's.
+
+use crate::{
+    error::Refusal,
+    experiment::{Experiment, FaultKind},
+    journal::{self, Record, RunState},
+    plan::Plan,
+    target::{self, ResolvedTarget, guard::Guard, overlap},
+};
+
+/// Refuses a plan that holds frames of a target that another run acts on at its devices.
+pub(super) fn check(
+    plan: &Plan,
+    targets: &[ResolvedTarget],
+    guard: &Guard,
+) -> Result<(), Refusal> {
+    let holds = plan.rules.iter().any(|rule| rule.compiled.line.is_some());
+    if !holds {
+        return Ok(());
+    }
+    let directory = journal::directory();
+    for listed in journal::list(&directory).unwrap_or_default() {
+        if listed.state != RunState::Running {
+            continue;
+        }
+        let path = directory.join(format!("{}.jsonl", listed.run));
+        let Some(experiment) = experiment_of(&path) else { continue };
+        if acts_on_packets(&experiment) && shares_target(&experiment, targets, guard) {
+            return Err(Refusal::usage(format!(
+                "run {} ({}) acts on packets of the same target, and frames that this run holds would \
+                 pass it by; stop it with `injector stop {}`, or put both into one experiment file.",
+                listed.run, listed.name, listed.run
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn experiment_of(path: &std::path::Path) -> Option<Experiment> {
+    let replayed = journal::replay(path).ok()?;
+    replayed.records.into_iter().find_map(|stamped| match stamped.record {
+        Record::Started { experiment, .. } => Some(experiment),
+        _ => None,
+    })
+}
+
+fn acts_on_packets(experiment: &Experiment) -> bool {
+    experiment
+        .faults()
+        .any(|(_, fault)| !matches!(fault.kind, FaultKind::Connect(_) | FaultKind::Reset))
+}
+
+/// Whether any target of the other run, as it is now, shares processes with ours.
+fn shares_target(other: &Experiment, ours: &[ResolvedTarget], guard: &Guard) -> bool {
+    let theirs = other.targets.iter().filter_map(|target| target::resolve(target, guard).ok());
+    theirs.into_iter().any(|their| ours.iter().any(|our| overlap::overlap(our, &their)))
+}
