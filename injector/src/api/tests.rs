@@ -207,7 +207,10 @@ async fn a_run_is_started_followed_listed_and_stopped() {
     assert_eq!((&event.run, &event.what), (&started.run, &What::Armed));
     let caller = server.fake.callers.lock().unwrap()[0];
     assert_eq!(caller.pid, std::process::id());
-    assert_eq!(client.status().await.unwrap().running, [started.clone()]);
+    assert_eq!(
+        client.status().await.unwrap().running,
+        std::slice::from_ref(&started)
+    );
     assert_eq!(client.show(&started.run).await.unwrap(), started);
     let report = client.stop(&started.run).await.unwrap();
     assert_eq!((report.outcome, report.armed_for_ms), (Outcome::Stopped, 7));

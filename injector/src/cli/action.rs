@@ -2,7 +2,7 @@
 
 use std::{ffi::OsString, fs, path::Path};
 
-use clap::{CommandFactory, Parser, error::ErrorKind};
+use clap::Parser;
 
 use super::{
     Cli, Command, Rehearsal,
@@ -172,8 +172,9 @@ fn read(path: &Path, selector: Option<Selector>) -> Result<Experiment, Refusal> 
 }
 
 fn no_target() -> Refusal {
-    let sentence = "no target: name one with --pid, --cgroup, --unit, --container or --process";
-    refusal(&Cli::command().error(ErrorKind::MissingRequiredArgument, sentence))
+    Refusal::usage(
+        "the command names no target; add one of --pid, --cgroup, --unit, --container or --process",
+    )
 }
 
 /// What clap says, without its own prefix: `main` has one for all refusals.

@@ -25,13 +25,11 @@ pub fn arm(arming: Arming) -> Result<Exit, Refusal> {
         return Ok(rehearse(&experiment, rehearsal, output));
     }
     let runtime = super::runtime()?;
-    match runtime.block_on(Client::connect(&socket_path()))? {
-        Some(client) => runtime.block_on(through(&client, experiment, output)),
-        None => {
-            drop(runtime);
-            here(experiment, output)
-        }
+    if let Some(client) = runtime.block_on(Client::connect(&socket_path()))? {
+        return runtime.block_on(through(&client, experiment, output));
     }
+    drop(runtime);
+    here(experiment, output)
 }
 
 /// What `--dry-run --json` prints.

@@ -86,13 +86,12 @@ async fn status(client: Option<&Client>, output: Output) -> Result<(), Refusal> 
         Some(client) => Some(client.status().await?),
         None => None,
     };
-    let running = match &daemon {
-        Some(status) => status.running.clone(),
-        None => {
-            let mut runs = journals(&journal::directory())?;
-            runs.retain(|listed| listed.state == RunState::Running);
-            runs
-        }
+    let running = if let Some(status) = &daemon {
+        status.running.clone()
+    } else {
+        let mut runs = journals(&journal::directory())?;
+        runs.retain(|listed| listed.state == RunState::Running);
+        runs
     };
     match output {
         Output::Json => tell::json(&Standing { daemon, running }),
@@ -138,10 +137,10 @@ fn line(listed: &ListedRun) -> String {
     };
     let mut text = format!("{run}  {}  {name}  {state}", time(listed.started_unix_ms));
     if !matches!(listed.state, RunState::Running) && !to_restore.is_empty() {
-        text.push_str(&format!("; {} host settings to restore", to_restore.len()));
+        text = format!("{text}; {} host settings to restore", to_restore.len());
     }
     if *damaged_lines > 0 {
-        text.push_str(&format!("; {damaged_lines} damaged lines in its journal"));
+        text = format!("{text}; {damaged_lines} damaged lines in its journal");
     }
     text
 }
@@ -279,7 +278,9 @@ async fn follow(client: &Client, run: Option<&RunId>, output: Output) -> Result<
             }
             Told::Event(_) => {}
             Told::Lost => {
-                tell::aside("injector: some events came too fast and were lost; counters have them")
+                tell::aside(
+                    "injector: some events came too fast and were lost; counters have them",
+                );
             }
         }
     }

@@ -155,7 +155,7 @@ fn usage_errors_are_sentences_with_exit_code_2() {
     for (line, part) in [
         (
             "net blackhole --duration 1s",
-            "no target: name one with --pid",
+            "names no target; add one of --pid",
         ),
         ("net blackhole --pid 7", "--duration"),
         (

@@ -226,19 +226,14 @@ fn fault(node: &Node, targets: &[Target]) -> Result<Fault, Complaint> {
     };
     let (name, parameters) = match &node.content {
         Content::Scalar(name) => (name, &empty),
-        Content::Map(entries) => match entries.as_slice() {
-            [(name, parameters)] => match parameters.content {
-                Content::Null => (&name.text, &empty),
-                _ => (&name.text, parameters),
-            },
-            _ => {
-                let sentence = "a fault is one name with its parameters, as in `- net.delay: {latency: 500ms}`; \
-                                give each fault a `-` of its own";
-                return Err(Complaint::at(node.at, sentence));
-            }
-        },
+        Content::Map(entries) if entries.len() == 1 => {
+            let (name, parameters) = &entries[0];
+            let is_bare = matches!(parameters.content, Content::Null);
+            (&name.text, if is_bare { &empty } else { parameters })
+        }
         _ => {
-            let sentence = "a fault is a name with parameters, as in `- net.delay: {latency: 500ms}`; write it so";
+            let sentence = "a fault is one name with its parameters, as in \
+                            `- net.delay: {latency: 500ms}`; give each fault a `-` of its own";
             return Err(Complaint::at(node.at, sentence));
         }
     };

@@ -218,7 +218,7 @@ fn lock_and_reserve(file: &File) -> io::Result<()> {
 fn boot_ns() -> u64 {
     let now = clock_gettime(ClockId::Boottime);
     // The boot clock starts at zero and fits for 584 years.
-    (now.tv_sec as u64) * 1_000_000_000 + now.tv_nsec as u64
+    now.tv_sec.cast_unsigned() * 1_000_000_000 + now.tv_nsec.cast_unsigned()
 }
 
 fn unix_ms() -> u64 {

@@ -6,10 +6,10 @@ use injector_common::threshold::Threshold;
 
 /// Decimal places that are kept: 32 bits of threshold are finer than 10^-9 of the whole, no finer than
 /// 10^-8 percent.
-const PLACES: usize = 9;
+const PLACES: u32 = 9;
 
 /// The whole, in units of 10^-9 percent.
-const WHOLE: u64 = 100 * 10u64.pow(PLACES as u32);
+const WHOLE: u64 = 100 * 1_000_000_000;
 
 /// A share of the packets or calls, exact at 0 and 100 %.
 ///
@@ -43,10 +43,8 @@ impl FromStr for Percent {
         // A number of percent that does not fit 64 bits is over 100, too.
         let whole: u64 = whole.parse().map_err(|_| over())?;
         // Places beyond what a threshold can tell apart are cut off.
-        let kept = &places[..places.len().min(PLACES)];
-        let places: u64 = format!("{kept:0<PLACES$}")
-            .parse()
-            .map_err(|_| not_a_number())?;
+        let kept = &places[..places.len().min(PLACES as usize)];
+        let places: u64 = format!("{kept:0<9}").parse().map_err(|_| not_a_number())?;
         let units = whole
             .checked_mul(WHOLE / 100)
             .and_then(|units| units.checked_add(places))
@@ -58,17 +56,13 @@ impl FromStr for Percent {
 
 impl fmt::Display for Percent {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let exact = self
-            .0
-            .0
-            .wrapping_add(u32::from(self.0 == Threshold::ALWAYS));
         let exact = if self.0 == Threshold::ALWAYS {
-            1u64 << 32
+            1 << 32
         } else {
-            u64::from(exact)
+            u64::from(self.0.0)
         };
         for places in 0..=PLACES {
-            let unit = 10u64.pow((PLACES - places) as u32);
+            let unit = 10u64.pow(PLACES - places);
             let rounded = (units_of(exact) + unit / 2) / unit * unit;
             if rounded <= WHOLE && of_units(rounded) == self.0 {
                 let (whole, rest) = (rounded / (WHOLE / 100), rounded % (WHOLE / 100));
@@ -76,7 +70,7 @@ impl fmt::Display for Percent {
                 let (dot, rest) = if places == 0 {
                     ("", "")
                 } else {
-                    (".", &rest[..places])
+                    (".", &rest[..places as usize])
                 };
                 return write!(out, "{whole}{dot}{rest}%");
             }

@@ -82,7 +82,8 @@ impl FromStr for Rate {
         let whole: u128 = whole.parse().map_err(|_| not_a_rate())?;
         let fraction: u128 = places.parse().map_err(|_| not_a_rate())?;
         let bits = u128::from(*bits);
-        let total = whole * bits + fraction * bits / 10u128.pow(places.len() as u32);
+        let tenths = places.bytes().fold(1u128, |tenths, _| tenths * 10);
+        let total = whole * bits + fraction * bits / tenths;
         if total > MOST {
             return Err(RateError::TooFast(text.to_owned()));
         }

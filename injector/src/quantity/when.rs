@@ -33,20 +33,19 @@ pub fn parse_when(text: &str) -> Result<When, WhenError> {
         Some((range, step)) => (range, Some(number(step)?)),
         None => (text, None),
     };
-    let when = match range.split_once("..") {
-        Some((first, last)) => When {
+    let when = if let Some((first, last)) = range.split_once("..") {
+        When {
             first: number(first)?,
             last: number(last)?,
             step: step.unwrap_or(1),
-        },
-        None => {
-            let first = number(range)?;
-            let last = if step.is_some() { u64::MAX } else { first };
-            When {
-                first,
-                last,
-                step: step.unwrap_or(1),
-            }
+        }
+    } else {
+        let first = number(range)?;
+        let last = if step.is_some() { u64::MAX } else { first };
+        When {
+            first,
+            last,
+            step: step.unwrap_or(1),
         }
     };
     if when.last < when.first {

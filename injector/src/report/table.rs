@@ -81,11 +81,11 @@ fn row(fault: &FaultReport) -> [String; 7] {
 fn line(out: &mut Formatter<'_>, cells: &[String; 7], widths: &[usize; 7]) -> fmt::Result {
     let mut text = String::new();
     for (column, (cell, width)) in cells.iter().zip(widths).enumerate() {
-        text.push_str(&if column < NUMBERS {
-            format!("  {cell:<width$}")
+        text = if column < NUMBERS {
+            format!("{text}  {cell:<width$}")
         } else {
-            format!("  {cell:>width$}")
-        });
+            format!("{text}  {cell:>width$}")
+        };
     }
     writeln!(out, "{}", text.trim_end())
 }

@@ -1,5 +1,8 @@
 use super::*;
-use crate::experiment::{Delay, FaultKind, Follow};
+use crate::{
+    experiment::{Delay, FaultKind, Follow},
+    quantity::Percent,
+};
 
 const GOOD: &str = "\
 hypothesis: it holds
@@ -49,7 +52,10 @@ fn a_file_is_a_command_line() {
         (500, 1, 0)
     );
     assert_eq!(faults[0].traffic.dest_ports.len(), 2);
-    assert_eq!(faults[1].chance.percent.0, (0.005 * 4_294_967_296.0) as u32);
+    assert_eq!(
+        faults[1].chance.percent,
+        "0.5%".parse::<Percent>().unwrap().0
+    );
     let json = serde_json::to_string(&experiment).unwrap();
     assert_eq!(
         serde_json::from_str::<Experiment>(&json).unwrap(),
@@ -77,201 +83,95 @@ fn a_short_file_needs_no_steps_and_no_selector() {
     assert!(error.sentence.contains("has 2 of them"), "{error}");
 }
 
-/// A file with one fault on one target; the fault stands in line 4 from column 5 on.
-fn with_fault(fault: &str) -> String {
-    format!("targets: {{ a: {{ pid: 7 }} }}\nduration: 5s\nfaults:\n  - {fault}\n")
-}
+/// A place and a part of the complaint about it.
+type Row = (&'static str, u64, u64, &'static str);
+
+/// What stands behind the `-` of the only fault, which begins in line 4, column 5.
+#[rustfmt::skip]
+const FAULTS: &[Row] = &[
+    ("net.delay: { latncy: 1s }", 4, 18, "no field `latncy`; did you mean `latency`?"),
+    ("net.delay: { latency: 5 apples }", 4, 27, "`latency`: `5 apples` is not a duration"),
+    ("net.delay: { latency: 1s, percent: 150% }", 4, 40, "more than everything"),
+    ("net.delay: { latency: 0s }", 4, 5, "latency and jitter are zero"),
+    ("net.delay: {}", 4, 5, "`net.delay` needs `latency`"),
+    ("net.delay: [latency]", 4, 16, "are a map"),
+    ("net.delay: { latency: [1s, 2s] }", 4, 27, "one value, not a list"),
+    ("net.delay: { latency: }", 4, 25, "has no value"),
+    ("net.delay: { latency: 1s, latency: 2s }", 4, 31, "latency"),
+    ("net.dealy: { latency: 1s }", 4, 5, "did you mean `net.delay`?"),
+    ("net: { latency: 1s }", 4, 5, "no fault is called `net`"),
+    ("net.loss: { percent: 1%, gemodel: '1%,2%' }", 4, 17, "contradicts"),
+    ("net.loss: {}", 4, 5, "`net.loss` needs `percent`"),
+    ("net.blackhole: { dest-port: [80, 0] }", 4, 38, "`0` is not a port"),
+    ("net.blackhole: { direction: up }", 4, 33, "write one of: egress, ingress, both"),
+    ("net.blackhole: { target: b }", 4, 30, "no target is called `b`"),
+    ("net.blackhole: { hostname: a b }", 4, 5, "`a b` is not a host name"),
+    ("net.partition: { peer: 10.0.0.0/99 }", 4, 28, "`10.0.0.0/99` is not a peer"),
+    ("{ net.reset: {}, net.blackhole: {} }", 4, 5, "a `-` of its own"),
+];
+
+/// What stands behind the name of the only target, in line 2 from column 6 on.
+#[rustfmt::skip]
+const TARGETS: &[Row] = &[
+    ("{ pid: 7, cgroup: x }", 2, 8, "contradicts `cgroup`"),
+    ("{ pid: 0 }", 2, 13, "`pid`: 0 is not in"),
+    ("{}", 2, 3, "target `a` selects nothing"),
+    ("{ process: '(' }", 2, 17, "is not a regular expression"),
+    ("{ cgroup: x, tree: true }", 2, 8, "`cgroup` contradicts `tree`"),
+    ("{ pid: 7, tree: perhaps }", 2, 22, "is true or false"),
+];
+
+/// What stands behind the `-` of the only step, in line 3 from column 5 on.
+#[rustfmt::skip]
+const STEPS: &[Row] = &[
+    ("name: x", 3, 5, "a step needs a `duration`"),
+    ("duration: 0s", 3, 15, "zero is no time"),
+    ("duration: 30", 3, 15, "`30` is not a duration"),
+    ("{ duration: 5s, faults: [] }", 3, 29, "at least one fault"),
+    ("{ duration: 5s, fault: [] }", 3, 21, "did you mean `faults`?"),
+    ("{ duration: 5s }", 1, 1, "no step of the experiment has a fault"),
+    ("duration: 5s\nfaults: []", 4, 1, "cannot stand beside `steps`"),
+];
+
+/// Whole files.
+#[rustfmt::skip]
+const FILES: &[Row] = &[
+    ("targets: { a: { pid: 7 } }\nsteps: []\n", 2, 8, "at least one step"),
+    ("name: x\nsteps: []\nstops: []\n", 3, 1, "did you mean `steps`?"),
+    ("name: a\nname: b\n", 2, 1, "name"),
+    ("name: [\n", 1, 7, "correct the YAML"),
+    ("just words", 1, 1, "an experiment is a map"),
+    ("", 1, 1, "an experiment is a map"),
+    ("steps:\n  - duration: 5s\n", 1, 1, "has no `targets`"),
+];
 
 #[test]
 fn complaints_name_line_and_column() {
+    type Whole<'a> = &'a dyn Fn(&str) -> String;
+    let fault =
+        |text: &str| format!("targets: {{ a: {{ pid: 7 }} }}\nduration: 5s\nfaults:\n  - {text}\n");
     let target =
         |text: &str| format!("targets:\n  a: {text}\nduration: 5s\nfaults: [net.blackhole]\n");
     let step = |text: &str| format!("targets: {{ a: {{ pid: 7 }} }}\nsteps:\n  - {text}\n");
-    let mut wrong = String::new();
-    for (text, line, column, part) in [
-        (
-            with_fault("net.delay: { latncy: 1s }"),
-            4,
-            18,
-            "no field `latncy`; did you mean `latency`?",
-        ),
-        (
-            with_fault("net.delay: { latency: 5 apples }"),
-            4,
-            27,
-            "`latency`: `5 apples` is not a duration",
-        ),
-        (
-            with_fault("net.delay: { latency: 1s, percent: 150% }"),
-            4,
-            40,
-            "more than everything",
-        ),
-        (
-            with_fault("net.delay: { latency: 0s }"),
-            4,
-            5,
-            "latency and jitter are zero",
-        ),
-        (
-            with_fault("net.delay: {}"),
-            4,
-            5,
-            "`net.delay` needs `latency`",
-        ),
-        (with_fault("net.delay: [latency]"), 4, 16, "are a map"),
-        (
-            with_fault("net.delay: { latency: [1s, 2s] }"),
-            4,
-            27,
-            "one value, not a list",
-        ),
-        (with_fault("net.delay: { latency: }"), 4, 25, "has no value"),
-        (
-            with_fault("net.dealy: { latency: 1s }"),
-            4,
-            5,
-            "did you mean `net.delay`?",
-        ),
-        (
-            with_fault("net: { latency: 1s }"),
-            4,
-            5,
-            "no fault is called `net`",
-        ),
-        (
-            with_fault("net.loss: { percent: 1%, gemodel: '1%,2%' }"),
-            4,
-            17,
-            "contradicts",
-        ),
-        (
-            with_fault("net.loss: {}"),
-            4,
-            5,
-            "`net.loss` needs `percent`",
-        ),
-        (
-            with_fault("net.blackhole: { dest-port: [80, 0] }"),
-            4,
-            38,
-            "`0` is not a port",
-        ),
-        (
-            with_fault("net.blackhole: { direction: up }"),
-            4,
-            33,
-            "write one of: egress, ingress, both",
-        ),
-        (
-            with_fault("net.blackhole: { target: b }"),
-            4,
-            30,
-            "no target is called `b`",
-        ),
-        (
-            with_fault("net.blackhole: { hostname: a b }"),
-            4,
-            5,
-            "`a b` is not a host name",
-        ),
-        (
-            with_fault("net.partition: { peer: 10.0.0.0/99 }"),
-            4,
-            28,
-            "`10.0.0.0/99` is not a peer",
-        ),
-        (
-            with_fault("{ net.reset: {}, net.blackhole: {} }"),
-            4,
-            5,
-            "a `-` of its own",
-        ),
-        (
-            target("{ pid: 7, cgroup: x }"),
-            2,
-            8,
-            "contradicts `cgroup`",
-        ),
-        (target("{ pid: 0 }"), 2, 13, "`pid`: 0 is not in"),
-        (target("{}"), 2, 3, "target `a` selects nothing"),
-        (
-            target("{ process: '(' }"),
-            2,
-            17,
-            "is not a regular expression",
-        ),
-        (
-            target("{ cgroup: x, tree: true }"),
-            2,
-            8,
-            "`cgroup` contradicts `tree`",
-        ),
-        (
-            target("{ pid: 7, tree: perhaps }"),
-            2,
-            22,
-            "is true or false",
-        ),
-        (step("name: x"), 3, 5, "a step needs a `duration`"),
-        (step("duration: 0s"), 3, 15, "zero is no time"),
-        (step("duration: 30"), 3, 15, "`30` is not a duration"),
-        (
-            step("{ duration: 5s, faults: [] }"),
-            3,
-            29,
-            "at least one fault",
-        ),
-        (
-            step("{ duration: 5s, fault: [] }"),
-            3,
-            21,
-            "did you mean `faults`?",
-        ),
-        (
-            step("{ duration: 5s }"),
-            1,
-            1,
-            "no step of the experiment has a fault",
-        ),
-        (
-            format!("{}faults: []\n", step("duration: 5s")),
-            4,
-            1,
-            "cannot stand beside `steps`",
-        ),
-        (
-            "targets: { a: { pid: 7 } }\nsteps: []\n".into(),
-            2,
-            8,
-            "at least one step",
-        ),
-        (
-            "name: x\nsteps: []\nstops: []\n".into(),
-            3,
-            1,
-            "did you mean `steps`?",
-        ),
-        ("name: a\nname: b\n".into(), 2, 1, "name"),
-        ("name: [\n".into(), 1, 7, "correct the YAML"),
-        ("just words".into(), 1, 1, "an experiment is a map"),
-        (String::new(), 1, 1, "an experiment is a map"),
-        (
-            "steps:\n  - duration: 5s\n".into(),
-            1,
-            1,
-            "has no `targets`",
-        ),
-    ] {
-        let error = parse(&text, "bad.yaml", None).expect_err(&text);
-        let place = (error.line, error.column);
-        let said = error.to_string();
-        let is_right = error.sentence.contains(part) && place == (line, column);
-        if !is_right || !said.starts_with(&format!("bad.yaml:{line}:{column}: ")) {
-            wrong += &format!("expected {line}:{column} {part}, got {said}\n{text}\n");
+    let mut wrong = Vec::new();
+    let tables: [(&[Row], Whole<'_>); 4] = [
+        (FAULTS, &fault),
+        (TARGETS, &target),
+        (STEPS, &step),
+        (FILES, &str::to_owned),
+    ];
+    for (table, whole) in tables {
+        for (text, line, column, part) in table {
+            let text = whole(text);
+            let said = parse(&text, "bad.yaml", None).expect_err(&text).to_string();
+            if !said.starts_with(&format!("bad.yaml:{line}:{column}: ")) || !said.contains(part) {
+                wrong.push(format!(
+                    "expected {line}:{column} {part}, got {said}\n{text}"
+                ));
+            }
         }
     }
-    assert!(wrong.is_empty(), "{wrong}");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[test]

@@ -25,14 +25,10 @@ pub(super) fn parse<P: Parser>(
     let mut command = P::command();
     command.build();
     let command = descend(&command, path, at, what)?;
-    let entries = match &map.content {
-        Content::Map(entries) => entries.as_slice(),
-        _ => {
-            let sentence = format!(
-                "the parameters of {what} are a map, as in `{{name: value}}`; write them so"
-            );
-            return Err(Complaint::at(map.at, sentence));
-        }
+    let Content::Map(entries) = &map.content else {
+        let sentence =
+            format!("the parameters of {what} are a map, as in `{{name: value}}`; write them so");
+        return Err(Complaint::at(map.at, sentence));
     };
     let mut words: Vec<String> = path.iter().map(|&word| word.to_owned()).collect();
     for (key, value) in entries {
