@@ -32,6 +32,17 @@ pub enum Action {
     Print(String),
 }
 
+impl Action {
+    /// How the command prints.
+    pub fn output(&self) -> Output {
+        match self {
+            Self::Arm(arming) => arming.output,
+            Self::Daemon(output) | Self::Ask(_, output) | Self::Doctor(output) => *output,
+            Self::Worker(_) | Self::Print(_) => Output::Text,
+        }
+    }
+}
+
 /// A run that is asked for.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Arming {
