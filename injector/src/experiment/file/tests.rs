@@ -192,3 +192,16 @@ proptest::proptest! {
         let _ = parse(&text, "any.yaml", None);
     }
 }
+
+#[test]
+fn the_files_of_the_project_are_experiments() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../configs/experiments");
+    let mut count = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let text = std::fs::read_to_string(&path).unwrap();
+        parse(&text, &path.display().to_string(), None).unwrap();
+        count += 1;
+    }
+    assert!(count >= 14, "{count} files in {folder}");
+}
