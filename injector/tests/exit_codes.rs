@@ -1,4 +1,5 @@
 //! What scripts rely on: exit codes, and where results and refusals are printed. Needs no root.
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
 use std::process::{Command, Output};
 
