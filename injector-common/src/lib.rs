@@ -19,6 +19,7 @@ pub mod frame;
 pub mod lease;
 pub mod process;
 pub mod rule;
+pub mod sequence;
 pub mod tag;
 pub mod threshold;
 

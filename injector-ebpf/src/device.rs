@@ -263,12 +263,14 @@ fn try_return(skb: *mut __sk_buff) -> Option<i32> {
         Direction::Egress => 0,
         Direction::Ingress => u64::from(BPF_F_INGRESS),
     };
-    // SAFETY: six bytes from a map value into the source MAC address; the type is the packet's own
-    // field: the TAP took the frame for somebody else's, because its address is not the frame's.
+    // SAFETY: six bytes from a map value into a MAC address; the type is the packet's own field: the TAP
+    // took the frame for somebody else's, because its address is not the frame's. What goes in goes to
+    // the device's own address: an answer made in a peer's place still carries the peer's.
     unsafe {
         bpf_skb_store_bytes(skb, META_AT as u32, device.mac.as_ptr().cast(), 6, 0);
         bpf_skb_change_type(skb, PACKET_HOST);
         if matches!(meta.direction, Direction::Ingress) {
+            bpf_skb_store_bytes(skb, 0, device.mac.as_ptr().cast(), 6, 0);
             (*skb).tc_index = RETURNED;
         }
         Some(bpf_redirect(device.ifindex, flags) as i32)

@@ -24,6 +24,7 @@ mod maps;
 mod packet;
 mod process;
 mod rules;
+mod sequence;
 
 #[panic_handler]
 fn panic(_info: &core::panic::PanicInfo) -> ! {

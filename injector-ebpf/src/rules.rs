@@ -97,7 +97,9 @@ extern "C" fn ask(slot: u32, context: *mut *mut Walk) -> i64 {
     // SAFETY: a per-CPU slot that user space only reads.
     let counters = unsafe { &mut *counters };
     counters.seen += 1;
-    if rule.action == action::CORRUPT_PAYLOAD && walk.has_payload == 0
+    // A packet is damaged once.
+    let cannot_be_damaged = walk.has_payload == 0 || walk.verdict.corrupt != 0;
+    if rule.action == action::CORRUPT_PAYLOAD && cannot_be_damaged
         || !matches(rule.filters, id, &walk.packet, contains)
     {
         return 0;

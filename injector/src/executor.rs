@@ -2,7 +2,7 @@
 //!
 //! [`run::execute`] takes a plan through its life: write the journal, arm, walk the steps, disarm, put
 //! everything back, report. [`arm`] makes one network namespace ready, [`coverage`] keeps its devices
-//! covered, [`claim`] tags sockets that are open, [`reset`] disconnects them, [`changes`] changes host
+//! covered, [`claim`] tags sockets that are open, [`reset`] and [`rst`] reset their connections, [`changes`] changes host
 //! settings and restores them.
 //!
 //! Invariants:
@@ -17,6 +17,7 @@ mod claim;
 mod coverage;
 pub mod keeper;
 mod reset;
+mod rst;
 pub mod run;
 
 pub use keeper::Keeper;

@@ -9,8 +9,8 @@
 //! supervisor: starts the worker and outlives it      watchdog: renews the lease, or does not
 //! ```
 
-pub mod cli;
 pub mod api;
+pub mod cli;
 pub mod error;
 pub mod quantity;
 

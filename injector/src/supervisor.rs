@@ -127,7 +127,9 @@ impl Supervisor {
             match message {
                 ToSupervisor::Breath => continue,
                 ToSupervisor::Journal { path } => self.kept.journal(path, descriptors),
-                ToSupervisor::Tap { netns_inode } => self.kept.tap(netns_inode, descriptors),
+                ToSupervisor::Tap { path, netns_inode } => {
+                    self.kept.tap(path, netns_inode, descriptors);
+                }
                 ToSupervisor::Release { path } => self.kept.release(&path),
             }
             self.link.acknowledge();

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    cli::tell,
     error::{Exit, Refusal},
     experiment::Experiment,
     journal::Process,
@@ -64,17 +65,24 @@ pub fn run(link: i32) -> Result<Exit, Refusal> {
     let link = Arc::new(WorkerEnd::inherited(link)?);
     let job = link.job()?;
     let breath = breath::start(Arc::clone(&link))?;
-    let exit = match job {
+    let (output, result) = match job {
         Job::Run {
             experiment,
             output,
             asked_by,
             supervisor,
-        } => once::run(experiment, output, asked_by, supervisor, &link),
-        Job::Daemon { output } => daemon::run(output, &link),
+        } => (
+            output,
+            once::run(experiment, output, asked_by, supervisor, &link),
+        ),
+        Job::Daemon { output } => (output, daemon::run(output, &link)),
     };
     drop(breath);
-    exit
+    // Printed here, because only the job says how.
+    Ok(result.unwrap_or_else(|refusal| {
+        tell::refusal(&refusal, output);
+        refusal.exit
+    }))
 }
 
 /// A background process group that writes to a terminal with `stty tostop` would be stopped, with a

@@ -83,6 +83,12 @@ pub struct VethPair {
     pub server: NetNs,
 }
 
+/// MAC address of the client's end.
+const CLIENT_MAC: &str = "02:00:00:00:77:01";
+
+/// MAC address of the server's end.
+const SERVER_MAC: &str = "02:00:00:00:77:02";
+
 impl VethPair {
     /// Addresses of the server.
     pub const SERVER: [IpAddr; 4] = [
@@ -97,22 +103,27 @@ impl VethPair {
         let client = NetNs::create("c")?;
         let server = NetNs::create("s")?;
         client.batch(&format!(
-            "link add eth0 type veth peer name eth0 netns {}\n",
+            "link add eth0 address {CLIENT_MAC} type veth peer name eth0 address {SERVER_MAC} netns {}\n",
             server.name
         ))?;
-        // nodad: an address that is still tentative cannot be bound.
-        client.batch(
+        // nodad: an address that is still tentative cannot be bound. The neighbours are told, because
+        // a fresh end answers its first solicitation only when its multicast groups are joined, and a
+        // second passes until the next.
+        client.batch(&format!(
             "addr add 10.77.0.1/24 dev eth0\n\
              addr add fd77::1/64 dev eth0 nodad\n\
-             link set eth0 up\n",
-        )?;
-        server.batch(
+             link set eth0 up\n\
+             neigh add fd77::2 lladdr {SERVER_MAC} dev eth0 nud permanent\n\
+             neigh add fd77::3 lladdr {SERVER_MAC} dev eth0 nud permanent\n"
+        ))?;
+        server.batch(&format!(
             "addr add 10.77.0.2/24 dev eth0\n\
              addr add 10.77.0.3/24 dev eth0\n\
              addr add fd77::2/64 dev eth0 nodad\n\
              addr add fd77::3/64 dev eth0 nodad\n\
-             link set eth0 up\n",
-        )?;
+             link set eth0 up\n\
+             neigh add fd77::1 lladdr {CLIENT_MAC} dev eth0 nud permanent\n"
+        ))?;
         Ok(Self { client, server })
     }
 

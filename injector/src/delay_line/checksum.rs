@@ -27,6 +27,13 @@ pub fn plain(bytes: &[u8]) -> u16 {
     finish(add(0, bytes))
 }
 
+/// The checksum of a layer-4 message under a pseudo header made of both addresses as they stand in the
+/// IP header. Over one with a correct checksum in it: 0.
+pub fn pseudo(addresses: &[u8], protocol: u8, message: &[u8]) -> u16 {
+    let pseudo = add(0, addresses) + u64::from(protocol) + message.len() as u64;
+    finish(add(pseudo, message))
+}
+
 /// The checksum of the layer-4 message of `frame`, which ends at `end`, with the pseudo header that
 /// its protocol wants. Over one with a correct checksum in it: 0.
 pub fn layer4(frame: &[u8], packet: &Packet, end: usize) -> u16 {
@@ -34,11 +41,7 @@ pub fn layer4(frame: &[u8], packet: &Packet, end: usize) -> u16 {
     if packet.version == IpVersion::V4 && packet.protocol == ICMP {
         return plain(message);
     }
-    let pseudo = add(0, &frame[addresses(packet)]);
-    finish(add(
-        pseudo + u64::from(packet.protocol) + message.len() as u64,
-        message,
-    ))
+    pseudo(&frame[addresses(packet)], packet.protocol, message)
 }
 
 /// Where the source and destination addresses stand.

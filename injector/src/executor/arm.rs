@@ -303,13 +303,14 @@ impl ArmedNamespace {
 
 /// The cgroup programs that act, as against those that tag.
 fn acting(hooks: Hooks) -> impl Iterator<Item = CgroupHook> {
-    let deliver = hooks.deliver.then_some(CgroupHook::Deliver);
-    let connect = if hooks.connect {
-        [Some(CgroupHook::Connect4), Some(CgroupHook::Connect6)]
-    } else {
-        [None, None]
-    };
-    deliver.into_iter().chain(connect.into_iter().flatten())
+    [
+        (hooks.deliver, CgroupHook::Deliver),
+        (hooks.connect, CgroupHook::Connect4),
+        (hooks.connect, CgroupHook::Connect6),
+        (hooks.reset, CgroupHook::Sequence),
+    ]
+    .into_iter()
+    .filter_map(|(is_wanted, hook)| is_wanted.then_some(hook))
 }
 
 fn make_tap(
@@ -321,7 +322,9 @@ fn make_tap(
         return Ok(None);
     }
     let tap = namespace.run(Tap::create)??;
-    context.keeper.keep_tap(namespace, tap.fd.as_fd())?;
+    context
+        .keeper
+        .keep_tap(context.journal, namespace, tap.fd.as_fd())?;
     Ok(Some(tap))
 }
 

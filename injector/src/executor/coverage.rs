@@ -84,7 +84,7 @@ impl Covered {
             }))
         };
         match device.coverage {
-            Coverage::SeenAbove => return Ok(None),
+            Coverage::SeenAbove | Coverage::DelayLine => return Ok(None),
             Coverage::NoEthernet => return not_covered("its packets have no Ethernet header"),
             Coverage::Covered => {}
         }

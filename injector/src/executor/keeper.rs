@@ -12,7 +12,12 @@ pub trait Keeper: Send + Sync {
 
     /// Hands over copies of a TAP and of its namespace: a redirect to a TAP that is gone loses packets
     /// silently, so the TAP has to outlive the links.
-    fn keep_tap(&self, namespace: &Namespace, tap: BorrowedFd<'_>) -> Result<(), Refusal>;
+    fn keep_tap(
+        &self,
+        journal: &Journal,
+        namespace: &Namespace,
+        tap: BorrowedFd<'_>,
+    ) -> Result<(), Refusal>;
 
     /// Everything of the run is undone: the keeper lets go of its copies. When this returns they are
     /// closed.

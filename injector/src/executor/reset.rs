@@ -1,8 +1,5 @@
-//! Breaks connections: disconnects a target's own TCP sockets through copies of their descriptors.
-//!
-//! `connect(AF_UNSPEC)` on a connected TCP socket sends a RST to the peer and leaves ECONNRESET for the
-//! owner (net/ipv4/tcp.c, `tcp_disconnect`), whether or not a packet ever comes. A socket disconnected
-//! so can be connected again, which a reset one cannot; LIMITS.md says so.
+//! Breaks connections: finds a target's established TCP connections, idle ones included, and resets
+//! those that the rule hits.
 
 use std::{collections::HashSet, os::fd::AsFd};
 
@@ -13,8 +10,9 @@ use injector_common::{
 };
 use rustix::net::{getpeername, getsockname, sockopt};
 
+use super::rst::{Ends, RstSender};
 use crate::{
-    kernel::maps::Maps,
+    kernel::{maps::Maps, netns::Namespace},
     plan::PlannedRule,
     target::{
         process::TaskKey,
@@ -26,25 +24,38 @@ use crate::{
 const ESTABLISHED: u8 = 1;
 
 /// The state of one `net.reset` fault.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(super) struct Resetter {
     /// Connections that were asked already, by cookie: each has one chance.
     asked: HashSet<u64>,
     memory: Memory,
     /// What it has done.
     pub(super) counters: Counters,
+    sender: RstSender,
 }
 
 impl Resetter {
     /// Resets the connections of these processes that the rule hits and that were not asked before.
-    pub(super) fn sweep(&mut self, rule: &PlannedRule, members: &[TaskKey], maps: &Maps) {
+    pub(super) fn sweep(
+        &mut self,
+        rule: &PlannedRule,
+        members: &[TaskKey],
+        maps: &Maps,
+        namespace: &Namespace,
+    ) {
         for key in members {
-            socket::visit_all(*key, |socket| self.consider(rule, &socket, maps));
+            socket::visit_all(*key, |socket| self.consider(rule, &socket, maps, namespace));
         }
     }
 
-    fn consider(&mut self, rule: &PlannedRule, socket: &TargetSocket, maps: &Maps) {
-        let Some(packet) = connection(socket, maps) else {
+    fn consider(
+        &mut self,
+        rule: &PlannedRule,
+        socket: &TargetSocket,
+        maps: &Maps,
+        namespace: &Namespace,
+    ) {
+        let Some((packet, ends)) = connection(socket, maps) else {
             return;
         };
         if !self.asked.insert(socket.cookie) {
@@ -68,7 +79,7 @@ impl Resetter {
         {
             return;
         }
-        if disconnect(&socket.fd) {
+        if self.sender.reset(&socket.fd, ends, namespace) {
             self.counters.hit += 1;
         } else {
             self.counters.missed += 1;
@@ -77,7 +88,7 @@ impl Resetter {
 }
 
 /// The connection of an established TCP socket as filters see it.
-fn connection(socket: &TargetSocket, maps: &Maps) -> Option<Packet> {
+fn connection(socket: &TargetSocket, maps: &Maps) -> Option<(Packet, Ends)> {
     if tcp_state(&socket.fd)? != ESTABLISHED {
         return None;
     }
@@ -90,17 +101,18 @@ fn connection(socket: &TargetSocket, maps: &Maps) -> Option<Packet> {
     let is_new = maps
         .tag_of(&socket.fd)
         .is_some_and(|tag| tag.is_new(socket.cookie));
-    Some(Packet {
+    let packet = Packet {
         remote: address.octets(),
         remote_port: remote.port(),
         local_port: local.port(),
         transport: bits::TCP,
         is_new: u32::from(is_new),
-    })
+    };
+    Some((packet, Ends { local, remote }.unmapped()))
 }
 
 /// The state of a TCP socket; `None` for any other.
-fn tcp_state(socket: &impl AsFd) -> Option<u8> {
+pub(super) fn tcp_state(socket: &impl AsFd) -> Option<u8> {
     use std::os::fd::AsRawFd;
     if sockopt::socket_protocol(socket).ok()? != Some(rustix::net::ipproto::TCP) {
         return None;
@@ -121,11 +133,6 @@ fn tcp_state(socket: &impl AsFd) -> Option<u8> {
     (result == 0).then_some(state)
 }
 
-/// Disconnects; the owner sees ECONNRESET.
-fn disconnect(socket: &impl AsFd) -> bool {
-    rustix::net::connect_unspec(socket).is_ok()
-}
-
 /// Whether a prefix covers a key, as the kernel's trie decides it; ports sit in the value's first bits.
 fn covers(prefix: &FilterKey, bits: u32, key: &FilterKey) -> bool {
     let same = |n: u32| {
@@ -138,29 +145,8 @@ fn covers(prefix: &FilterKey, bits: u32, key: &FilterKey) -> bool {
 #[cfg(test)]
 mod tests {
     use injector_common::filter::kind;
-    use std::{
-        io::Read,
-        net::{TcpListener, TcpStream},
-    };
 
     use super::*;
-
-    #[test]
-    fn the_owner_of_a_disconnected_socket_sees_a_reset() {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        let (mut server, _) = listener.accept().unwrap();
-        assert_eq!(tcp_state(&client), Some(ESTABLISHED));
-        assert!(disconnect(&client));
-        let error = client.read(&mut [0; 1]).unwrap_err();
-        assert_eq!(error.raw_os_error(), Some(libc::ECONNRESET));
-        let error = server.read(&mut [0; 1]).unwrap_err();
-        assert_eq!(
-            error.raw_os_error(),
-            Some(libc::ECONNRESET),
-            "the peer sees it too"
-        );
-    }
 
     #[test]
     fn prefixes_cover_what_they_should() {

@@ -6,6 +6,8 @@ use std::{
     time::Duration,
 };
 
+use injector_common::lease::LEASE_NS;
+
 use super::{
     Keeper,
     arm::{ArmedNamespace, Context},
@@ -275,10 +277,13 @@ impl Run<'_> {
         }
     }
 
-    /// Carries out the resets of a step.
+    /// Carries out the resets of a step. They are this process's own doing, so the lease is asked here.
     fn reset(&self, armed: &mut Armed, step: usize) {
+        if boot_ns().saturating_sub(armed.watchdog.last_beat()) > LEASE_NS {
+            return;
+        }
         for (index, rule) in self.request.plan.rules.iter().enumerate() {
-            if rule.step != step || rule.compiled.mechanism != Mechanism::Disconnect {
+            if rule.step != step || rule.compiled.mechanism != Mechanism::Reset {
                 continue;
             }
             let resetter = armed.resetters.entry(index).or_default();
@@ -288,7 +293,7 @@ impl Run<'_> {
                 .filter(|n| n.scopes.contains(&rule.scope))
             {
                 let members = namespace.members(rule.scope, &self.request.targets);
-                resetter.sweep(rule, &members, &namespace.maps);
+                resetter.sweep(rule, &members, &namespace.maps, &namespace.namespace);
             }
         }
     }

@@ -36,12 +36,13 @@ pub struct Missing {
 }
 
 /// Every need, in the order in which doctor shows them.
-pub const ALL: [Need; 6] = [
+pub const ALL: [Need; 7] = [
     Need::DeviceLinks,
     Need::CgroupLinks,
     Need::ConnectErrno,
     Need::Tap,
     Need::SocketCopies,
+    Need::Sequence,
     Need::ForkTracepoint,
 ];
 
@@ -54,6 +55,7 @@ impl Need {
             Self::ConnectErrno => "connect-errno",
             Self::Tap => "tap",
             Self::SocketCopies => "pidfd-getfd",
+            Self::Sequence => "tcp-sequence",
             Self::ForkTracepoint => "fork-tracepoint",
         }
     }
@@ -65,6 +67,7 @@ impl Need {
             Self::ConnectErrno => "net connect",
             Self::Tap => "net delay, reorder, bandwidth, corrupt --mode wire; dns error",
             Self::SocketCopies => "sockets that are open already; net reset",
+            Self::Sequence => "net reset",
             Self::ForkTracepoint => "--tree",
         }
     }
@@ -82,6 +85,7 @@ impl Need {
                 "load the module with `modprobe tun`, and pass /dev/net/tun into the container if there is one"
             }
             Self::SocketCopies => "run Linux 5.6 or later with CAP_SYS_PTRACE",
+            Self::Sequence => "run Linux 5.7 or later with CONFIG_CGROUP_BPF",
             Self::ForkTracepoint => "run a kernel with CONFIG_DEBUG_INFO_BTF and CONFIG_BPF_EVENTS",
         }
     }
@@ -108,6 +112,7 @@ pub fn probe(need: Need) -> Capability {
                 .map_err(|error| Error::Probe(error.to_string()))
         }),
         Need::SocketCopies => socket_copies(),
+        Need::Sequence => cgroup_links(&[CgroupHook::Sequence]),
         Need::ForkTracepoint => fork_tracepoint(),
     };
     Capability {

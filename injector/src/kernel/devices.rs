@@ -11,12 +11,15 @@ use rtnetlink::{
     packet_core::NetlinkPayload,
     packet_route::{
         RouteNetlinkMessage,
-        link::{LinkAttribute, LinkLayerType, LinkMessage},
+        link::{InfoKind, LinkAttribute, LinkInfo, LinkLayerType, LinkMessage},
     },
 };
 use tokio::{runtime::Builder, sync::oneshot};
 
 use super::{Error, netns::Namespace};
+
+/// What the names of delay lines begin with (`delay_line::Tap`).
+const TAP_PREFIX: &str = "inj";
 
 /// A network device.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +43,8 @@ pub enum Coverage {
     SeenAbove,
     /// Its packets have no Ethernet header to carry through the delay line.
     NoEthernet,
+    /// A delay line of an injector: nobody's traffic begins or ends there.
+    DelayLine,
 }
 
 impl NetDevice {
@@ -53,6 +58,7 @@ impl NetDevice {
                 _ => Coverage::NoEthernet,
             },
         };
+        let mut is_tun = false;
         for attribute in message.attributes {
             match attribute {
                 LinkAttribute::IfName(name) => device.name = name,
@@ -62,8 +68,15 @@ impl NetDevice {
                     }
                 }
                 LinkAttribute::Controller(_) => device.coverage = Coverage::SeenAbove,
+                LinkAttribute::LinkInfo(info) => {
+                    is_tun |= info.contains(&LinkInfo::Kind(InfoKind::Tun))
+                }
                 _ => {}
             }
+        }
+        let number = device.name.strip_prefix(TAP_PREFIX).unwrap_or_default();
+        if is_tun && !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()) {
+            device.coverage = Coverage::DelayLine;
         }
         device
     }

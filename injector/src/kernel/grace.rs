@@ -3,19 +3,41 @@
 
 use super::Error;
 
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+
 /// Waits for an RCU grace period, under which packet, cgroup and tracepoint programs run.
 ///
-/// `MEMBARRIER_CMD_GLOBAL` is `synchronize_rcu()` (kernel/sched/membarrier.c). It is refused on
-/// kernels booted with `nohz_full`; there the caller's links, which it drops next, do the waiting.
+/// `MEMBARRIER_CMD_GLOBAL` is `synchronize_rcu()` (kernel/sched/membarrier.c). Kernels booted with
+/// `nohz_full` refuse it; there this thread visits each CPU, which makes each pass through the
+/// scheduler, and programs that run with bottom halves off have ended by then.
 pub fn wait() -> Result<(), Error> {
     const GLOBAL: libc::c_int = 1;
     // SAFETY: the call takes integers only.
-    let result = unsafe { libc::syscall(libc::SYS_membarrier, GLOBAL, 0, 0) };
-    if result == 0 {
+    if unsafe { libc::syscall(libc::SYS_membarrier, GLOBAL, 0, 0) } == 0 {
         return Ok(());
     }
-    Err(Error::system(
-        "wait for BPF programs in flight",
-        std::io::Error::last_os_error(),
-    ))
+    visit_cpus().map_err(|errno| Error::system("wait for BPF programs in flight", errno))
+}
+
+fn visit_cpus() -> Result<(), rustix::io::Errno> {
+    let usual = sched_getaffinity(None)?;
+    for cpu in 0..CpuSet::MAX_CPU {
+        let mut only = CpuSet::new();
+        only.set(cpu);
+        // A CPU that is absent, offline or not ours to use runs no program that this thread could meet.
+        let _ = sched_setaffinity(None, &only);
+    }
+    sched_setaffinity(None, &usual)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn visiting_all_cpus_leaves_the_affinity_as_it_was() {
+        let before = sched_getaffinity(None).unwrap();
+        visit_cpus().unwrap();
+        assert_eq!(sched_getaffinity(None).unwrap(), before);
+    }
 }

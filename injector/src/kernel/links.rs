@@ -4,10 +4,11 @@ use std::os::fd::AsFd;
 
 use aya::programs::{
     BtfTracePoint, CgroupAttachMode, CgroupSkb, CgroupSkbAttachType, CgroupSock, CgroupSockAddr,
-    Program, SchedClassifier, TcAttachType,
+    CgroupSockopt, Program, SchedClassifier, TcAttachType,
     cgroup_skb::CgroupSkbLink,
     cgroup_sock::CgroupSockLink,
     cgroup_sock_addr::CgroupSockAddrLink,
+    cgroup_sockopt::CgroupSockoptLink,
     links::LinkOrder,
     tc::{SchedClassifierLink, TcAttachOptions},
     tp_btf::BtfTracePointLink,
@@ -43,6 +44,8 @@ pub enum CgroupHook {
     Connect4,
     /// Fails `connect(2)`, IPv6.
     Connect6,
+    /// Tells the injector a connection's next sequence number.
+    Sequence,
 }
 
 /// A tracepoint that follows processes.
@@ -65,6 +68,7 @@ enum Attached {
     CgroupSkb(CgroupSkbLink),
     CgroupSock(CgroupSockLink),
     CgroupSockAddr(CgroupSockAddrLink),
+    CgroupSockopt(CgroupSockoptLink),
     Tracepoint(BtfTracePointLink),
 }
 
@@ -88,6 +92,7 @@ impl CgroupHook {
             Self::Deliver => "inj_deliver",
             Self::Connect4 => "inj_connect4",
             Self::Connect6 => "inj_connect6",
+            Self::Sequence => "inj_sequence",
         }
     }
 }
@@ -160,6 +165,12 @@ impl Links {
                 ensure_loaded(name, program.fd().is_ok(), || program.load())?;
                 let id = program.attach(cgroup, attach_type, mode).map_err(failed)?;
                 Attached::CgroupSkb(program.take_link(id).map_err(failed)?)
+            }
+            CgroupHook::Sequence => {
+                let program: &mut CgroupSockopt = program(object, name)?;
+                ensure_loaded(name, program.fd().is_ok(), || program.load())?;
+                let id = program.attach(cgroup, mode).map_err(failed)?;
+                Attached::CgroupSockopt(program.take_link(id).map_err(failed)?)
             }
             CgroupHook::Connect4 | CgroupHook::Connect6 => {
                 let program: &mut CgroupSockAddr = program(object, name)?;

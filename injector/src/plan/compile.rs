@@ -131,7 +131,7 @@ fn mechanism(fault: &Fault) -> Mechanism {
     match (&fault.kind, fault.direction) {
         (FaultKind::Noop, _) => Mechanism::Count,
         (FaultKind::Connect(_), _) => Mechanism::Connect,
-        (FaultKind::Reset, _) => Mechanism::Disconnect,
+        (FaultKind::Reset, _) => Mechanism::Reset,
         (FaultKind::Corrupt(CorruptMode::Payload), _) => Mechanism::Rewrite,
         (FaultKind::Duplicate, _) => Mechanism::Clone,
         (FaultKind::Loss(_) | FaultKind::Blackhole | FaultKind::Partition { .. }, direction) => {

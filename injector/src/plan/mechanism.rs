@@ -19,8 +19,8 @@ pub enum Mechanism {
     DelayLine,
     /// A cgroup program fails `connect(2)`.
     Connect,
-    /// The injector disconnects the target's own sockets.
-    Disconnect,
+    /// The injector sends the target a RST in the peer's name.
+    Reset,
 }
 
 /// What the host must offer.
@@ -36,6 +36,8 @@ pub enum Need {
     Tap,
     /// Copies of another process's descriptors (`pidfd_getfd`, 5.6).
     SocketCopies,
+    /// A cgroup program that tells a connection's next sequence number.
+    Sequence,
     /// BPF programs on the fork and exit tracepoints (`tp_btf`).
     ForkTracepoint,
 }
@@ -52,7 +54,7 @@ impl Mechanism {
             Self::Clone => "tcx-clone",
             Self::DelayLine => "delay-line",
             Self::Connect => "cgroup-connect",
-            Self::Disconnect => "socket-disconnect",
+            Self::Reset => "rst",
         }
     }
 
@@ -77,7 +79,7 @@ impl Mechanism {
                 "works on any device, loopback included, without netem, fq or a touched qdisc"
             }
             Self::Connect => "the call fails before a packet is made",
-            Self::Disconnect => "reaches idle connections too; the peer gets a RST at once",
+            Self::Reset => "reaches idle connections too; the peer learns of it when it next sends",
         }
     }
 
@@ -89,7 +91,7 @@ impl Mechanism {
             Self::BothLoss => &[Need::DeviceLinks, Need::CgroupLinks],
             Self::DelayLine => &[Need::DeviceLinks, Need::Tap],
             Self::Connect => &[Need::CgroupLinks, Need::ConnectErrno],
-            Self::Disconnect => &[Need::SocketCopies],
+            Self::Reset => &[Need::SocketCopies, Need::CgroupLinks, Need::Sequence],
         }
     }
 }

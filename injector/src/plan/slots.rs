@@ -126,7 +126,7 @@ impl Plan {
             // A clone that goes back into a device's ingress has lost its route, as held frames have.
             hooks.loopback |= rule.compiled.line.is_some()
                 || rule.compiled.mechanism == Mechanism::Clone && at.ingress != 0;
-            hooks.reset |= rule.compiled.mechanism == Mechanism::Disconnect;
+            hooks.reset |= rule.compiled.mechanism == Mechanism::Reset;
         }
         hooks
     }

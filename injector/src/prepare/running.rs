@@ -13,11 +13,7 @@ use crate::{
 };
 
 /// Refuses a plan that holds frames of a target that another run acts on at its devices.
-pub(super) fn check(
-    plan: &Plan,
-    targets: &[ResolvedTarget],
-    guard: &Guard,
-) -> Result<(), Refusal> {
+pub(super) fn check(plan: &Plan, targets: &[ResolvedTarget], guard: &Guard) -> Result<(), Refusal> {
     let holds = plan.rules.iter().any(|rule| rule.compiled.line.is_some());
     if !holds {
         return Ok(());
@@ -28,7 +24,9 @@ pub(super) fn check(
             continue;
         }
         let path = directory.join(format!("{}.jsonl", listed.run));
-        let Some(experiment) = experiment_of(&path) else { continue };
+        let Some(experiment) = experiment_of(&path) else {
+            continue;
+        };
         if acts_on_packets(&experiment) && shares_target(&experiment, targets, guard) {
             return Err(Refusal::usage(format!(
                 "run {} ({}) acts on packets of the same target, and frames that this run holds would \
@@ -42,10 +40,13 @@ pub(super) fn check(
 
 fn experiment_of(path: &std::path::Path) -> Option<Experiment> {
     let replayed = journal::replay(path).ok()?;
-    replayed.records.into_iter().find_map(|stamped| match stamped.record {
-        Record::Started { experiment, .. } => Some(experiment),
-        _ => None,
-    })
+    replayed
+        .records
+        .into_iter()
+        .find_map(|stamped| match stamped.record {
+            Record::Started { experiment, .. } => Some(experiment),
+            _ => None,
+        })
 }
 
 fn acts_on_packets(experiment: &Experiment) -> bool {
@@ -56,6 +57,11 @@ fn acts_on_packets(experiment: &Experiment) -> bool {
 
 /// Whether any target of the other run, as it is now, shares processes with ours.
 fn shares_target(other: &Experiment, ours: &[ResolvedTarget], guard: &Guard) -> bool {
-    let theirs = other.targets.iter().filter_map(|target| target::resolve(target, guard).ok());
-    theirs.into_iter().any(|their| ours.iter().any(|our| overlap::overlap(our, &their)))
+    let theirs = other
+        .targets
+        .iter()
+        .filter_map(|target| target::resolve(target, guard).ok());
+    theirs
+        .into_iter()
+        .any(|their| ours.iter().any(|our| overlap::overlap(our, &their)))
 }

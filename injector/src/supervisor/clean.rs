@@ -16,27 +16,25 @@ use crate::{
 #[derive(Default)]
 pub(super) struct Kept {
     journals: BTreeMap<PathBuf, OwnedFd>,
-    /// TAPs of the run whose journal was handed over last. Runs hand over one after the other.
+    /// TAPs, by the journal of their run.
     taps: Vec<(PathBuf, OwnedFd)>,
     namespaces: BTreeMap<u64, OwnedFd>,
-    newest: PathBuf,
 }
 
 impl Kept {
     /// Keeps a journal.
     pub(super) fn journal(&mut self, path: PathBuf, descriptors: Vec<OwnedFd>) {
         if let Some(fd) = descriptors.into_iter().next() {
-            self.newest.clone_from(&path);
             self.journals.insert(path, fd);
         }
     }
 
     /// Keeps a TAP and its namespace.
-    pub(super) fn tap(&mut self, netns_inode: u64, descriptors: Vec<OwnedFd>) {
+    pub(super) fn tap(&mut self, path: PathBuf, netns_inode: u64, descriptors: Vec<OwnedFd>) {
         let mut descriptors = descriptors.into_iter();
         if let (Some(namespace), Some(tap)) = (descriptors.next(), descriptors.next()) {
             self.namespaces.insert(netns_inode, namespace);
-            self.taps.push((self.newest.clone(), tap));
+            self.taps.push((path, tap));
         }
     }
 

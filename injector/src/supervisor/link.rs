@@ -40,6 +40,8 @@ pub enum ToSupervisor {
     },
     /// "Keep this TAP": the descriptors of its namespace and of itself.
     Tap {
+        /// The journal of its run.
+        path: PathBuf,
         /// Which namespace.
         netns_inode: u64,
     },
@@ -184,8 +186,14 @@ impl Keeper for WorkerEnd {
         self.ask(&ToSupervisor::Journal { path }, &[journal.as_fd()])
     }
 
-    fn keep_tap(&self, namespace: &Namespace, tap: BorrowedFd<'_>) -> Result<(), Refusal> {
+    fn keep_tap(
+        &self,
+        journal: &Journal,
+        namespace: &Namespace,
+        tap: BorrowedFd<'_>,
+    ) -> Result<(), Refusal> {
         let message = ToSupervisor::Tap {
+            path: journal.path().to_owned(),
             netns_inode: namespace.inode(),
         };
         let fd = namespace.fd();
@@ -264,7 +272,10 @@ mod tests {
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 worker.ask(
-                    &ToSupervisor::Tap { netns_inode: 7 },
+                    &ToSupervisor::Tap {
+                        path: PathBuf::new(),
+                        netns_inode: 7,
+                    },
                     &[file.as_fd(), file.as_fd()],
                 )
             });
@@ -274,7 +285,7 @@ mod tests {
                 }
                 std::thread::yield_now();
             };
-            assert!(matches!(heard.0, ToSupervisor::Tap { netns_inode: 7 }));
+            assert!(matches!(heard.0, ToSupervisor::Tap { netns_inode: 7, .. }));
             assert_eq!(heard.1.len(), 2);
             supervisor.acknowledge();
         });

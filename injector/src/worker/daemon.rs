@@ -3,10 +3,7 @@
 use std::{
     collections::BTreeMap,
     io,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        mpsc::Sender,
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc::Sender},
 };
 
 use tokio::{
@@ -41,13 +38,19 @@ pub(super) fn run(output: Output, link: &Arc<WorkerEnd>) -> Result<Exit, Refusal
     runtime.block_on(async {
         let path = api::socket_path();
         let listener = api::bind(&path)?;
-        listener.set_nonblocking(true).map_err(|error| broken("the socket cannot be used", &error))?;
+        listener
+            .set_nonblocking(true)
+            .map_err(|error| broken("the socket cannot be used", &error))?;
         let listener = tokio::net::UnixListener::from_std(listener)
             .map_err(|error| broken("the socket cannot be used", &error))?;
         let mut term = signal(SignalKind::terminate())
             .map_err(|error| broken("signals cannot be listened to", &error))?;
         let (events, _) = broadcast::channel(BACKLOG);
-        let daemon = Daemon { link: Arc::clone(link), runs: Arc::default(), events };
+        let daemon = Daemon {
+            link: Arc::clone(link),
+            runs: Arc::default(),
+            events,
+        };
         if output == Output::Text {
             tell::result(format!("listening on {}", path.display()));
         }
@@ -90,7 +93,11 @@ impl Daemon {
     }
 
     /// Starts a run on threads of its own. Returns its name, and what becomes true when it is armed.
-    fn launch(&self, experiment: Experiment, by: AskedBy) -> Result<(RunId, watch::Receiver<bool>), Refusal> {
+    fn launch(
+        &self,
+        experiment: Experiment,
+        by: AskedBy,
+    ) -> Result<(RunId, watch::Receiver<bool>), Refusal> {
         let (armed, is_armed) = watch::channel(false);
         let (ended, end) = watch::channel(None);
         let events = self.events.clone();
@@ -102,23 +109,36 @@ impl Daemon {
             let _ = events.send(event);
         })?;
         let run = running.run.clone();
-        self.runs().insert(run.clone(), Entry { orders: running.orders, end });
+        self.runs().insert(
+            run.clone(),
+            Entry {
+                orders: running.orders,
+                end,
+            },
+        );
         let daemon = self.clone();
         let name = run.clone();
-        let waiter = std::thread::Builder::new().name("run-end".into()).spawn(move || {
-            let result = running.thread.join().unwrap_or_else(|_| {
-                Err(Refusal::failed("the run broke; what it had armed ended with it."))
+        let waiter = std::thread::Builder::new()
+            .name("run-end".into())
+            .spawn(move || {
+                let result = running.thread.join().unwrap_or_else(|_| {
+                    Err(Refusal::failed(
+                        "the run broke; what it had armed ended with it.",
+                    ))
+                });
+                daemon.runs().remove(&name);
+                ended.send_replace(Some(result));
             });
-            daemon.runs().remove(&name);
-            ended.send_replace(Some(result));
-        });
         waiter.map_err(|error| broken("a thread cannot be started", &error))?;
         Ok((run, is_armed))
     }
 
     /// Orders an end and waits for it.
     async fn end(&self, run: &RunId) -> Result<RunReport, Refusal> {
-        let entry = self.runs().get(run).map(|entry| (entry.orders.clone(), entry.end.clone()));
+        let entry = self
+            .runs()
+            .get(run)
+            .map(|entry| (entry.orders.clone(), entry.end.clone()));
         let Some((orders, mut end)) = entry else {
             return Err(Refusal::usage(format!(
                 "the daemon has no run {run}; `injector list` shows those that there are"
@@ -128,7 +148,9 @@ impl Daemon {
         let _ = orders.send(Order::Stop);
         let ended = end.wait_for(Option::is_some).await;
         ended.ok().and_then(|end| end.clone()).unwrap_or_else(|| {
-            Err(Refusal::failed(format!("the run {run} broke; what it had armed ended with it.")))
+            Err(Refusal::failed(format!(
+                "the run {run} broke; what it had armed ended with it."
+            )))
         })
     }
 }
@@ -138,7 +160,9 @@ impl Control for Daemon {
         let daemon = self.clone();
         let launched = spawn_blocking(move || daemon.launch(experiment, by)).await;
         let (run, mut armed) = launched.map_err(|error| {
-            Refusal::failed(format!("starting the run broke: {error}; nothing is armed."))
+            Refusal::failed(format!(
+                "starting the run broke: {error}; nothing is armed."
+            ))
         })??;
         let mut end = match self.runs().get(&run) {
             Some(entry) => entry.end.clone(),
