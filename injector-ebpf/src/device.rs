@@ -82,6 +82,8 @@ fn walk(
     scratch.walk.has_payload = u32::from(has_payload(&scratch.headers, length));
     scratch.walk.verdict = Verdict::NOTHING;
     rules::evaluate(&mut scratch.walk);
+    #[cfg(feature = "debug-log")]
+    crate::debug::verdict(skb, &scratch.walk);
     act::act(skb, direction, scratch)
 }
 

@@ -17,6 +17,8 @@
 mod act;
 mod cgroup;
 mod claim;
+#[cfg(feature = "debug-log")]
+mod debug;
 mod device;
 mod emit;
 mod gate;

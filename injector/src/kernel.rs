@@ -12,6 +12,7 @@ pub mod btf;
 pub mod capability;
 
 pub mod clock;
+pub mod debug_log;
 pub mod devices;
 pub mod error;
 pub mod grace;

@@ -26,6 +26,9 @@ pub struct RunReport {
     pub armed_for_ms: u64,
     /// Each fault, in the order of the experiment.
     pub faults: Vec<FaultReport>,
+    /// What a person should know about the run as a whole.
+    #[serde(default)]
+    pub remarks: Vec<String>,
     /// What could not be restored; empty when everything was.
     pub undo_errors: Vec<String>,
 }

@@ -54,6 +54,7 @@ impl Fake {
             outcome: Outcome::Stopped,
             armed_for_ms: 7,
             faults: vec![],
+            remarks: vec![],
             undo_errors: vec![],
         }
     }

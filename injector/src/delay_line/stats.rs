@@ -35,6 +35,25 @@ pub struct Stats {
     pub dns: BTreeMap<RuleId, DnsCounters>,
 }
 
+impl Stats {
+    /// What a person should know: frames that were lost although no fault asked for it.
+    pub fn losses(&self) -> Vec<String> {
+        let told = [
+            (self.overflowed, "the memory for held packets was full"),
+            (
+                self.queue_full,
+                "the slow link had more than a second of packets waiting",
+            ),
+            (self.late, "they were overdue by more than the lease"),
+            (self.write_errors, "the kernel did not take them back"),
+        ];
+        told.into_iter()
+            .filter(|(count, _)| *count > 0)
+            .map(|(count, why)| format!("{count} packets were lost in the delay line: {why}"))
+            .collect()
+    }
+}
+
 /// What a rule on name look-ups has met.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DnsCounters {

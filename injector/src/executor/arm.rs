@@ -20,6 +20,7 @@ use crate::{
     journal::Journal,
     kernel::{
         Error,
+        debug_log::DebugLog,
         links::{CgroupHook, DeviceHook, Links, ProcessHook},
         maps::{EventRing, LeaseMap, Maps},
         netns::Namespace,
@@ -42,6 +43,8 @@ pub struct ArmedNamespace {
     pub maps: Maps,
     /// The hits.
     pub events: EventRing,
+    /// What the programs say of themselves, in builds for debugging.
+    pub debug_log: DebugLog,
     line: Option<DelayLine>,
     tap: Option<OwnedFd>,
     /// The namespace itself.
@@ -84,6 +87,7 @@ impl ArmedNamespace {
             }
         }
         let mut object = Object::load()?;
+        let debug_log = DebugLog::take(&mut object);
         let (mut maps, lease, events) = Maps::take(&mut object)?;
         write_rules(&mut maps, &scopes, context)?;
         if let Some(tap) = &tap {
@@ -99,6 +103,7 @@ impl ArmedNamespace {
             object,
             maps,
             events,
+            debug_log,
             line,
             tap: None,
             namespace: namespace.try_clone()?,
@@ -291,12 +296,13 @@ impl ArmedNamespace {
             object,
             maps,
             events,
+            debug_log,
             line,
             tap,
             ..
         } = self;
         drop(links);
-        drop((covered, object, maps, events));
+        drop((covered, object, maps, events, debug_log));
         drop((line, tap));
     }
 }

@@ -301,6 +301,7 @@ impl Run<'_> {
     /// Tells of the hits that wait in the rings.
     fn drain(&mut self, armed: &mut Armed) {
         for namespace in &mut armed.namespaces {
+            namespace.debug_log.flush();
             while let Some(event) = namespace.events.next() {
                 let slots = injector_common::SLOTS as u32;
                 let (scope, slot) = (event.rule / slots, event.rule % slots);
@@ -346,6 +347,10 @@ impl Run<'_> {
             outcome,
             armed_for_ms: armed_for / 1_000_000,
             faults,
+            remarks: line_stats
+                .iter()
+                .flat_map(delay_line::Stats::losses)
+                .collect(),
             undo_errors: errors,
         }
     }

@@ -153,6 +153,7 @@ mod tests {
             outcome: Outcome::Stopped,
             armed_for_ms: 5,
             faults: vec![],
+            remarks: vec![],
             undo_errors: vec![],
         }
     }

@@ -41,6 +41,7 @@ pub(super) fn compile(
     seed: u64,
 ) -> Result<Compiled, Error> {
     check_direction(fault)?;
+    check_length(&fault.kind)?;
     let (filters, filter_bits) = filters(fault, id, names);
     let chance = &fault.chance;
     let mut rule = Rule {
@@ -69,6 +70,24 @@ pub(super) fn compile(
         hooks: hooks(fault),
         line,
         mechanism: mechanism(fault),
+    })
+}
+
+/// Refuses delays that the delay line would cut short.
+fn check_length(kind: &FaultKind) -> Result<(), Error> {
+    let asked = match kind {
+        FaultKind::Delay(delay) => delay.latency.saturating_add(delay.jitter),
+        FaultKind::Reorder { latency, .. } => *latency,
+        _ => return Ok(()),
+    };
+    let most = delay_line::model::LONGEST;
+    if asked <= most {
+        return Ok(());
+    }
+    Err(Error::TooLong {
+        fault: kind.name(),
+        asked,
+        most,
     })
 }
 

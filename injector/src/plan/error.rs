@@ -1,5 +1,7 @@
 //! Why a plan cannot be made.
 
+use std::time::Duration;
+
 use crate::error::Refusal;
 
 /// Why an experiment cannot be planned.
@@ -50,6 +52,18 @@ pub enum Error {
     IngressIcmp {
         /// The fault.
         fault: &'static str,
+    },
+    /// A delay that the delay line does not hold.
+    #[error(
+        "{fault} would hold packets for {asked:?}; {most:?} is the most, use net blackhole for longer"
+    )]
+    TooLong {
+        /// The fault.
+        fault: &'static str,
+        /// How long a packet might be held.
+        asked: Duration,
+        /// The most.
+        most: Duration,
     },
     /// A glob that does not parse.
     #[error("a host name pattern is not a glob: {0}")]

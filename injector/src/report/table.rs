@@ -48,6 +48,9 @@ impl Display for RunReport {
                 wrapped(out, note)?;
             }
         }
+        for remark in &self.remarks {
+            wrapped(out, remark)?;
+        }
         for error in &self.undo_errors {
             writeln!(out, "not restored: {error}")?;
         }
@@ -131,6 +134,7 @@ mod tests {
                 fault("net.delay", 900, None),
                 fault("net.loss", 0, Some(note)),
             ],
+            remarks: vec![],
             undo_errors: vec!["sysctl x: gone".into()],
         }
     }

@@ -102,9 +102,9 @@ pub(super) fn restore_all(
         let record = match find(*netns_inode) {
             // A namespace that is gone took its settings with it.
             None => Record::Restored { id },
-            Some(namespace) => match changes::restore(&change, &namespace) {
-                Ok(()) => {
-                    restored += 1;
+            Some(namespace) => match changes::restore(&change, &namespace, journal.path()) {
+                Ok(fate) => {
+                    restored += u32::from(fate == changes::Fate::Restored);
                     Record::Restored { id }
                 }
                 Err(error) => {

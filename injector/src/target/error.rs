@@ -117,11 +117,6 @@ pub enum Error {
         /// What the parser said.
         why: String,
     },
-    /// Nobody lives there.
-    #[error(
-        "the target `{0}` has no processes and no open sockets, so it has no network namespace to work in; start it first"
-    )]
-    Empty(String),
     /// It lives in more than one network namespace.
     #[error(
         "the target `{name}` spans {count} network namespaces; name the parts as separate targets"

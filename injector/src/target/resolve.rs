@@ -136,7 +136,8 @@ fn by_cgroup(target: &Target, cgroup: Cgroup, guard: &Guard) -> Result<ResolvedT
     })
 }
 
-/// The one network namespace that the processes live in.
+/// The one network namespace that the processes live in. A cgroup may be empty still: whoever joins it is
+/// expected in the injector's own namespace.
 fn namespace(target: &Target, keys: &[TaskKey]) -> Result<Namespace, Error> {
     let mut namespaces = BTreeMap::new();
     for key in keys {
@@ -149,7 +150,7 @@ fn namespace(target: &Target, keys: &[TaskKey]) -> Result<Namespace, Error> {
     }
     let count = namespaces.len();
     match namespaces.pop_first() {
-        None => Err(Error::Empty(target.name.clone())),
+        None => Ok(Namespace::current()?),
         Some((_, namespace)) if count == 1 => Ok(namespace),
         Some(_) => Err(Error::ManyNamespaces {
             name: target.name.clone(),

@@ -12,7 +12,7 @@ use injector_tests::victim::Victim;
 /// What a victim does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Probe {
-    /// Five round trips on a connection that is kept.
+    /// Five round trips on a connection that is kept, spread over more time than a reset takes to come.
     TcpPing,
     /// Forty of them, with patience.
     TcpTalk,
@@ -64,6 +64,8 @@ impl Probe {
                 &peer,
                 "--count",
                 "5",
+                "--interval",
+                "40ms",
                 "--timeout",
                 "600ms",
                 "--wait",
