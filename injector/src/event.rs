@@ -47,6 +47,13 @@ pub enum What {
         /// Why not.
         why: String,
     },
+    /// A process of a target lives in a network namespace that is not armed.
+    ProcessNotCovered {
+        /// Its id.
+        pid: u32,
+        /// Why not.
+        why: String,
+    },
     /// A fault acted.
     Hit {
         /// Its name, as in `net.loss`.

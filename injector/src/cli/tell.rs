@@ -95,6 +95,7 @@ fn sentence(what: &What) -> String {
         What::StepEnded { step } => format!("end of step {step}"),
         What::DeviceCovered { device } => format!("device {device} appeared and is covered"),
         What::DeviceNotCovered { device, why } => format!("device {device} is not covered: {why}"),
+        What::ProcessNotCovered { pid, why } => format!("process {pid} is not covered: {why}"),
         What::Hit {
             fault,
             target,

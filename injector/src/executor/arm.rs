@@ -1,6 +1,7 @@
 //! One network namespace, armed: maps filled, programs attached, delay line running.
 
 use std::{
+    collections::HashSet,
     os::fd::{AsFd, OwnedFd},
     path::PathBuf,
 };
@@ -53,6 +54,8 @@ pub struct ArmedNamespace {
     pub scopes: Vec<u32>,
     hooks: Hooks,
     claimed: Claimed,
+    /// Processes that were found in other namespaces and told of.
+    strangers: HashSet<TaskKey>,
 }
 
 /// What arming needs from the run.
@@ -110,6 +113,7 @@ impl ArmedNamespace {
             scopes,
             hooks,
             claimed: Claimed::default(),
+            strangers: HashSet::new(),
         };
         armed.attach_to_cgroups(context.targets)?;
         let told = armed.attach_to_devices(tap.as_ref())?;
@@ -203,13 +207,39 @@ impl ArmedNamespace {
 
     /// Tags sockets that appeared since, and covers devices that appeared since.
     pub fn keep_up(&mut self, targets: &[ResolvedTarget]) -> Vec<What> {
+        let mut told = Vec::new();
         for scope in self.scopes.clone() {
             let members = self.members(scope, targets);
             // Whatever the programs did not see being made was made before: by a stranger, say, who
             // passed it on.
             self.claimed
                 .claim(&members, scope, Tag::EXISTING, &mut self.maps);
+            told.extend(self.elsewhere(&members));
         }
+        told.extend(self.cover_new_devices());
+        told
+    }
+
+    /// Processes that live in another network namespace, each told of once.
+    fn elsewhere(&mut self, members: &[TaskKey]) -> Vec<What> {
+        let is_here = |key: &TaskKey| {
+            Namespace::of_process(key.tgid).map_or(true, |n| n.inode() == self.namespace.inode())
+        };
+        let away: Vec<TaskKey> = members
+            .iter()
+            .filter(|key| !self.strangers.contains(key) && !is_here(key))
+            .copied()
+            .collect();
+        self.strangers.extend(&away);
+        away.iter()
+            .map(|key| What::ProcessNotCovered {
+                pid: key.tgid,
+                why: "it lives in a network namespace that this run is not armed in".into(),
+            })
+            .collect()
+    }
+
+    fn cover_new_devices(&mut self) -> Vec<What> {
         let Some(covered) = &mut self.covered else {
             return Vec::new();
         };

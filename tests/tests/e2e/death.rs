@@ -99,6 +99,8 @@ fn is_hurt(op: &Op) -> bool {
 fn kill_9(wire: Wire, fault: &[&str]) -> Result<()> {
     let mut lab = Lab::new(wire, Family::V4)?;
     let server = lab.serve("udp-echo")?;
+    // The network namespace of a target is where its processes are.
+    let _resident = Victim::start(lab.agent(), &["sleep"])?;
     let injector = Injector::new()?;
     let armed = lab.arm(&injector, fault)?;
     let heartbeat = Heartbeat::start(&lab, server)?;

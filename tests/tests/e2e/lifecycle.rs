@@ -170,12 +170,12 @@ fn two_runs() -> Result<()> {
     let server = Probe::TcpPing.serve(&mut lab)?;
     let mut first = Probe::TcpPing.observe(lab.agent(), server)?;
     let mut second = Probe::TcpPing.observe(lab.bystander(), server)?;
+    // One host, one directory of journals: that is how runs know of each other.
     let injector = Injector::new()?;
-    let other = Injector::new()?;
     let on_first = lab.arm(&injector, &DELAY)?;
     let pid = second.pid().to_string();
     let target = ["--pid", &pid, "--duration", "60s", "--json"];
-    let on_second = other.arm(&[&DELAY[..], &target].concat())?;
+    let on_second = injector.arm(&[&DELAY[..], &target].concat())?;
     ensure!(
         first.look()?.p50_ns >= 100_000_000,
         "the first run has no effect"

@@ -1,6 +1,7 @@
 //! Whom a fault is put on, and who is a stranger.
 
 use std::process::{Command, Stdio};
+use std::thread::sleep;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -36,6 +37,8 @@ pub(crate) fn cases() -> Vec<Case> {
         case("a_reused_pid_is_a_stranger", reused_pid),
         case("a_process_that_enters_the_cgroup_later", enters_later),
     ];
+    let name = "target::a_process_in_another_namespace_is_reported";
+    cases.push(Case::new(name, INJECTOR_AND_NETNS, stranger_namespace));
     let name = "target::a_device_that_appears_later";
     cases.push(Case::new(name, INJECTOR_AND_NETNS, device_appears));
     cases.push(Case::new(
@@ -318,6 +321,7 @@ fn reused_pid() -> Result<()> {
 /// Covered, or reported: packets on the new device are late, or the report has a note about it.
 fn device_appears() -> Result<()> {
     let mut lab = Lab::new(Wire::Veth, Family::V4)?;
+    let _resident = Victim::start(lab.agent(), &["sleep"])?;
     let injector = Injector::new()?;
     let armed = lab.arm(&injector, &DELAY)?;
     lab.second_wire()?;
@@ -336,6 +340,21 @@ fn device_appears() -> Result<()> {
         seen.is_ok() || reported,
         "neither covered nor reported: {finished:?}"
     );
+    Ok(())
+}
+
+/// A cgroup that is empty when it is armed is expected in the injector's own network namespace; who turns
+/// up elsewhere is out of reach, and that is said.
+fn stranger_namespace() -> Result<()> {
+    let lab = Lab::new(Wire::Veth, Family::V4)?;
+    let injector = Injector::new()?;
+    let armed = lab.arm(&injector, &DELAY)?;
+    let resident = Victim::start(lab.agent(), &["sleep"])?;
+    sleep(Duration::from_secs(3));
+    let finished = armed.interrupt()?;
+    let told = finished.stderr.contains("process_not_covered")
+        && finished.stderr.contains(&resident.pid().to_string());
+    ensure!(told, "nobody was told: {finished:?}");
     Ok(())
 }
 
