@@ -37,7 +37,7 @@ pub const fn random64(seed: u64, n: u64) -> u64 {
 }
 
 /// netem's correlated random number: `rho` of the last one, the rest of the fresh one
-/// (net/sched/sch_netem.c, `get_crandom`).
+/// (`net/sched/sch_netem.c`, `get_crandom`).
 #[inline(always)]
 pub const fn correlated(fresh: u32, last: u32, rho: u32) -> u32 {
     if rho == 0 {
@@ -73,14 +73,14 @@ pub fn decide(rule: &Rule, n: u64, memory: &mut Memory) -> bool {
     hit
 }
 
-/// One step of the chain, as `netem loss gemodel p r 1-h 1-k` does (net/sched/sch_netem.c,
+/// One step of the chain, as `netem loss gemodel p r 1-h 1-k` does (`net/sched/sch_netem.c`,
 /// `loss_gilb_ell`): the packet's fate is drawn in the state that it found, the next one finds the
 /// state that this step leaves.
 #[inline(always)]
 fn gilbert_elliott(rule: &Rule, n: u64, memory: &mut Memory) -> bool {
     let [to_bad, to_good, loss_in_bad, loss_in_good] = rule.gemodel;
     let bits = random64(rule.seed, n);
-    let (step, draw) = ((bits >> 32) as u32, bits as u32);
+    let (step, draw) = ((bits >> 32) as u32, (bits & 0xffff_ffff) as u32);
     if memory.chain & BAD == 0 {
         if to_bad.hits(step) {
             memory.chain |= BAD;
@@ -110,9 +110,15 @@ mod tests {
         }
     }
 
-    fn hits(rule: &Rule, n: u64) -> u64 {
+    fn percent(percent: u32) -> Threshold {
+        Threshold::from_fraction_of_2_pow_32((u64::from(percent) << 32) / 100)
+    }
+
+    fn hits(rule: &Rule, n: u64) -> u32 {
         let mut memory = Memory::default();
-        (1..=n).filter(|n| decide(rule, *n, &mut memory)).count() as u64
+        (1..=n)
+            .map(|n| u32::from(decide(rule, n, &mut memory)))
+            .sum()
     }
 
     proptest! {
@@ -124,12 +130,11 @@ mod tests {
 
         /// Within four sigma of the asked rate over 10^5 draws, for any seed and percentage.
         #[test]
-        fn the_rate_is_kept(seed: u64, percent in 1u32..100) {
-            let p = f64::from(percent) / 100.0;
-            let threshold = Threshold((p * 4_294_967_296.0) as u32);
+        fn the_rate_is_kept(seed: u64, asked in 1u32..100) {
+            let p = f64::from(asked) / 100.0;
             let n = 100_000.0;
             let sigma = (n * p * (1.0 - p)).sqrt();
-            let seen = hits(&rule(threshold, seed), 100_000) as f64;
+            let seen = f64::from(hits(&rule(percent(asked), seed), 100_000));
             // 4.5 sigma: one in 150 000 draws of proptest, so the test itself stays quiet.
             prop_assert!((seen - n * p).abs() < 4.5 * sigma + 1.0, "{seen} of {n} at {p}");
         }
@@ -163,23 +168,17 @@ mod tests {
     #[test]
     fn gilbert_elliott_loses_in_bursts() {
         // p = 1 %, r = 10 %: the chain is bad for p/(p+r) = 1/11 of the time, ten packets a burst.
-        let percent = |p: f64| Threshold((p / 100.0 * 4_294_967_296.0) as u32);
         let rule = Rule {
             loss_model: loss_model::GILBERT_ELLIOTT,
-            gemodel: [
-                percent(1.0),
-                percent(10.0),
-                Threshold::ALWAYS,
-                Threshold::NEVER,
-            ],
+            gemodel: [percent(1), percent(10), Threshold::ALWAYS, Threshold::NEVER],
             ..rule(Threshold::NEVER, 42)
         };
         let mut memory = Memory::default();
         let lost: Vec<bool> = (1..=200_000)
             .map(|n| decide(&rule, n, &mut memory))
             .collect();
-        let total = lost.iter().filter(|l| **l).count() as f64;
-        let bursts = lost.windows(2).filter(|w| !w[0] && w[1]).count() as f64;
+        let total: f64 = lost.iter().map(|lost| f64::from(*lost)).sum();
+        let bursts: f64 = lost.windows(2).map(|w| f64::from(!w[0] && w[1])).sum();
         assert!((total / 200_000.0 - 1.0 / 11.0).abs() < 0.01, "{total}");
         assert!((total / bursts - 10.0).abs() < 1.0, "{}", total / bursts);
     }

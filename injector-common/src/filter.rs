@@ -37,7 +37,7 @@ pub mod bits {
     pub const TCP: u32 = 1 << 8;
     /// UDP passes.
     pub const UDP: u32 = 1 << 9;
-    /// ICMP and ICMPv6 pass.
+    /// ICMP passes, for IPv4 and for IPv6.
     pub const ICMP: u32 = 1 << 10;
     /// Any other transport passes.
     pub const OTHER: u32 = 1 << 11;

@@ -15,6 +15,22 @@ pub const META_AT: usize = 6;
 /// The most devices of one network namespace that the delay line can tell apart.
 pub const DEVICES: usize = 512;
 
+/// Six bits of the frame's first two bytes name the scope.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "the assertion below has it"
+)]
+const SCOPE_COUNT: u16 = crate::SCOPES as u16;
+
+/// Nine bits of them name the device.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "the assertion below has it"
+)]
+const DEVICE_COUNT: u16 = DEVICES as u16;
+
+const _: () = assert!(crate::SCOPES == 1 << 6 && DEVICES == 1 << 9);
+
 /// Which way a frame was travelling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u16)]
@@ -42,9 +58,9 @@ impl Meta {
     /// The bytes as they stand in the frame.
     #[inline(always)]
     pub const fn encode(self) -> [u8; 6] {
-        let head = (self.direction as u16) << 15
-            | (self.scope % crate::SCOPES as u16) << 9
-            | self.device % DEVICES as u16;
+        let head = ((self.direction as u16) << 15)
+            | ((self.scope % SCOPE_COUNT) << 9)
+            | (self.device % DEVICE_COUNT);
         let [h0, h1] = head.to_be_bytes();
         let [s0, s1, s2, s3] = self.slots.to_be_bytes();
         [h0, h1, s0, s1, s2, s3]
@@ -61,8 +77,8 @@ impl Meta {
             } else {
                 Direction::Ingress
             },
-            scope: head >> 9 & (crate::SCOPES as u16 - 1),
-            device: head & (DEVICES as u16 - 1),
+            scope: (head >> 9) % SCOPE_COUNT,
+            device: head % DEVICE_COUNT,
             slots: u32::from_be_bytes([s0, s1, s2, s3]),
         }
     }

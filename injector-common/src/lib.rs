@@ -11,6 +11,10 @@
 //! Layout rules: `repr(C)`, no `bool`, no enum with forbidden bit patterns, no implicit padding;
 //! zero always means "nobody" or "nothing", so that a fresh map is inert.
 #![cfg_attr(not(test), no_std)]
+#![expect(
+    clippy::inline_always,
+    reason = "a call costs a BPF program a frame of its 512 bytes of stack, so each has to be one function"
+)]
 
 pub mod decide;
 pub mod event;
@@ -35,6 +39,7 @@ pub type RuleId = u32;
 /// Packs a scope and a slot; both are taken modulo their table's size, so the result always is an
 /// index into a table of `SCOPES * SLOTS` entries.
 #[inline(always)]
+#[expect(clippy::cast_possible_truncation, reason = "both tables are small")]
 pub const fn rule_id(scope: u32, slot: u32) -> RuleId {
     (scope % SCOPES as u32) * SLOTS as u32 + slot % SLOTS as u32
 }
@@ -72,8 +77,8 @@ mod tests {
     #[test]
     fn rule_ids_are_distinct_and_in_range() {
         let mut seen = std::collections::HashSet::new();
-        for scope in 0..SCOPES as u32 {
-            for slot in 0..SLOTS as u32 {
+        for scope in 0..u32::try_from(SCOPES).unwrap() {
+            for slot in 0..u32::try_from(SLOTS).unwrap() {
                 let id = rule_id(scope, slot);
                 assert!((id as usize) < SCOPES * SLOTS);
                 assert!(seen.insert(id));

@@ -55,7 +55,9 @@ impl When {
     /// Whether the `n`-th match (from 1) may be hit.
     #[inline(always)]
     pub const fn includes(&self, n: u64) -> bool {
-        n >= self.first && n <= self.last && (self.step <= 1 || (n - self.first) % self.step == 0)
+        n >= self.first
+            && n <= self.last
+            && (self.step <= 1 || (n - self.first).is_multiple_of(self.step))
     }
 }
 
@@ -140,6 +142,7 @@ pub struct Counters {
 
 impl Counters {
     /// Adds another CPU's counters.
+    #[must_use]
     pub const fn add(self, other: Self) -> Self {
         Self {
             seen: self.seen + other.seen,

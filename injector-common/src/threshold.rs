@@ -15,6 +15,10 @@ impl Threshold {
     pub const ALWAYS: Self = Self(u32::MAX);
 
     /// The threshold for a fraction of 2^32; 2^32 and above is [`Threshold::ALWAYS`].
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "what does not fit is the other branch's"
+    )]
     pub const fn from_fraction_of_2_pow_32(fraction: u64) -> Self {
         if fraction >= u32::MAX as u64 {
             Self::ALWAYS

@@ -62,7 +62,7 @@ fn to_line(skb: *mut __sk_buff, direction: Direction, scope: u32, slots: u32) ->
     // SAFETY: a plain context field.
     let ifindex = unsafe { (*skb).ifindex };
     // SAFETY: the map's values are replaced whole and never removed while the run is armed.
-    let Some(device) = (unsafe { INJ_DEVICE_AT.get(&ifindex) }) else {
+    let Some(device) = (unsafe { INJ_DEVICE_AT.get(ifindex) }) else {
         return 0;
     };
     let Some(tap) = INJ_TAP.get(0) else { return 0 };

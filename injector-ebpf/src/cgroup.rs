@@ -95,7 +95,7 @@ fn claim_packet(skb: *mut __sk_buff) {
 }
 
 /// Loses packets on their way into a target's socket. TCP takes it for loss on the wire
-/// (net/ipv4/tcp_ipv4.c, `tcp_filter`), and the sender learns nothing.
+/// (`net/ipv4/tcp_ipv4.c`, `tcp_filter`), and the sender learns nothing.
 #[cgroup_skb(ingress)]
 pub fn inj_deliver(ctx: SkBuffContext) -> i32 {
     let skb = ctx.skb.skb;

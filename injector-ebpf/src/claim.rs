@@ -28,7 +28,7 @@ pub fn cgroup_scope(ancestor: impl Fn(i32) -> u64) -> Option<u32> {
             break;
         }
         // SAFETY: values are replaced whole and removed only after the run is disarmed.
-        if let Some(found) = unsafe { INJ_CGROUPS.get(&id) } {
+        if let Some(found) = unsafe { INJ_CGROUPS.get(id) } {
             scope = Some(*found);
         }
     }
@@ -40,7 +40,7 @@ pub fn cgroup_scope(ancestor: impl Fn(i32) -> u64) -> Option<u32> {
 pub fn process_scope() -> Option<u32> {
     let tgid = (bpf_get_current_pid_tgid() >> 32) as u32;
     // SAFETY: as above.
-    let target = unsafe { INJ_PROCESSES.get(&ProcessKey { tgid }) }?;
+    let target = unsafe { INJ_PROCESSES.get(ProcessKey { tgid }) }?;
     // SAFETY: the helper returns the running task, which cannot go away meanwhile.
     let task = unsafe { bpf_get_current_task_btf() };
     (start_ticks(leader(task)) == target.start_ticks).then_some(target.scope)

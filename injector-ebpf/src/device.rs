@@ -104,20 +104,20 @@ fn is_encapsulated(skb: *mut __sk_buff, headers: &Headers) -> bool {
 
 /// Whether the connection began after arming. An accepted socket's inherited tag is made its own
 /// here, because ingress programs cannot ask a socket for its cookie.
+///
+/// A SYN-ACK leaves from a connection request with a cookie of its own, but its tag is the listener's:
+/// it belongs to a new connection, and the listener, which may be old, keeps its tag.
 #[inline(always)]
 fn is_new(skb: *mut __sk_buff, tag: *mut Tag) -> bool {
-    // SAFETY: the helper takes the program's context; 0 means that there is no full socket, as for a
-    // SYN-ACK, which always belongs to a new connection. The tag was checked by the gate.
+    // SAFETY: the helper takes the program's context, `sk` is a plain field of it, and the tag was
+    // checked by the gate.
     unsafe {
         let cookie = bpf_get_socket_cookie(skb.cast());
         let is_new = (*tag).is_new(cookie);
-        if is_new && cookie != 0 && (*tag).origin == Tag::EXISTING {
-            let headers_of_listener =
-                gate::full_socket((*skb).__bindgen_anon_2.sk) != (*skb).__bindgen_anon_2.sk;
-            if !headers_of_listener {
-                (*tag).origin = Tag::NEW;
-                (*tag).cookie = cookie;
-            }
+        let is_inherited = is_new && cookie != 0 && (*tag).origin == Tag::EXISTING;
+        if is_inherited && gate::is_full_socket((*skb).__bindgen_anon_2.sk) {
+            (*tag).origin = Tag::NEW;
+            (*tag).cookie = cookie;
         }
         is_new
     }

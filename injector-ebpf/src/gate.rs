@@ -45,6 +45,14 @@ pub fn full_socket(sk: *mut bpf_sock) -> *mut bpf_sock {
     unsafe { bpf_get_listener_sock(sk) }
 }
 
+/// Whether a socket pointer is a full socket itself, and no connection request that its listener
+/// answers for. Null is not.
+#[inline(always)]
+pub fn is_full_socket(sk: *mut bpf_sock) -> bool {
+    // SAFETY: `sk` is a socket pointer of the kernel's, checked for null.
+    !sk.is_null() && !unsafe { bpf_sk_fullsock(sk) }.is_null()
+}
+
 /// Admits a full socket (or null, which is refused).
 #[inline(always)]
 pub fn admit(sk: *mut bpf_sock) -> Option<Admitted> {

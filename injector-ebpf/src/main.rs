@@ -10,6 +10,10 @@
 #![no_main]
 #![feature(core_intrinsics)]
 #![expect(
+    clippy::needless_pass_by_value,
+    reason = "aya's macros hand each program its context by value"
+)]
+#![expect(
     internal_features,
     reason = "BPF has no core::sync::atomic::*::fetch_add"
 )]

@@ -6,9 +6,9 @@ use aya_ebpf::{
 };
 use injector_common::filter::{Packet, bits};
 
-/// EtherType of IPv4, as it stands in `__sk_buff::protocol`.
+/// Ethernet type of IPv4, as it stands in `__sk_buff::protocol`.
 pub const IPV4: u32 = 0x0800u16.to_be() as u32;
-/// EtherType of IPv6.
+/// Ethernet type of IPv6.
 pub const IPV6: u32 = 0x86ddu16.to_be() as u32;
 
 const TCP: u8 = 6;

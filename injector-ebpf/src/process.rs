@@ -17,7 +17,7 @@ pub fn inj_fork(ctx: BtfTracePointContext) -> i32 {
     let child: *const task_struct = ctx.arg(1);
     let parent_tgid: u32 = field(parent, OFFSET_TGID.load());
     // SAFETY: values are replaced whole and removed only by `inj_exit` and after disarming.
-    let Some(target) = (unsafe { INJ_PROCESSES.get(&ProcessKey { tgid: parent_tgid }) }) else {
+    let Some(target) = (unsafe { INJ_PROCESSES.get(ProcessKey { tgid: parent_tgid }) }) else {
         return 0;
     };
     let child_tgid: u32 = field(child, OFFSET_TGID.load());
@@ -32,7 +32,7 @@ pub fn inj_fork(ctx: BtfTracePointContext) -> i32 {
         start_ticks: start_ticks(child),
         ..*target
     };
-    let _ = INJ_PROCESSES.insert(&ProcessKey { tgid: child_tgid }, &heir, 0);
+    let _ = INJ_PROCESSES.insert(ProcessKey { tgid: child_tgid }, heir, 0);
     0
 }
 
@@ -44,13 +44,13 @@ pub fn inj_exit(ctx: BtfTracePointContext) -> i32 {
     let tgid: u32 = field(task, OFFSET_TGID.load());
     let key = ProcessKey { tgid };
     // SAFETY: only asked for presence.
-    if unsafe { INJ_PROCESSES.get(&key) }.is_none() {
+    if unsafe { INJ_PROCESSES.get(key) }.is_none() {
         return 0;
     }
     let signal: *const task_struct = field(task, OFFSET_SIGNAL.load());
     let live: i32 = field(signal, OFFSET_LIVE.load());
     if live == 0 {
-        let _ = INJ_PROCESSES.remove(&key);
+        let _ = INJ_PROCESSES.remove(key);
     }
     0
 }

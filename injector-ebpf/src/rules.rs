@@ -120,11 +120,7 @@ extern "C" fn ask(slot: u32, context: *mut *mut Walk) -> i64 {
         walk.verdict.line |= 1 << (slot & 31);
     }
     // The verifier wants to see 0 or 1 and nothing else.
-    if walk.verdict.lost | walk.verdict.errno == 0 {
-        0
-    } else {
-        1
-    }
+    i64::from((walk.verdict.lost | walk.verdict.errno) != 0)
 }
 
 /// Counts and tells a hit.

@@ -20,7 +20,7 @@ use crate::{
     },
 };
 
-/// `TCP_ESTABLISHED` of include/net/tcp_states.h.
+/// `TCP_ESTABLISHED` of `include/net/tcp_states.h`.
 const ESTABLISHED: u8 = 1;
 
 /// The state of one `net.reset` fault.

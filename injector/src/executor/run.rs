@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use injector_common::lease::LEASE_NS;
+use injector_common::{lease::LEASE_NS, rule_id};
 
 use super::{
     Keeper,
@@ -126,7 +126,8 @@ struct Run<'t> {
 struct Armed {
     namespaces: Vec<ArmedNamespace>,
     watchdog: Watchdog,
-    armed_at: u64,
+    /// When it was, on the boot clock, in nanoseconds.
+    since: u64,
     resetters: BTreeMap<usize, Resetter>,
 }
 
@@ -188,17 +189,19 @@ impl Run<'_> {
             namespace.claim(&self.request.targets)?;
         }
         self.tell(What::Armed);
-        told.into_iter().for_each(|what| self.tell(what));
+        for what in told {
+            self.tell(what);
+        }
         Ok(Armed {
             namespaces,
             watchdog,
-            armed_at,
+            since: armed_at,
             resetters: BTreeMap::new(),
         })
     }
 
     fn steps(&mut self, armed: &mut Armed, orders: &Receiver<Order>) -> Result<Outcome, Refusal> {
-        let mut ends_at = armed.armed_at;
+        let mut ends_at = armed.since;
         for index in 0..self.request.experiment.steps.len() {
             let step = &self.request.experiment.steps[index];
             let (name, duration) = (step.name.clone(), step.duration);
@@ -263,7 +266,9 @@ impl Run<'_> {
                 claim_at = now + CLAIM_EVERY;
                 for namespace in &mut armed.namespaces {
                     let told = namespace.keep_up(&self.request.targets);
-                    told.into_iter().for_each(|what| self.tell(what));
+                    for what in told {
+                        self.tell(what);
+                    }
                 }
             }
             self.reset(armed, step);
@@ -302,11 +307,12 @@ impl Run<'_> {
     fn drain(&mut self, armed: &mut Armed) {
         for namespace in &mut armed.namespaces {
             namespace.debug_log.flush();
-            while let Some(event) = namespace.events.next() {
-                let slots = injector_common::SLOTS as u32;
-                let (scope, slot) = (event.rule / slots, event.rule % slots);
+            for event in namespace.events.by_ref() {
                 let rules = &self.request.plan.rules;
-                let Some(rule) = rules.iter().find(|r| r.scope == scope && r.slot == slot) else {
+                let Some(rule) = rules
+                    .iter()
+                    .find(|r| rule_id(r.scope, r.slot) == event.rule)
+                else {
                     continue;
                 };
                 let target = &self.request.targets[rule.fault.target].name;
@@ -327,7 +333,7 @@ impl Run<'_> {
         let mut note = |what: Result<(), String>| errors.extend(what.err());
         note(armed.watchdog.disarm().map_err(|error| error.to_string()));
         note(grace::wait().map_err(|error| error.to_string()));
-        let armed_for = boot_ns().saturating_sub(armed.armed_at);
+        let armed_for = boot_ns().saturating_sub(armed.since);
         let mut line_stats = Vec::new();
         for namespace in &mut armed.namespaces {
             let stats = namespace.flush();

@@ -131,14 +131,8 @@ mod tests {
         push(&[1, 1 << 24, 4, 32]); // id 1: int
         push(&[0, STRUCT << 24 | 1, 8, 13, 1, 0]); // id 2: anonymous, member b
         push(&[5, STRUCT << 24 | 2, 16, 11, 1, 0, 0, 2, 64]); // id 3: outer, a and the anonymous one
-        let header = [
-            0xeb9f_u32 | 1 << 16,
-            24,
-            0,
-            types.len() as u32,
-            types.len() as u32,
-            15,
-        ];
+        let length = u32::try_from(types.len()).unwrap();
+        let header = [0xeb9f_u32 | 1 << 16, 24, 0, length, length, 15];
         let mut data: Vec<u8> = header.iter().flat_map(|word| word.to_le_bytes()).collect();
         data.extend(types);
         data.extend(strings);

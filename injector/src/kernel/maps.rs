@@ -5,6 +5,7 @@ use std::os::fd::AsRawFd;
 use aya::maps::{Array, HashMap, LpmTrie, Map, MapData, PerCpuArray, RingBuf, SkStorage, lpm_trie};
 use injector_common::{
     RuleId,
+    event::Event,
     filter::{FilterKey, PREFIX_BITS},
     frame::Device,
     lease::Lease,
@@ -194,10 +195,13 @@ impl LeaseMap {
     }
 }
 
-impl EventRing {
-    /// The next hit, if one waits. Records of a wrong length cannot come from our own programs.
-    pub fn next(&mut self) -> Option<injector_common::event::Event> {
+/// The hits that wait now; `None` is not the end, more may come. Records of a wrong length cannot come
+/// from our own programs.
+impl Iterator for EventRing {
+    type Item = Event;
+
+    fn next(&mut self) -> Option<Event> {
         let item = self.0.next()?;
-        injector_common::event::Event::decode(&item)
+        Event::decode(&item)
     }
 }

@@ -6,7 +6,7 @@ use std::{fs, path::PathBuf};
 use super::Error;
 
 /// What frames that come back over `lo` need: the kernel looks their route up again and would take
-/// 127.0.0.0/8 and its own addresses for martians (net/ipv4/fib_frontend.c, `__fib_validate_source`).
+/// 127.0.0.0/8 and its own addresses for martians (`net/ipv4/fib_frontend.c`, `__fib_validate_source`).
 pub const LOOPBACK_NEEDS: [&str; 2] = [
     "net.ipv4.conf.lo.accept_local",
     "net.ipv4.conf.lo.route_localnet",

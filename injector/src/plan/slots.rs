@@ -37,6 +37,10 @@ pub struct PlannedRule {
 
 /// Which kinds of hook the rules of some targets need.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "seven independent questions; any mixture of answers is valid"
+)]
 pub struct Hooks {
     /// Something acts on packets at devices.
     pub egress: bool,

@@ -174,7 +174,7 @@ fn unreadable(pid: u32, error: ProcError) -> Error {
 }
 
 /// Whether process ids are the kernel's own. The initial PID namespace has a fixed inode
-/// (include/linux/proc_ns.h, `PROC_PID_INIT_INO`).
+/// (`include/linux/proc_ns.h`, `PROC_PID_INIT_INO`).
 pub fn is_in_initial_pid_namespace() -> bool {
     const INITIAL: u64 = 0xEFFF_FFFC;
     rustix::fs::stat("/proc/self/ns/pid").is_ok_and(|stat| stat.st_ino == INITIAL)

@@ -3,7 +3,7 @@
 //! A copy is closed again at once. Holding one for a moment has one effect: a target that closes the
 //! socket just then sends its FIN when the copy goes, microseconds later.
 
-use std::{collections::HashSet, fs, os::fd::OwnedFd};
+use std::{collections::HashSet, fs, hash::BuildHasher, os::fd::OwnedFd};
 
 use rustix::{
     io::Errno,
@@ -24,7 +24,11 @@ pub struct TargetSocket {
 
 /// Calls `visit` with each internet socket of a process that is not in `known`, and adds it there.
 /// Sockets are known by inode. Processes and descriptors that vanish meanwhile are passed over.
-pub fn visit_new(key: TaskKey, known: &mut HashSet<u64>, mut visit: impl FnMut(TargetSocket)) {
+pub fn visit_new(
+    key: TaskKey,
+    known: &mut HashSet<u64, impl BuildHasher>,
+    mut visit: impl FnMut(TargetSocket),
+) {
     let Ok(entries) = fs::read_dir(format!("/proc/{}/fd", key.tgid)) else {
         return;
     };
