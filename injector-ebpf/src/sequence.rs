@@ -13,7 +13,7 @@ use crate::gate;
 const PASS: i32 = 1;
 
 /// Longer buffers than this the kernel hands over cut; a length of 0 tells it to keep its own answer
-/// (Documentation/bpf/prog_cgroup_sockopt.rst).
+/// (`Documentation/bpf/prog_cgroup_sockopt.rst`).
 const PAGE: i32 = 4096;
 
 /// Answers one option that does not exist, and leaves every other call alone.

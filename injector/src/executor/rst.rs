@@ -24,7 +24,7 @@ use crate::{delay_line::checksum, kernel::netns::Namespace};
 /// How often the number is asked for again when the peer's data came in between.
 const TRIES: usize = 10;
 
-/// `TCP_CLOSE` of include/net/tcp_states.h.
+/// `TCP_CLOSE` of `include/net/tcp_states.h`.
 const CLOSED: u8 = 7;
 
 /// Raw sockets of a network namespace, made when they are needed.

@@ -69,7 +69,7 @@ impl NetDevice {
                 }
                 LinkAttribute::Controller(_) => device.coverage = Coverage::SeenAbove,
                 LinkAttribute::LinkInfo(info) => {
-                    is_tun |= info.contains(&LinkInfo::Kind(InfoKind::Tun))
+                    is_tun |= info.contains(&LinkInfo::Kind(InfoKind::Tun));
                 }
                 _ => {}
             }
