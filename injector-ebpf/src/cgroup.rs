@@ -6,8 +6,7 @@
 use aya_ebpf::{
     bindings::{__sk_buff, bpf_sock, bpf_sock_addr},
     helpers::generated::{
-        bpf_get_current_ancestor_cgroup_id, bpf_get_socket_cookie, bpf_set_retval,
-        bpf_skb_ancestor_cgroup_id,
+        bpf_get_current_ancestor_cgroup_id, bpf_get_socket_cookie, bpf_skb_ancestor_cgroup_id,
     },
     macros::{cgroup_skb, cgroup_sock, cgroup_sock_addr},
     programs::{SkBuffContext, SockAddrContext, SockContext},
@@ -196,8 +195,25 @@ fn connect(addr: *mut bpf_sock_addr, remote: [u8; 16]) -> i32 {
     if walk.verdict.errno == 0 {
         return PASS;
     }
-    // SAFETY: the helper takes a negative errno; the kernel hands it to the caller
-    // (kernel/bpf/cgroup.c, `bpf_prog_run_array_cg`; 5.18).
-    unsafe { bpf_set_retval(-(walk.verdict.errno as i32)) };
+    fail_with(walk.verdict.errno);
     REFUSE
+}
+
+/// The highest errno of any system call (include/linux/err.h, `MAX_ERRNO`), as a mask.
+const MAX_ERRNO: u32 = 4095;
+
+/// Makes the call return `-errno` (kernel/bpf/cgroup.c, `bpf_prog_run_array_cg`; 5.18).
+///
+/// The verifier of 7.3 wants the argument proven to be in -4095..=0, all 64 bits of it. The generated
+/// binding passes an `i32`, which arrives zero-extended and looks positive, so this one is our own.
+#[inline(always)]
+fn fail_with(errno: u32) {
+    const BPF_FUNC_SET_RETVAL: usize = 187;
+    // SAFETY: helpers are called by their number, which takes the place of the address; the kernel
+    // reads the argument as an `int`, so a wider register is the same call on every kernel.
+    let set_retval = unsafe {
+        core::mem::transmute::<usize, unsafe extern "C" fn(i64) -> i64>(BPF_FUNC_SET_RETVAL)
+    };
+    // SAFETY: the helper takes any negative errno.
+    unsafe { set_retval(-i64::from(errno & MAX_ERRNO)) };
 }
