@@ -67,7 +67,7 @@ fn announced_skip(line: &str) -> Option<(&str, &str)> {
 }
 
 /// `test NAME ... VERDICT`
-fn verdict(line: &str) -> Option<(&str, &str)> {
+pub(crate) fn verdict(line: &str) -> Option<(&str, &str)> {
     let (name, verdict) = line.strip_prefix("test ")?.rsplit_once(" ... ")?;
     Some((name.trim_end(), verdict.trim()))
 }

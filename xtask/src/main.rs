@@ -9,6 +9,7 @@
 //! Rejected: a `build.rs` that builds the BPF programs. It would run inside every `cargo check`,
 //! would need the BPF toolchain there, and would nest cargo in cargo, which locks the target folder.
 
+mod apt;
 mod bench;
 mod bpf_linker;
 mod build;
@@ -22,6 +23,7 @@ mod root;
 mod rust_src;
 mod test;
 mod toolchain;
+mod vm;
 
 use std::process::ExitCode;
 
@@ -70,6 +72,14 @@ enum Task {
         #[command(subcommand)]
         subject: bench::Subject,
     },
+    /// Run injector on other kernels, in virtual machines (needs qemu-system-x86_64, no root).
+    ///
+    /// Debian's kernels are fetched into the target folder; `INJECTOR_KERNELS` may name a folder of
+    /// further ones, NAME.bzImage. A kernel that cannot be had is skipped, with the reason.
+    Vm {
+        #[command(subcommand)]
+        task: vm::Task,
+    },
 }
 
 fn main() -> ExitCode {
@@ -99,6 +109,7 @@ fn perform(task: Task) -> anyhow::Result<ExitCode> {
         Task::Demo => demo::run(&project),
         Task::Test { filter } => Ok(test::run(&project, filter.as_deref())),
         Task::Bench { subject } => bench::run(&project, &subject),
+        Task::Vm { task } => vm::run(&project, &task),
     }
 }
 

@@ -1,0 +1,150 @@
+//! Which kernels there are: Debian's, and the ready ones of a folder.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result, bail};
+
+use super::debian::{self, Release};
+use crate::paths::Project;
+
+/// Names a folder of ready kernels, `NAME.bzImage`, with no modules.
+const FOLDER: &str = "INJECTOR_KERNELS";
+
+/// Makes BPF LSM programs run where the kernel has them compiled in and leaves them out by default,
+/// as Ubuntu's do.
+const WITH_BPF_LSM: &str = "lsm=landlock,lockdown,yama,bpf";
+
+/// A kernel that may be had.
+pub(super) struct Candidate {
+    pub(super) name: String,
+    origin: Origin,
+}
+
+enum Origin {
+    Debian(&'static Release),
+    Image {
+        path: PathBuf,
+        options: &'static str,
+    },
+}
+
+/// A kernel that can be booted.
+pub(super) struct Kernel {
+    pub(super) image: PathBuf,
+    /// `lib/modules/VERSION` of its package; none for a kernel with all that it needs built in.
+    pub(super) modules: Option<PathBuf>,
+    /// Words for its command line.
+    pub(super) options: &'static str,
+}
+
+impl Candidate {
+    /// Fetches what is missing; an error is the reason why this kernel cannot be had.
+    pub(super) fn prepare(&self, project: &Project) -> Result<Kernel> {
+        match &self.origin {
+            Origin::Debian(release) => debian::fetch(project, release),
+            Origin::Image { path, options } => Ok(Kernel {
+                image: path.clone(),
+                modules: None,
+                options,
+            }),
+        }
+    }
+}
+
+/// The kernels that the command line asks for; all without any wish.
+pub(super) fn chosen(project: &Project, wanted: &[String]) -> Result<Vec<Candidate>> {
+    let all = all(project)?;
+    if wanted.is_empty() {
+        return Ok(all);
+    }
+    let names: Vec<String> = all.iter().map(|it| it.name.clone()).collect();
+    let mut chosen: Vec<Candidate> = all
+        .into_iter()
+        .filter(|it| wanted.iter().any(|wish| it.name.starts_with(wish.as_str())))
+        .collect();
+    for wish in wanted {
+        if names.iter().any(|name| name.starts_with(wish.as_str())) {
+            continue;
+        }
+        if !Path::new(wish).is_file() {
+            bail!(
+                "there is no kernel {wish}: it is no file, and known are {}",
+                names.join(", ")
+            );
+        }
+        chosen.push(image(Path::new(wish), wish.clone(), ""));
+    }
+    Ok(chosen)
+}
+
+fn all(project: &Project) -> Result<Vec<Candidate>> {
+    let debian = debian::RELEASES.iter().map(|release| Candidate {
+        name: release.name.to_owned(),
+        origin: Origin::Debian(release),
+    });
+    let mut all: Vec<Candidate> = debian.collect();
+    if let Some(folder) = env::var_os(FOLDER) {
+        // cargo may have been started elsewhere; a relative folder is one of the checkout.
+        all.extend(ready(&project.root().join(folder))?);
+    }
+    Ok(all)
+}
+
+/// The kernels of a folder; one that is like Ubuntu's is booted with and without BPF LSM.
+fn ready(folder: &Path) -> Result<Vec<Candidate>> {
+    let entries = fs::read_dir(folder)
+        .with_context(|| format!("{FOLDER} names {}, which cannot be read", folder.display()))?;
+    let mut images: Vec<PathBuf> = entries
+        .filter_map(Result::ok)
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|it| it == "bzImage"))
+        .collect();
+    images.sort();
+    let both_ways = |path: PathBuf| {
+        let name = path.file_stem().unwrap_or_default().display().to_string();
+        let with_lsm = name
+            .starts_with("ubuntu")
+            .then(|| image(&path, format!("{name}+lsm"), WITH_BPF_LSM));
+        [Some(image(&path, name, "")), with_lsm]
+    };
+    Ok(images.into_iter().flat_map(both_ways).flatten().collect())
+}
+
+fn image(path: &Path, name: String, options: &'static str) -> Candidate {
+    Candidate {
+        name,
+        origin: Origin::Image {
+            path: path.to_owned(),
+            options,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ubuntu_like_kernel_is_booted_both_ways() {
+        let folder = env::temp_dir().join(format!("xtask-kernels-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        for name in ["ubuntu-x.bzImage", "own.bzImage", "README.md"] {
+            fs::write(folder.join(name), "").unwrap();
+        }
+        let names: Vec<String> = ready(&folder)
+            .unwrap()
+            .into_iter()
+            .map(|it| it.name)
+            .collect();
+        fs::remove_dir_all(&folder).unwrap();
+        assert_eq!(names, ["own", "ubuntu-x", "ubuntu-x+lsm"]);
+    }
+
+    #[test]
+    fn a_missing_folder_is_an_error() {
+        assert!(ready(Path::new("/nonexistent")).is_err());
+    }
+}

@@ -1,0 +1,190 @@
+//! One virtual machine at a time, under QEMU.
+//!
+//! KVM is tried first where there is a `/dev/kvm`, because only a boot shows whether it works: nested
+//! in another machine it often opens and then fails. The first boot that never begins under KVM turns
+//! it off for the rest of the run. Emulation uses one host thread: with several, QEMU up to 8.0 loses
+//! a race of code patching in some boots.
+
+use std::{
+    fs::{self, File},
+    io::{BufRead, BufReader, Write},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::mpsc::{Receiver, RecvTimeoutError, channel},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result};
+use rustix::fs::{Access, access};
+
+use super::{
+    catalogue::Kernel,
+    console::{Console, End},
+};
+use crate::process::announce;
+
+const QEMU: &str = "qemu-system-x86_64";
+
+/// A whole test run on an emulated processor takes most of an hour.
+const RUN: Duration = Duration::from_mins(90);
+
+/// Boots of one kernel: the first, one more without KVM, one more after a race of QEMU's.
+const ATTEMPTS: usize = 3;
+
+/// The machine, and what is known about its host.
+pub(super) struct Machine {
+    logs: PathBuf,
+    accelerator: Accelerator,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Accelerator {
+    Kvm,
+    Emulation,
+}
+
+/// A boot that has ended.
+pub(super) struct Ended {
+    pub(super) end: End,
+    /// `uname -r`, if the guest got that far.
+    pub(super) release: Option<String>,
+    /// What the command printed.
+    pub(super) output: String,
+    /// Whether the processor was emulated, so that times mean little.
+    pub(super) emulated: bool,
+    pub(super) took: Duration,
+}
+
+impl Machine {
+    /// One that keeps all that its guests print below `logs`.
+    pub(super) fn new(logs: PathBuf) -> Result<Self> {
+        fs::create_dir_all(&logs)
+            .with_context(|| format!("{} could not be made", logs.display()))?;
+        let has_kvm = access("/dev/kvm", Access::READ_OK | Access::WRITE_OK).is_ok();
+        Ok(Self {
+            logs,
+            accelerator: if has_kvm {
+                Accelerator::Kvm
+            } else {
+                Accelerator::Emulation
+            },
+        })
+    }
+
+    /// Boots a kernel, passes on what the command prints, and waits for the end.
+    pub(super) fn boot(&mut self, kernel: &Kernel, initramfs: &Path, log: &str) -> Result<Ended> {
+        let log = self.logs.join(log).with_extension("log");
+        let mut attempt = 1;
+        loop {
+            let ended = self.attempt(kernel, initramfs, &log)?;
+            let again = match ended.end {
+                End::NeverBegan if self.accelerator == Accelerator::Kvm => {
+                    announce("KVM does not run this kernel here; emulating the processor instead");
+                    self.accelerator = Accelerator::Emulation;
+                    true
+                }
+                End::QemuRace => {
+                    announce("QEMU lost a race while the kernel patched itself; booting again");
+                    true
+                }
+                _ => false,
+            };
+            if !again || attempt == ATTEMPTS {
+                announce(&format!("all that it printed is in {}", log.display()));
+                return Ok(ended);
+            }
+            attempt += 1;
+        }
+    }
+
+    fn attempt(&self, kernel: &Kernel, initramfs: &Path, log: &Path) -> Result<Ended> {
+        let started = Instant::now();
+        let mut log =
+            File::create(log).with_context(|| format!("{} could not be made", log.display()))?;
+        let mut qemu =
+            Running(self.command(kernel, initramfs).spawn().with_context(|| {
+                format!("{QEMU} could not be started; install qemu-system-x86")
+            })?);
+        let lines = lines(&mut qemu.0).context("the machine has no console")?;
+        let mut console = Console::default();
+        let in_time = loop {
+            let left = RUN.saturating_sub(started.elapsed());
+            match lines.recv_timeout(left) {
+                Ok(line) => {
+                    writeln!(log, "{line}").context("a log could not be written")?;
+                    if console.take(&line) {
+                        println!("{line}");
+                    }
+                }
+                Err(RecvTimeoutError::Disconnected) => break true,
+                Err(RecvTimeoutError::Timeout) => break false,
+            }
+        };
+        Ok(Ended {
+            end: console.end(in_time),
+            release: console.release,
+            output: console.output,
+            emulated: self.accelerator == Accelerator::Emulation,
+            took: started.elapsed(),
+        })
+    }
+
+    fn command(&self, kernel: &Kernel, initramfs: &Path) -> Command {
+        let accelerator = match self.accelerator {
+            Accelerator::Kvm => "kvm",
+            Accelerator::Emulation => "tcg,thread=single",
+        };
+        // A kernel that stumbles ends the machine at once instead of hanging until the deadline.
+        let line = format!("console=ttyS0 quiet panic=-1 oops=panic {}", kernel.options);
+        let mut qemu = Command::new(QEMU);
+        qemu.args([
+            "-accel",
+            accelerator,
+            "-cpu",
+            "max",
+            "-smp",
+            "2",
+            "-m",
+            "1G",
+        ])
+        .args(["-nographic", "-no-reboot", "-nic", "none"])
+        .arg("-kernel")
+        .arg(&kernel.image)
+        .arg("-initrd")
+        .arg(initramfs)
+        .args(["-append", &line])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped());
+        qemu
+    }
+}
+
+/// A process that does not outlive its guard.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Gone already in the usual case, which is no error worth telling.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// The lines of the console as they come, until the machine is gone.
+fn lines(qemu: &mut Child) -> Option<Receiver<String>> {
+    let console = qemu.stdout.take()?;
+    let (sender, receiver) = channel();
+    thread::spawn(move || {
+        for line in BufReader::new(console).split(b'\n').map_while(Result::ok) {
+            // A serial line ends with a carriage return, and firmware prints what it likes.
+            let line = String::from_utf8_lossy(&line)
+                .trim_end_matches('\r')
+                .to_owned();
+            if sender.send(line).is_err() {
+                return;
+            }
+        }
+    });
+    Some(receiver)
+}
