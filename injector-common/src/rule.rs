@@ -87,8 +87,8 @@ pub struct Rule {
     pub gap: u32,
     /// The errno that a failing call returns, positive.
     pub errno: u32,
-    /// Keeps `when` aligned.
-    pub pad: u32,
+    /// 1: each hit is told; 0: hits are counted only, which is cheaper where nobody listens.
+    pub tell: u32,
     /// Which matches may be hit.
     pub when: When,
     /// The most hits; `u64::MAX` is no limit.

@@ -14,7 +14,7 @@ use injector_common::{
 
 use crate::{
     emit,
-    maps::{INJ_COUNTERS, INJ_DEVICE_AT, INJ_TAP, Scratch},
+    maps::{INJ_COUNTERS, INJ_DEVICE_AT, INJ_RULES, INJ_TAP, Scratch},
     packet::Headers,
 };
 
@@ -115,7 +115,9 @@ fn corrupt_counted(skb: *mut __sk_buff, scratch: &Scratch) {
     let counters = unsafe { &mut *counters };
     if damaged {
         counters.hit += 1;
-        emit::hit(rule, action::CORRUPT_PAYLOAD, 0, &walk.packet, walk.bytes);
+        if INJ_RULES.get(rule).is_some_and(|rule| rule.tell != 0) {
+            emit::hit(rule, action::CORRUPT_PAYLOAD, 0, &walk.packet, walk.bytes);
+        }
     } else {
         counters.missed += 1;
     }

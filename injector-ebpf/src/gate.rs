@@ -63,15 +63,38 @@ pub fn admit(sk: *mut bpf_sock) -> Option<Admitted> {
     if tag.is_null() {
         return None;
     }
-    // SAFETY: the storage lives as long as the socket, and the program holds the socket.
-    let scope = unsafe { (*tag).scope() }?;
-    is_armed().then_some(Admitted { scope, tag })
+    admit_tag(tag)
 }
 
 /// Admits the packet of a context that knows its socket.
+///
+/// The look-up itself refuses what is no full socket (net/core/bpf_sk_storage.c,
+/// `bpf_sk_storage_get`), so a bystander's packet costs that one call; only a connection request, whose
+/// listener answers for it, is looked at twice.
 #[inline(always)]
 pub fn admit_packet(skb: *mut __sk_buff) -> Option<Admitted> {
     // SAFETY: `skb` is the program's own context; the verifier checks the field.
     let sk = unsafe { (*skb).__bindgen_anon_2.sk };
+    if sk.is_null() {
+        return None;
+    }
+    let tag = INJ_TAGS.get(sk);
+    if !tag.is_null() {
+        return admit_tag(tag);
+    }
+    // SAFETY: a plain field of a socket that was checked for null.
+    if unsafe { (*sk).state } != CONNECTION_REQUEST {
+        return None;
+    }
     admit(full_socket(sk))
+}
+
+/// `TCP_NEW_SYN_RECV` of `include/net/tcp_states.h`.
+const CONNECTION_REQUEST: u32 = 12;
+
+#[inline(always)]
+fn admit_tag(tag: *mut Tag) -> Option<Admitted> {
+    // SAFETY: the storage lives as long as the socket, and the program holds the socket.
+    let scope = unsafe { (*tag).scope() }?;
+    is_armed().then_some(Admitted { scope, tag })
 }

@@ -127,6 +127,9 @@ extern "C" fn ask(slot: u32, context: *mut *mut Walk) -> i64 {
 #[inline(always)]
 fn record(walk: &Walk, id: RuleId, rule: &Rule, number: u64, counters: &mut Counters) {
     counters.hit += 1;
+    if rule.tell == 0 {
+        return;
+    }
     emit::hit(id, rule.action, number, &walk.packet, walk.bytes);
 }
 

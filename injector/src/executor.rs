@@ -20,5 +20,6 @@ mod reset;
 mod rst;
 pub mod run;
 
+pub use arm::Listening;
 pub use keeper::Keeper;
 pub use run::{Order, Request, execute};

@@ -7,7 +7,7 @@ use std::{
 };
 
 use injector_common::{
-    rule::{ActiveSlots, Counters},
+    rule::{ActiveSlots, Counters, Rule},
     rule_id,
     tag::Tag,
 };
@@ -70,6 +70,17 @@ pub struct Context<'r> {
     pub changes: &'r mut Changes,
     /// Who cleans up after us.
     pub keeper: &'r dyn Keeper,
+    /// Whether anybody wants to hear of each hit.
+    pub listening: Listening,
+}
+
+/// What the run's listener wants to hear.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Listening {
+    /// Each hit, as in `injector events --follow`.
+    ToHits,
+    /// The run's turns; hits are counted.
+    ToTurns,
 }
 
 impl ArmedNamespace {
@@ -389,7 +400,11 @@ fn write_rules(maps: &mut Maps, scopes: &[u32], context: &Context<'_>) -> Result
         .iter()
         .filter(|rule| scopes.contains(&rule.scope))
     {
-        maps.write_rule(rule_id(rule.scope, rule.slot), &rule.compiled.rule)?;
+        let record = Rule {
+            tell: u32::from(context.listening == Listening::ToHits),
+            ..rule.compiled.rule
+        };
+        maps.write_rule(rule_id(rule.scope, rule.slot), &record)?;
         for (key, bits) in &rule.compiled.filters {
             maps.write_filter(*key, *bits)?;
         }

@@ -10,7 +10,7 @@ use injector_common::{lease::LEASE_NS, rule_id};
 
 use super::{
     Keeper,
-    arm::{ArmedNamespace, Context},
+    arm::{ArmedNamespace, Context, Listening},
     changes::Changes,
     reset::Resetter,
 };
@@ -50,6 +50,8 @@ pub struct Request {
     pub asked_by: (u32, u32),
     /// Whom to signal to stop it; `None` in the daemon.
     pub supervisor: Option<Process>,
+    /// What `tell` is to be told.
+    pub listening: Listening,
 }
 
 /// What a run may be told.
@@ -172,6 +174,7 @@ impl Run<'_> {
                 journal: &mut self.journal,
                 changes: &mut self.changes,
                 keeper,
+                listening: self.request.listening,
             };
             let (armed, lease, news) = ArmedNamespace::attach(namespace, scopes, &mut context)?;
             namespaces.push(armed);

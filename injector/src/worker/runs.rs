@@ -12,7 +12,7 @@ use super::AskedBy;
 use crate::{
     error::Refusal,
     event::RunEvent,
-    executor::{self, Keeper, Order, Request},
+    executor::{self, Keeper, Listening, Order, Request},
     experiment::Experiment,
     journal::{Process, RunId},
     prepare::prepare,
@@ -47,6 +47,12 @@ pub(super) fn start<K: Keeper + 'static>(
         plan: prepared.plan,
         asked_by: (asked_by.uid, asked_by.pid),
         supervisor,
+        // Only the daemon has an audience for them.
+        listening: if supervisor.is_none() {
+            Listening::ToHits
+        } else {
+            Listening::ToTurns
+        },
     };
     let (orders, inbox) = mpsc::channel();
     let keeper = Arc::clone(keeper);
