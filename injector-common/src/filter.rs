@@ -97,6 +97,16 @@ impl FilterKey {
     }
 }
 
+/// Whether the first `bits` bits of a prefix's value cover a key, as the kernel's trie decides it. For
+/// user space, which has the prefixes in a list.
+#[must_use]
+pub fn covers(prefix: &FilterKey, bits: u32, key: &FilterKey) -> bool {
+    let bit = |value: &[u8; 16], n: u32| value[(n / 8) as usize] >> (7 - n % 8) & 1;
+    prefix.rule == key.rule
+        && prefix.kind == key.kind
+        && (0..bits).all(|n| bit(&prefix.value, n) == bit(&key.value, n))
+}
+
 /// The packet as filters see it, whatever its direction.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Packet {

@@ -11,8 +11,6 @@ pub(super) struct BootClock;
 
 impl Clock for BootClock {
     fn now(&self) -> u64 {
-        let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
-        // The boot clock starts at zero and never runs back, so neither part is negative.
-        time.tv_sec.cast_unsigned() * 1_000_000_000 + time.tv_nsec.cast_unsigned()
+        crate::kernel::clock::boot_ns()
     }
 }

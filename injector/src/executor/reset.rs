@@ -5,7 +5,7 @@ use std::{collections::HashSet, os::fd::AsFd};
 
 use injector_common::{
     decide::{Memory, decide},
-    filter::{FilterKey, Packet, bits, matches},
+    filter::{FilterKey, Packet, bits, covers, matches},
     rule::Counters,
 };
 use rustix::net::{getpeername, getsockname, sockopt};
@@ -131,45 +131,4 @@ pub(super) fn tcp_state(socket: &impl AsFd) -> Option<u8> {
         )
     };
     (result == 0).then_some(state)
-}
-
-/// Whether a prefix covers a key, as the kernel's trie decides it; ports sit in the value's first bits.
-fn covers(prefix: &FilterKey, bits: u32, key: &FilterKey) -> bool {
-    let same = |n: u32| {
-        let (byte, shift) = ((n / 8) as usize, 7 - n % 8);
-        prefix.value[byte] >> shift & 1 == key.value[byte] >> shift & 1
-    };
-    prefix.kind == key.kind && (0..bits).all(same)
-}
-
-#[cfg(test)]
-mod tests {
-    use injector_common::filter::kind;
-
-    use super::*;
-
-    #[test]
-    fn prefixes_cover_what_they_should() {
-        let prefix = FilterKey::port(0, kind::DEST_PORT, 8000);
-        assert!(covers(
-            &prefix,
-            16,
-            &FilterKey::port(0, kind::DEST_PORT, 8000)
-        ));
-        assert!(covers(
-            &prefix,
-            13,
-            &FilterKey::port(0, kind::DEST_PORT, 8007)
-        ));
-        assert!(!covers(
-            &prefix,
-            16,
-            &FilterKey::port(0, kind::DEST_PORT, 8001)
-        ));
-        assert!(!covers(
-            &prefix,
-            16,
-            &FilterKey::port(0, kind::SOURCE_PORT, 8000)
-        ));
-    }
 }

@@ -11,13 +11,12 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use rustix::{
-    fs::{CWD, FallocateFlags, FlockOperation, RenameFlags, fallocate, flock, renameat_with},
-    time::{ClockId, clock_gettime},
+use rustix::fs::{
+    CWD, FallocateFlags, FlockOperation, RenameFlags, fallocate, flock, renameat_with,
 };
 
 use super::{Record, Replay, RunId, Stamped, line};
-use crate::error::Refusal;
+use crate::{error::Refusal, kernel::clock::boot_ns};
 
 /// Where journals are kept where nothing else is said.
 const DIRECTORY: &str = "/var/lib/injector/runs";
@@ -213,12 +212,6 @@ fn lock_and_reserve(file: &File) -> io::Result<()> {
         Ok(()) | Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => Ok(()),
         Err(error) => Err(error.into()),
     }
-}
-
-fn boot_ns() -> u64 {
-    let now = clock_gettime(ClockId::Boottime);
-    // The boot clock starts at zero and fits for 584 years.
-    now.tv_sec.cast_unsigned() * 1_000_000_000 + now.tv_nsec.cast_unsigned()
 }
 
 fn unix_ms() -> u64 {

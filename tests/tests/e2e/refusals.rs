@@ -4,7 +4,7 @@ use std::fs;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use injector_tests::eventually::eventually;
 use injector_tests::injector::{Finished, Injector};
 use injector_tests::lab::{Family, Lab, Wire};
@@ -151,7 +151,8 @@ pub(crate) fn cases() -> Vec<Case> {
             let file = "name: x\ntargets:\n  a: { cgroup: a, pid: [4] }\nsteps:\n  - { name: s, duration: 1s, faults: [net.blackhole: {}] }\n";
             bad_file(file, "a")
         }),
-        case("half_armed_is_undone", half_armed),
+        case("a_dead_target_among_two", half_armed),
+        case("half_armed_is_undone", short_of_descriptors),
     ]);
     cases
 }
@@ -282,7 +283,53 @@ fn bad_file(text: &str, word: &str) -> Result<()> {
     Ok(())
 }
 
-/// A second step that cannot be armed takes the first one's faults away with it.
+/// Arming breaks at every point where a descriptor is needed, one more allowed each time; whatever was
+/// there by then is gone, until the first run that gets through.
+fn short_of_descriptors() -> Result<()> {
+    let lab = Lab::new(Wire::Loopback, Family::V4)?;
+    let victim = Victim::start(lab.agent(), &["sleep"])?;
+    let pid = victim.pid().to_string();
+    let injector = Injector::new()?;
+    let delay = ["net", "delay", "--latency", "1ms", "--pid", &pid];
+    let before = Snapshot::take()?;
+    let (mut broken, mut armed_then_broken) = (0, 0);
+    for limit in 6..200 {
+        let plain = injector.command(&[&delay[..], &["--duration", "50ms", "--json"]].concat());
+        let mut limited = Command::new("sh");
+        limited
+            .args(["-c", "ulimit -n $1 && shift && exec \"$@\"", "sh"])
+            .arg(limit.to_string())
+            .arg(plain.get_program())
+            .args(plain.get_args())
+            .envs(
+                plain
+                    .get_envs()
+                    .filter_map(|(key, value)| Some((key, value?))),
+            );
+        let output = limited.output()?;
+        before.assert_same()?;
+        if output.status.success() {
+            ensure!(broken > 10, "only {broken} limits were too low");
+            ensure!(
+                armed_then_broken > 0,
+                "nothing ever broke after the journal had begun"
+            );
+            return Ok(());
+        }
+        broken += 1;
+        let journals = fs::read_dir(injector.state()).map_or(0, |entries| {
+            let is_journal = |name: &str| name.ends_with(".jsonl");
+            let names = entries
+                .flatten()
+                .filter_map(|entry| entry.file_name().into_string().ok());
+            names.filter(|name| is_journal(name)).count()
+        });
+        armed_then_broken = armed_then_broken.max(journals);
+    }
+    bail!("it never got through")
+}
+
+/// A target that is dead already keeps the other one's faults away too.
 fn half_armed() -> Result<()> {
     let lab = Lab::new(Wire::Loopback, Family::V4)?;
     let victim = Victim::start(lab.agent(), &["sleep"])?;
