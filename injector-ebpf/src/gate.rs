@@ -68,7 +68,7 @@ pub fn admit(sk: *mut bpf_sock) -> Option<Admitted> {
 
 /// Admits the packet of a context that knows its socket.
 ///
-/// The look-up itself refuses what is no full socket (net/core/bpf_sk_storage.c,
+/// The look-up itself refuses what is no full socket (`net/core/bpf_sk_storage.c`,
 /// `bpf_sk_storage_get`), so a bystander's packet costs that one call; only a connection request, whose
 /// listener answers for it, is looked at twice.
 #[inline(always)]
