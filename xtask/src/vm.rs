@@ -131,6 +131,7 @@ fn enter(
     initramfs
         .write(&image)
         .with_context(|| format!("{} could not be written", image.display()))?;
-    let log = format!("{}-{task}", candidate.name);
+    // The name of a kernel may be its path.
+    let log = format!("{}-{task}", candidate.name.replace('/', "_"));
     Ok(Visit::Ran(machine.boot(&kernel, &image, &log)?))
 }

@@ -61,23 +61,26 @@ pub(super) fn chosen(project: &Project, wanted: &[String]) -> Result<Vec<Candida
         return Ok(all);
     }
     let names: Vec<String> = all.iter().map(|it| it.name.clone()).collect();
-    let mut chosen: Vec<Candidate> = all
-        .into_iter()
-        .filter(|it| wanted.iter().any(|wish| it.name.starts_with(wish.as_str())))
-        .collect();
+    let mut chosen = Vec::new();
     for wish in wanted {
-        if names.iter().any(|name| name.starts_with(wish.as_str())) {
+        let path = Path::new(wish);
+        if names.iter().any(|name| is_meant(name, wish, &names)) {
             continue;
         }
-        if !Path::new(wish).is_file() {
-            bail!(
-                "there is no kernel {wish}: it is no file, and known are {}",
-                names.join(", ")
-            );
+        if !path.is_file() {
+            let known = names.join(", ");
+            bail!("there is no kernel {wish}: it is no file, and known are {known}");
         }
-        chosen.push(image(Path::new(wish), wish.clone(), ""));
+        chosen.push(image(path, wish.clone(), ""));
     }
+    let mentioned = |name: &String| wanted.iter().any(|wish| is_meant(name, wish, &names));
+    chosen.extend(all.into_iter().filter(|it| mentioned(&it.name)));
     Ok(chosen)
+}
+
+/// A wish means the kernel of just this name; only without one, all whose names begin so.
+fn is_meant(name: &str, wish: &str, names: &[String]) -> bool {
+    name == wish || (name.starts_with(wish) && !names.iter().any(|other| other == wish))
 }
 
 fn all(project: &Project) -> Result<Vec<Candidate>> {
@@ -141,6 +144,15 @@ mod tests {
             .collect();
         fs::remove_dir_all(&folder).unwrap();
         assert_eq!(names, ["own", "ubuntu-x", "ubuntu-x+lsm"]);
+    }
+
+    #[test]
+    fn a_whole_name_means_one_kernel() {
+        let names = ["debian-6.1", "debian-6.12"].map(str::to_owned);
+        assert!(is_meant("debian-6.1", "debian-6.1", &names));
+        assert!(!is_meant("debian-6.12", "debian-6.1", &names));
+        assert!(is_meant("debian-6.12", "debian", &names));
+        assert!(!is_meant("debian-6.12", "ubuntu", &names));
     }
 
     #[test]

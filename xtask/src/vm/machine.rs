@@ -74,7 +74,7 @@ impl Machine {
 
     /// Boots a kernel, passes on what the command prints, and waits for the end.
     pub(super) fn boot(&mut self, kernel: &Kernel, initramfs: &Path, log: &str) -> Result<Ended> {
-        let log = self.logs.join(log).with_extension("log");
+        let log = self.logs.join(format!("{log}.log"));
         let mut attempt = 1;
         loop {
             let ended = self.attempt(kernel, initramfs, &log)?;
