@@ -40,7 +40,7 @@ pub fn act(skb: *mut __sk_buff, direction: Direction, scratch: &Scratch) -> i32 
     if verdict.corrupt != 0 {
         corrupt_counted(skb, scratch);
     }
-    let tap = if verdict.line != 0 && verdict.overtake == 0 {
+    let tap = if verdict.line != 0 {
         to_line(skb, direction, scratch.walk.scope, verdict.line)
     } else {
         0
@@ -134,7 +134,7 @@ fn corrupt(skb: *mut __sk_buff, headers: &Headers, random: u64) -> Option<()> {
     let length = unsafe { (*skb).len };
     let payload = ETHERNET as u32 + u32::from(headers.payload_at);
     let transport = ETHERNET as u32 + u32::from(headers.transport_at);
-    let available = length.checked_sub(payload)?.min(DAMAGE_WITHIN);
+    let available = headers.payload_bytes(length).min(DAMAGE_WITHIN);
     if available == 0 {
         return None;
     }
@@ -145,7 +145,11 @@ fn corrupt(skb: *mut __sk_buff, headers: &Headers, random: u64) -> Option<()> {
     // The pair that holds the byte; an odd last byte is summed with a zero behind it.
     let pair = at & !1;
     let mut old = [0u8; 2];
-    let width = if pair + 1 < length { 2 } else { 1 };
+    let width = if pair + 1 < payload + headers.payload_bytes(length) {
+        2
+    } else {
+        1
+    };
     load_pair(skb, pair, &mut old, width)?;
     // By a shift, because the verifier lets no unknown number near a pointer to the stack.
     let new = (u16::from_le_bytes(old) ^ u16::from(change) << ((at & 1) * 8)).to_le_bytes();

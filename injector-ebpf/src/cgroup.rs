@@ -19,8 +19,8 @@ use injector_common::{
 use crate::{
     claim::{cgroup_scope, claim, process_scope},
     gate,
-    maps::{INJ_ACTIVE, INJ_TAGS},
-    packet::{self, Headers, v4_mapped},
+    maps::{INJ_ACTIVE, INJ_TAGS, Owner, scratch},
+    packet::{self, v4_mapped},
     rules::{self, Verdict, Walk},
 };
 
@@ -116,19 +116,17 @@ fn try_deliver(skb: *mut __sk_buff, admitted: &gate::Admitted) -> Option<bool> {
     }
     // SAFETY: the tag was checked by the gate; the helper takes the program's context.
     let is_new = unsafe { (*admitted.tag).is_new(bpf_get_socket_cookie(skb.cast())) };
-    let mut headers = Headers::NONE;
-    packet::read(skb, &mut headers)?;
+    let scratch = scratch(Owner::Deliver)?;
+    packet::read(skb, &mut scratch.headers)?;
+    let walk = &mut scratch.walk;
+    walk.mask = mask;
+    walk.scope = admitted.scope;
+    walk.has_payload = 0;
     // SAFETY: a plain context field.
-    let bytes = unsafe { (*skb).len };
-    let mut walk = Walk {
-        mask,
-        scope: admitted.scope,
-        has_payload: 0,
-        bytes,
-        packet: headers.sent_to_target(is_new),
-        verdict: Verdict::NOTHING,
-    };
-    rules::evaluate(&mut walk);
+    walk.bytes = unsafe { (*skb).len };
+    walk.packet = scratch.headers.sent_to_target(is_new);
+    walk.verdict = Verdict::NOTHING;
+    rules::evaluate(walk);
     Some(walk.verdict.lost != 0)
 }
 

@@ -22,7 +22,7 @@ use injector_common::{
 use crate::{
     act::{self, RETURNED},
     gate,
-    maps::{INJ_ACTIVE, INJ_DEVICES, INJ_SCRATCH, Scratch},
+    maps::{INJ_ACTIVE, INJ_DEVICES, Owner, Scratch, scratch},
     packet::{self, Headers},
     rules::{self, Verdict},
 };
@@ -47,22 +47,13 @@ fn try_egress(skb: *mut __sk_buff, admitted: &gate::Admitted) -> Option<i32> {
     if mask == 0 || unsafe { (*skb).vlan_present } != 0 {
         return None;
     }
-    let scratch = scratch(Direction::Egress)?;
+    let scratch = scratch(Owner::Egress)?;
     packet::read(skb, &mut scratch.headers)?;
     if is_encapsulated(skb, &scratch.headers) {
         return None;
     }
     scratch.walk.packet = scratch.headers.sent_by_target(is_new(skb, admitted.tag));
     Some(walk(skb, Direction::Egress, admitted.scope, mask, scratch))
-}
-
-/// This CPU's scratch memory.
-#[inline(always)]
-fn scratch(direction: Direction) -> Option<&'static mut Scratch> {
-    // SAFETY: nobody else uses the entry while the program runs, see `INJ_SCRATCH`.
-    INJ_SCRATCH
-        .get_ptr_mut(direction as u32)
-        .map(|scratch| unsafe { &mut *scratch })
 }
 
 /// Asks the rules and acts.
@@ -79,7 +70,7 @@ fn walk(
     scratch.walk.mask = mask;
     scratch.walk.scope = scope;
     scratch.walk.bytes = length;
-    scratch.walk.has_payload = u32::from(has_payload(&scratch.headers, length));
+    scratch.walk.has_payload = u32::from(scratch.headers.payload_bytes(length) != 0);
     scratch.walk.verdict = Verdict::NOTHING;
     rules::evaluate(&mut scratch.walk);
     #[cfg(feature = "debug-log")]
@@ -123,12 +114,6 @@ fn is_new(skb: *mut __sk_buff, tag: *mut Tag) -> bool {
     }
 }
 
-#[inline(always)]
-fn has_payload(headers: &Headers, length: u32) -> bool {
-    headers.payload_at != 0
-        && length > injector_common::frame::ETHERNET as u32 + u32::from(headers.payload_at)
-}
-
 /// Packets for a target, at every device of its network namespace; attached only when a rule needs
 /// it, because the socket has to be looked up.
 #[classifier]
@@ -149,7 +134,7 @@ pub fn inj_ingress(ctx: TcContext) -> i32 {
 
 #[inline(always)]
 fn try_ingress(skb: *mut __sk_buff) -> Option<i32> {
-    let scratch = scratch(Direction::Ingress)?;
+    let scratch = scratch(Owner::Ingress)?;
     packet::read(skb, &mut scratch.headers)?;
     let (scope, is_new) = receiver(skb, &scratch.headers)?;
     let mask = INJ_ACTIVE.get(scope)?.ingress;

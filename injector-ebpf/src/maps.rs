@@ -72,12 +72,32 @@ pub static INJ_EVENTS: RingBuf = RingBuf::with_byte_size(1 << 19, 0);
 #[map]
 pub static INJ_LOST: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
 
-/// Scratch memory of the device programs, one entry a direction. They run with bottom halves off
-/// (net/core/dev.c, `__dev_queue_xmit` and the receive path), so nothing of the same direction can
-/// come between on this CPU; and what they put here the verifier forgets the value of, which keeps
-/// its work small.
+/// Scratch memory of the packet programs, one entry each. They run with bottom halves off
+/// (net/core/dev.c, `__dev_queue_xmit` and the receive path, which sockets' filters belong to), so
+/// nothing of the same kind can come between on this CPU; and what they put here the verifier forgets the
+/// value of, which keeps its work small.
 #[map]
-pub static INJ_SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(2, 0);
+pub static INJ_SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(3, 0);
+
+/// Whose scratch memory.
+#[derive(Clone, Copy)]
+pub enum Owner {
+    /// Packets that leave through a device.
+    Egress = 0,
+    /// Packets that arrive at a device.
+    Ingress = 1,
+    /// Packets on their way into a socket.
+    Deliver = 2,
+}
+
+/// This CPU's scratch memory for a program.
+#[inline(always)]
+pub fn scratch(owner: Owner) -> Option<&'static mut Scratch> {
+    // SAFETY: nobody else uses the entry while the program runs, see `INJ_SCRATCH`.
+    INJ_SCRATCH
+        .get_ptr_mut(owner as u32)
+        .map(|scratch| unsafe { &mut *scratch })
+}
 
 /// See [`INJ_SCRATCH`].
 #[repr(C)]

@@ -35,24 +35,12 @@ pub struct Headers {
     pub protocol: u8,
     /// 1 for IPv4.
     pub is_v4: u8,
+    /// Where the packet ends, as its IP header says: short frames are padded. 0 where it does not say.
+    pub ends_at: u32,
     /// Where the transport header starts.
     pub transport_at: u16,
     /// Where the payload starts; 0 where there is none to speak of (ICMP, fragments).
     pub payload_at: u16,
-}
-
-impl Headers {
-    /// No packet.
-    pub const NONE: Self = Self {
-        source: [0; 16],
-        dest: [0; 16],
-        source_port: 0,
-        dest_port: 0,
-        protocol: 0,
-        is_v4: 0,
-        transport_at: 0,
-        payload_at: 0,
-    };
 }
 
 /// Copies `N` bytes at an offset from the network header.
@@ -110,6 +98,7 @@ fn read_v4(skb: *mut __sk_buff, headers: &mut Headers) -> Option<()> {
     headers.source = v4_mapped([ip[12], ip[13], ip[14], ip[15]]);
     headers.dest = v4_mapped([ip[16], ip[17], ip[18], ip[19]]);
     headers.protocol = ip[9];
+    headers.ends_at = u32::from(u16::from_be_bytes([ip[2], ip[3]]));
     headers.is_v4 = 1;
     headers.transport_at = if later_fragment {
         0
@@ -125,6 +114,8 @@ fn read_v6(skb: *mut __sk_buff, headers: &mut Headers) -> Option<()> {
     headers.source.copy_from_slice(&ip[8..24]);
     headers.dest.copy_from_slice(&ip[24..40]);
     headers.protocol = ip[6];
+    let payload = u32::from(u16::from_be_bytes([ip[4], ip[5]]));
+    headers.ends_at = if payload == 0 { 0 } else { 40 + payload };
     headers.is_v4 = 0;
     headers.transport_at = 40;
     for _ in 0..EXTENSIONS {
@@ -189,6 +180,23 @@ impl Headers {
             UDP => bits::UDP,
             ICMP | ICMPV6 => bits::ICMP,
             _ => bits::OTHER,
+        }
+    }
+
+    /// Bytes of the payload of a frame of this length, without an Ethernet frame's padding. Large
+    /// frames whose IP header has no room for their length (BIG TCP) say 0 there.
+    #[inline(always)]
+    pub fn payload_bytes(&self, frame: u32) -> u32 {
+        let in_frame = frame.saturating_sub(injector_common::frame::ETHERNET as u32);
+        let ends_at = if self.ends_at == 0 {
+            in_frame
+        } else {
+            self.ends_at.min(in_frame)
+        };
+        if self.payload_at == 0 {
+            0
+        } else {
+            ends_at.saturating_sub(u32::from(self.payload_at))
         }
     }
 

@@ -8,7 +8,7 @@ use injector_common::{
     RuleId, SLOTS,
     decide::decide,
     filter::{FilterKey, PREFIX_BITS, Packet, matches},
-    rule::{Counters, Rule, RuleState, action},
+    rule::{Counters, Rule, action},
     rule_id,
 };
 
@@ -109,15 +109,20 @@ extern "C" fn ask(slot: u32, context: *mut *mut Walk) -> i64 {
         walk.verdict.line |= 1 << (slot & 31);
         return 0;
     }
+    if walk.verdict.overtake != 0 && matches!(rule.action, action::REORDER | action::LINE) {
+        // It overtakes whatever these would hold back.
+        return 0;
+    }
     counters.matched += 1;
-    let hit = take(id, rule);
-    if let Some(number) = hit {
-        apply(walk, rule, slot, number);
-        if rule.action != action::CORRUPT_PAYLOAD {
-            record(walk, id, rule, number, counters);
+    match take(id, rule) {
+        Draw::Hit(number) => {
+            apply(walk, rule, slot, number);
+            if rule.action != action::CORRUPT_PAYLOAD {
+                record(walk, id, rule, number, counters);
+            }
         }
-    } else if rule.action == action::REORDER {
-        walk.verdict.line |= 1 << (slot & 31);
+        Draw::Spared if rule.action == action::REORDER => walk.verdict.line |= 1 << (slot & 31),
+        Draw::Spared | Draw::OutOfReach => {}
     }
     // The verifier wants to see 0 or 1 and nothing else.
     i64::from((walk.verdict.lost | walk.verdict.errno) != 0)
@@ -140,29 +145,52 @@ fn contains(key: &FilterKey) -> bool {
     INJ_FILTERS.get(Key::new(bits, *key)).is_some()
 }
 
-/// Numbers the match, draws, and pays from the budget; the number of the match when it is hit.
+/// What a rule decides about a match.
+enum Draw {
+    /// It takes the fault; the number of the match.
+    Hit(u64),
+    /// It was lucky.
+    Spared,
+    /// The rule is over for it: `when` leaves it out, or the budget is spent.
+    OutOfReach,
+}
+
+/// Numbers the match, draws, and pays from the budget.
 #[inline(always)]
-fn take(id: RuleId, rule: &Rule) -> Option<u64> {
-    let state: *mut RuleState = INJ_STATE.get_ptr_mut(id)?;
+fn take(id: RuleId, rule: &Rule) -> Draw {
+    let Some(state) = INJ_STATE.get_ptr_mut(id) else {
+        return Draw::OutOfReach;
+    };
     // SAFETY: the pointer is into a map value; `AcqRel` makes the compiler emit the form that
     // returns the old value, so every match has a number of its own on any number of CPUs.
     let number = unsafe {
         atomic_xadd::<u64, u64, { AtomicOrdering::AcqRel }>(&raw mut (*state).matched, 1)
     } + 1;
-    // SAFETY: the memory may race with another CPU's, which `Memory` allows for.
-    if !decide(rule, number, unsafe { &mut (*state).memory }) {
-        return None;
+    let has_budget = rule.max_hits != u64::MAX;
+    // SAFETY: the memory and the look at the budget may race with another CPU's, which `Memory` allows
+    // for and which only tells the last few matches of a budget apart a moment late.
+    let (hit, is_spent) = unsafe {
+        (
+            decide(rule, number, &mut (*state).memory),
+            has_budget && (*state).spent >= rule.max_hits,
+        )
+    };
+    if !rule.when.includes(number) || is_spent {
+        return Draw::OutOfReach;
     }
-    if rule.max_hits != u64::MAX {
+    if !hit {
+        return Draw::Spared;
+    }
+    if has_budget {
         // SAFETY: as for `matched`; the token's number is unique, so the budget is exact.
         let spent = unsafe {
             atomic_xadd::<u64, u64, { AtomicOrdering::AcqRel }>(&raw mut (*state).spent, 1)
         };
         if spent >= rule.max_hits {
-            return None;
+            return Draw::OutOfReach;
         }
     }
-    Some(number)
+    Draw::Hit(number)
 }
 
 /// Adds a hit's effect to the verdict.
@@ -176,7 +204,11 @@ fn apply(walk: &mut Walk, rule: &Rule, slot: u32, number: u64) {
             walk.verdict.random = injector_common::decide::random64(!rule.seed, number);
         }
         action::DUPLICATE => walk.verdict.duplicate = 1,
-        action::REORDER => walk.verdict.overtake = 1,
+        action::REORDER => {
+            walk.verdict.overtake = 1;
+            // What an earlier rule of its kind would have held back overtakes too.
+            walk.verdict.line = 0;
+        }
         action::LINE => walk.verdict.line |= 1 << (slot & 31),
         action::CONNECT => walk.verdict.errno = rule.errno,
         _ => {}

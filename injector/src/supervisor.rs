@@ -130,6 +130,9 @@ impl Supervisor {
                 ToSupervisor::Tap { path, netns_inode } => {
                     self.kept.tap(path, netns_inode, descriptors);
                 }
+                ToSupervisor::Namespace { netns_inode } => {
+                    self.kept.namespace(netns_inode, descriptors);
+                }
                 ToSupervisor::Release { path } => self.kept.release(&path),
             }
             self.link.acknowledge();

@@ -94,6 +94,7 @@ impl ArmedNamespace {
         let hooks = context.plan.hooks(&scopes);
         let tap = make_tap(namespace, hooks, context)?;
         if hooks.loopback {
+            context.keeper.keep_namespace(namespace)?;
             for key in sysctl::LOOPBACK_NEEDS {
                 context
                     .changes
@@ -201,19 +202,27 @@ impl ArmedNamespace {
             };
             let follow = u32::from(target.follow == Follow::Tree);
             let mut members = target.members();
-            if follow == 1 {
-                members = with_new_children(members)?;
-            }
             if target.cgroup.is_none() {
-                for key in &members {
-                    let (key, record) = key.record(scope, follow);
-                    self.maps.write_process(key, record)?;
-                }
+                self.enter(&members, scope, follow)?;
+            }
+            if follow == 1 {
+                // From here on the fork program catches every child; those that came before it did are
+                // in the list now, and their children since are caught too.
+                members = with_new_children(members)?;
+                self.enter(&members, scope, follow)?;
             }
             self.claimed
                 .claim(&members, scope, Tag::EXISTING, &mut self.maps);
         }
         Ok(())
+    }
+
+    /// Makes processes known to the programs.
+    fn enter(&mut self, members: &[TaskKey], scope: u32, follow: u32) -> Result<(), Error> {
+        members.iter().try_for_each(|key| {
+            let (key, record) = key.record(scope, follow);
+            self.maps.write_process(key, record)
+        })
     }
 
     /// Tags sockets that appeared since, and covers devices that appeared since.

@@ -98,14 +98,24 @@ impl Covered {
         };
         maps.write_device(self.next_slot, record)?;
         self.next_slot += 1;
-        if hooks.egress {
-            links.device(object, DeviceHook::Egress, &device.name)?;
+        let attached = attach(object, links, hooks, &device.name);
+        if attached.is_err() {
+            // It may have been renamed or removed meanwhile; the next message about it is another chance.
+            self.known.remove(&device.ifindex);
         }
-        if hooks.ingress {
-            links.device(object, DeviceHook::Ingress, &device.name)?;
-        }
+        attached?;
         Ok(Some(What::DeviceCovered {
             device: device.name,
         }))
     }
+}
+
+fn attach(object: &mut Object, links: &mut Links, hooks: Hooks, name: &str) -> Result<(), Error> {
+    if hooks.egress {
+        links.device(object, DeviceHook::Egress, name)?;
+    }
+    if hooks.ingress {
+        links.device(object, DeviceHook::Ingress, name)?;
+    }
+    Ok(())
 }

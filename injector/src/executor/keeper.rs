@@ -19,6 +19,10 @@ pub trait Keeper: Send + Sync {
         tap: BorrowedFd<'_>,
     ) -> Result<(), Refusal>;
 
+    /// Hands over a copy of a namespace whose settings are about to change: only whoever holds it can be
+    /// sure to find it again.
+    fn keep_namespace(&self, namespace: &Namespace) -> Result<(), Refusal>;
+
     /// Everything of the run is undone: the keeper lets go of its copies. When this returns they are
     /// closed.
     fn release(&self, journal: &Journal) -> Result<(), Refusal>;

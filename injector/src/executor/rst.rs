@@ -24,6 +24,9 @@ use crate::{delay_line::checksum, kernel::netns::Namespace};
 /// How often the number is asked for again when the peer's data came in between.
 const TRIES: usize = 10;
 
+/// How long a RST may wait for the socket before another is sent.
+const BETWEEN_TRIES: std::time::Duration = std::time::Duration::from_millis(1);
+
 /// `TCP_CLOSE` of `include/net/tcp_states.h`.
 const CLOSED: u8 = 7;
 
@@ -53,6 +56,11 @@ impl RstSender {
             if self.send(ends, next, namespace).is_err() {
                 return false;
             }
+            if super::reset::tcp_state(socket) == Some(CLOSED) {
+                return true;
+            }
+            // It may wait behind a call of the target's that holds the socket.
+            std::thread::sleep(BETWEEN_TRIES);
             if super::reset::tcp_state(socket) == Some(CLOSED) {
                 return true;
             }

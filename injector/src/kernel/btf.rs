@@ -17,6 +17,8 @@ pub struct Btf {
 
 const STRUCT: u32 = 4;
 const UNION: u32 = 5;
+/// The longest chain of modifiers that is followed.
+const MOST_MODIFIERS: usize = 32;
 /// typedef, volatile, const, restrict, type tag: they stand in front of another type.
 const MODIFIERS: [u32; 5] = [8, 9, 10, 11, 18];
 
@@ -92,10 +94,14 @@ impl Btf {
 
     fn unmodified(&self, id: u32) -> Option<usize> {
         let mut id = usize::try_from(id).ok()?;
-        while MODIFIERS.contains(&self.kind(id)?) {
+        // Real chains have three or four; damaged data may have a circle.
+        for _ in 0..MOST_MODIFIERS {
+            if !MODIFIERS.contains(&self.kind(id)?) {
+                return Some(id);
+            }
             id = usize::try_from(u32_at(&self.data, self.types[id] + 8)?).ok()?;
         }
-        Some(id)
+        None
     }
 
     fn kind(&self, id: usize) -> Option<u32> {

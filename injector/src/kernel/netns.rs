@@ -27,6 +27,29 @@ impl Namespace {
         Self::open("/proc/thread-self/ns/net")
     }
 
+    /// A living namespace by its inode: ours, that of a process, or one that is kept by a mount alone, as
+    /// `ip netns` and container engines do.
+    pub fn find(inode: u64) -> Option<Self> {
+        let is_it = |namespace: &Self| namespace.inode == inode;
+        if let Some(ours) = Self::current().ok().filter(is_it) {
+            return Some(ours);
+        }
+        let processes = procfs::process::all_processes()
+            .into_iter()
+            .flatten()
+            .flatten();
+        let mut of_processes =
+            processes.filter_map(|process| Self::of_process(process.pid.cast_unsigned()).ok());
+        of_processes.find(is_it).or_else(|| {
+            let mounts = procfs::process::Process::myself()
+                .and_then(|me| me.mountinfo())
+                .ok()?;
+            let root = format!("net:[{inode}]");
+            let mount = mounts.into_iter().find(|mount| mount.root == root)?;
+            Self::open(mount.mount_point.to_str()?).ok().filter(is_it)
+        })
+    }
+
     fn open(path: &str) -> Result<Self, Error> {
         let file = File::open(path).map_err(|source| {
             Error::system(format!("open the network namespace {path}"), source)

@@ -42,6 +42,7 @@ pub(super) fn compile(
 ) -> Result<Compiled, Error> {
     check_direction(fault)?;
     check_length(&fault.kind)?;
+    check_filters(fault)?;
     let (filters, filter_bits) = filters(fault, id, names);
     let chance = &fault.chance;
     let mut rule = Rule {
@@ -71,6 +72,24 @@ pub(super) fn compile(
         line,
         mechanism: mechanism(fault),
     })
+}
+
+/// Refuses filters that could never match, or that a person would read in two ways.
+fn check_filters(fault: &Fault) -> Result<(), Error> {
+    let traffic = &fault.traffic;
+    match fault.kind {
+        FaultKind::Connect(_)
+            if !traffic.source_ports.is_empty() || traffic.connections != Connections::Any =>
+        {
+            Err(Error::BeforeConnection)
+        }
+        FaultKind::Partition { .. }
+            if !traffic.dest.is_empty() || !traffic.hostnames.is_empty() =>
+        {
+            Err(Error::TwoFarEnds)
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Refuses delays that the delay line would cut short.

@@ -65,6 +65,16 @@ pub enum Error {
         /// The most.
         most: Duration,
     },
+    /// A filter that connect(2) cannot be asked about.
+    #[error(
+        "net connect fails a call before a connection exists, so --source-port and --connection say nothing about it; leave them out"
+    )]
+    BeforeConnection,
+    /// Two ways to name the far end.
+    #[error(
+        "net partition names its far end with --peer; leave --dest-ip and --hostname out, or use net blackhole with them"
+    )]
+    TwoFarEnds,
     /// A glob that does not parse.
     #[error("a host name pattern is not a glob: {0}")]
     Glob(#[from] globset::Error),

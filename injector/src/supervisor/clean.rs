@@ -38,6 +38,13 @@ impl Kept {
         }
     }
 
+    /// Keeps a namespace whose settings change.
+    pub(super) fn namespace(&mut self, netns_inode: u64, descriptors: Vec<OwnedFd>) {
+        if let Some(fd) = descriptors.into_iter().next() {
+            self.namespaces.insert(netns_inode, fd);
+        }
+    }
+
     /// Lets go of everything that belongs to a run.
     pub(super) fn release(&mut self, path: &Path) {
         self.taps.retain(|(of, _)| of != path);
@@ -78,8 +85,12 @@ impl Kept {
             (_, Err(error)) => return format!("its journal cannot be read: {error}"),
         };
         let told = restore_all(&mut journal, replayed.to_restore(), |inode| {
-            let fd = self.namespaces.get(&inode)?.try_clone().ok()?;
-            Namespace::from_fd(fd).ok()
+            let kept = self
+                .namespaces
+                .get(&inode)
+                .and_then(|fd| fd.try_clone().ok());
+            kept.and_then(|fd| Namespace::from_fd(fd).ok())
+                .or_else(|| Namespace::find(inode))
         });
         match journal.append(&Record::Aborted {
             why: why.to_owned(),

@@ -45,6 +45,11 @@ pub enum ToSupervisor {
         /// Which namespace.
         netns_inode: u64,
     },
+    /// "Keep this namespace": its descriptor.
+    Namespace {
+        /// Which namespace.
+        netns_inode: u64,
+    },
     /// "This run is over": close what belongs to it.
     Release {
         /// Its journal.
@@ -198,6 +203,14 @@ impl Keeper for WorkerEnd {
         };
         let fd = namespace.fd();
         self.ask(&message, &[fd.as_fd(), tap])
+    }
+
+    fn keep_namespace(&self, namespace: &Namespace) -> Result<(), Refusal> {
+        let message = ToSupervisor::Namespace {
+            netns_inode: namespace.inode(),
+        };
+        let fd = namespace.fd();
+        self.ask(&message, &[fd.as_fd()])
     }
 
     fn release(&self, journal: &Journal) -> Result<(), Refusal> {

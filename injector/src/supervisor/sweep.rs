@@ -49,23 +49,10 @@ fn bury(path: &Path) -> Option<String> {
     flock(&file, FlockOperation::NonBlockingLockExclusive).ok()?;
     let replayed = replay(path).ok()?;
     let mut journal = Journal::adopt(OwnedFd::from(file), path.to_owned()).ok()?;
-    let told = restore_all(&mut journal, replayed.to_restore(), find);
+    let told = restore_all(&mut journal, replayed.to_restore(), Namespace::find);
     let why = "worker and supervisor both died".to_owned();
     match journal.append(&Record::Aborted { why }) {
         Ok(()) => Some(told),
         Err(error) => Some(format!("{told}; {error}")),
     }
-}
-
-/// A living namespace by its inode: ours, or that of any process.
-fn find(inode: u64) -> Option<Namespace> {
-    let ours = Namespace::current().ok()?;
-    if ours.inode() == inode {
-        return Some(ours);
-    }
-    let processes = procfs::process::all_processes().ok()?;
-    processes
-        .flatten()
-        .filter_map(|process| Namespace::of_process(process.pid.cast_unsigned()).ok())
-        .find(|namespace| namespace.inode() == inode)
 }

@@ -79,6 +79,14 @@ struct Entry {
     end: watch::Receiver<End>,
 }
 
+/// A run that was just started.
+struct Launched {
+    run: RunId,
+    /// Becomes true when it is armed.
+    armed: watch::Receiver<bool>,
+    end: watch::Receiver<End>,
+}
+
 /// The daemon, as its requests share it.
 #[derive(Clone)]
 struct Daemon {
@@ -93,11 +101,7 @@ impl Daemon {
     }
 
     /// Starts a run on threads of its own. Returns its name, and what becomes true when it is armed.
-    fn launch(
-        &self,
-        experiment: Experiment,
-        by: AskedBy,
-    ) -> Result<(RunId, watch::Receiver<bool>), Refusal> {
+    fn launch(&self, experiment: Experiment, by: AskedBy) -> Result<Launched, Refusal> {
         let (armed, is_armed) = watch::channel(false);
         let (ended, end) = watch::channel(None);
         let events = self.events.clone();
@@ -109,13 +113,11 @@ impl Daemon {
             let _ = events.send(event);
         })?;
         let run = running.run.clone();
-        self.runs().insert(
-            run.clone(),
-            Entry {
-                orders: running.orders,
-                end,
-            },
-        );
+        let entry = Entry {
+            orders: running.orders,
+            end: end.clone(),
+        };
+        self.runs().insert(run.clone(), entry);
         let daemon = self.clone();
         let name = run.clone();
         let waiter = std::thread::Builder::new()
@@ -130,7 +132,11 @@ impl Daemon {
                 ended.send_replace(Some(result));
             });
         waiter.map_err(|error| broken("a thread cannot be started", &error))?;
-        Ok((run, is_armed))
+        Ok(Launched {
+            run,
+            armed: is_armed,
+            end,
+        })
     }
 
     /// Orders an end and waits for it.
@@ -159,15 +165,15 @@ impl Control for Daemon {
     async fn start(&self, experiment: Experiment, by: AskedBy) -> Result<RunId, Refusal> {
         let daemon = self.clone();
         let launched = spawn_blocking(move || daemon.launch(experiment, by)).await;
-        let (run, mut armed) = launched.map_err(|error| {
+        let Launched {
+            run,
+            mut armed,
+            mut end,
+        } = launched.map_err(|error| {
             Refusal::failed(format!(
                 "starting the run broke: {error}; nothing is armed."
             ))
         })??;
-        let mut end = match self.runs().get(&run) {
-            Some(entry) => entry.end.clone(),
-            None => return Ok(run),
-        };
         tokio::select! {
             // The sender goes with the run's thread; then the other branch has the reason.
             Ok(_) = armed.wait_for(|armed| *armed) => Ok(run),

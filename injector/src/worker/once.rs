@@ -30,12 +30,16 @@ pub(super) fn run(
         .build()
         .map_err(|error| Refusal::failed(format!("the runtime cannot be started: {error}.")))?;
     let headline = tell::headline(&experiment);
+    // Before the run is started: a Ctrl-C that comes early ends it in good order too.
+    let mut term = {
+        let _runtime = runtime.enter();
+        signal(SignalKind::terminate()).ok()
+    };
     let running = runs::start(experiment, asked_by, Some(supervisor), link, move |event| {
         tell::turn(&event, &headline, output);
     })?;
     let orders = running.orders.clone();
     let joined = runtime.block_on(async {
-        let mut term = signal(SignalKind::terminate()).ok();
         let mut thread = tokio::task::spawn_blocking(move || running.thread.join());
         loop {
             let asked = async {
