@@ -191,16 +191,20 @@ impl Run<'_> {
         for namespace in &mut namespaces {
             namespace.claim(&self.request.targets)?;
         }
-        self.tell(What::Armed);
-        for what in told {
-            self.tell(what);
-        }
-        Ok(Armed {
+        let mut armed = Armed {
             namespaces,
             watchdog,
             since: armed_at,
             resetters: BTreeMap::new(),
-        })
+        };
+        // Before anybody hears of it: whoever waits for that word acts on it at once, and its first
+        // packet or call would meet no rule yet.
+        self.switch(&mut armed, Some(0))?;
+        self.tell(What::Armed);
+        for what in told {
+            self.tell(what);
+        }
+        Ok(armed)
     }
 
     fn steps(&mut self, armed: &mut Armed, orders: &Receiver<Order>) -> Result<Outcome, Refusal> {
