@@ -24,7 +24,7 @@ fn visit_cpus() -> Result<(), rustix::io::Errno> {
     for cpu in 0..CpuSet::MAX_CPU {
         let mut only = CpuSet::new();
         only.set(cpu);
-        // A CPU that is absent, offline or not ours to use runs no program that this thread could meet.
+        // A CPU that is absent or offline runs nothing; one that our cpuset forbids is not waited for.
         let _ = sched_setaffinity(None, &only);
     }
     sched_setaffinity(None, &usual)

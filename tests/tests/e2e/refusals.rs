@@ -317,12 +317,11 @@ fn short_of_descriptors() -> Result<()> {
             return Ok(());
         }
         broken += 1;
-        let journals = fs::read_dir(injector.state()).map_or(0, |entries| {
-            let is_journal = |name: &str| name.ends_with(".jsonl");
-            let names = entries
-                .flatten()
-                .filter_map(|entry| entry.file_name().into_string().ok());
-            names.filter(|name| is_journal(name)).count()
+        let journals = fs::read_dir(injector.state().join("runs")).map_or(0, |entries| {
+            let paths = entries.flatten().map(|entry| entry.path());
+            paths
+                .filter(|path| path.extension() == Some("jsonl".as_ref()))
+                .count()
         });
         armed_then_broken = armed_then_broken.max(journals);
     }
