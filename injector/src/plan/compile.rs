@@ -341,3 +341,46 @@ pub(super) fn rank(kind: &FaultKind) -> u8 {
         FaultKind::Reset => 12,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A fault with these filters, as JSON.
+    fn fault(kind: &str, traffic: &str) -> Fault {
+        let text = format!(
+            r#"{{"target":0,"kind":{kind},"direction":"egress","traffic":{traffic},"chance":{{"percent":"100%"}}}}"#
+        );
+        serde_json::from_str(&text).unwrap()
+    }
+
+    fn compiled(kind: &str, traffic: &str) -> Result<Compiled, Error> {
+        compile(&fault(kind, traffic), 0, &Names::default(), 1)
+    }
+
+    #[test]
+    fn filters_that_say_nothing_are_refused() {
+        let connect = r#"{"fault":"net.connect","with":"ECONNREFUSED"}"#;
+        assert!(compiled(connect, r#"{"dest_ports":["80"]}"#).is_ok());
+        for traffic in [
+            r#"{"source_ports":["80"]}"#,
+            r#"{"connections":"established"}"#,
+        ] {
+            assert!(matches!(
+                compiled(connect, traffic),
+                Err(Error::BeforeConnection)
+            ));
+        }
+        let partition = r#"{"fault":"net.partition","with":{"peers":[{"net":"10.0.0.0/8"}]}}"#;
+        assert!(compiled(partition, "{}").is_ok());
+        for traffic in [
+            r#"{"dest":["10.1.0.0/16"]}"#,
+            r#"{"hostnames":["a.example"]}"#,
+        ] {
+            assert!(matches!(
+                compiled(partition, traffic),
+                Err(Error::TwoFarEnds)
+            ));
+        }
+    }
+}
