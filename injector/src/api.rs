@@ -1,17 +1,32 @@
 //! The daemon's interface: HTTP and JSON on a unix socket, for the command line, for programs, for `curl`.
 //!
-//! Whoever may connect may put processes through failures, so the socket is the owner's alone (0600) and
-//! each caller is asked for its user id by the kernel (`SO_PEERCRED`, unix(7)): only root and the daemon's
-//! own user are served. `configs/openapi.json` describes every route; a test holds the two together.
+//! Whoever may connect may put processes through failures, so the socket is the owner's alone (0600) unless
+//! the configuration lets a group in, and the kernel is asked who each caller is ([`Access`]).
+//! `configs/openapi.json` describes every route; a test holds the two together.
+//!
+//! A connection can cost the daemon little, whatever the other end does ([`server`]):
+//!
+//! | limit | value |
+//! | --- | --- |
+//! | connections at once | 64, of which 16 are the owner's alone; 64 more are told why not; the rest is closed |
+//! | header of a request | 16 KiB, 64 fields, 5 s from the end of the last request |
+//! | body | 1 MiB, 5 s |
+//! | a request, from header to answer | 30 s |
+//! | an answer, or events, that nobody reads | 30 s |
 //!
 //! Rejected: TCP on loopback (any user of the host, and any web page that they open, could connect), and
 //! gRPC (no `curl`, and a code generator for ten routes).
 
+mod access;
+mod admission;
 pub mod client;
+mod connection;
 mod control;
 mod events;
 pub mod foreground;
+mod patience;
 mod peer;
+mod permission;
 mod reply;
 mod routes;
 mod server;
@@ -19,6 +34,7 @@ mod socket;
 
 use serde::{Deserialize, Serialize};
 
+pub use access::Access;
 pub use client::Client;
 pub use control::Control;
 pub use server::serve;

@@ -64,7 +64,8 @@ impl Client {
             Err(error) if is_absence(&error) => Ok(None),
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
                 Err(Refusal::usage(format!(
-                    "the daemon at {} serves root and its own user only; use sudo",
+                    "the daemon at {} serves root, its own user, and the groups that its configuration names; \
+                     use sudo",
                     socket.display()
                 )))
             }
@@ -127,8 +128,7 @@ impl Client {
                 rest: BytesMut::new(),
             });
         }
-        let status = response.status();
-        Err(refusal(status, &self.whole(response).await?))
+        Err(self.refused(response).await)
     }
 
     async fn ask<T: DeserializeOwned>(
@@ -139,12 +139,14 @@ impl Client {
     ) -> Result<T, Refusal> {
         let answer = async {
             let response = self.send(method, path, body).await?;
-            let status = response.status();
-            let body = self.whole(response).await?;
-            if !status.is_success() {
-                return Err(refusal(status, &body));
+            if !response.status().is_success() {
+                return Err(self.refused(response).await);
             }
-            serde_json::from_slice(&body).map_err(|error| self.broken(&error))
+            let skew = skew(&response);
+            let body = self.whole(response).await?;
+            // What another version answers may be another thing.
+            serde_json::from_slice(&body)
+                .map_err(|error| skew.unwrap_or_else(|| self.broken(&error)))
         };
         timeout(ANSWER_LIMIT, answer).await.unwrap_or_else(|_| {
             Err(Refusal::failed(format!(
@@ -180,6 +182,15 @@ impl Client {
             .send_request(request)
             .await
             .map_err(|error| self.broken(&error))
+    }
+
+    /// Why a request was refused. A daemon of another version may know neither the path nor the words.
+    async fn refused(&self, response: Response<Incoming>) -> Refusal {
+        let (status, skew) = (response.status(), skew(&response));
+        match self.whole(response).await {
+            Ok(body) => skew.unwrap_or_else(|| refusal(status, &body)),
+            Err(broken) => broken,
+        }
     }
 
     async fn whole(&self, response: Response<Incoming>) -> Result<Bytes, Refusal> {
@@ -232,6 +243,19 @@ fn is_absence(error: &io::Error) -> bool {
         error.kind(),
         io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused
     )
+}
+
+/// The sentence about a daemon of another version, if it is one. Every daemon tells its version in every
+/// answer, but for the answer to a caller whom it does not serve.
+fn skew(response: &Response<Incoming>) -> Option<Refusal> {
+    let theirs = response.headers().get(VERSION_HEADER)?.to_str().ok()?;
+    (theirs != VERSION).then(|| {
+        Refusal::usage(format!(
+            "the daemon is version {} and this command is version {VERSION}; restart the daemon from the same \
+             build",
+            theirs.escape_default()
+        ))
+    })
 }
 
 /// The refusal in an answer; a daemon of another version may word it differently.

@@ -10,7 +10,7 @@ use axum::{
 use crate::error::{Exit, Refusal};
 
 /// A refusal and its status.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Failure {
     status: StatusCode,
     refusal: Refusal,

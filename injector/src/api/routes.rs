@@ -1,17 +1,17 @@
 //! The routes, each a few lines between HTTP and [`Control`].
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Extension, Json,
     body::Bytes,
-    extract::{Path, Query, State, rejection::BytesRejection},
+    extract::{FromRequest, Path, Query, Request, State},
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
     routing::{MethodRouter, get},
 };
 use serde::Deserialize;
-use tokio::sync::watch;
+use tokio::{sync::watch, time::timeout};
 
 use super::{Control, OPENAPI, StartRequest, Status, VERSION, events, foreground, reply::Failure};
 use crate::{
@@ -22,6 +22,26 @@ use crate::{
     report::RunReport,
     worker::AskedBy,
 };
+
+/// The longest that a body may take to arrive: it comes from this host, and is a megabyte at most.
+const BODY_WITHIN: Duration = Duration::from_secs(5);
+
+/// A body that has arrived whole and in time.
+struct Body(Bytes);
+
+impl<S: Send + Sync> FromRequest<S> for Body {
+    type Rejection = Failure;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Failure> {
+        match timeout(BODY_WITHIN, Bytes::from_request(request, state)).await {
+            Ok(body) => Ok(Self(body?)),
+            Err(_) => Err(Failure::new(
+                StatusCode::REQUEST_TIMEOUT,
+                "the body did not arrive within 5 s; send it in one go",
+            )),
+        }
+    }
+}
 
 /// What the routes share.
 pub(super) struct Daemon<C> {
@@ -66,9 +86,9 @@ async fn start<C: Control>(
     State(daemon): Shared<C>,
     Extension(by): Extension<AskedBy>,
     headers: HeaderMap,
-    body: Result<Bytes, BytesRejection>,
+    body: Result<Body, Failure>,
 ) -> Result<Response, Failure> {
-    let experiment = read(&headers, &body?)?;
+    let experiment = read(&headers, &body?.0)?;
     let run = daemon.control.start(experiment, by).await?;
     let listed = find(&daemon.control, run.as_str()).await?;
     Ok((StatusCode::CREATED, Json(listed)).into_response())

@@ -1,4 +1,9 @@
-//! The server.
+//! The server: takes connections, finds out who calls, and serves or refuses them.
+//!
+//! Nothing here may slow what is armed. The watchdog and the runs have threads of their own; this is one
+//! thread, with a bounded number of connections, each with bounded buffers and bounded time.
+//!
+//! Rejected: `axum::serve`, which sets no limits on connections, headers or time.
 
 use std::{future::Future, io, sync::Arc, time::Duration};
 
@@ -9,11 +14,19 @@ use axum::{
     middleware::{Next, from_fn},
     response::{IntoResponse, Response},
 };
-use tokio::{net::UnixListener, sync::watch, time::timeout};
+use hyper_util::server::graceful::GracefulShutdown;
+use tokio::{
+    net::{UnixListener, UnixStream},
+    sync::watch,
+    time::{sleep, timeout},
+};
 
 use super::{
-    Control,
-    peer::{Peer, admit, compare_versions},
+    Access, Control,
+    admission::{Admission, Admitted},
+    connection,
+    peer::Caller,
+    permission::{compare_versions, only_what_is_allowed},
     reply::Failure,
     routes::{Daemon, routes, stream},
 };
@@ -27,31 +40,83 @@ const REQUEST_LIMIT: Duration = Duration::from_secs(30);
 /// The longest that the server waits for its clients when it ends.
 const ENDING_LIMIT: Duration = Duration::from_secs(2);
 
+/// How long to wait where no connection can be taken: there are no descriptors left, say.
+const PAUSE: Duration = Duration::from_millis(100);
+
 /// Serves until `end` comes to pass, then ends the streams of events and the idle connections.
 ///
 /// `control` is shared with the caller, who goes on to stop its runs.
 pub async fn serve<C: Control>(
     listener: UnixListener,
     control: C,
+    access: Access,
     end: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
     let (ending, is_ending) = watch::channel(false);
-    let mut ended = is_ending.clone();
-    let service = router(Arc::new(Daemon { control, is_ending }))
-        .into_make_service_with_connect_info::<Peer>();
-    let server = axum::serve(listener, service).with_graceful_shutdown(async move {
-        end.await;
-        // Nobody may listen any more; then there is nobody to tell.
-        let _ = ending.send(true);
-    });
-    let server = server.into_future();
-    tokio::pin!(server);
-    tokio::select! {
-        result = &mut server => return result,
-        _ = ended.wait_for(|ending| *ending) => {}
+    let router = router(Arc::new(Daemon { control, is_ending }));
+    let admission = Admission::default();
+    let connections = GracefulShutdown::new();
+    tokio::pin!(end);
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = &mut end => break,
+        };
+        match accepted {
+            Ok((stream, _)) => receive(stream, &router, &access, &admission, &connections),
+            Err(error) if is_passing(&error) => sleep(PAUSE).await,
+            Err(error) => return Err(error),
+        }
     }
+    // Nobody may listen any more; then there is nobody to tell.
+    let _ = ending.send(true);
     // A client that neither reads nor leaves must not keep the daemon.
-    timeout(ENDING_LIMIT, server).await.unwrap_or(Ok(()))
+    let _ = timeout(ENDING_LIMIT, connections.shutdown()).await;
+    Ok(())
+}
+
+/// Decides what becomes of a connection; never waits.
+fn receive(
+    stream: UnixStream,
+    router: &Router,
+    access: &Access,
+    admission: &Admission,
+    connections: &GracefulShutdown,
+) {
+    let ours = rustix::process::geteuid().as_raw();
+    // Whom the kernel does not name has no right.
+    let caller = Caller::of(&stream).ok();
+    let right = caller
+        .as_ref()
+        .and_then(|caller| access.right(caller, ours));
+    match (admission.admit(right), caller) {
+        (Admitted::Served(right, place), Some(caller)) => {
+            let (router, watcher) = (router.clone(), connections.watcher());
+            let asked_by = caller.asked_by;
+            tokio::spawn(connection::serve(
+                stream, router, asked_by, right, place, watcher,
+            ));
+        }
+        (Admitted::Refused(failure, place), _) => {
+            tokio::spawn(connection::refuse(stream, failure, place));
+        }
+        (Admitted::Closed | Admitted::Served(..), _) => {}
+    }
+}
+
+/// Whether accept(2) may work again later: too many open files, no memory, or a client that has left.
+fn is_passing(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(
+            libc::EMFILE
+                | libc::ENFILE
+                | libc::ENOMEM
+                | libc::ENOBUFS
+                | libc::ECONNABORTED
+                | libc::EINTR
+        )
+    )
 }
 
 fn router<C: Control>(daemon: Arc<Daemon<C>>) -> Router {
@@ -66,8 +131,8 @@ fn router<C: Control>(daemon: Arc<Daemon<C>>) -> Router {
         .method_not_allowed_fallback(wrong_method)
         .fallback(nothing_here)
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
+        .layer(from_fn(only_what_is_allowed))
         .layer(from_fn(compare_versions))
-        .layer(from_fn(admit))
         .with_state(daemon)
 }
 
@@ -79,8 +144,18 @@ async fn in_time(request: Request, next: Next) -> Response {
     })
 }
 
-async fn nothing_here() -> Failure {
-    let sentence = "there is nothing at this path; /v1/openapi.json describes what there is";
+async fn nothing_here(request: Request) -> Failure {
+    let path = request.uri().path();
+    let version = path.split('/').nth(1).unwrap_or_default();
+    let is_version = version.len() > 1
+        && version.starts_with('v')
+        && version[1..].bytes().all(|byte| byte.is_ascii_digit());
+    let sentence = if is_version && version != "v1" {
+        "this daemon speaks version v1 of the interface and no other; use a client of the daemon's version, \
+         or restart the daemon from the client's build"
+    } else {
+        "there is nothing at this path; /v1/openapi.json describes what there is"
+    };
     Failure::new(StatusCode::NOT_FOUND, sentence)
 }
 

@@ -1,4 +1,4 @@
-//! The socket: where it is, and how one is made that nobody else can connect to, even for a moment.
+//! The socket: where it is, and how one is made that nobody can connect to who may not, even for a moment.
 
 use std::{
     fs::{self, DirBuilder, Permissions},
@@ -10,6 +10,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use rustix::fs::chown;
+
+use super::Access;
 use crate::error::Refusal;
 
 /// Where the socket is where nothing else is said.
@@ -29,14 +32,14 @@ pub fn socket_path() -> PathBuf {
 ///
 /// The socket gets its mode under another name and its own name afterwards, so that there is no moment
 /// in which it is open to others.
-pub fn bind(path: &Path) -> Result<UnixListener, Refusal> {
+pub fn bind(path: &Path, access: Access) -> Result<UnixListener, Refusal> {
     if UnixStream::connect(path).is_ok() {
         return Err(Refusal::usage(format!(
             "a daemon answers at {} already; use it, stop it, or set {VARIABLE} to another path",
             path.display()
         )));
     }
-    make(path).map_err(|error| {
+    make(path, access).map_err(|error| {
         Refusal::usage(format!(
             "the socket {} cannot be made: {error}; set {VARIABLE} to a path that can be",
             path.display()
@@ -44,12 +47,17 @@ pub fn bind(path: &Path) -> Result<UnixListener, Refusal> {
     })
 }
 
-fn make(path: &Path) -> io::Result<UnixListener> {
+fn make(path: &Path, access: Access) -> io::Result<UnixListener> {
+    let door = access.door();
     if let Some(directory) = path.parent() {
         DirBuilder::new()
             .recursive(true)
-            .mode(0o700)
+            .mode(door.directory_mode)
             .create(directory)?;
+        if path == Path::new(PATH) {
+            // Ours alone, and perhaps made by a daemon that let others in, or did not.
+            fs::set_permissions(directory, Permissions::from_mode(door.directory_mode))?;
+        }
     }
     let mut unnamed = path.as_os_str().to_owned();
     unnamed.push(format!(".{}.new", std::process::id()));
@@ -58,6 +66,11 @@ fn make(path: &Path) -> io::Result<UnixListener> {
     let _ = fs::remove_file(&unnamed);
     let listener = UnixListener::bind(&unnamed)?;
     fs::set_permissions(&unnamed, Permissions::from_mode(0o600))?;
+    if door.group.is_some() {
+        chown(&unnamed, None, door.group)?;
+    }
+    // Last: until here nobody else could connect.
+    fs::set_permissions(&unnamed, Permissions::from_mode(door.mode))?;
     fs::rename(&unnamed, path)?;
     listener.set_nonblocking(true)?;
     Ok(listener)

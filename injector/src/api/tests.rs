@@ -1,5 +1,7 @@
 //! A real server on a real socket, with a daemon that only remembers what it was asked.
 
+mod abuse;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     io::{Read, Write},
@@ -129,12 +131,21 @@ struct Server {
 
 impl Server {
     fn start() -> Self {
+        Self::start_for(Access::default())
+    }
+
+    fn start_for(access: Access) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let fake = Fake::new();
-        let listener = bind(&folder.path().join("run/injector.sock")).unwrap();
+        let listener = bind(&folder.path().join("run/injector.sock"), access).unwrap();
         let listener = tokio::net::UnixListener::from_std(listener).unwrap();
         let (end, ended) = oneshot::channel();
-        let served = serve(listener, fake.clone(), async move { drop(ended.await) });
+        let served = serve(
+            listener,
+            fake.clone(),
+            access,
+            async move { drop(ended.await) },
+        );
         Self {
             folder,
             fake,
@@ -280,6 +291,7 @@ async fn any_program_may_speak_http() {
         ("GET /v1/runs/../../etc HTTP/1.1", "", 404),
         ("GET /v1/events?run=x HTTP/1.1", "", 400),
         ("GET /v1/events?runs=x HTTP/1.1", "", 400),
+        ("GET /v2/status HTTP/1.1", "", 404),
         (
             "GET /v1/status HTTP/1.1\r\ninjector-version: 0.0.0",
             "",
@@ -306,13 +318,13 @@ async fn the_socket_is_the_owners_and_outlives_a_dead_daemon_only() {
         ),
         (0o600, 0o700)
     );
-    let refusal = bind(&server.socket()).unwrap_err();
+    let refusal = bind(&server.socket(), Access::default()).unwrap_err();
     assert!(refusal.message.contains("a daemon answers at"), "{refusal}");
     server.end.send(()).unwrap();
     server.task.await.unwrap().unwrap();
     let socket = server.folder.path().join("run/injector.sock");
     assert!(Client::connect(&socket).await.unwrap().is_none());
-    let _second = bind(&socket).unwrap();
+    let _second = bind(&socket, Access::default()).unwrap();
     assert!(Client::connect(&socket).await.unwrap().is_some());
     assert!(
         Client::connect(&socket.with_extension("none"))

@@ -15,7 +15,7 @@ use tokio::{
 
 use super::{AskedBy, Output, runs};
 use crate::{
-    api::{self, Control},
+    api::{self, Access, Control},
     cli::tell,
     error::{Exit, Refusal},
     event::{RunEvent, What},
@@ -37,7 +37,8 @@ pub(super) fn run(output: Output, link: &Arc<WorkerEnd>) -> Result<Exit, Refusal
         .map_err(|error| broken("the runtime cannot be started", &error))?;
     runtime.block_on(async {
         let path = api::socket_path();
-        let listener = api::bind(&path)?;
+        let access = Access::default();
+        let listener = api::bind(&path, access)?;
         listener
             .set_nonblocking(true)
             .map_err(|error| broken("the socket cannot be used", &error))?;
@@ -54,7 +55,7 @@ pub(super) fn run(output: Output, link: &Arc<WorkerEnd>) -> Result<Exit, Refusal
         if output == Output::Text {
             tell::result(format!("listening on {}", path.display()));
         }
-        let served = api::serve(listener, daemon.clone(), async move {
+        let served = api::serve(listener, daemon.clone(), access, async move {
             term.recv().await;
         })
         .await;
