@@ -12,6 +12,7 @@
 pub mod api;
 pub mod cli;
 pub mod error;
+pub mod printable;
 pub mod quantity;
 
 pub mod experiment;
@@ -20,6 +21,7 @@ pub mod target;
 
 pub mod executor;
 pub mod prepare;
+pub mod privilege;
 pub mod supervisor;
 pub mod watchdog;
 pub mod worker;

@@ -13,12 +13,13 @@
 
 mod clean;
 pub mod link;
+mod notify;
 mod signals;
 mod spawn;
 mod sweep;
 
 use std::{
-    os::fd::AsFd,
+    os::fd::{AsFd, OwnedFd},
     process::{Child, ExitStatus},
     time::Duration,
 };
@@ -27,12 +28,15 @@ use injector_common::lease::LEASE_NS;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::{
+    cli::tell,
     error::{Exit, Refusal},
     kernel::clock::boot_ns,
+    privilege,
     worker::Job,
 };
 use clean::Kept;
 use link::{SupervisorEnd, ToSupervisor};
+use notify::{Notify, State};
 use signals::Signals;
 
 pub use sweep::sweep;
@@ -51,11 +55,11 @@ pub fn run(job: &Job) -> Result<Exit, Refusal> {
         ));
     }
     for left in sweep()? {
-        eprintln!("injector: {left}");
+        tell::aside(format!("injector: {left}"));
     }
     let signals = Signals::block()?;
     let (ours, theirs) = link::pair()?;
-    let mut worker = spawn::worker(theirs)?;
+    let mut worker = spawn_and_confine(theirs)?;
     ours.send_job(job)?;
     let mut supervisor = Supervisor {
         link: ours,
@@ -63,10 +67,37 @@ pub fn run(job: &Job) -> Result<Exit, Refusal> {
         last_breath: boot_ns(),
         breathes: false,
         end_by: None,
+        notify: match job {
+            Job::Daemon { .. } => Notify::from_environment(),
+            // Not the service that a one-shot command may be a part of.
+            Job::Run { .. } => Notify::default(),
+        },
     };
     let status = supervisor.watch(&mut worker, &signals)?;
     supervisor.hear_rest();
     Ok(supervisor.conclude(status))
+}
+
+/// Starts the worker, spared when memory is short, and then gives up what only the worker needs. What the
+/// host withholds is told and does not stop the run: what needs it is refused there.
+fn spawn_and_confine(link: OwnedFd) -> Result<Child, Refusal> {
+    let mut withheld = privilege::withheld();
+    let shielded = privilege::shield_worker();
+    let worker = spawn::worker(link)?;
+    if let Err(error) = shielded.and_then(|()| privilege::shield_supervisor()) {
+        withheld.push(format!(
+            "lowering oom_score_adj ({error}; it takes CAP_SYS_RESOURCE): when memory is short, injector may \
+             be ended first, and its faults with it"
+        ));
+    }
+    if let Err(errno) = privilege::confine_supervisor() {
+        withheld.push(format!("giving up capabilities ({errno})"));
+    }
+    if !withheld.is_empty() {
+        let withheld = withheld.join("; ");
+        tell::aside(format!("injector: this host withholds {withheld}."));
+    }
+    Ok(worker)
 }
 
 struct Supervisor {
@@ -78,6 +109,8 @@ struct Supervisor {
     breathes: bool,
     /// When a worker that was asked to end is killed.
     end_by: Option<u64>,
+    /// Where the daemon's state is told, if anywhere.
+    notify: Notify,
 }
 
 impl Supervisor {
@@ -108,6 +141,7 @@ impl Supervisor {
             looked_at = now;
             self.hear();
             while signals.next().is_some() {
+                self.notify.tell(State::Stopping);
                 spawn::ask_to_end(worker);
                 self.end_by.get_or_insert(now.saturating_add(END_WITHIN_NS));
             }
@@ -125,7 +159,11 @@ impl Supervisor {
             self.last_breath = boot_ns();
             self.breathes = true;
             match message {
-                ToSupervisor::Breath => continue,
+                ToSupervisor::Breath => {
+                    self.notify.tell(State::Alive);
+                    continue;
+                }
+                ToSupervisor::Serving => self.notify.tell(State::Ready),
                 ToSupervisor::Journal { path } => self.kept.journal(path, descriptors),
                 ToSupervisor::Tap { path, netns_inode } => {
                     self.kept.tap(path, netns_inode, descriptors);
@@ -153,7 +191,7 @@ impl Supervisor {
         };
         let is_clean = self.kept.is_empty();
         for line in self.kept.clean_up(&why) {
-            eprintln!("injector: {line}");
+            tell::aside(format!("injector: {line}"));
         }
         match status
             .code()
@@ -163,7 +201,7 @@ impl Supervisor {
             Some(Ok(exit)) if is_clean => exit,
             _ => {
                 if is_clean {
-                    eprintln!("injector: {why} before it armed anything.");
+                    tell::aside(format!("injector: {why} before it armed anything."));
                 }
                 Exit::Failed
             }

@@ -16,7 +16,10 @@ use std::{
 
 use injector_common::lease::{LEASE_NS, Lease, RENEW_EVERY_NS};
 
-use crate::kernel::{self, clock::boot_ns, maps::LeaseMap};
+use crate::{
+    kernel::{self, clock::boot_ns, maps::LeaseMap},
+    privilege,
+};
 
 /// How a run's leases stand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,11 +62,17 @@ impl Watchdog {
         leases.renew(now)?;
         let leases = Arc::new(Mutex::new(leases));
         let beat = Arc::new(AtomicU64::new(now));
+        privilege::lock_value(leases.as_ref());
+        privilege::lock_value(lock(&leases).maps.as_slice());
+        privilege::lock_value(beat.as_ref());
         let thread = std::thread::Builder::new()
             .name("watchdog".into())
             .spawn({
                 let (leases, beat) = (Arc::clone(&leases), Arc::clone(&beat));
-                move || keep(&leases, &beat)
+                move || {
+                    privilege::lock_stack();
+                    keep(&leases, &beat);
+                }
             })
             .map_err(|error| kernel::Error::system("start the watchdog's thread", error))?;
         Ok(Self {

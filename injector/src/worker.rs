@@ -17,6 +17,7 @@ use crate::{
     error::{Exit, Refusal},
     experiment::Experiment,
     journal::Process,
+    privilege,
     supervisor::link::WorkerEnd,
 };
 
@@ -62,6 +63,7 @@ pub enum Output {
 /// The worker's main function; `link` is the number of the descriptor that its supervisor left open.
 pub fn run(link: i32) -> Result<Exit, Refusal> {
     ignore_terminal_stops();
+    confine()?;
     let link = Arc::new(WorkerEnd::inherited(link)?);
     let job = link.job()?;
     let breath = breath::start(Arc::clone(&link))?;
@@ -83,6 +85,17 @@ pub fn run(link: i32) -> Result<Exit, Refusal> {
         tell::refusal(&refusal, output);
         refusal.exit
     }))
+}
+
+/// Locks the program in memory and gives up what it does not need, while there is one thread. What the
+/// host withholds, the supervisor has told.
+fn confine() -> Result<(), Refusal> {
+    let _ = privilege::lock_program();
+    privilege::confine_worker().map_err(|errno| {
+        Refusal::failed(format!(
+            "the worker cannot give up the privileges that it does not need: {errno}; nothing is armed."
+        ))
+    })
 }
 
 /// A background process group that writes to a terminal with `stty tostop` would be stopped, with a

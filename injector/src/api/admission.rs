@@ -62,14 +62,12 @@ impl Admission {
                             configuration names; use sudo, or ask for membership of the group";
             return self.refuse(Refusal::endangers(sentence).into());
         };
-        match self.place(right) {
-            Some(place) => Admitted::Served(right, place),
-            None => {
-                let sentence = "the daemon has as many connections as it serves at once; try again, or end \
-                                the programs that hold them";
-                self.refuse(Failure::new(StatusCode::SERVICE_UNAVAILABLE, sentence))
-            }
+        if let Some(place) = self.place(right) {
+            return Admitted::Served(right, place);
         }
+        let sentence = "the daemon has as many connections as it serves at once; try again, or end the \
+                        programs that hold them";
+        self.refuse(Failure::new(StatusCode::SERVICE_UNAVAILABLE, sentence))
     }
 
     fn place(&self, right: Right) -> Option<Place> {

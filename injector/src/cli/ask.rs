@@ -12,6 +12,7 @@ use crate::{
     api::{Client, Status, client::Told, foreground, socket_path},
     error::{Exit, Refusal},
     journal::{self, ListedRun, Record, RunId, RunState, Stamped},
+    printable,
     report::RunReport,
     worker::Output,
 };
@@ -116,7 +117,9 @@ fn list(runs: &[ListedRun], output: Output) {
     match output {
         Output::Json => tell::json(&runs),
         Output::Text if runs.is_empty() => tell::result("no runs"),
-        Output::Text => runs.iter().for_each(|listed| tell::result(line(listed))),
+        Output::Text => runs
+            .iter()
+            .for_each(|listed| tell::result(printable::line(&line(listed)))),
     }
 }
 

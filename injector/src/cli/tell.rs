@@ -10,6 +10,7 @@ use crate::{
     error::Refusal,
     event::{RunEvent, What},
     experiment::Experiment,
+    printable,
     quantity::duration,
     report::RunReport,
     worker::Output,
@@ -17,18 +18,25 @@ use crate::{
 
 /// Prints a line on standard output.
 pub fn result(text: impl AsRef<str>) {
-    let _ = writeln!(stdout(), "{}", text.as_ref().trim_end_matches('\n'));
+    let text = printable::lines(text.as_ref());
+    let _ = writeln!(stdout(), "{}", text.trim_end_matches('\n'));
 }
 
 /// Prints a line on standard error.
 pub fn aside(text: impl AsRef<str>) {
-    let _ = writeln!(stderr(), "{}", text.as_ref().trim_end_matches('\n'));
+    let text = printable::lines(text.as_ref());
+    let _ = writeln!(stderr(), "{}", text.trim_end_matches('\n'));
 }
 
 /// Prints JSON on standard output, one line.
 pub fn json(value: &impl Serialize) {
+    let _ = writeln!(stdout(), "{}", as_json(value));
+}
+
+fn as_json(value: &impl Serialize) -> String {
     // Our own types always serialise.
-    result(serde_json::to_string(value).unwrap_or_default());
+    let text = serde_json::to_string(value).unwrap_or_default();
+    printable::json(&text).into_owned()
 }
 
 /// Prints a report.
@@ -57,7 +65,7 @@ pub fn headline(experiment: &Experiment) -> String {
     let duration = duration::format(experiment.duration());
     format!(
         "{} on {} for {duration}",
-        experiment.name,
+        printable::line(&experiment.name),
         targets.join("; ")
     )
 }
@@ -68,7 +76,9 @@ pub fn turn(event: &RunEvent, headline: &str, output: Output) {
         return;
     }
     match (output, &event.what) {
-        (Output::Json, _) => aside(serde_json::to_string(event).unwrap_or_default()),
+        (Output::Json, _) => {
+            let _ = writeln!(stderr(), "{}", as_json(event));
+        }
         (Output::Text, What::Armed) => {
             result(format!(
                 "armed {headline} (run {}); Ctrl-C ends it",
@@ -76,7 +86,7 @@ pub fn turn(event: &RunEvent, headline: &str, output: Output) {
             ));
         }
         (Output::Text, What::Ended { .. }) => {}
-        (Output::Text, what) => aside(sentence(what)),
+        (Output::Text, what) => aside(printable::line(&sentence(what))),
     }
 }
 
@@ -84,7 +94,10 @@ pub fn turn(event: &RunEvent, headline: &str, output: Output) {
 pub fn event(event: &RunEvent, output: Output) {
     match output {
         Output::Json => json(event),
-        Output::Text => result(format!("{}  {}", event.run, sentence(&event.what))),
+        Output::Text => {
+            let sentence = sentence(&event.what);
+            result(format!("{}  {}", event.run, printable::line(&sentence)));
+        }
     }
 }
 

@@ -29,6 +29,7 @@ use crate::{
         sysctl,
     },
     plan::{Hooks, Plan},
+    printable,
     target::{ResolvedTarget, cgroup, process::TaskKey},
 };
 
@@ -168,7 +169,10 @@ impl ArmedNamespace {
         }
         for (hook, directory) in wanted {
             let cgroup = std::fs::File::open(&directory).map_err(|error| {
-                Error::system(format!("open the cgroup {}", directory.display()), error)
+                Error::system(
+                    format!("open the cgroup {}", printable::path(&directory)),
+                    error,
+                )
             })?;
             links.cgroup(object, hook, &cgroup)?;
         }

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::printable;
+
 /// Processes under a name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -88,14 +90,15 @@ impl std::fmt::Display for Selector {
                 let pids: Vec<_> = pids.iter().map(u32::to_string).collect();
                 write!(out, "pid {}{}", pids.join(", "), tree(follow))
             }
-            Self::Cgroup(path) => write!(out, "cgroup {}", path.display()),
-            Self::Unit(name) => write!(out, "unit {name}"),
-            Self::Container(id) => write!(out, "container {id}"),
+            Self::Cgroup(path) => write!(out, "cgroup {}", printable::path(path)),
+            Self::Unit(name) => write!(out, "unit {}", printable::line(name)),
+            Self::Container(id) => write!(out, "container {}", printable::line(id)),
             Self::Process {
                 pattern,
                 many: Many::ExactlyOne,
                 follow,
             } => {
+                let pattern = printable::line(pattern);
                 write!(out, "the process that matches `{pattern}`{}", tree(follow))
             }
             Self::Process {
@@ -103,6 +106,7 @@ impl std::fmt::Display for Selector {
                 many: Many::All,
                 follow,
             } => {
+                let pattern = printable::line(pattern);
                 write!(out, "all processes that match `{pattern}`{}", tree(follow))
             }
         }

@@ -33,6 +33,8 @@ const DESCRIPTORS: usize = 2;
 pub enum ToSupervisor {
     /// "I am alive."
     Breath,
+    /// "The daemon's socket is there."
+    Serving,
     /// "Keep this journal": its descriptor.
     Journal {
         /// The file.
@@ -165,6 +167,11 @@ impl WorkerEnd {
             let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
             let _ = send(self.socket.as_fd(), &text, &[], flags);
         }
+    }
+
+    /// Says that requests are served from here on.
+    pub fn serving(&self) -> Result<(), Refusal> {
+        self.ask(&ToSupervisor::Serving, &[])
     }
 
     /// Says something and waits until the supervisor has taken it in.

@@ -8,6 +8,7 @@ use std::{
 };
 
 use super::Error;
+use crate::printable;
 
 /// The deepest level that the BPF programs look for (`claim.rs` of the BPF crate).
 const DEEPEST: usize = 23;
@@ -131,7 +132,7 @@ fn only(what: &'static str, name: &str, matches: impl Fn(&str) -> bool) -> Resul
         many => Err(Error::Ambiguous {
             what,
             name: name.to_owned(),
-            found: many.iter().map(|path| path.display().to_string()).collect(),
+            found: many.iter().map(|path| printable::path(path)).collect(),
         }),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::{error::Refusal, kernel};
+use crate::{error::Refusal, kernel, printable};
 
 /// Why something cannot be, or must not be, a target.
 #[derive(Debug, thiserror::Error)]
@@ -31,7 +31,10 @@ pub enum Error {
         why: &'static str,
     },
     /// The cgroup holds a process that is never a target.
-    #[error("the cgroup {} is never a target, because it holds process {pid} ({comm}): {why}; name a narrower cgroup", path.display())]
+    #[error(
+        "the cgroup {} is never a target, because it holds process {pid} ({comm}): {why}; name a narrower cgroup",
+        printable::path(path)
+    )]
     ProtectedCgroup {
         /// The cgroup.
         path: PathBuf,
@@ -48,7 +51,11 @@ pub enum Error {
     )]
     RootCgroup,
     /// The path is on a cgroup v1 hierarchy.
-    #[error("{} is a cgroup v1 path; targets are cgroup v2, which is mounted at {}", path.display(), mount.display())]
+    #[error(
+        "{} is a cgroup v1 path; targets are cgroup v2, which is mounted at {}",
+        printable::path(path),
+        printable::path(mount)
+    )]
     CgroupV1 {
         /// What was named.
         path: PathBuf,
@@ -61,7 +68,11 @@ pub enum Error {
     )]
     NoCgroupV2,
     /// There is no such cgroup.
-    #[error("there is no cgroup {} below {}; list them with `systemd-cgls` or `find`", path.display(), mount.display())]
+    #[error(
+        "there is no cgroup {} below {}; list them with `systemd-cgls` or `find`",
+        printable::path(path),
+        printable::path(mount)
+    )]
     NoCgroup {
         /// What was named.
         path: PathBuf,
@@ -69,7 +80,10 @@ pub enum Error {
         mount: PathBuf,
     },
     /// The tree is deeper than the programs look.
-    #[error("the cgroup {} is {depth} levels deep; at most {most} are followed", path.display())]
+    #[error(
+        "the cgroup {} is {depth} levels deep; at most {most} are followed",
+        printable::path(path)
+    )]
     TooDeep {
         /// The cgroup.
         path: PathBuf,
@@ -79,7 +93,10 @@ pub enum Error {
         most: usize,
     },
     /// No unit or container of that name.
-    #[error("no cgroup of {what} `{name}` was found below {}; is it running?", mount.display())]
+    #[error(
+        "no cgroup of {what} `{name}` was found below {}; is it running?",
+        printable::path(mount)
+    )]
     NotFound {
         /// `the unit` or `the container`.
         what: &'static str,

@@ -10,7 +10,7 @@ use std::{
 
 use injector_common::lease::RENEW_EVERY_NS;
 
-use crate::{error::Refusal, supervisor::link::WorkerEnd};
+use crate::{error::Refusal, privilege, supervisor::link::WorkerEnd};
 
 /// Breathes until it is dropped.
 pub(super) struct Breath(#[expect(dead_code, reason = "its Drop ends the thread")] Sender<()>);
@@ -21,6 +21,7 @@ pub(super) fn start(link: Arc<WorkerEnd>) -> Result<Breath, Refusal> {
     std::thread::Builder::new()
         .name("breath".into())
         .spawn(move || {
+            privilege::lock_stack();
             let every = Duration::from_nanos(RENEW_EVERY_NS);
             link.breathe();
             while is_over.recv_timeout(every) == Err(RecvTimeoutError::Timeout) {

@@ -29,10 +29,14 @@ use crate::{
 /// How many things that happen a slow listener may fall behind before it misses some.
 const BACKLOG: usize = 4_096;
 
+/// How many requests may wait for the disk or for a run to be armed at once, each on a thread of its own.
+const BLOCKING: usize = 16;
+
 /// Serves requests until it is told to end, then ends its runs.
 pub(super) fn run(output: Output, link: &Arc<WorkerEnd>) -> Result<Exit, Refusal> {
     let runtime = Builder::new_current_thread()
         .enable_all()
+        .max_blocking_threads(BLOCKING)
         .build()
         .map_err(|error| broken("the runtime cannot be started", &error))?;
     runtime.block_on(async {
@@ -46,6 +50,7 @@ pub(super) fn run(output: Output, link: &Arc<WorkerEnd>) -> Result<Exit, Refusal
             .map_err(|error| broken("the socket cannot be used", &error))?;
         let mut term = signal(SignalKind::terminate())
             .map_err(|error| broken("signals cannot be listened to", &error))?;
+        link.serving()?;
         let (events, _) = broadcast::channel(BACKLOG);
         let daemon = Daemon {
             link: Arc::clone(link),

@@ -4,6 +4,11 @@ use std::{io::ErrorKind, os::unix::net::UnixListener, time::Instant};
 
 use super::*;
 
+/// A user, and the groups that are let in.
+const STRANGER: u32 = 64_001;
+const OPERATOR: u32 = 64_002;
+const WATCHER: u32 = 64_003;
+
 /// Reads what the other end sends until it closes or breaks the connection; `None` when it does neither
 /// within ten seconds.
 fn until_closed(stream: &mut UnixStream) -> Option<Vec<u8>> {
@@ -197,9 +202,6 @@ async fn the_kernel_says_who_may() {
         eprintln!("skipped: only root can call as somebody else");
         return;
     }
-    const STRANGER: u32 = 64_001;
-    const OPERATOR: u32 = 64_002;
-    const WATCHER: u32 = 64_003;
     let ask = async |server: &Server, request: &'static str, gid: u32| {
         let socket = server.socket();
         // The folder of the test is its maker's alone.
