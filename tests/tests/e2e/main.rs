@@ -12,6 +12,7 @@ mod experiments;
 mod filters;
 mod harness_itself;
 mod lifecycle;
+mod limits;
 mod needs;
 mod probe;
 mod rates;
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
         death::cases(),
         daemon::cases(),
         experiments::cases(),
+        limits::cases(),
         readme::cases(),
     ];
     suite::run(cases.into_iter().flatten().collect())

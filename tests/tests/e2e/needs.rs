@@ -36,6 +36,12 @@ pub(crate) fn iproute2() -> Option<String> {
     (!found).then(|| "needs ip (Debian package iproute2)".to_owned())
 }
 
+/// `unshare`, for namespaces of other kinds.
+pub(crate) fn unshare() -> Option<String> {
+    let found = Command::new("unshare").arg("--version").output().is_ok();
+    (!found).then(|| "needs unshare (Debian package util-linux)".to_owned())
+}
+
 /// Addresses of the sixth version.
 pub(crate) fn ipv6() -> Option<String> {
     let there = Path::new("/proc/net/if_inet6").exists();

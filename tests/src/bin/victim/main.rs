@@ -110,6 +110,9 @@ enum Role {
     UdpPing {
         #[arg(long)]
         connect: SocketAddr,
+        /// Name the peer with every datagram (`sendto`) instead of connecting the socket to it.
+        #[arg(long)]
+        unconnected: bool,
         #[command(flatten)]
         payload: Payload,
         #[command(flatten)]
@@ -212,9 +215,17 @@ fn main() -> Result<()> {
         } => udp::flow(connect, payload.size, &rounds),
         Role::UdpPing {
             connect,
+            unconnected,
             payload,
             rounds,
-        } => udp::ping(connect, payload.size, &rounds),
+        } => {
+            let voice = if unconnected {
+                udp::Voice::naming(connect)?
+            } else {
+                udp::Voice::connected(connect)?
+            };
+            udp::ping(&voice, payload.size, &rounds)
+        }
         Role::UdpBlast {
             connect,
             rate,
