@@ -19,9 +19,9 @@ use injector_common::{
 use crate::{
     claim::{cgroup_scope, claim, process_scope},
     gate,
-    maps::{INJ_ACTIVE, INJ_TAGS, Owner, scratch},
+    maps::{INJ_ACTIVE, INJ_BLANK, INJ_TAGS, Owner, scratch},
     packet::{self, v4_mapped},
-    rules::{self, Verdict, Walk},
+    rules::{self, Verdict},
 };
 
 /// The kernel goes on with the packet or call.
@@ -181,14 +181,13 @@ fn connect(addr: *mut bpf_sock_addr, remote: [u8; 16]) -> i32 {
         transport,
         is_new: 1,
     };
-    let mut walk = Walk {
-        mask: active.connect,
-        scope: admitted.scope,
-        has_payload: 0,
-        bytes: 0,
-        packet,
-        verdict: Verdict::NOTHING,
+    let Some(blank) = INJ_BLANK.get(0) else {
+        return PASS;
     };
+    let mut walk = *blank;
+    walk.mask = active.connect;
+    walk.scope = admitted.scope;
+    walk.packet = packet;
     rules::evaluate(&mut walk);
     if walk.verdict.errno == 0 {
         return PASS;

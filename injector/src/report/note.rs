@@ -27,6 +27,10 @@ pub(super) fn note(fault: &Fault, counted: Counters) -> Option<String> {
     }
 }
 
+/// Where look-ups go that `dns error` does not see.
+const ELSEWHERE: &str = "only UDP port 53 is looked at: not other ports, not TCP, TLS or HTTPS, and not \
+                         a resolver's own interface, as that of systemd-resolved";
+
 /// The likely reason for zero hits, from the first stage at which the numbers turn to zero.
 fn reason(fault: &Fault, counted: Counters) -> String {
     let Counters {
@@ -37,6 +41,10 @@ fn reason(fault: &Fault, counted: Counters) -> String {
     } = counted;
     if seen == 0 {
         unseen(fault)
+    } else if matched == 0 && matches!(fault.kind, FaultKind::Dns { .. }) {
+        format!(
+            "none of its {seen} packets was a query for such a name to such a resolver; {ELSEWHERE}"
+        )
     } else if matched == 0 {
         let (what, filters) = (what(fault), filters(&fault.traffic));
         format!("none of its {seen} {what} passed the filters ({filters})")
@@ -55,9 +63,7 @@ fn unseen(fault: &Fault) -> String {
         }
         (FaultKind::Reset, _) => return "it had no established connection".to_owned(),
         (FaultKind::Dns { .. }, _) => {
-            return "it sent no DNS query over UDP port 53 while the fault was on; look-ups through a \
-                    resolver's own interface, as that of systemd-resolved, do not pass there"
-                .to_owned();
+            return format!("it sent nothing while the fault was on; {ELSEWHERE}");
         }
         (_, Direction::Egress) => "sent",
         (_, Direction::Ingress) => "received",
@@ -178,6 +184,12 @@ mod tests {
             counted(0, 0, 0, 0),
             "no established connection",
         );
+        let look_up = fault(FaultKind::Dns {
+            answer: crate::experiment::DnsAnswer::NxDomain,
+            hostnames: vec!["*".to_owned()],
+        });
+        says(&look_up, counted(0, 0, 0, 0), "sent nothing while");
+        says(&look_up, counted(3, 0, 0, 0), "only UDP port 53");
         let connect = FaultKind::Connect("EIO".parse().unwrap());
         says(
             &fault(connect),
