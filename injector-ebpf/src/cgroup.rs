@@ -11,7 +11,10 @@ use aya_ebpf::{
     macros::{cgroup_skb, cgroup_sock, cgroup_sock_addr},
     programs::{SkBuffContext, SockAddrContext, SockContext},
 };
-use injector_common::{filter::bits, tag::Tag};
+use injector_common::{
+    filter::{Packet, bits},
+    tag::Tag,
+};
 
 use crate::{
     claim::{cgroup_scope, claim, process_scope},
@@ -171,18 +174,20 @@ fn connect(addr: *mut bpf_sock_addr, remote: [u8; 16]) -> i32 {
         1 | 58 => bits::ICMP,
         _ => bits::OTHER,
     };
+    let packet = Packet {
+        remote,
+        remote_port: u16::from_be(port as u16),
+        local_port: 0,
+        transport,
+        is_new: 1,
+    };
     let Some(blank) = INJ_BLANK.get(0) else {
         return PASS;
     };
     let mut walk = *blank;
     walk.mask = active.connect;
     walk.scope = admitted.scope;
-    let packet = &mut walk.packet;
-    packet.remote = remote;
-    packet.remote_port = u16::from_be(port as u16);
-    // Sums with the zeros that the verifier does not know, for the same reason.
-    packet.transport += transport;
-    packet.is_new += 1;
+    walk.packet = packet;
     rules::evaluate(&mut walk);
     if walk.verdict.errno == 0 {
         return PASS;
