@@ -28,6 +28,7 @@ pub use file::{ConfigError, Source};
 pub use hours::{Day, Hours, Moment, TimeOfDay};
 pub use limits::Limits;
 pub use protected::Protected;
+pub(crate) use protected::is_of_unit;
 pub use root::CgroupRoot;
 pub use socket::{Group, SocketAccess};
 

@@ -17,11 +17,14 @@ pub mod quantity;
 
 pub mod experiment;
 pub mod plan;
+pub mod policy;
 pub mod target;
 
 pub mod executor;
+pub mod lever;
 pub mod prepare;
 pub mod supervisor;
+pub mod sweep;
 pub mod watchdog;
 pub mod worker;
 

@@ -13,6 +13,7 @@ mod filters;
 mod harness_itself;
 mod lifecycle;
 mod needs;
+mod policy;
 mod probe;
 mod rates;
 mod readme;
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
         lifecycle::cases(),
         death::cases(),
         daemon::cases(),
+        policy::cases(),
         experiments::cases(),
         readme::cases(),
     ];
