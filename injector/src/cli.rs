@@ -56,7 +56,7 @@ Exit codes: 0 done, 1 the experiment failed or was halted, 2 usage or set-up, 3 
     arg_required_else_help = false
 )]
 struct Cli {
-    /// What this host allows; else INJECTOR_CONFIG, or /etc/injector/injector.toml
+    /// What this host allows; else `INJECTOR_CONFIG`, or /etc/injector/injector.toml
     #[arg(
         long,
         global = true,
@@ -120,7 +120,7 @@ enum Command {
         #[command(flatten)]
         output: OutputFlags,
     },
-    /// Find and remove what dead runs have left; suits ExecStopPost=
+    /// Find and remove what dead runs have left, as after a daemon's end
     Sweep {
         /// Find, and remove nothing
         #[arg(long)]

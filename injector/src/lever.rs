@@ -122,10 +122,9 @@ pub fn refusal(halt: &Halt) -> Refusal {
 /// Refuses while the lever in this directory is pulled.
 pub fn check(directory: &Path) -> Result<(), Refusal> {
     match standing(directory) {
-        Ok(None) => Ok(()),
         Ok(Some(halt)) => Err(refusal(&halt)),
-        // An ordinary user's dry run; whoever may not look may not arm either.
-        Err(LeverError::NotRoot { .. }) => Ok(()),
+        // Whoever may not look may not arm either: this is an ordinary user's dry run.
+        Ok(None) | Err(LeverError::NotRoot { .. }) => Ok(()),
         Err(error) => Err(error.into()),
     }
 }

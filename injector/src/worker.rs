@@ -77,7 +77,7 @@ pub fn run(link: i32) -> Result<Exit, Refusal> {
             supervisor,
         } => (
             output,
-            once::run(experiment, output, terms, supervisor, &link),
+            once::run(experiment, output, &terms, supervisor, &link),
         ),
         Job::Daemon { output, config } => (output, daemon::run(output, config, &link)),
     };

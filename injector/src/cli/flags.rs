@@ -53,7 +53,8 @@ pub(crate) struct ArmingFlags {
 #[command(next_help_heading = "Limits of this host, each lifted on record")]
 #[expect(
     clippy::struct_excessive_bools,
-    reason = "eight flags, each on its own; `overrides` makes values of them"
+    clippy::struct_field_names,
+    reason = "eight flags, each on its own and called what it is called; `overrides` makes values of them"
 )]
 struct OverrideFlags {
     /// More processes than `max_processes`

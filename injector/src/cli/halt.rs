@@ -22,7 +22,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// What `halt --json` prints.
 #[derive(Serialize)]
-struct Halted {
+struct Told {
     halted: Halt,
     /// Runs that went on and are over.
     ended: Vec<RunId>,
@@ -58,7 +58,7 @@ pub fn halt(reason: Option<String>, output: Output) -> Result<Exit, Refusal> {
         still_running.retain(|run| now.contains(run));
     }
     note(&Record::Halted { halt: ours });
-    let told = Halted {
+    let told = Told {
         ended: before
             .into_iter()
             .filter(|run| !still_running.contains(run))
@@ -82,7 +82,7 @@ pub fn halt(reason: Option<String>, output: Output) -> Result<Exit, Refusal> {
     )))
 }
 
-fn text(told: &Halted) -> String {
+fn text(told: &Told) -> String {
     let count = told.ended.len();
     let runs = match count {
         0 => "no run was on".to_owned(),

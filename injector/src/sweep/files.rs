@@ -14,21 +14,16 @@ use crate::{api, journal};
 
 /// Looks for both.
 pub(super) fn sweep(sweeping: Sweeping) -> Vec<Leftover> {
-    let socket = api::socket_path();
-    let socket = is_stale(&socket).then_some(What::Socket { path: socket });
-    let unnamed = unnamed(&journal::directory());
-    let unnamed = unnamed
-        .into_iter()
-        .map(|path| What::UnnamedJournal { path });
-    let leftover = |what: What| {
-        let fate = match (&what, sweeping) {
-            (_, Sweeping::FindOnly) => Fate::Found,
-            (What::Socket { path } | What::UnnamedJournal { path }, Sweeping::Remove) => {
-                remove(path)
-            }
-            _ => Fate::Found,
-        };
-        Leftover { what, fate }
+    let socket = Some(api::socket_path()).filter(|path| is_stale(path));
+    let socket = socket.map(|path| (path.clone(), What::Socket { path }));
+    let unnamed = unnamed(&journal::directory()).into_iter();
+    let unnamed = unnamed.map(|path| (path.clone(), What::UnnamedJournal { path }));
+    let leftover = |(path, what): (PathBuf, What)| Leftover {
+        what,
+        fate: match sweeping {
+            Sweeping::FindOnly => Fate::Found,
+            Sweeping::Remove => remove(&path),
+        },
     };
     socket.into_iter().chain(unnamed).map(leftover).collect()
 }

@@ -22,7 +22,7 @@ use crate::{
 pub(super) fn run(
     experiment: Experiment,
     output: Output,
-    terms: Terms,
+    terms: &Terms,
     supervisor: Process,
     link: &Arc<WorkerEnd>,
 ) -> Result<Exit, Refusal> {
@@ -36,7 +36,7 @@ pub(super) fn run(
         let _runtime = runtime.enter();
         signal(SignalKind::terminate()).ok()
     };
-    let running = runs::start(experiment, &terms, Some(supervisor), link, move |event| {
+    let running = runs::start(experiment, terms, Some(supervisor), link, move |event| {
         tell::turn(&event, &headline, output);
     })?;
     let orders = running.orders.clone();

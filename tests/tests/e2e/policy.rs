@@ -170,9 +170,10 @@ fn many_experiments() -> Result<()> {
 /// Watched, not exact: the run is halted soon after it hits too fast.
 fn hit_rate() -> Result<()> {
     let mut lab = Lab::new(Wire::Loopback, Family::V4)?;
-    let server = Probe::UdpPing.serve(&mut lab)?;
-    let mut agent = Probe::UdpPing.observe(lab.agent(), server)?;
-    let injector = Injector::configured("[limits]\nmax_hit_rate = 2")?;
+    let server = Probe::UdpFlow.serve(&mut lab)?;
+    let mut agent = Probe::UdpFlow.observe(lab.agent(), server)?;
+    // The flow sends 400 datagrams as fast as it can.
+    let injector = Injector::configured("[limits]\nmax_hit_rate = 100")?;
     let armed = lab.arm(&injector, &CUT)?;
     agent.look()?;
     let finished = armed.wait_within(Duration::from_secs(10))?;
