@@ -508,7 +508,7 @@ fn lapsed(standing: Standing) -> Option<Outcome> {
 /// Who pulled the lever.
 fn halted() -> String {
     match lever::standing(&journal::directory()) {
-        Ok(Some(halt)) => halt.to_string(),
+        Ok(Some(halt)) => format!("injector was {halt}"),
         // Released again already, or gone with its directory.
         _ => "the safety lever was pulled (`injector halt`)".to_owned(),
     }

@@ -311,6 +311,19 @@ mod tests {
     }
 
     #[test]
+    fn notes_are_added_whoever_made_the_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("lever.jsonl");
+        for by_pid in [1, 2] {
+            let record = Record::Resumed { by_uid: 0, by_pid };
+            Journal::note(&path, &record).unwrap();
+        }
+        let replay = replay(&path).unwrap();
+        assert_eq!((replay.records.len(), replay.damaged.len()), (2, 0));
+        assert_eq!(replay.next_seq(), 2);
+    }
+
+    #[test]
     fn a_name_is_never_taken_twice() {
         let directory = tempfile::tempdir().unwrap();
         let state = directory.path().join("runs");

@@ -1,18 +1,18 @@
 //! What a host allows is kept, the safety lever ends everything, and all of it is on record.
 
 use std::fs;
-use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use injector_tests::eventually::eventually;
-use injector_tests::injector::{Finished, Injector, Running};
+use injector_tests::injector::{Finished, Injector};
 use injector_tests::lab::{Family, Lab, Wire};
 use injector_tests::snapshot::Snapshot;
 use injector_tests::victim::Victim;
 use rustix::process::Signal;
 use serde_json::Value;
 
+use crate::daemon;
 use crate::lifecycle::id_of_only_run;
 use crate::needs::INJECTOR;
 use crate::probe::Probe;
@@ -21,9 +21,17 @@ use crate::suite::Case;
 const CUT: [&str; 2] = ["net", "blackhole"];
 const DELAY: [&str; 4] = ["net", "delay", "--latency", "100ms"];
 
-/// Limits that `net blackhole` on one process exceeds, what more is asked, a word of the refusal, and the
-/// override.
-const LIMITS: &[(&str, &str, &[&str], &str, &[&str])] = &[
+/// Its name, a configuration that `net blackhole` on two processes exceeds, what more is asked, a word of
+/// the refusal, and the override.
+type Limit = (
+    &'static str,
+    &'static str,
+    &'static [&'static str],
+    &'static str,
+    &'static [&'static str],
+);
+
+const LIMITS: &[Limit] = &[
     (
         "processes",
         "[limits]\nmax_processes = 1",
@@ -200,15 +208,6 @@ fn broken_configuration() -> Result<()> {
     Ok(())
 }
 
-fn start_daemon(injector: &Injector) -> Result<Running> {
-    let daemon = injector.start_here(&["daemon"])?;
-    let socket = injector.state().join("injector.sock");
-    eventually("the daemon's socket", Duration::from_secs(5), || {
-        Ok(UnixStream::connect(&socket).ok())
-    })?;
-    Ok(daemon)
-}
-
 fn two_gates() -> Result<()> {
     let lab = Lab::new(Wire::Loopback, Family::V4)?;
     let victim = Victim::start(lab.agent(), &["sleep"])?;
@@ -216,7 +215,7 @@ fn two_gates() -> Result<()> {
     let injector = Injector::configured("")?;
     is_refused(&injector.once(&["daemon"])?, "not enabled")?;
     injector.configure("[daemon]\nenabled = true")?;
-    let daemon = start_daemon(&injector)?;
+    let daemon = daemon::start(&injector)?;
     let asked = [&CUT[..], &["--pid", &pid, "--duration", "500ms"]].concat();
     let lifted = [&asked[..], &["--allow-protected", "x", "--allow-long"]].concat();
     is_refused(&injector.once(&asked)?, "allow")?;
@@ -345,7 +344,7 @@ fn halt_daemon() -> Result<()> {
     let server = Probe::UdpPing.serve(&mut lab)?;
     let mut agent = Probe::UdpPing.observe(lab.agent(), server)?;
     let injector = Injector::new()?;
-    let daemon = start_daemon(&injector)?;
+    let daemon = daemon::start(&injector)?;
     let armed = lab.arm(&injector, &CUT)?;
     ensure!(agent.look()?.ok == 0, "the fault is not there");
     halted(&injector, &lab)?;
@@ -451,7 +450,7 @@ fn double_kill() -> Result<()> {
 fn sweep_files() -> Result<()> {
     let lab = Lab::new(Wire::Loopback, Family::V4)?;
     let injector = Injector::new()?;
-    let daemon = start_daemon(&injector)?;
+    let daemon = daemon::start(&injector)?;
     let armed = lab.arm(&injector, &DELAY)?;
     let none = injector.once(&["sweep"])?;
     ensure!(none.stdout.contains("nothing is left"), "{none:?}");
