@@ -132,6 +132,7 @@ extern "C" fn ask(slot: u32, context: *mut *mut Walk) -> i64 {
 #[inline(always)]
 fn record(walk: &Walk, id: RuleId, rule: &Rule, number: u64, counters: &mut Counters) {
     counters.hit += 1;
+    counters.bytes += u64::from(walk.bytes);
     if rule.tell == 0 {
         return;
     }

@@ -12,6 +12,7 @@
 //! - After [`run::execute`] has returned, nothing fires and nothing is left.
 
 pub mod arm;
+pub mod budget;
 pub mod changes;
 mod claim;
 mod coverage;
@@ -21,5 +22,6 @@ mod rst;
 pub mod run;
 
 pub use arm::Listening;
+pub use budget::Budget;
 pub use keeper::Keeper;
 pub use run::{Order, Request, execute};

@@ -20,6 +20,7 @@ pub mod links;
 pub mod maps;
 pub mod netns;
 pub mod object;
+pub mod pins;
 pub mod sysctl;
 
 pub use error::Error;

@@ -6,8 +6,7 @@
 use injector::{
     cli::{self, Action, tell},
     error::{Exit, Refusal},
-    supervisor,
-    worker::{self, Job, Output},
+    worker::{self, Output},
 };
 
 fn main() -> Exit {
@@ -28,7 +27,11 @@ fn carry_out(action: Action) -> Result<Exit, Refusal> {
         Action::Doctor(output) => Ok(cli::doctor(output)),
         Action::Ask(question, output) => cli::ask(question, output),
         Action::Arm(arming) => cli::arm(arming),
-        Action::Daemon(output) => supervisor::run(&Job::Daemon { output }),
+        Action::Daemon(config, output) => cli::daemon(config, output),
+        Action::Halt { reason, output } => cli::halt(reason, output),
+        Action::Resume(output) => cli::resume(output),
+        Action::Audit(wanted, output) => cli::audit(&wanted, output),
+        Action::Sweep(sweeping, output) => cli::sweep(sweeping, output),
         Action::Worker(link) => worker::run(link),
     }
 }

@@ -10,6 +10,7 @@ mod ports;
 mod rate;
 pub mod when;
 
+pub mod bytes;
 pub mod duration;
 
 pub use errno::{Errno, ErrnoError};

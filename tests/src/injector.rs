@@ -22,7 +22,10 @@ const ARMING: Duration = Duration::from_secs(10);
 /// How long a command may take to end once it has been told to.
 const ENDING: Duration = Duration::from_secs(10);
 
-/// The binary, with a journal and a socket of its own.
+/// What the tests' own host allows: the daemon on everything, and the limits that are usual.
+const CONFIG: &str = "[daemon]\nenabled = true\nallow = [\"/\"]\n";
+
+/// The binary, with a journal, a socket and a configuration of its own.
 #[derive(Debug)]
 pub struct Injector {
     binary: PathBuf,
@@ -98,11 +101,28 @@ impl Finished {
 impl Injector {
     /// The binary of `INJECTOR_BIN` or of this build.
     pub fn new() -> Result<Self> {
+        Self::configured(CONFIG)
+    }
+
+    /// The same on a host that allows what this configuration says.
+    pub fn configured(text: &str) -> Result<Self> {
         let state = tempfile::tempdir().context("cannot make a folder for the journal")?;
-        Ok(Self {
+        let injector = Self {
             binary: binaries::injector()?,
             state,
-        })
+        };
+        injector.configure(text)?;
+        Ok(injector)
+    }
+
+    /// Changes what the host allows; the next run reads it.
+    pub fn configure(&self, text: &str) -> Result<()> {
+        let path = self.config();
+        fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
+    }
+
+    fn config(&self) -> PathBuf {
+        self.state.path().join("injector.toml")
     }
 
     /// Its journal folder.
@@ -117,6 +137,7 @@ impl Injector {
             .args(arguments)
             .env("INJECTOR_STATE_DIR", self.state.path().join("runs"))
             .env("INJECTOR_SOCKET", self.state.path().join("injector.sock"))
+            .env("INJECTOR_CONFIG", self.config())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::RunId;
-use crate::{experiment::Experiment, report::RunReport};
+use crate::{experiment::Experiment, lever::Halt, policy::Override, report::RunReport};
 
 /// One thing that happened, or is about to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,6 +24,17 @@ pub enum Record {
         supervisor: Option<Process>,
         /// What was asked.
         experiment: Experiment,
+    },
+    /// A limit of this host was lifted for this run.
+    Overridden {
+        /// Which.
+        limit: Override,
+        /// User id of whoever asked.
+        by_uid: u32,
+        /// Process id of whoever asked.
+        by_pid: u32,
+        /// What it would have refused; absent where the run keeps the limit.
+        lifted: Option<String>,
     },
     /// How it will be done, for people.
     Planned {
@@ -70,6 +81,18 @@ pub enum Record {
     Ended {
         /// What it did.
         report: RunReport,
+    },
+    /// Somebody pulled the safety lever. In the lever's own journal.
+    Halted {
+        /// Who, when and why.
+        halt: Halt,
+    },
+    /// Somebody released it. In the lever's own journal.
+    Resumed {
+        /// User id of whoever did.
+        by_uid: u32,
+        /// Process id of whoever did.
+        by_pid: u32,
     },
     /// The run broke off; whoever writes this has cleaned up after it.
     Aborted {

@@ -18,6 +18,15 @@ pub(super) fn note(fault: &Fault, counted: Counters) -> Option<String> {
             "applied, but the target never met it: {}",
             reason(fault, counted)
         ))
+    } else if fault
+        .chance
+        .max_hits
+        .is_some_and(|most| counted.hit >= most)
+    {
+        let (hit, what) = (counted.hit, what(fault));
+        Some(format!(
+            "its budget of {hit} hits is spent; {what} after that went through unharmed"
+        ))
     } else if missed > 0 {
         Some(format!(
             "{missed} more were chosen but could not be acted on; they went through unharmed"
@@ -130,6 +139,7 @@ mod tests {
             matched,
             hit,
             missed,
+            ..Counters::default()
         }
     }
 
@@ -164,6 +174,15 @@ mod tests {
         );
         let missed = note(&fault(FaultKind::Blackhole), counted(3, 3, 1, 2)).unwrap();
         assert!(missed.starts_with("2 more were chosen"), "{missed}");
+    }
+
+    #[test]
+    fn a_spent_budget_is_told() {
+        let mut loss = fault(FaultKind::Blackhole);
+        loss.chance.max_hits = Some(2);
+        assert_eq!(note(&loss, counted(3, 2, 1, 0)), None);
+        let spent = note(&loss, counted(9, 8, 2, 0)).unwrap();
+        assert!(spent.contains("budget of 2 hits is spent"), "{spent}");
     }
 
     #[test]

@@ -102,7 +102,7 @@ impl Kept {
 }
 
 /// Restores changes, last first, and says in words how that went. `find` finds a namespace by inode.
-pub(super) fn restore_all(
+pub(crate) fn restore_all(
     journal: &mut Journal,
     open: Vec<(u32, HostChange)>,
     find: impl Fn(u64) -> Option<Namespace>,

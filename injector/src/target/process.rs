@@ -1,5 +1,7 @@
 //! Processes as `/proc` shows them.
 
+use std::path::PathBuf;
+
 use injector_common::process::{ProcessKey, TargetProcess};
 use procfs::{
     ProcError,
@@ -89,6 +91,20 @@ pub fn info(pid: u32) -> Result<ProcessInfo, Error> {
         .stat()
         .map(ProcessInfo::from)
         .map_err(|error| unreadable(pid, error))
+}
+
+/// The cgroup v2 of a process, from the root of the hierarchy: the line `0::` of /proc/PID/cgroup
+/// (cgroups(7)). Where there is no such line the process is in the root.
+pub fn cgroup(pid: u32) -> Result<PathBuf, Error> {
+    let cgroups = open(pid)?
+        .cgroups()
+        .map_err(|error| unreadable(pid, error))?;
+    let path = cgroups
+        .0
+        .into_iter()
+        .find(|cgroup| cgroup.hierarchy == 0)
+        .map_or_else(|| "/".to_owned(), |cgroup| cgroup.pathname);
+    Ok(path.into())
 }
 
 /// All processes. Those that end meanwhile are left out.

@@ -14,6 +14,7 @@ mod harness_itself;
 mod lifecycle;
 mod limits;
 mod needs;
+mod policy;
 mod probe;
 mod rates;
 mod readme;
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
         lifecycle::cases(),
         death::cases(),
         daemon::cases(),
+        policy::cases(),
         experiments::cases(),
         limits::cases(),
         readme::cases(),
