@@ -14,6 +14,7 @@ mod doctor;
 mod fault;
 mod flags;
 mod net;
+mod proc;
 mod target;
 pub mod tell;
 mod traffic;

@@ -7,10 +7,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::{
     error::Refusal,
-    experiment::Experiment,
+    experiment::{Experiment, FaultKind},
     kernel::capability,
     plan::{Names, Need, Plan},
-    target::{self, ResolvedTarget, guard::Guard, overlap},
+    target::{self, ResolvedTarget, controller, guard::Guard, overlap},
 };
 
 /// An experiment that could be carried out now.
@@ -43,6 +43,7 @@ pub fn prepare(experiment: &Experiment, caller: u32) -> Result<Prepared, Refusal
     let plan = plan(experiment)?;
     running::check(&plan, &targets, &guard)?;
     check_needs(&plan, experiment)?;
+    check_limits(&plan, &targets)?;
     Ok(Prepared { targets, plan })
 }
 
@@ -69,6 +70,20 @@ fn plan(experiment: &Experiment) -> Result<Plan, Refusal> {
         .unwrap_or_default();
     let seed = u64::try_from(now.as_nanos() & u128::from(u64::MAX)).unwrap_or_default();
     Ok(Plan::make(experiment, &names, seed)?)
+}
+
+/// Refuses to limit a cgroup that has no such limit here, or shares it with bystanders.
+fn check_limits(plan: &Plan, targets: &[ResolvedTarget]) -> Result<(), Refusal> {
+    for rule in &plan.rules {
+        let target = targets.get(rule.fault.target);
+        if let (FaultKind::Starve(starve), Some(cgroup)) = (
+            &rule.fault.kind,
+            target.and_then(|target| target.cgroup.as_ref()),
+        ) {
+            controller::limits(cgroup, starve)?;
+        }
+    }
+    Ok(())
 }
 
 /// Refuses what this host lacks, by name, before anything is attached.

@@ -1,5 +1,7 @@
 //! What a journal says.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
 use super::RunId;
@@ -93,6 +95,45 @@ pub enum HostChange {
         /// The value of the run.
         new: String,
     },
+    /// A setting of a cgroup.
+    CgroupKnob {
+        /// Its file.
+        path: PathBuf,
+        /// The value to restore; with the device in front where the file has a line for each.
+        old: String,
+        /// The value of the run.
+        new: String,
+    },
+    /// Processes that were running and are stopped.
+    StoppedProcesses {
+        /// Which.
+        processes: Vec<Process>,
+    },
+}
+
+impl HostChange {
+    /// The namespace that it is in, by its inode.
+    pub fn namespace(&self) -> Option<u64> {
+        match self {
+            Self::Sysctl { netns_inode, .. } => Some(*netns_inode),
+            Self::CgroupKnob { .. } | Self::StoppedProcesses { .. } => None,
+        }
+    }
+}
+
+impl std::fmt::Display for HostChange {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Sysctl { key, old, new, .. } => write!(out, "sysctl {key} from {old} to {new}"),
+            Self::CgroupKnob { path, old, new } => {
+                write!(out, "{} from {old} to {new}", path.display())
+            }
+            Self::StoppedProcesses { processes } => {
+                let pids: Vec<_> = processes.iter().map(|one| one.pid.to_string()).collect();
+                write!(out, "stop of process {}", pids.join(", "))
+            }
+        }
+    }
 }
 
 /// A process that cannot be mistaken for a later one with the same id.

@@ -37,6 +37,8 @@ fn reason(fault: &Fault, counted: Counters) -> String {
     } = counted;
     if seen == 0 {
         unseen(fault)
+    } else if matched == 0 && matches!(fault.kind, FaultKind::Kill(_) | FaultKind::Pause(_)) {
+        "all of it stood still already, had just ended, or is never a target".to_owned()
     } else if matched == 0 {
         let (what, filters) = (what(fault), filters(&fault.traffic));
         format!("none of its {seen} {what} passed the filters ({filters})")
@@ -54,6 +56,10 @@ fn unseen(fault: &Fault) -> String {
             return "it never called connect(2) while the fault was on".to_owned();
         }
         (FaultKind::Reset, _) => return "it had no established connection".to_owned(),
+        (FaultKind::Kill(_) | FaultKind::Pause(_) | FaultKind::Starve(_), _) => {
+            return "it had no process while the fault was on, or the fault was not due before its end"
+                .to_owned();
+        }
         (FaultKind::Dns { .. }, _) => {
             return "it sent no DNS query over UDP port 53 while the fault was on; look-ups through a \
                     resolver's own interface, as that of systemd-resolved, do not pass there"
@@ -85,6 +91,7 @@ fn what(fault: &Fault) -> &'static str {
     match fault.kind {
         FaultKind::Connect(_) => "calls",
         FaultKind::Reset => "connections",
+        FaultKind::Kill(_) | FaultKind::Pause(_) | FaultKind::Starve(_) => "processes",
         _ => "packets",
     }
 }
