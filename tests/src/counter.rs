@@ -1,7 +1,7 @@
 //! A victim that counts, and what it has counted.
 
 use std::fs;
-use std::process::ExitStatus;
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -78,6 +78,16 @@ impl Counter {
     /// How it ended.
     pub fn ended(&mut self, within: Duration) -> Result<ExitStatus> {
         self.victim.ended(within)
+    }
+
+    /// Starts the same command line again, anywhere; killed by whoever waits for it.
+    pub fn again(&self) -> Result<Child> {
+        let file = self.folder.path().join("count");
+        let mut command = Command::new(crate::binaries::victim()?);
+        command.arg("count").arg("--file").arg(file);
+        command.stdin(Stdio::null()).stdout(Stdio::null());
+        Place::default().settle(&mut command)?;
+        command.spawn().context("cannot start a victim again")
     }
 
     /// The share of one CPU that it used in a time.

@@ -186,7 +186,12 @@ struct Moment<'r> {
 impl Moment<'_> {
     /// The processes of the target as they are now.
     fn members(&self) -> Vec<TaskKey> {
-        (self.run.members)(self.scope)
+        let mut members = (self.run.members)(self.scope);
+        if self.target.cgroup.is_none() {
+            // Those that were chosen by process stay on the list when they have ended.
+            members.retain(TaskKey::is_alive);
+        }
+        members
     }
 
     /// The same, and those that match the target's pattern now. Where one process was meant, several new

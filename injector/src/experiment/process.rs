@@ -210,3 +210,76 @@ fn long_enough(fault: &'static str, asked: Duration) -> Result<(), ProcessFaultE
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pid() -> Selector {
+        Selector::Pids {
+            pids: vec![7],
+            follow: Follow::Process,
+        }
+    }
+
+    fn cgroup() -> Selector {
+        Selector::Cgroup("a/b".into())
+    }
+
+    #[test]
+    fn only_a_whole_cgroup_is_starved() {
+        let starve = Starve {
+            pids_max: Some(3),
+            ..Starve::default()
+        };
+        assert_eq!(starve.check("agent", &cgroup()), Ok(()));
+        assert_eq!(
+            starve.check("agent", &pid()),
+            Err(ProcessFaultError::Siblings("agent".into()))
+        );
+        assert_eq!(
+            Starve::default().check("agent", &cgroup()),
+            Err(ProcessFaultError::NothingToStarve)
+        );
+        let limit = |text: &str| text.parse().unwrap();
+        let twice = Starve {
+            io_max: vec![limit("8:0 rbps=1"), limit("8:0 wbps=1")],
+            ..Starve::default()
+        };
+        assert_eq!(
+            twice.check("agent", &cgroup()),
+            Err(ProcessFaultError::SameDevice("8:0".into()))
+        );
+    }
+
+    #[test]
+    fn nobody_comes_back_under_a_fixed_pid() {
+        let kill = Kill {
+            signal: Signal::KILL,
+            after: Duration::ZERO,
+            interval: None,
+            respawn: Some(Respawn::KillAgain),
+        };
+        assert_eq!(kill.check("agent", &cgroup()), Ok(()));
+        let tree = Selector::Pids {
+            pids: vec![7],
+            follow: Follow::Tree,
+        };
+        assert_eq!(kill.check("agent", &tree), Ok(()));
+        assert_eq!(
+            kill.check("agent", &pid()),
+            Err(ProcessFaultError::NobodyRespawns("agent".into()))
+        );
+    }
+
+    #[test]
+    fn times_that_cannot_be_kept_are_refused() {
+        let short = Duration::from_millis(49);
+        let pulse = |active, dormant| Pause {
+            pulse: Some(Pulse { active, dormant }),
+        };
+        assert!(pulse(SHORTEST, SHORTEST).check().is_ok());
+        assert!(pulse(short, SHORTEST).check().is_err());
+        assert!(pulse(SHORTEST, short).check().is_err());
+    }
+}

@@ -144,3 +144,22 @@ pub struct Process {
     /// When it started, in clock ticks since boot (field 22 of /proc/PID/stat).
     pub start_ticks: u64,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Journals outlive the version that wrote them: these texts are on disks.
+    #[test]
+    fn changes_keep_their_form() {
+        let texts = [
+            r#"{"kind":"sysctl","netns_inode":9,"key":"a.b","old":"0","new":"1"}"#,
+            r#"{"kind":"cgroup-knob","path":"/c/cgroup.freeze","old":"0","new":"1"}"#,
+            r#"{"kind":"stopped-processes","processes":[{"pid":7,"start_ticks":8}]}"#,
+        ];
+        for text in texts {
+            let change: HostChange = serde_json::from_str(text).unwrap();
+            assert_eq!(serde_json::to_string(&change).unwrap(), text);
+        }
+    }
+}

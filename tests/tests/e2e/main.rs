@@ -14,6 +14,7 @@ mod harness_itself;
 mod lifecycle;
 mod needs;
 mod probe;
+mod processes;
 mod rates;
 mod readme;
 mod refusals;
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
         death::cases(),
         daemon::cases(),
         experiments::cases(),
+        processes::cases(),
         readme::cases(),
     ];
     suite::run(cases.into_iter().flatten().collect())
