@@ -1,14 +1,17 @@
 //! `proc kill`.
 
+use std::fs;
 use std::os::unix::process::ExitStatusExt;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
+use injector_tests::binaries;
 use injector_tests::counter::Counter;
 use injector_tests::eventually::eventually;
 use injector_tests::injector::Injector;
 
-use super::{SOON, Stage, arm, report};
+use super::{SOON, Stage, agent, arm, report};
 use crate::needs::INJECTOR;
 use crate::suite::Case;
 
@@ -23,6 +26,7 @@ pub(super) fn cases() -> Vec<Case> {
         case("kill_what_matches_again", again_by_pattern),
         case("kill_by_pid_spares_its_siblings", siblings),
         case("kill_keeps_percent_and_budget", chance),
+        case("kill_spares_who_must_not_be_a_target", protected),
     ]
 }
 
@@ -126,6 +130,33 @@ fn siblings() -> Result<()> {
     let report = report(running)?;
     sibling.expect_going("a sibling in the same cgroup")?;
     ensure!(report.faults[0].hit == 1, "{report:?}");
+    Ok(())
+}
+
+/// A process that keeps the host reachable and enters the cgroup when the fault is on already.
+fn protected() -> Result<()> {
+    let mut stage = Stage::new()?;
+    let folder = tempfile::tempdir()?;
+    let sshd = folder.path().join("sshd");
+    fs::copy(binaries::victim()?, &sshd)?;
+    let injector = Injector::new()?;
+    let target = stage.by_cgroup();
+    let words = "kill --respawn kill-again --interval 100ms --duration 60s";
+    let running = arm(&injector, words, &target)?;
+    stage.agent.ended(SOON)?;
+    let mut command = Command::new(&sshd);
+    command.arg("sleep").stdout(Stdio::null());
+    agent(&stage.cgroups).settle(&mut command)?;
+    let mut guarded = command.spawn().context("cannot start it")?;
+    // A process that is killed after it shows that the injector has looked since.
+    let killed = stage.another().and_then(|mut next| next.ended(SOON));
+    let survived = guarded.try_wait()?.is_none();
+    guarded.kill()?;
+    guarded.wait()?;
+    // It may be killed before it says that it is there.
+    drop(killed);
+    running.report()?;
+    ensure!(survived, "it was killed");
     Ok(())
 }
 
