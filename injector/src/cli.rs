@@ -16,6 +16,7 @@ mod fault;
 mod flags;
 mod halt;
 mod net;
+mod proc;
 mod sweep;
 mod target;
 pub mod tell;

@@ -2,8 +2,8 @@
 //!
 //! [`run::execute`] takes a plan through its life: write the journal, arm, walk the steps, disarm, put
 //! everything back, report. [`arm`] makes one network namespace ready, [`coverage`] keeps its devices
-//! covered, [`claim`] tags sockets that are open, [`reset`] and [`rst`] reset their connections, [`changes`] changes host
-//! settings and restores them.
+//! covered, [`claim`] tags sockets that are open, [`reset`] and [`rst`] reset their connections, [`process`] signals,
+//! pauses and starves processes, [`changes`] changes host settings and restores them.
 //!
 //! Invariants:
 //! - Nothing is touched before the journal is on disk.
@@ -17,6 +17,7 @@ pub mod changes;
 mod claim;
 mod coverage;
 pub mod keeper;
+mod process;
 mod reset;
 mod rst;
 pub mod run;

@@ -16,6 +16,7 @@ pub mod debug_log;
 pub mod devices;
 pub mod error;
 pub mod grace;
+pub mod knob;
 pub mod links;
 pub mod maps;
 pub mod netns;

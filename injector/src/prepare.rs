@@ -11,13 +11,13 @@ use crate::{
     config::{Config, Source},
     error::Refusal,
     executor::Budget,
-    experiment::Experiment,
+    experiment::{Experiment, FaultKind},
     journal,
     kernel::capability,
     lever,
     plan::{Names, Need, Plan},
     policy::{self, Case, Door, Override, Radius, Verdict, survey, survey::Surroundings},
-    target::{self, ResolvedTarget, guard::Guard, overlap},
+    target::{self, ResolvedTarget, controller, guard::Guard, overlap},
     worker::AskedBy,
 };
 
@@ -84,6 +84,7 @@ pub fn prepare(experiment: Experiment, terms: &Terms) -> Result<Prepared, Refusa
     let plan = plan(&experiment)?;
     running::check(&plan, &targets, &guard)?;
     check_needs(&plan, &experiment)?;
+    check_limits(&plan, &targets)?;
     Ok(Prepared {
         budget: Budget::of(&config, &terms.overrides),
         experiment,
@@ -146,6 +147,20 @@ fn plan(experiment: &Experiment) -> Result<Plan, Refusal> {
         .unwrap_or_default();
     let seed = u64::try_from(now.as_nanos() & u128::from(u64::MAX)).unwrap_or_default();
     Ok(Plan::make(experiment, &names, seed)?)
+}
+
+/// Refuses to limit a cgroup that has no such limit here, or shares it with bystanders.
+fn check_limits(plan: &Plan, targets: &[ResolvedTarget]) -> Result<(), Refusal> {
+    for rule in &plan.rules {
+        let target = targets.get(rule.fault.target);
+        if let (FaultKind::Starve(starve), Some(cgroup)) = (
+            &rule.fault.kind,
+            target.and_then(|target| target.cgroup.as_ref()),
+        ) {
+            controller::limits(cgroup, starve)?;
+        }
+    }
+    Ok(())
 }
 
 /// Refuses what this host lacks, by name, before anything is attached.

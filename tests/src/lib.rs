@@ -8,6 +8,8 @@ pub mod binaries;
 pub mod boot_clock;
 pub mod bpf;
 pub mod cgroup;
+pub mod controller;
+pub mod counter;
 pub mod eventually;
 pub mod injector;
 pub mod lab;

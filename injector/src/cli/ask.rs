@@ -268,12 +268,7 @@ pub(super) fn sentence(record: &Record) -> String {
             format!("user {by_uid}, process {by_pid}, asked for {limit}: {what}")
         }
         Record::Planned { .. } => "planned".to_owned(),
-        Record::Change {
-            id,
-            change: journal::HostChange::Sysctl { key, old, new, .. },
-        } => {
-            format!("change {id}: sysctl {key} from {old} to {new}")
-        }
+        Record::Change { id, change } => format!("change {id}: {change}"),
         Record::Changed { id } => format!("change {id} made"),
         Record::Restored { id } => format!("change {id} undone"),
         Record::RestoreFailed { id, why } => format!("change {id} could not be undone: {why}"),

@@ -65,6 +65,11 @@ fn every_fault_has_its_command_and_its_name() {
             "net.delay",
         ),
         ("net loss --percent 0%", "net.loss"),
+        (
+            "proc kill --signal TERM --after 1s --interval 2s --percent 50%",
+            "proc.kill",
+        ),
+        ("proc pause --active 1s --dormant 1s", "proc.pause"),
         ("net loss --gemodel 1%,10%,70%,0.1%", "net.loss"),
         ("net corrupt --percent 1% --mode wire", "net.corrupt"),
         ("net duplicate --percent 1%", "net.duplicate"),
@@ -285,4 +290,20 @@ fn help_is_what_it_was() {
         help.lines().all(|line| line.chars().count() <= 100),
         "{help}"
     );
+}
+
+#[test]
+fn a_limit_is_for_a_cgroup_and_has_one_spelling_at_a_time() {
+    let line = "--duration 1s --cgroup a/b";
+    let experiment = armed(&format!(
+        "proc starve --cpu 10% --memory-high 64m --pids-max 5 {line}"
+    ));
+    let FaultKind::Starve(starve) = &experiment.steps[0].faults[0].kind else {
+        panic!("{experiment:?}");
+    };
+    assert_eq!(starve.cpu_max.unwrap().to_string(), "10000 100000");
+    assert!(parsed(&format!("proc starve {line}")).is_err());
+    assert!(parsed("proc starve --cpu 10% --duration 1s --pid 7").is_err());
+    assert!(parsed(&format!("proc pause --active 1s {line}")).is_err());
+    assert!(parsed(&format!("proc kill --respawn deny-exec {line}")).is_err());
 }

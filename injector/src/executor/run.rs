@@ -13,13 +13,14 @@ use super::{
     arm::{ArmedNamespace, Context, Listening},
     budget::{Budget, Spending, Used},
     changes::Changes,
+    process::{self, ProcessFaults},
     reset::Resetter,
 };
 use crate::{
     delay_line,
     error::Refusal,
     event::{RunEvent, What},
-    experiment::Experiment,
+    experiment::{Experiment, Follow},
     journal::{self, Journal, Process, Record, RunId},
     kernel::{clock::boot_ns, grace},
     lever::{self, Lever},
@@ -149,6 +150,7 @@ struct Armed {
     since: u64,
     resetters: BTreeMap<usize, Resetter>,
     spending: Spending,
+    processes: ProcessFaults,
 }
 
 impl Run<'_> {
@@ -183,6 +185,9 @@ impl Run<'_> {
         let mut leases = Vec::new();
         let mut told = Vec::new();
         for (inode, scopes) in by_namespace(&self.request.targets) {
+            if !self.needs_programs(&scopes) {
+                continue;
+            }
             let namespace = self
                 .request
                 .targets
@@ -220,15 +225,26 @@ impl Run<'_> {
             since: armed_at,
             resetters: BTreeMap::new(),
             spending: Spending::begin(self.request.budget, armed_at),
+            processes: ProcessFaults::asked_by(self.request.asked_by.1),
         };
         // Before anybody hears of it: whoever waits for that word acts on it at once, and its first
         // packet or call would meet no rule yet.
         self.switch(&mut armed, Some(0))?;
+        self.act_on_processes(&mut armed, 0)?;
         self.tell(What::Armed);
         for what in told {
             self.tell(what);
         }
         Ok(armed)
+    }
+
+    /// Whether these scopes need programs in the kernel: for a fault, or to follow a tree.
+    fn needs_programs(&self, scopes: &[u32]) -> bool {
+        let follows = |scope: &u32| {
+            let target = self.request.targets.get(*scope as usize);
+            target.is_some_and(|target| target.follow == Follow::Tree)
+        };
+        self.request.plan.needs_programs(scopes) || scopes.iter().any(follows)
     }
 
     fn steps(&mut self, armed: &mut Armed, orders: &Receiver<Order>) -> Result<Outcome, Refusal> {
@@ -243,6 +259,7 @@ impl Run<'_> {
                 .append(&Record::StepStarted { step: name.clone() })?;
             self.tell(What::StepStarted { step: name.clone() });
             let outcome = self.wait(armed, index, ends_at, orders);
+            self.lift(armed);
             self.switch(armed, None)?;
             armed.spending.before = self.used(armed, index);
             self.journal
@@ -312,6 +329,11 @@ impl Run<'_> {
                 return Some(Outcome::Halted { why });
             }
             self.reset(armed, step);
+            if let Err(refusal) = self.act_on_processes(armed, step) {
+                return Some(Outcome::Failed {
+                    why: refusal.message,
+                });
+            }
             self.drain(armed);
             match orders.recv_timeout(TICK.min(Duration::from_nanos(ends_at - now))) {
                 Ok(Order::Stop) => return Some(Outcome::Stopped),
@@ -382,6 +404,57 @@ impl Run<'_> {
         }
     }
 
+    /// Does what is due of a step's faults on processes.
+    fn act_on_processes(&mut self, armed: &mut Armed, step: usize) -> Result<(), Refusal> {
+        let Armed {
+            namespaces,
+            watchdog,
+            processes,
+            ..
+        } = armed;
+        let Request {
+            experiment,
+            targets,
+            plan,
+            ..
+        } = &self.request;
+        let members = |scope: u32| {
+            let namespace = namespaces.iter().find(|n| n.scopes.contains(&scope));
+            match (namespace, targets.get(scope as usize)) {
+                (Some(namespace), _) => namespace.members(scope, targets),
+                (None, Some(target)) => target.members(),
+                (None, None) => Vec::new(),
+            }
+        };
+        let surroundings = process::Surroundings {
+            plan,
+            selectors: &experiment
+                .targets
+                .iter()
+                .map(|t| &t.selector)
+                .collect::<Vec<_>>(),
+            targets,
+            members: &members,
+            may_act: &|| {
+                watchdog.standing() == Standing::Live
+                    && boot_ns().saturating_sub(watchdog.last_beat()) <= LEASE_NS
+            },
+        };
+        let mut record = process::Record {
+            changes: &mut self.changes,
+            journal: &mut self.journal,
+        };
+        processes.act(step, boot_ns(), &surroundings, &mut record)
+    }
+
+    /// Undoes what a step's faults on processes have changed.
+    fn lift(&mut self, armed: &mut Armed) {
+        armed.processes.lift(&mut process::Record {
+            changes: &mut self.changes,
+            journal: &mut self.journal,
+        });
+    }
+
     /// Tells of the hits that wait in the rings.
     fn drain(&mut self, armed: &mut Armed) {
         for namespace in &mut armed.namespaces {
@@ -411,6 +484,7 @@ impl Run<'_> {
         let mut errors = Vec::new();
         let mut note = |what: Result<(), String>| errors.extend(what.err());
         note(armed.watchdog.disarm().map_err(|error| error.to_string()));
+        self.lift(&mut armed);
         note(grace::wait().map_err(|error| error.to_string()));
         let armed_for = boot_ns().saturating_sub(armed.since);
         let mut line_stats = Vec::new();
@@ -460,13 +534,19 @@ impl Run<'_> {
                 .zip(lines)
                 .find(|(namespace, _)| namespace.scopes.contains(&rule.scope))
                 .and_then(|(namespace, line)| namespace.counters(rule.scope, rule.slot, line).ok());
-            let counters = match armed.resetters.get(&index) {
-                Some(resetter) => resetter.counters,
-                None => of_namespace.unwrap_or_default(),
-            };
+            let own = armed
+                .resetters
+                .get(&index)
+                .map(|resetter| resetter.counters);
+            let counters = own
+                .or_else(|| armed.processes.counters(index))
+                .or(of_namespace)
+                .unwrap_or_default();
             let step = &experiment.steps[rule.step].name;
             let target = &experiment.targets[rule.fault.target];
-            let mechanism = rule.compiled.mechanism.name();
+            let planned = rule.compiled.mechanism.name();
+            let mechanism = armed.processes.mechanism(index);
+            let mechanism = mechanism.as_deref().unwrap_or(planned);
             FaultReport::new(step, &rule.fault, target, mechanism, counters)
         };
         self.request

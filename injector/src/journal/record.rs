@@ -1,5 +1,7 @@
 //! What a journal says.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
 use super::RunId;
@@ -116,6 +118,45 @@ pub enum HostChange {
         /// The value of the run.
         new: String,
     },
+    /// A setting of a cgroup.
+    CgroupKnob {
+        /// Its file.
+        path: PathBuf,
+        /// The value to restore; with the device in front where the file has a line for each.
+        old: String,
+        /// The value of the run.
+        new: String,
+    },
+    /// Processes that were running and are stopped.
+    StoppedProcesses {
+        /// Which.
+        processes: Vec<Process>,
+    },
+}
+
+impl HostChange {
+    /// The namespace that it is in, by its inode.
+    pub fn namespace(&self) -> Option<u64> {
+        match self {
+            Self::Sysctl { netns_inode, .. } => Some(*netns_inode),
+            Self::CgroupKnob { .. } | Self::StoppedProcesses { .. } => None,
+        }
+    }
+}
+
+impl std::fmt::Display for HostChange {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Sysctl { key, old, new, .. } => write!(out, "sysctl {key} from {old} to {new}"),
+            Self::CgroupKnob { path, old, new } => {
+                write!(out, "{} from {old} to {new}", path.display())
+            }
+            Self::StoppedProcesses { processes } => {
+                let pids: Vec<_> = processes.iter().map(|one| one.pid.to_string()).collect();
+                write!(out, "stop of process {}", pids.join(", "))
+            }
+        }
+    }
 }
 
 /// A process that cannot be mistaken for a later one with the same id.
@@ -125,4 +166,23 @@ pub struct Process {
     pub pid: u32,
     /// When it started, in clock ticks since boot (field 22 of /proc/PID/stat).
     pub start_ticks: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Journals outlive the version that wrote them: these texts are on disks.
+    #[test]
+    fn changes_keep_their_form() {
+        let texts = [
+            r#"{"kind":"sysctl","netns_inode":9,"key":"a.b","old":"0","new":"1"}"#,
+            r#"{"kind":"cgroup-knob","path":"/c/cgroup.freeze","old":"0","new":"1"}"#,
+            r#"{"kind":"stopped-processes","processes":[{"pid":7,"start_ticks":8}]}"#,
+        ];
+        for text in texts {
+            let change: HostChange = serde_json::from_str(text).unwrap();
+            assert_eq!(serde_json::to_string(&change).unwrap(), text);
+        }
+    }
 }

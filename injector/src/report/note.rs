@@ -54,6 +54,8 @@ fn reason(fault: &Fault, counted: Counters) -> String {
         format!(
             "none of its {seen} packets was a query for such a name to such a resolver; {ELSEWHERE}"
         )
+    } else if matched == 0 && matches!(fault.kind, FaultKind::Kill(_) | FaultKind::Pause(_)) {
+        "all of it stood still already, had just ended, or is never a target".to_owned()
     } else if matched == 0 {
         let (what, filters) = (what(fault), filters(&fault.traffic));
         format!("none of its {seen} {what} passed the filters ({filters})")
@@ -71,6 +73,10 @@ fn unseen(fault: &Fault) -> String {
             return "it never called connect(2) while the fault was on".to_owned();
         }
         (FaultKind::Reset, _) => return "it had no established connection".to_owned(),
+        (FaultKind::Kill(_) | FaultKind::Pause(_) | FaultKind::Starve(_), _) => {
+            return "it had no process while the fault was on, or the fault was not due before its end"
+                .to_owned();
+        }
         (FaultKind::Dns { .. }, _) => {
             return format!("it sent nothing while the fault was on; {ELSEWHERE}");
         }
@@ -100,6 +106,7 @@ fn what(fault: &Fault) -> &'static str {
     match fault.kind {
         FaultKind::Connect(_) => "calls",
         FaultKind::Reset => "connections",
+        FaultKind::Kill(_) | FaultKind::Pause(_) | FaultKind::Starve(_) => "processes",
         _ => "packets",
     }
 }

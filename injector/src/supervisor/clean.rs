@@ -109,23 +109,19 @@ pub(crate) fn restore_all(
 ) -> String {
     let (mut restored, mut failed) = (0, Vec::new());
     for (id, change) in open {
-        let HostChange::Sysctl { netns_inode, .. } = &change;
-        let record = match find(*netns_inode) {
-            // A namespace that is gone took its settings with it.
-            None => Record::Restored { id },
-            Some(namespace) => match changes::restore(&change, &namespace, journal.path()) {
-                Ok(fate) => {
-                    restored += u32::from(fate == changes::Fate::Restored);
-                    Record::Restored { id }
+        let namespace = change.namespace().and_then(&find);
+        let record = match changes::restore(&change, namespace.as_ref(), journal.path()) {
+            Ok(fate) => {
+                restored += u32::from(fate == changes::Fate::Restored);
+                Record::Restored { id }
+            }
+            Err(error) => {
+                failed.push(error.to_string());
+                Record::RestoreFailed {
+                    id,
+                    why: error.to_string(),
                 }
-                Err(error) => {
-                    failed.push(error.to_string());
-                    Record::RestoreFailed {
-                        id,
-                        why: error.to_string(),
-                    }
-                }
-            },
+            }
         };
         if let Err(error) = journal.append(&record) {
             failed.push(error.to_string());

@@ -34,7 +34,7 @@ pub(super) fn sweep(sweeping: Sweeping) -> Result<Vec<Leftover>, Refusal> {
     let mut inodes: Vec<u64> = runs
         .iter()
         .flat_map(|listed| &listed.to_restore)
-        .map(|HostChange::Sysctl { netns_inode, .. }| *netns_inode)
+        .filter_map(HostChange::namespace)
         .filter(|inode| *inode != ours.inode())
         .collect();
     inodes.sort_unstable();

@@ -107,6 +107,12 @@ pub fn cgroup(pid: u32) -> Result<PathBuf, Error> {
     Ok(path.into())
 }
 
+/// Whether a process is stopped, by a signal or by whoever traces it.
+pub fn is_stopped(pid: u32) -> bool {
+    let stat = open(pid).and_then(|process| process.stat().map_err(|error| unreadable(pid, error)));
+    stat.is_ok_and(|stat| matches!(stat.state, 'T' | 't'))
+}
+
 /// All processes. Those that end meanwhile are left out.
 pub fn all() -> Result<Vec<ProcessInfo>, Error> {
     let processes = procfs::process::all_processes().map_err(|error| Error::Proc {

@@ -16,6 +16,7 @@ mod limits;
 mod needs;
 mod policy;
 mod probe;
+mod processes;
 mod rates;
 mod readme;
 mod refusals;
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
         policy::cases(),
         experiments::cases(),
         limits::cases(),
+        processes::cases(),
         readme::cases(),
     ];
     suite::run(cases.into_iter().flatten().collect())

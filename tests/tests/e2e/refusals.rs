@@ -72,6 +72,33 @@ const BAD_FAULTS: &[Row] = &[
         "type",
     ),
     ("fault_unknown", "net vanish", USAGE, "vanish"),
+    (
+        "signal_that_stops",
+        "proc kill --signal STOP",
+        USAGE,
+        "proc pause",
+    ),
+    ("signal_unknown", "proc kill --signal TREM", USAGE, "TERM"),
+    ("starve_of_nothing", "proc starve", USAGE, "at least one"),
+    (
+        "starve_of_processes",
+        "proc starve --cpu 10%",
+        USAGE,
+        "siblings",
+    ),
+    (
+        "respawn_of_a_pid",
+        "proc kill --respawn kill-again",
+        USAGE,
+        "kill-again",
+    ),
+    (
+        "pause_too_short",
+        "proc pause --active 1ms --dormant 1s",
+        USAGE,
+        "short",
+    ),
+    ("share_is_none", "proc starve --cpu 0%", USAGE, "0.1%"),
 ];
 
 /// A good fault on nobody, on everybody, or on somebody who must not be touched.
