@@ -17,6 +17,7 @@ mod net;
 mod target;
 pub mod tell;
 mod traffic;
+mod verifier;
 
 use clap::{Parser, Subcommand};
 
@@ -27,6 +28,7 @@ pub use doctor::doctor;
 pub(crate) use fault::FaultInFile;
 pub use flags::Rehearsal;
 pub(crate) use target::TargetInFile;
+pub use verifier::verifier;
 
 use crate::error::Refusal;
 use fault::FaultCommand;
@@ -96,6 +98,9 @@ enum Command {
     },
     /// Tell which mechanisms this machine offers, and what would enable the others
     Doctor(OutputFlags),
+    /// What the kernel's verifier says of each BPF program; for developers
+    #[command(hide = true)]
+    Verifier,
     /// The process that a supervisor starts; not for people
     #[command(hide = true)]
     Worker {

@@ -21,5 +21,6 @@ pub mod maps;
 pub mod netns;
 pub mod object;
 pub mod sysctl;
+pub mod verifier;
 
 pub use error::Error;

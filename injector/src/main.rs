@@ -29,6 +29,7 @@ fn carry_out(action: Action) -> Result<Exit, Refusal> {
         Action::Ask(question, output) => cli::ask(question, output),
         Action::Arm(arming) => cli::arm(arming),
         Action::Daemon(output) => supervisor::run(&Job::Daemon { output }),
+        Action::Verifier => cli::verifier(),
         Action::Worker(link) => worker::run(link),
     }
 }

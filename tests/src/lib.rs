@@ -11,6 +11,7 @@ pub mod cgroup;
 pub mod eventually;
 pub mod injector;
 pub mod lab;
+pub mod lack;
 pub mod leftovers;
 pub mod measure;
 pub mod netns;

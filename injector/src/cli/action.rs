@@ -26,6 +26,8 @@ pub enum Action {
     Ask(Question, Output),
     /// Tell what this machine offers.
     Doctor(Output),
+    /// Tell what the kernel's verifier says of each program.
+    Verifier,
     /// Be the worker; the number is the descriptor to talk to the supervisor.
     Worker(i32),
     /// Print a text and be done: `--help`, `--version`.
@@ -38,7 +40,7 @@ impl Action {
         match self {
             Self::Arm(arming) => arming.output,
             Self::Daemon(output) | Self::Ask(_, output) | Self::Doctor(output) => *output,
-            Self::Worker(_) | Self::Print(_) => Output::Text,
+            Self::Verifier | Self::Worker(_) | Self::Print(_) => Output::Text,
         }
     }
 }
@@ -116,6 +118,7 @@ fn action(command: Command) -> Result<Action, Refusal> {
             Action::Ask(Question::Events { run, follow }, output.output())
         }
         Command::Doctor(flags) => Action::Doctor(flags.output()),
+        Command::Verifier => Action::Verifier,
         Command::Worker { link } => Action::Worker(link),
     })
 }

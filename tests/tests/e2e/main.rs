@@ -12,6 +12,7 @@ mod experiments;
 mod filters;
 mod harness_itself;
 mod lifecycle;
+mod matrix;
 mod needs;
 mod probe;
 mod rates;
@@ -36,5 +37,5 @@ fn main() -> ExitCode {
         experiments::cases(),
         readme::cases(),
     ];
-    suite::run(cases.into_iter().flatten().collect())
+    suite::run(matrix::select(cases.into_iter().flatten().collect()))
 }
