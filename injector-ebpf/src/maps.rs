@@ -130,6 +130,13 @@ pub static OFFSET_SIGNAL: Global<u32> = Global::new(0);
 #[unsafe(no_mangle)]
 pub static OFFSET_LIVE: Global<u32> = Global::new(0);
 
+/// The walk of each thread that connects just now.
+///
+/// Not on the stack, where the verifier follows every value and looks at hundreds of thousands of
+/// combinations, and not one for each CPU: a connecting thread may be preempted by another.
+#[map]
+pub static INJ_CONNECTING: HashMap<u64, crate::rules::Walk> = HashMap::with_max_entries(1_024, 0);
+
 /// A socket storage map in the form that BTF loaders read: the fields are types, never values.
 #[repr(C)]
 pub struct SocketTags {

@@ -12,7 +12,7 @@ mod load;
 
 use std::{
     collections::{BTreeMap, HashSet},
-    os::fd::{AsFd, AsRawFd, BorrowedFd},
+    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
 };
 
 use aya::maps::Map;
@@ -81,22 +81,22 @@ pub enum Verdict {
 /// Asks the verifier about every program of the object, in the order of their names.
 pub fn figures() -> Result<Vec<Figures>, Error> {
     let object = Object::load()?;
-    let parsed = parsed(&object)?;
-    let names: BTreeMap<&String, &aya_obj::Program> = parsed.programs.iter().collect();
+    let programs = Programs::read(&object)?;
+    let names: BTreeMap<&String, &aya_obj::Program> = programs.parsed.programs.iter().collect();
     let verdicts = names.into_iter().map(|(name, program)| Figures {
         program: name.clone(),
-        verdict: verdict(&object, &parsed, name, program).unwrap_or_else(Verdict::Refused),
+        verdict: verdict(&object, &programs, name, program).unwrap_or_else(Verdict::Refused),
     });
     Ok(verdicts.collect())
 }
 
 fn verdict(
     object: &Object,
-    parsed: &aya_obj::Object,
+    programs: &Programs,
     name: &str,
     program: &aya_obj::Program,
 ) -> Result<Verdict, String> {
-    let code = parsed.functions.get(&program.function_key());
+    let code = programs.parsed.functions.get(&program.function_key());
     let code = code.ok_or("the object has no such program")?;
     let target = TARGETS.iter().find(|(of, _)| *of == name);
     let mut request = match target {
@@ -104,32 +104,53 @@ fn verdict(
         None => of_kind(&program.section)?,
     };
     request.sleepable = matches!(program.section, ProgramSection::Lsm { sleepable: true });
-    load::statistics(name, &code.instructions, &request)
+    load::statistics(code, programs.types.as_fd(), &request)
 }
 
 /// The object once more, tied to the maps of the loaded one.
-fn parsed(object: &Object) -> Result<aya_obj::Object, Error> {
-    let failed = |error: &dyn std::error::Error| Error::Probe(error.to_string());
-    let mut parsed = aya_obj::Object::parse(IMAGE).map_err(|error| failed(&error))?;
-    let declared: Vec<(String, aya_obj::Map)> = parsed.maps.drain().collect();
-    let mut tied = Vec::new();
-    for (name, map) in &declared {
-        let loaded = object.ebpf.map(name).and_then(descriptor);
-        let loaded = loaded.ok_or_else(|| Error::Probe(format!("the map {name} is not loaded")))?;
-        tied.push((name.as_str(), loaded.as_raw_fd(), map));
+struct Programs {
+    parsed: aya_obj::Object,
+    /// Their types.
+    types: OwnedFd,
+}
+
+impl Programs {
+    fn read(object: &Object) -> Result<Self, Error> {
+        let failed = |error: &dyn std::error::Error| Error::Probe(error.to_string());
+        let mut parsed = aya_obj::Object::parse(IMAGE).map_err(|error| failed(&error))?;
+        let types = types(&mut parsed)?;
+        let declared: Vec<(String, aya_obj::Map)> = parsed.maps.drain().collect();
+        let mut tied = Vec::new();
+        for (name, map) in &declared {
+            let loaded = object.ebpf.map(name).and_then(descriptor);
+            let loaded =
+                loaded.ok_or_else(|| Error::Probe(format!("the map {name} is not loaded")))?;
+            tied.push((name.as_str(), loaded.as_raw_fd(), map));
+        }
+        let sections: HashSet<usize> = parsed
+            .functions
+            .keys()
+            .map(|(section, _)| *section)
+            .collect();
+        parsed
+            .relocate_maps(tied.into_iter(), &sections)
+            .map_err(|error| failed(&error))?;
+        parsed
+            .relocate_calls(&sections)
+            .map_err(|error| failed(&error))?;
+        Ok(Self { parsed, types })
     }
-    let sections: HashSet<usize> = parsed
-        .functions
-        .keys()
-        .map(|(section, _)| *section)
-        .collect();
-    parsed
-        .relocate_maps(tied.into_iter(), &sections)
-        .map_err(|error| failed(&error))?;
-    parsed
-        .relocate_calls(&sections)
-        .map_err(|error| failed(&error))?;
-    Ok(parsed)
+}
+
+fn types(parsed: &mut aya_obj::Object) -> Result<OwnedFd, Error> {
+    let none = || Error::Btf("this kernel takes no types of programs".into());
+    let features = aya::features().btf().ok_or_else(none)?;
+    let types = parsed
+        .fixup_and_sanitize_btf(features)
+        .map_err(|error| Error::Btf(error.to_string()))?
+        .ok_or_else(|| Error::Btf("the BPF object has no types".into()))?;
+    load::types(&types.to_bytes())
+        .map_err(|error| Error::system("load the types of the BPF programs", error))
 }
 
 fn descriptor(map: &Map) -> Option<BorrowedFd<'_>> {
@@ -181,7 +202,7 @@ fn of_kind(section: &ProgramSection) -> Result<Request, String> {
     Ok(Request {
         program,
         attach,
-        types: 0,
+        target: 0,
         sleepable: false,
     })
 }
@@ -216,13 +237,13 @@ fn of_target(target: Target, kernel: &aya::Btf) -> Result<Request, String> {
             BtfKind::Func,
         ),
     };
-    let types = kernel
+    let target = kernel
         .id_by_type_name_kind(&name, kind)
         .map_err(|_| format!("this kernel has no {name}"))?;
     Ok(Request {
         program,
         attach: Some(attach),
-        types,
+        target,
         sleepable: false,
     })
 }

@@ -42,7 +42,7 @@ pub(super) fn table(project: &Project, kernels: &Kernels, readme: Readme) -> Res
     }
     println!("\n{seen}");
     harness::explain(&outcomes);
-    if outcomes.iter().any(Outcome::is_bad) {
+    if outcomes.iter().any(Outcome::is_bad) || !seen.is_answered() {
         announce("something failed, so the README stays as it is");
         return Ok(ExitCode::FAILURE);
     }

@@ -2,10 +2,13 @@
 
 use std::{
     io,
-    os::fd::{FromRawFd, OwnedFd},
+    os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
 };
 
-use aya_obj::generated::{bpf_attach_type, bpf_attr, bpf_cmd, bpf_insn, bpf_prog_type};
+use aya_obj::{
+    Function,
+    generated::{bpf_attach_type, bpf_attr, bpf_cmd, bpf_prog_type},
+};
 
 use super::Verdict;
 
@@ -22,18 +25,29 @@ pub(super) struct Request {
     pub(super) program: bpf_prog_type,
     pub(super) attach: Option<bpf_attach_type>,
     /// Type id of the kernel function or tracepoint; 0 for none.
-    pub(super) types: u32,
+    pub(super) target: u32,
     pub(super) sleepable: bool,
+}
+
+/// Loads the type information of the programs.
+pub(super) fn types(types: &[u8]) -> io::Result<OwnedFd> {
+    let mut attributes = zeroed();
+    // SAFETY: all members are plain integers, and this is the one that BPF_BTF_LOAD reads.
+    let load = unsafe { &mut attributes.__bindgen_anon_7 };
+    load.btf = types.as_ptr() as u64;
+    load.btf_size = length(types.len());
+    // SAFETY: the types outlive the call.
+    unsafe { descriptor(bpf_cmd::BPF_BTF_LOAD, &attributes) }
 }
 
 /// Loads a program and lets it go; an error is the first line of the reason.
 pub(super) fn statistics(
-    name: &str,
-    code: &[bpf_insn],
+    code: &Function,
+    types: BorrowedFd<'_>,
     request: &Request,
 ) -> Result<Verdict, String> {
     let mut log = vec![0; LOG_BYTES];
-    match load(name, code, request, STATISTICS, &mut log) {
+    match load(code, types, request, STATISTICS, &mut log) {
         Ok(_let_go) => {
             let said = text(&log);
             read(&said).ok_or_else(|| format!("its statistics were not understood: {said}"))
@@ -41,45 +55,60 @@ pub(super) fn statistics(
         Err(refused) => {
             log.fill(0);
             // The outcome is known; this time it is about the words.
-            let _refused_again = load(name, code, request, EVERY_STEP, &mut log);
+            let _refused_again = load(code, types, request, EVERY_STEP, &mut log);
             Err(reason(&refused, &text(&log)))
         }
     }
 }
 
 fn load(
-    name: &str,
-    code: &[bpf_insn],
+    code: &Function,
+    types: BorrowedFd<'_>,
     request: &Request,
     level: u32,
     log: &mut [u8],
 ) -> io::Result<OwnedFd> {
-    // SAFETY: all zero is a valid `bpf_attr`: a union of structs of integers.
-    let mut attributes: bpf_attr = unsafe { std::mem::zeroed() };
+    // A program that hands the kernel a function of its own must say where it begins.
+    let functions = code.func_info.func_info_bytes();
+    let mut attributes = zeroed();
     // SAFETY: all members are plain integers, and this is the one that BPF_PROG_LOAD reads.
     let program = unsafe { &mut attributes.__bindgen_anon_3 };
     program.prog_type = request.program as u32;
-    program.insns = code.as_ptr() as u64;
-    program.insn_cnt = length(code.len());
+    program.insns = code.instructions.as_ptr() as u64;
+    program.insn_cnt = length(code.instructions.len());
     program.license = c"GPL".as_ptr() as u64;
     program.log_level = level;
     program.log_buf = log.as_mut_ptr() as u64;
     program.log_size = length(log.len());
     program.expected_attach_type = request.attach.map_or(0, |attach| attach as u32);
-    program.attach_btf_id = request.types;
+    program.attach_btf_id = request.target;
     program.prog_flags = if request.sleepable { SLEEPABLE } else { 0 };
-    // The last byte stays zero, which ends the name (BPF_OBJ_NAME_LEN).
-    let kept = program.prog_name.len() - 1;
-    for (to, byte) in program.prog_name.iter_mut().zip(name.bytes().take(kept)) {
-        *to = byte.cast_signed();
-    }
-    // SAFETY: the attributes are as large as is said, and what they point to outlives the call: the
-    // code, the licence, and a log that nobody else looks at.
+    program.prog_btf_fd = types.as_raw_fd().unsigned_abs();
+    program.func_info = functions.as_ptr() as u64;
+    program.func_info_cnt = length(code.func_info.len());
+    program.func_info_rec_size = length(code.func_info_rec_size);
+    // SAFETY: the code, the licence and what it says of functions outlive the call, and so does the
+    // log, which nobody else looks at.
+    unsafe { descriptor(bpf_cmd::BPF_PROG_LOAD, &attributes) }
+}
+
+fn zeroed() -> bpf_attr {
+    // SAFETY: all zero is a valid `bpf_attr`: a union of structs of integers.
+    unsafe { std::mem::zeroed() }
+}
+
+/// Asks bpf(2) for a descriptor.
+///
+/// # Safety
+///
+/// Every pointer in the attributes must be into memory that is as long as is said and outlives the call.
+unsafe fn descriptor(command: bpf_cmd, attributes: &bpf_attr) -> io::Result<OwnedFd> {
+    // SAFETY: the attributes are as large as is said; the caller answers for what they point to.
     let result = unsafe {
         libc::syscall(
             libc::SYS_bpf,
-            bpf_cmd::BPF_PROG_LOAD,
-            &raw mut attributes,
+            command,
+            std::ptr::from_ref(attributes),
             size_of::<bpf_attr>(),
         )
     };
