@@ -99,12 +99,6 @@ pub fn scratch(owner: Owner) -> Option<&'static mut Scratch> {
         .map(|scratch| unsafe { &mut *scratch })
 }
 
-/// A walk over the rules that has not begun: all zero, never written, one entry. Programs that can be
-/// preempted, and so have to walk on their stack, start from a copy. The verifier does not know that it
-/// is zero, and so follows the rules once and not once for each known value (670 000 instructions).
-#[map]
-pub static INJ_BLANK: Array<crate::rules::Walk> = Array::with_max_entries(1, 0);
-
 /// See [`INJ_SCRATCH`].
 #[repr(C)]
 pub struct Scratch {
@@ -135,6 +129,13 @@ pub static OFFSET_SIGNAL: Global<u32> = Global::new(0);
 /// `signal_struct::live`.
 #[unsafe(no_mangle)]
 pub static OFFSET_LIVE: Global<u32> = Global::new(0);
+
+/// The walk of each thread that connects just now.
+///
+/// Not on the stack, where the verifier follows every value and looks at hundreds of thousands of
+/// combinations, and not one for each CPU: a connecting thread may be preempted by another.
+#[map]
+pub static INJ_CONNECTING: HashMap<u64, crate::rules::Walk> = HashMap::with_max_entries(1_024, 0);
 
 /// A socket storage map in the form that BTF loaders read: the fields are types, never values.
 #[repr(C)]

@@ -21,6 +21,7 @@ mod sweep;
 mod target;
 pub mod tell;
 mod traffic;
+mod verifier;
 
 use std::{path::PathBuf, time::Duration};
 
@@ -36,6 +37,7 @@ pub use flags::Rehearsal;
 pub use halt::{halt, resume};
 pub use sweep::sweep;
 pub(crate) use target::TargetInFile;
+pub use verifier::verifier;
 
 use crate::error::Refusal;
 use fault::FaultCommand;
@@ -142,6 +144,9 @@ enum Command {
     },
     /// Tell which mechanisms this machine offers, and what would enable the others
     Doctor(OutputFlags),
+    /// What the kernel's verifier says of each BPF program; for developers
+    #[command(hide = true)]
+    Verifier,
     /// The process that a supervisor starts; not for people
     #[command(hide = true)]
     Worker {

@@ -23,5 +23,6 @@ pub mod netns;
 pub mod object;
 pub mod pins;
 pub mod sysctl;
+pub mod verifier;
 
 pub use error::Error;

@@ -32,6 +32,7 @@ fn carry_out(action: Action) -> Result<Exit, Refusal> {
         Action::Resume(output) => cli::resume(output),
         Action::Audit(wanted, output) => cli::audit(&wanted, output),
         Action::Sweep(sweeping, output) => cli::sweep(sweeping, output),
+        Action::Verifier => cli::verifier(),
         Action::Worker(link) => worker::run(link),
     }
 }

@@ -15,6 +15,7 @@ use tempfile::TempDir;
 
 use crate::binaries;
 use crate::eventually::eventually;
+use crate::lack::Lack;
 use crate::place::Place;
 
 /// The issue asks for 1 s; a busy machine may take longer, and the bench measures it.
@@ -222,7 +223,8 @@ impl Running {
             .is_none())
     }
 
-    /// Waits for the line or the event that says that the faults are there.
+    /// Waits for the line or the event that says that the faults are there. The error is a [`Lack`]
+    /// where the injector refused because the host cannot do it.
     pub fn wait_until_armed(&mut self) -> Result<()> {
         let deadline = Instant::now() + ARMING;
         while let Some(line) = self.next_line(deadline) {
@@ -231,10 +233,21 @@ impl Running {
                 return Ok(());
             }
         }
-        bail!(
-            "the injector was not armed within {ARMING:?}; its standard error: {:?}",
-            self.told.join("\n")
-        )
+        let said = self.told.join("\n");
+        if let Some(lack) = Lack::find(self.code_of_an_ended()?, &said) {
+            bail!(lack);
+        }
+        bail!("the injector was not armed within {ARMING:?}; its standard error: {said:?}")
+    }
+
+    /// The exit code, where it has ended or is about to: it has closed its standard error by then.
+    fn code_of_an_ended(&mut self) -> Result<Option<i32>> {
+        let ended = eventually("the injector to end", Duration::from_secs(1), || {
+            self.child
+                .try_wait()
+                .context("cannot wait for the injector")
+        });
+        Ok(ended.ok().and_then(|status: ExitStatus| status.code()))
     }
 
     /// The next event of a run, until `deadline` or the end.

@@ -13,6 +13,7 @@ pub mod counter;
 pub mod eventually;
 pub mod injector;
 pub mod lab;
+pub mod lack;
 pub mod leftovers;
 pub mod measure;
 pub mod netns;

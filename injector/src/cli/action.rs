@@ -42,6 +42,8 @@ pub enum Action {
     Sweep(Sweeping, Output),
     /// Tell what this machine offers.
     Doctor(Output),
+    /// Tell what the kernel's verifier says of each program.
+    Verifier,
     /// Be the worker; the number is the descriptor to talk to the supervisor.
     Worker(i32),
     /// Print a text and be done: `--help`, `--version`.
@@ -60,7 +62,7 @@ impl Action {
             | Self::Audit(_, output)
             | Self::Sweep(_, output)
             | Self::Doctor(output) => *output,
-            Self::Worker(_) | Self::Print(_) => Output::Text,
+            Self::Verifier | Self::Worker(_) | Self::Print(_) => Output::Text,
         }
     }
 }
@@ -168,6 +170,7 @@ fn action(command: Command, config: Source) -> Result<Action, Refusal> {
             Action::Sweep(sweeping, output.output())
         }
         Command::Doctor(flags) => Action::Doctor(flags.output()),
+        Command::Verifier => Action::Verifier,
         Command::Worker { link } => Action::Worker(link),
     })
 }

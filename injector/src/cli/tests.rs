@@ -307,3 +307,43 @@ fn a_limit_is_for_a_cgroup_and_has_one_spelling_at_a_time() {
     assert!(parsed(&format!("proc pause --active 1s {line}")).is_err());
     assert!(parsed(&format!("proc kill --respawn deny-exec {line}")).is_err());
 }
+
+/// The commands of faults, `net delay`, as the command line and files know them.
+fn fault_commands(command: &clap::Command, before: &str) -> Vec<String> {
+    let mut faults = Vec::new();
+    for subcommand in command.get_subcommands().filter(|it| !it.is_hide_set()) {
+        let name = format!("{before}{}", subcommand.get_name());
+        let mut below = fault_commands(subcommand, &format!("{name} "));
+        if below.is_empty() {
+            below.push(name);
+        }
+        faults.append(&mut below);
+    }
+    faults
+}
+
+/// The columns are checked by xtask's own tests, which know the kernels.
+#[test]
+fn every_fault_has_a_row_in_the_table_of_kernels() {
+    let readme = include_str!("../../../README.md");
+    let (_, table) = readme
+        .split_once("<!-- faults by kernel: ")
+        .expect("the table's first mark");
+    let (table, _) = table
+        .split_once("<!-- end of faults by kernel -->")
+        .expect("the table's last mark");
+    let faults = fault_commands(&FaultInFile::command(), "");
+    assert!(faults.contains(&"net delay".to_owned()), "{faults:?}");
+    for fault in faults {
+        let has_row = table.lines().any(|line| {
+            let row = line
+                .strip_prefix("| `")
+                .and_then(|row| row.strip_prefix(&fault));
+            row.is_some_and(|rest| rest.starts_with(['`', ' ']))
+        });
+        assert!(
+            has_row,
+            "{fault} has no row; add a test that shows it and run `cargo xtask vm table --write`"
+        );
+    }
+}

@@ -5,7 +5,8 @@ use aya::{Ebpf, EbpfLoader};
 use super::{Error, btf::Btf};
 
 /// The compiled programs; empty when the binary was built without them (see `build.rs`).
-static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/injector.bpf.o"));
+pub(super) static IMAGE: &[u8] =
+    aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/injector.bpf.o"));
 
 /// Programs and maps of one run in one network namespace. Dropping it takes them out of the kernel.
 pub struct Object {
@@ -16,7 +17,7 @@ pub struct Object {
 impl Object {
     /// Creates the maps and readies the programs; attaches nothing.
     pub fn load() -> Result<Self, Error> {
-        if OBJECT.is_empty() {
+        if IMAGE.is_empty() {
             return Err(Error::NoObject);
         }
         let types = Btf::vmlinux()?;
@@ -39,7 +40,7 @@ impl Object {
         for (name, offset) in &offsets {
             loader.override_global(name, offset, true);
         }
-        let ebpf = loader.load(OBJECT).map_err(Box::new)?;
+        let ebpf = loader.load(IMAGE).map_err(Box::new)?;
         Ok(Self { ebpf, btf })
     }
 }

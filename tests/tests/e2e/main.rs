@@ -13,6 +13,7 @@ mod filters;
 mod harness_itself;
 mod lifecycle;
 mod limits;
+mod matrix;
 mod needs;
 mod policy;
 mod probe;
@@ -42,5 +43,5 @@ fn main() -> ExitCode {
         processes::cases(),
         readme::cases(),
     ];
-    suite::run(cases.into_iter().flatten().collect())
+    suite::run(matrix::select(cases.into_iter().flatten().collect()))
 }
