@@ -28,7 +28,7 @@ pub(crate) use fault::FaultInFile;
 pub use flags::Rehearsal;
 pub(crate) use target::TargetInFile;
 
-use crate::error::Refusal;
+use crate::{error::Refusal, park};
 use fault::FaultCommand;
 use flags::{OnCommandLine, OutputFlags, RunFlags};
 
@@ -103,6 +103,16 @@ enum Command {
         #[arg(long, value_name = "DESCRIPTOR")]
         link: i32,
     },
+    /// The process whose pages threads sleep on; not for people
+    #[command(hide = true, name = park::holder::COMMAND)]
+    HoldPark {
+        /// How much it maps
+        #[arg(value_name = "BYTES")]
+        bytes: usize,
+    },
+    /// The process that is put to sleep to see whether that works; not for people
+    #[command(hide = true, name = park::trial::COMMAND)]
+    TryPark,
 }
 
 /// A runtime for one conversation.

@@ -16,10 +16,12 @@ pub mod debug_log;
 pub mod devices;
 pub mod error;
 pub mod grace;
+pub mod kfunc;
 pub mod links;
 pub mod maps;
 pub mod netns;
 pub mod object;
+pub mod park_trial;
 pub mod sysctl;
 
 pub use error::Error;

@@ -6,7 +6,7 @@
 use injector::{
     cli::{self, Action, tell},
     error::{Exit, Refusal},
-    supervisor,
+    park, supervisor,
     worker::{self, Job, Output},
 };
 
@@ -30,7 +30,18 @@ fn carry_out(action: Action) -> Result<Exit, Refusal> {
         Action::Arm(arming) => cli::arm(arming),
         Action::Daemon(output) => supervisor::run(&Job::Daemon { output }),
         Action::Worker(link) => worker::run(link),
+        Action::HoldPark(bytes) => Err(park_failed(&park::holder::hold(bytes))),
+        Action::TryPark => match park::trial::sleeper() {
+            Ok(()) => Ok(Exit::Done),
+            Err(error) => Err(park_failed(&error)),
+        },
     }
+}
+
+fn park_failed(error: &std::io::Error) -> Refusal {
+    Refusal::failed(format!(
+        "a process of the park failed: {error}; it is not for people to start"
+    ))
 }
 
 fn refused(refusal: &Refusal, output: Output) -> Exit {

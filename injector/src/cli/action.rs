@@ -28,6 +28,10 @@ pub enum Action {
     Doctor(Output),
     /// Be the worker; the number is the descriptor to talk to the supervisor.
     Worker(i32),
+    /// Be the holder of the park, which maps so many bytes.
+    HoldPark(usize),
+    /// Be the sleeper of the park's trial.
+    TryPark,
     /// Print a text and be done: `--help`, `--version`.
     Print(String),
 }
@@ -38,7 +42,7 @@ impl Action {
         match self {
             Self::Arm(arming) => arming.output,
             Self::Daemon(output) | Self::Ask(_, output) | Self::Doctor(output) => *output,
-            Self::Worker(_) | Self::Print(_) => Output::Text,
+            Self::Worker(_) | Self::HoldPark(_) | Self::TryPark | Self::Print(_) => Output::Text,
         }
     }
 }
@@ -117,6 +121,8 @@ fn action(command: Command) -> Result<Action, Refusal> {
         }
         Command::Doctor(flags) => Action::Doctor(flags.output()),
         Command::Worker { link } => Action::Worker(link),
+        Command::HoldPark { bytes } => Action::HoldPark(bytes),
+        Command::TryPark => Action::TryPark,
     })
 }
 

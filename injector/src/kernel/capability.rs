@@ -13,7 +13,7 @@ use super::{
     links::{CgroupHook, DeviceHook, Links, ProcessHook},
     object::Object,
 };
-use crate::{delay_line::Tap, plan::Need, target::cgroup};
+use crate::{delay_line::Tap, park, plan::Need, target::cgroup};
 
 /// One thing that a host may offer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,7 +36,7 @@ pub struct Missing {
 }
 
 /// Every need, in the order in which doctor shows them.
-pub const ALL: [Need; 7] = [
+pub const ALL: [Need; 8] = [
     Need::DeviceLinks,
     Need::CgroupLinks,
     Need::ConnectErrno,
@@ -44,6 +44,7 @@ pub const ALL: [Need; 7] = [
     Need::SocketCopies,
     Need::Sequence,
     Need::ForkTracepoint,
+    Need::Park,
 ];
 
 impl Need {
@@ -57,6 +58,7 @@ impl Need {
             Self::SocketCopies => "pidfd-getfd",
             Self::Sequence => "tcp-sequence",
             Self::ForkTracepoint => "fork-tracepoint",
+            Self::Park => "park",
         }
     }
 
@@ -69,6 +71,7 @@ impl Need {
             Self::SocketCopies => "sockets that are open already; net reset",
             Self::Sequence => "net reset",
             Self::ForkTracepoint => "--tree",
+            Self::Park => "slow system calls",
         }
     }
 
@@ -87,6 +90,9 @@ impl Need {
             Self::SocketCopies => "run Linux 5.6 or later with CAP_SYS_PTRACE",
             Self::Sequence => "run Linux 5.7 or later with CONFIG_CGROUP_BPF",
             Self::ForkTracepoint => "run a kernel with CONFIG_DEBUG_INFO_BTF and CONFIG_BPF_EVENTS",
+            Self::Park => {
+                "run Linux 6.2 or later with CONFIG_BPF_LSM, boot it with `bpf` in its list of security modules (`lsm=...,bpf`; /sys/kernel/security/lsm shows it), and load the module with `modprobe fuse`"
+            }
         }
     }
 }
@@ -114,6 +120,7 @@ pub fn probe(need: Need) -> Capability {
         Need::SocketCopies => socket_copies(),
         Need::Sequence => cgroup_links(&[CgroupHook::Sequence]),
         Need::ForkTracepoint => fork_tracepoint(),
+        Need::Park => park::trial::run(),
     };
     Capability {
         name: need.name().into(),

@@ -2,7 +2,11 @@
 
 use aya::{Ebpf, EbpfLoader};
 
-use super::{Error, btf::Btf};
+use super::{
+    Error,
+    btf::Btf,
+    kfunc::{self, Kfuncs},
+};
 
 /// The compiled programs; empty when the binary was built without them (see `build.rs`).
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/injector.bpf.o"));
@@ -11,6 +15,7 @@ static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/in
 pub struct Object {
     pub(super) ebpf: Ebpf,
     pub(super) btf: aya::Btf,
+    kfuncs: Kfuncs,
 }
 
 impl Object {
@@ -39,7 +44,16 @@ impl Object {
         for (name, offset) in &offsets {
             loader.override_global(name, offset, true);
         }
-        let ebpf = loader.load(OBJECT).map_err(Box::new)?;
-        Ok(Self { ebpf, btf })
+        let mut object = OBJECT.to_vec();
+        let kfuncs = kfunc::link(&mut object, &btf);
+        let park_available = u32::from(kfuncs == Kfuncs::Park);
+        loader.override_global("PARK_AVAILABLE", &park_available, true);
+        let ebpf = loader.load(&object).map_err(Box::new)?;
+        Ok(Self { ebpf, btf, kfuncs })
+    }
+
+    /// Which functions of the kernel's its programs can call.
+    pub fn kfuncs(&self) -> Kfuncs {
+        self.kfuncs
     }
 }

@@ -40,6 +40,8 @@ pub enum Need {
     Sequence,
     /// BPF programs on the fork and exit tracepoints (`tp_btf`).
     ForkTracepoint,
+    /// Sleepable BPF programs that can put the calling thread to sleep.
+    Park,
 }
 
 impl Mechanism {

@@ -13,6 +13,7 @@ mod filters;
 mod harness_itself;
 mod lifecycle;
 mod needs;
+mod park;
 mod probe;
 mod rates;
 mod readme;
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
         daemon::cases(),
         experiments::cases(),
         readme::cases(),
+        park::cases(),
     ];
     suite::run(cases.into_iter().flatten().collect())
 }

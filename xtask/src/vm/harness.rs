@@ -107,7 +107,7 @@ fn outcomes(project: &Project, kernels: &Kernels, filter: Option<&str>) -> Resul
         filter.map(quoted).unwrap_or_default()
     );
     let visits = super::visit(project, kernels, "test", |initramfs| {
-        for name in ["injector", "victim"] {
+        for name in ["injector", "victim", "parker"] {
             initramfs.program(&format!("/injector/release/{name}"), &project.binary(name));
         }
         initramfs.program("/injector/release/deps/e2e", &harness);
