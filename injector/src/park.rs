@@ -166,7 +166,7 @@ fn end(seats: &Seats, server: JoinHandle<()>) {
 /// BPF programs know process ids of the first PID namespace alone (kernel/bpf/helpers.c,
 /// `bpf_task_from_pid`).
 fn host_pid_namespace() -> Result<(), Error> {
-    /// `PROC_PID_INIT_INO` of include/linux/proc_ns.h.
+    /// `PROC_PID_INIT_INO` of `include/linux/proc_ns.h`.
     const FIRST: u64 = 0xefff_fffc;
     let file = std::fs::File::open("/proc/self/ns/pid")
         .map_err(Error::system("open this process's PID namespace"))?;

@@ -1,10 +1,12 @@
 //! The test's end of the `parker` program.
 
+use std::fs;
 use std::io::{BufRead, BufReader, Write};
+use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
@@ -40,17 +42,22 @@ pub struct Round {
 impl Parker {
     /// Serves the park; `about` is the holder's process id.
     pub fn serve() -> Result<Self> {
-        Self::start(&["serve"])
+        let mut command = Command::new(binaries::parker()?);
+        command.arg("serve");
+        Self::start(&mut command)
     }
 
-    /// Opens files on some threads; `about` is its own process id.
+    /// Opens files on some threads, and not as root; `about` is its own process id.
     pub fn open(threads: usize) -> Result<Self> {
-        Self::start(&["open", &threads.to_string()])
+        const NOBODY: u32 = 65_534;
+        let mut command = Command::new(binaries::parker()?);
+        command.arg("open").arg(threads.to_string());
+        command.uid(NOBODY).gid(NOBODY);
+        Self::start(&mut command)
     }
 
-    fn start(arguments: &[&str]) -> Result<Self> {
-        let mut child = Command::new(binaries::parker()?)
-            .args(arguments)
+    fn start(command: &mut Command) -> Result<Self> {
+        let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -132,27 +139,45 @@ impl Parker {
         }
     }
 
-    /// Waits until all threads of a process but its first are asleep. `fired` cannot say: counts get lost.
+    /// Waits until so many threads of an opener are asleep. Its counts cannot say: some get lost.
     pub fn wait_until_asleep(&self, threads: usize) -> Result<()> {
-        let tasks = format!("/proc/{}/task", self.pid());
+        let open = libc::SYS_openat.to_string();
         eventually("the threads to be asleep", PATIENCE, || {
-            let mut asleep = 0;
-            for task in std::fs::read_dir(&tasks)?.flatten() {
-                let stack = std::fs::read_to_string(task.path().join("syscall"));
-                let open = libc::SYS_openat.to_string();
-                if stack.is_ok_and(|line| line.split(' ').next() == Some(&open)) {
-                    asleep += 1;
-                }
-            }
+            let asleep = self.tasks("syscall", |call| call.split(' ').next() == Some(&open))?;
             Ok((asleep == threads).then_some(()))
         })
     }
 
+    /// Stops it, waits until all its threads have stopped, and lets it go on. Says how long stopping took.
+    pub fn stop_and_go_on(&self) -> Result<Duration> {
+        let since = Instant::now();
+        self.signal(Signal::STOP)?;
+        eventually("all threads to stop", PATIENCE, || {
+            let running = self.tasks("status", |status| !status.contains("\nState:\tT"))?;
+            Ok((running == 0).then_some(()))
+        })?;
+        let took = since.elapsed();
+        self.signal(Signal::CONT)?;
+        Ok(took)
+    }
+
+    /// How many of its threads have such a file in /proc.
+    fn tasks(&self, file: &str, is_such: impl Fn(&str) -> bool) -> Result<usize> {
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.pid()))?;
+        let files = tasks
+            .flatten()
+            .filter_map(|task| fs::read_to_string(task.path().join(file)).ok());
+        Ok(files.filter(|text| is_such(text)).count())
+    }
+
+    fn signal(&self, signal: Signal) -> Result<()> {
+        let pid = Pid::from_raw(self.pid().cast_signed()).context("no process id")?;
+        kill_process(pid, signal).context("cannot send a signal")
+    }
+
     /// Kills it and waits for its end.
     pub fn kill(&mut self) -> Result<()> {
-        if let Some(pid) = Pid::from_raw(self.pid().cast_signed()) {
-            kill_process(pid, Signal::KILL)?;
-        }
+        self.signal(Signal::KILL)?;
         self.child.wait()?;
         Ok(())
     }

@@ -129,13 +129,11 @@ fn spawn(root: OwnedFd, bytes: usize) -> Result<(Child, u64), Error> {
         .map_err(Error::system("start the process that holds its pages"))?;
     // Closes our copy of the root.
     drop(command);
-    match address(&mut child) {
-        Ok(base) => Ok((child, base)),
-        Err(_) => {
-            kill(&mut child);
-            Err(Error::NoHolder)
-        }
-    }
+    let Ok(base) = address(&mut child) else {
+        kill(&mut child);
+        return Err(Error::NoHolder);
+    };
+    Ok((child, base))
 }
 
 /// Hears where the mapping is, and that all other descriptors are closed.

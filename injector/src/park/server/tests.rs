@@ -165,7 +165,8 @@ fn no_sleep_is_longer_than_the_longest() {
     let kernel = Kernel::new();
     let (seat, _sleeps) = kernel.seat();
     let mut server = Server::new(kernel.socket, Arc::clone(&kernel.seats), 4096);
-    drop(kernel.seats.take(Box::new(|_| Some(u64::MAX))));
+    let greedy = kernel.seats.take(Box::new(|_| Some(u64::MAX)));
+    assert_eq!(greedy, Some(seat + 1));
     let numbered = Numbered {
         unique: 1,
         request: Request::Read(0),

@@ -3,7 +3,7 @@
 use std::io::stdin;
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use injector::kernel::maps::{Maps, SleepMap};
 use injector::kernel::object::Object;
 use injector::kernel::park_trial::ParkTrial;
@@ -14,7 +14,11 @@ pub(crate) fn serve() -> Result<()> {
     let mut trial = ParkTrial::attach(&mut object)?;
     let sleeps = SleepMap::take(&mut object)?;
     let (mut maps, _lease, _events) = Maps::take(&mut object)?;
-    let park = Arc::new(Park::start()?);
+    let park = Park::shared()?;
+    ensure!(
+        Arc::ptr_eq(&park, &Park::shared()?),
+        "a process has one park"
+    );
     let seat = park.seat(move |slot| sleeps.wake_boot_ns(slot))?;
     let record = seat.record();
     maps.write_park(record)?;
