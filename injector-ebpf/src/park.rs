@@ -38,14 +38,14 @@ pub fn sleep(ns: u64) -> bool {
         return false;
     };
     let ids = bpf_get_current_pid_tgid();
-    let (tgid, tid) = ((ids >> 32) as u32, ids as u32);
-    if park.slots == 0 || tgid == park.holder || tgid == park.server {
+    let (process, thread) = ((ids >> 32) as u32, ids as u32);
+    if park.slots == 0 || process == park.holder || process == park.server {
         return false;
     }
     let wake_boot_ns = now() + if ns < MAX_SLEEP_NS { ns } else { MAX_SLEEP_NS };
     let sleep = Sleep {
         wake_boot_ns,
-        tid,
+        tid: thread,
         reserved: 0,
     };
     let Some(slot) = claim(park, &sleep) else {

@@ -31,7 +31,6 @@ mod server;
 pub mod trial;
 
 use std::{
-    os::fd::AsFd,
     sync::{Arc, Mutex, PoisonError, Weak},
     thread::JoinHandle,
 };
@@ -43,6 +42,8 @@ pub use error::Error;
 use holder::Holder;
 use seats::{SEATS, Seats};
 use server::Server;
+
+use crate::target::process::is_in_initial_pid_namespace;
 
 /// A running park. Closed when dropped: all sleepers go on, and nobody sleeps any more.
 pub struct Park {
@@ -62,7 +63,10 @@ pub struct Seat {
 impl Park {
     /// Mounts the file system and starts server and holder.
     pub fn start() -> Result<Self, Error> {
-        host_pid_namespace()?;
+        // BPF programs know the ids of the initial namespace alone (kernel/bpf/helpers.c, `bpf_task_from_pid`).
+        if !is_in_initial_pid_namespace() {
+            return Err(Error::PidNamespace);
+        }
         let page_bytes = rustix::param::page_size();
         let (device, mount) = mount::mount()?;
         let seats = Arc::new(Seats::new()?);
@@ -161,20 +165,4 @@ fn end(seats: &Seats, server: JoinHandle<()>) {
     seats.close();
     // A server that panicked has closed the device as well.
     let _ = server.join();
-}
-
-/// BPF programs know process ids of the first PID namespace alone (kernel/bpf/helpers.c,
-/// `bpf_task_from_pid`).
-fn host_pid_namespace() -> Result<(), Error> {
-    /// `PROC_PID_INIT_INO` of `include/linux/proc_ns.h`.
-    const FIRST: u64 = 0xefff_fffc;
-    let file = std::fs::File::open("/proc/self/ns/pid")
-        .map_err(Error::system("open this process's PID namespace"))?;
-    let stat = rustix::fs::fstat(file.as_fd())
-        .map_err(Error::system("look at this process's PID namespace"))?;
-    if stat.st_ino == FIRST {
-        Ok(())
-    } else {
-        Err(Error::PidNamespace)
-    }
 }

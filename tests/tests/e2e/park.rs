@@ -27,7 +27,7 @@ pub(crate) fn cases() -> Vec<Case> {
         case("death_of_the_server_frees_all", death, no_park),
         case("closing_wakes_all", closing, no_park),
         case("without_the_holder_nobody_sleeps", no_holder, no_park),
-        case("a_signal_ends_a_sleep", signal, no_park),
+        case("a_stopped_process_stops", stopped, no_park),
         case(
             "without_the_functions_nobody_sleeps",
             no_functions,
@@ -149,7 +149,7 @@ fn no_holder() -> Result<()> {
 }
 
 /// As with any slow system call: whoever stops a process need not wait for its sleep to end.
-fn signal() -> Result<()> {
+fn stopped() -> Result<()> {
     let (_server, opener) = asleep(8)?;
     let took = opener.stop_and_go_on()?;
     let round = opener.round()?;
