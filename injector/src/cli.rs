@@ -39,7 +39,7 @@ pub use sweep::sweep;
 pub(crate) use target::TargetInFile;
 pub use verifier::verifier;
 
-use crate::error::Refusal;
+use crate::{error::Refusal, park};
 use fault::FaultCommand;
 use flags::{OnCommandLine, OutputFlags, RunFlags};
 
@@ -154,6 +154,16 @@ enum Command {
         #[arg(long, value_name = "DESCRIPTOR")]
         link: i32,
     },
+    /// The process whose pages threads sleep on; not for people
+    #[command(hide = true, name = park::holder::COMMAND)]
+    HoldPark {
+        /// How much it maps
+        #[arg(value_name = "BYTES")]
+        bytes: usize,
+    },
+    /// The process that is put to sleep to see whether that works; not for people
+    #[command(hide = true, name = park::trial::COMMAND)]
+    TryPark,
 }
 
 /// A runtime for one conversation.

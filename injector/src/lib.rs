@@ -30,6 +30,7 @@ pub mod worker;
 
 pub mod delay_line;
 pub mod kernel;
+pub mod park;
 
 pub mod event;
 pub mod journal;

@@ -6,6 +6,7 @@
 use injector::{
     cli::{self, Action, tell},
     error::{Exit, Refusal},
+    park,
     worker::{self, Output},
 };
 
@@ -34,7 +35,18 @@ fn carry_out(action: Action) -> Result<Exit, Refusal> {
         Action::Sweep(sweeping, output) => cli::sweep(sweeping, output),
         Action::Verifier => cli::verifier(),
         Action::Worker(link) => worker::run(link),
+        Action::HoldPark(bytes) => Err(park_failed(&park::holder::hold(bytes))),
+        Action::TryPark => match park::trial::sleeper() {
+            Ok(()) => Ok(Exit::Done),
+            Err(error) => Err(park_failed(&error)),
+        },
     }
+}
+
+fn park_failed(error: &std::io::Error) -> Refusal {
+    Refusal::failed(format!(
+        "a process of the park failed: {error}; it is not for people to start"
+    ))
 }
 
 fn refused(refusal: &Refusal, output: Output) -> Exit {

@@ -234,20 +234,20 @@ impl Running {
             }
         }
         let said = self.told.join("\n");
-        if let Some(lack) = Lack::find(self.code_of_an_ended()?, &said) {
+        if let Some(lack) = Lack::find(self.code_of_an_ended(), &said) {
             bail!(lack);
         }
         bail!("the injector was not armed within {ARMING:?}; its standard error: {said:?}")
     }
 
     /// The exit code, where it has ended or is about to: it has closed its standard error by then.
-    fn code_of_an_ended(&mut self) -> Result<Option<i32>> {
+    fn code_of_an_ended(&mut self) -> Option<i32> {
         let ended = eventually("the injector to end", Duration::from_secs(1), || {
             self.child
                 .try_wait()
                 .context("cannot wait for the injector")
         });
-        Ok(ended.ok().and_then(|status: ExitStatus| status.code()))
+        ended.ok().and_then(|status: ExitStatus| status.code())
     }
 
     /// The next event of a run, until `deadline` or the end.

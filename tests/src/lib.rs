@@ -18,6 +18,7 @@ pub mod leftovers;
 pub mod measure;
 pub mod netns;
 pub mod observation;
+pub mod parker;
 pub mod place;
 pub mod snapshot;
 pub mod victim;

@@ -46,6 +46,10 @@ pub enum Action {
     Verifier,
     /// Be the worker; the number is the descriptor to talk to the supervisor.
     Worker(i32),
+    /// Be the holder of the park, which maps so many bytes.
+    HoldPark(usize),
+    /// Be the sleeper of the park's trial.
+    TryPark,
     /// Print a text and be done: `--help`, `--version`.
     Print(String),
 }
@@ -62,7 +66,11 @@ impl Action {
             | Self::Audit(_, output)
             | Self::Sweep(_, output)
             | Self::Doctor(output) => *output,
-            Self::Verifier | Self::Worker(_) | Self::Print(_) => Output::Text,
+            Self::Verifier
+            | Self::Worker(_)
+            | Self::HoldPark(_)
+            | Self::TryPark
+            | Self::Print(_) => Output::Text,
         }
     }
 }
@@ -172,6 +180,8 @@ fn action(command: Command, config: Source) -> Result<Action, Refusal> {
         Command::Doctor(flags) => Action::Doctor(flags.output()),
         Command::Verifier => Action::Verifier,
         Command::Worker { link } => Action::Worker(link),
+        Command::HoldPark { bytes } => Action::HoldPark(bytes),
+        Command::TryPark => Action::TryPark,
     })
 }
 

@@ -13,7 +13,7 @@ use super::{
     links::{CgroupHook, DeviceHook, Links, ProcessHook},
     object::Object,
 };
-use crate::{delay_line::Tap, plan::Need, target::cgroup};
+use crate::{delay_line::Tap, park, plan::Need, target::cgroup};
 
 /// One thing that a host may offer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,7 +36,7 @@ pub struct Missing {
 }
 
 /// Every need, in the order in which doctor shows them.
-pub const ALL: [Need; 9] = [
+pub const ALL: [Need; 10] = [
     Need::DeviceLinks,
     Need::CgroupLinks,
     Need::ConnectErrno,
@@ -46,6 +46,7 @@ pub const ALL: [Need; 9] = [
     Need::ForkTracepoint,
     Need::ProcessSignals,
     Need::Freezer,
+    Need::Park,
 ];
 
 impl Need {
@@ -61,6 +62,7 @@ impl Need {
             Self::ForkTracepoint => "fork-tracepoint",
             Self::ProcessSignals => "pidfd-signal",
             Self::Freezer => "cgroup-freeze",
+            Self::Park => "park",
         }
     }
 
@@ -75,6 +77,7 @@ impl Need {
             Self::ForkTracepoint => "--tree",
             Self::ProcessSignals => "proc kill; proc pause of single processes",
             Self::Freezer => "proc pause of a whole cgroup",
+            Self::Park => "slow system calls",
         }
     }
 
@@ -96,6 +99,9 @@ impl Need {
             Self::ProcessSignals => "run Linux 5.3 or later",
             Self::Freezer => {
                 "run Linux 5.2 or later; the freezer of cgroup v1 is not used, so choose the processes by --pid or --process instead, which stops them by SIGSTOP"
+            }
+            Self::Park => {
+                "run Linux 6.2 or later with CONFIG_BPF_LSM, boot it with `bpf` in its list of security modules (`lsm=...,bpf`; /sys/kernel/security/lsm shows it), and load the module with `modprobe fuse`"
             }
         }
     }
@@ -126,6 +132,7 @@ pub fn probe(need: Need) -> Capability {
         Need::ForkTracepoint => fork_tracepoint(),
         Need::ProcessSignals => process_signals(),
         Need::Freezer => cgroup::has_freezer().map_err(|error| Error::Probe(error.to_string())),
+        Need::Park => park::trial::run(),
     };
     Capability {
         name: need.name().into(),

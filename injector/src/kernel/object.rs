@@ -2,7 +2,11 @@
 
 use aya::{Ebpf, EbpfLoader};
 
-use super::{Error, btf::Btf};
+use super::{
+    Error,
+    btf::Btf,
+    kfunc::{self, Kfuncs},
+};
 
 /// The compiled programs; empty when the binary was built without them (see `build.rs`).
 pub(super) static IMAGE: &[u8] =
@@ -12,6 +16,7 @@ pub(super) static IMAGE: &[u8] =
 pub struct Object {
     pub(super) ebpf: Ebpf,
     pub(super) btf: aya::Btf,
+    kfuncs: Kfuncs,
 }
 
 impl Object {
@@ -40,7 +45,16 @@ impl Object {
         for (name, offset) in &offsets {
             loader.override_global(name, offset, true);
         }
-        let ebpf = loader.load(IMAGE).map_err(Box::new)?;
-        Ok(Self { ebpf, btf })
+        let mut object = IMAGE.to_vec();
+        let kfuncs = kfunc::link(&mut object, &btf);
+        let park_available = u32::from(kfuncs == Kfuncs::Park);
+        loader.override_global("PARK_AVAILABLE", &park_available, true);
+        let ebpf = loader.load(&object).map_err(Box::new)?;
+        Ok(Self { ebpf, btf, kfuncs })
+    }
+
+    /// Which functions of the kernel's its programs can call.
+    pub fn kfuncs(&self) -> Kfuncs {
+        self.kfuncs
     }
 }

@@ -54,6 +54,8 @@ pub enum Need {
     ProcessSignals,
     /// `cgroup.freeze` of cgroup v2 (5.2).
     Freezer,
+    /// Sleepable BPF programs that can put the calling thread to sleep.
+    Park,
 }
 
 impl Mechanism {

@@ -15,6 +15,7 @@ mod lifecycle;
 mod limits;
 mod matrix;
 mod needs;
+mod park;
 mod policy;
 mod probe;
 mod processes;
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
         limits::cases(),
         processes::cases(),
         readme::cases(),
+        park::cases(),
     ];
     suite::run(matrix::select(cases.into_iter().flatten().collect()))
 }

@@ -92,7 +92,7 @@ pub(super) fn outcomes(
         filter.map(super::quoted).unwrap_or_default()
     );
     let visits = super::visit(project, kernels, "test", limit, |initramfs| {
-        for name in ["injector", "victim"] {
+        for name in ["injector", "victim", "parker"] {
             initramfs.program(&format!("/injector/release/{name}"), &project.binary(name));
         }
         initramfs.program("/injector/release/deps/e2e", &harness);
