@@ -143,7 +143,6 @@ pub static OFFSET_SIGNAL: Global<u32> = Global::new(0);
 #[unsafe(no_mangle)]
 pub static OFFSET_LIVE: Global<u32> = Global::new(0);
 
-<<<<<<< HEAD
 /// The walk of each thread that connects just now.
 ///
 /// Not on the stack, where the verifier follows every value and looks at hundreds of thousands of
@@ -154,7 +153,6 @@ pub static INJ_CONNECTING: HashMap<u64, crate::rules::Walk> = HashMap::with_max_
 /// 1 where the kernel has the functions that the park calls; a constant once loaded.
 #[unsafe(no_mangle)]
 pub static PARK_AVAILABLE: Global<u32> = Global::new(0);
->>>>>>> park
 
 /// A socket storage map in the form that BTF loaders read: the fields are types, never values.
 #[repr(C)]
