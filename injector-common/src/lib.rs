@@ -6,7 +6,7 @@
 //!
 //! Reading order: [`lease`] (may anything fire?), [`tag`] (whose socket is it?), [`rule`] (what was
 //! asked?), [`filter`] (which packets?), [`decide`] (does this one take it?), [`frame`] (what the
-//! delay line is told), [`event`] (what is told to people).
+//! delay line is told), [`park`] (where threads sleep), [`event`] (what is told to people).
 //!
 //! Layout rules: `repr(C)`, no `bool`, no enum with forbidden bit patterns, no implicit padding;
 //! zero always means "nobody" or "nothing", so that a fresh map is inert.
@@ -21,6 +21,7 @@ pub mod event;
 pub mod filter;
 pub mod frame;
 pub mod lease;
+pub mod park;
 pub mod process;
 pub mod rule;
 pub mod sequence;
@@ -67,6 +68,9 @@ mod pod {
         crate::process::ProcessKey,
         crate::process::TargetProcess,
         crate::event::Event,
+        crate::park::Park,
+        crate::park::Sleep,
+        crate::park::Trial,
     );
 }
 

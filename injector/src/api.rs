@@ -37,10 +37,11 @@ use serde::{Deserialize, Serialize};
 pub use access::Access;
 pub use client::Client;
 pub use control::Control;
+pub(crate) use routes::read;
 pub use server::serve;
 pub use socket::{bind, socket_path};
 
-use crate::{experiment::Experiment, journal::ListedRun};
+use crate::{experiment::Experiment, journal::ListedRun, lever::Halt, policy::Override};
 
 /// The version of this program, which client and daemon compare.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -57,6 +58,9 @@ const OPENAPI: &str = include_str!("../../configs/openapi.json");
 pub struct StartRequest {
     /// What is to be run.
     pub experiment: Experiment,
+    /// Limits of the host that are lifted for it; root's alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub overrides: Vec<Override>,
 }
 
 /// Who answers, and what is going on.
@@ -68,6 +72,9 @@ pub struct Status {
     pub pid: u32,
     /// The runs that go on.
     pub running: Vec<ListedRun>,
+    /// Who has pulled the safety lever, if somebody has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub halted: Option<Halt>,
 }
 
 #[cfg(test)]

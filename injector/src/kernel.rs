@@ -16,10 +16,15 @@ pub mod debug_log;
 pub mod devices;
 pub mod error;
 pub mod grace;
+pub mod kfunc;
+pub mod knob;
 pub mod links;
 pub mod maps;
 pub mod netns;
 pub mod object;
+pub mod park_trial;
+pub mod pins;
 pub mod sysctl;
+pub mod verifier;
 
 pub use error::Error;

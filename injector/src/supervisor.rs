@@ -11,12 +11,11 @@
 //! Rejected: doing the work in the process that the person started, with a helper that cleans up. A
 //! helper is killed first by the same mistake, and the person's shell would hold the wrong process.
 
-mod clean;
+pub(crate) mod clean;
 pub mod link;
 mod notify;
 mod signals;
 mod spawn;
-mod sweep;
 
 use std::{
     os::fd::{AsFd, OwnedFd},
@@ -32,14 +31,13 @@ use crate::{
     error::{Exit, Refusal},
     kernel::clock::boot_ns,
     privilege,
+    sweep::{self, Sweeping},
     worker::Job,
 };
 use clean::Kept;
 use link::{SupervisorEnd, ToSupervisor};
 use notify::{Notify, State};
 use signals::Signals;
-
-pub use sweep::sweep;
 
 /// How often the supervisor looks at the clock when nothing happens.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -54,8 +52,8 @@ pub fn run(job: &Job) -> Result<Exit, Refusal> {
             "injector loads BPF programs and therefore needs root; run it with sudo.",
         ));
     }
-    for left in sweep()? {
-        tell::aside(format!("injector: {left}"));
+    for left in sweep::bury_dead_runs(Sweeping::Remove)? {
+        tell::aside(format!("injector: {left}."));
     }
     let signals = Signals::block()?;
     let (ours, theirs) = link::pair()?;

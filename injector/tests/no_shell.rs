@@ -5,6 +5,8 @@
 //! of arguments. So its sources may not name a shell at all, not even in a comment. What is only for
 //! developers (`xtask`, the tests) is left out.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
 use std::{
     fs,
     path::{Path, PathBuf},

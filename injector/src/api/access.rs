@@ -7,9 +7,18 @@
 //! Rejected: the mode of the socket alone. It knows one group, it cannot tell looking from arming, and a
 //! descriptor of a connection that is passed on would pass it.
 
+use std::fs;
+
 use rustix::fs::Gid;
 
 use super::peer::Caller;
+use crate::{
+    config::{Group, SocketAccess},
+    error::Refusal,
+};
+
+/// Where groups have their names.
+const GROUPS: &str = "/etc/group";
 
 /// The groups that the configuration lets in, beside root and the daemon's own user.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -44,6 +53,16 @@ pub(super) struct Door {
 }
 
 impl Access {
+    /// What `[socket]` of the configuration says. A group that does not exist is a refusal: the daemon
+    /// would serve fewer people than its owner thinks, or, when the group is made later, others.
+    pub fn of(configured: &SocketAccess) -> Result<Self, Refusal> {
+        let gid = |group: &Option<Group>| group.as_ref().map(gid).transpose();
+        Ok(Self {
+            full: gid(&configured.group)?,
+            read_only: gid(&configured.read_only_group)?,
+        })
+    }
+
     /// What this caller may do; `None` for nothing. `ours` is the daemon's own user id.
     pub(super) fn right(&self, caller: &Caller, ours: u32) -> Option<Right> {
         if caller.asked_by.uid == 0 || caller.asked_by.uid == ours {
@@ -75,10 +94,55 @@ impl Access {
     }
 }
 
+/// Reads `/etc/group` itself: a static program has no name service switch, and a daemon with privileges
+/// loads no modules of one.
+fn gid(group: &Group) -> Result<Gid, Refusal> {
+    match group {
+        Group::Id(id) => Ok(Gid::from_raw(*id)),
+        Group::Name(name) => {
+            let groups = fs::read_to_string(GROUPS).map_err(|error| {
+                Refusal::usage(format!(
+                    "the group `{name}` of the socket cannot be looked up: {GROUPS} cannot be read: {error}"
+                ))
+            })?;
+            numbered(&groups, name).ok_or_else(|| {
+                Refusal::usage(format!(
+                    "there is no group `{name}` in {GROUPS}, which [socket] of the configuration lets in; \
+                     make it with `groupadd {name}`, or write its number"
+                ))
+            })
+        }
+    }
+}
+
+/// The number of a group in lines of group(5), `name:password:number:members`.
+fn numbered(groups: &str, name: &str) -> Option<Gid> {
+    let line = groups
+        .lines()
+        .find(|line| line.split(':').next() == Some(name))?;
+    let number = line.split(':').nth(2)?.parse().ok()?;
+    (number != u32::MAX).then(|| Gid::from_raw(number))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::worker::AskedBy;
+
+    #[test]
+    fn groups_have_their_numbers_by_name() {
+        let groups = "root:x:0:\nchaos:x:600:ada,bo\nchaos2:x:601:\nbad\nworse:x:no:\n";
+        assert_eq!(numbered(groups, "chaos"), Some(Gid::from_raw(600)));
+        for name in ["cha", "bad", "worse", "x", ""] {
+            assert_eq!(numbered(groups, name), None, "{name}");
+        }
+        let configured = SocketAccess {
+            group: Some(Group::Id(600)),
+            read_only_group: Some(Group::Name("no such group here".into())),
+        };
+        let refusal = Access::of(&configured).unwrap_err();
+        assert!(refusal.message.contains("groupadd"), "{refusal}");
+    }
 
     fn operators() -> Gid {
         Gid::from_raw(600)

@@ -19,6 +19,10 @@ const STRUCT: u32 = 4;
 const UNION: u32 = 5;
 /// The longest chain of modifiers that is followed.
 const MOST_MODIFIERS: usize = 32;
+/// The deepest that anonymous structs and unions are followed into each other; real ones stop at four.
+const DEEPEST: u32 = 16;
+/// The most members that are looked at for one field; the kernel's largest struct has some hundred.
+const MOST_MEMBERS: u32 = 1 << 16;
 /// typedef, volatile, const, restrict, type tag: they stand in front of another type.
 const MODIFIERS: [u32; 5] = [8, 9, 10, 11, 18];
 
@@ -30,7 +34,8 @@ impl Btf {
         Self::parse(data).ok_or_else(|| Error::Btf("it is not well-formed".into()))
     }
 
-    fn parse(data: Vec<u8>) -> Option<Self> {
+    /// Reads types from these bytes; `None` where they are not well-formed.
+    pub(crate) fn parse(data: Vec<u8>) -> Option<Self> {
         let header = usize::try_from(u32_at(&data, 4)?).ok()?;
         let field = |at| Some(header + usize::try_from(u32_at(&data, at)?).ok()?);
         let (start, strings) = (field(8)?, field(16)?);
@@ -61,11 +66,16 @@ impl Btf {
     pub fn offset(&self, type_name: &str, field: &str) -> Result<u32, Error> {
         (1..self.types.len())
             .filter(|id| self.kind(*id) == Some(STRUCT) && self.name(*id) == Some(type_name))
-            .find_map(|id| self.member(id, field))
+            .find_map(|id| {
+                let mut left = MOST_MEMBERS;
+                self.member(id, field, DEEPEST, &mut left)
+            })
             .ok_or_else(|| Error::Btf(format!("there is no {type_name}::{field}")))
     }
 
-    fn member(&self, id: usize, wanted: &str) -> Option<u32> {
+    /// Damaged data may have a struct inside itself, or many in many, so depth and effort have an end.
+    fn member(&self, id: usize, wanted: &str, depth: u32, left: &mut u32) -> Option<u32> {
+        let depth = depth.checked_sub(1)?;
         let record = *self.types.get(id)?;
         let info = u32_at(&self.data, record + 4)?;
         if ![STRUCT, UNION].contains(&(info >> 24 & 31)) {
@@ -78,6 +88,7 @@ impl Btf {
             0x00ff_ffff
         };
         (0..usize::try_from(info & 0xffff).ok()?).find_map(|index| {
+            *left = left.checked_sub(1)?;
             let member = record + 12 + 12 * index;
             let name = u32_at(&self.data, member)?;
             let offset = (u32_at(&self.data, member + 8)? & mask) / 8;
@@ -88,7 +99,7 @@ impl Btf {
                 return None;
             }
             let inner = self.unmodified(u32_at(&self.data, member + 4)?)?;
-            Some(offset + self.member(inner, wanted)?)
+            offset.checked_add(self.member(inner, wanted, depth, left)?)
         })
     }
 
@@ -152,6 +163,15 @@ mod tests {
         assert_eq!(btf.offset("outer", "b").unwrap(), 8);
         assert!(btf.offset("outer", "c").is_err());
         assert!(btf.offset("inner", "a").is_err());
+    }
+
+    #[test]
+    fn a_struct_inside_itself_is_not_followed_for_ever() {
+        let mut data = sample();
+        // The anonymous member of `outer` (id 3) becomes `outer` itself, and stays without a name.
+        let at = 24 + 16 + 24 + 12 + 12 + 4;
+        data[at..at + 4].copy_from_slice(&3_u32.to_le_bytes());
+        assert!(Btf::parse(data).unwrap().offset("outer", "b").is_err());
     }
 
     #[test]

@@ -13,7 +13,7 @@ use super::{
     links::{CgroupHook, DeviceHook, Links, ProcessHook},
     object::Object,
 };
-use crate::{delay_line::Tap, plan::Need, target::cgroup};
+use crate::{delay_line::Tap, park, plan::Need, target::cgroup};
 
 /// One thing that a host may offer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,7 +36,7 @@ pub struct Missing {
 }
 
 /// Every need, in the order in which doctor shows them.
-pub const ALL: [Need; 7] = [
+pub const ALL: [Need; 10] = [
     Need::DeviceLinks,
     Need::CgroupLinks,
     Need::ConnectErrno,
@@ -44,6 +44,9 @@ pub const ALL: [Need; 7] = [
     Need::SocketCopies,
     Need::Sequence,
     Need::ForkTracepoint,
+    Need::ProcessSignals,
+    Need::Freezer,
+    Need::Park,
 ];
 
 impl Need {
@@ -57,6 +60,9 @@ impl Need {
             Self::SocketCopies => "pidfd-getfd",
             Self::Sequence => "tcp-sequence",
             Self::ForkTracepoint => "fork-tracepoint",
+            Self::ProcessSignals => "pidfd-signal",
+            Self::Freezer => "cgroup-freeze",
+            Self::Park => "park",
         }
     }
 
@@ -69,6 +75,9 @@ impl Need {
             Self::SocketCopies => "sockets that are open already; net reset",
             Self::Sequence => "net reset",
             Self::ForkTracepoint => "--tree",
+            Self::ProcessSignals => "proc kill; proc pause of single processes",
+            Self::Freezer => "proc pause of a whole cgroup",
+            Self::Park => "slow system calls",
         }
     }
 
@@ -87,6 +96,13 @@ impl Need {
             Self::SocketCopies => "run Linux 5.6 or later with CAP_SYS_PTRACE",
             Self::Sequence => "run Linux 5.7 or later with CONFIG_CGROUP_BPF",
             Self::ForkTracepoint => "run a kernel with CONFIG_DEBUG_INFO_BTF and CONFIG_BPF_EVENTS",
+            Self::ProcessSignals => "run Linux 5.3 or later",
+            Self::Freezer => {
+                "run Linux 5.2 or later; the freezer of cgroup v1 is not used, so choose the processes by --pid or --process instead, which stops them by SIGSTOP"
+            }
+            Self::Park => {
+                "run Linux 6.2 or later with CONFIG_BPF_LSM, boot it with `bpf` in its list of security modules (`lsm=...,bpf`; /sys/kernel/security/lsm shows it), and load the module with `modprobe fuse`"
+            }
         }
     }
 }
@@ -114,6 +130,9 @@ pub fn probe(need: Need) -> Capability {
         Need::SocketCopies => socket_copies(),
         Need::Sequence => cgroup_links(&[CgroupHook::Sequence]),
         Need::ForkTracepoint => fork_tracepoint(),
+        Need::ProcessSignals => process_signals(),
+        Need::Freezer => cgroup::has_freezer().map_err(|error| Error::Probe(error.to_string())),
+        Need::Park => park::trial::run(),
     };
     Capability {
         name: need.name().into(),
@@ -171,6 +190,13 @@ fn fork_tracepoint() -> Result<(), Error> {
     let mut links = Links::default();
     links.process(&mut object, ProcessHook::Fork)?;
     links.process(&mut object, ProcessHook::Exit)
+}
+
+/// Asks whether this process could send itself a signal, which sends none.
+fn process_signals() -> Result<(), Error> {
+    use crate::target::{pidfd, process::TaskKey};
+    let own = TaskKey::of(std::process::id()).map_err(|error| Error::Probe(error.to_string()))?;
+    pidfd::signal(own, 0).map_err(|errno| Error::system("signal a process by a pidfd", errno))
 }
 
 fn socket_copies() -> Result<(), Error> {

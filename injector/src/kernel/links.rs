@@ -189,7 +189,7 @@ impl Links {
             ProcessHook::Exit => ("inj_exit", "sched_process_exit"),
         };
         let failed = |error: aya::programs::ProgramError| Error::program(name, &error);
-        let Object { ebpf, btf } = object;
+        let Object { ebpf, btf, .. } = object;
         let program: &mut BtfTracePoint = ebpf
             .program_mut(name)
             .ok_or(Error::Missing(name))?

@@ -59,6 +59,13 @@ pub enum ToSupervisor {
     },
 }
 
+impl ToSupervisor {
+    /// What a message says. One that cannot be read is taken for a breath.
+    pub fn read(bytes: &[u8]) -> Self {
+        serde_json::from_slice(bytes).unwrap_or(Self::Breath)
+    }
+}
+
 /// The supervisor's end.
 pub struct SupervisorEnd(OwnedFd);
 
@@ -103,8 +110,7 @@ impl SupervisorEnd {
         if bytes.is_empty() {
             return None;
         }
-        let message = serde_json::from_slice(&bytes).unwrap_or(ToSupervisor::Breath);
-        Some((message, descriptors))
+        Some((ToSupervisor::read(&bytes), descriptors))
     }
 
     /// Tells the worker that its last message was taken in.

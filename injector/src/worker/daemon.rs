@@ -15,13 +15,15 @@ use tokio::{
 
 use super::{AskedBy, Output, runs};
 use crate::{
-    api::{self, Access, Control},
+    api::{self, Access, Control, StartRequest},
     cli::tell,
+    config::Source,
     error::{Exit, Refusal},
     event::{RunEvent, What},
     executor::Order,
-    experiment::Experiment,
     journal::RunId,
+    policy::Door,
+    prepare::Terms,
     report::RunReport,
     supervisor::link::WorkerEnd,
 };
@@ -33,7 +35,7 @@ const BACKLOG: usize = 4_096;
 const BLOCKING: usize = 16;
 
 /// Serves requests until it is told to end, then ends its runs.
-pub(super) fn run(output: Output, link: &Arc<WorkerEnd>) -> Result<Exit, Refusal> {
+pub(super) fn run(output: Output, config: Source, link: &Arc<WorkerEnd>) -> Result<Exit, Refusal> {
     let runtime = Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(BLOCKING)
@@ -41,7 +43,7 @@ pub(super) fn run(output: Output, link: &Arc<WorkerEnd>) -> Result<Exit, Refusal
         .map_err(|error| broken("the runtime cannot be started", &error))?;
     runtime.block_on(async {
         let path = api::socket_path();
-        let access = Access::default();
+        let access = Access::of(&config.load()?.socket)?;
         let listener = api::bind(&path, access)?;
         listener
             .set_nonblocking(true)
@@ -54,6 +56,7 @@ pub(super) fn run(output: Output, link: &Arc<WorkerEnd>) -> Result<Exit, Refusal
         let (events, _) = broadcast::channel(BACKLOG);
         let daemon = Daemon {
             link: Arc::clone(link),
+            config,
             runs: Arc::default(),
             events,
         };
@@ -97,6 +100,8 @@ struct Launched {
 #[derive(Clone)]
 struct Daemon {
     link: Arc<WorkerEnd>,
+    /// Read anew for each run.
+    config: Source,
     runs: Arc<Mutex<BTreeMap<RunId, Entry>>>,
     events: broadcast::Sender<RunEvent>,
 }
@@ -107,11 +112,21 @@ impl Daemon {
     }
 
     /// Starts a run on threads of its own. Returns its name, and what becomes true when it is armed.
-    fn launch(&self, experiment: Experiment, by: AskedBy) -> Result<Launched, Refusal> {
+    fn launch(&self, asked: StartRequest, by: AskedBy) -> Result<Launched, Refusal> {
+        let StartRequest {
+            experiment,
+            overrides,
+        } = asked;
+        let terms = Terms {
+            asked_by: by,
+            door: Door::Daemon,
+            overrides,
+            config: self.config.clone(),
+        };
         let (armed, is_armed) = watch::channel(false);
         let (ended, end) = watch::channel(None);
         let events = self.events.clone();
-        let running = runs::start(experiment, by, None, &self.link, move |event| {
+        let running = runs::start(experiment, &terms, None, &self.link, move |event| {
             if event.what == What::Armed {
                 armed.send_replace(true);
             }
@@ -168,9 +183,9 @@ impl Daemon {
 }
 
 impl Control for Daemon {
-    async fn start(&self, experiment: Experiment, by: AskedBy) -> Result<RunId, Refusal> {
+    async fn start(&self, asked: StartRequest, by: AskedBy) -> Result<RunId, Refusal> {
         let daemon = self.clone();
-        let launched = spawn_blocking(move || daemon.launch(experiment, by)).await;
+        let launched = spawn_blocking(move || daemon.launch(asked, by)).await;
         let Launched {
             run,
             mut armed,

@@ -1,0 +1,4 @@
+//! The kernel's types: see `injector::fuzzing`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| injector::fuzzing::kernel_types(bytes));
