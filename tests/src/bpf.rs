@@ -13,6 +13,7 @@ pub use empty_egress::EmptyEgress;
 /// Commands of bpf(2), from `enum bpf_cmd` in `include/uapi/linux/bpf.h`.
 mod command {
     pub(super) const MAP_CREATE: libc::c_long = 0;
+    pub(super) const MAP_LOOKUP_ELEM: libc::c_long = 1;
     pub(super) const PROG_LOAD: libc::c_long = 5;
     pub(super) const PROG_GET_NEXT_ID: libc::c_long = 11;
     pub(super) const MAP_GET_NEXT_ID: libc::c_long = 12;
@@ -101,6 +102,20 @@ pub fn maps() -> Result<Vec<(u32, String)>> {
     .context("cannot list the BPF maps")
 }
 
+/// The first element of an array map whose values are eight bytes.
+pub fn first_u64(id: u32) -> Result<u64> {
+    let map = open(command::MAP_GET_FD_BY_ID, id).context("cannot open the BPF map")?;
+    let (key, mut value) = ([0_u8; 4], [0_u8; 8]);
+    // `attr.map_fd`, `attr.key`, `attr.value`, `attr.flags`.
+    let mut attributes = [0_u8; 32];
+    attributes[..4].copy_from_slice(&map.as_raw_fd().to_ne_bytes());
+    attributes[8..16].copy_from_slice(&(key.as_ptr().expose_provenance() as u64).to_ne_bytes());
+    attributes[16..24]
+        .copy_from_slice(&(value.as_mut_ptr().expose_provenance() as u64).to_ne_bytes());
+    bpf(command::MAP_LOOKUP_ELEM, &mut attributes).context("cannot read the BPF map")?;
+    Ok(u64::from_ne_bytes(value))
+}
+
 /// Ids of all links, those that somebody is just attaching included.
 pub fn links() -> Result<Vec<u32>> {
     infos(
@@ -166,10 +181,14 @@ fn next_id(next: libc::c_long, start: u32) -> io::Result<Option<u32>> {
     }
 }
 
-fn info_of(by_id: libc::c_long, id: u32) -> io::Result<Info> {
+fn open(by_id: libc::c_long, id: u32) -> io::Result<OwnedFd> {
     let mut attributes = [0u8; 12];
     attributes[..4].copy_from_slice(&id.to_ne_bytes());
-    let object = own(bpf(by_id, &mut attributes)?).map_err(io::Error::other)?;
+    own(bpf(by_id, &mut attributes)?).map_err(io::Error::other)
+}
+
+fn info_of(by_id: libc::c_long, id: u32) -> io::Result<Info> {
+    let object = open(by_id, id)?;
     info_of_descriptor(&object)
 }
 

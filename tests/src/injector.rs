@@ -181,7 +181,8 @@ pub struct Running {
 }
 
 impl Running {
-    fn spawn(mut command: Command) -> Result<Self> {
+    /// Starts a command that a test has changed, and does not wait for anything.
+    pub fn spawn(mut command: Command) -> Result<Self> {
         let mut child = command
             .spawn()
             .with_context(|| format!("cannot start {}", command.get_program().display()))?;

@@ -10,6 +10,7 @@ mod death;
 mod effects;
 mod experiments;
 mod filters;
+mod guarded;
 mod harness_itself;
 mod lifecycle;
 mod limits;
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
         lifecycle::cases(),
         death::cases(),
         daemon::cases(),
+        guarded::cases(),
         policy::cases(),
         experiments::cases(),
         limits::cases(),

@@ -46,6 +46,13 @@ pub(crate) fn unshare() -> Option<String> {
     (!found).then(|| "needs unshare (Debian package util-linux)".to_owned())
 }
 
+/// systemd's own check of units; nothing is started.
+pub(crate) fn systemd_analyze() -> Option<String> {
+    let version = Command::new("systemd-analyze").arg("--version").output();
+    let found = version.is_ok_and(|output| output.status.success());
+    (!found).then(|| "needs systemd-analyze (Debian package systemd)".to_owned())
+}
+
 /// Addresses of the sixth version.
 pub(crate) fn ipv6() -> Option<String> {
     let there = Path::new("/proc/net/if_inet6").exists();
