@@ -84,12 +84,12 @@ fn spawn_and_confine(link: OwnedFd) -> Result<Child, Refusal> {
     let worker = spawn::worker(link)?;
     if let Err(error) = shielded.and_then(|()| privilege::shield_supervisor()) {
         withheld.push(format!(
-            "lowering oom_score_adj ({error}; it takes CAP_SYS_RESOURCE): when memory is short, injector may \
-             be ended first, and its faults with it"
+            "CAP_SYS_RESOURCE (to lower oom_score_adj: {error}; when memory is short, injector may be ended \
+             early, and its faults with it)"
         ));
     }
     if let Err(errno) = privilege::confine_supervisor() {
-        withheld.push(format!("giving up capabilities ({errno})"));
+        withheld.push(format!("giving up of capabilities ({errno})"));
     }
     if !withheld.is_empty() {
         let withheld = withheld.join("; ");

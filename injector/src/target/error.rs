@@ -105,7 +105,8 @@ pub enum Error {
     },
     /// No unit or container of that name.
     #[error(
-        "no cgroup of {what} `{name}` was found below {}; is it running?",
+        "no cgroup of {what} `{}` was found below {}; is it running?",
+        printable::line(name),
         printable::path(mount)
     )]
     NotFound {
@@ -117,7 +118,7 @@ pub enum Error {
         mount: PathBuf,
     },
     /// The name is not unique.
-    #[error("{what} `{name}` is ambiguous: {}; name one of them with --cgroup", found.join(", "))]
+    #[error("{what} `{}` is ambiguous: {}; name one of them with --cgroup", printable::line(name), found.join(", "))]
     Ambiguous {
         /// `the unit` or `the container`.
         what: &'static str,
@@ -127,10 +128,10 @@ pub enum Error {
         found: Vec<String>,
     },
     /// No command line matches.
-    #[error("no process has a command line that matches `{0}`; check with `ps -eo pid,args`")]
+    #[error("no process has a command line that matches `{}`; check with `ps -eo pid,args`", printable::line(.0))]
     NoMatch(String),
     /// More than one matches and one was meant.
-    #[error("`{pattern}` matches {} processes ({}); make it narrower, or add --all", found.len(), shown(found))]
+    #[error("`{}` matches {} processes ({}); make it narrower, or add --all", printable::line(pattern), found.len(), shown(found))]
     ManyMatches {
         /// The pattern.
         pattern: String,
@@ -138,7 +139,7 @@ pub enum Error {
         found: Vec<u32>,
     },
     /// The pattern does not compile.
-    #[error("`{pattern}` is not a regular expression: {why}")]
+    #[error("`{}` is not a regular expression: {why}", printable::line(pattern))]
     Pattern {
         /// The pattern.
         pattern: String,
