@@ -126,6 +126,10 @@ impl Drop for Watchdog {
 impl Leases {
     /// Renews, or finds out why not. `now` is on the boot clock.
     fn renew(&mut self, now: u64) -> Result<(), kernel::Error> {
+        // Nothing brings a lease back.
+        if self.standing != Standing::Live {
+            return Ok(());
+        }
         let gap = now.saturating_sub(self.renewed_at);
         if now >= self.deadline {
             return self.end(Standing::Overdue);
@@ -184,6 +188,8 @@ fn lock(leases: &Mutex<Leases>) -> MutexGuard<'_, Leases> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn leases(renewed_at: u64, deadline: u64) -> Leases {
@@ -205,6 +211,60 @@ mod tests {
         let renewed_at = leases.renewed_at;
         leases.renew(1_000 + 2 * LEASE_NS + 2).unwrap();
         assert_eq!(leases.renewed_at, renewed_at, "a lapsed lease was renewed");
+    }
+
+    /// What can come to a watchdog: time that passes, a person who stops or halts.
+    #[derive(Clone, Copy, Debug)]
+    enum Turn {
+        Passes(u64),
+        Disarms,
+        Halts,
+    }
+
+    proptest! {
+        /// In any order: a lease that has ended stays so, for its first reason, and is renewed neither
+        /// after a gap nor past the deadline.
+        #[test]
+        fn an_end_is_an_end(
+            deadline in 1..40 * RENEW_EVERY_NS,
+            turns in prop::collection::vec(prop_oneof![
+                8 => (0..2 * RENEW_EVERY_NS).prop_map(Turn::Passes),
+                1 => (LEASE_NS - 10..LEASE_NS + 10).prop_map(Turn::Passes),
+                1 => Just(Turn::Disarms),
+                1 => Just(Turn::Halts),
+            ], 1..40),
+        ) {
+            let (mut leases, mut now) = (leases(0, deadline), 0);
+            for turn in turns {
+                let before = (leases.standing, leases.renewed_at);
+                let expected = match turn {
+                    Turn::Disarms => Standing::Disarmed,
+                    Turn::Halts => Standing::Halted,
+                    Turn::Passes(length) => {
+                        now += length;
+                        let gap = now - before.1;
+                        if now >= deadline {
+                            Standing::Overdue
+                        } else if gap > LEASE_NS {
+                            Standing::Lapsed(gap)
+                        } else {
+                            Standing::Live
+                        }
+                    }
+                };
+                match turn {
+                    Turn::Disarms => leases.end(Standing::Disarmed).unwrap(),
+                    Turn::Halts => leases.end(Standing::Halted).unwrap(),
+                    Turn::Passes(_) => leases.renew(now).unwrap(),
+                }
+                if before.0 == Standing::Live {
+                    prop_assert_eq!(leases.standing, expected);
+                } else {
+                    prop_assert_eq!((leases.standing, leases.renewed_at), before);
+                }
+                prop_assert!(leases.renewed_at < deadline);
+            }
+        }
     }
 
     #[test]
