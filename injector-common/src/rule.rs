@@ -22,6 +22,16 @@ pub mod action {
     pub const DNS: u32 = 7;
     /// `connect(2)` fails at once.
     pub const CONNECT: u32 = 8;
+    /// A system call returns an errno.
+    pub const FAIL: u32 = 9;
+    /// A system call takes longer.
+    pub const SLEEP: u32 = 10;
+    /// What a system call returns is damaged.
+    pub const DAMAGE: u32 = 11;
+    /// A signal is sent to the caller.
+    pub const SIGNAL: u32 = 12;
+    /// The calling process is stopped, and goes on later.
+    pub const STOP: u32 = 13;
 }
 
 /// Bits of [`Rule::loss_model`].
@@ -112,6 +122,8 @@ pub struct ActiveSlots {
     pub deliver: u32,
     /// `connect(2)` calls.
     pub connect: u32,
+    /// System calls.
+    pub call: u32,
 }
 
 /// What a rule remembers between packets.

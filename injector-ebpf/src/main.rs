@@ -19,6 +19,9 @@
 )]
 
 mod act;
+mod caller;
+mod calls;
+mod carry;
 mod cgroup;
 mod claim;
 #[cfg(feature = "debug-log")]
@@ -26,11 +29,18 @@ mod debug;
 mod device;
 mod emit;
 mod gate;
+mod lsm;
 mod maps;
+mod names;
 mod packet;
+mod park;
+mod peers;
 mod process;
 mod rules;
 mod sequence;
+mod subject;
+mod syscall;
+mod trace;
 
 #[panic_handler]
 fn panic(_info: &core::panic::PanicInfo) -> ! {

@@ -10,6 +10,7 @@ use aya_ebpf::{
 };
 use injector_common::{
     SCOPES, SLOTS,
+    call::{Accept, CallRule, PathEntry, PathKey, Pending, SYSCALLS},
     filter::FilterKey,
     frame::{DEVICES as DEVICE_SLOTS, Device},
     lease::Lease,
@@ -112,6 +113,36 @@ pub struct Scratch {
 #[btf_map]
 pub static INJ_TAGS: SocketTags = SocketTags::NEW;
 
+/// What rules on calls have beside their rule, by rule id.
+#[map]
+pub static INJ_CALLS: Array<CallRule> = Array::with_max_entries(RULE_SLOTS, 0);
+
+/// At which operations a native system call is decided, by its number.
+#[map]
+pub static INJ_ACCEPT: Array<Accept> = Array::with_max_entries(SYSCALLS, 0);
+
+/// Where files lie that rules are about.
+#[map]
+pub static INJ_PATHS: HashMap<PathKey, PathEntry> = HashMap::with_max_entries(16_384, 0);
+
+/// What is left to do in a call, by thread.
+#[map]
+pub static INJ_PENDING: HashMap<u32, Pending> = HashMap::with_max_entries(16_384, 0);
+
+/// Processes that were stopped in place of a sleep, for the thread that lets them go on.
+#[map]
+pub static INJ_STOPS: RingBuf = RingBuf::with_byte_size(1 << 16, 0);
+
+/// Levels of the hierarchy at which a target's cgroup lies, one bit each.
+#[unsafe(no_mangle)]
+pub static CGROUP_LEVELS: Global<u32> = Global::new(0);
+/// 1 where a target is a process.
+#[unsafe(no_mangle)]
+pub static PROCESS_TARGETS: Global<u32> = Global::new(0);
+/// The injector's own process, which no fault on calls meets.
+#[unsafe(no_mangle)]
+pub static OWN_TGID: Global<u32> = Global::new(0);
+
 // Offsets into kernel structs, from the host's own BTF; constants once loaded.
 
 /// `task_struct::tgid`.
@@ -129,6 +160,79 @@ pub static OFFSET_SIGNAL: Global<u32> = Global::new(0);
 /// `signal_struct::live`.
 #[unsafe(no_mangle)]
 pub static OFFSET_LIVE: Global<u32> = Global::new(0);
+
+/// `task_struct::flags`.
+#[unsafe(no_mangle)]
+pub static OFFSET_TASK_FLAGS: Global<u32> = Global::new(0);
+/// `thread_info::status`, from the task's beginning.
+#[unsafe(no_mangle)]
+pub static OFFSET_THREAD_STATUS: Global<u32> = Global::new(0);
+/// `task_struct::comm`.
+#[unsafe(no_mangle)]
+pub static OFFSET_COMM: Global<u32> = Global::new(0);
+/// `task_struct::files`.
+#[unsafe(no_mangle)]
+pub static OFFSET_FILES: Global<u32> = Global::new(0);
+/// `files_struct::fdt`.
+#[unsafe(no_mangle)]
+pub static OFFSET_FDT: Global<u32> = Global::new(0);
+/// `fdtable::max_fds`.
+#[unsafe(no_mangle)]
+pub static OFFSET_FDT_MAX: Global<u32> = Global::new(0);
+/// `fdtable::fd`.
+#[unsafe(no_mangle)]
+pub static OFFSET_FDT_FD: Global<u32> = Global::new(0);
+/// `file::f_path.dentry`.
+#[unsafe(no_mangle)]
+pub static OFFSET_FILE_DENTRY: Global<u32> = Global::new(0);
+/// `file::f_inode`.
+#[unsafe(no_mangle)]
+pub static OFFSET_FILE_INODE: Global<u32> = Global::new(0);
+/// `file::private_data`.
+#[unsafe(no_mangle)]
+pub static OFFSET_FILE_PRIVATE: Global<u32> = Global::new(0);
+/// `path::dentry`.
+#[unsafe(no_mangle)]
+pub static OFFSET_PATH_DENTRY: Global<u32> = Global::new(0);
+/// `dentry::d_inode`.
+#[unsafe(no_mangle)]
+pub static OFFSET_DENTRY_INODE: Global<u32> = Global::new(0);
+/// `dentry::d_parent`.
+#[unsafe(no_mangle)]
+pub static OFFSET_DENTRY_PARENT: Global<u32> = Global::new(0);
+/// `dentry::d_name`.
+#[unsafe(no_mangle)]
+pub static OFFSET_DENTRY_NAME: Global<u32> = Global::new(0);
+/// `inode::i_ino`.
+#[unsafe(no_mangle)]
+pub static OFFSET_INODE_INO: Global<u32> = Global::new(0);
+/// `inode::i_mode`.
+#[unsafe(no_mangle)]
+pub static OFFSET_INODE_MODE: Global<u32> = Global::new(0);
+/// `inode::i_sb`.
+#[unsafe(no_mangle)]
+pub static OFFSET_INODE_SB: Global<u32> = Global::new(0);
+/// `super_block::s_dev`.
+#[unsafe(no_mangle)]
+pub static OFFSET_SB_DEV: Global<u32> = Global::new(0);
+/// `socket::sk`.
+#[unsafe(no_mangle)]
+pub static OFFSET_SOCKET_SK: Global<u32> = Global::new(0);
+/// `sock::__sk_common.skc_family`.
+#[unsafe(no_mangle)]
+pub static OFFSET_SOCK_FAMILY: Global<u32> = Global::new(0);
+/// `sock::__sk_common.skc_dport`.
+#[unsafe(no_mangle)]
+pub static OFFSET_SOCK_DPORT: Global<u32> = Global::new(0);
+/// `sock::__sk_common.skc_daddr`.
+#[unsafe(no_mangle)]
+pub static OFFSET_SOCK_DADDR: Global<u32> = Global::new(0);
+/// `sock::__sk_common.skc_v6_daddr`.
+#[unsafe(no_mangle)]
+pub static OFFSET_SOCK_DADDR6: Global<u32> = Global::new(0);
+/// `linux_binprm::file`.
+#[unsafe(no_mangle)]
+pub static OFFSET_BPRM_FILE: Global<u32> = Global::new(0);
 
 /// A socket storage map in the form that BTF loaders read: the fields are types, never values.
 #[repr(C)]

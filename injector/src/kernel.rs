@@ -9,6 +9,7 @@
 //! cost the isolation that a run's own lease, budget and tables give.
 
 pub mod btf;
+pub mod calls;
 pub mod capability;
 
 pub mod clock;
@@ -20,6 +21,8 @@ pub mod links;
 pub mod maps;
 pub mod netns;
 pub mod object;
+mod offsets;
 pub mod sysctl;
+pub mod trampoline;
 
 pub use error::Error;

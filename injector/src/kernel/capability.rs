@@ -4,6 +4,8 @@
 //! Versions and distribution names are never asked: a 5.14 with backports and a 6.12 without a
 //! configuration option are both common.
 
+pub mod calls;
+
 use std::os::fd::AsFd;
 
 use serde::{Deserialize, Serialize};
@@ -36,7 +38,7 @@ pub struct Missing {
 }
 
 /// Every need, in the order in which doctor shows them.
-pub const ALL: [Need; 7] = [
+pub const ALL: [Need; 14] = [
     Need::DeviceLinks,
     Need::CgroupLinks,
     Need::ConnectErrno,
@@ -44,6 +46,13 @@ pub const ALL: [Need; 7] = [
     Need::SocketCopies,
     Need::Sequence,
     Need::ForkTracepoint,
+    Need::Lsm,
+    Need::SecurityReturn,
+    Need::SyscallReturn,
+    Need::SleepableSyscall,
+    Need::KprobeOverride,
+    Need::SyscallTracepoint,
+    Need::WriteUser,
 ];
 
 impl Need {
@@ -57,6 +66,13 @@ impl Need {
             Self::SocketCopies => "pidfd-getfd",
             Self::Sequence => "tcp-sequence",
             Self::ForkTracepoint => "fork-tracepoint",
+            Self::Lsm => "lsm",
+            Self::SecurityReturn => "fmod-ret-security",
+            Self::SyscallReturn => "fmod-ret-syscall",
+            Self::SleepableSyscall => "sleepable-syscall",
+            Self::KprobeOverride => "kprobe-override",
+            Self::SyscallTracepoint => "syscall-tracepoint",
+            Self::WriteUser => "write-user",
         }
     }
 
@@ -69,6 +85,13 @@ impl Need {
             Self::SocketCopies => "sockets that are open already; net reset",
             Self::Sequence => "net reset",
             Self::ForkTracepoint => "--tree",
+            Self::Lsm => "errno from and delay of most system calls",
+            Self::SecurityReturn => "errno from most system calls where BPF LSM is off",
+            Self::SyscallReturn => "errno from any system call",
+            Self::SleepableSyscall => "delay of any system call",
+            Self::KprobeOverride => "errno from any system call (--mechanism kprobe-override)",
+            Self::SyscallTracepoint => "delay by stopping the process; signals at the Nth call",
+            Self::WriteUser => "damage to what a call has read",
         }
     }
 
@@ -87,6 +110,20 @@ impl Need {
             Self::SocketCopies => "run Linux 5.6 or later with CAP_SYS_PTRACE",
             Self::Sequence => "run Linux 5.7 or later with CONFIG_CGROUP_BPF",
             Self::ForkTracepoint => "run a kernel with CONFIG_DEBUG_INFO_BTF and CONFIG_BPF_EVENTS",
+            Self::Lsm => {
+                "add `bpf` to the kernel's `lsm=` parameter (CONFIG_BPF_LSM must be set) and boot again"
+            }
+            Self::SecurityReturn => {
+                "run Linux 5.7 or later with CONFIG_FUNCTION_TRACER and BPF trampolines"
+            }
+            Self::SyscallReturn | Self::SleepableSyscall => {
+                "run Linux 7.1 or later, or a kernel with CONFIG_FUNCTION_ERROR_INJECTION"
+            }
+            Self::KprobeOverride => "run a kernel with CONFIG_BPF_KPROBE_OVERRIDE",
+            Self::SyscallTracepoint => "run a kernel with CONFIG_FTRACE_SYSCALLS",
+            Self::WriteUser => {
+                "boot without lockdown (Secure Boot turns it on): `lockdown=integrity` forbids writing into processes"
+            }
         }
     }
 }
@@ -114,6 +151,13 @@ pub fn probe(need: Need) -> Capability {
         Need::SocketCopies => socket_copies(),
         Need::Sequence => cgroup_links(&[CgroupHook::Sequence]),
         Need::ForkTracepoint => fork_tracepoint(),
+        Need::Lsm => calls::lsm(),
+        Need::SecurityReturn => calls::security(),
+        Need::SyscallReturn => calls::syscall(),
+        Need::SleepableSyscall => calls::sleepable_syscall(),
+        Need::KprobeOverride => calls::kprobe(),
+        Need::SyscallTracepoint => calls::syscall_tracepoint(),
+        Need::WriteUser => calls::write_user(),
     };
     Capability {
         name: need.name().into(),

@@ -1,15 +1,17 @@
 //! Attaches programs. Every attachment is a descriptor in [`Links`]; dropping it detaches.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 use aya::programs::{
     BtfTracePoint, CgroupAttachMode, CgroupSkb, CgroupSkbAttachType, CgroupSock, CgroupSockAddr,
-    CgroupSockopt, Program, SchedClassifier, TcAttachType,
+    CgroupSockopt, KProbe, Program, RawTracePoint, SchedClassifier, TcAttachType,
     cgroup_skb::CgroupSkbLink,
     cgroup_sock::CgroupSockLink,
     cgroup_sock_addr::CgroupSockAddrLink,
     cgroup_sockopt::CgroupSockoptLink,
+    kprobe::KProbeLink,
     links::LinkOrder,
+    raw_trace_point::RawTracePointLink,
     tc::{SchedClassifierLink, TcAttachOptions},
     tp_btf::BtfTracePointLink,
 };
@@ -70,6 +72,9 @@ enum Attached {
     CgroupSockAddr(CgroupSockAddrLink),
     CgroupSockopt(CgroupSockoptLink),
     Tracepoint(BtfTracePointLink),
+    SyscallTracepoint(RawTracePointLink),
+    Probe(KProbeLink),
+    Trampoline(OwnedFd),
 }
 
 impl DeviceHook {
@@ -182,6 +187,44 @@ impl Links {
         Ok(())
     }
 
+    /// Holds a program on a trampoline.
+    pub(super) fn trampoline(&mut self, link: OwnedFd) {
+        self.0.push(Attached::Trampoline(link));
+    }
+
+    /// Attaches to the tracepoint of all system calls' beginnings or ends.
+    pub(super) fn syscall_tracepoint(
+        &mut self,
+        object: &mut Object,
+        name: &'static str,
+        tracepoint: &'static str,
+    ) -> Result<(), Error> {
+        let failed = |error: aya::programs::ProgramError| Error::program(name, &error);
+        let program: &mut RawTracePoint = program(object, name)?;
+        ensure_loaded(name, program.fd().is_ok(), || program.load())?;
+        let id = program.attach(tracepoint).map_err(failed)?;
+        self.0.push(Attached::SyscallTracepoint(
+            program.take_link(id).map_err(failed)?,
+        ));
+        Ok(())
+    }
+
+    /// Attaches to a function by a kprobe. A perf link (5.15), which goes with its descriptor.
+    pub(super) fn kprobe(
+        &mut self,
+        object: &mut Object,
+        name: &'static str,
+        function: &str,
+    ) -> Result<(), Error> {
+        let failed = |error: aya::programs::ProgramError| Error::program(name, &error);
+        let program: &mut KProbe = program(object, name)?;
+        ensure_loaded(name, program.fd().is_ok(), || program.load())?;
+        let id = program.attach(function, 0).map_err(failed)?;
+        self.0
+            .push(Attached::Probe(program.take_link(id).map_err(failed)?));
+        Ok(())
+    }
+
     /// Attaches to a tracepoint.
     pub fn process(&mut self, object: &mut Object, hook: ProcessHook) -> Result<(), Error> {
         let (name, tracepoint) = match hook {
@@ -189,7 +232,7 @@ impl Links {
             ProcessHook::Exit => ("inj_exit", "sched_process_exit"),
         };
         let failed = |error: aya::programs::ProgramError| Error::program(name, &error);
-        let Object { ebpf, btf } = object;
+        let Object { ebpf, btf, .. } = object;
         let program: &mut BtfTracePoint = ebpf
             .program_mut(name)
             .ok_or(Error::Missing(name))?

@@ -40,6 +40,20 @@ pub enum Need {
     Sequence,
     /// BPF programs on the fork and exit tracepoints (`tp_btf`).
     ForkTracepoint,
+    /// BPF programs that are security modules, and fire.
+    Lsm,
+    /// Programs that return in place of `security_...`.
+    SecurityReturn,
+    /// Programs that return in place of a system call.
+    SyscallReturn,
+    /// Programs on system calls that may sleep.
+    SleepableSyscall,
+    /// Kprobes that return in place of a system call.
+    KprobeOverride,
+    /// Programs on the tracepoint of all system calls.
+    SyscallTracepoint,
+    /// Programs that write into a process's memory.
+    WriteUser,
 }
 
 impl Mechanism {

@@ -1,0 +1,382 @@
+//! Rules on system calls: which calls a rule is about, and what the hooks leave for each other.
+//!
+//! A call meets a rule at exactly one *operation*: the place in the kernel where most is known about
+//! what the call is about to do. `read(2)` of a file is [`op::READ`], of a socket [`op::RECEIVE`]. Which
+//! operations a system call may meet is a table of user space's ([`Accept`]), so the hooks need no list of
+//! their own and no call is decided twice.
+
+use crate::filter;
+
+/// Places where calls are decided. The number is a bit's place in a mask.
+pub mod op {
+    /// A file is opened.
+    pub const OPEN: u32 = 0;
+    /// A file, directory or pipe is read; not a socket.
+    pub const READ: u32 = 1;
+    /// A file or pipe is written; not a socket.
+    pub const WRITE: u32 = 2;
+    /// A program is started.
+    pub const EXEC: u32 = 3;
+    /// A process or thread is made.
+    pub const FORK: u32 = 4;
+    /// Memory is mapped.
+    pub const MMAP: u32 = 5;
+    /// A name is removed.
+    pub const UNLINK: u32 = 6;
+    /// A name is changed.
+    pub const RENAME: u32 = 7;
+    /// A directory is made.
+    pub const MKDIR: u32 = 8;
+    /// A directory is removed.
+    pub const RMDIR: u32 = 9;
+    /// A file's attributes are read.
+    pub const STAT: u32 = 10;
+    /// A file is cut.
+    pub const TRUNCATE: u32 = 11;
+    /// A file's mode is changed.
+    pub const CHMOD: u32 = 12;
+    /// A file's owner is changed.
+    pub const CHOWN: u32 = 13;
+    /// A socket is made.
+    pub const SOCKET: u32 = 14;
+    /// A socket is connected.
+    pub const CONNECT: u32 = 15;
+    /// A socket gets an address.
+    pub const BIND: u32 = 16;
+    /// A socket waits for connections.
+    pub const LISTEN: u32 = 17;
+    /// A connection is accepted.
+    pub const ACCEPT: u32 = 18;
+    /// A socket sends.
+    pub const SEND: u32 = 19;
+    /// A socket receives.
+    pub const RECEIVE: u32 = 20;
+    /// A link is made.
+    pub const LINK: u32 = 21;
+    /// A symbolic link is made.
+    pub const SYMLINK: u32 = 22;
+    /// A device is spoken to.
+    pub const IOCTL: u32 = 23;
+    /// A file is locked.
+    pub const LOCK: u32 = 24;
+    /// Any system call, seen where it begins; for calls that no other place knows.
+    pub const SYSCALL: u32 = 32;
+    /// Any system call, seen by the tracepoint where it begins: nothing can be refused there.
+    pub const TRACE: u32 = 33;
+}
+
+/// How many system call numbers a rule can tell apart (`__NR_syscalls` of x86_64 is below 480).
+pub const SYSCALLS: u32 = 512;
+
+/// Not a native system call: `io_uring` work, a 32-bit call, a call out of range.
+pub const NO_NUMBER: u32 = u32::MAX;
+
+/// Operations that a native system call may meet, as a mask, by its number; with [`FIRST_IS_FD`].
+pub type Accept = u64;
+
+/// The bit of [`Accept`] that says: the call's first argument is a descriptor.
+pub const FIRST_IS_FD: u32 = 63;
+
+/// Kinds of what a descriptor stands for, as a mask.
+pub mod kind {
+    /// A regular file.
+    pub const FILE: u32 = 1;
+    /// A directory.
+    pub const DIRECTORY: u32 = 2;
+    /// A pipe or FIFO.
+    pub const PIPE: u32 = 4;
+    /// A unix socket.
+    pub const UNIX: u32 = 8;
+    /// An IPv4 or IPv6 socket.
+    pub const INET: u32 = 16;
+    /// A terminal or another character device.
+    pub const CHARACTER: u32 = 32;
+    /// Anything else, or nothing at all.
+    pub const OTHER: u32 = 64;
+    /// Whatever it is.
+    pub const ANY: u32 = 127;
+}
+
+/// Bits of [`CallRule::filters`].
+pub mod filters {
+    /// The file stands in the table of paths.
+    pub const PATH: u32 = 1;
+    /// The thread's name matches [`super::CallRule::thread`].
+    pub const THREAD: u32 = 2;
+    /// The far end stands in the filter trie ([`crate::filter`]).
+    pub const PEER: u32 = 4;
+}
+
+/// When a sleep happens.
+pub mod sleep {
+    /// Before the call does its work.
+    pub const ENTER: u32 = 0;
+    /// After the call has done its work.
+    pub const EXIT: u32 = 1;
+}
+
+/// Longest name of a thread with its final zero (`TASK_COMM_LEN`).
+pub const THREAD_NAME: usize = 16;
+
+/// The longest single sleep, in nanoseconds: sleepers hold up RCU Tasks Trace, which others wait for when
+/// they attach BPF programs.
+pub const LONGEST_SLEEP_NS: u64 = 10_000_000_000;
+
+/// What a rule on calls has beside its [`crate::rule::Rule`]. All zero matches nothing.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CallRule {
+    /// One bit for each native system call.
+    pub syscalls: [u64; SYSCALLS as usize / 64],
+    /// Operations at which the rule is asked, one bit each.
+    pub ops: u64,
+    /// How long a hit sleeps, in nanoseconds.
+    pub sleep_ns: u64,
+    /// How far a sleep may stray from that to both sides, in nanoseconds.
+    pub jitter_ns: u64,
+    /// Bits of [`filters`].
+    pub filters: u32,
+    /// Kinds of descriptors, as a mask of [`kind`].
+    pub kinds: u32,
+    /// One of [`sleep`].
+    pub sleep_at: u32,
+    /// The signal that a hit sends.
+    pub signal: u32,
+    /// The most bytes of one call that are damaged, or the bytes that a shortened call keeps.
+    pub bytes: u32,
+    /// How damage looks, one of [`filling`].
+    pub filling: u32,
+    /// The most places of one call that are damaged.
+    pub occurrences: u32,
+    /// Length of the pattern in `thread`.
+    pub thread_length: u32,
+    /// Pattern of the thread's name, see [`crate::glob`].
+    pub thread: [u8; THREAD_NAME],
+}
+
+/// How damage looks.
+pub mod filling {
+    /// Zero bytes.
+    pub const ZERO: u32 = 0;
+    /// Random bytes.
+    pub const RANDOM: u32 = 1;
+    /// Each byte with one bit turned over.
+    pub const FLIP: u32 = 2;
+}
+
+impl Default for CallRule {
+    fn default() -> Self {
+        Self {
+            syscalls: [0; SYSCALLS as usize / 64],
+            ops: 0,
+            sleep_ns: 0,
+            jitter_ns: 0,
+            filters: 0,
+            kinds: 0,
+            sleep_at: sleep::ENTER,
+            signal: 0,
+            bytes: 0,
+            filling: filling::ZERO,
+            occurrences: 0,
+            thread_length: 0,
+            thread: [0; THREAD_NAME],
+        }
+    }
+}
+
+impl CallRule {
+    /// Adds a native system call.
+    pub fn add(&mut self, number: u32) {
+        if let Some(word) = self.syscalls.get_mut(number as usize / 64) {
+            *word |= 1 << (number % 64);
+        }
+    }
+
+    /// Whether the rule is about a call that is seen at `op` under this number.
+    ///
+    /// A call without a native number (`io_uring`, 32-bit) is taken for any of the operation's calls.
+    #[inline(always)]
+    pub fn is_about(&self, op: u32, number: u32) -> bool {
+        if self.ops >> (op & 63) & 1 == 0 {
+            return false;
+        }
+        if number >= SYSCALLS {
+            return true;
+        }
+        let word = self.syscalls[(number / 64) as usize & (SYSCALLS as usize / 64 - 1)];
+        word >> (number % 64) & 1 != 0
+    }
+
+    /// How long the `n`-th match sleeps, in nanoseconds; the same for the same seed.
+    #[inline(always)]
+    pub const fn sleep_of(&self, seed: u64, n: u64) -> u64 {
+        if self.jitter_ns == 0 {
+            return self.sleep_ns;
+        }
+        // Not the number that decided the hit: the length would depend on the percentage.
+        let drawn = crate::decide::random(!seed, n) as u64;
+        // Jitter is below 2^36 ns (a minute), so the product stays below 2^64.
+        let stray = ((self.jitter_ns >> 5) * 2 * drawn) >> 27;
+        (self.sleep_ns + stray).saturating_sub(self.jitter_ns)
+    }
+}
+
+/// Key of the table of paths: a rule and an inode, as the kernel names it (`super_block::s_dev`,
+/// `inode::i_ino`, which `/proc/PID/fdinfo` shows too).
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct PathKey {
+    /// Inode number.
+    pub inode: u64,
+    /// Device of the file system.
+    pub device: u32,
+    /// The rule.
+    pub rule: u32,
+}
+
+/// What of an inode in the table of paths matches.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PathEntry {
+    /// Bits of [`reach`].
+    pub reach: u32,
+    /// Length of `name`; 0 is any name.
+    pub name_length: u32,
+    /// Pattern of the last component, see [`crate::glob`].
+    pub name: [u8; NAME],
+}
+
+/// Longest pattern of a file's name.
+pub const NAME: usize = 64;
+
+/// Bits of [`PathEntry::reach`].
+pub mod reach {
+    /// The inode itself.
+    pub const ITSELF: u32 = 1;
+    /// What lies directly in it, if its name matches.
+    pub const CHILDREN: u32 = 2;
+    /// What lies anywhere below it, if its name matches.
+    pub const BELOW: u32 = 4;
+}
+
+/// How many directories above a file are looked at; deeper trees are refused by the planner.
+pub const DEPTH: u32 = 128;
+
+/// What one hook leaves for a later one of the same call, by thread.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pending {
+    /// Still to be slept, in nanoseconds.
+    pub sleep_ns: u64,
+    /// The number of the match, for damage.
+    pub number: u64,
+    /// Rule that sleeps, plus one; 0 is none.
+    pub sleeper: u32,
+    /// Rule that damages what the call returns, plus one; 0 is none.
+    pub damager: u32,
+    /// The errno that the call returns; 0 is none.
+    pub errno: u32,
+    /// The call, as the kernel numbers it.
+    pub syscall: u32,
+    /// When the sleep is to be, one of [`sleep`].
+    pub sleep_at: u32,
+    /// Keeps the record without gaps.
+    pub pad: u32,
+}
+
+impl Pending {
+    /// Nothing is to be done.
+    pub const NOTHING: Self = Self {
+        sleep_ns: 0,
+        number: 0,
+        sleeper: 0,
+        damager: 0,
+        errno: 0,
+        syscall: NO_NUMBER,
+        sleep_at: sleep::ENTER,
+        pad: 0,
+    };
+
+    /// Whether nothing is left to do.
+    #[inline(always)]
+    pub const fn is_empty(&self) -> bool {
+        self.sleeper == 0 && self.damager == 0 && self.errno == 0
+    }
+}
+
+/// A process that was stopped in place of a sleep, for whoever lets it go on.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stop {
+    /// When it is to go on, on the boot clock, in nanoseconds.
+    pub until_boot_ns: u64,
+    /// Start time of the process, in ticks of [`crate::process::TICK_NS`].
+    pub start_ticks: u64,
+    /// The process.
+    pub tgid: u32,
+    /// The rule.
+    pub rule: u32,
+}
+
+/// The far end of a call, for the filter trie; all ports of it.
+#[inline(always)]
+pub const fn peer(remote: [u8; 16], port: u16) -> filter::Packet {
+    filter::Packet {
+        remote,
+        remote_port: port,
+        local_port: 0,
+        transport: filter::bits::ANY_TRANSPORT,
+        is_new: 0,
+    }
+}
+
+const _: () = assert!(size_of::<CallRule>() == 136);
+const _: () = assert!(size_of::<PathEntry>() == 72);
+const _: () = assert!(size_of::<Pending>() == 40);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn nothing_is_about_nothing() {
+        let rule = CallRule::default();
+        assert!(!rule.is_about(op::OPEN, 2));
+        assert!(!rule.is_about(op::OPEN, NO_NUMBER));
+    }
+
+    #[test]
+    fn a_call_without_a_number_goes_by_its_operation() {
+        let mut rule = CallRule {
+            ops: 1 << op::OPEN,
+            ..CallRule::default()
+        };
+        rule.add(257);
+        assert!(rule.is_about(op::OPEN, 257));
+        assert!(!rule.is_about(op::OPEN, 2));
+        assert!(rule.is_about(op::OPEN, NO_NUMBER));
+        assert!(!rule.is_about(op::READ, NO_NUMBER));
+    }
+
+    proptest! {
+        #[test]
+        fn a_rule_is_about_the_calls_that_were_added(
+            added in proptest::collection::vec(0u32..SYSCALLS, 0..20), asked in 0u32..SYSCALLS,
+        ) {
+            let mut rule = CallRule { ops: u64::MAX, ..CallRule::default() };
+            added.iter().for_each(|number| rule.add(*number));
+            prop_assert_eq!(rule.is_about(op::READ, asked), added.contains(&asked));
+        }
+
+        #[test]
+        fn sleeps_stay_within_their_jitter(
+            sleep_ns in 0u64..60_000_000_000, jitter_ns in 0u64..60_000_000_000, seed: u64, n: u64,
+        ) {
+            let rule = CallRule { sleep_ns, jitter_ns, ..CallRule::default() };
+            let slept = rule.sleep_of(seed, n);
+            prop_assert!(slept >= sleep_ns.saturating_sub(jitter_ns));
+            prop_assert!(slept <= sleep_ns + jitter_ns);
+        }
+    }
+}

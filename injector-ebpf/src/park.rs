@@ -1,0 +1,5 @@
+//! Placeholder until the park is merged.
+
+/// Sleeps.
+#[inline(always)]
+pub fn sleep(_ns: u64) {}

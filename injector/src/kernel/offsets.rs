@@ -1,0 +1,67 @@
+//! Which fields of kernel structs the programs read, by the names of their frozen globals.
+
+use super::{Error, btf::Btf};
+
+/// Globals, structs and fields that every run needs.
+const NEEDED: [(&str, &str, &str); 5] = [
+    ("OFFSET_TGID", "task_struct", "tgid"),
+    ("OFFSET_LEADER", "task_struct", "group_leader"),
+    ("OFFSET_START", "task_struct", "start_boottime"),
+    ("OFFSET_SIGNAL", "task_struct", "signal"),
+    ("OFFSET_LIVE", "signal_struct", "live"),
+];
+
+/// What faults on system calls need besides. A field of a field is `a.b`.
+const FOR_CALLS: [(&str, &str, &str); 24] = [
+    ("OFFSET_TASK_FLAGS", "task_struct", "flags"),
+    ("OFFSET_THREAD_STATUS", "task_struct", "thread_info.status"),
+    ("OFFSET_COMM", "task_struct", "comm"),
+    ("OFFSET_FILES", "task_struct", "files"),
+    ("OFFSET_FDT", "files_struct", "fdt"),
+    ("OFFSET_FDT_MAX", "fdtable", "max_fds"),
+    ("OFFSET_FDT_FD", "fdtable", "fd"),
+    ("OFFSET_FILE_DENTRY", "file", "f_path.dentry"),
+    ("OFFSET_FILE_INODE", "file", "f_inode"),
+    ("OFFSET_FILE_PRIVATE", "file", "private_data"),
+    ("OFFSET_PATH_DENTRY", "path", "dentry"),
+    ("OFFSET_DENTRY_INODE", "dentry", "d_inode"),
+    ("OFFSET_DENTRY_PARENT", "dentry", "d_parent"),
+    ("OFFSET_DENTRY_NAME", "dentry", "d_name"),
+    ("OFFSET_INODE_INO", "inode", "i_ino"),
+    ("OFFSET_INODE_MODE", "inode", "i_mode"),
+    ("OFFSET_INODE_SB", "inode", "i_sb"),
+    ("OFFSET_SB_DEV", "super_block", "s_dev"),
+    ("OFFSET_SOCKET_SK", "socket", "sk"),
+    ("OFFSET_SOCK_FAMILY", "sock", "__sk_common.skc_family"),
+    ("OFFSET_SOCK_DPORT", "sock", "__sk_common.skc_dport"),
+    ("OFFSET_SOCK_DADDR", "sock", "__sk_common.skc_daddr"),
+    ("OFFSET_SOCK_DADDR6", "sock", "__sk_common.skc_v6_daddr"),
+    ("OFFSET_BPRM_FILE", "linux_binprm", "file"),
+];
+
+/// Where fields are on this kernel.
+pub(super) struct Offsets {
+    /// The globals with their values.
+    pub(super) globals: Vec<(&'static str, u32)>,
+    /// Why faults on system calls cannot be had, if a field of theirs is missing.
+    pub(super) missing_for_calls: Option<Error>,
+}
+
+/// Looks all of them up.
+pub(super) fn find(types: &Btf) -> Result<Offsets, Error> {
+    let mut globals = Vec::new();
+    for (global, record, field) in NEEDED {
+        globals.push((global, types.offset(record, field)?));
+    }
+    let mut missing_for_calls = None;
+    for (global, record, field) in FOR_CALLS {
+        match types.offset(record, field) {
+            Ok(offset) => globals.push((global, offset)),
+            Err(error) => missing_for_calls = missing_for_calls.or(Some(error)),
+        }
+    }
+    Ok(Offsets {
+        globals,
+        missing_for_calls,
+    })
+}
