@@ -65,7 +65,7 @@ pub mod op {
     pub const TRACE: u32 = 33;
 }
 
-/// How many system call numbers a rule can tell apart (`__NR_syscalls` of x86_64 is below 480).
+/// How many system call numbers a rule can tell apart (`__NR_syscalls` of `x86_64` is below 480).
 pub const SYSCALLS: u32 = 512;
 
 /// Not a native system call: `io_uring` work, a 32-bit call, a call out of range.
@@ -365,7 +365,9 @@ mod tests {
             added in proptest::collection::vec(0u32..SYSCALLS, 0..20), asked in 0u32..SYSCALLS,
         ) {
             let mut rule = CallRule { ops: u64::MAX, ..CallRule::default() };
-            added.iter().for_each(|number| rule.add(*number));
+            for number in &added {
+                rule.add(*number);
+            }
             prop_assert_eq!(rule.is_about(op::READ, asked), added.contains(&asked));
         }
 

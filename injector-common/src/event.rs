@@ -38,21 +38,17 @@ impl Caller {
     /// As it stands in [`Event::remote`].
     #[inline(always)]
     pub const fn encode(self) -> [u8; 16] {
-        let ([a, b, c, d], [e, f, g, h], [i, j, k, l]) = (
-            self.tgid.to_ne_bytes(),
-            self.tid.to_ne_bytes(),
-            self.syscall.to_ne_bytes(),
-        );
-        [a, b, c, d, e, f, g, h, i, j, k, l, 0, 0, 0, 0]
+        let packed = self.tgid as u128 | (self.tid as u128) << 32 | (self.syscall as u128) << 64;
+        packed.to_ne_bytes()
     }
 
     /// Reads it back.
     pub const fn decode(bytes: [u8; 16]) -> Self {
-        let [a, b, c, d, e, f, g, h, i, j, k, l, ..] = bytes;
+        let packed = u128::from_ne_bytes(bytes);
         Self {
-            tgid: u32::from_ne_bytes([a, b, c, d]),
-            tid: u32::from_ne_bytes([e, f, g, h]),
-            syscall: u32::from_ne_bytes([i, j, k, l]),
+            tgid: (packed & 0xffff_ffff) as u32,
+            tid: (packed >> 32 & 0xffff_ffff) as u32,
+            syscall: (packed >> 64 & 0xffff_ffff) as u32,
         }
     }
 }

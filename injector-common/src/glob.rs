@@ -30,6 +30,10 @@ pub enum Step {
 }
 
 /// How many steps a match of a pattern and a name of at most these lengths can take.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "names are at most 255 bytes"
+)]
 pub const fn steps(pattern: usize, name: usize) -> u32 {
     ((pattern + 2) * (name + 2)) as u32
 }

@@ -6,7 +6,8 @@
 //!
 //! Reading order: [`lease`] (may anything fire?), [`tag`] (whose socket is it?), [`rule`] (what was
 //! asked?), [`filter`] (which packets?), [`call`] and [`glob`] (which system calls?), [`decide`] (does
-//! this one take it?), [`frame`] (what the delay line is told), [`event`] (what is told to people).
+//! this one take it?), [`frame`] (what the delay line is told), [`park`] (where threads sleep), [`event`]
+//! (what is told to people).
 //!
 //! Layout rules: `repr(C)`, no `bool`, no enum with forbidden bit patterns, no implicit padding;
 //! zero always means "nobody" or "nothing", so that a fresh map is inert.
@@ -23,6 +24,7 @@ pub mod filter;
 pub mod frame;
 pub mod glob;
 pub mod lease;
+pub mod park;
 pub mod process;
 pub mod rule;
 pub mod sequence;
@@ -74,6 +76,9 @@ mod pod {
         crate::call::PathEntry,
         crate::call::Pending,
         crate::call::Stop,
+        crate::park::Park,
+        crate::park::Sleep,
+        crate::park::Trial,
     );
 }
 

@@ -150,6 +150,8 @@ pub struct Counters {
     pub hit: u64,
     /// Those that the rule chose but could not act on; they went through unharmed.
     pub missed: u64,
+    /// Bytes of the packets that the rule acted on; calls have none.
+    pub bytes: u64,
 }
 
 impl Counters {
@@ -161,6 +163,7 @@ impl Counters {
             matched: self.matched + other.matched,
             hit: self.hit + other.hit,
             missed: self.missed + other.missed,
+            bytes: self.bytes + other.bytes,
         }
     }
 }

@@ -115,6 +115,7 @@ fn corrupt_counted(skb: *mut __sk_buff, scratch: &Scratch) {
     let counters = unsafe { &mut *counters };
     if damaged {
         counters.hit += 1;
+        counters.bytes += u64::from(walk.bytes);
         if INJ_RULES.get(rule).is_some_and(|rule| rule.tell != 0) {
             emit::hit(rule, action::CORRUPT_PAYLOAD, 0, &walk.packet, walk.bytes);
         }

@@ -5,8 +5,11 @@
 
 use aya_ebpf::{
     bindings::{__sk_buff, bpf_sock, bpf_sock_addr},
-    helpers::generated::{
-        bpf_get_current_ancestor_cgroup_id, bpf_get_socket_cookie, bpf_skb_ancestor_cgroup_id,
+    helpers::{
+        bpf_get_current_pid_tgid,
+        generated::{
+            bpf_get_current_ancestor_cgroup_id, bpf_get_socket_cookie, bpf_skb_ancestor_cgroup_id,
+        },
     },
     macros::{cgroup_skb, cgroup_sock, cgroup_sock_addr},
     programs::{SkBuffContext, SockAddrContext, SockContext},
@@ -19,7 +22,7 @@ use injector_common::{
 use crate::{
     claim::{cgroup_scope, claim, process_scope},
     gate,
-    maps::{INJ_ACTIVE, INJ_TAGS, Owner, scratch},
+    maps::{INJ_ACTIVE, INJ_CONNECTING, INJ_TAGS, Owner, scratch},
     packet::{self, v4_mapped},
     rules::{self, Verdict, Walk},
 };
@@ -174,26 +177,33 @@ fn connect(addr: *mut bpf_sock_addr, remote: [u8; 16]) -> i32 {
         1 | 58 => bits::ICMP,
         _ => bits::OTHER,
     };
-    let packet = Packet {
-        remote,
-        remote_port: u16::from_be(port as u16),
-        local_port: 0,
-        transport,
-        is_new: 1,
-    };
-    let mut walk = Walk {
-        mask: active.connect,
-        scope: admitted.scope,
-        has_payload: 0,
-        bytes: 0,
-        packet,
-        verdict: Verdict::NOTHING,
-    };
-    rules::evaluate(&mut walk);
-    if walk.verdict.errno == 0 {
+    let thread = bpf_get_current_pid_tgid();
+    if active.connect == 0 || INJ_CONNECTING.insert(thread, &Walk::NOWHERE, 0).is_err() {
         return PASS;
     }
-    fail_with(walk.verdict.errno);
+    let errno = match INJ_CONNECTING.get_ptr_mut(thread) {
+        // SAFETY: the entry is this thread's, which is here and nowhere else until it is removed.
+        Some(walk) => unsafe {
+            (*walk).mask = active.connect;
+            (*walk).scope = admitted.scope;
+            (*walk).packet = Packet {
+                remote,
+                remote_port: u16::from_be(port as u16),
+                local_port: 0,
+                transport,
+                is_new: 1,
+            };
+            rules::evaluate(&mut *walk);
+            (*walk).verdict.errno
+        },
+        None => 0,
+    };
+    // Absent is as good as removed.
+    let _ = INJ_CONNECTING.remove(thread);
+    if errno == 0 {
+        return PASS;
+    }
+    fail_with(errno);
     REFUSE
 }
 

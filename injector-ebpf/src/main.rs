@@ -3,7 +3,7 @@
 //! Reading order follows a packet: [`maps`] is everything the programs know, [`gate`] says whether a
 //! packet belongs to a target, [`packet`] reads its headers, [`rules`] asks each of the target's
 //! rules, [`act`] carries the verdict out, [`emit`] tells user space. The programs themselves are in
-//! [`device`] (TCX), [`cgroup`] and [`process`].
+//! [`device`] (TCX), [`cgroup`] and [`process`]. [`park`] puts the calling thread to sleep.
 //!
 //! Every program passes what it does not understand through unharmed.
 #![no_std]

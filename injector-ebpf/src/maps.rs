@@ -14,6 +14,7 @@ use injector_common::{
     filter::FilterKey,
     frame::{DEVICES as DEVICE_SLOTS, Device},
     lease::Lease,
+    park::{Park, SLOTS as PARK_SLOTS, Sleep, Trial},
     process::{ProcessKey, TargetProcess},
     rule::{ActiveSlots, Counters, Rule, RuleState},
     tag::Tag,
@@ -64,6 +65,18 @@ pub static INJ_CGROUPS: HashMap<u64, u32> = HashMap::with_max_entries(1_024, 0);
 /// Target processes, by thread group id.
 #[map]
 pub static INJ_PROCESSES: HashMap<ProcessKey, TargetProcess> = HashMap::with_max_entries(65_536, 0);
+
+/// Where threads sleep; all zero is nowhere. One entry.
+#[map]
+pub static INJ_PARK: Array<Park> = Array::with_max_entries(1, 0);
+
+/// Who sleeps and until when, by page of the park.
+#[map]
+pub static INJ_SLEEPS: HashMap<u32, Sleep> = HashMap::with_max_entries(PARK_SLOTS, 0);
+
+/// Processes of the park's self-test, by thread group id.
+#[map]
+pub static INJ_TRIALS: HashMap<u32, Trial> = HashMap::with_max_entries(16, 0);
 
 /// Hits, for people who watch.
 #[map]
@@ -233,6 +246,17 @@ pub static OFFSET_SOCK_DADDR6: Global<u32> = Global::new(0);
 /// `linux_binprm::file`.
 #[unsafe(no_mangle)]
 pub static OFFSET_BPRM_FILE: Global<u32> = Global::new(0);
+
+/// The walk of each thread that connects just now.
+///
+/// Not on the stack, where the verifier follows every value and looks at hundreds of thousands of
+/// combinations, and not one for each CPU: a connecting thread may be preempted by another.
+#[map]
+pub static INJ_CONNECTING: HashMap<u64, crate::rules::Walk> = HashMap::with_max_entries(1_024, 0);
+
+/// 1 where the kernel has the functions that the park calls; a constant once loaded.
+#[unsafe(no_mangle)]
+pub static PARK_AVAILABLE: Global<u32> = Global::new(0);
 
 /// A socket storage map in the form that BTF loaders read: the fields are types, never values.
 #[repr(C)]

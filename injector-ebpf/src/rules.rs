@@ -55,6 +55,24 @@ pub struct Walk {
     pub verdict: Verdict,
 }
 
+impl Walk {
+    /// One that has nobody to ask about nothing.
+    pub const NOWHERE: Self = Self {
+        mask: 0,
+        scope: 0,
+        has_payload: 0,
+        bytes: 0,
+        packet: Packet {
+            remote: [0; 16],
+            remote_port: 0,
+            local_port: 0,
+            transport: 0,
+            is_new: 0,
+        },
+        verdict: Verdict::NOTHING,
+    };
+}
+
 impl Verdict {
     /// Nothing is to be done.
     pub const NOTHING: Self = Self {
@@ -132,6 +150,7 @@ extern "C" fn ask(slot: u32, context: *mut *mut Walk) -> i64 {
 #[inline(always)]
 fn record(walk: &Walk, id: RuleId, rule: &Rule, number: u64, counters: &mut Counters) {
     counters.hit += 1;
+    counters.bytes += u64::from(walk.bytes);
     if rule.tell == 0 {
         return;
     }

@@ -24,7 +24,7 @@ pub use control::Control;
 pub use server::serve;
 pub use socket::{bind, socket_path};
 
-use crate::{experiment::Experiment, journal::ListedRun};
+use crate::{experiment::Experiment, journal::ListedRun, lever::Halt, policy::Override};
 
 /// The version of this program, which client and daemon compare.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -41,6 +41,9 @@ const OPENAPI: &str = include_str!("../../configs/openapi.json");
 pub struct StartRequest {
     /// What is to be run.
     pub experiment: Experiment,
+    /// Limits of the host that are lifted for it; root's alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub overrides: Vec<Override>,
 }
 
 /// Who answers, and what is going on.
@@ -52,6 +55,9 @@ pub struct Status {
     pub pid: u32,
     /// The runs that go on.
     pub running: Vec<ListedRun>,
+    /// Who has pulled the safety lever, if somebody has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub halted: Option<Halt>,
 }
 
 #[cfg(test)]

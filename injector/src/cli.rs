@@ -9,26 +9,37 @@
 mod action;
 mod arm;
 mod ask;
+mod audit;
 mod dns;
 mod doctor;
 mod fault;
 mod flags;
+mod halt;
 mod net;
+mod proc;
+mod sweep;
 mod target;
 pub mod tell;
 mod traffic;
+mod verifier;
+
+use std::{path::PathBuf, time::Duration};
 
 use clap::{Parser, Subcommand};
 
-pub use action::{Action, Arming, Question, parse};
-pub use arm::arm;
+pub use action::{Action, Arming, Question, Wanted, parse};
+pub use arm::{arm, daemon};
 pub use ask::ask;
+pub use audit::audit;
 pub use doctor::doctor;
 pub(crate) use fault::FaultInFile;
 pub use flags::Rehearsal;
+pub use halt::{halt, resume};
+pub use sweep::sweep;
 pub(crate) use target::TargetInFile;
+pub use verifier::verifier;
 
-use crate::error::Refusal;
+use crate::{error::Refusal, park};
 use fault::FaultCommand;
 use flags::{OnCommandLine, OutputFlags, RunFlags};
 
@@ -48,6 +59,14 @@ Exit codes: 0 done, 1 the experiment failed or was halted, 2 usage or set-up, 3 
     arg_required_else_help = false
 )]
 struct Cli {
+    /// What this host allows; else `INJECTOR_CONFIG`, or /etc/injector/injector.toml
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        help_heading = "Configuration"
+    )]
+    config: Option<PathBuf>,
     #[command(subcommand)]
     command: Command,
 }
@@ -83,6 +102,35 @@ enum Command {
         #[command(flatten)]
         output: OutputFlags,
     },
+    /// End everything at once, and let nothing start until `injector resume`
+    Halt {
+        /// Why, for whoever comes next
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
+        #[command(flatten)]
+        output: OutputFlags,
+    },
+    /// Let runs start again after `injector halt`
+    Resume(OutputFlags),
+    /// Tell from the journals who did what to whom, and what came of it
+    Audit {
+        /// Only this run
+        #[arg(value_name = "RUN")]
+        run: Option<String>,
+        /// Only runs that started within this time, as in `2h`
+        #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+        since: Option<Duration>,
+        #[command(flatten)]
+        output: OutputFlags,
+    },
+    /// Find and remove what dead runs have left, as after a daemon's end
+    Sweep {
+        /// Find, and remove nothing
+        #[arg(long)]
+        dry_run: bool,
+        #[command(flatten)]
+        output: OutputFlags,
+    },
     /// Print what happened in runs
     Events {
         /// Only of this run
@@ -96,6 +144,9 @@ enum Command {
     },
     /// Tell which mechanisms this machine offers, and what would enable the others
     Doctor(OutputFlags),
+    /// What the kernel's verifier says of each BPF program; for developers
+    #[command(hide = true)]
+    Verifier,
     /// The process that a supervisor starts; not for people
     #[command(hide = true)]
     Worker {
@@ -103,6 +154,16 @@ enum Command {
         #[arg(long, value_name = "DESCRIPTOR")]
         link: i32,
     },
+    /// The process whose pages threads sleep on; not for people
+    #[command(hide = true, name = park::holder::COMMAND)]
+    HoldPark {
+        /// How much it maps
+        #[arg(value_name = "BYTES")]
+        bytes: usize,
+    },
+    /// The process that is put to sleep to see whether that works; not for people
+    #[command(hide = true, name = park::trial::COMMAND)]
+    TryPark,
 }
 
 /// A runtime for one conversation.

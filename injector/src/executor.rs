@@ -2,8 +2,8 @@
 //!
 //! [`run::execute`] takes a plan through its life: write the journal, arm, walk the steps, disarm, put
 //! everything back, report. [`arm`] makes one network namespace ready, [`coverage`] keeps its devices
-//! covered, [`claim`] tags sockets that are open, [`reset`] and [`rst`] reset their connections, [`changes`] changes host
-//! settings and restores them.
+//! covered, [`claim`] tags sockets that are open, [`reset`] and [`rst`] reset their connections, [`process`] signals,
+//! pauses and starves processes, [`changes`] changes host settings and restores them.
 //!
 //! Invariants:
 //! - Nothing is touched before the journal is on disk.
@@ -12,14 +12,17 @@
 //! - After [`run::execute`] has returned, nothing fires and nothing is left.
 
 pub mod arm;
+pub mod budget;
 pub mod changes;
 mod claim;
 mod coverage;
 pub mod keeper;
+mod process;
 mod reset;
 mod rst;
 pub mod run;
 
 pub use arm::Listening;
+pub use budget::Budget;
 pub use keeper::Keeper;
 pub use run::{Order, Request, execute};

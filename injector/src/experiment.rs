@@ -14,6 +14,7 @@ mod check;
 mod fault;
 pub mod file;
 mod nearest;
+mod process;
 mod target;
 mod traffic;
 
@@ -26,6 +27,7 @@ pub(crate) use check::why_no_regex;
 pub use fault::{CorruptMode, Delay, Distribution, DnsAnswer, Fault, FaultKind, Loss, Peer};
 pub use injector_common::{SCOPES, SLOTS};
 pub use nearest::nearest;
+pub use process::{Interval, Kill, Pause, ProcessFaultError, Pulse, Respawn, Starve};
 pub use target::{Follow, Many, Selector, Target};
 pub use traffic::{Chance, Connections, Direction, GUARDED_PORTS, Protocol, Traffic};
 

@@ -16,8 +16,14 @@ mod replay;
 mod run_id;
 mod writer;
 
-pub use list::{ListedRun, RunState, list};
+pub use list::{ListedRun, RunState, files, list, read};
 pub use record::{HostChange, Process, Record};
 pub use replay::{Damaged, Replay, Stamped, replay};
 pub use run_id::{RunId, RunIdError};
-pub use writer::{Journal, JournalError, directory};
+pub use writer::{Journal, JournalError, directory, unix_ms};
+
+/// A wall-clock time in milliseconds since 1970, as in `2026-01-31T08:30:00Z`.
+pub fn time(unix_ms: u64) -> String {
+    let time = std::time::UNIX_EPOCH.checked_add(std::time::Duration::from_millis(unix_ms));
+    humantime::format_rfc3339_seconds(time.unwrap_or(std::time::UNIX_EPOCH)).to_string()
+}

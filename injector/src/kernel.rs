@@ -11,18 +11,22 @@
 pub mod btf;
 pub mod calls;
 pub mod capability;
-
 pub mod clock;
 pub mod debug_log;
 pub mod devices;
 pub mod error;
 pub mod grace;
+pub mod kfunc;
+pub mod knob;
 pub mod links;
 pub mod maps;
 pub mod netns;
 pub mod object;
 mod offsets;
+pub mod park_trial;
+pub mod pins;
 pub mod sysctl;
 pub mod trampoline;
+pub mod verifier;
 
 pub use error::Error;

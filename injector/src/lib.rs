@@ -11,21 +11,26 @@
 
 pub mod api;
 pub mod cli;
+pub mod config;
 pub mod error;
 pub mod quantity;
 
 pub mod experiment;
 pub mod plan;
+pub mod policy;
 pub mod target;
 
 pub mod executor;
+pub mod lever;
 pub mod prepare;
 pub mod supervisor;
+pub mod sweep;
 pub mod watchdog;
 pub mod worker;
 
 pub mod delay_line;
 pub mod kernel;
+pub mod park;
 
 pub mod event;
 pub mod journal;

@@ -6,8 +6,8 @@
 use injector::{
     cli::{self, Action, tell},
     error::{Exit, Refusal},
-    supervisor,
-    worker::{self, Job, Output},
+    park,
+    worker::{self, Output},
 };
 
 fn main() -> Exit {
@@ -28,9 +28,25 @@ fn carry_out(action: Action) -> Result<Exit, Refusal> {
         Action::Doctor(output) => Ok(cli::doctor(output)),
         Action::Ask(question, output) => cli::ask(question, output),
         Action::Arm(arming) => cli::arm(arming),
-        Action::Daemon(output) => supervisor::run(&Job::Daemon { output }),
+        Action::Daemon(config, output) => cli::daemon(config, output),
+        Action::Halt { reason, output } => cli::halt(reason, output),
+        Action::Resume(output) => cli::resume(output),
+        Action::Audit(wanted, output) => cli::audit(&wanted, output),
+        Action::Sweep(sweeping, output) => cli::sweep(sweeping, output),
+        Action::Verifier => cli::verifier(),
         Action::Worker(link) => worker::run(link),
+        Action::HoldPark(bytes) => Err(park_failed(&park::holder::hold(bytes))),
+        Action::TryPark => match park::trial::sleeper() {
+            Ok(()) => Ok(Exit::Done),
+            Err(error) => Err(park_failed(&error)),
+        },
     }
+}
+
+fn park_failed(error: &std::io::Error) -> Refusal {
+    Refusal::failed(format!(
+        "a process of the park failed: {error}; it is not for people to start"
+    ))
 }
 
 fn refused(refusal: &Refusal, output: Output) -> Exit {

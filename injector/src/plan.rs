@@ -7,6 +7,7 @@
 
 mod compile;
 mod error;
+mod limits;
 mod mechanism;
 pub mod names;
 mod prefix;

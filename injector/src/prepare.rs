@@ -1,25 +1,52 @@
 //! From an experiment to something that can be carried out on this host, or a refusal: targets are
-//! resolved, names looked up, rules planned, mechanisms probed. Nothing is touched.
+//! resolved, the host's limits asked, names looked up, rules planned, mechanisms probed. Nothing is touched.
 
 mod running;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
+    config::{Config, Source},
     error::Refusal,
-    experiment::Experiment,
+    executor::Budget,
+    experiment::{Experiment, FaultKind},
+    journal,
     kernel::capability,
+    lever,
     plan::{Names, Need, Plan},
-    target::{self, ResolvedTarget, guard::Guard, overlap},
+    policy::{self, Case, Door, Override, Radius, Verdict, survey, survey::Surroundings},
+    target::{self, ResolvedTarget, controller, guard::Guard, overlap},
+    worker::AskedBy,
 };
+
+/// Who asks for a run, how, and which limits they lift.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Terms {
+    /// Who.
+    pub asked_by: AskedBy,
+    /// How.
+    pub door: Door,
+    /// The limits that they lift.
+    pub overrides: Vec<Override>,
+    /// The file that says what this host allows.
+    pub config: Source,
+}
 
 /// An experiment that could be carried out now.
 #[derive(Debug)]
 pub struct Prepared {
+    /// The experiment, with a budget for each fault.
+    pub experiment: Experiment,
     /// The targets, in the experiment's order.
     pub targets: Vec<ResolvedTarget>,
     /// How it would be done.
     pub plan: Plan,
+    /// What this host's limits say to it.
+    pub verdict: Verdict,
+    /// What it may use up.
+    pub budget: Budget,
 }
 
 /// What a dry run found out.
@@ -27,38 +54,89 @@ pub struct Prepared {
 pub struct DryRun {
     /// The plan, for people.
     pub text: String,
+    /// How far the run would reach.
+    pub radius: Radius,
     /// The refusal that a run would meet now.
     pub refusal: Option<Refusal>,
 }
 
-/// Prepares an experiment for a caller.
-pub fn prepare(experiment: &Experiment, caller: u32) -> Result<Prepared, Refusal> {
-    let guard = Guard::new(caller);
+/// Prepares an experiment.
+pub fn prepare(experiment: Experiment, terms: &Terms) -> Result<Prepared, Refusal> {
+    lever::check(&journal::directory())?;
+    let config = terms.config.load()?;
+    let experiment = policy::bound(experiment, &config);
+    let guard = Guard::new(terms.asked_by.pid);
     let targets = experiment
         .targets
         .iter()
         .map(|target| target::resolve(target, &guard))
         .collect::<Result<Vec<_>, _>>()?;
     overlap::check(&targets)?;
-    let plan = plan(experiment)?;
+    let verdict = decide(
+        &experiment,
+        &targets.iter().collect::<Vec<_>>(),
+        terms,
+        &config,
+    )?;
+    if let Some(refusal) = verdict.refusal() {
+        return Err(refusal);
+    }
+    let plan = plan(&experiment)?;
     running::check(&plan, &targets, &guard)?;
-    check_needs(&plan, experiment)?;
-    Ok(Prepared { targets, plan })
+    check_needs(&plan, &experiment)?;
+    check_limits(&plan, &targets)?;
+    Ok(Prepared {
+        budget: Budget::of(&config, &terms.overrides),
+        experiment,
+        targets,
+        plan,
+        verdict,
+    })
 }
 
 /// Plans without touching anything and without insisting: what is missing becomes part of the text.
-pub fn dry_run(experiment: &Experiment, caller: u32) -> Result<DryRun, Refusal> {
-    let guard = Guard::new(caller);
+pub fn dry_run(experiment: &Experiment, terms: &Terms) -> Result<DryRun, Refusal> {
+    let config = terms.config.load()?;
+    let experiment = policy::bound(experiment.clone(), &config);
+    let guard = Guard::new(terms.asked_by.pid);
     let targets: Vec<_> = experiment
         .targets
         .iter()
         .map(|target| target::resolve(target, &guard).map_err(|error| error.to_string()))
         .collect();
-    let text = plan(experiment)?.render(experiment, &targets);
+    let mut text = plan(&experiment)?.render(&experiment, &targets);
+    let found: Vec<_> = targets.iter().flatten().collect();
+    let Verdict { radius, .. } = decide(&experiment, &found, terms, &config)?;
+    text.push_str(&radius.to_string());
     Ok(DryRun {
         text,
-        refusal: prepare(experiment, caller).err(),
+        radius,
+        refusal: prepare(experiment, terms).err(),
     })
+}
+
+/// What this host's limits say.
+fn decide(
+    experiment: &Experiment,
+    targets: &[&ResolvedTarget],
+    terms: &Terms,
+    config: &Config,
+) -> Result<Verdict, Refusal> {
+    let Surroundings {
+        footprints,
+        populations,
+    } = Surroundings::of(targets)?;
+    Ok(policy::decide(&Case {
+        config,
+        experiment,
+        footprints: &footprints,
+        populations: &populations,
+        running: survey::running()?,
+        now: survey::now()?,
+        door: terms.door,
+        uid: terms.asked_by.uid,
+        overrides: &terms.overrides,
+    }))
 }
 
 fn plan(experiment: &Experiment) -> Result<Plan, Refusal> {
@@ -69,6 +147,20 @@ fn plan(experiment: &Experiment) -> Result<Plan, Refusal> {
         .unwrap_or_default();
     let seed = u64::try_from(now.as_nanos() & u128::from(u64::MAX)).unwrap_or_default();
     Ok(Plan::make(experiment, &names, seed)?)
+}
+
+/// Refuses to limit a cgroup that has no such limit here, or shares it with bystanders.
+fn check_limits(plan: &Plan, targets: &[ResolvedTarget]) -> Result<(), Refusal> {
+    for rule in &plan.rules {
+        let target = targets.get(rule.fault.target);
+        if let (FaultKind::Starve(starve), Some(cgroup)) = (
+            &rule.fault.kind,
+            target.and_then(|target| target.cgroup.as_ref()),
+        ) {
+            controller::limits(cgroup, starve)?;
+        }
+    }
+    Ok(())
 }
 
 /// Refuses what this host lacks, by name, before anything is attached.

@@ -3,20 +3,29 @@
 //! Each type parses from the text that the command line and the experiment file share, displays as the
 //! same text, and travels through JSON as that text, so that a journal reads like a command.
 
+mod cpu;
 mod errno;
 mod gemodel;
+pub mod io;
 mod percent;
 mod ports;
 mod rate;
+mod signal;
+mod size;
 pub mod when;
 
+pub mod bytes;
 pub mod duration;
 
+pub use cpu::{CpuMax, CpuMaxError};
 pub use errno::{Errno, ErrnoError};
 pub use gemodel::{GeModel, GeModelError};
+pub use io::{IoMax, IoMaxError};
 pub use percent::{Percent, PercentError, threshold};
 pub use ports::{PortRange, PortRangeError};
 pub use rate::{Rate, RateError};
+pub use signal::{Signal, SignalError};
+pub use size::{Size, SizeError};
 pub use when::{WhenError, format_when, parse_when};
 
 /// Serialises a type by its `Display` and `FromStr`.

@@ -11,11 +11,10 @@
 //! Rejected: doing the work in the process that the person started, with a helper that cleans up. A
 //! helper is killed first by the same mistake, and the person's shell would hold the wrong process.
 
-mod clean;
+pub(crate) mod clean;
 pub mod link;
 mod signals;
 mod spawn;
-mod sweep;
 
 use std::{
     os::fd::AsFd,
@@ -29,13 +28,12 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use crate::{
     error::{Exit, Refusal},
     kernel::clock::boot_ns,
+    sweep::{self, Sweeping},
     worker::Job,
 };
 use clean::Kept;
 use link::{SupervisorEnd, ToSupervisor};
 use signals::Signals;
-
-pub use sweep::sweep;
 
 /// How often the supervisor looks at the clock when nothing happens.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -50,8 +48,8 @@ pub fn run(job: &Job) -> Result<Exit, Refusal> {
             "injector loads BPF programs and therefore needs root; run it with sudo.",
         ));
     }
-    for left in sweep()? {
-        eprintln!("injector: {left}");
+    for left in sweep::bury_dead_runs(Sweeping::Remove)? {
+        eprintln!("injector: {left}.");
     }
     let signals = Signals::block()?;
     let (ours, theirs) = link::pair()?;

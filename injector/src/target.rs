@@ -2,15 +2,18 @@
 //!
 //! [`resolve`] turns a selector into task keys and cgroup ids, [`guard`] refuses what must never be a
 //! target, [`process`] and [`cgroup`] read `/proc` and the cgroup hierarchy, [`socket`] reaches the
-//! sockets that a target has open already.
+//! sockets that a target has open already, [`pidfd`] signals processes, [`controller`] finds the files that
+//! limit a cgroup.
 //!
 //! Invariant: a process is known by its task key, PID and start time together; wherever a PID is used
 //! again later, the start time is checked again.
 
 pub mod cgroup;
+pub mod controller;
 mod error;
 pub mod guard;
 pub mod overlap;
+pub mod pidfd;
 pub mod process;
 mod resolve;
 pub mod socket;

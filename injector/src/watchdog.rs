@@ -3,7 +3,7 @@
 //! One OS thread a run, not a task: it must go on when the runtime hangs. It writes the leases of all of
 //! the run's namespaces every 250 ms, never past the run's deadline, and never again once it has seen
 //! a gap: a process that was stopped for longer than a lease has lost its faults already, and must not
-//! bring them back.
+//! bring them back. Each time it looks at the safety lever first ([`crate::lever`]).
 
 use std::{
     sync::{
@@ -16,7 +16,10 @@ use std::{
 
 use injector_common::lease::{LEASE_NS, Lease, RENEW_EVERY_NS};
 
-use crate::kernel::{self, clock::boot_ns, maps::LeaseMap};
+use crate::{
+    kernel::{self, clock::boot_ns, maps::LeaseMap},
+    lever::Lever,
+};
 
 /// How a run's leases stand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +32,8 @@ pub enum Standing {
     Lapsed(u64),
     /// The deadline has passed.
     Overdue,
+    /// Somebody has pulled the safety lever.
+    Halted,
 }
 
 struct Leases {
@@ -47,8 +52,13 @@ pub struct Watchdog {
 }
 
 impl Watchdog {
-    /// Makes the leases live and keeps them so until the deadline, a time on the boot clock.
-    pub fn start(maps: Vec<LeaseMap>, deadline_boot_ns: u64) -> Result<Self, kernel::Error> {
+    /// Makes the leases live and keeps them so until the deadline, a time on the boot clock, or until
+    /// the lever is pulled. Where it is pulled already they never are.
+    pub fn start(
+        maps: Vec<LeaseMap>,
+        deadline_boot_ns: u64,
+        lever: Lever,
+    ) -> Result<Self, kernel::Error> {
         let now = boot_ns();
         let mut leases = Leases {
             maps,
@@ -56,14 +66,18 @@ impl Watchdog {
             renewed_at: now,
             deadline: deadline_boot_ns,
         };
-        leases.renew(now)?;
+        if lever.is_pulled() {
+            leases.end(Standing::Halted)?;
+        } else {
+            leases.renew(now)?;
+        }
         let leases = Arc::new(Mutex::new(leases));
         let beat = Arc::new(AtomicU64::new(now));
         let thread = std::thread::Builder::new()
             .name("watchdog".into())
             .spawn({
                 let (leases, beat) = (Arc::clone(&leases), Arc::clone(&beat));
-                move || keep(&leases, &beat)
+                move || keep(&leases, &lever, &beat)
             })
             .map_err(|error| kernel::Error::system("start the watchdog's thread", error))?;
         Ok(Self {
@@ -134,11 +148,18 @@ impl Leases {
     }
 }
 
-fn keep(leases: &Mutex<Leases>, beat: &AtomicU64) {
+fn keep(leases: &Mutex<Leases>, lever: &Lever, beat: &AtomicU64) {
     loop {
         std::thread::park_timeout(Duration::from_nanos(RENEW_EVERY_NS));
+        // Without the lock: a file system that hangs must not keep anybody from disarming.
+        let is_pulled = lever.is_pulled();
         let mut leases = lock(leases);
         if leases.standing != Standing::Live {
+            return;
+        }
+        if is_pulled {
+            // A lease that cannot be ended runs out.
+            let _ = leases.end(Standing::Halted);
             return;
         }
         let now = boot_ns();
@@ -184,6 +205,25 @@ mod tests {
         let mut leases = leases(0, 10);
         leases.renew(10).unwrap();
         assert_eq!(leases.standing, Standing::Overdue);
+    }
+
+    #[test]
+    fn the_lever_ends_it_and_keeps_it_from_beginning() {
+        let directory = tempfile::tempdir().unwrap();
+        let start = || {
+            let lever = Lever::watch(directory.path()).unwrap();
+            Watchdog::start(Vec::new(), u64::MAX, lever).unwrap()
+        };
+        let watchdog = start();
+        assert_eq!(watchdog.standing(), Standing::Live);
+        std::fs::write(directory.path().join("halt"), "").unwrap();
+        let deadline = std::time::Instant::now() + Duration::from_secs(5);
+        while watchdog.standing() == Standing::Live {
+            assert!(std::time::Instant::now() < deadline, "it goes on");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        assert_eq!(watchdog.standing(), Standing::Halted);
+        assert_eq!(start().standing(), Standing::Halted);
     }
 
     #[test]

@@ -14,9 +14,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     cli::tell,
+    config::Source,
     error::{Exit, Refusal},
     experiment::Experiment,
     journal::Process,
+    prepare::Terms,
     supervisor::link::WorkerEnd,
 };
 
@@ -29,8 +31,8 @@ pub enum Job {
         experiment: Experiment,
         /// How to print.
         output: Output,
-        /// Who asked.
-        asked_by: AskedBy,
+        /// Who asked, and on what terms.
+        terms: Terms,
         /// The process to signal to stop the run.
         supervisor: Process,
     },
@@ -38,6 +40,8 @@ pub enum Job {
     Daemon {
         /// How to print.
         output: Output,
+        /// The file that says what this host allows.
+        config: Source,
     },
 }
 
@@ -69,13 +73,13 @@ pub fn run(link: i32) -> Result<Exit, Refusal> {
         Job::Run {
             experiment,
             output,
-            asked_by,
+            terms,
             supervisor,
         } => (
             output,
-            once::run(experiment, output, asked_by, supervisor, &link),
+            once::run(experiment, output, &terms, supervisor, &link),
         ),
-        Job::Daemon { output } => (output, daemon::run(output, &link)),
+        Job::Daemon { output, config } => (output, daemon::run(output, config, &link)),
     };
     drop(breath);
     // Printed here, because only the job says how.

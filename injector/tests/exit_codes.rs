@@ -30,6 +30,8 @@ fn done_is_0() {
         &["status"],
         &["events"],
         &["stop", "--all"],
+        &["audit"],
+        &["resume"],
     ] {
         let output = injector(arguments);
         assert_eq!(output.status.code(), Some(0), "{arguments:?}: {output:?}");

@@ -33,6 +33,17 @@ pub fn victim() -> Result<PathBuf> {
     Ok(path)
 }
 
+/// The `parker` binary, likewise.
+pub fn parker() -> Result<PathBuf> {
+    let path = profile_folder()?.join("parker");
+    ensure!(
+        path.is_file(),
+        "there is no parker binary at {}: build it with `cargo xtask build`",
+        path.display()
+    );
+    Ok(path)
+}
+
 fn target_folder() -> Result<PathBuf> {
     let profile = profile_folder()?;
     Ok(profile

@@ -6,14 +6,20 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
 use anyhow::{Context, Result};
 
+mod empty_egress;
+
+pub use empty_egress::EmptyEgress;
+
 /// Commands of bpf(2), from `enum bpf_cmd` in `include/uapi/linux/bpf.h`.
 mod command {
     pub(super) const MAP_CREATE: libc::c_long = 0;
+    pub(super) const PROG_LOAD: libc::c_long = 5;
     pub(super) const PROG_GET_NEXT_ID: libc::c_long = 11;
     pub(super) const MAP_GET_NEXT_ID: libc::c_long = 12;
     pub(super) const PROG_GET_FD_BY_ID: libc::c_long = 13;
     pub(super) const MAP_GET_FD_BY_ID: libc::c_long = 14;
     pub(super) const OBJ_GET_INFO_BY_FD: libc::c_long = 15;
+    pub(super) const LINK_CREATE: libc::c_long = 28;
     pub(super) const LINK_GET_FD_BY_ID: libc::c_long = 30;
     pub(super) const LINK_GET_NEXT_ID: libc::c_long = 31;
     pub(super) const ENABLE_STATS: libc::c_long = 32;
@@ -38,10 +44,37 @@ pub struct Program {
     pub id: u32,
     /// Its name, at most 15 bytes.
     pub name: String,
-    /// Time spent in it while statistics were on.
+    /// What it has used while statistics were on.
+    pub charge: Charge,
+}
+
+/// What the kernel's statistics charge a program.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Charge {
+    /// Time spent in it, the reading of the clock included (`__bpf_prog_run` in `include/linux/filter.h`).
     pub run_time_ns: u64,
-    /// Runs while statistics were on.
+    /// Runs.
     pub run_count: u64,
+}
+
+impl Charge {
+    fn at(info: &Info) -> Self {
+        Self {
+            run_time_ns: u64_at(info, offset::RUN_TIME_NS),
+            run_count: u64_at(info, offset::RUN_COUNT),
+        }
+    }
+
+    /// Nanoseconds of a run since `before`; absent where there was none.
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "a mean: small against 2^52 runs or ns"
+    )]
+    pub fn mean_since(self, before: Self) -> Option<f64> {
+        let runs = self.run_count.checked_sub(before.run_count)?;
+        let time = self.run_time_ns.checked_sub(before.run_time_ns)?;
+        (runs > 0).then(|| time as f64 / runs as f64)
+    }
 }
 
 /// All loaded programs.
@@ -52,8 +85,7 @@ pub fn programs() -> Result<Vec<Program>> {
         |id, info| Program {
             id,
             name: name_at(info, offset::PROGRAM_NAME),
-            run_time_ns: u64_at(info, offset::RUN_TIME_NS),
-            run_count: u64_at(info, offset::RUN_COUNT),
+            charge: Charge::at(info),
         },
     )
     .context("cannot list the BPF programs")
@@ -138,20 +170,24 @@ fn info_of(by_id: libc::c_long, id: u32) -> io::Result<Info> {
     let mut attributes = [0u8; 12];
     attributes[..4].copy_from_slice(&id.to_ne_bytes());
     let object = own(bpf(by_id, &mut attributes)?).map_err(io::Error::other)?;
+    info_of_descriptor(&object)
+}
+
+fn info_of_descriptor(object: &OwnedFd) -> io::Result<Info> {
     let mut info = [0u8; INFO_SIZE];
     // `attr.info`: descriptor, length, address.
     let mut attributes = [0u8; 16];
-    attributes[..4].copy_from_slice(&object.as_raw_fd().to_ne_bytes());
-    attributes[4..8].copy_from_slice(&(u32::try_from(INFO_SIZE).unwrap_or(0)).to_ne_bytes());
-    attributes[8..].copy_from_slice(&(info.as_mut_ptr().expose_provenance() as u64).to_ne_bytes());
+    put_u32(&mut attributes, 0, object.as_raw_fd().cast_unsigned());
+    put_u32(&mut attributes, 4, u32::try_from(INFO_SIZE).unwrap_or(0));
+    put_pointer(&mut attributes, 8, info.as_mut_ptr());
     bpf(command::OBJ_GET_INFO_BY_FD, &mut attributes)?;
     Ok(info)
 }
 
 fn bpf(command: libc::c_long, attributes: &mut [u8]) -> io::Result<libc::c_long> {
-    // SAFETY: the kernel reads and writes at most `attributes.len()` bytes of the attributes. The
-    // only command here that carries a pointer is OBJ_GET_INFO_BY_FD, whose caller passes a live
-    // buffer and its length.
+    // SAFETY: the kernel reads and writes at most `attributes.len()` bytes of the attributes. Two
+    // commands here carry pointers: OBJ_GET_INFO_BY_FD, whose caller passes a live buffer and its
+    // length, and PROG_LOAD, which reads two instructions, as told, and a string that ends.
     let outcome = unsafe {
         libc::syscall(
             libc::SYS_bpf,
@@ -171,6 +207,15 @@ fn own(descriptor: libc::c_long) -> Result<OwnedFd> {
     let descriptor = i32::try_from(descriptor).context("not a descriptor")?;
     // SAFETY: the kernel has just made this descriptor for the caller, and nobody else owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
+}
+
+fn put_u32(attributes: &mut [u8], at: usize, value: u32) {
+    attributes[at..at + 4].copy_from_slice(&value.to_ne_bytes());
+}
+
+fn put_pointer<T>(attributes: &mut [u8], at: usize, pointer: *const T) {
+    let address = pointer.expose_provenance() as u64;
+    attributes[at..at + 8].copy_from_slice(&address.to_ne_bytes());
 }
 
 fn u32_at(bytes: &[u8], at: usize) -> u32 {

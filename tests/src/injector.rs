@@ -15,6 +15,7 @@ use tempfile::TempDir;
 
 use crate::binaries;
 use crate::eventually::eventually;
+use crate::lack::Lack;
 use crate::place::Place;
 
 /// The issue asks for 1 s; a busy machine may take longer, and the bench measures it.
@@ -22,7 +23,10 @@ const ARMING: Duration = Duration::from_secs(10);
 /// How long a command may take to end once it has been told to.
 const ENDING: Duration = Duration::from_secs(10);
 
-/// The binary, with a journal and a socket of its own.
+/// What the tests' own host allows: the daemon on everything, and the limits that are usual.
+const CONFIG: &str = "[daemon]\nenabled = true\nallow = [\"/\"]\n";
+
+/// The binary, with a journal, a socket and a configuration of its own.
 #[derive(Debug)]
 pub struct Injector {
     binary: PathBuf,
@@ -98,11 +102,28 @@ impl Finished {
 impl Injector {
     /// The binary of `INJECTOR_BIN` or of this build.
     pub fn new() -> Result<Self> {
+        Self::configured(CONFIG)
+    }
+
+    /// The same on a host that allows what this configuration says.
+    pub fn configured(text: &str) -> Result<Self> {
         let state = tempfile::tempdir().context("cannot make a folder for the journal")?;
-        Ok(Self {
+        let injector = Self {
             binary: binaries::injector()?,
             state,
-        })
+        };
+        injector.configure(text)?;
+        Ok(injector)
+    }
+
+    /// Changes what the host allows; the next run reads it.
+    pub fn configure(&self, text: &str) -> Result<()> {
+        let path = self.config();
+        fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
+    }
+
+    fn config(&self) -> PathBuf {
+        self.state.path().join("injector.toml")
     }
 
     /// Its journal folder.
@@ -117,6 +138,7 @@ impl Injector {
             .args(arguments)
             .env("INJECTOR_STATE_DIR", self.state.path().join("runs"))
             .env("INJECTOR_SOCKET", self.state.path().join("injector.sock"))
+            .env("INJECTOR_CONFIG", self.config())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
@@ -201,7 +223,8 @@ impl Running {
             .is_none())
     }
 
-    /// Waits for the line or the event that says that the faults are there.
+    /// Waits for the line or the event that says that the faults are there. The error is a [`Lack`]
+    /// where the injector refused because the host cannot do it.
     pub fn wait_until_armed(&mut self) -> Result<()> {
         let deadline = Instant::now() + ARMING;
         while let Some(line) = self.next_line(deadline) {
@@ -210,10 +233,21 @@ impl Running {
                 return Ok(());
             }
         }
-        bail!(
-            "the injector was not armed within {ARMING:?}; its standard error: {:?}",
-            self.told.join("\n")
-        )
+        let said = self.told.join("\n");
+        if let Some(lack) = Lack::find(self.code_of_an_ended(), &said) {
+            bail!(lack);
+        }
+        bail!("the injector was not armed within {ARMING:?}; its standard error: {said:?}")
+    }
+
+    /// The exit code, where it has ended or is about to: it has closed its standard error by then.
+    fn code_of_an_ended(&mut self) -> Option<i32> {
+        let ended = eventually("the injector to end", Duration::from_secs(1), || {
+            self.child
+                .try_wait()
+                .context("cannot wait for the injector")
+        });
+        ended.ok().and_then(|status: ExitStatus| status.code())
     }
 
     /// The next event of a run, until `deadline` or the end.

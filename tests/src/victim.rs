@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 use crate::binaries;
+use crate::eventually::eventually;
 use crate::observation::{Call, Line, Op, Summary};
 use crate::place::Place;
 
@@ -168,6 +169,13 @@ impl Victim {
                 _other => None,
             })
             .collect()
+    }
+
+    /// How it ended.
+    pub fn ended(&mut self, within: Duration) -> Result<ExitStatus> {
+        eventually("a victim to end", within, || {
+            self.child.try_wait().context("cannot wait for a victim")
+        })
     }
 
     fn next_line(&self, within: Duration) -> Result<Line> {

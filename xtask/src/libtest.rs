@@ -1,9 +1,13 @@
 //! Reading what a test harness prints.
 //!
 //! Understood are `test NAME ... VERDICT` lines, the closing `test result:` lines, and the project's
-//! own `skipped NAME: REASON`, which a test prints that finds out while running that this machine
-//! cannot do what it needs. Harnesses know no such verdict and count that test as passed; here it is
-//! taken out of the passed ones, because a skip that looks like a pass hides what was not tested.
+//! own announcements:
+//! - `skipped NAME: REASON`: the test found out that this machine lacks what the test needs.
+//! - `refused NAME: LACK`: injector said by name that this kernel lacks what the fault needs.
+//! - `shows NAME: FAULT`: the test tells whether this fault works here.
+//!
+//! Harnesses know no such verdicts and count these tests as passed; here the first two are taken out
+//! of the passed ones, because a skip that looks like a pass hides what was not tested.
 
 use std::collections::BTreeMap;
 
@@ -15,6 +19,10 @@ pub(crate) struct Counts {
     pub(crate) failed: Vec<String>,
     /// Name to reason.
     pub(crate) skipped: BTreeMap<String, String>,
+    /// Name to what injector said that the kernel lacks.
+    pub(crate) refused: BTreeMap<String, String>,
+    /// Name to the fault that it tells about, for every test that does.
+    pub(crate) shows: BTreeMap<String, String>,
     /// The harness got as far as its closing line.
     pub(crate) finished: bool,
 }
@@ -22,11 +30,15 @@ pub(crate) struct Counts {
 /// Reads the output of one or several harnesses that ran one after the other.
 pub(crate) fn read(output: &str) -> Counts {
     let mut counts = Counts::default();
-    let mut announced = BTreeMap::new();
+    let mut skips = BTreeMap::new();
     let mut failed_total = 0;
     for line in output.lines() {
-        if let Some((name, reason)) = announced_skip(line) {
-            announced.insert(name.to_owned(), reason.to_owned());
+        if let Some((name, reason)) = announced(line, "skipped ") {
+            skips.insert(name.to_owned(), reason.to_owned());
+        } else if let Some((name, lack)) = announced(line, "refused ") {
+            counts.refused.insert(name.to_owned(), lack.to_owned());
+        } else if let Some((name, fault)) = announced(line, "shows ") {
+            counts.shows.insert(name.to_owned(), fault.to_owned());
         } else if let Some(totals) = line.strip_prefix("test result:") {
             counts.finished = true;
             counts.passed += number_before(totals, "passed");
@@ -48,7 +60,8 @@ pub(crate) fn read(output: &str) -> Counts {
     while counts.failed.len() < failed_total {
         counts.failed.push("a test named above".to_owned());
     }
-    for (name, reason) in announced {
+    counts.passed = counts.passed.saturating_sub(counts.refused.len());
+    for (name, reason) in skips {
         if counts.failed.contains(&name) {
             continue;
         }
@@ -59,11 +72,11 @@ pub(crate) fn read(output: &str) -> Counts {
     counts
 }
 
-/// `skipped NAME: REASON`, at the start of a line or after a verdict that is still to come.
-fn announced_skip(line: &str) -> Option<(&str, &str)> {
+/// `WORD NAME: TEXT`, at the start of a line or after a verdict that is still to come.
+fn announced<'line>(line: &'line str, word: &str) -> Option<(&'line str, &'line str)> {
     let own = line.split_once(" ... ").map_or(line, |(_, rest)| rest);
-    let (name, reason) = own.strip_prefix("skipped ")?.split_once(": ")?;
-    (!name.contains(char::is_whitespace)).then_some((name, reason))
+    let (name, text) = own.strip_prefix(word)?.split_once(": ")?;
+    (!name.contains(char::is_whitespace)).then_some((name, text))
 }
 
 /// `test NAME ... VERDICT`
@@ -138,6 +151,17 @@ mod tests {
         assert_eq!(counts.passed, 1);
         assert_eq!(counts.skipped.len(), 1);
         assert_eq!(counts.skipped["tree"], "no tracepoints");
+    }
+
+    #[test]
+    fn a_refusal_is_neither_a_pass_nor_a_skip() {
+        let output = "shows delay: net delay\ntest delay ... refused delay: tcx\nok\n\
+                      test loss ... ok\n\
+                      test result: ok. 2 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out\n";
+        let counts = read(output);
+        assert_eq!((counts.passed, counts.skipped.len()), (1, 0));
+        assert_eq!(counts.refused["delay"], "tcx");
+        assert_eq!(counts.shows["delay"], "net delay");
     }
 
     #[test]

@@ -15,6 +15,7 @@ mod bpf_linker;
 mod build;
 mod debian;
 mod demo;
+mod kernel;
 mod libtest;
 mod paths;
 mod process;
@@ -56,14 +57,22 @@ enum Task {
         debug_log: bool,
     },
     /// Build, then put a chosen process through a bad network and take it out again (needs root).
-    Demo,
+    Demo {
+        /// Show it in a virtual machine, without root (needs qemu-system-x86_64).
+        #[arg(long)]
+        vm: bool,
+        /// On this kernel, instead of Debian's 7.3: a name as `cargo xtask vm` has them, or a path.
+        #[arg(long, value_name = "NAME|PATH", requires = "vm")]
+        kernel: Option<String>,
+    },
     /// Run every test that this machine can run, and count passed, failed and skipped.
     ///
     /// Format and lints, unit, property and documentation tests, then the end-to-end tests on real
-    /// processes (as root). What cannot run here is counted as skipped, with the reason. A failing
+    /// processes (as root), and a few of them on other kernels. What cannot run here is counted as skipped, with the reason. A failing
     /// step does not stop the later ones; the exit code is 1 if anything failed.
     Test {
-        /// Run only the tests whose name contains this; format and lint checks are left out.
+        /// Run only the tests whose name contains this; format and lint checks are left out, and so
+        /// are other kernels.
         #[arg(long, value_name = "TEXT")]
         filter: Option<String>,
     },
@@ -71,6 +80,19 @@ enum Task {
     Bench {
         #[command(subcommand)]
         subject: bench::Subject,
+    },
+    /// Print what the verifiers of this host and of other kernels say of each BPF program.
+    ///
+    /// Instructions looked at, and bytes of stack; fails where a program is over the bound. This host
+    /// needs root, the others qemu-system-x86_64.
+    Verifier {
+        #[command(flatten)]
+        kernels: vm::Kernels,
+    },
+    /// Build a kernel for virtual machines that no package has (no root).
+    Kernel {
+        #[command(subcommand)]
+        task: kernel::Task,
     },
     /// Run injector on other kernels, in virtual machines (needs qemu-system-x86_64, no root).
     ///
@@ -106,9 +128,12 @@ fn perform(task: Task) -> anyhow::Result<ExitCode> {
             println!("xtask: built {}", project.binary("injector").display());
             Ok(ExitCode::SUCCESS)
         }
-        Task::Demo => demo::run(&project),
+        Task::Demo { vm: true, kernel } => vm::demo(&project, kernel.as_deref()),
+        Task::Demo { vm: false, .. } => demo::run(&project),
         Task::Test { filter } => Ok(test::run(&project, filter.as_deref())),
         Task::Bench { subject } => bench::run(&project, &subject),
+        Task::Kernel { task } => kernel::run(&project, &task),
+        Task::Verifier { kernels } => vm::verifier(&project, &kernels),
         Task::Vm { task } => vm::run(&project, &task),
     }
 }

@@ -4,12 +4,13 @@ use std::fmt;
 
 use crate::libtest::Counts;
 
-/// What passed, failed and was skipped, with the reason of each skip.
+/// What passed, failed, was skipped or refused, with the reasons.
 #[derive(Default)]
 pub(crate) struct Report {
     passed: usize,
     failed: Vec<String>,
     skipped: Vec<(String, String)>,
+    refused: Vec<(String, String)>,
 }
 
 impl Report {
@@ -28,6 +29,11 @@ impl Report {
         self.skipped.push((what.to_owned(), why.to_string()));
     }
 
+    /// injector refused by name what one test asks for, because the kernel lacks it.
+    pub(crate) fn refuse(&mut self, what: &str, lack: &dyn fmt::Display) {
+        self.refused.push((what.to_owned(), lack.to_string()));
+    }
+
     /// A harness ran; `succeeded` is what its exit code said.
     pub(crate) fn harness(&mut self, what: &str, counts: Counts, succeeded: bool) {
         self.passed += counts.passed;
@@ -39,6 +45,7 @@ impl Report {
                 .map(|name| format!("{what}: {name}")),
         );
         self.skipped.extend(counts.skipped);
+        self.refused.extend(counts.refused);
         // The exit code and the count must agree, or a crash would pass for a success.
         if silent && !succeeded {
             self.fail(what, &"it ended with an error; the reason is printed above");
@@ -61,6 +68,15 @@ impl fmt::Display for Report {
         for (name, reason) in &self.skipped {
             writeln!(formatter, "  {name}: {reason}")?;
         }
+        if !self.refused.is_empty() {
+            writeln!(
+                formatter,
+                "refused by name, as they must be on such a kernel:"
+            )?;
+        }
+        for (name, lack) in &self.refused {
+            writeln!(formatter, "  {name}: {lack}")?;
+        }
         if !self.failed.is_empty() {
             writeln!(formatter, "failed:")?;
         }
@@ -72,7 +88,11 @@ impl fmt::Display for Report {
             formatter,
             "{} passed, {failed} failed, {skipped} skipped",
             self.passed
-        )
+        )?;
+        match self.refused.len() {
+            0 => Ok(()),
+            refused => write!(formatter, ", {refused} refused"),
+        }
     }
 }
 
@@ -101,6 +121,19 @@ mod tests {
         assert!(text.contains("miri: not installed"));
         assert!(text.contains("unit tests: net::loss"));
         assert!(!report.is_good());
+    }
+
+    #[test]
+    fn a_refusal_is_good_and_counted() {
+        let mut report = Report::default();
+        report.refuse("debian-6.1: net delay", &"tcx");
+        assert!(report.is_good());
+        let text = report.to_string();
+        assert_eq!(
+            text.lines().last(),
+            Some("0 passed, 0 failed, 0 skipped, 1 refused")
+        );
+        assert!(text.contains("debian-6.1: net delay: tcx"));
     }
 
     #[test]

@@ -13,6 +13,7 @@ use crate::{
     report::Report,
     root,
     toolchain::{Toolchain, has_subcommand},
+    vm,
 };
 
 /// Runs all steps; with `filter`, only tests whose name contains it.
@@ -32,6 +33,10 @@ pub(crate) fn run(project: &Project, filter: Option<&str>) -> ExitCode {
         steps.undefined_behaviour();
     }
     steps.end_to_end();
+    if filter.is_none() {
+        announce("tests on other kernels");
+        vm::everywhere(project, &mut steps.report);
+    }
     println!("\n{}", steps.report);
     if steps.report.is_good() {
         ExitCode::SUCCESS
@@ -155,7 +160,15 @@ impl Steps<'_> {
         let environment = [("INJECTOR_BIN", injector.as_os_str())];
         let mut tests = root.command(self.project, &program, &environment);
         tests.args(self.filter);
-        self.harness(WHAT, &mut tests);
+        let output = self.harness(WHAT, &mut tests);
+        match vm::contradictions_here(self.project, &output) {
+            Ok(found) => {
+                for contradiction in found {
+                    self.report.fail("this host", &contradiction);
+                }
+            }
+            Err(error) => self.report.fail(WHAT, &format!("{error:#}")),
+        }
     }
 
     /// A program that says yes or no by its exit code.
@@ -170,15 +183,19 @@ impl Steps<'_> {
         }
     }
 
-    /// A program that counts its tests.
-    fn harness(&mut self, what: &str, command: &mut Command) {
+    /// A program that counts its tests; what it printed.
+    fn harness(&mut self, what: &str, command: &mut Command) -> String {
         announce(what);
         match process::stream(command) {
             Ok(outcome) => {
                 let counts = libtest::read(&outcome.stdout);
                 self.report.harness(what, counts, outcome.status.success());
+                outcome.stdout
             }
-            Err(error) => self.report.fail(what, &format!("{error:#}")),
+            Err(error) => {
+                self.report.fail(what, &format!("{error:#}"));
+                String::new()
+            }
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! The reading order is that of a run: [`catalogue`] says which kernels there are, [`debian`] gets
 //! Debian's, [`initramfs`] packs what runs inside, [`machine`] boots it, [`console`] reads what it
-//! says, [`matrix`] shows all kernels side by side.
+//! says, [`harness`] runs the tests on all kernels, and [`faults`] keeps the table of the README.
 //!
 //! Invariants:
 //! - A kernel that cannot be had is a skip with its reason, never a silent gap.
@@ -14,25 +14,32 @@
 mod catalogue;
 mod console;
 mod debian;
+mod demo;
+mod faults;
 mod harness;
 mod initramfs;
 mod libraries;
+mod local;
 mod machine;
 mod matrix;
 mod modules;
 mod survey;
-
+mod table;
 mod verdict;
+mod verifier;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
 
 use crate::{paths::Project, process::announce};
-use catalogue::Candidate;
+use catalogue::{Candidate, Kernel};
+pub(crate) use demo::run as demo;
+pub(crate) use faults::{contradictions_here, everywhere};
 use initramfs::Initramfs;
 use machine::{Ended, Machine};
+pub(crate) use verifier::run as verifier;
 
 /// What can be done in virtual machines.
 #[derive(Subcommand)]
@@ -51,19 +58,24 @@ pub(crate) enum Task {
         #[command(flatten)]
         kernels: Kernels,
     },
-    /// Try every fault on each kernel, and write the table fault × kernel to `vm/table.md` in
-    /// cargo's target folder.
+    /// Try every fault on each kernel, and print the table fault × kernel.
+    ///
+    /// This host has a column too, `restricted host`, where its kernel takes neither BPF LSM programs
+    /// nor kprobes; that part needs root.
     Table {
         #[command(flatten)]
         kernels: Kernels,
-        /// Judge by the effect tests whose name contains this.
-        #[arg(long, value_name = "TEXT", default_value = "effect::")]
-        filter: String,
+        /// Put what was seen into the README; columns of other kernels stay as they are.
+        #[arg(long)]
+        write: bool,
     },
 }
 
+/// A question, or a short program.
+const BRIEF: Duration = Duration::from_mins(5);
+
 /// Which kernels.
-#[derive(Args)]
+#[derive(Args, Default)]
 pub(crate) struct Kernels {
     /// A name as in the table at the end, the beginning of some, or the path of a bzImage; may be
     /// given several times. Without it, all kernels are booted.
@@ -75,13 +87,34 @@ pub(crate) struct Kernels {
 pub(crate) fn run(project: &Project, task: &Task) -> Result<ExitCode> {
     match task {
         Task::Test { kernels, filter } => harness::run(project, kernels, filter.as_deref()),
-        Task::Table { kernels, filter } => harness::table(project, kernels, filter),
+        Task::Table { kernels, write } => faults::table(
+            project,
+            kernels,
+            if *write {
+                faults::Readme::Write
+            } else {
+                faults::Readme::Keep
+            },
+        ),
         Task::Doctor { kernels } => survey::run(project, kernels),
     }
 }
 
+/// The kernel that `cargo xtask kernel build ubuntu-like` makes.
+pub(crate) const UBUNTU_LIKE: &str = "ubuntu-like-6.12";
+
+/// Where built kernels are, `NAME.bzImage`.
+pub(crate) fn built_kernels(project: &Project) -> PathBuf {
+    folder(project).join("kernels")
+}
+
+/// A package of Debian's, fetched and unpacked if it is not there.
+pub(crate) fn debian_package(project: &Project, package: &str) -> Result<PathBuf> {
+    debian::package(project, package)
+}
+
 /// The folder of all that is fetched and made here.
-fn folder(project: &Project) -> PathBuf {
+pub(crate) fn folder(project: &Project) -> PathBuf {
     project.target().join("vm")
 }
 
@@ -98,9 +131,10 @@ fn visit(
     project: &Project,
     kernels: &Kernels,
     task: &str,
+    limit: Duration,
     pack: impl Fn(&mut Initramfs) -> Result<()>,
 ) -> Result<Vec<(String, Visit)>> {
-    let mut machine = Machine::new(folder(project).join("logs"))?;
+    let mut machine = Machine::new(folder(project).join("logs"), limit)?;
     catalogue::chosen(project, &kernels.wanted)?
         .into_iter()
         .map(|candidate| {
@@ -118,11 +152,10 @@ fn enter(
     task: &str,
     pack: impl Fn(&mut Initramfs) -> Result<()>,
 ) -> Result<Visit> {
-    let kernel = match candidate.prepare(project) {
-        Ok(kernel) => kernel,
+    let (kernel, mut initramfs) = match ready(project, candidate) {
+        Ok(ready) => ready,
         Err(reason) => return Ok(Visit::Skipped(format!("{reason:#}"))),
     };
-    let mut initramfs = Initramfs::new(project)?;
     pack(&mut initramfs)?;
     if let Some(folder) = &kernel.modules {
         initramfs.modules(folder, &["tun", "veth", "fuse"])?;
@@ -134,4 +167,25 @@ fn enter(
     // The name of a kernel may be its path.
     let log = format!("{}-{task}", candidate.name.replace('/', "_"));
     Ok(Visit::Ran(machine.boot(&kernel, &image, &log)?))
+}
+
+/// All that is not of our own making; an error is the reason why this kernel cannot be had here.
+fn ready(project: &Project, candidate: &Candidate) -> Result<(Kernel, Initramfs)> {
+    machine::ensure_qemu()?;
+    Ok((candidate.prepare(project)?, Initramfs::new(project)?))
+}
+
+/// A word for the guest's shell.
+fn quoted(word: &str) -> String {
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_cannot_leave_its_quotes() {
+        assert_eq!(quoted("a'; reboot"), r"'a'\''; reboot'");
+    }
 }

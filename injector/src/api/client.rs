@@ -22,7 +22,6 @@ use super::{StartRequest, Status, VERSION, VERSION_HEADER};
 use crate::{
     error::Refusal,
     event::RunEvent,
-    experiment::Experiment,
     journal::{ListedRun, RunId},
     kernel::capability::Capability,
     report::RunReport,
@@ -76,8 +75,8 @@ impl Client {
     }
 
     /// Starts a run.
-    pub async fn start(&self, experiment: Experiment) -> Result<ListedRun, Refusal> {
-        let body = serde_json::to_vec(&StartRequest { experiment }).map_err(|error| {
+    pub async fn start(&self, asked: &StartRequest) -> Result<ListedRun, Refusal> {
+        let body = serde_json::to_vec(asked).map_err(|error| {
             Refusal::usage(format!(
                 "the experiment cannot be sent: {error}; use UTF-8 paths"
             ))

@@ -4,12 +4,13 @@ use std::future::Future;
 
 use tokio::{sync::broadcast, task::spawn_blocking};
 
+use super::StartRequest;
 use crate::{
     error::Refusal,
     event::RunEvent,
-    experiment::Experiment,
     journal::{self, ListedRun, RunId},
     kernel::capability::{self, Capability},
+    lever::{self, Halt},
     report::RunReport,
     worker::AskedBy,
 };
@@ -19,7 +20,7 @@ pub trait Control: Send + Sync + 'static {
     /// Starts a run and returns its name when it is armed. A refusal means that nothing of it is there.
     fn start(
         &self,
-        experiment: Experiment,
+        asked: StartRequest,
         by: AskedBy,
     ) -> impl Future<Output = Result<RunId, Refusal>> + Send;
 
@@ -46,6 +47,16 @@ pub trait Control: Send + Sync + 'static {
                     "reading the journals broke; the daemon's log says how",
                 )),
             }
+        }
+    }
+
+    /// Who has pulled the safety lever.
+    fn halted(&self) -> impl Future<Output = Result<Option<Halt>, Refusal>> + Send {
+        async {
+            let standing = spawn_blocking(|| lever::standing(&journal::directory())).await;
+            let broke =
+                |_| Refusal::failed("looking at the lever broke; the daemon's log says how");
+            Ok(standing.map_err(broke)??)
         }
     }
 

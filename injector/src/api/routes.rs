@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use super::{Control, OPENAPI, StartRequest, Status, VERSION, events, foreground, reply::Failure};
 use crate::{
     error::Refusal,
-    experiment::{Experiment, file},
+    experiment::file,
     journal::{self, ListedRun, RunId, RunState},
     kernel::capability::Capability,
     report::RunReport,
@@ -68,8 +68,8 @@ async fn start<C: Control>(
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Failure> {
-    let experiment = read(&headers, &body?)?;
-    let run = daemon.control.start(experiment, by).await?;
+    let asked = read(&headers, &body?)?;
+    let run = daemon.control.start(asked, by).await?;
     let listed = find(&daemon.control, run.as_str()).await?;
     Ok((StatusCode::CREATED, Json(listed)).into_response())
 }
@@ -105,6 +105,7 @@ async fn status<C: Control>(State(daemon): Shared<C>) -> Result<Json<Status>, Fa
         version: VERSION.to_owned(),
         pid: std::process::id(),
         running,
+        halted: daemon.control.halted().await?,
     }))
 }
 
@@ -165,23 +166,27 @@ async fn find<C: Control>(control: &C, run: &str) -> Result<ListedRun, Failure> 
 
 /// An experiment as JSON, or as the YAML of a file where the content type says so:
 /// `curl --data-binary @FILE -H 'content-type: application/yaml'`.
-fn read(headers: &HeaderMap, body: &[u8]) -> Result<Experiment, Refusal> {
+fn read(headers: &HeaderMap, body: &[u8]) -> Result<StartRequest, Refusal> {
     let content_type = headers
         .get(header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok());
     if content_type.is_some_and(|content_type| content_type.contains("yaml")) {
         let text = std::str::from_utf8(body)
             .map_err(|_| Refusal::usage("the body is not UTF-8; send the experiment as UTF-8"))?;
-        return Ok(file::parse(text, "experiment.yaml", None)?);
+        return Ok(StartRequest {
+            experiment: file::parse(text, "experiment.yaml", None)?,
+            overrides: Vec::new(),
+        });
     }
-    let StartRequest { experiment } = serde_json::from_slice(body).map_err(|error| {
+    let asked: StartRequest = serde_json::from_slice(body).map_err(|error| {
         let sentence = "the body is no request for a run";
         Refusal::usage(format!(
             "{sentence}: {error}; /v1/openapi.json describes one"
         ))
     })?;
-    experiment
+    asked
+        .experiment
         .check()
         .map_err(|error| Refusal::usage(error.to_string()))?;
-    Ok(experiment)
+    Ok(asked)
 }

@@ -61,7 +61,8 @@ impl Fake {
 }
 
 impl Control for Fake {
-    async fn start(&self, experiment: Experiment, by: AskedBy) -> Result<RunId, Refusal> {
+    async fn start(&self, asked: StartRequest, by: AskedBy) -> Result<RunId, Refusal> {
+        let experiment = asked.experiment;
         if matches!(experiment.targets[0].selector, Selector::Pids { ref pids, .. } if *pids == [1])
         {
             return Err(Refusal::endangers(
@@ -112,6 +113,10 @@ impl Control for Fake {
 
     async fn list(&self) -> Result<Vec<ListedRun>, Refusal> {
         Ok(self.runs.lock().unwrap().clone())
+    }
+
+    async fn halted(&self) -> Result<Option<Halt>, Refusal> {
+        Ok(None)
     }
 
     async fn capabilities(&self) -> Result<Vec<crate::kernel::capability::Capability>, Refusal> {
@@ -188,12 +193,19 @@ fn experiment(pid: u32) -> Experiment {
     file::parse(&text, "fake.yaml", None).unwrap()
 }
 
+fn asking(pid: u32) -> StartRequest {
+    StartRequest {
+        experiment: experiment(pid),
+        overrides: vec![],
+    }
+}
+
 #[tokio::test]
 async fn a_run_is_started_followed_listed_and_stopped() {
     let server = Server::start();
     let client = server.client().await;
     let mut events = client.events(true).await.unwrap();
-    let started = client.start(experiment(7)).await.unwrap();
+    let started = client.start(&asking(7)).await.unwrap();
     assert_eq!(
         (started.name.as_str(), &started.state),
         ("fake", &RunState::Running)
@@ -217,7 +229,7 @@ async fn a_run_is_started_followed_listed_and_stopped() {
     assert_eq!((report.outcome, report.armed_for_ms), (Outcome::Stopped, 7));
     let again = client.stop(&started.run).await.unwrap_err();
     assert!(again.message.contains("is over already"), "{again}");
-    client.start(experiment(8)).await.unwrap();
+    client.start(&asking(8)).await.unwrap();
     assert_eq!(client.stop_all().await.unwrap().len(), 1);
     assert_eq!(client.list().await.unwrap().len(), 2);
     // The end of the server ends the stream that is still open.
@@ -244,7 +256,7 @@ async fn a_run_is_started_followed_listed_and_stopped() {
 async fn a_refusal_arrives_as_it_was_said() {
     let server = Server::start();
     let client = server.client().await;
-    let refusal = client.start(experiment(1)).await.unwrap_err();
+    let refusal = client.start(&asking(1)).await.unwrap_err();
     assert_eq!(
         refusal,
         Refusal::endangers("PID 1 is never a target; choose another process")
@@ -257,7 +269,13 @@ async fn a_refusal_arrives_as_it_was_said() {
     // What the types let through, the check does not.
     let mut nobody = experiment(7);
     nobody.steps.clear();
-    let refusal = client.start(nobody).await.unwrap_err();
+    let refusal = client
+        .start(&StartRequest {
+            experiment: nobody,
+            overrides: vec![],
+        })
+        .await
+        .unwrap_err();
     assert!(refusal.message.contains("has no step"), "{refusal}");
     assert!(server.fake.runs.lock().unwrap().is_empty());
 }

@@ -1,6 +1,6 @@
 //! From words to what is to be done.
 
-use std::{ffi::OsString, fs, path::Path};
+use std::{ffi::OsString, fs, path::Path, time::Duration};
 
 use clap::Parser;
 
@@ -9,9 +9,12 @@ use super::{
     flags::{OnCommandLine, RunFlags},
 };
 use crate::{
+    config::Source,
     error::{Exit, Refusal},
     experiment::{Experiment, Fault, Selector, Step, Target, file},
     journal::RunId,
+    policy::Override,
+    sweep::Sweeping,
     worker::Output,
 };
 
@@ -20,14 +23,33 @@ use crate::{
 pub enum Action {
     /// Put somebody through an experiment.
     Arm(Arming),
-    /// Serve.
-    Daemon(Output),
+    /// Serve, as far as this file lets it.
+    Daemon(Source, Output),
     /// Ask the daemon, or the journals.
     Ask(Question, Output),
+    /// End everything and let nothing start.
+    Halt {
+        /// Why.
+        reason: Option<String>,
+        /// How it is told.
+        output: Output,
+    },
+    /// Let runs start again.
+    Resume(Output),
+    /// Tell from the journals what was done.
+    Audit(Wanted, Output),
+    /// Remove what dead runs have left, or only find it.
+    Sweep(Sweeping, Output),
     /// Tell what this machine offers.
     Doctor(Output),
+    /// Tell what the kernel's verifier says of each program.
+    Verifier,
     /// Be the worker; the number is the descriptor to talk to the supervisor.
     Worker(i32),
+    /// Be the holder of the park, which maps so many bytes.
+    HoldPark(usize),
+    /// Be the sleeper of the park's trial.
+    TryPark,
     /// Print a text and be done: `--help`, `--version`.
     Print(String),
 }
@@ -37,8 +59,18 @@ impl Action {
     pub fn output(&self) -> Output {
         match self {
             Self::Arm(arming) => arming.output,
-            Self::Daemon(output) | Self::Ask(_, output) | Self::Doctor(output) => *output,
-            Self::Worker(_) | Self::Print(_) => Output::Text,
+            Self::Daemon(_, output)
+            | Self::Ask(_, output)
+            | Self::Halt { output, .. }
+            | Self::Resume(output)
+            | Self::Audit(_, output)
+            | Self::Sweep(_, output)
+            | Self::Doctor(output) => *output,
+            Self::Verifier
+            | Self::Worker(_)
+            | Self::HoldPark(_)
+            | Self::TryPark
+            | Self::Print(_) => Output::Text,
         }
     }
 }
@@ -50,8 +82,21 @@ pub struct Arming {
     pub experiment: Experiment,
     /// Whether it is.
     pub rehearsal: Rehearsal,
+    /// Which limits of this host are lifted for it.
+    pub overrides: Vec<Override>,
+    /// The file that says what this host allows.
+    pub config: Source,
     /// How it is told.
     pub output: Output,
+}
+
+/// Which runs an audit is about.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// Only this one.
+    pub run: Option<RunId>,
+    /// Only those that started within this time.
+    pub since: Option<Duration>,
 }
 
 /// What can be asked of the daemon, or of the journals where there is none.
@@ -81,20 +126,20 @@ const ONLY_TARGET: &str = "target";
 /// is what clap says about it.
 pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Action, Refusal> {
     match Cli::try_parse_from(words) {
-        Ok(cli) => action(cli.command),
+        Ok(cli) => action(cli.command, Source::choose(cli.config)),
         Err(error) if error.exit_code() == 0 => Ok(Action::Print(error.render().to_string())),
         Err(error) => Err(refusal(&error)),
     }
 }
 
-fn action(command: Command) -> Result<Action, Refusal> {
+fn action(command: Command, config: Source) -> Result<Action, Refusal> {
     Ok(match command {
         Command::Fault(command) => {
             let (fault, context) = command.split();
-            Action::Arm(one_fault(fault, context)?)
+            Action::Arm(one_fault(fault, context, config)?)
         }
-        Command::Run(flags) => Action::Arm(file(flags)?),
-        Command::Daemon(flags) => Action::Daemon(flags.output()),
+        Command::Run(flags) => Action::Arm(file(flags, config)?),
+        Command::Daemon(flags) => Action::Daemon(config, flags.output()),
         Command::Status(flags) => Action::Ask(Question::Status, flags.output()),
         Command::List(flags) => Action::Ask(Question::List, flags.output()),
         Command::Stop {
@@ -115,8 +160,28 @@ fn action(command: Command) -> Result<Action, Refusal> {
             let run = run.map(|run| run_id(&run)).transpose()?;
             Action::Ask(Question::Events { run, follow }, output.output())
         }
+        Command::Halt { reason, output } => Action::Halt {
+            reason,
+            output: output.output(),
+        },
+        Command::Resume(flags) => Action::Resume(flags.output()),
+        Command::Audit { run, since, output } => {
+            let run = run.map(|run| run_id(&run)).transpose()?;
+            Action::Audit(Wanted { run, since }, output.output())
+        }
+        Command::Sweep { dry_run, output } => {
+            let sweeping = if dry_run {
+                Sweeping::FindOnly
+            } else {
+                Sweeping::Remove
+            };
+            Action::Sweep(sweeping, output.output())
+        }
         Command::Doctor(flags) => Action::Doctor(flags.output()),
+        Command::Verifier => Action::Verifier,
         Command::Worker { link } => Action::Worker(link),
+        Command::HoldPark { bytes } => Action::HoldPark(bytes),
+        Command::TryPark => Action::TryPark,
     })
 }
 
@@ -125,7 +190,7 @@ fn run_id(text: &str) -> Result<RunId, Refusal> {
         .map_err(|error: crate::journal::RunIdError| Refusal::usage(error.to_string()))
 }
 
-fn one_fault(fault: Fault, context: OnCommandLine) -> Result<Arming, Refusal> {
+fn one_fault(fault: Fault, context: OnCommandLine, config: Source) -> Result<Arming, Refusal> {
     let OnCommandLine {
         target,
         duration,
@@ -152,11 +217,13 @@ fn one_fault(fault: Fault, context: OnCommandLine) -> Result<Arming, Refusal> {
     Ok(Arming {
         experiment,
         rehearsal: arming.rehearsal(),
+        overrides: arming.overrides(),
+        config,
         output: arming.output(),
     })
 }
 
-fn file(flags: RunFlags) -> Result<Arming, Refusal> {
+fn file(flags: RunFlags, config: Source) -> Result<Arming, Refusal> {
     let RunFlags {
         file,
         target,
@@ -166,6 +233,8 @@ fn file(flags: RunFlags) -> Result<Arming, Refusal> {
     Ok(Arming {
         experiment,
         rehearsal: arming.rehearsal(),
+        overrides: arming.overrides(),
+        config,
         output: arming.output(),
     })
 }

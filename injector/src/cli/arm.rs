@@ -5,11 +5,14 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{Arming, Rehearsal, tell};
 use crate::{
-    api::{Client, client::Told, socket_path},
+    api::{Client, StartRequest, client::Told, socket_path},
+    config::Source,
     error::{Exit, Refusal},
     experiment::Experiment,
     journal::{Process, RunId, RunState},
-    prepare, supervisor,
+    policy::{Door, Radius},
+    prepare::{self, Terms},
+    supervisor,
     target::process::TaskKey,
     worker::{AskedBy, Job, Output},
 };
@@ -19,37 +22,66 @@ pub fn arm(arming: Arming) -> Result<Exit, Refusal> {
     let Arming {
         experiment,
         rehearsal,
+        overrides,
+        config,
         output,
     } = arming;
+    let terms = Terms {
+        asked_by: AskedBy {
+            uid: rustix::process::getuid().as_raw(),
+            pid: std::process::id(),
+        },
+        door: Door::OneShot,
+        overrides,
+        config,
+    };
     if rehearsal != Rehearsal::No {
-        return Ok(rehearse(&experiment, rehearsal, output));
+        return Ok(rehearse(&experiment, &terms, rehearsal, output));
     }
     let runtime = super::runtime()?;
     if let Some(client) = runtime.block_on(Client::connect(&socket_path()))? {
-        return runtime.block_on(through(&client, experiment, output));
+        let overrides = terms.overrides;
+        let asked = StartRequest {
+            experiment,
+            overrides,
+        };
+        return runtime.block_on(through(&client, &asked, output));
     }
     drop(runtime);
-    here(experiment, output)
+    here(experiment, terms, output)
+}
+
+/// Becomes the daemon's supervisor, where this host lets there be one.
+pub fn daemon(config: Source, output: Output) -> Result<Exit, Refusal> {
+    if !config.load()?.daemon.enabled {
+        return Err(Refusal::endangers(format!(
+            "the daemon is not enabled on this host; set `enabled = true` under [daemon] in {} and list the              cgroups that it may touch (`allow`), or let root run commands that arm without a daemon.",
+            config.path().display()
+        )));
+    }
+    supervisor::run(&Job::Daemon { output, config })
 }
 
 /// What `--dry-run --json` prints.
 #[derive(Serialize)]
 struct Rehearsed<'a> {
     plan: Option<&'a str>,
+    radius: Option<&'a Radius>,
     refusal: Option<&'a Refusal>,
 }
 
 /// Prints the plan, and the refusal that a run would meet: a fact about this machine at this moment, and
 /// no failure of the experiment unless the person says so.
-fn rehearse(experiment: &Experiment, rehearsal: Rehearsal, output: Output) -> Exit {
-    let (plan, refusal) = match prepare::dry_run(experiment, std::process::id()) {
-        Ok(dry_run) => (Some(dry_run.text), dry_run.refusal),
-        Err(refusal) => (None, Some(refusal)),
+fn rehearse(experiment: &Experiment, terms: &Terms, rehearsal: Rehearsal, output: Output) -> Exit {
+    let (plan, radius, refusal) = match prepare::dry_run(experiment, terms) {
+        Ok(dry_run) => (Some(dry_run.text), Some(dry_run.radius), dry_run.refusal),
+        Err(refusal) => (None, None, Some(refusal)),
     };
     match output {
         Output::Json => {
             tell::json(&Rehearsed {
                 plan: plan.as_deref(),
+                radius: radius.as_ref(),
                 refusal: refusal.as_ref(),
             });
         }
@@ -68,26 +100,24 @@ fn rehearse(experiment: &Experiment, rehearsal: Rehearsal, output: Output) -> Ex
 }
 
 /// Becomes the run's supervisor.
-fn here(experiment: Experiment, output: Output) -> Result<Exit, Refusal> {
-    let pid = std::process::id();
+fn here(experiment: Experiment, terms: Terms, output: Output) -> Result<Exit, Refusal> {
+    let pid = terms.asked_by.pid;
     let TaskKey { start_ticks, .. } = TaskKey::of(pid)?;
-    let uid = rustix::process::getuid().as_raw();
-    let asked_by = AskedBy { uid, pid };
     supervisor::run(&Job::Run {
         experiment,
         output,
-        asked_by,
+        terms,
         supervisor: Process { pid, start_ticks },
     })
 }
 
 /// Hands the run to the daemon, prints what it tells, and ends it when this command is ended.
-async fn through(client: &Client, experiment: Experiment, output: Output) -> Result<Exit, Refusal> {
-    let headline = tell::headline(&experiment);
+async fn through(client: &Client, asked: &StartRequest, output: Output) -> Result<Exit, Refusal> {
+    let headline = tell::headline(&asked.experiment);
     // Both before the start: no turn may be missed, and Ctrl-C must find somebody who listens.
     let mut interrupts = Interrupts::new()?;
     let mut events = client.events(false).await?;
-    let run = client.start(experiment).await?.run;
+    let run = client.start(asked).await?.run;
     let report = loop {
         let told = tokio::select! {
             told = events.next() => told?,

@@ -1,9 +1,6 @@
 //! `status`, `list`, `stop`, `events`: answered by the daemon where there is one, by the journals else.
 
-use std::{
-    path::{Path, PathBuf},
-    time::{Duration, UNIX_EPOCH},
-};
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
@@ -12,6 +9,7 @@ use crate::{
     api::{Client, Status, client::Told, foreground, socket_path},
     error::{Exit, Refusal},
     journal::{self, ListedRun, Record, RunId, RunState, Stamped},
+    lever::{self, Halt},
     report::RunReport,
     worker::Output,
 };
@@ -79,6 +77,7 @@ fn unreadable(path: &Path, error: &std::io::Error) -> Refusal {
 struct Standing {
     daemon: Option<Status>,
     running: Vec<ListedRun>,
+    halted: Option<Halt>,
 }
 
 async fn status(client: Option<&Client>, output: Output) -> Result<(), Refusal> {
@@ -93,8 +92,16 @@ async fn status(client: Option<&Client>, output: Output) -> Result<(), Refusal> 
         runs.retain(|listed| listed.state == RunState::Running);
         runs
     };
+    let halted = match &daemon {
+        Some(status) => status.halted.clone(),
+        None => lever::standing(&journal::directory())?,
+    };
     match output {
-        Output::Json => tell::json(&Standing { daemon, running }),
+        Output::Json => tell::json(&Standing {
+            daemon,
+            running,
+            halted,
+        }),
         Output::Text => {
             let socket = socket_path();
             tell::result(match &daemon {
@@ -106,6 +113,9 @@ async fn status(client: Option<&Client>, output: Output) -> Result<(), Refusal> 
                 }
                 None => format!("no daemon answers at {}", socket.display()),
             });
+            if let Some(halt) = &halted {
+                tell::result(format!("{halt}; nothing starts until `injector resume`"));
+            }
             list(&running, output);
         }
     }
@@ -135,7 +145,10 @@ fn line(listed: &ListedRun) -> String {
         RunState::Aborted { why: Some(why) } => format!("aborted: {why}"),
         RunState::Aborted { why: None } => "aborted, with nobody left to say why".to_owned(),
     };
-    let mut text = format!("{run}  {}  {name}  {state}", time(listed.started_unix_ms));
+    let mut text = format!(
+        "{run}  {}  {name}  {state}",
+        journal::time(listed.started_unix_ms)
+    );
     if !matches!(listed.state, RunState::Running) && !to_restore.is_empty() {
         text = format!("{text}; {} host settings to restore", to_restore.len());
     }
@@ -143,13 +156,6 @@ fn line(listed: &ListedRun) -> String {
         text = format!("{text}; {damaged_lines} damaged lines in its journal");
     }
     text
-}
-
-fn time(unix_ms: u64) -> String {
-    let time = UNIX_EPOCH
-        .checked_add(Duration::from_millis(unix_ms))
-        .unwrap_or(UNIX_EPOCH);
-    humantime::format_rfc3339_seconds(time).to_string()
 }
 
 /// Ends runs one after the other, and fails at the end if one of them could not be ended.
@@ -223,7 +229,7 @@ fn events(run: Option<&RunId>, output: Output) -> Result<(), Refusal> {
                     stamped,
                 }),
                 Output::Text => {
-                    let (time, what) = (time(stamped.unix_ms), sentence(&stamped.record));
+                    let (time, what) = (journal::time(stamped.unix_ms), sentence(&stamped.record));
                     tell::result(format!("{time}  {}  {what}", listed.run));
                 }
             }
@@ -240,7 +246,7 @@ struct OfRun<'a> {
     stamped: &'a Stamped,
 }
 
-fn sentence(record: &Record) -> String {
+pub(super) fn sentence(record: &Record) -> String {
     match record {
         Record::Started {
             name,
@@ -250,13 +256,19 @@ fn sentence(record: &Record) -> String {
         } => {
             format!("started {name}, asked by user {by_uid}, process {by_pid}")
         }
-        Record::Planned { .. } => "planned".to_owned(),
-        Record::Change {
-            id,
-            change: journal::HostChange::Sysctl { key, old, new, .. },
+        Record::Overridden {
+            limit,
+            by_uid,
+            by_pid,
+            lifted,
         } => {
-            format!("change {id}: sysctl {key} from {old} to {new}")
+            let what = lifted
+                .as_deref()
+                .unwrap_or("the run keeps that limit anyway");
+            format!("user {by_uid}, process {by_pid}, asked for {limit}: {what}")
         }
+        Record::Planned { .. } => "planned".to_owned(),
+        Record::Change { id, change } => format!("change {id}: {change}"),
         Record::Changed { id } => format!("change {id} made"),
         Record::Restored { id } => format!("change {id} undone"),
         Record::RestoreFailed { id, why } => format!("change {id} could not be undone: {why}"),
@@ -265,6 +277,10 @@ fn sentence(record: &Record) -> String {
         Record::StepEnded { step } => format!("end of step {step}"),
         Record::Ended { report } => format!("ended: {}", report.outcome),
         Record::Aborted { why } => format!("aborted: {why}"),
+        Record::Halted { halt } => halt.to_string(),
+        Record::Resumed { by_uid, by_pid } => {
+            format!("resumed by user {by_uid}, process {by_pid}")
+        }
     }
 }
 

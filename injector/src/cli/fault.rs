@@ -10,6 +10,7 @@ use clap::{Args, Parser, Subcommand};
 use super::{
     dns::DnsFault,
     net::NetFault,
+    proc::ProcFault,
     traffic::{ChanceFlags, PacketFlags},
 };
 use crate::experiment::{Fault, FaultKind};
@@ -52,6 +53,13 @@ pub(super) enum FaultCommand<C: Args> {
         subcommand_help_heading = "Faults"
     )]
     Dns(DnsFault<C>),
+    /// Faults on processes as wholes: they end, stand still, or starve
+    #[command(
+        subcommand,
+        subcommand_value_name = "FAULT",
+        subcommand_help_heading = "Faults"
+    )]
+    Proc(ProcFault<C>),
     /// Count packets and do nothing else: the pattern for a new fault
     #[command(hide = true)]
     Noop(With<NoopFlags, C>),
@@ -63,6 +71,7 @@ impl<C: Args> FaultCommand<C> {
         match self {
             Self::Net(fault) => fault.split(),
             Self::Dns(fault) => fault.split(),
+            Self::Proc(fault) => fault.split(),
             Self::Noop(with) => with.split(),
         }
     }

@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use clap::Args;
 
 use super::target::TargetFlags;
-use crate::{quantity::duration, worker::Output};
+use crate::{policy::Override, quantity::duration, worker::Output};
 
 /// What surrounds a fault on the command line.
 #[derive(Args, Debug)]
@@ -33,7 +33,7 @@ pub(crate) struct RunFlags {
 }
 
 /// How a run is started and told.
-#[derive(Args, Clone, Copy, Debug)]
+#[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Run")]
 pub(crate) struct ArmingFlags {
     /// Print targets, plan and mechanisms; arm nothing
@@ -43,7 +43,50 @@ pub(crate) struct ArmingFlags {
     #[arg(long, requires = "dry_run")]
     strict: bool,
     #[command(flatten)]
+    overrides: OverrideFlags,
+    #[command(flatten)]
     output: OutputFlags,
+}
+
+/// Each lifts one limit of the configuration, for this run.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Limits of this host, each lifted on record")]
+#[expect(
+    clippy::struct_excessive_bools,
+    clippy::struct_field_names,
+    reason = "eight flags, each on its own and called what it is called; `overrides` makes values of them"
+)]
+struct OverrideFlags {
+    /// More processes than `max_processes`
+    #[arg(long)]
+    allow_many_processes: bool,
+    /// More of a cgroup than `max_share`
+    #[arg(long)]
+    allow_large_share: bool,
+    /// A budget over `max_hits`
+    #[arg(long)]
+    allow_many_hits: bool,
+    /// More hits a second than `max_hit_rate`
+    #[arg(long)]
+    allow_high_rate: bool,
+    /// More bytes than `max_bytes`
+    #[arg(long)]
+    allow_many_bytes: bool,
+    /// More runs at a time than `max_experiments`
+    #[arg(long)]
+    allow_many_experiments: bool,
+    /// Longer than `max_duration`
+    #[arg(long)]
+    allow_long: bool,
+    /// Now, although it is outside the hours
+    #[arg(long)]
+    allow_outside_hours: bool,
+    /// A fault that is not allowed here, as in `net.delay`; repeatable
+    #[arg(long, value_name = "NAME")]
+    allow_fault: Vec<String>,
+    /// A target that is protected by this name in the configuration; repeatable
+    #[arg(long, value_name = "NAME")]
+    allow_protected: Vec<String>,
 }
 
 /// How results are printed.
@@ -76,11 +119,34 @@ impl OutputFlags {
 }
 
 impl ArmingFlags {
-    pub(crate) fn output(self) -> Output {
+    pub(crate) fn output(&self) -> Output {
         self.output.output()
     }
 
-    pub(crate) fn rehearsal(self) -> Rehearsal {
+    /// The limits that are to be lifted.
+    pub(crate) fn overrides(&self) -> Vec<Override> {
+        let flags = &self.overrides;
+        let plain = [
+            (flags.allow_many_processes, Override::ManyProcesses),
+            (flags.allow_large_share, Override::LargeShare),
+            (flags.allow_many_hits, Override::ManyHits),
+            (flags.allow_high_rate, Override::HighRate),
+            (flags.allow_many_bytes, Override::ManyBytes),
+            (flags.allow_many_experiments, Override::ManyExperiments),
+            (flags.allow_long, Override::Long),
+            (flags.allow_outside_hours, Override::OutsideHours),
+        ];
+        let faults = flags.allow_fault.iter().cloned().map(Override::Fault);
+        let protected = flags.allow_protected.iter().cloned();
+        plain
+            .into_iter()
+            .filter_map(|(is_given, limit)| is_given.then_some(limit))
+            .chain(faults)
+            .chain(protected.map(Override::Protected))
+            .collect()
+    }
+
+    pub(crate) fn rehearsal(&self) -> Rehearsal {
         match (self.dry_run, self.strict) {
             (false, _) => Rehearsal::No,
             (true, false) => Rehearsal::DryRun,

@@ -65,6 +65,11 @@ fn every_fault_has_its_command_and_its_name() {
             "net.delay",
         ),
         ("net loss --percent 0%", "net.loss"),
+        (
+            "proc kill --signal TERM --after 1s --interval 2s --percent 50%",
+            "proc.kill",
+        ),
+        ("proc pause --active 1s --dormant 1s", "proc.pause"),
         ("net loss --gemodel 1%,10%,70%,0.1%", "net.loss"),
         ("net corrupt --percent 1% --mode wire", "net.corrupt"),
         ("net duplicate --percent 1%", "net.duplicate"),
@@ -285,4 +290,60 @@ fn help_is_what_it_was() {
         help.lines().all(|line| line.chars().count() <= 100),
         "{help}"
     );
+}
+
+#[test]
+fn a_limit_is_for_a_cgroup_and_has_one_spelling_at_a_time() {
+    let line = "--duration 1s --cgroup a/b";
+    let experiment = armed(&format!(
+        "proc starve --cpu 10% --memory-high 64m --pids-max 5 {line}"
+    ));
+    let FaultKind::Starve(starve) = &experiment.steps[0].faults[0].kind else {
+        panic!("{experiment:?}");
+    };
+    assert_eq!(starve.cpu_max.unwrap().to_string(), "10000 100000");
+    assert!(parsed(&format!("proc starve {line}")).is_err());
+    assert!(parsed("proc starve --cpu 10% --duration 1s --pid 7").is_err());
+    assert!(parsed(&format!("proc pause --active 1s {line}")).is_err());
+    assert!(parsed(&format!("proc kill --respawn deny-exec {line}")).is_err());
+}
+
+/// The commands of faults, `net delay`, as the command line and files know them.
+fn fault_commands(command: &clap::Command, before: &str) -> Vec<String> {
+    let mut faults = Vec::new();
+    for subcommand in command.get_subcommands().filter(|it| !it.is_hide_set()) {
+        let name = format!("{before}{}", subcommand.get_name());
+        let mut below = fault_commands(subcommand, &format!("{name} "));
+        if below.is_empty() {
+            below.push(name);
+        }
+        faults.append(&mut below);
+    }
+    faults
+}
+
+/// The columns are checked by xtask's own tests, which know the kernels.
+#[test]
+fn every_fault_has_a_row_in_the_table_of_kernels() {
+    let readme = include_str!("../../../README.md");
+    let (_, table) = readme
+        .split_once("<!-- faults by kernel: ")
+        .expect("the table's first mark");
+    let (table, _) = table
+        .split_once("<!-- end of faults by kernel -->")
+        .expect("the table's last mark");
+    let faults = fault_commands(&FaultInFile::command(), "");
+    assert!(faults.contains(&"net delay".to_owned()), "{faults:?}");
+    for fault in faults {
+        let has_row = table.lines().any(|line| {
+            let row = line
+                .strip_prefix("| `")
+                .and_then(|row| row.strip_prefix(&fault));
+            row.is_some_and(|rest| rest.starts_with(['`', ' ']))
+        });
+        assert!(
+            has_row,
+            "{fault} has no row; add a test that shows it and run `cargo xtask vm table --write`"
+        );
+    }
 }

@@ -22,6 +22,7 @@ use crate::{
     kernel::{
         Error,
         debug_log::DebugLog,
+        devices,
         links::{CgroupHook, DeviceHook, Links, ProcessHook},
         maps::{EventRing, LeaseMap, Maps},
         netns::Namespace,
@@ -29,6 +30,7 @@ use crate::{
         sysctl,
     },
     plan::{Hooks, Plan},
+    sweep,
     target::{ResolvedTarget, cgroup, process::TaskKey},
 };
 
@@ -378,6 +380,8 @@ fn make_tap(
         return Ok(None);
     }
     let tap = namespace.run(Tap::create)??;
+    // Evidence for `injector sweep`; a device without it is gone with its descriptor all the same.
+    let _ = namespace.run(|| devices::label(tap.ifindex, &sweep::tap_label(context.journal.run())));
     context
         .keeper
         .keep_tap(context.journal, namespace, tap.fd.as_fd())?;

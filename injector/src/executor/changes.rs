@@ -2,7 +2,11 @@
 //!
 //! Two runs may need the same setting. The value to go back to is the one from before the first of them,
 //! and the last of them puts it back: each run's journal says what it relies on, and a lock on the
-//! directory of the journals keeps looking and changing together.
+//! directory of the journals keeps looking and changing together. Files of a cgroup are not shared: the
+//! second run is refused.
+
+mod knob;
+mod stopped;
 
 use std::{fs::File, os::fd::AsFd, path::Path};
 
@@ -12,14 +16,27 @@ use crate::{
     error::Refusal,
     journal::{self, HostChange, Journal, Record, RunState},
     kernel::{self, netns::Namespace, sysctl},
+    target::process::TaskKey,
 };
 
 /// The changes of a run, in the order in which they were made.
 #[derive(Default)]
 pub struct Changes {
-    made: Vec<(u32, HostChange, Namespace)>,
+    made: Vec<Made>,
     next_id: u32,
 }
+
+/// A change that is to be undone.
+struct Made {
+    id: ChangeId,
+    change: HostChange,
+    /// The namespace of a sysctl.
+    namespace: Option<Namespace>,
+}
+
+/// Which change of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ChangeId(u32);
 
 impl Changes {
     /// Sets a sysctl of a namespace, unless it has the value for the host's own reasons. The old value is
@@ -34,51 +51,129 @@ impl Changes {
         let _lock = Lock::take(journal.path());
         let current = namespace.run(|| sysctl::read(key))??;
         let inherited = others(journal.path())
-            .find_map(|change| is_about(&change, namespace.inode(), key).then(|| old_of(change)));
+            .find_map(|change| old_of_sysctl(&change, namespace.inode(), key));
         let old = match inherited {
             None if current == new => return Ok(()),
             None => current,
             Some(old) => old,
         };
-        let id = self.next_id;
-        self.next_id += 1;
         let change = HostChange::Sysctl {
             netns_inode: namespace.inode(),
             key: key.to_owned(),
             old,
             new: new.to_owned(),
         };
+        let id = self.announce(change, Some(namespace.try_clone()?), journal)?;
+        namespace.run(|| sysctl::write(key, new))??;
+        journal.append(&Record::Changed { id: id.0 })?;
+        Ok(())
+    }
+
+    /// Sets a file of a cgroup; `None` where it has the value for the host's own reasons. Refused where
+    /// another living run has set it: two runs that want different values cannot both have theirs.
+    pub(super) fn set_knob(
+        &mut self,
+        path: &Path,
+        new: &str,
+        journal: &mut Journal,
+    ) -> Result<Option<ChangeId>, Refusal> {
+        let _lock = Lock::take(journal.path());
+        if others(journal.path()).any(|change| knob::is_about(&change, path, new)) {
+            return Err(Refusal::usage(format!(
+                "another run has set {}; wait for its end, or stop it (`injector list`).",
+                path.display()
+            )));
+        }
+        let old = knob::current(path, new)?;
+        if old == new {
+            return Ok(None);
+        }
+        let change = HostChange::CgroupKnob {
+            path: path.to_owned(),
+            old: old.clone(),
+            new: new.to_owned(),
+        };
+        let id = self.announce(change, None, journal)?;
+        knob::set(path, &old, new)?;
+        journal.append(&Record::Changed { id: id.0 })?;
+        Ok(Some(id))
+    }
+
+    /// Stops processes, one after the other for as long as `may_go_on` says so. Returns how many were
+    /// stopped; the others have ended. Whoever calls has seen that they were running.
+    pub(super) fn stop(
+        &mut self,
+        keys: &[TaskKey],
+        may_go_on: &dyn Fn() -> bool,
+        journal: &mut Journal,
+    ) -> Result<(ChangeId, u64), Refusal> {
+        let processes = keys.iter().copied().map(stopped::named).collect();
+        let id = self.announce(HostChange::StoppedProcesses { processes }, None, journal)?;
+        let stop = |key: &&TaskKey| may_go_on() && stopped::stop(**key).is_ok();
+        let count = u64::try_from(keys.iter().filter(stop).count()).unwrap_or(u64::MAX);
+        journal.append(&Record::Changed { id: id.0 })?;
+        Ok((id, count))
+    }
+
+    /// Writes down what is about to change, and puts it on the list of what is to be undone. Undoing
+    /// what was not changed yet does no harm.
+    fn announce(
+        &mut self,
+        change: HostChange,
+        namespace: Option<Namespace>,
+        journal: &mut Journal,
+    ) -> Result<ChangeId, Refusal> {
+        let id = ChangeId(self.next_id);
+        self.next_id += 1;
         journal.append(&Record::Change {
-            id,
+            id: id.0,
             change: change.clone(),
         })?;
-        // On the list before it is in force: restoring what was not changed yet does no harm.
-        self.made.push((id, change, namespace.try_clone()?));
-        namespace.run(|| sysctl::write(key, new))??;
-        journal.append(&Record::Changed { id })?;
-        Ok(())
+        self.made.push(Made {
+            id,
+            change,
+            namespace,
+        });
+        Ok(id)
+    }
+
+    /// Undoes one change before the run ends. Where that fails, [`Changes::restore`] tries again, and
+    /// tells.
+    pub(super) fn undo(&mut self, id: ChangeId, journal: &mut Journal) {
+        let Some(at) = self.made.iter().position(|made| made.id == id) else {
+            return;
+        };
+        if undo(&self.made[at], journal).is_empty() {
+            self.made.remove(at);
+        }
     }
 
     /// Puts everything back, last change first. Every failure is collected, none stops the rest.
     pub fn restore(&mut self, journal: &mut Journal) -> Vec<String> {
         let mut errors = Vec::new();
-        while let Some((id, change, namespace)) = self.made.pop() {
-            let record = match restore(&change, &namespace, journal.path()) {
-                Ok(_) => Record::Restored { id },
-                Err(error) => {
-                    errors.push(error.to_string());
-                    Record::RestoreFailed {
-                        id,
-                        why: error.to_string(),
-                    }
-                }
-            };
-            if let Err(error) = journal.append(&record) {
-                errors.push(error.to_string());
-            }
+        while let Some(made) = self.made.pop() {
+            errors.extend(undo(&made, journal));
         }
         errors
     }
+}
+
+/// Undoes a change and writes that down; returns what went wrong.
+fn undo(made: &Made, journal: &mut Journal) -> Vec<String> {
+    let id = made.id.0;
+    let mut errors = Vec::new();
+    let record = match restore(&made.change, made.namespace.as_ref(), journal.path()) {
+        Ok(_) => Record::Restored { id },
+        Err(error) => {
+            errors.push(error.to_string());
+            Record::RestoreFailed {
+                id,
+                why: error.to_string(),
+            }
+        }
+    };
+    errors.extend(journal.append(&record).err().map(|error| error.to_string()));
+    errors
 }
 
 /// What became of a setting.
@@ -90,30 +185,45 @@ pub enum Fate {
     LeftToAnother,
     /// Somebody else has changed it since; it is theirs.
     ChangedByOthers,
+    /// What had it is gone: a namespace, a cgroup, a process.
+    Gone,
 }
 
-/// Puts one setting back for the run with this journal.
+/// Undoes one change for the run with this journal. The namespace is that of
+/// [`HostChange::namespace`], where it could be found.
 pub fn restore(
     change: &HostChange,
-    namespace: &Namespace,
+    namespace: Option<&Namespace>,
     journal: &Path,
 ) -> Result<Fate, kernel::Error> {
-    let HostChange::Sysctl {
-        netns_inode,
-        key,
-        old,
-        new,
-    } = change;
-    let _lock = Lock::take(journal);
-    if others(journal).any(|other| is_about(&other, *netns_inode, key)) {
-        return Ok(Fate::LeftToAnother);
-    }
-    namespace.run(|| {
-        if sysctl::read(key)? != *new {
-            return Ok(Fate::ChangedByOthers);
+    match change {
+        HostChange::Sysctl {
+            netns_inode,
+            key,
+            old,
+            new,
+        } => {
+            // A namespace that is gone took its settings with it.
+            let Some(namespace) = namespace else {
+                return Ok(Fate::Gone);
+            };
+            let _lock = Lock::take(journal);
+            if others(journal).any(|other| old_of_sysctl(&other, *netns_inode, key).is_some()) {
+                return Ok(Fate::LeftToAnother);
+            }
+            namespace.run(|| {
+                if sysctl::read(key)? != *new {
+                    return Ok(Fate::ChangedByOthers);
+                }
+                sysctl::write(key, old).map(|()| Fate::Restored)
+            })?
         }
-        sysctl::write(key, old).map(|()| Fate::Restored)
-    })?
+        HostChange::CgroupKnob { path, old, new } => {
+            let _lock = Lock::take(journal);
+            knob::restore(path, old, new)
+        }
+        HostChange::StoppedProcesses { processes } => stopped::restore(processes),
+    }
 }
 
 /// The changes that other living runs rely on.
@@ -128,16 +238,17 @@ fn others(own: &Path) -> impl Iterator<Item = HostChange> {
         .flat_map(|run| run.to_restore)
 }
 
-fn is_about(change: &HostChange, inode: u64, wanted: &str) -> bool {
-    let HostChange::Sysctl {
-        netns_inode, key, ..
-    } = change;
-    *netns_inode == inode && key == wanted
-}
-
-fn old_of(change: HostChange) -> String {
-    let HostChange::Sysctl { old, .. } = change;
-    old
+/// The old value, where a change is about this sysctl.
+fn old_of_sysctl(change: &HostChange, inode: u64, wanted: &str) -> Option<String> {
+    match change {
+        HostChange::Sysctl {
+            netns_inode,
+            key,
+            old,
+            ..
+        } if *netns_inode == inode && key == wanted => Some(old.clone()),
+        _ => None,
+    }
 }
 
 /// Held while settings are looked at and changed. Where it cannot be had, a race between two runs that
@@ -182,8 +293,8 @@ mod tests {
         let mut theirs = journal(&state, "r000000010002");
         assert_eq!(others(ours.path()).count(), 0);
         theirs.append(&change("a.b")).unwrap();
-        assert!(others(ours.path()).any(|change| is_about(&change, 9, "a.b")));
-        assert!(!others(ours.path()).any(|change| is_about(&change, 8, "a.b")));
+        assert!(others(ours.path()).any(|change| old_of_sysctl(&change, 9, "a.b").is_some()));
+        assert!(others(ours.path()).all(|change| old_of_sysctl(&change, 8, "a.b").is_none()));
         assert_eq!(
             others(theirs.path()).count(),
             0,

@@ -1,7 +1,7 @@
 //! A run from its journal's first line to its last.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::mpsc::{Receiver, RecvTimeoutError},
     time::Duration,
 };
@@ -11,17 +11,21 @@ use injector_common::{lease::LEASE_NS, rule_id};
 use super::{
     Keeper,
     arm::{ArmedNamespace, Context, Listening},
+    budget::{Budget, Spending, Used},
     changes::Changes,
+    process::{self, ProcessFaults},
     reset::Resetter,
 };
 use crate::{
     delay_line,
     error::Refusal,
     event::{RunEvent, What},
-    experiment::Experiment,
-    journal::{Journal, Process, Record, RunId},
+    experiment::{Experiment, Follow},
+    journal::{self, Journal, Process, Record, RunId},
     kernel::{clock::boot_ns, grace},
+    lever::{self, Lever},
     plan::{Mechanism, Plan},
+    policy::{Override, Radius},
     report::{FaultReport, Outcome, RunReport},
     target::ResolvedTarget,
     watchdog::{Standing, Watchdog},
@@ -48,6 +52,12 @@ pub struct Request {
     pub plan: Plan,
     /// Who asked: user id and process id.
     pub asked_by: (u32, u32),
+    /// The limits of this host that they lifted, with what each would have refused.
+    pub overrides: Vec<(Override, Option<String>)>,
+    /// How far it reaches.
+    pub radius: Radius,
+    /// What it may use up.
+    pub budget: Budget,
     /// Whom to signal to stop it; `None` in the daemon.
     pub supervisor: Option<Process>,
     /// What `tell` is to be told.
@@ -78,6 +88,14 @@ pub fn execute(
         supervisor: request.supervisor,
         experiment: request.experiment.clone(),
     })?;
+    for (limit, lifted) in &request.overrides {
+        journal.append(&Record::Overridden {
+            limit: limit.clone(),
+            by_uid: request.asked_by.0,
+            by_pid: request.asked_by.1,
+            lifted: lifted.clone(),
+        })?;
+    }
     keeper.keep_journal(&journal)?;
     let mut run = Run {
         request,
@@ -131,6 +149,8 @@ struct Armed {
     /// When it was, on the boot clock, in nanoseconds.
     since: u64,
     resetters: BTreeMap<usize, Resetter>,
+    spending: Spending,
+    processes: ProcessFaults,
 }
 
 impl Run<'_> {
@@ -140,12 +160,17 @@ impl Run<'_> {
         keeper: &dyn Keeper,
         orders: &Receiver<Order>,
     ) -> Result<RunReport, Refusal> {
-        let text = self
+        let mut text = self
             .request
             .plan
             .render_resolved(&self.request.experiment, &self.request.targets);
+        text.push_str(&self.request.radius.to_string());
         self.journal.append(&Record::Planned { text })?;
-        let mut armed = self.arm(keeper)?;
+        // Whoever pulled the lever before this run had a journal did not see it.
+        let directory = journal::directory();
+        let lever = Lever::watch(&directory)?;
+        lever::check(&directory)?;
+        let mut armed = self.arm(keeper, lever)?;
         let outcome = match self.steps(&mut armed, orders) {
             Ok(outcome) => outcome,
             Err(refusal) => Outcome::Failed {
@@ -155,11 +180,14 @@ impl Run<'_> {
         Ok(self.disarm(armed, outcome))
     }
 
-    fn arm(&mut self, keeper: &dyn Keeper) -> Result<Armed, Refusal> {
+    fn arm(&mut self, keeper: &dyn Keeper, lever: Lever) -> Result<Armed, Refusal> {
         let mut namespaces = Vec::new();
         let mut leases = Vec::new();
         let mut told = Vec::new();
         for (inode, scopes) in by_namespace(&self.request.targets) {
+            if !self.needs_programs(&scopes) {
+                continue;
+            }
             let namespace = self
                 .request
                 .targets
@@ -187,7 +215,7 @@ impl Run<'_> {
         let deadline = armed_at
             .saturating_add(length.unwrap_or(u64::MAX))
             .saturating_add(GRACE_NS);
-        let watchdog = Watchdog::start(leases, deadline)?;
+        let watchdog = Watchdog::start(leases, deadline, lever)?;
         for namespace in &mut namespaces {
             namespace.claim(&self.request.targets)?;
         }
@@ -196,15 +224,27 @@ impl Run<'_> {
             watchdog,
             since: armed_at,
             resetters: BTreeMap::new(),
+            spending: Spending::begin(self.request.budget, armed_at),
+            processes: ProcessFaults::asked_by(self.request.asked_by.1),
         };
         // Before anybody hears of it: whoever waits for that word acts on it at once, and its first
         // packet or call would meet no rule yet.
         self.switch(&mut armed, Some(0))?;
+        self.act_on_processes(&mut armed, 0)?;
         self.tell(What::Armed);
         for what in told {
             self.tell(what);
         }
         Ok(armed)
+    }
+
+    /// Whether these scopes need programs in the kernel: for a fault, or to follow a tree.
+    fn needs_programs(&self, scopes: &[u32]) -> bool {
+        let follows = |scope: &u32| {
+            let target = self.request.targets.get(*scope as usize);
+            target.is_some_and(|target| target.follow == Follow::Tree)
+        };
+        self.request.plan.needs_programs(scopes) || scopes.iter().any(follows)
     }
 
     fn steps(&mut self, armed: &mut Armed, orders: &Receiver<Order>) -> Result<Outcome, Refusal> {
@@ -219,7 +259,9 @@ impl Run<'_> {
                 .append(&Record::StepStarted { step: name.clone() })?;
             self.tell(What::StepStarted { step: name.clone() });
             let outcome = self.wait(armed, index, ends_at, orders);
+            self.lift(armed);
             self.switch(armed, None)?;
+            armed.spending.before = self.used(armed, index);
             self.journal
                 .append(&Record::StepEnded { step: name.clone() })?;
             self.tell(What::StepEnded { step: name });
@@ -277,8 +319,21 @@ impl Run<'_> {
                         self.tell(what);
                     }
                 }
+                let found = self.processes(armed);
+                if let Some(why) = armed.spending.processes(found) {
+                    return Some(Outcome::Halted { why });
+                }
+            }
+            let used = self.used(armed, step);
+            if let Some(why) = armed.spending.look(now, used) {
+                return Some(Outcome::Halted { why });
             }
             self.reset(armed, step);
+            if let Err(refusal) = self.act_on_processes(armed, step) {
+                return Some(Outcome::Failed {
+                    why: refusal.message,
+                });
+            }
             self.drain(armed);
             match orders.recv_timeout(TICK.min(Duration::from_nanos(ends_at - now))) {
                 Ok(Order::Stop) => return Some(Outcome::Stopped),
@@ -289,9 +344,48 @@ impl Run<'_> {
         }
     }
 
+    /// What the steps until this one have used up. A counter that cannot be read now is read at the next
+    /// look.
+    fn used(&self, armed: &Armed, step: usize) -> Used {
+        let nothing_held = delay_line::Stats::default();
+        let mut used = armed.spending.before;
+        for (index, rule) in self.request.plan.rules.iter().enumerate() {
+            if rule.step != step {
+                continue;
+            }
+            let of_namespace = armed
+                .namespaces
+                .iter()
+                .find(|namespace| namespace.scopes.contains(&rule.scope))
+                .and_then(|namespace| {
+                    let counters = namespace.counters(rule.scope, rule.slot, &nothing_held);
+                    counters.ok()
+                });
+            let counters = match armed.resetters.get(&index) {
+                Some(resetter) => resetter.counters,
+                None => of_namespace.unwrap_or_default(),
+            };
+            used = used.add(Used {
+                hits: counters.hit,
+                bytes: counters.bytes,
+            });
+        }
+        used
+    }
+
+    /// How many processes the targets have now.
+    fn processes(&self, armed: &Armed) -> usize {
+        let members = armed.namespaces.iter().flat_map(|namespace| {
+            let scopes = namespace.scopes.iter();
+            scopes.flat_map(|scope| namespace.members(*scope, &self.request.targets))
+        });
+        members.collect::<BTreeSet<_>>().len()
+    }
+
     /// Carries out the resets of a step. They are this process's own doing, so the lease is asked here.
     fn reset(&self, armed: &mut Armed, step: usize) {
-        if boot_ns().saturating_sub(armed.watchdog.last_beat()) > LEASE_NS {
+        let is_live = armed.watchdog.standing() == Standing::Live;
+        if !is_live || boot_ns().saturating_sub(armed.watchdog.last_beat()) > LEASE_NS {
             return;
         }
         for (index, rule) in self.request.plan.rules.iter().enumerate() {
@@ -308,6 +402,57 @@ impl Run<'_> {
                 resetter.sweep(rule, &members, &namespace.maps, &namespace.namespace);
             }
         }
+    }
+
+    /// Does what is due of a step's faults on processes.
+    fn act_on_processes(&mut self, armed: &mut Armed, step: usize) -> Result<(), Refusal> {
+        let Armed {
+            namespaces,
+            watchdog,
+            processes,
+            ..
+        } = armed;
+        let Request {
+            experiment,
+            targets,
+            plan,
+            ..
+        } = &self.request;
+        let members = |scope: u32| {
+            let namespace = namespaces.iter().find(|n| n.scopes.contains(&scope));
+            match (namespace, targets.get(scope as usize)) {
+                (Some(namespace), _) => namespace.members(scope, targets),
+                (None, Some(target)) => target.members(),
+                (None, None) => Vec::new(),
+            }
+        };
+        let surroundings = process::Surroundings {
+            plan,
+            selectors: &experiment
+                .targets
+                .iter()
+                .map(|t| &t.selector)
+                .collect::<Vec<_>>(),
+            targets,
+            members: &members,
+            may_act: &|| {
+                watchdog.standing() == Standing::Live
+                    && boot_ns().saturating_sub(watchdog.last_beat()) <= LEASE_NS
+            },
+        };
+        let mut record = process::Record {
+            changes: &mut self.changes,
+            journal: &mut self.journal,
+        };
+        processes.act(step, boot_ns(), &surroundings, &mut record)
+    }
+
+    /// Undoes what a step's faults on processes have changed.
+    fn lift(&mut self, armed: &mut Armed) {
+        armed.processes.lift(&mut process::Record {
+            changes: &mut self.changes,
+            journal: &mut self.journal,
+        });
     }
 
     /// Tells of the hits that wait in the rings.
@@ -339,6 +484,7 @@ impl Run<'_> {
         let mut errors = Vec::new();
         let mut note = |what: Result<(), String>| errors.extend(what.err());
         note(armed.watchdog.disarm().map_err(|error| error.to_string()));
+        self.lift(&mut armed);
         note(grace::wait().map_err(|error| error.to_string()));
         let armed_for = boot_ns().saturating_sub(armed.since);
         let mut line_stats = Vec::new();
@@ -388,13 +534,19 @@ impl Run<'_> {
                 .zip(lines)
                 .find(|(namespace, _)| namespace.scopes.contains(&rule.scope))
                 .and_then(|(namespace, line)| namespace.counters(rule.scope, rule.slot, line).ok());
-            let counters = match armed.resetters.get(&index) {
-                Some(resetter) => resetter.counters,
-                None => of_namespace.unwrap_or_default(),
-            };
+            let own = armed
+                .resetters
+                .get(&index)
+                .map(|resetter| resetter.counters);
+            let counters = own
+                .or_else(|| armed.processes.counters(index))
+                .or(of_namespace)
+                .unwrap_or_default();
             let step = &experiment.steps[rule.step].name;
             let target = &experiment.targets[rule.fault.target];
-            let mechanism = rule.compiled.mechanism.name();
+            let planned = rule.compiled.mechanism.name();
+            let mechanism = armed.processes.mechanism(index);
+            let mechanism = mechanism.as_deref().unwrap_or(planned);
             FaultReport::new(step, &rule.fault, target, mechanism, counters)
         };
         self.request
@@ -420,6 +572,7 @@ fn lapsed(standing: Standing) -> Option<Outcome> {
     match standing {
         Standing::Live => None,
         Standing::Disarmed => Some(Outcome::Stopped),
+        Standing::Halted => Some(Outcome::Halted { why: halted() }),
         Standing::Overdue => Some(Outcome::Failed {
             why: "the run overstepped its deadline".into(),
         }),
@@ -429,6 +582,15 @@ fn lapsed(standing: Standing) -> Option<Outcome> {
                 format!("the injector was held up for {held_up}, so the lease ended the faults");
             Some(Outcome::Failed { why })
         }
+    }
+}
+
+/// Who pulled the lever.
+fn halted() -> String {
+    match lever::standing(&journal::directory()) {
+        Ok(Some(halt)) => format!("injector was {halt}"),
+        // Released again already, or gone with its directory.
+        _ => "the safety lever was pulled (`injector halt`)".to_owned(),
     }
 }
 

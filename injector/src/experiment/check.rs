@@ -2,7 +2,9 @@
 
 use std::{collections::HashSet, net::IpAddr, time::Duration};
 
-use super::{Experiment, Fault, FaultKind, LONGEST, Peer, SCOPES, SLOTS, Selector, Target};
+use super::{
+    Experiment, Fault, FaultKind, LONGEST, Peer, ProcessFaultError, SCOPES, SLOTS, Selector, Target,
+};
 use crate::quantity::duration;
 
 /// The shortest step: below it, arming takes longer than the step.
@@ -53,6 +55,8 @@ pub enum CheckError {
     },
     #[error("`{0}` is not a host name or an address; correct it")]
     Host(String),
+    #[error(transparent)]
+    Process(#[from] ProcessFaultError),
 }
 
 impl Experiment {
@@ -91,6 +95,7 @@ impl Experiment {
                 ));
             }
             fault.check()?;
+            fault.check_on(&self.targets[fault.target])?;
         }
         Ok(())
     }
@@ -187,6 +192,19 @@ impl Fault {
             .hostnames
             .iter()
             .try_for_each(|host| check_host(host))
+    }
+}
+
+impl Fault {
+    /// Checks what hangs on how the target is chosen.
+    pub(super) fn check_on(&self, target: &Target) -> Result<(), CheckError> {
+        match &self.kind {
+            FaultKind::Kill(kill) => kill.check(&target.name, &target.selector)?,
+            FaultKind::Pause(pause) => pause.check()?,
+            FaultKind::Starve(starve) => starve.check(&target.name, &target.selector)?,
+            _ => {}
+        }
+        Ok(())
     }
 }
 

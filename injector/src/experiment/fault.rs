@@ -6,7 +6,7 @@ use injector_common::threshold::Threshold;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use super::{Chance, Direction, Traffic};
+use super::{Chance, Direction, Kill, Pause, Starve, Traffic};
 use crate::quantity::{Errno, Rate, duration, threshold};
 
 /// One kind of failure on one target, with its filters and its chance.
@@ -81,6 +81,15 @@ pub enum FaultKind {
         /// Globs of the names that are affected; empty is every name.
         hostnames: Vec<String>,
     },
+    /// Processes get a signal.
+    #[serde(rename = "proc.kill")]
+    Kill(Kill),
+    /// Processes stand still.
+    #[serde(rename = "proc.pause")]
+    Pause(Pause),
+    /// A cgroup gets less CPU time, memory, disk or processes than it wants.
+    #[serde(rename = "proc.starve")]
+    Starve(Starve),
 }
 
 /// How much later packets arrive.
@@ -178,6 +187,9 @@ impl FaultKind {
             Self::Reset => "net.reset",
             Self::Connect(_) => "net.connect",
             Self::Dns { .. } => "dns.error",
+            Self::Kill(_) => "proc.kill",
+            Self::Pause(_) => "proc.pause",
+            Self::Starve(_) => "proc.starve",
         }
     }
 }

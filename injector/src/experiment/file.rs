@@ -245,6 +245,7 @@ fn fault(node: &Node, targets: &[Target]) -> Result<Fault, Complaint> {
     let fault = Fault { target, ..fault };
     fault
         .check()
+        .and_then(|()| fault.check_on(&targets[fault.target]))
         .map_err(|error| Complaint::at(node.at, error))?;
     Ok(fault)
 }

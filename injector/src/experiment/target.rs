@@ -65,6 +65,14 @@ pub enum Many {
 }
 
 impl Selector {
+    /// Whether it names a cgroup with all that is in it, so that nobody else is a sibling there.
+    pub fn is_whole_cgroup(&self) -> bool {
+        match self {
+            Self::Cgroup(_) | Self::Unit(_) | Self::Container(_) => true,
+            Self::Pids { .. } | Self::Process { .. } => false,
+        }
+    }
+
     /// Whether children of the chosen processes come along.
     pub fn follows(&self) -> bool {
         match self {

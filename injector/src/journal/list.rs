@@ -1,6 +1,10 @@
 //! Which runs there are, and which of them nobody looks after any more.
 
-use std::{fs::File, io, path::Path};
+use std::{
+    fs::File,
+    io,
+    path::{Path, PathBuf},
+};
 
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
@@ -55,11 +59,25 @@ pub enum RunState {
 
 /// The runs of a directory, oldest first. A directory that does not exist has none.
 pub fn list(directory: &Path) -> io::Result<Vec<ListedRun>> {
+    let mut runs = Vec::new();
+    for (path, run) in files(directory)? {
+        match read(&path, run) {
+            // Somebody tidied up while we looked.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            read => runs.push(read?.0),
+        }
+    }
+    runs.sort_by(|a, b| (a.started_unix_ms, &a.run).cmp(&(b.started_unix_ms, &b.run)));
+    Ok(runs)
+}
+
+/// The journals of a directory, by the names of their runs. A directory that does not exist has none.
+pub fn files(directory: &Path) -> io::Result<Vec<(PathBuf, RunId)>> {
     let entries = match std::fs::read_dir(directory) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries?,
     };
-    let mut runs = Vec::new();
+    let mut found = Vec::new();
     for entry in entries {
         let path = entry?.path();
         let stem = path.file_stem().and_then(|stem| stem.to_str());
@@ -67,18 +85,15 @@ pub fn list(directory: &Path) -> io::Result<Vec<ListedRun>> {
             .extension()
             .is_some_and(|extension| extension == "jsonl");
         if let (true, Some(Ok(run))) = (is_journal, stem.map(str::parse)) {
-            match read(&path, run) {
-                // Somebody tidied up while we looked.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                listed => runs.push(listed?),
-            }
+            found.push((path, run));
         }
     }
-    runs.sort_by(|a, b| (a.started_unix_ms, &a.run).cmp(&(b.started_unix_ms, &b.run)));
-    Ok(runs)
+    found.sort();
+    Ok(found)
 }
 
-fn read(path: &Path, run: RunId) -> io::Result<ListedRun> {
+/// A run as its journal tells it, and what the journal says.
+pub fn read(path: &Path, run: RunId) -> io::Result<(ListedRun, Replay)> {
     // The lock first: a run that ends in between has written its end by the time we read.
     let is_running = is_locked(&File::open(path)?)?;
     let replay = replay(path)?;
@@ -96,19 +111,19 @@ fn read(path: &Path, run: RunId) -> io::Result<ListedRun> {
         damaged_lines: replay.damaged.len(),
         report: None,
     };
-    for stamped in replay.records {
-        match stamped.record {
+    for stamped in &replay.records {
+        match &stamped.record {
             Record::Started {
                 name, supervisor, ..
             } => {
-                listed.name = name;
-                listed.supervisor = supervisor;
+                listed.name.clone_from(name);
+                listed.supervisor = *supervisor;
             }
-            Record::Ended { report } => listed.report = Some(report),
+            Record::Ended { report } => listed.report = Some(report.clone()),
             _ => {}
         }
     }
-    Ok(listed)
+    Ok((listed, replay))
 }
 
 fn state(replay: &Replay, is_running: bool) -> RunState {

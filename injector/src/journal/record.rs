@@ -1,9 +1,11 @@
 //! What a journal says.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
 use super::RunId;
-use crate::{experiment::Experiment, report::RunReport};
+use crate::{experiment::Experiment, lever::Halt, policy::Override, report::RunReport};
 
 /// One thing that happened, or is about to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,6 +26,17 @@ pub enum Record {
         supervisor: Option<Process>,
         /// What was asked.
         experiment: Experiment,
+    },
+    /// A limit of this host was lifted for this run.
+    Overridden {
+        /// Which.
+        limit: Override,
+        /// User id of whoever asked.
+        by_uid: u32,
+        /// Process id of whoever asked.
+        by_pid: u32,
+        /// What it would have refused; absent where the run keeps the limit.
+        lifted: Option<String>,
     },
     /// How it will be done, for people.
     Planned {
@@ -71,6 +84,18 @@ pub enum Record {
         /// What it did.
         report: RunReport,
     },
+    /// Somebody pulled the safety lever. In the lever's own journal.
+    Halted {
+        /// Who, when and why.
+        halt: Halt,
+    },
+    /// Somebody released it. In the lever's own journal.
+    Resumed {
+        /// User id of whoever did.
+        by_uid: u32,
+        /// Process id of whoever did.
+        by_pid: u32,
+    },
     /// The run broke off; whoever writes this has cleaned up after it.
     Aborted {
         /// Why.
@@ -93,6 +118,45 @@ pub enum HostChange {
         /// The value of the run.
         new: String,
     },
+    /// A setting of a cgroup.
+    CgroupKnob {
+        /// Its file.
+        path: PathBuf,
+        /// The value to restore; with the device in front where the file has a line for each.
+        old: String,
+        /// The value of the run.
+        new: String,
+    },
+    /// Processes that were running and are stopped.
+    StoppedProcesses {
+        /// Which.
+        processes: Vec<Process>,
+    },
+}
+
+impl HostChange {
+    /// The namespace that it is in, by its inode.
+    pub fn namespace(&self) -> Option<u64> {
+        match self {
+            Self::Sysctl { netns_inode, .. } => Some(*netns_inode),
+            Self::CgroupKnob { .. } | Self::StoppedProcesses { .. } => None,
+        }
+    }
+}
+
+impl std::fmt::Display for HostChange {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Sysctl { key, old, new, .. } => write!(out, "sysctl {key} from {old} to {new}"),
+            Self::CgroupKnob { path, old, new } => {
+                write!(out, "{} from {old} to {new}", path.display())
+            }
+            Self::StoppedProcesses { processes } => {
+                let pids: Vec<_> = processes.iter().map(|one| one.pid.to_string()).collect();
+                write!(out, "stop of process {}", pids.join(", "))
+            }
+        }
+    }
 }
 
 /// A process that cannot be mistaken for a later one with the same id.
@@ -102,4 +166,23 @@ pub struct Process {
     pub pid: u32,
     /// When it started, in clock ticks since boot (field 22 of /proc/PID/stat).
     pub start_ticks: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Journals outlive the version that wrote them: these texts are on disks.
+    #[test]
+    fn changes_keep_their_form() {
+        let texts = [
+            r#"{"kind":"sysctl","netns_inode":9,"key":"a.b","old":"0","new":"1"}"#,
+            r#"{"kind":"cgroup-knob","path":"/c/cgroup.freeze","old":"0","new":"1"}"#,
+            r#"{"kind":"stopped-processes","processes":[{"pid":7,"start_ticks":8}]}"#,
+        ];
+        for text in texts {
+            let change: HostChange = serde_json::from_str(text).unwrap();
+            assert_eq!(serde_json::to_string(&change).unwrap(), text);
+        }
+    }
 }

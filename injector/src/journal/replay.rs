@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, fs, io, path::Path};
 
+use serde::Serialize;
+
 pub use super::line::Stamped;
 use super::{HostChange, Record, line};
 
@@ -15,7 +17,7 @@ pub struct Replay {
 }
 
 /// A line that could not be trusted, or lines that are missing.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Damaged {
     /// Number of the line, from 1.
     pub line: usize,

@@ -127,6 +127,31 @@ impl Journal {
         })
     }
 
+    /// Adds a record to a journal that belongs to no run and is open to every process of root's, one line
+    /// at a time. Never waits: where another process holds it for long, that is an error.
+    pub fn note(path: &Path, record: &Record) -> Result<(), JournalError> {
+        let unwritable = |error: io::Error| JournalError::Unwritable {
+            path: path.to_owned(),
+            error,
+        };
+        let file = OpenOptions::new()
+            .read(true)
+            .append(true)
+            .create(true)
+            .mode(0o600)
+            .open(path)
+            .map_err(unwritable)?;
+        let mut tries = 0;
+        while let Err(errno) = flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            tries += 1;
+            if tries > 50 {
+                return Err(unwritable(errno.into()));
+            }
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        Self::adopt(file.into(), path.to_owned())?.append(record)
+    }
+
     /// Goes on with a journal that another process of the same run began, from a copy of its
     /// descriptor. The numbers go on after the last record that can be read.
     pub fn adopt(descriptor: OwnedFd, path: PathBuf) -> Result<Self, JournalError> {
@@ -175,6 +200,12 @@ impl Journal {
         })
     }
 
+    /// The run's name, which is the file's.
+    pub fn run(&self) -> &str {
+        let stem = self.path.file_stem().and_then(|stem| stem.to_str());
+        stem.unwrap_or_default()
+    }
+
     /// The file.
     pub fn path(&self) -> &Path {
         &self.path
@@ -214,7 +245,8 @@ fn lock_and_reserve(file: &File) -> io::Result<()> {
     }
 }
 
-fn unix_ms() -> u64 {
+/// The wall clock, in milliseconds since 1970.
+pub fn unix_ms() -> u64 {
     let since_epoch = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
@@ -276,6 +308,19 @@ mod tests {
             .map(|e| e.unwrap().file_name())
             .collect();
         assert_eq!(names, ["r000000010001.jsonl"]);
+    }
+
+    #[test]
+    fn notes_are_added_whoever_made_the_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("lever.jsonl");
+        for by_pid in [1, 2] {
+            let record = Record::Resumed { by_uid: 0, by_pid };
+            Journal::note(&path, &record).unwrap();
+        }
+        let replay = replay(&path).unwrap();
+        assert_eq!((replay.records.len(), replay.damaged.len()), (2, 0));
+        assert_eq!(replay.next_seq(), 2);
     }
 
     #[test]

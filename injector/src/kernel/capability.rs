@@ -15,7 +15,7 @@ use super::{
     links::{CgroupHook, DeviceHook, Links, ProcessHook},
     object::Object,
 };
-use crate::{delay_line::Tap, plan::Need, target::cgroup};
+use crate::{delay_line::Tap, park, plan::Need, target::cgroup};
 
 /// One thing that a host may offer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,7 +38,7 @@ pub struct Missing {
 }
 
 /// Every need, in the order in which doctor shows them.
-pub const ALL: [Need; 14] = [
+pub const ALL: [Need; 17] = [
     Need::DeviceLinks,
     Need::CgroupLinks,
     Need::ConnectErrno,
@@ -53,6 +53,9 @@ pub const ALL: [Need; 14] = [
     Need::KprobeOverride,
     Need::SyscallTracepoint,
     Need::WriteUser,
+    Need::ProcessSignals,
+    Need::Freezer,
+    Need::Park,
 ];
 
 impl Need {
@@ -73,6 +76,9 @@ impl Need {
             Self::KprobeOverride => "kprobe-override",
             Self::SyscallTracepoint => "syscall-tracepoint",
             Self::WriteUser => "write-user",
+            Self::ProcessSignals => "pidfd-signal",
+            Self::Freezer => "cgroup-freeze",
+            Self::Park => "park",
         }
     }
 
@@ -92,6 +98,9 @@ impl Need {
             Self::KprobeOverride => "errno from any system call (--mechanism kprobe-override)",
             Self::SyscallTracepoint => "delay by stopping the process; signals at the Nth call",
             Self::WriteUser => "damage to what a call has read",
+            Self::ProcessSignals => "proc kill; proc pause of single processes",
+            Self::Freezer => "proc pause of a whole cgroup",
+            Self::Park => "slow system calls",
         }
     }
 
@@ -123,6 +132,13 @@ impl Need {
             Self::SyscallTracepoint => "run a kernel with CONFIG_FTRACE_SYSCALLS",
             Self::WriteUser => {
                 "boot without lockdown (Secure Boot turns it on): `lockdown=integrity` forbids writing into processes"
+            }
+            Self::ProcessSignals => "run Linux 5.3 or later",
+            Self::Freezer => {
+                "run Linux 5.2 or later; the freezer of cgroup v1 is not used, so choose the processes by --pid or --process instead, which stops them by SIGSTOP"
+            }
+            Self::Park => {
+                "run Linux 6.2 or later with CONFIG_BPF_LSM, boot it with `bpf` in its list of security modules (`lsm=...,bpf`; /sys/kernel/security/lsm shows it), and load the module with `modprobe fuse`"
             }
         }
     }
@@ -158,6 +174,9 @@ pub fn probe(need: Need) -> Capability {
         Need::KprobeOverride => calls::kprobe(),
         Need::SyscallTracepoint => calls::syscall_tracepoint(),
         Need::WriteUser => calls::write_user(),
+        Need::ProcessSignals => process_signals(),
+        Need::Freezer => cgroup::has_freezer().map_err(|error| Error::Probe(error.to_string())),
+        Need::Park => park::trial::run(),
     };
     Capability {
         name: need.name().into(),
@@ -215,6 +234,13 @@ fn fork_tracepoint() -> Result<(), Error> {
     let mut links = Links::default();
     links.process(&mut object, ProcessHook::Fork)?;
     links.process(&mut object, ProcessHook::Exit)
+}
+
+/// Asks whether this process could send itself a signal, which sends none.
+fn process_signals() -> Result<(), Error> {
+    use crate::target::{pidfd, process::TaskKey};
+    let own = TaskKey::of(std::process::id()).map_err(|error| Error::Probe(error.to_string()))?;
+    pidfd::signal(own, 0).map_err(|errno| Error::system("signal a process by a pidfd", errno))
 }
 
 fn socket_copies() -> Result<(), Error> {

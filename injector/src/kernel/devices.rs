@@ -7,7 +7,7 @@ use std::{
 
 use futures_util::{StreamExt, TryStreamExt};
 use rtnetlink::{
-    MulticastGroup,
+    LinkUnspec, MulticastGroup,
     packet_core::NetlinkPayload,
     packet_route::{
         RouteNetlinkMessage,
@@ -84,7 +84,72 @@ impl NetDevice {
 
 /// The devices of the calling thread's network namespace.
 pub fn list() -> Result<Vec<NetDevice>, Error> {
-    let failed = |error: std::io::Error| Error::system("list the network devices", error);
+    with_netlink("list the network devices", async |handle| {
+        let links = handle.link().get().execute();
+        links.map_ok(NetDevice::from_message).try_collect().await
+    })
+}
+
+/// A delay line's device that may be nobody's any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StrayTap {
+    /// Interface index.
+    pub ifindex: u32,
+    /// Name.
+    pub name: String,
+    /// What whoever made it wrote on it; see [`label`].
+    pub alias: Option<String>,
+    /// Whether a process has it open (`IFLA_CARRIER`; drivers/net/tun.c, `__tun_detach`).
+    pub is_held: bool,
+}
+
+/// Writes on a device of the calling thread's network namespace whose it is.
+pub fn label(ifindex: u32, text: &str) -> Result<(), Error> {
+    let message = LinkUnspec::new_with_index(ifindex).alias(text).build();
+    with_netlink("label a device", async |handle| {
+        handle.link().set(message).execute().await
+    })
+}
+
+/// Deletes a device of the calling thread's network namespace.
+pub fn delete(ifindex: u32) -> Result<(), Error> {
+    with_netlink("delete a device", async |handle| {
+        handle.link().del(ifindex).execute().await
+    })
+}
+
+/// The devices of delay lines in the calling thread's network namespace.
+pub fn taps() -> Result<Vec<StrayTap>, Error> {
+    let messages = with_netlink("list the network devices", async |handle| {
+        let links = handle.link().get().execute();
+        links.try_collect::<Vec<_>>().await
+    })?;
+    let stray = |message: LinkMessage| {
+        let (mut alias, mut is_held) = (None, false);
+        for attribute in &message.attributes {
+            match attribute {
+                LinkAttribute::IfAlias(text) => alias = Some(text.clone()),
+                LinkAttribute::Carrier(carrier) => is_held = *carrier != 0,
+                _ => {}
+            }
+        }
+        let device = NetDevice::from_message(message);
+        (device.coverage == Coverage::DelayLine).then_some(StrayTap {
+            ifindex: device.ifindex,
+            name: device.name,
+            alias,
+            is_held,
+        })
+    };
+    Ok(messages.into_iter().filter_map(stray).collect())
+}
+
+/// One conversation with the kernel, in the calling thread's network namespace.
+fn with_netlink<T>(
+    what: &'static str,
+    talk: impl AsyncFnOnce(rtnetlink::Handle) -> Result<T, rtnetlink::Error>,
+) -> Result<T, Error> {
+    let failed = |error: std::io::Error| Error::system(what, error);
     let runtime = Builder::new_current_thread()
         .enable_io()
         .build()
@@ -92,12 +157,8 @@ pub fn list() -> Result<Vec<NetDevice>, Error> {
     runtime.block_on(async {
         let (connection, handle, _) = rtnetlink::new_connection().map_err(failed)?;
         tokio::spawn(connection);
-        let links = handle.link().get().execute();
-        links
-            .map_ok(NetDevice::from_message)
-            .try_collect()
-            .await
-            .map_err(|error| failed(std::io::Error::other(error)))
+        let talked = talk(handle).await;
+        talked.map_err(|error| failed(std::io::Error::other(error)))
     })
 }
 

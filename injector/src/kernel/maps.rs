@@ -10,6 +10,7 @@ use injector_common::{
     filter::{FilterKey, PREFIX_BITS},
     frame::Device,
     lease::Lease,
+    park::{Park, Sleep},
     process::{ProcessKey, TargetProcess},
     rule::{ActiveSlots, Counters, Rule, RuleState},
     tag::Tag,
@@ -28,6 +29,7 @@ pub struct Maps {
     devices: Array<MapData, Device>,
     device_at: HashMap<MapData, u32, u32>,
     tap: Array<MapData, u32>,
+    park: Array<MapData, Park>,
     cgroups: HashMap<MapData, u64, u32>,
     processes: HashMap<MapData, ProcessKey, TargetProcess>,
     tags: SkStorage<MapData, Tag>,
@@ -39,10 +41,13 @@ pub struct Maps {
 /// The lease's map, for the watchdog thread alone.
 pub struct LeaseMap(Array<MapData, Lease>);
 
+/// Who sleeps and until when, for the park's server.
+pub struct SleepMap(HashMap<MapData, u32, Sleep>);
+
 /// The ring of hits, for the thread that reads it.
 pub struct EventRing(RingBuf<MapData>);
 
-fn take<T, E: std::fmt::Display>(
+pub(super) fn take<T, E: std::fmt::Display>(
     object: &mut Object,
     name: &'static str,
     wrap: impl FnOnce(Map) -> Result<T, E>,
@@ -55,7 +60,7 @@ fn take<T, E: std::fmt::Display>(
     })
 }
 
-fn write_error(map: &'static str) -> impl FnOnce(aya::maps::MapError) -> Error {
+pub(super) fn write_error(map: &'static str) -> impl FnOnce(aya::maps::MapError) -> Error {
     move |error| Error::Map {
         map,
         what: "write",
@@ -63,7 +68,7 @@ fn write_error(map: &'static str) -> impl FnOnce(aya::maps::MapError) -> Error {
     }
 }
 
-fn read_error(map: &'static str) -> impl FnOnce(aya::maps::MapError) -> Error {
+pub(super) fn read_error(map: &'static str) -> impl FnOnce(aya::maps::MapError) -> Error {
     move |error| Error::Map {
         map,
         what: "read",
@@ -84,6 +89,7 @@ impl Maps {
             devices: take(object, "INJ_DEVICES", Array::try_from)?,
             device_at: take(object, "INJ_DEVICE_AT", HashMap::try_from)?,
             tap: take(object, "INJ_TAP", Array::try_from)?,
+            park: take(object, "INJ_PARK", Array::try_from)?,
             cgroups: take(object, "INJ_CGROUPS", HashMap::try_from)?,
             processes: take(object, "INJ_PROCESSES", HashMap::try_from)?,
             tags: take(object, "INJ_TAGS", SkStorage::try_from)?,
@@ -177,6 +183,11 @@ impl Maps {
         self.tap.set(0, ifindex, 0).map_err(write_error("INJ_TAP"))
     }
 
+    /// Says where threads sleep; all zero is nowhere.
+    pub fn write_park(&mut self, park: Park) -> Result<(), Error> {
+        self.park.set(0, park, 0).map_err(write_error("INJ_PARK"))
+    }
+
     /// Makes a cgroup and all below it a scope's.
     pub fn write_cgroup(&mut self, cgroup_id: u64, scope: u32) -> Result<(), Error> {
         self.cgroups
@@ -213,6 +224,18 @@ impl Maps {
     /// Another map of the tags alone, for the thread that keeps looking for sockets.
     pub fn tag_of(&self, socket: &impl AsRawFd) -> Option<Tag> {
         self.tags.get(socket, 0).ok()
+    }
+}
+
+impl SleepMap {
+    /// Takes the map out of an object.
+    pub fn take(object: &mut Object) -> Result<Self, Error> {
+        Ok(Self(take(object, "INJ_SLEEPS", HashMap::try_from)?))
+    }
+
+    /// When the thread that sleeps in a slot is to go on, on the boot clock in nanoseconds.
+    pub fn wake_boot_ns(&self, slot: u32) -> Option<u64> {
+        self.0.get(&slot, 0).ok().map(|sleep| sleep.wake_boot_ns)
     }
 }
 

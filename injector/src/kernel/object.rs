@@ -7,15 +7,23 @@ use std::{
 
 use aya::{Ebpf, EbpfLoader, maps::Map};
 
-use super::{Error, btf::Btf, offsets, trampoline::Trampolines};
+use super::{
+    Error,
+    btf::Btf,
+    kfunc::{self, Kfuncs},
+    offsets,
+    trampoline::Trampolines,
+};
 
 /// The compiled programs; empty when the binary was built without them (see `build.rs`).
-static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/injector.bpf.o"));
+pub(super) static IMAGE: &[u8] =
+    aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/injector.bpf.o"));
 
 /// Programs and maps of one run in one network namespace. Dropping it takes them out of the kernel.
 pub struct Object {
     pub(super) ebpf: Ebpf,
     pub(super) btf: aya::Btf,
+    kfuncs: Kfuncs,
     /// Copies of the maps' descriptors, by name, for programs that aya cannot load.
     maps: HashMap<String, OwnedFd>,
     missing_for_calls: Option<Error>,
@@ -40,7 +48,7 @@ impl Object {
 
     /// The same, for faults on the calls of these.
     pub fn load_for(callers: Callers) -> Result<Self, Error> {
-        if OBJECT.is_empty() {
+        if IMAGE.is_empty() {
             return Err(Error::NoObject);
         }
         let offsets = offsets::find(&Btf::vmlinux()?)?;
@@ -53,11 +61,16 @@ impl Object {
         loader.override_global("CGROUP_LEVELS", &callers.cgroup_levels, true);
         loader.override_global("PROCESS_TARGETS", &callers.processes, true);
         loader.override_global("OWN_TGID", &callers.spared, true);
-        let ebpf = loader.load(OBJECT).map_err(Box::new)?;
+        let mut image = IMAGE.to_vec();
+        let kfuncs = kfunc::link(&mut image, &btf);
+        let park_available = u32::from(kfuncs == Kfuncs::Park);
+        loader.override_global("PARK_AVAILABLE", &park_available, true);
+        let ebpf = loader.load(&image).map_err(Box::new)?;
         let maps = copies(&ebpf)?;
         Ok(Self {
             ebpf,
             btf,
+            kfuncs,
             maps,
             missing_for_calls: offsets.missing_for_calls,
         })
@@ -67,8 +80,17 @@ impl Object {
     pub(super) fn trampolines(&mut self) -> Result<Trampolines, Error> {
         match self.missing_for_calls.take() {
             Some(missing) => Err(missing),
-            None => Trampolines::read(OBJECT, &self.maps),
+            None => {
+                let mut image = IMAGE.to_vec();
+                kfunc::link(&mut image, &self.btf);
+                Trampolines::read(&image, &self.maps)
+            }
         }
+    }
+
+    /// Which functions of the kernel's its programs can call.
+    pub fn kfuncs(&self) -> Kfuncs {
+        self.kfuncs
     }
 }
 
@@ -88,7 +110,8 @@ fn copies(ebpf: &Ebpf) -> Result<HashMap<String, OwnedFd>, Error> {
             continue;
         };
         let copy = data.fd().as_fd().try_clone_to_owned();
-        let copy = copy.map_err(|error| Error::system("copy the descriptor of a BPF map", error))?;
+        let copy =
+            copy.map_err(|error| Error::system("copy the descriptor of a BPF map", error))?;
         copies.insert(name.to_owned(), copy);
     }
     Ok(copies)

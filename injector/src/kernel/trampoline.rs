@@ -66,7 +66,11 @@ impl Trampolines {
             .ok_or_else(|| failed(&"the object has no type information"))?;
         let types = bpf::load_types(&types)?;
         let declared: Vec<(String, aya_obj::Map)> = object.maps.drain().collect();
-        let sections: HashSet<usize> = object.functions.keys().map(|(section, _)| *section).collect();
+        let sections: HashSet<usize> = object
+            .functions
+            .keys()
+            .map(|(section, _)| *section)
+            .collect();
         let tied = declared.iter().filter_map(|(name, map)| {
             let fd = maps.get(name)?.as_raw_fd();
             Some((name.as_str(), fd, map))
@@ -109,7 +113,9 @@ impl Trampolines {
             function: target,
             sleeps: Sleeps::of(program),
         };
-        request.load().map_err(|why| Error::Program { program, why })
+        request
+            .load()
+            .map_err(|why| Error::Program { program, why })
     }
 
     /// Loads a program and attaches it.

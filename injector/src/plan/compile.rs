@@ -112,7 +112,11 @@ fn check_length(kind: &FaultKind) -> Result<(), Error> {
 
 fn action_of(kind: &FaultKind) -> u32 {
     match kind {
-        FaultKind::Noop | FaultKind::Reset => action::NOOP,
+        FaultKind::Noop
+        | FaultKind::Reset
+        | FaultKind::Kill(_)
+        | FaultKind::Pause(_)
+        | FaultKind::Starve(_) => action::NOOP,
         FaultKind::Loss(_) | FaultKind::Blackhole | FaultKind::Partition { .. } => action::LOSS,
         FaultKind::Corrupt(CorruptMode::Payload) => action::CORRUPT_PAYLOAD,
         FaultKind::Duplicate => action::DUPLICATE,
@@ -132,9 +136,12 @@ fn check_direction(fault: &Fault) -> Result<(), Error> {
         return Ok(());
     }
     match &fault.kind {
-        FaultKind::Connect(_) | FaultKind::Dns { .. } | FaultKind::Reset => {
-            Err(Error::EgressOnly { fault: name })
-        }
+        FaultKind::Connect(_)
+        | FaultKind::Dns { .. }
+        | FaultKind::Reset
+        | FaultKind::Kill(_)
+        | FaultKind::Pause(_)
+        | FaultKind::Starve(_) => Err(Error::EgressOnly { fault: name }),
         FaultKind::Loss(_) | FaultKind::Blackhole | FaultKind::Partition { .. } => Ok(()),
         _ if fault.traffic.protocol == Protocol::Icmp => Err(Error::IngressIcmp { fault: name }),
         _ => Ok(()),
@@ -150,7 +157,9 @@ fn hooks(fault: &Fault) -> ActiveSlots {
             hooks.connect = 1;
             return hooks;
         }
-        FaultKind::Reset => return hooks,
+        FaultKind::Reset | FaultKind::Kill(_) | FaultKind::Pause(_) | FaultKind::Starve(_) => {
+            return hooks;
+        }
         _ => {}
     }
     if fault.direction != Direction::Ingress {
@@ -170,6 +179,9 @@ fn mechanism(fault: &Fault) -> Mechanism {
         (FaultKind::Noop, _) => Mechanism::Count,
         (FaultKind::Connect(_), _) => Mechanism::Connect,
         (FaultKind::Reset, _) => Mechanism::Reset,
+        (FaultKind::Kill(_), _) => Mechanism::Signal,
+        (FaultKind::Pause(_), _) => Mechanism::Stop,
+        (FaultKind::Starve(_), _) => Mechanism::Limits,
         (FaultKind::Corrupt(CorruptMode::Payload), _) => Mechanism::Rewrite,
         (FaultKind::Duplicate, _) => Mechanism::Clone,
         (FaultKind::Loss(_) | FaultKind::Blackhole | FaultKind::Partition { .. }, direction) => {
@@ -339,6 +351,9 @@ pub(super) fn rank(kind: &FaultKind) -> u8 {
         FaultKind::Dns { .. } => 10,
         FaultKind::Connect(_) => 11,
         FaultKind::Reset => 12,
+        FaultKind::Kill(_) => 13,
+        FaultKind::Pause(_) => 14,
+        FaultKind::Starve(_) => 15,
     }
 }
 

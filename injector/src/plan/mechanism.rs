@@ -1,5 +1,7 @@
 //! How a fault is carried out, and what the host must offer for it.
 
+use crate::experiment::Selector;
+
 /// How a fault is carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Mechanism {
@@ -21,6 +23,14 @@ pub enum Mechanism {
     Connect,
     /// The injector sends the target a RST in the peer's name.
     Reset,
+    /// Signals through pidfds.
+    Signal,
+    /// `cgroup.freeze` of the target's cgroup.
+    Freeze,
+    /// SIGSTOP and SIGCONT through pidfds.
+    Stop,
+    /// Limits of the target's cgroup.
+    Limits,
 }
 
 /// What the host must offer.
@@ -54,9 +64,32 @@ pub enum Need {
     SyscallTracepoint,
     /// Programs that write into a process's memory.
     WriteUser,
+    /// Signals to exactly one process (`pidfd_send_signal`, 5.1; `pidfd_open`, 5.3).
+    ProcessSignals,
+    /// `cgroup.freeze` of cgroup v2 (5.2).
+    Freezer,
+    /// Sleepable BPF programs that can put the calling thread to sleep.
+    Park,
 }
 
 impl Mechanism {
+    /// The mechanism for a target that is chosen like this: a cgroup is frozen as a whole, processes
+    /// that share one with bystanders are stopped one by one.
+    pub(super) fn on(self, selector: &Selector) -> Self {
+        match self {
+            Self::Stop if selector.is_whole_cgroup() => Self::Freeze,
+            other => other,
+        }
+    }
+
+    /// Whether it works without a program in the kernel.
+    pub const fn needs_no_program(self) -> bool {
+        matches!(
+            self,
+            Self::Signal | Self::Freeze | Self::Stop | Self::Limits
+        )
+    }
+
     /// The name in plans and reports.
     pub const fn name(self) -> &'static str {
         match self {
@@ -69,6 +102,10 @@ impl Mechanism {
             Self::DelayLine => "delay-line",
             Self::Connect => "cgroup-connect",
             Self::Reset => "rst",
+            Self::Signal => "pidfd-signal",
+            Self::Freeze => "cgroup-freeze",
+            Self::Stop => "sigstop",
+            Self::Limits => "cgroup-limits",
         }
     }
 
@@ -94,6 +131,18 @@ impl Mechanism {
             }
             Self::Connect => "the call fails before a packet is made",
             Self::Reset => "reaches idle connections too; the peer learns of it when it next sends",
+            Self::Signal => {
+                "a pidfd means one process, so a PID that is another's by now gets none"
+            }
+            Self::Freeze => {
+                "the target is a whole cgroup: all of it stands still at once, and no parent notices"
+            }
+            Self::Stop => {
+                "the target is part of a cgroup; each process is stopped, and its parent sees SIGCHLD and, with WUNTRACED, the stop"
+            }
+            Self::Limits => {
+                "the target is a whole cgroup; old limits are on disk before and put back after"
+            }
         }
     }
 
@@ -106,6 +155,10 @@ impl Mechanism {
             Self::DelayLine => &[Need::DeviceLinks, Need::Tap],
             Self::Connect => &[Need::CgroupLinks, Need::ConnectErrno],
             Self::Reset => &[Need::SocketCopies, Need::CgroupLinks, Need::Sequence],
+            Self::Signal | Self::Stop => &[Need::ProcessSignals],
+            Self::Freeze => &[Need::Freezer],
+            // Which limits a cgroup has is its own affair; see `target::controller`.
+            Self::Limits => &[],
         }
     }
 }

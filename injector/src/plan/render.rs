@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::Plan;
+use super::{Plan, limits};
 use crate::{
     experiment::{Experiment, Follow},
     target::ResolvedTarget,
@@ -59,6 +59,12 @@ impl Plan {
                     rule.compiled.rule.seed,
                 );
                 let _ = writeln!(text, "                by {mechanism}: {}", mechanism.why());
+                let target = targets
+                    .get(rule.fault.target)
+                    .and_then(|target| target.ok());
+                for line in limits::details(rule, target) {
+                    let _ = writeln!(text, "                {line}");
+                }
             }
         }
         let total = humantime::format_duration(experiment.duration());

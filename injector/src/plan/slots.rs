@@ -76,7 +76,9 @@ impl Plan {
         for (index, ((step, fault), slot)) in rules.into_iter().zip(slots).enumerate() {
             let scope = u32::try_from(fault.target).unwrap_or(u32::MAX);
             let own_seed = injector_common::decide::random64(seed, index as u64 + 1);
-            let compiled = compile(fault, rule_id(scope, slot), names, own_seed)?;
+            let mut compiled = compile(fault, rule_id(scope, slot), names, own_seed)?;
+            let selector = &experiment.targets[fault.target].selector;
+            compiled.mechanism = compiled.mechanism.on(selector);
             planned.push(PlannedRule {
                 step,
                 fault: fault.clone(),
@@ -133,6 +135,13 @@ impl Plan {
             hooks.reset |= rule.compiled.mechanism == Mechanism::Reset;
         }
         hooks
+    }
+
+    /// Whether any rule of these scopes needs a program in the kernel.
+    pub fn needs_programs(&self, scopes: &[u32]) -> bool {
+        self.rules
+            .iter()
+            .any(|rule| scopes.contains(&rule.scope) && !rule.compiled.mechanism.needs_no_program())
     }
 
     /// What the host must offer.

@@ -50,9 +50,16 @@ fn experiment_of(path: &std::path::Path) -> Option<Experiment> {
 }
 
 fn acts_on_packets(experiment: &Experiment) -> bool {
-    experiment
-        .faults()
-        .any(|(_, fault)| !matches!(fault.kind, FaultKind::Connect(_) | FaultKind::Reset))
+    experiment.faults().any(|(_, fault)| {
+        !matches!(
+            fault.kind,
+            FaultKind::Connect(_)
+                | FaultKind::Reset
+                | FaultKind::Kill(_)
+                | FaultKind::Pause(_)
+                | FaultKind::Starve(_)
+        )
+    })
 }
 
 /// Whether any target of the other run, as it is now, shares processes with ours.

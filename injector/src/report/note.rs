@@ -18,6 +18,15 @@ pub(super) fn note(fault: &Fault, counted: Counters) -> Option<String> {
             "applied, but the target never met it: {}",
             reason(fault, counted)
         ))
+    } else if fault
+        .chance
+        .max_hits
+        .is_some_and(|most| counted.hit >= most)
+    {
+        let (hit, what) = (counted.hit, what(fault));
+        Some(format!(
+            "its budget of {hit} hits is spent; {what} after that went through unharmed"
+        ))
     } else if missed > 0 {
         Some(format!(
             "{missed} more were chosen but could not be acted on; they went through unharmed"
@@ -26,6 +35,10 @@ pub(super) fn note(fault: &Fault, counted: Counters) -> Option<String> {
         None
     }
 }
+
+/// Where look-ups go that `dns error` does not see.
+const ELSEWHERE: &str = "only UDP port 53 is looked at: not other ports, not TCP, TLS or HTTPS, and not \
+                         a resolver's own interface, as that of systemd-resolved";
 
 /// The likely reason for zero hits, from the first stage at which the numbers turn to zero.
 fn reason(fault: &Fault, counted: Counters) -> String {
@@ -37,6 +50,12 @@ fn reason(fault: &Fault, counted: Counters) -> String {
     } = counted;
     if seen == 0 {
         unseen(fault)
+    } else if matched == 0 && matches!(fault.kind, FaultKind::Dns { .. }) {
+        format!(
+            "none of its {seen} packets was a query for such a name to such a resolver; {ELSEWHERE}"
+        )
+    } else if matched == 0 && matches!(fault.kind, FaultKind::Kill(_) | FaultKind::Pause(_)) {
+        "all of it stood still already, had just ended, or is never a target".to_owned()
     } else if matched == 0 {
         let (what, filters) = (what(fault), filters(&fault.traffic));
         format!("none of its {seen} {what} passed the filters ({filters})")
@@ -54,10 +73,12 @@ fn unseen(fault: &Fault) -> String {
             return "it never called connect(2) while the fault was on".to_owned();
         }
         (FaultKind::Reset, _) => return "it had no established connection".to_owned(),
-        (FaultKind::Dns { .. }, _) => {
-            return "it sent no DNS query over UDP port 53 while the fault was on; look-ups through a \
-                    resolver's own interface, as that of systemd-resolved, do not pass there"
+        (FaultKind::Kill(_) | FaultKind::Pause(_) | FaultKind::Starve(_), _) => {
+            return "it had no process while the fault was on, or the fault was not due before its end"
                 .to_owned();
+        }
+        (FaultKind::Dns { .. }, _) => {
+            return format!("it sent nothing while the fault was on; {ELSEWHERE}");
         }
         (_, Direction::Egress) => "sent",
         (_, Direction::Ingress) => "received",
@@ -85,6 +106,7 @@ fn what(fault: &Fault) -> &'static str {
     match fault.kind {
         FaultKind::Connect(_) => "calls",
         FaultKind::Reset => "connections",
+        FaultKind::Kill(_) | FaultKind::Pause(_) | FaultKind::Starve(_) => "processes",
         _ => "packets",
     }
 }
@@ -124,6 +146,7 @@ mod tests {
             matched,
             hit,
             missed,
+            ..Counters::default()
         }
     }
 
@@ -161,6 +184,15 @@ mod tests {
     }
 
     #[test]
+    fn a_spent_budget_is_told() {
+        let mut loss = fault(FaultKind::Blackhole);
+        loss.chance.max_hits = Some(2);
+        assert_eq!(note(&loss, counted(3, 2, 1, 0)), None);
+        let spent = note(&loss, counted(9, 8, 2, 0)).unwrap();
+        assert!(spent.contains("budget of 2 hits is spent"), "{spent}");
+    }
+
+    #[test]
     fn the_first_stage_without_anything_is_the_reason() {
         let blackhole = fault(FaultKind::Blackhole);
         says(&blackhole, counted(0, 0, 0, 0), "sent nothing while");
@@ -178,6 +210,12 @@ mod tests {
             counted(0, 0, 0, 0),
             "no established connection",
         );
+        let look_up = fault(FaultKind::Dns {
+            answer: crate::experiment::DnsAnswer::NxDomain,
+            hostnames: vec!["*".to_owned()],
+        });
+        says(&look_up, counted(0, 0, 0, 0), "sent nothing while");
+        says(&look_up, counted(3, 0, 0, 0), "only UDP port 53");
         let connect = FaultKind::Connect("EIO".parse().unwrap());
         says(
             &fault(connect),

@@ -102,30 +102,26 @@ impl Kept {
 }
 
 /// Restores changes, last first, and says in words how that went. `find` finds a namespace by inode.
-pub(super) fn restore_all(
+pub(crate) fn restore_all(
     journal: &mut Journal,
     open: Vec<(u32, HostChange)>,
     find: impl Fn(u64) -> Option<Namespace>,
 ) -> String {
     let (mut restored, mut failed) = (0, Vec::new());
     for (id, change) in open {
-        let HostChange::Sysctl { netns_inode, .. } = &change;
-        let record = match find(*netns_inode) {
-            // A namespace that is gone took its settings with it.
-            None => Record::Restored { id },
-            Some(namespace) => match changes::restore(&change, &namespace, journal.path()) {
-                Ok(fate) => {
-                    restored += u32::from(fate == changes::Fate::Restored);
-                    Record::Restored { id }
+        let namespace = change.namespace().and_then(&find);
+        let record = match changes::restore(&change, namespace.as_ref(), journal.path()) {
+            Ok(fate) => {
+                restored += u32::from(fate == changes::Fate::Restored);
+                Record::Restored { id }
+            }
+            Err(error) => {
+                failed.push(error.to_string());
+                Record::RestoreFailed {
+                    id,
+                    why: error.to_string(),
                 }
-                Err(error) => {
-                    failed.push(error.to_string());
-                    Record::RestoreFailed {
-                        id,
-                        why: error.to_string(),
-                    }
-                }
-            },
+            }
         };
         if let Err(error) = journal.append(&record) {
             failed.push(error.to_string());

@@ -41,6 +41,31 @@ pub fn mount_point() -> Result<PathBuf, Error> {
         .ok_or(Error::NoCgroupV2)
 }
 
+/// Where a controller is mounted as cgroup version 1, if it is.
+pub fn mount_point_of_version_1(controller: &str) -> Option<PathBuf> {
+    let mounts = procfs::process::Process::myself()
+        .and_then(|me| me.mountinfo())
+        .ok()?;
+    mounts
+        .into_iter()
+        .find(|mount| {
+            mount.fs_type == "cgroup"
+                && mount.root == "/"
+                && mount.super_options.contains_key(controller)
+        })
+        .map(|mount| mount.mount_point)
+}
+
+/// The cgroup of a process in the version 1 hierarchy of a controller, below its root.
+pub fn path_in_version_1(pid: u32, controller: &str) -> Option<PathBuf> {
+    let process = procfs::process::Process::new(i32::try_from(pid).ok()?).ok()?;
+    let cgroups = process.cgroups().ok()?;
+    cgroups
+        .into_iter()
+        .find(|cgroup| cgroup.controllers.iter().any(|name| name == controller))
+        .map(|cgroup| cgroup.pathname.into())
+}
+
 /// The cgroup that a path means: absolute below the mount, or as `/proc/PID/cgroup` shows it, or
 /// relative to the mount.
 pub fn find(path: &Path) -> Result<Cgroup, Error> {
@@ -138,8 +163,13 @@ fn only(what: &'static str, name: &str, matches: impl Fn(&str) -> bool) -> Resul
 
 /// All processes in a cgroup and below it, as they are now.
 pub fn processes(cgroup: &Cgroup) -> Vec<u32> {
+    processes_below(&cgroup.directory)
+}
+
+/// All processes in a cgroup of either version and below it, as they are now.
+pub fn processes_below(directory: &Path) -> Vec<u32> {
     let mut pids = Vec::new();
-    let mut queue = VecDeque::from([cgroup.directory.clone()]);
+    let mut queue = VecDeque::from([directory.to_owned()]);
     while let Some(directory) = queue.pop_front() {
         // A threaded cgroup shows its processes only above; a vanished one has none.
         let text = fs::read_to_string(directory.join("cgroup.procs")).unwrap_or_default();
@@ -151,6 +181,44 @@ pub fn processes(cgroup: &Cgroup) -> Vec<u32> {
         queue.extend(children(&directory));
     }
     pids
+}
+
+/// Finds out whether cgroups can be frozen here. The root has no such file, so a cgroup below it is
+/// looked at; where there is none, an empty one is made and removed.
+pub fn has_freezer() -> Result<(), Error> {
+    let mount = mount_point()?;
+    let (directory, _scratch) = if let Some(child) = children(&mount).into_iter().next() {
+        (child, None)
+    } else {
+        let scratch = Scratch::below(&mount)?;
+        (scratch.0.clone(), Some(scratch))
+    };
+    if directory.join("cgroup.freeze").exists() {
+        Ok(())
+    } else {
+        Err(Error::NoFreezer(directory))
+    }
+}
+
+/// An empty cgroup that is gone with its guard.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn below(mount: &Path) -> Result<Self, Error> {
+        let path = mount.join(format!("injector-probe-{}", std::process::id()));
+        fs::create_dir(&path).map_err(|error| Error::Unwritable {
+            path: path.clone(),
+            why: error.to_string(),
+        })?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // Nobody is in it, so nothing keeps it; and an empty cgroup does nothing.
+        let _ = fs::remove_dir(&self.0);
+    }
 }
 
 fn children(directory: &Path) -> Vec<PathBuf> {

@@ -78,6 +78,17 @@ pub enum Error {
         /// The most.
         most: usize,
     },
+    /// The kernel cannot freeze cgroups.
+    #[error("the cgroup {} has no file cgroup.freeze", .0.display())]
+    NoFreezer(PathBuf),
+    /// The hierarchy is read-only.
+    #[error("the cgroup {} cannot be made: {why}", path.display())]
+    Unwritable {
+        /// What was to be made.
+        path: PathBuf,
+        /// Why not.
+        why: String,
+    },
     /// No unit or container of that name.
     #[error("no cgroup of {what} `{name}` was found below {}; is it running?", mount.display())]
     NotFound {

@@ -1,5 +1,7 @@
 //! Processes as `/proc` shows them.
 
+use std::path::PathBuf;
+
 use injector_common::process::{ProcessKey, TargetProcess};
 use procfs::{
     ProcError,
@@ -89,6 +91,26 @@ pub fn info(pid: u32) -> Result<ProcessInfo, Error> {
         .stat()
         .map(ProcessInfo::from)
         .map_err(|error| unreadable(pid, error))
+}
+
+/// The cgroup v2 of a process, from the root of the hierarchy: the line `0::` of /proc/PID/cgroup
+/// (cgroups(7)). Where there is no such line the process is in the root.
+pub fn cgroup(pid: u32) -> Result<PathBuf, Error> {
+    let cgroups = open(pid)?
+        .cgroups()
+        .map_err(|error| unreadable(pid, error))?;
+    let path = cgroups
+        .0
+        .into_iter()
+        .find(|cgroup| cgroup.hierarchy == 0)
+        .map_or_else(|| "/".to_owned(), |cgroup| cgroup.pathname);
+    Ok(path.into())
+}
+
+/// Whether a process is stopped, by a signal or by whoever traces it.
+pub fn is_stopped(pid: u32) -> bool {
+    let stat = open(pid).and_then(|process| process.stat().map_err(|error| unreadable(pid, error)));
+    stat.is_ok_and(|stat| matches!(stat.state, 'T' | 't'))
 }
 
 /// All processes. Those that end meanwhile are left out.

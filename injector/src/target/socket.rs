@@ -6,12 +6,11 @@
 use std::{collections::HashSet, fs, hash::BuildHasher, os::fd::OwnedFd};
 
 use rustix::{
-    io::Errno,
     net::{AddressFamily, sockopt},
-    process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open},
+    process::{PidfdGetfdFlags, pidfd_getfd},
 };
 
-use super::process::TaskKey;
+use super::{pidfd, process::TaskKey};
 
 /// A copy of a target's internet socket.
 #[derive(Debug)]
@@ -52,7 +51,7 @@ pub fn visit_new(
             continue;
         }
         if pidfd.is_none() {
-            pidfd = open(key).ok();
+            pidfd = pidfd::open(key).ok();
         }
         let Some(pidfd) = &pidfd else { return };
         if let Some(socket) = copy(pidfd, number) {
@@ -73,21 +72,6 @@ fn socket_inode(link: &std::path::Path) -> Option<u64> {
         .strip_suffix(']')?
         .parse()
         .ok()
-}
-
-/// A pidfd of exactly this process: its start time is checked after the pidfd is open, when the PID
-/// cannot be reused unnoticed any more.
-fn open(key: TaskKey) -> Result<OwnedFd, Errno> {
-    let pid = i32::try_from(key.tgid)
-        .ok()
-        .and_then(Pid::from_raw)
-        .ok_or(Errno::SRCH)?;
-    let pidfd = pidfd_open(pid, PidfdFlags::empty())?;
-    if key.is_alive() {
-        Ok(pidfd)
-    } else {
-        Err(Errno::SRCH)
-    }
 }
 
 fn copy(pidfd: &OwnedFd, number: i32) -> Option<TargetSocket> {

@@ -15,13 +15,15 @@ use tokio::{
 
 use super::{AskedBy, Output, runs};
 use crate::{
-    api::{self, Control},
+    api::{self, Control, StartRequest},
     cli::tell,
+    config::Source,
     error::{Exit, Refusal},
     event::{RunEvent, What},
     executor::Order,
-    experiment::Experiment,
     journal::RunId,
+    policy::Door,
+    prepare::Terms,
     report::RunReport,
     supervisor::link::WorkerEnd,
 };
@@ -30,7 +32,7 @@ use crate::{
 const BACKLOG: usize = 4_096;
 
 /// Serves requests until it is told to end, then ends its runs.
-pub(super) fn run(output: Output, link: &Arc<WorkerEnd>) -> Result<Exit, Refusal> {
+pub(super) fn run(output: Output, config: Source, link: &Arc<WorkerEnd>) -> Result<Exit, Refusal> {
     let runtime = Builder::new_current_thread()
         .enable_all()
         .build()
@@ -48,6 +50,7 @@ pub(super) fn run(output: Output, link: &Arc<WorkerEnd>) -> Result<Exit, Refusal
         let (events, _) = broadcast::channel(BACKLOG);
         let daemon = Daemon {
             link: Arc::clone(link),
+            config,
             runs: Arc::default(),
             events,
         };
@@ -91,6 +94,8 @@ struct Launched {
 #[derive(Clone)]
 struct Daemon {
     link: Arc<WorkerEnd>,
+    /// Read anew for each run.
+    config: Source,
     runs: Arc<Mutex<BTreeMap<RunId, Entry>>>,
     events: broadcast::Sender<RunEvent>,
 }
@@ -101,11 +106,21 @@ impl Daemon {
     }
 
     /// Starts a run on threads of its own. Returns its name, and what becomes true when it is armed.
-    fn launch(&self, experiment: Experiment, by: AskedBy) -> Result<Launched, Refusal> {
+    fn launch(&self, asked: StartRequest, by: AskedBy) -> Result<Launched, Refusal> {
+        let StartRequest {
+            experiment,
+            overrides,
+        } = asked;
+        let terms = Terms {
+            asked_by: by,
+            door: Door::Daemon,
+            overrides,
+            config: self.config.clone(),
+        };
         let (armed, is_armed) = watch::channel(false);
         let (ended, end) = watch::channel(None);
         let events = self.events.clone();
-        let running = runs::start(experiment, by, None, &self.link, move |event| {
+        let running = runs::start(experiment, &terms, None, &self.link, move |event| {
             if event.what == What::Armed {
                 armed.send_replace(true);
             }
@@ -162,9 +177,9 @@ impl Daemon {
 }
 
 impl Control for Daemon {
-    async fn start(&self, experiment: Experiment, by: AskedBy) -> Result<RunId, Refusal> {
+    async fn start(&self, asked: StartRequest, by: AskedBy) -> Result<RunId, Refusal> {
         let daemon = self.clone();
-        let launched = spawn_blocking(move || daemon.launch(experiment, by)).await;
+        let launched = spawn_blocking(move || daemon.launch(asked, by)).await;
         let Launched {
             run,
             mut armed,

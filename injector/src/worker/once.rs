@@ -7,13 +7,14 @@ use tokio::{
     signal::unix::{SignalKind, signal},
 };
 
-use super::{AskedBy, Output, runs};
+use super::{Output, runs};
 use crate::{
     cli::tell,
     error::{Exit, Refusal},
     executor::Order,
     experiment::Experiment,
     journal::Process,
+    prepare::Terms,
     supervisor::link::WorkerEnd,
 };
 
@@ -21,7 +22,7 @@ use crate::{
 pub(super) fn run(
     experiment: Experiment,
     output: Output,
-    asked_by: AskedBy,
+    terms: &Terms,
     supervisor: Process,
     link: &Arc<WorkerEnd>,
 ) -> Result<Exit, Refusal> {
@@ -35,7 +36,7 @@ pub(super) fn run(
         let _runtime = runtime.enter();
         signal(SignalKind::terminate()).ok()
     };
-    let running = runs::start(experiment, asked_by, Some(supervisor), link, move |event| {
+    let running = runs::start(experiment, terms, Some(supervisor), link, move |event| {
         tell::turn(&event, &headline, output);
     })?;
     let orders = running.orders.clone();

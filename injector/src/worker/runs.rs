@@ -8,14 +8,14 @@ use std::{
     thread::JoinHandle,
 };
 
-use super::AskedBy;
 use crate::{
     error::Refusal,
     event::RunEvent,
     executor::{self, Keeper, Listening, Order, Request},
     experiment::Experiment,
     journal::{Process, RunId},
-    prepare::prepare,
+    policy::Override,
+    prepare::{Prepared, Terms, prepare},
     report::RunReport,
 };
 
@@ -32,20 +32,31 @@ pub(super) struct Running {
 /// Prepares a run and starts it. A refusal means that nothing was touched.
 pub(super) fn start<K: Keeper + 'static>(
     experiment: Experiment,
-    asked_by: AskedBy,
+    terms: &Terms,
     supervisor: Option<Process>,
     keeper: &Arc<K>,
     mut tell: impl FnMut(RunEvent) + Send + 'static,
 ) -> Result<Running, Refusal> {
-    let prepared = prepare(&experiment, asked_by.pid)?;
+    let Prepared {
+        experiment,
+        targets,
+        plan,
+        verdict,
+        budget,
+    } = prepare(experiment, terms)?;
+    let lifted = |limit: &Override| (limit.clone(), verdict.lifted_by(limit));
+    let overrides = terms.overrides.iter().map(lifted).collect();
     let run = RunId::generate()
         .map_err(|error| Refusal::failed(format!("a run cannot be named: {error}.")))?;
     let request = Request {
         run: run.clone(),
         experiment,
-        targets: prepared.targets,
-        plan: prepared.plan,
-        asked_by: (asked_by.uid, asked_by.pid),
+        targets,
+        plan,
+        asked_by: (terms.asked_by.uid, terms.asked_by.pid),
+        overrides,
+        radius: verdict.radius,
+        budget,
         supervisor,
         // Only the daemon has an audience for them.
         listening: if supervisor.is_none() {

@@ -21,6 +21,17 @@ pub(crate) struct Fault {
     pub(crate) felt: fn(&Summary) -> Result<()>,
 }
 
+impl Fault {
+    /// The command, `net delay`; with its mode where modes have mechanisms of their own.
+    pub(crate) fn kind(&self) -> String {
+        let mode = self.ask.iter().position(|word| *word == "--mode");
+        let words = self.ask.iter().take(2);
+        let mode = mode.and_then(|place| self.ask.get(place..place + 2));
+        let words = words.chain(mode.unwrap_or_default());
+        words.copied().collect::<Vec<_>>().join(" ")
+    }
+}
+
 /// A fault that a filter by port keeps away.
 fn fault(
     name: &'static str,

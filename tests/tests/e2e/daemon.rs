@@ -28,7 +28,7 @@ pub(crate) fn cases() -> Vec<Case> {
 }
 
 /// Starts the daemon and waits for its socket.
-fn start(injector: &Injector) -> Result<Running> {
+pub(crate) fn start(injector: &Injector) -> Result<Running> {
     let daemon = injector.start_here(&["daemon"])?;
     let socket = injector.state().join("injector.sock");
     eventually("the daemon's socket", Duration::from_secs(5), || {

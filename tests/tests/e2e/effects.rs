@@ -1,5 +1,7 @@
 //! Each fault has its effect on the target, and none on anybody or anything else.
 
+use std::collections::BTreeSet;
+
 use anyhow::{Context, Result, ensure};
 use injector_tests::injector::{Injector, Report};
 use injector_tests::lab::{Family, Lab, Wire};
@@ -18,10 +20,15 @@ const STAGES: [(&str, Wire, Family); 4] = [
 
 pub(crate) fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
+    let mut shown = BTreeSet::new();
     for (stage, wire, family) in STAGES {
         for fault in faults() {
             let name = format!("effect::{}::{stage}", fault.name);
-            cases.push(case(name, wire, family, fault, effect));
+            let kind = fault.kind();
+            let case = case(name, wire, family, fault, effect);
+            // The first of its kind tells whether a kernel can do it.
+            let is_first = shown.insert(kind.clone());
+            cases.push(if is_first { case.shows(kind) } else { case });
         }
         // A filter or a bystander's cgroup does not care about the wire; these two differ in all else.
         if (wire == Wire::Loopback) != (family == Family::V4) {

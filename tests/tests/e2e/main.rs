@@ -12,8 +12,13 @@ mod experiments;
 mod filters;
 mod harness_itself;
 mod lifecycle;
+mod limits;
+mod matrix;
 mod needs;
+mod park;
+mod policy;
 mod probe;
+mod processes;
 mod rates;
 mod readme;
 mod refusals;
@@ -33,8 +38,12 @@ fn main() -> ExitCode {
         lifecycle::cases(),
         death::cases(),
         daemon::cases(),
+        policy::cases(),
         experiments::cases(),
+        limits::cases(),
+        processes::cases(),
         readme::cases(),
+        park::cases(),
     ];
-    suite::run(cases.into_iter().flatten().collect())
+    suite::run(matrix::select(cases.into_iter().flatten().collect()))
 }

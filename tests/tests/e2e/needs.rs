@@ -1,9 +1,13 @@
 //! What a test can need of the machine. Each answers with the reason why it is not there.
 
+use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::sync::OnceLock;
 
+use anyhow::{Context, Result};
 use injector_tests::{binaries, cgroup};
+use serde_json::Value;
 
 /// `None` where the machine has it.
 pub(crate) type Need = fn() -> Option<String>;
@@ -36,8 +40,53 @@ pub(crate) fn iproute2() -> Option<String> {
     (!found).then(|| "needs ip (Debian package iproute2)".to_owned())
 }
 
+/// `unshare`, for namespaces of other kinds.
+pub(crate) fn unshare() -> Option<String> {
+    let found = Command::new("unshare").arg("--version").output().is_ok();
+    (!found).then(|| "needs unshare (Debian package util-linux)".to_owned())
+}
+
 /// Addresses of the sixth version.
 pub(crate) fn ipv6() -> Option<String> {
     let there = Path::new("/proc/net/if_inet6").exists();
     (!there).then(|| "this kernel has no IPv6".to_owned())
+}
+
+/// Why threads cannot be put to sleep here; from `injector doctor`.
+pub(crate) fn no_park() -> Option<String> {
+    static ANSWER: OnceLock<Option<String>> = OnceLock::new();
+    // Asked before every run of tests, so the costly question comes second.
+    if !bpf_is_a_security_module() {
+        return Some("BPF programs are no security module here".to_owned());
+    }
+    ANSWER
+        .get_or_init(|| match lacks("park") {
+            Ok(missing) => missing,
+            Err(error) => Some(format!("{error:#}")),
+        })
+        .clone()
+}
+
+/// Programs that could sleep are called here, and the functions that they would sleep with are missing.
+pub(crate) fn park_without_functions() -> Option<String> {
+    match no_park() {
+        Some(reason) if reason.contains("bpf_task_from_pid") => None,
+        _ => Some("this kernel has the functions that the park calls".to_owned()),
+    }
+}
+
+fn bpf_is_a_security_module() -> bool {
+    let modules = fs::read_to_string("/sys/kernel/security/lsm").unwrap_or_default();
+    modules.split(',').any(|module| module.trim() == "bpf")
+}
+
+/// What `injector doctor` says about a capability, where it is missing.
+fn lacks(name: &str) -> Result<Option<String>> {
+    let output = Command::new(binaries::injector()?)
+        .args(["doctor", "--json"])
+        .output()?;
+    let survey: Vec<Value> = serde_json::from_slice(&output.stdout)?;
+    let found = survey.iter().find(|it| it["name"] == name);
+    let found = found.with_context(|| format!("doctor says nothing about {name}"))?;
+    Ok(found["missing"]["why"].as_str().map(ToOwned::to_owned))
 }

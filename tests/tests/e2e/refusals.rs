@@ -72,6 +72,33 @@ const BAD_FAULTS: &[Row] = &[
         "type",
     ),
     ("fault_unknown", "net vanish", USAGE, "vanish"),
+    (
+        "signal_that_stops",
+        "proc kill --signal STOP",
+        USAGE,
+        "proc pause",
+    ),
+    ("signal_unknown", "proc kill --signal TREM", USAGE, "TERM"),
+    ("starve_of_nothing", "proc starve", USAGE, "at least one"),
+    (
+        "starve_of_processes",
+        "proc starve --cpu 10%",
+        USAGE,
+        "siblings",
+    ),
+    (
+        "respawn_of_a_pid",
+        "proc kill --respawn kill-again",
+        USAGE,
+        "kill-again",
+    ),
+    (
+        "pause_too_short",
+        "proc pause --active 1ms --dormant 1s",
+        USAGE,
+        "short",
+    ),
+    ("share_is_none", "proc starve --cpu 0%", USAGE, "0.1%"),
 ];
 
 /// A good fault on nobody, on everybody, or on somebody who must not be touched.
@@ -139,7 +166,8 @@ pub(crate) fn cases() -> Vec<Case> {
     cases.extend([
         case("cgroup_of_the_caller", own_cgroup),
         case("cgroup_v1", cgroup_v1),
-        case("full_journal_disk", full_disk),
+        case("full_journal_disk", || journal_on("size=64k")),
+        case("read_only_journal_disk", || journal_on("ro,mode=700")),
         case("yaml_unknown_field_has_line_and_column", || {
             bad_file("name: x\ntargets: { a: { pid: [1] } }\nsteps: []\nstops: []\n", "4")
         }),
@@ -237,18 +265,19 @@ fn cgroup_v1() -> Result<()> {
     is_refusal(&finished, EITHER, "v1")
 }
 
-/// The journal on a file system with no room left: refused before anything is attached.
-fn full_disk() -> Result<()> {
+/// The journal on a file system with no room left, or that cannot be written to: refused before anything
+/// is attached.
+fn journal_on(options: &str) -> Result<()> {
     let lab = Lab::new(Wire::Loopback, Family::V4)?;
     let victim = Victim::start(lab.agent(), &["sleep"])?;
     let folder = tempfile::tempdir()?;
     let mount = Command::new("mount")
-        .args(["-t", "tmpfs", "-o", "size=64k", "tmpfs"])
+        .args(["-t", "tmpfs", "-o", options, "tmpfs"])
         .arg(folder.path())
         .status()?;
     ensure!(mount.success(), "cannot mount a small file system");
     let outcome = (|| {
-        // Ends with ENOSPC, which is the point.
+        // Ends with ENOSPC or EROFS, which is the point.
         let _full = fs::write(folder.path().join("ballast"), vec![0; 1 << 20]);
         let injector = Injector::new()?;
         let pid = victim.pid().to_string();

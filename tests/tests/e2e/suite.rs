@@ -6,6 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, anyhow};
+use injector_tests::lack::Lack;
 use injector_tests::leftovers;
 use injector_tests::snapshot::Snapshot;
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -16,6 +17,7 @@ use crate::needs::Need;
 /// One test.
 pub(crate) struct Case {
     name: String,
+    shows: Option<String>,
     needs: Vec<Need>,
     run: Box<dyn FnOnce() -> Result<()> + Send>,
 }
@@ -29,9 +31,26 @@ impl Case {
     ) -> Self {
         Self {
             name: name.into(),
+            shows: None,
             needs: needs.to_vec(),
             run: Box::new(run),
         }
+    }
+
+    /// The same test, which from now on tells whether this fault works on a kernel: `net delay`.
+    pub(crate) fn shows(mut self, fault: impl Into<String>) -> Self {
+        self.shows = Some(fault.into());
+        self
+    }
+
+    /// Its name.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The fault that it tells about.
+    pub(crate) fn shown_fault(&self) -> Option<&str> {
+        self.shows.as_deref()
     }
 
     /// The same test with one more need.
@@ -67,21 +86,35 @@ pub(crate) fn run(cases: Vec<Case>) -> ExitCode {
             if let Some(reason) = missing.as_ref().filter(|_reason| wanted(&case.name)) {
                 println!("skipped {}: {reason}", case.name);
             }
+            if let Some(fault) = case.shows.as_ref().filter(|_fault| wanted(&case.name)) {
+                println!("shows {}: {fault}", case.name);
+            }
             let Case { name, run, .. } = case;
-            Trial::test(name, move || between_snapshots(run)).with_ignored_flag(missing.is_some())
+            let named = name.clone();
+            Trial::test(name, move || between_snapshots(&named, run))
+                .with_ignored_flag(missing.is_some())
         })
         .collect();
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 
 /// Runs a test and fails it also where the host is not as it was.
-fn between_snapshots(run: Box<dyn FnOnce() -> Result<()> + Send>) -> Result<(), Failed> {
+///
+/// A refusal for want of something on the host is told and is no failure, if nothing was attached.
+fn between_snapshots(
+    name: &str,
+    run: Box<dyn FnOnce() -> Result<()> + Send>,
+) -> Result<(), Failed> {
     let before = Snapshot::take().map_err(|error| failed(&error))?;
     let outcome = catch_unwind(AssertUnwindSafe(run))
         .unwrap_or_else(|panic| Err(anyhow!("panicked: {}", words_of(panic.as_ref()))));
     let residue = before.assert_same();
     match (outcome, residue) {
         (Ok(()), Ok(())) => Ok(()),
+        (Err(error), Ok(())) if error.downcast_ref::<Lack>().is_some() => {
+            println!("refused {name}: {}", error.root_cause());
+            Ok(())
+        }
         (Err(error), Ok(())) | (Ok(()), Err(error)) => Err(failed(&error)),
         (Err(error), Err(residue)) => Err(format!("{error:#}\nand {residue:#}").into()),
     }

@@ -1,4 +1,4 @@
-//! Which kernels there are: Debian's, and the ready ones of a folder.
+//! Which kernels there are: Debian's, one like Ubuntu's, and the ready ones of a folder.
 
 use std::{
     env, fs,
@@ -7,7 +7,10 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-use super::debian::{self, Release};
+use super::{
+    UBUNTU_LIKE, built_kernels,
+    debian::{self, Release},
+};
 use crate::paths::Project;
 
 /// Names a folder of ready kernels, `NAME.bzImage`, with no modules.
@@ -25,6 +28,10 @@ pub(super) struct Candidate {
 
 enum Origin {
     Debian(&'static Release),
+    /// One that is named in a folder or built here, if it is.
+    UbuntuLike {
+        options: &'static str,
+    },
     Image {
         path: PathBuf,
         options: &'static str,
@@ -45,6 +52,11 @@ impl Candidate {
     pub(super) fn prepare(&self, project: &Project) -> Result<Kernel> {
         match &self.origin {
             Origin::Debian(release) => debian::fetch(project, release),
+            Origin::UbuntuLike { options } => Ok(Kernel {
+                image: ubuntu_like(project)?,
+                modules: None,
+                options,
+            }),
             Origin::Image { path, options } => Ok(Kernel {
                 image: path.clone(),
                 modules: None,
@@ -83,20 +95,47 @@ fn is_meant(name: &str, wish: &str, names: &[String]) -> bool {
     name == wish || (name.starts_with(wish) && !names.iter().any(|other| other == wish))
 }
 
-fn all(project: &Project) -> Result<Vec<Candidate>> {
+/// The kernels that are the same everywhere; the table of the README has a column for each.
+pub(super) fn known() -> Vec<Candidate> {
     let debian = debian::RELEASES.iter().map(|release| Candidate {
         name: release.name.to_owned(),
         origin: Origin::Debian(release),
     });
-    let mut all: Vec<Candidate> = debian.collect();
-    if let Some(folder) = env::var_os(FOLDER) {
-        // cargo may have been started elsewhere; a relative folder is one of the checkout.
-        all.extend(ready(&project.root().join(folder))?);
+    let ubuntu_like = [("", ""), ("+lsm", WITH_BPF_LSM)].map(|(suffix, options)| Candidate {
+        name: format!("{UBUNTU_LIKE}{suffix}"),
+        origin: Origin::UbuntuLike { options },
+    });
+    debian.chain(ubuntu_like).collect()
+}
+
+fn all(project: &Project) -> Result<Vec<Candidate>> {
+    let mut all = known();
+    if let Some(folder) = folder(project) {
+        all.extend(ready(&folder)?);
     }
     Ok(all)
 }
 
-/// The kernels of a folder; one that is like Ubuntu's is booted with and without BPF LSM.
+/// The folder that the environment names.
+fn folder(project: &Project) -> Option<PathBuf> {
+    // cargo may have been started elsewhere; a relative folder is one of the checkout.
+    env::var_os(FOLDER).map(|folder| project.root().join(folder))
+}
+
+fn ubuntu_like(project: &Project) -> Result<PathBuf> {
+    let folders = folder(project).into_iter().chain([built_kernels(project)]);
+    folders
+        .map(|folder| folder.join(format!("{UBUNTU_LIKE}.bzImage")))
+        .find(|image| image.is_file())
+        .with_context(|| {
+            format!(
+                "there is no {UBUNTU_LIKE}.bzImage; make one with `cargo xtask kernel build \
+                 ubuntu-like`, or name a folder that has it in {FOLDER}"
+            )
+        })
+}
+
+/// The other kernels of a folder; one of Ubuntu's is booted with and without BPF LSM.
 fn ready(folder: &Path) -> Result<Vec<Candidate>> {
     let entries = fs::read_dir(folder)
         .with_context(|| format!("{FOLDER} names {}, which cannot be read", folder.display()))?;
@@ -104,6 +143,7 @@ fn ready(folder: &Path) -> Result<Vec<Candidate>> {
         .filter_map(Result::ok)
         .map(|entry| entry.path())
         .filter(|path| path.extension().is_some_and(|it| it == "bzImage"))
+        .filter(|path| path.file_stem().is_some_and(|it| it != UBUNTU_LIKE))
         .collect();
     images.sort();
     let both_ways = |path: PathBuf| {
@@ -131,10 +171,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_ubuntu_like_kernel_is_booted_both_ways() {
+    fn a_kernel_of_ubuntu_is_booted_both_ways() {
         let folder = env::temp_dir().join(format!("xtask-kernels-{}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
-        for name in ["ubuntu-x.bzImage", "own.bzImage", "README.md"] {
+        for name in [
+            "ubuntu-x.bzImage",
+            "own.bzImage",
+            "ubuntu-like-6.12.bzImage",
+            "a.md",
+        ] {
             fs::write(folder.join(name), "").unwrap();
         }
         let names: Vec<String> = ready(&folder)

@@ -13,7 +13,7 @@ use anyhow::{Context, Result};
 use super::{catalogue::Kernel, folder};
 use crate::{apt::Apt, paths::Project, process::announce};
 
-/// The suites that carry one of the [`RELEASES`].
+/// The suites that carry one of the [`RELEASES`], or the source of another kernel.
 const SUITES: [&str; 4] = [
     "bookworm",
     "bookworm-security",
@@ -95,6 +95,11 @@ pub(super) fn fetch(project: &Project, release: &Release) -> Result<Kernel> {
         modules: first_existing(&below(&modules)),
         options: "",
     })
+}
+
+/// Any package of these suites.
+pub(super) fn package(project: &Project, package: &str) -> Result<PathBuf> {
+    unpacked(project, &apt(project)?, package)
 }
 
 fn unpacked(project: &Project, apt: &Apt, package: &str) -> Result<PathBuf> {

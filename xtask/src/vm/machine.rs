@@ -1,33 +1,38 @@
 //! One virtual machine at a time, under QEMU.
 //!
 //! KVM is tried first where there is a `/dev/kvm`, because only a boot shows whether it works: nested
-//! in another machine it often opens and then fails. The first boot that never begins under KVM turns
-//! it off for the rest of the run. Emulation uses one host thread: with several, QEMU up to 8.0 loses
-//! a race of code patching in some boots.
+//! in another machine it often opens and then fails, and QEMU then keeps a machine that stands still.
+//! The first boot that never begins under KVM turns it off for the rest of the run. Emulation uses one
+//! host thread: with several, QEMU up to 8.0 loses a race of code patching in some boots.
 
 use std::{
     fs::{self, File},
-    io::{BufRead, BufReader, Write},
+    io::{BufRead, BufReader, Read, Write},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::mpsc::{Receiver, RecvTimeoutError, channel},
+    sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel},
     thread,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use rustix::fs::{Access, access};
 
 use super::{
     catalogue::Kernel,
     console::{Console, End},
 };
-use crate::process::announce;
+use crate::process::{self, announce};
 
 const QEMU: &str = "qemu-system-x86_64";
 
-/// A whole test run on an emulated processor takes most of an hour.
-const RUN: Duration = Duration::from_mins(90);
+/// From power on to the command. Under emulation it takes 2 to 3 s on an idle host.
+const BOOT: Duration = Duration::from_mins(2);
+/// The same under KVM, where it takes less than 1 s or does not come at all.
+const BOOT_WITH_KVM: Duration = Duration::from_secs(20);
+
+/// What QEMU says when the host's KVM cannot go on; the machine stands still then.
+const KVM_GAVE_UP: &str = "KVM internal error";
 
 /// Boots of one kernel: the first, one more without KVM, one more after a race of QEMU's.
 const ATTEMPTS: usize = 3;
@@ -36,6 +41,8 @@ const ATTEMPTS: usize = 3;
 pub(super) struct Machine {
     logs: PathBuf,
     accelerator: Accelerator,
+    /// How long a guest may run.
+    limit: Duration,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -56,9 +63,20 @@ pub(super) struct Ended {
     pub(super) took: Duration,
 }
 
+/// An error says what is missing for any machine at all.
+pub(super) fn ensure_qemu() -> Result<()> {
+    ensure!(
+        cfg!(target_arch = "x86_64"),
+        "the kernels and the programs inside are for x86_64, and this machine is another"
+    );
+    process::answer(Command::new(QEMU).arg("--version"))
+        .with_context(|| format!("there is no {QEMU}; run `apt-get install qemu-system-x86`"))?;
+    Ok(())
+}
+
 impl Machine {
-    /// One that keeps all that its guests print below `logs`.
-    pub(super) fn new(logs: PathBuf) -> Result<Self> {
+    /// One that keeps all that its guests print below `logs`, and that ends them after `limit`.
+    pub(super) fn new(logs: PathBuf, limit: Duration) -> Result<Self> {
         fs::create_dir_all(&logs)
             .with_context(|| format!("{} could not be made", logs.display()))?;
         let has_kvm = access("/dev/kvm", Access::READ_OK | Access::WRITE_OK).is_ok();
@@ -69,6 +87,7 @@ impl Machine {
             } else {
                 Accelerator::Emulation
             },
+            limit,
         })
     }
 
@@ -102,23 +121,32 @@ impl Machine {
         let started = Instant::now();
         let mut log =
             File::create(log).with_context(|| format!("{} could not be made", log.display()))?;
-        let mut qemu =
-            Running(self.command(kernel, initramfs).spawn().with_context(|| {
-                format!("{QEMU} could not be started; install qemu-system-x86")
-            })?);
+        let mut qemu = Running(
+            self.command(kernel, initramfs)
+                .spawn()
+                .with_context(|| format!("{QEMU} could not be started"))?,
+        );
         let lines = lines(&mut qemu.0).context("the machine has no console")?;
         let mut console = Console::default();
         let in_time = loop {
-            let left = RUN.saturating_sub(started.elapsed());
-            match lines.recv_timeout(left) {
+            let limit = if console.release.is_some() {
+                self.limit
+            } else {
+                self.accelerator.boots_within()
+            };
+            match lines.recv_timeout(limit.saturating_sub(started.elapsed())) {
                 Ok(line) => {
                     writeln!(log, "{line}").context("a log could not be written")?;
+                    if line.starts_with(KVM_GAVE_UP) {
+                        break true;
+                    }
                     if console.take(&line) {
                         println!("{line}");
                     }
                 }
                 Err(RecvTimeoutError::Disconnected) => break true,
-                Err(RecvTimeoutError::Timeout) => break false,
+                // Under KVM a machine that does not begin stands still; emulation is tried then.
+                Err(RecvTimeoutError::Timeout) => break self.is_standing_still(&console),
             }
         };
         Ok(Ended {
@@ -128,6 +156,10 @@ impl Machine {
             emulated: self.accelerator == Accelerator::Emulation,
             took: started.elapsed(),
         })
+    }
+
+    fn is_standing_still(&self, console: &Console) -> bool {
+        self.accelerator == Accelerator::Kvm && console.release.is_none()
     }
 
     fn command(&self, kernel: &Kernel, initramfs: &Path) -> Command {
@@ -155,8 +187,18 @@ impl Machine {
         .arg(initramfs)
         .args(["-append", &line])
         .stdin(Stdio::null())
-        .stdout(Stdio::piped());
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
         qemu
+    }
+}
+
+impl Accelerator {
+    const fn boots_within(self) -> Duration {
+        match self {
+            Self::Kvm => BOOT_WITH_KVM,
+            Self::Emulation => BOOT,
+        }
     }
 }
 
@@ -171,12 +213,17 @@ impl Drop for Running {
     }
 }
 
-/// The lines of the console as they come, until the machine is gone.
+/// The lines of the console and of QEMU itself as they come, until the machine is gone.
 fn lines(qemu: &mut Child) -> Option<Receiver<String>> {
-    let console = qemu.stdout.take()?;
     let (sender, receiver) = channel();
+    pass_on(qemu.stdout.take()?, sender.clone());
+    pass_on(qemu.stderr.take()?, sender);
+    Some(receiver)
+}
+
+fn pass_on(stream: impl Read + Send + 'static, sender: Sender<String>) {
     thread::spawn(move || {
-        for line in BufReader::new(console).split(b'\n').map_while(Result::ok) {
+        for line in BufReader::new(stream).split(b'\n').map_while(Result::ok) {
             // A serial line ends with a carriage return, and firmware prints what it likes.
             let line = String::from_utf8_lossy(&line)
                 .trim_end_matches('\r')
@@ -186,5 +233,4 @@ fn lines(qemu: &mut Child) -> Option<Receiver<String>> {
             }
         }
     });
-    Some(receiver)
 }

@@ -27,7 +27,7 @@ struct Missing {
 /// answer; only a machine that gives none is a failure.
 pub(super) fn run(project: &Project, kernels: &Kernels) -> Result<ExitCode> {
     build::product(project, BpfDebug::Silent)?;
-    let visits = super::visit(project, kernels, "doctor", |initramfs| {
+    let visits = super::visit(project, kernels, "doctor", super::BRIEF, |initramfs| {
         initramfs.program("/injector/injector", &project.binary("injector"));
         initramfs.command("exec /injector/injector doctor --json\n");
         Ok(())

@@ -1,7 +1,4 @@
-//! What each test of a harness came to, with refusals told apart from failures.
-//!
-//! A kernel that lacks what a fault needs is no failure of injector's, if injector says so before it
-//! attaches anything. Such a test fails inside the guest, with the refusal in its message.
+//! What each test of a harness came to, with the first line of each failure.
 
 use std::collections::BTreeMap;
 
@@ -11,39 +8,50 @@ use crate::libtest;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     Passed,
-    /// injector refused, because the kernel lacks this.
+    /// injector refused by name, because the kernel lacks this, and attached nothing.
     Refused(String),
     /// The first line of the message.
     Failed(String),
     Skipped(String),
 }
 
-/// Reads the output of a harness: name to verdict.
-pub(super) fn read(output: &str) -> BTreeMap<String, Verdict> {
+/// What the tests came to.
+#[derive(Debug, Default)]
+pub(super) struct Verdicts {
+    /// Name to verdict.
+    pub(super) tests: BTreeMap<String, Verdict>,
+    /// Name to the fault that the test tells about.
+    pub(super) shows: BTreeMap<String, String>,
+}
+
+/// Reads the output of a harness.
+pub(super) fn read(output: &str) -> Verdicts {
     let messages = messages(output);
-    let skipped = libtest::read(output).skipped;
-    let mut verdicts = BTreeMap::new();
+    let counts = libtest::read(output);
+    let mut tests = BTreeMap::new();
     for (name, word) in output.lines().filter_map(libtest::verdict) {
         let verdict = if word == "FAILED" {
             let message = messages.get(name).map_or("no message", String::as_str);
-            refusal(message).map_or_else(
-                || Verdict::Failed(message.lines().next().unwrap_or_default().to_owned()),
-                |lack| Verdict::Refused(lack.to_owned()),
-            )
+            Verdict::Failed(message.lines().next().unwrap_or_default().to_owned())
         } else {
             Verdict::Passed
         };
-        verdicts.insert(name.to_owned(), verdict);
+        tests.insert(name.to_owned(), verdict);
     }
-    for (name, reason) in skipped {
-        if !matches!(
-            verdicts.get(&name),
-            Some(Verdict::Failed(_) | Verdict::Refused(_))
-        ) {
-            verdicts.insert(name, Verdict::Skipped(reason));
+    let refused = counts.refused.into_iter();
+    let skipped = counts.skipped.into_iter();
+    let announced = refused
+        .map(|(name, lack)| (name, Verdict::Refused(lack)))
+        .chain(skipped.map(|(name, reason)| (name, Verdict::Skipped(reason))));
+    for (name, verdict) in announced {
+        if !matches!(tests.get(&name), Some(Verdict::Failed(_))) {
+            tests.insert(name, verdict);
         }
     }
-    verdicts
+    Verdicts {
+        tests,
+        shows: counts.shows,
+    }
 }
 
 /// The messages of failed tests, which a harness prints after the last one: `---- NAME ----`.
@@ -67,19 +75,15 @@ fn messages(output: &str) -> BTreeMap<&str, String> {
     messages
 }
 
-/// What the kernel lacks, by injector's words: `FAULT needs CAPABILITY, which this host lacks`.
-fn refusal(message: &str) -> Option<&str> {
-    let (before, _) = message.split_once(", which this host lacks")?;
-    before.rsplit_once(" needs ").map(|(_, lack)| lack)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     const OUTPUT: &str = "\
+shows effect::delay: net delay
 running 4 tests
-test effect::delay ... FAILED
+test effect::delay ... refused effect::delay: tcx
+ok
 test effect::errno ... ok
 test effect::loss  ... FAILED
 skipped effect::v6: no IPv6
@@ -87,30 +91,27 @@ test effect::v6 ... ignored
 
 failures:
 
----- effect::delay ----
-not armed; its standard error: \"net.delay needs tcx, which this host lacks: Invalid argument\"
-
 ---- effect::loss ----
 3 of 400 got lost
 and more
 
 failures:
-    effect::delay
     effect::loss
 
-test result: FAILED. 1 passed; 2 failed; 1 ignored; 0 measured; 0 filtered out
+test result: FAILED. 2 passed; 1 failed; 1 ignored; 0 measured; 0 filtered out
 ";
 
     #[test]
     fn refusals_are_told_from_failures() {
-        let verdicts = read(OUTPUT);
-        assert_eq!(verdicts["effect::delay"], Verdict::Refused("tcx".into()));
+        let Verdicts { tests, shows } = read(OUTPUT);
+        assert_eq!(tests["effect::delay"], Verdict::Refused("tcx".into()));
         assert_eq!(
-            verdicts["effect::loss"],
+            tests["effect::loss"],
             Verdict::Failed("3 of 400 got lost".into())
         );
-        assert_eq!(verdicts["effect::errno"], Verdict::Passed);
-        assert_eq!(verdicts["effect::v6"], Verdict::Skipped("no IPv6".into()));
-        assert_eq!(verdicts.len(), 4);
+        assert_eq!(tests["effect::errno"], Verdict::Passed);
+        assert_eq!(tests["effect::v6"], Verdict::Skipped("no IPv6".into()));
+        assert_eq!(tests.len(), 4);
+        assert_eq!(shows["effect::delay"], "net delay");
     }
 }

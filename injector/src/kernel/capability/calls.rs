@@ -50,9 +50,10 @@ pub(super) fn lsm() -> Result<(), Error> {
         },
     })
     .map_err(|error| match error {
-        Error::Probe(why) if !modules.is_empty() => {
-            Error::Probe(format!("{why}; the security modules here are {}", modules.trim()))
-        }
+        Error::Probe(why) if !modules.is_empty() => Error::Probe(format!(
+            "{why}; the security modules here are {}",
+            modules.trim()
+        )),
         other => other,
     })
 }

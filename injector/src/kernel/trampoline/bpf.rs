@@ -73,8 +73,7 @@ struct Open {
 fn call<A>(command: libc::c_long, attributes: &A) -> io::Result<OwnedFd> {
     // SAFETY: the attributes are as large as is said, and every pointer in them is into memory that the
     // caller keeps until the call has returned.
-    let result =
-        unsafe { libc::syscall(libc::SYS_bpf, command, attributes, size_of::<A>()) };
+    let result = unsafe { libc::syscall(libc::SYS_bpf, command, attributes, size_of::<A>()) };
     match i32::try_from(result) {
         // SAFETY: the kernel has just made this descriptor, and nobody else knows of it.
         Ok(fd) if fd >= 0 => Ok(unsafe { OwnedFd::from_raw_fd(fd) }),

@@ -7,6 +7,7 @@
 mod arming;
 mod attached;
 mod line;
+mod packet_cost;
 mod round_trip;
 mod table;
 
@@ -17,6 +18,33 @@ use injector_tests::injector::Injector;
 use injector_tests::snapshot::Snapshot;
 
 use table::Table;
+
+type Part = fn(&Injector, &mut Table) -> Result<()>;
+
+/// What is promised, and what measures it.
+const PARTS: [(&str, Part); 6] = [
+    ("A one-shot command is armed within 1 s", arming::measure),
+    (
+        "100 ms asked are 100 ms got, and the bystander is as fast as before",
+        round_trip::measure,
+    ),
+    (
+        "The delay line keeps 35 % of the throughput of TCP",
+        line::throughput,
+    ),
+    (
+        "The delay line keeps 50 % of the rate of small datagrams",
+        line::datagrams,
+    ),
+    (
+        "Who is not the target loses at most 3 % of request/response",
+        attached::measure,
+    ),
+    (
+        "A packet of who is not the target costs at most 100 ns, whatever the number of rules",
+        packet_cost::measure,
+    ),
+];
 
 fn main() -> ExitCode {
     match run() {
@@ -35,16 +63,13 @@ fn run() -> Result<bool> {
         "it loads BPF programs, which takes root"
     );
     let before = Snapshot::take()?;
-    let injector = Injector::new()?;
+    // The bench measures what is possible, and that may be more than a host lets anybody do.
+    let injector = Injector::configured(
+        "[limits]\nmax_hits = 1000000000000\nmax_hit_rate = 1000000000\nmax_bytes = \"1024tib\"\n",
+    )?;
     let mut table = Table::default();
-    for part in [
-        arming::measure,
-        round_trip::measure,
-        line::throughput,
-        line::datagrams,
-        attached::request_response,
-        attached::per_packet,
-    ] {
+    for (promise, part) in PARTS {
+        table.promise(promise);
         // One part that cannot be measured is a failed row, not the end of the others.
         if let Err(error) = part(&injector, &mut table) {
             table.broken(&format!("{error:#}"));
@@ -52,5 +77,5 @@ fn run() -> Result<bool> {
     }
     before.assert_same()?;
     print!("{}", table.markdown());
-    Ok(table.all_passed())
+    Ok(table.all_hold())
 }

@@ -1,8 +1,14 @@
-//! The one table that the bench prints.
+//! The one table that the bench prints, and the verdicts below it.
 
-/// Rows of what was measured, what was asked, and whether it is so.
+/// Rows of what was measured, what was asked, and whether it is so, by promise.
 #[derive(Default)]
 pub(crate) struct Table {
+    promises: Vec<Promise>,
+}
+
+/// What the project says about itself, and the figures that bear it out or do not.
+struct Promise {
+    says: &'static str,
     rows: Vec<Row>,
 }
 
@@ -13,7 +19,23 @@ struct Row {
     passed: bool,
 }
 
+impl Promise {
+    fn holds(&self) -> bool {
+        self.rows.iter().all(|row| row.passed)
+    }
+}
+
+const fn verdict(holds: bool) -> &'static str {
+    if holds { "holds" } else { "does not hold" }
+}
+
 impl Table {
+    /// The rows from here on are about this.
+    pub(crate) fn promise(&mut self, says: &'static str) {
+        let rows = Vec::new();
+        self.promises.push(Promise { says, rows });
+    }
+
     /// A value that must lie in `least..=most`; either may be infinite.
     pub(crate) fn bounded(&mut self, what: &str, value: f64, least: f64, most: f64, unit: &str) {
         let asked = match (least.is_finite(), most.is_finite()) {
@@ -21,47 +43,47 @@ impl Table {
             (true, false) => format!("at least {least} {unit}"),
             (false, _) => format!("at most {most} {unit}"),
         };
-        self.rows.push(Row {
+        self.push(Row {
             what: what.to_owned(),
             measured: format!("{value:.1} {unit}"),
             asked: asked.trim_end().to_owned(),
             passed: (least..=most).contains(&value),
         });
-        self.progress();
     }
 
     /// A figure that only explains another.
     pub(crate) fn told(&mut self, what: &str, measured: String) {
-        self.rows.push(Row {
+        self.push(Row {
             what: what.to_owned(),
             measured,
             asked: String::new(),
             passed: true,
         });
-        self.progress();
     }
 
     /// Something that could not be measured.
     pub(crate) fn broken(&mut self, why: &str) {
-        self.rows.push(Row {
+        self.push(Row {
             what: why.replace(['\n', '|'], " "),
             measured: "not measured".to_owned(),
             asked: String::new(),
             passed: false,
         });
-        self.progress();
     }
 
-    /// Whether all bounds held.
-    pub(crate) fn all_passed(&self) -> bool {
-        self.rows.iter().all(|row| row.passed)
+    /// Whether all promises hold.
+    pub(crate) fn all_hold(&self) -> bool {
+        self.promises.iter().all(Promise::holds)
     }
 
-    /// The table.
+    /// The table, then a verdict for each promise.
     pub(crate) fn markdown(&self) -> String {
+        self.figures() + "\n" + &self.verdicts()
+    }
+
+    fn figures(&self) -> String {
         let width = |cell: fn(&Row) -> &str| {
-            self.rows
-                .iter()
+            self.rows()
                 .map(|row| cell(row).chars().count())
                 .max()
                 .unwrap_or(0)
@@ -73,15 +95,14 @@ impl Table {
             width(|row| &row.asked),
         );
         let head = format!(
-            "| {:<what$} | {:>measured$} | {:>asked$} |      |\n\
-             | {:-<what$} | {:->measured$} | {:->asked$} | ---- |\n",
-            "figure", "measured", "asked", "", ":", ":"
+            "| {:<what$} | {:>measured$} | {:>asked$} | {:<13} |\n\
+             | {:-<what$} | {:->measured$} | {:->asked$} | {:-<13} |\n",
+            "figure", "measured", "asked", "", ":", ":", ":", "-"
         );
         let line = |row: &Row| {
             let verdict = match (row.passed, row.asked.is_empty()) {
                 (true, true) => "",
-                (true, false) => "pass",
-                (false, _) => "FAIL",
+                (passed, _) => verdict(passed),
             };
             let Row {
                 what: a,
@@ -89,15 +110,26 @@ impl Table {
                 asked: c,
                 ..
             } = row;
-            format!("| {a:<what$} | {b:>measured$} | {c:>asked$} | {verdict:<4} |\n")
+            format!("| {a:<what$} | {b:>measured$} | {c:>asked$} | {verdict:<13} |\n")
         };
-        head + &self.rows.iter().map(line).collect::<String>()
+        head + &self.rows().map(line).collect::<String>()
     }
 
-    /// Standard output is for the table alone.
-    fn progress(&self) {
-        if let Some(row) = self.rows.last() {
-            eprintln!("{}: {}", row.what, row.measured);
+    fn verdicts(&self) -> String {
+        let line =
+            |promise: &Promise| format!("- {}: {}\n", promise.says, verdict(promise.holds()));
+        self.promises.iter().map(line).collect()
+    }
+
+    fn rows(&self) -> impl Iterator<Item = &Row> {
+        self.promises.iter().flat_map(|promise| &promise.rows)
+    }
+
+    /// Standard output is for the table alone, so progress goes to standard error.
+    fn push(&mut self, row: Row) {
+        eprintln!("{}: {}", row.what, row.measured);
+        if let Some(promise) = self.promises.last_mut() {
+            promise.rows.push(row);
         }
     }
 }

@@ -4,6 +4,7 @@
 //! standard input. What it says is in `injector_tests::observation`.
 
 mod connect;
+mod count;
 mod dns;
 mod errors;
 mod fork_tree;
@@ -19,6 +20,7 @@ mod udp;
 mod udp_stream;
 
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -110,6 +112,9 @@ enum Role {
     UdpPing {
         #[arg(long)]
         connect: SocketAddr,
+        /// Name the peer with every datagram (`sendto`) instead of connecting the socket to it.
+        #[arg(long)]
+        unconnected: bool,
         #[command(flatten)]
         payload: Payload,
         #[command(flatten)]
@@ -185,6 +190,14 @@ enum Role {
         #[command(flatten)]
         rounds: Rounds,
     },
+    /// Counts for ever, in a file.
+    Count {
+        #[arg(long)]
+        file: PathBuf,
+        /// Between two numbers.
+        #[arg(long, default_value = "1ms", value_parser = humantime::parse_duration)]
+        pause: Duration,
+    },
     /// Does nothing.
     Sleep,
 }
@@ -212,9 +225,17 @@ fn main() -> Result<()> {
         } => udp::flow(connect, payload.size, &rounds),
         Role::UdpPing {
             connect,
+            unconnected,
             payload,
             rounds,
-        } => udp::ping(connect, payload.size, &rounds),
+        } => {
+            let voice = if unconnected {
+                udp::Voice::naming(connect)?
+            } else {
+                udp::Voice::connected(connect)?
+            };
+            udp::ping(&voice, payload.size, &rounds)
+        }
         Role::UdpBlast {
             connect,
             rate,
@@ -238,6 +259,7 @@ fn main() -> Result<()> {
             depth,
             rounds,
         } => fork_tree::run(connect, depth, &rounds),
+        Role::Count { file, pause } => count::for_ever(&file, pause),
         Role::Sleep => {
             speak::ready(None)?;
             loop {

@@ -35,9 +35,43 @@ pub(crate) fn echo(listen: SocketAddr) -> Result<()> {
     }
 }
 
+/// A socket and the way in which it tells the kernel whom a datagram is for.
+pub(crate) struct Voice {
+    socket: UdpSocket,
+    /// Named with each datagram; absent where the socket is connected.
+    names: Option<SocketAddr>,
+}
+
+impl Voice {
+    /// Connects once: `send`.
+    pub(crate) fn connected(peer: SocketAddr) -> io::Result<Self> {
+        let socket = connected(peer)?;
+        Ok(Self {
+            socket,
+            names: None,
+        })
+    }
+
+    /// Never connects: `sendto`.
+    pub(crate) fn naming(peer: SocketAddr) -> io::Result<Self> {
+        let socket = roomy(any_address(peer))?;
+        Ok(Self {
+            socket,
+            names: Some(peer),
+        })
+    }
+
+    fn send(&self, message: &[u8]) -> io::Result<usize> {
+        match self.names {
+            Some(peer) => self.socket.send_to(message, peer),
+            None => self.socket.send(message),
+        }
+    }
+}
+
 /// Round trips, each waited for.
-pub(crate) fn ping(peer: SocketAddr, size: usize, options: &Rounds) -> Result<()> {
-    let socket = connected(peer)?;
+pub(crate) fn ping(voice: &Voice, size: usize, options: &Rounds) -> Result<()> {
+    let socket = &voice.socket;
     socket.set_read_timeout(Some(options.timeout))?;
     let (mut message, mut answer) = (vec![0; size], vec![0; size]);
     let mut serial = 0;
@@ -45,7 +79,7 @@ pub(crate) fn ping(peer: SocketAddr, size: usize, options: &Rounds) -> Result<()
         operations(options, |_number| {
             serial += 1;
             pattern::fill(&mut message, serial);
-            socket.send(&message)?;
+            voice.send(&message)?;
             loop {
                 let length = socket.recv(&mut answer)?;
                 match pattern::number(&answer[..length]) {
@@ -175,11 +209,15 @@ pub(crate) fn roomy(listen: SocketAddr) -> io::Result<UdpSocket> {
 
 /// A roomy socket that talks to one peer.
 pub(crate) fn connected(peer: SocketAddr) -> io::Result<UdpSocket> {
-    let any = match peer {
-        SocketAddr::V4(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
-        SocketAddr::V6(_) => SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)),
-    };
-    let socket = roomy(any)?;
+    let socket = roomy(any_address(peer))?;
     socket.connect(peer)?;
     Ok(socket)
+}
+
+/// Any address and port of the peer's family.
+fn any_address(peer: SocketAddr) -> SocketAddr {
+    match peer {
+        SocketAddr::V4(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
+        SocketAddr::V6(_) => SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)),
+    }
 }

@@ -1,0 +1,197 @@
+//! `injector audit`: who did what to whom, by the journals alone.
+//!
+//! A journal that is damaged is evidence too: each line that cannot be trusted is told with its file and
+//! number, and the rest is read.
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use super::{Wanted, ask, tell};
+use crate::{
+    error::{Exit, Refusal},
+    journal::{self, Damaged, ListedRun, Record, Replay, RunState, Stamped},
+    lever,
+    report::FaultReport,
+    worker::Output,
+};
+
+/// Everything that is on record.
+#[derive(Serialize)]
+struct Audit {
+    /// The runs, oldest first.
+    runs: Vec<AuditedRun>,
+    /// Who pulled and released the safety lever.
+    lever: Option<Told>,
+    /// Journals that cannot be read at all.
+    unreadable: Vec<Unreadable>,
+}
+
+#[derive(Serialize)]
+struct AuditedRun {
+    #[serde(flatten)]
+    listed: ListedRun,
+    #[serde(flatten)]
+    told: Told,
+}
+
+/// What a file says.
+#[derive(Serialize)]
+struct Told {
+    file: PathBuf,
+    records: Vec<Stamped>,
+    damaged: Vec<Damaged>,
+}
+
+#[derive(Serialize)]
+struct Unreadable {
+    file: PathBuf,
+    why: String,
+}
+
+/// Reads, and prints.
+pub fn audit(wanted: &Wanted, output: Output) -> Result<Exit, Refusal> {
+    let audit = read(wanted)?;
+    match output {
+        Output::Json => tell::json(&audit),
+        Output::Text => print(&audit),
+    }
+    Ok(Exit::Done)
+}
+
+fn read(wanted: &Wanted) -> Result<Audit, Refusal> {
+    let directory = journal::directory();
+    let files = journal::files(&directory).map_err(|error| {
+        Refusal::usage(format!(
+            "the journals in {} cannot be read: {error}; use sudo, or check the path",
+            directory.display()
+        ))
+    })?;
+    let since = wanted.since.map_or(0, |since| {
+        let since = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
+        journal::unix_ms().saturating_sub(since)
+    });
+    let mut audit = Audit {
+        runs: Vec::new(),
+        lever: None,
+        unreadable: Vec::new(),
+    };
+    for (file, run) in files {
+        if wanted.run.as_ref().is_some_and(|wanted| *wanted != run) {
+            continue;
+        }
+        match journal::read(&file, run) {
+            Ok((listed, replay)) => {
+                // Without a record that can be trusted nobody knows when it was.
+                if listed.started_unix_ms >= since || replay.records.is_empty() {
+                    let told = told(file, replay);
+                    audit.runs.push(AuditedRun { listed, told });
+                }
+            }
+            Err(error) => audit.unreadable.push(Unreadable {
+                file,
+                why: error.to_string(),
+            }),
+        }
+    }
+    audit
+        .runs
+        .sort_by_key(|audited| audited.listed.started_unix_ms);
+    if let Some(run) = &wanted.run
+        && audit.runs.is_empty()
+        && audit.unreadable.is_empty()
+    {
+        let sentence = format!("there is no run {run}; `injector list` shows those that are known");
+        return Err(Refusal::usage(sentence));
+    }
+    let file = lever::journal(&directory);
+    if wanted.run.is_none()
+        && let Ok(mut replay) = journal::replay(&file)
+    {
+        replay.records.retain(|stamped| stamped.unix_ms >= since);
+        audit.lever = Some(told(file, replay));
+    }
+    Ok(audit)
+}
+
+fn told(file: PathBuf, replay: Replay) -> Told {
+    let Replay { records, damaged } = replay;
+    Told {
+        file,
+        records,
+        damaged,
+    }
+}
+
+fn print(audit: &Audit) {
+    for AuditedRun { listed, told } in &audit.runs {
+        let ListedRun {
+            run, name, state, ..
+        } = listed;
+        tell::result(format!("run {run}  {name}  {}", how(state)));
+        print_records(told);
+        for fault in listed.report.iter().flat_map(|report| &report.faults) {
+            tell::result(format!("  {}", counters(fault)));
+        }
+        for error in listed.report.iter().flat_map(|report| &report.undo_errors) {
+            tell::result(format!("  not put back: {error}"));
+        }
+    }
+    if let Some(told) = audit
+        .lever
+        .as_ref()
+        .filter(|told| !told.records.is_empty() || !told.damaged.is_empty())
+    {
+        tell::result("the safety lever");
+        print_records(told);
+    }
+    for Unreadable { file, why } in &audit.unreadable {
+        tell::result(format!("{} cannot be read: {why}", file.display()));
+    }
+    if audit.runs.is_empty() && audit.unreadable.is_empty() {
+        tell::result("no runs");
+    }
+}
+
+fn print_records(told: &Told) {
+    for stamped in &told.records {
+        let time = journal::time(stamped.unix_ms);
+        let sentence = ask::sentence(&stamped.record);
+        tell::result(format!("  {time}  {sentence}"));
+        if let Record::Planned { text } = &stamped.record {
+            for line in text.lines() {
+                tell::result(format!("      {line}"));
+            }
+        }
+    }
+    for Damaged { line, why } in &told.damaged {
+        tell::result(format!("  {}:{line}: {why}", told.file.display()));
+    }
+}
+
+fn how(state: &RunState) -> String {
+    match state {
+        RunState::Running => "goes on".to_owned(),
+        RunState::Ended { outcome } => outcome.to_string(),
+        RunState::Aborted { why: Some(why) } => format!("aborted: {why}"),
+        RunState::Aborted { why: None } => "aborted, with nobody left to say why".to_owned(),
+    }
+}
+
+fn counters(fault: &FaultReport) -> String {
+    let FaultReport {
+        step,
+        fault,
+        target,
+        mechanism,
+        seen,
+        matched,
+        hit,
+        missed,
+        ..
+    } = fault;
+    format!(
+        "{fault} on {target} by {mechanism} in step {step}: seen {seen}, matched {matched}, hit {hit}, \
+         missed {missed}"
+    )
+}

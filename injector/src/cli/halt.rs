@@ -1,0 +1,136 @@
+//! `halt` and `resume`: the safety lever, moved by hand.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::tell;
+use crate::{
+    error::{Exit, Refusal},
+    journal::{self, Journal, ListedRun, Record, RunId, RunState},
+    kernel::clock::boot_ns,
+    lever::{self, Halt},
+    worker::Output,
+};
+
+/// How long runs may take to end: a worker that hangs is killed after its lease (2 s), one that ends in
+/// good order is given 8 s by its supervisor.
+const END_WITHIN: Duration = Duration::from_secs(12);
+
+/// How often the journals are looked at meanwhile.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// What `halt --json` prints.
+#[derive(Serialize)]
+struct Told {
+    halted: Halt,
+    /// Runs that went on and are over.
+    ended: Vec<RunId>,
+    /// Runs that do not end.
+    still_running: Vec<RunId>,
+}
+
+/// What `resume --json` prints.
+#[derive(Serialize)]
+struct Resumed {
+    was_halted: Option<Halt>,
+}
+
+/// Pulls the lever and waits until every run of this state directory is over.
+///
+/// The file alone does it, for the daemon's runs as for those of other processes: each watchdog sees it
+/// before it renews its lease again.
+pub fn halt(reason: Option<String>, output: Output) -> Result<Exit, Refusal> {
+    let directory = journal::directory();
+    let ours = Halt {
+        by_uid: rustix::process::getuid().as_raw(),
+        by_pid: std::process::id(),
+        since_unix_ms: journal::unix_ms(),
+        reason,
+    };
+    let halted = lever::pull(&directory, ours.clone())?;
+    let before = running()?;
+    let deadline = boot_ns().saturating_add(u64::try_from(END_WITHIN.as_nanos()).unwrap_or(0));
+    let mut still_running = before.clone();
+    while !still_running.is_empty() && boot_ns() < deadline {
+        std::thread::sleep(LOOK_EVERY);
+        let now = running()?;
+        still_running.retain(|run| now.contains(run));
+    }
+    note(&Record::Halted { halt: ours });
+    let told = Told {
+        ended: before
+            .into_iter()
+            .filter(|run| !still_running.contains(run))
+            .collect(),
+        halted,
+        still_running,
+    };
+    let is_done = told.still_running.is_empty();
+    match output {
+        Output::Json => tell::json(&told),
+        Output::Text => tell::result(text(&told)),
+    }
+    if is_done {
+        return Ok(Exit::Done);
+    }
+    let runs: Vec<_> = told.still_running.iter().map(RunId::as_str).collect();
+    Err(Refusal::failed(format!(
+        "not ended within 12 s: {}; their leases are over, so nothing of them fires, but their processes \
+         hang. `injector list` shows them, `kill -KILL` of the supervisor ends them.",
+        runs.join(", ")
+    )))
+}
+
+fn text(told: &Told) -> String {
+    let count = told.ended.len();
+    let runs = match count {
+        0 => "no run was on".to_owned(),
+        1 => "1 run has ended".to_owned(),
+        _ => format!("{count} runs have ended"),
+    };
+    format!("{}; {runs}; `injector resume` lifts it", told.halted)
+}
+
+fn running() -> Result<Vec<RunId>, Refusal> {
+    let directory = journal::directory();
+    let runs = journal::list(&directory).map_err(|error| {
+        Refusal::failed(format!(
+            "injector is halted, but the journals in {} cannot be read: {error}; runs end by themselves \
+             within the lease.",
+            directory.display()
+        ))
+    })?;
+    let is_on = |listed: &ListedRun| listed.state == RunState::Running;
+    Ok(runs
+        .into_iter()
+        .filter(is_on)
+        .map(|listed| listed.run)
+        .collect())
+}
+
+/// Puts it on record, after the fact: the lever does not wait for a disk.
+fn note(record: &Record) {
+    if let Err(error) = Journal::note(&lever::journal(&journal::directory()), record) {
+        tell::aside(format!("injector: this is not on record: {error}"));
+    }
+}
+
+/// Releases the lever.
+pub fn resume(output: Output) -> Result<Exit, Refusal> {
+    let was_halted = lever::release(&journal::directory())?;
+    if was_halted.is_some() {
+        note(&Record::Resumed {
+            by_uid: rustix::process::getuid().as_raw(),
+            by_pid: std::process::id(),
+        });
+    }
+    match output {
+        Output::Json => tell::json(&Resumed { was_halted }),
+        Output::Text => tell::result(match &was_halted {
+            Some(halt) => format!("runs may start again; injector was {halt}"),
+            None => "injector was not halted; runs may start".to_owned(),
+        }),
+    }
+    Ok(Exit::Done)
+}

@@ -1,0 +1,174 @@
+//! The file: which one, whose, and where in it a mistake is.
+
+use std::{
+    ffi::OsString,
+    fs::File,
+    io::{self, Read},
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+
+use super::Config;
+use crate::error::Refusal;
+
+/// Where it is where nothing else is said.
+const PATH: &str = "/etc/injector/injector.toml";
+
+/// The variable that says something else.
+const VARIABLE: &str = "INJECTOR_CONFIG";
+
+/// Which file says what this host allows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Source {
+    /// The usual one; where it is missing, the defaults are meant.
+    Usual,
+    /// One that a person named; it must be there.
+    Named(PathBuf),
+}
+
+/// Why the limits of this host are not known. Nothing is armed then.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// It is not there, or not for us.
+    #[error("the configuration {} cannot be read: {error}; correct the path, or its mode", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the kernel said.
+        error: io::Error,
+    },
+    /// Somebody else could lift the limits.
+    #[error(
+        "the configuration {} can be written by others than root, and whoever writes it sets the limits; \
+         correct it with `chown root:root` and `chmod 644`",
+        .0.display()
+    )]
+    Exposed(PathBuf),
+    /// A mistake in it.
+    #[error(
+        "{path}:{line}:{column}: {what}; configs/injector.toml of the source explains every key"
+    )]
+    Mistake {
+        /// The file.
+        path: String,
+        /// From 1.
+        line: usize,
+        /// From 1, in characters.
+        column: usize,
+        /// What is wrong there.
+        what: String,
+    },
+}
+
+impl From<ConfigError> for Refusal {
+    fn from(error: ConfigError) -> Self {
+        Self::usage(error.to_string())
+    }
+}
+
+impl Source {
+    /// The file that a flag names, or `INJECTOR_CONFIG`, or the usual one.
+    pub fn choose(flag: Option<PathBuf>) -> Self {
+        Self::of(flag, std::env::var_os(VARIABLE))
+    }
+
+    fn of(flag: Option<PathBuf>, variable: Option<OsString>) -> Self {
+        flag.or(variable.map(PathBuf::from))
+            .filter(|path| !path.as_os_str().is_empty())
+            .map_or(Self::Usual, Self::Named)
+    }
+
+    /// The file's path.
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::Usual => Path::new(PATH),
+            Self::Named(path) => path,
+        }
+    }
+
+    /// Reads it.
+    pub fn load(&self) -> Result<Config, ConfigError> {
+        let path = self.path();
+        match read(path) {
+            Err(ConfigError::Unreadable { error, .. })
+                if *self == Self::Usual && error.kind() == io::ErrorKind::NotFound =>
+            {
+                Ok(Config::default())
+            }
+            text => Config::parse(&text?, &path.display().to_string()),
+        }
+    }
+}
+
+impl Config {
+    /// Reads the text of a file that messages call `path`.
+    pub fn parse(text: &str, path: &str) -> Result<Self, ConfigError> {
+        toml::from_str(text).map_err(|error| {
+            let start = error.span().map_or(0, |span| span.start);
+            let (line, column) = place(text, start);
+            ConfigError::Mistake {
+                path: path.to_owned(),
+                line,
+                column,
+                what: error.message().trim().replace('\n', ", "),
+            }
+        })
+    }
+}
+
+/// Its text, from one descriptor: what is checked is what is read.
+fn read(path: &Path) -> Result<String, ConfigError> {
+    let unreadable = |error| ConfigError::Unreadable {
+        path: path.to_owned(),
+        error,
+    };
+    let mut file = File::open(path).map_err(unreadable)?;
+    let metadata = file.metadata().map_err(unreadable)?;
+    let ours = rustix::process::geteuid().as_raw();
+    // An ordinary user may rehearse with a file of its own; it arms nothing.
+    let is_ours = metadata.uid() == 0 || metadata.uid() == ours;
+    if !is_ours || metadata.mode() & 0o022 != 0 {
+        return Err(ConfigError::Exposed(path.to_owned()));
+    }
+    let mut text = String::new();
+    file.read_to_string(&mut text).map_err(unreadable)?;
+    Ok(text)
+}
+
+/// Line and column of a byte, both from 1.
+fn place(text: &str, at: usize) -> (usize, usize) {
+    let before = text.get(..at).unwrap_or(text);
+    let line = before.matches('\n').count() + 1;
+    let start = before.rfind('\n').map_or(0, |feed| feed + 1);
+    (line, before[start..].chars().count() + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, os::unix::fs::PermissionsExt};
+
+    use super::*;
+
+    #[test]
+    fn a_flag_goes_before_the_variable() {
+        let named = |path: &str| Source::Named(path.into());
+        assert_eq!(Source::of(Some("a".into()), Some("b".into())), named("a"));
+        assert_eq!(Source::of(None, Some("b".into())), named("b"));
+        assert_eq!(Source::of(None, Some("".into())), Source::Usual);
+        assert_eq!(Source::of(None, None), Source::Usual);
+    }
+
+    #[test]
+    fn a_named_file_must_be_there_and_ours() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("injector.toml");
+        let source = Source::Named(path.clone());
+        assert!(matches!(source.load(), Err(ConfigError::Unreadable { .. })));
+        fs::write(&path, "[limits]\nmax_hits = 7\n").unwrap();
+        assert_eq!(source.load().unwrap().limits.max_hits, 7);
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();
+        assert!(matches!(source.load(), Err(ConfigError::Exposed(_))));
+    }
+}

@@ -1,0 +1,102 @@
+//! Limits a target's cgroup, and puts the old limits back.
+
+use std::collections::BTreeSet;
+
+use super::{Moment, Record};
+use crate::{
+    error::Refusal,
+    executor::changes::ChangeId,
+    experiment::Starve,
+    target::{
+        cgroup::Cgroup,
+        controller::{self, Limit},
+    },
+};
+use injector_common::rule::Counters;
+
+/// The state of one `proc.starve` fault.
+#[derive(Debug)]
+pub(super) struct Starver {
+    starve: Starve,
+    /// The limits that are in force, with the change where it was ours.
+    limits: Vec<(Limit, Option<ChangeId>)>,
+    has_begun: bool,
+    /// The names of the files, for the report.
+    files: BTreeSet<String>,
+    pub(super) counters: Counters,
+}
+
+impl Starver {
+    pub(super) fn new(starve: Starve) -> Self {
+        Self {
+            starve,
+            limits: Vec::new(),
+            has_begun: false,
+            files: BTreeSet::new(),
+            counters: Counters::default(),
+        }
+    }
+
+    /// Puts the limits in force, and lifts those that would meet a bystander.
+    pub(super) fn act(
+        &mut self,
+        cgroup: &Cgroup,
+        moment: &Moment<'_>,
+        record: &mut Record<'_>,
+    ) -> Result<(), Refusal> {
+        if self.has_begun {
+            self.spare_strangers(cgroup, record);
+            return Ok(());
+        }
+        self.has_begun = true;
+        if moment
+            .members()
+            .into_iter()
+            .any(|key| moment.is_protected(key))
+        {
+            return Err(Refusal::endangers(format!(
+                "a process that is never a target has entered the cgroup {}; name a narrower cgroup.",
+                cgroup.directory.display()
+            )));
+        }
+        for limit in controller::limits(cgroup, &self.starve)? {
+            self.counters.seen += 1;
+            self.counters.matched += 1;
+            let set = record
+                .changes
+                .set_knob(&limit.path, &limit.value, record.journal)?;
+            self.counters.hit += 1;
+            let name = limit.path.file_name().unwrap_or_default();
+            self.files.insert(name.to_string_lossy().into_owned());
+            self.limits.push((limit, set));
+        }
+        Ok(())
+    }
+
+    /// Puts the old limits back, the last first.
+    pub(super) fn lift(&mut self, record: &mut Record<'_>) {
+        for (_, set) in self.limits.drain(..).rev() {
+            if let Some(id) = set {
+                record.changes.undo(id, record.journal);
+            }
+        }
+    }
+
+    /// The files that were written, as the report's mechanism.
+    pub(super) fn mechanism(&self) -> Option<String> {
+        let names: Vec<&str> = self.files.iter().map(String::as_str).collect();
+        (!names.is_empty()).then(|| names.join("+"))
+    }
+
+    /// A cgroup of version 1 is the target only as long as nobody else is in it, and as nobody of the
+    /// target's is elsewhere.
+    fn spare_strangers(&mut self, cgroup: &Cgroup, record: &mut Record<'_>) {
+        // Two looks, because the two trees cannot be read at once.
+        let is_shared =
+            |limit: &Limit| (0..2).all(|_| !controller::is_targets_alone(limit, cgroup));
+        if self.limits.iter().any(|(limit, _)| is_shared(limit)) {
+            self.counters.missed += 1;
+            self.lift(record);
+        }
+    }
+}

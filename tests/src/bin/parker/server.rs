@@ -1,0 +1,52 @@
+//! Serves the park and says who sleeps there.
+
+use std::io::stdin;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail, ensure};
+use injector::kernel::maps::{Maps, SleepMap};
+use injector::kernel::object::Object;
+use injector::kernel::park_trial::ParkTrial;
+use injector::park::Park;
+
+pub(crate) fn serve() -> Result<()> {
+    let mut object = Object::load()?;
+    let mut trial = ParkTrial::attach(&mut object)?;
+    let sleeps = SleepMap::take(&mut object)?;
+    let (mut maps, _lease, _events) = Maps::take(&mut object)?;
+    let park = Park::shared()?;
+    ensure!(
+        Arc::ptr_eq(&park, &Park::shared()?),
+        "a process has one park"
+    );
+    let seat = park.seat(move |slot| sleeps.wake_boot_ns(slot))?;
+    let record = seat.record();
+    maps.write_park(record)?;
+    println!("ready {}", record.holder);
+    let mut seat = Some((seat, park));
+    for line in stdin().lines() {
+        let line = line?;
+        let words: Vec<&str> = line.split_whitespace().collect();
+        match words[..] {
+            ["put", pid, ms] => {
+                let ms: u64 = ms.parse().context("a number of milliseconds")?;
+                trial.put(pid.parse()?, ms * 1_000_000)?;
+                println!("ok");
+            }
+            ["look", pid] => {
+                let seen = trial.look(pid.parse()?)?;
+                println!("{} {}", seen.fired, seen.slept);
+            }
+            ["close"] => {
+                seat = None;
+                println!("ok");
+            }
+            ["is-serving"] => {
+                let serving = seat.as_ref().is_some_and(|(_, park)| park.is_serving());
+                println!("{}", u8::from(serving));
+            }
+            _ => bail!("not understood: {line}"),
+        }
+    }
+    Ok(())
+}

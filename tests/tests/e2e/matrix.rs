@@ -1,0 +1,58 @@
+//! The few tests that are run on every kernel.
+//!
+//! An emulated processor is some ten times slower than the host's, so the whole suite would take most
+//! of an hour for each kernel. What differs from kernel to kernel is whether a fault's mechanism is
+//! there and works, so each fault is tried once ([`Case::shows`]); to that come a few tests of what
+//! rests on the kernel in all faults. The list below is the only place to change.
+//!
+//! [`Case::shows`]: crate::suite::Case::shows
+
+use std::collections::BTreeSet;
+use std::env;
+
+use anyhow::{Result, ensure};
+
+use crate::needs::Need;
+use crate::suite::Case;
+
+/// `matrix`: only these tests. Set by `cargo xtask test` in virtual machines.
+const SELECTION: &str = "INJECTOR_TESTS";
+
+/// What is run beside the tests that show a fault.
+const ALSO: [&str; 8] = [
+    // Nobody but the target, by each way to a socket: a device's and a cgroup's.
+    "scope::delay_tcp::loopback_v4",
+    "scope::connect_refused::loopback_v4",
+    // Another device than `lo`.
+    "effect::delay_tcp::veth_v6",
+    // The worker dies, the worker sleeps.
+    "death::kill_9_with_a_delay",
+    "death::a_stopped_worker_loses_its_lease",
+    // Children are followed by tracepoints.
+    "target::tree_present_and_future",
+    "refusal::root_cgroup",
+    "matrix::its_tests_exist",
+];
+
+/// The tests that were asked for by [`SELECTION`], with one more that checks the list.
+pub(crate) fn select(mut cases: Vec<Case>) -> Vec<Case> {
+    let names: BTreeSet<String> = cases.iter().map(|case| case.name().to_owned()).collect();
+    let no_needs: &[Need] = &[];
+    cases.push(Case::new("matrix::its_tests_exist", no_needs, move || {
+        exist(&names)
+    }));
+    if env::var_os(SELECTION).is_some_and(|wanted| wanted == "matrix") {
+        cases.retain(|case| case.shown_fault().is_some() || ALSO.contains(&case.name()));
+    }
+    cases
+}
+
+fn exist(names: &BTreeSet<String>) -> Result<()> {
+    for name in ALSO {
+        ensure!(
+            names.contains(name) || name.starts_with("matrix::"),
+            "there is no test {name}, which every kernel should run"
+        );
+    }
+    Ok(())
+}

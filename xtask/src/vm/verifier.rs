@@ -1,0 +1,189 @@
+//! `cargo xtask verifier`: what the verifiers of this host and of other kernels say of each BPF program,
+//! and whether it stays under a bound.
+
+use std::{collections::BTreeMap, process::ExitCode};
+
+use anyhow::{Context, Result};
+use serde::Deserialize;
+
+use super::{BRIEF, Kernels, Visit, console::End, matrix::Matrix};
+use crate::{
+    build::{self, BpfDebug},
+    paths::Project,
+    process, root,
+};
+
+/// Instructions that a verifier may look at for one program. The kernel stops at a million
+/// (`BPF_COMPLEXITY_LIMIT_INSNS`, kernel/bpf/verifier.c), but each costs time while a fault is armed: a
+/// program of 600 000 took a second here and ten under emulation. The largest has 14 000; the rest is
+/// room, because verifiers look at more or at less from release to release.
+const MOST_INSTRUCTIONS: u32 = 20_000;
+
+/// Bytes of stack, of a program and all functions in it. The kernel stops a chain of calls at 512
+/// (`MAX_BPF_STACK`), rounding each function up, so a deeper one might fail elsewhere.
+const MOST_STACK: u32 = 384;
+
+/// The name of this host in the table.
+const HERE: &str = "this host";
+
+/// One line of `injector verifier`.
+#[derive(Debug, PartialEq, Eq, Deserialize)]
+struct Line {
+    program: String,
+    #[serde(flatten)]
+    verdict: Verdict,
+}
+
+#[derive(Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Verdict {
+    Accepted { instructions: u32, stack: u32 },
+    Refused(String),
+}
+
+/// Asks, prints the table program × kernel, and fails where a program is over the bound.
+pub(crate) fn run(project: &Project, kernels: &Kernels) -> Result<ExitCode> {
+    build::product(project, BpfDebug::Silent)?;
+    let mut findings = Findings::default();
+    if kernels.wanted.is_empty() {
+        here(project, &mut findings)?;
+    }
+    let visits = super::visit(project, kernels, "verifier", BRIEF, |initramfs| {
+        initramfs.program("/injector/injector", &project.binary("injector"));
+        initramfs.command("exec /injector/injector verifier\n");
+        Ok(())
+    })?;
+    for (kernel, visit) in visits {
+        match visit {
+            Visit::Skipped(reason) => findings.notes.push(format!("{kernel}: skipped: {reason}")),
+            Visit::Ran(ended) if ended.end == End::Exit(0) => findings.add(&kernel, &ended.output),
+            Visit::Ran(ended) => findings
+                .failures
+                .push(format!("{kernel}: no answer ({:?})", ended.end)),
+        }
+    }
+    println!("\n{findings}");
+    Ok(if findings.failures.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+fn here(project: &Project, findings: &mut Findings) -> Result<()> {
+    let root = match root::available() {
+        Ok(root) => root,
+        Err(reason) => {
+            findings.notes.push(format!("{HERE}: skipped: {reason}"));
+            return Ok(());
+        }
+    };
+    root.explain("asking the verifier");
+    let mut injector = root.command(project, &project.binary("injector"), &[]);
+    let said = process::answer(injector.arg("verifier"))
+        .context("injector could not ask the verifier of this host; run `injector verifier`")?;
+    findings.add(HERE, &said);
+    Ok(())
+}
+
+/// What all verifiers said.
+#[derive(Default)]
+struct Findings {
+    kernels: Vec<String>,
+    /// Program to its cells, by kernel.
+    cells: BTreeMap<String, BTreeMap<String, String>>,
+    notes: Vec<String>,
+    failures: Vec<String>,
+}
+
+impl Findings {
+    fn add(&mut self, kernel: &str, said: &str) {
+        self.kernels.push(kernel.to_owned());
+        let lines: Vec<Line> = said
+            .lines()
+            .filter_map(|line| serde_json::from_str(line).ok())
+            .collect();
+        if lines.is_empty() {
+            self.failures.push(format!("{kernel}: an empty answer"));
+        }
+        for Line { program, verdict } in lines {
+            let cell = match verdict {
+                Verdict::Accepted {
+                    instructions,
+                    stack,
+                } => {
+                    if instructions > MOST_INSTRUCTIONS || stack > MOST_STACK {
+                        self.failures.push(format!(
+                            "{kernel}: {program} takes {instructions} instructions and {stack} bytes \
+                             of stack; the bounds are {MOST_INSTRUCTIONS} and {MOST_STACK}"
+                        ));
+                    }
+                    format!("{instructions}, {stack} B")
+                }
+                Verdict::Refused(reason) => {
+                    self.notes
+                        .push(format!("{kernel}: {program} is refused: {reason}"));
+                    "refused".into()
+                }
+            };
+            let cells = self.cells.entry(program).or_default();
+            cells.insert(kernel.to_owned(), cell);
+        }
+    }
+}
+
+impl std::fmt::Display for Findings {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let heading = ["program"]
+            .into_iter()
+            .chain(self.kernels.iter().map(String::as_str));
+        let mut matrix = Matrix::new(heading);
+        for (program, cells) in &self.cells {
+            let cell = |kernel| cells.get(kernel).map_or("", String::as_str);
+            matrix.row(
+                [program.as_str()]
+                    .into_iter()
+                    .chain(self.kernels.iter().map(cell)),
+            );
+        }
+        writeln!(
+            formatter,
+            "Instructions that the verifier looked at (at most {MOST_INSTRUCTIONS}), and bytes of \
+             stack (at most {MOST_STACK}):\n\n{matrix}"
+        )?;
+        for line in self.notes.iter().chain(&self.failures) {
+            writeln!(formatter, "{line}")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SAID: &str = r#"
+{"program":"inj_egress","accepted":{"instructions":4000,"stack":200}}
+[    2.1] tun: a word of the kernel's
+{"program":"inj_open","refused":"Permission denied"}
+"#;
+
+    #[test]
+    fn answers_are_read_and_held_against_the_bound() {
+        let mut findings = Findings::default();
+        findings.add("6.12", SAID);
+        assert!(findings.failures.is_empty());
+        assert_eq!(findings.cells["inj_egress"]["6.12"], "4000, 200 B");
+        assert_eq!(findings.cells["inj_open"]["6.12"], "refused");
+        assert!(
+            findings
+                .to_string()
+                .contains("inj_open is refused: Permission denied")
+        );
+
+        findings.add("7.3", &SAID.replace("4000", "999999"));
+        assert_eq!(findings.failures.len(), 1);
+        findings.add("9.9", "no answer at all");
+        assert_eq!(findings.failures.len(), 2);
+    }
+}
