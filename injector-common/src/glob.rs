@@ -39,6 +39,14 @@ pub const fn steps(pattern: usize, name: usize) -> u32 {
 }
 
 impl Walk {
+    /// Nothing is compared yet.
+    pub const START: Self = Self {
+        pattern_at: 0,
+        name_at: 0,
+        star: 0,
+        taken_to: 0,
+    };
+
     /// Takes one step. `pattern_byte` and `name_byte` are the bytes at [`Self::pattern_at`] and
     /// [`Self::name_at`], and `None` behind the ends.
     #[inline(always)]

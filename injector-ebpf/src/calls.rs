@@ -2,7 +2,8 @@
 //! to be done. A call that fails ends the walk: it never gets to what later rules are about.
 //!
 //! These programs may be preempted by another caller on the same CPU, sleepable ones in particular, so
-//! everything lies on the stack and counters are added to atomically.
+//! counters are added to atomically, and a walk lies in a map entry of its thread: on the stack the verifier
+//! would follow every value of it, and look at a million combinations.
 
 use core::intrinsics::{AtomicOrdering, atomic_xadd};
 
@@ -17,19 +18,39 @@ use injector_common::{
 
 use crate::{
     caller, emit,
-    maps::{INJ_ACTIVE, INJ_CALLS, INJ_COUNTERS, INJ_RULES},
-    names, peers,
+    maps::{INJ_ACTIVE, INJ_CALLS, INJ_COUNTERS, INJ_RULES, INJ_WALKS},
+    names::{self, Climb, Comparison},
+    peers,
     rules::{self, Draw},
     subject::Subject,
 };
 
+/// What came of a walk.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Decision {
+    /// What the call has to go through.
+    pub pending: Pending,
+    /// For how long the caller is stopped, in nanoseconds.
+    pub stop_ns: u64,
+    /// Rule that stops it, plus one; 0 is none.
+    pub stopper: u32,
+    /// The signal that the caller gets; 0 is none.
+    pub signal: u32,
+}
+
 /// A call on its way through the rules.
 #[repr(C)]
+#[derive(Clone, Copy)]
 pub struct Walk {
     /// What the call is about.
     subject: Subject,
-    /// What the call has to go through after the walk.
-    pub pending: Pending,
+    /// What has come of it so far.
+    decision: Decision,
+    /// Room for a look at where a file lies.
+    climb: Climb,
+    /// Room for a look at a name.
+    comparison: Comparison,
     /// Slots to ask, one bit each.
     mask: u32,
     /// The target.
@@ -38,17 +59,30 @@ pub struct Walk {
     op: u32,
     /// The call, as the kernel numbers it.
     number: u32,
-    /// The signal that the caller gets; 0 is none.
-    pub signal: u32,
-    /// Rule that stops the caller, plus one; 0 is none.
-    pub stopper: u32,
-    /// For how long, in nanoseconds.
-    pub stop_ns: u64,
+}
+
+impl Walk {
+    /// One about nothing, for nobody.
+    const NOWHERE: Self = Self {
+        subject: Subject::NONE,
+        decision: Decision {
+            pending: Pending::NOTHING,
+            stop_ns: 0,
+            stopper: 0,
+            signal: 0,
+        },
+        climb: Climb::NOWHERE,
+        comparison: Comparison::NOTHING,
+        mask: 0,
+        scope: 0,
+        op: 0,
+        number: 0,
+    };
 }
 
 /// Decides about a call that a thread makes; `None` where no rule is asked.
 #[inline(always)]
-pub fn decide(op: u32, subject: impl FnOnce() -> Subject) -> Option<Walk> {
+pub fn decide(op: u32, subject: impl FnOnce() -> Subject) -> Option<Decision> {
     let scope = caller::admit()?;
     let mask = INJ_ACTIVE.get(scope)?.call;
     if mask == 0 {
@@ -58,26 +92,24 @@ pub fn decide(op: u32, subject: impl FnOnce() -> Subject) -> Option<Walk> {
     if number != injector_common::call::NO_NUMBER && caller::accepts(number) >> op & 1 == 0 {
         return None;
     }
-    let mut walk = Walk {
-        subject: subject(),
-        pending: Pending {
-            syscall: number,
-            ..Pending::NOTHING
-        },
-        mask,
-        scope,
-        op,
-        number,
-        signal: 0,
-        stopper: 0,
-        stop_ns: 0,
+    let thread = caller::tid();
+    INJ_WALKS.insert(thread, &Walk::NOWHERE, 0).ok()?;
+    let mut walk: *mut Walk = INJ_WALKS.get_ptr_mut(thread)?;
+    // SAFETY: the entry is this thread's, which is here and nowhere else until it is removed. The callback
+    // has the signature that the helper asks for, and its context outlives the call.
+    let decision = unsafe {
+        (*walk).subject = subject();
+        (*walk).mask = mask;
+        (*walk).scope = scope;
+        (*walk).op = op;
+        (*walk).number = number;
+        (*walk).decision.pending.syscall = number;
+        bpf_loop(SLOTS as u32, ask as *mut _, (&raw mut walk).cast(), 0);
+        (*walk).decision
     };
-    let mut context: *mut Walk = &raw mut walk;
-    // SAFETY: the callback has the signature that the helper asks for, and the context outlives the call.
-    unsafe {
-        bpf_loop(SLOTS as u32, ask as *mut _, (&raw mut context).cast(), 0);
-    }
-    Some(walk)
+    // Absent is as good as removed.
+    let _ = INJ_WALKS.remove(thread);
+    Some(decision)
 }
 
 /// One step of the walk: 0 goes on, 1 ends it.
@@ -107,39 +139,39 @@ extern "C" fn ask(slot: u32, context: *mut *mut Walk) -> i64 {
     };
     match rule.action {
         action::SLEEP => {
-            walk.pending.sleep_ns = call.sleep_of(rule.seed, number);
-            walk.pending.sleeper = id + 1;
-            walk.pending.sleep_at = call.sleep_at;
+            walk.decision.pending.sleep_ns = call.sleep_of(rule.seed, number);
+            walk.decision.pending.sleeper = id + 1;
+            walk.decision.pending.sleep_at = call.sleep_at;
             // It is a hit when it has slept.
         }
         action::DAMAGE => {
-            walk.pending.damager = id + 1;
-            walk.pending.number = number;
+            walk.decision.pending.damager = id + 1;
+            walk.decision.pending.number = number;
         }
         action::FAIL => {
-            walk.pending.errno = rule.errno;
+            walk.decision.pending.errno = rule.errno;
             hit(id, rule, number, walk.number);
         }
         action::SIGNAL => {
-            walk.signal = call.signal;
+            walk.decision.signal = call.signal;
             hit(id, rule, number, walk.number);
         }
         action::STOP => {
-            walk.stopper = id + 1;
-            walk.stop_ns = call.sleep_of(rule.seed, number);
+            walk.decision.stopper = id + 1;
+            walk.decision.stop_ns = call.sleep_of(rule.seed, number);
         }
         _ => hit(id, rule, number, walk.number),
     }
-    i64::from(walk.pending.errno != 0)
+    i64::from(walk.decision.pending.errno != 0)
 }
 
 /// Whether the call passes the rule's filters.
 #[inline(always)]
-fn passes(walk: &Walk, id: RuleId, rule: &Rule, call: &CallRule) -> bool {
+fn passes(walk: &mut Walk, id: RuleId, rule: &Rule, call: &CallRule) -> bool {
     if call.kinds & walk.subject.kind == 0 {
         return false;
     }
-    if call.filters & filters::THREAD != 0 && !names::is_thread(call) {
+    if call.filters & filters::THREAD != 0 && !names::is_thread(&mut walk.comparison, call) {
         return false;
     }
     if call.filters & filters::PEER != 0 {
@@ -148,9 +180,10 @@ fn passes(walk: &Walk, id: RuleId, rule: &Rule, call: &CallRule) -> bool {
             return false;
         }
     }
+    let (dentry, other) = (walk.subject.dentry, walk.subject.other);
     call.filters & filters::PATH == 0
-        || names::lies_in(id, walk.subject.dentry)
-        || names::lies_in(id, walk.subject.other)
+        || names::lies_in(&mut walk.climb, id, dentry)
+        || names::lies_in(&mut walk.climb, id, other)
 }
 
 /// A counter of a rule.

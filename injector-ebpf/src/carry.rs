@@ -6,44 +6,44 @@ use injector_common::call::{LONGEST_SLEEP_NS, NO_NUMBER, Pending, Stop, sleep};
 
 use crate::{
     caller,
-    calls::{self, Count, Walk},
-    claim,
-    gate,
+    calls::{self, Count, Decision},
+    claim, gate,
     maps::{INJ_PENDING, INJ_STOPS},
     park,
 };
 
-/// The highest errno of any system call (include/linux/err.h, `MAX_ERRNO`), as a mask.
-const MAX_ERRNO: u32 = 4095;
+/// Above every errno that a person can name, as a mask.
+const ERRNOS: u64 = 1023;
 
-/// What a hook returns to make its call fail. The verifier wants to see that it is in -4095..=0.
+/// What a hook returns to make its call fail: `-errno`, spelt so that the verifier of every kernel sees that
+/// it is in -4095..=0 (6.12 forgets everything about a number that is negated).
 #[inline(always)]
 pub fn failure(errno: u32) -> i64 {
-    -i64::from(errno & MAX_ERRNO)
+    ((ERRNOS + 1).wrapping_sub(u64::from(errno)) & ERRNOS | !ERRNOS) as i64
 }
 
 /// Carries out at a hook that cannot sleep.
 #[inline(always)]
-pub fn out_awake(walk: &Walk) -> i64 {
-    send(walk);
-    if walk.pending.errno != 0 && walk.pending.sleeper == 0 {
-        return failure(walk.pending.errno);
+pub fn out_awake(decision: &Decision) -> i64 {
+    send(decision);
+    if decision.pending.errno != 0 && decision.pending.sleeper == 0 {
+        return failure(decision.pending.errno);
     }
-    leave(&walk.pending);
+    leave(&decision.pending);
     0
 }
 
 /// Carries out at a hook that can sleep.
 #[inline(always)]
-pub fn out_asleep(walk: &mut Walk) -> i64 {
-    send(walk);
-    if walk.pending.sleeper != 0 && walk.pending.sleep_at == sleep::ENTER {
-        take_a_nap(&mut walk.pending);
+pub fn out_asleep(decision: &mut Decision) -> i64 {
+    send(decision);
+    if decision.pending.sleeper != 0 && decision.pending.sleep_at == sleep::ENTER {
+        take_a_nap(&mut decision.pending);
     }
-    if walk.pending.errno != 0 {
-        return failure(walk.pending.errno);
+    if decision.pending.errno != 0 {
+        return failure(decision.pending.errno);
     }
-    leave(&walk.pending);
+    leave(&decision.pending);
     0
 }
 
@@ -78,25 +78,25 @@ fn after_nap(mut pending: Pending) -> Pending {
 
 /// Sends the signal that a rule asks for, or stops the process.
 #[inline(always)]
-fn send(walk: &Walk) {
+fn send(decision: &Decision) {
     /// `SIGSTOP` on `x86_64` (arch/x86/include/uapi/asm/signal.h).
     const SIGSTOP: u32 = 19;
-    if walk.signal != 0 {
+    if decision.signal != 0 {
         // SAFETY: the helper checks the number. It fails where the caller is ending anyway.
-        unsafe { bpf_send_signal(walk.signal) };
+        unsafe { bpf_send_signal(decision.signal) };
     }
-    if walk.stopper == 0 {
+    if decision.stopper == 0 {
         return;
     }
-    let rule = walk.stopper - 1;
+    let rule = decision.stopper - 1;
     // Told first: whoever is stopped must be known to whoever lets it go on.
-    if !told(rule, walk.stop_ns) {
+    if !told(rule, decision.stop_ns) {
         calls::count(rule, Count::Missed);
         return;
     }
     // SAFETY: as above.
     if unsafe { bpf_send_signal(SIGSTOP) } == 0 {
-        calls::hit_later(rule, walk.pending.syscall);
+        calls::hit_later(rule, decision.pending.syscall);
     } else {
         calls::count(rule, Count::Missed);
     }
@@ -125,8 +125,8 @@ pub fn leave(pending: &Pending) {
     if pending.is_empty() {
         return;
     }
-    let is_left = pending.syscall != NO_NUMBER
-        && INJ_PENDING.insert(caller::tid(), *pending, 0).is_ok();
+    let is_left =
+        pending.syscall != NO_NUMBER && INJ_PENDING.insert(caller::tid(), *pending, 0).is_ok();
     if !is_left {
         miss(pending);
     }

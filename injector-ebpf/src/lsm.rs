@@ -10,7 +10,11 @@ use core::ffi::c_void;
 
 use injector_common::call::op;
 
-use crate::{caller, carry, calls, maps::OFFSET_BPRM_FILE, subject::{Subject, read}};
+use crate::{
+    caller, calls, carry,
+    maps::OFFSET_BPRM_FILE,
+    subject::{Subject, read},
+};
 
 /// The `n`-th argument of the hook.
 #[inline(always)]
@@ -25,10 +29,10 @@ macro_rules! hook {
         #[unsafe(no_mangle)]
         #[unsafe(link_section = concat!("lsm/", stringify!($name)))]
         extern "C" fn $name($context: *mut c_void) -> i64 {
-            let Some(walk) = calls::decide($op, || $subject) else {
+            let Some(decision) = calls::decide($op, || $subject) else {
                 return 0;
             };
-            carry::out_awake(&walk)
+            carry::out_awake(&decision)
         }
     };
     ($name:ident, $sleepable:ident, $op:expr, |$context:ident| $subject:expr) => {
@@ -37,10 +41,10 @@ macro_rules! hook {
         #[unsafe(no_mangle)]
         #[unsafe(link_section = concat!("lsm.s/", stringify!($sleepable)))]
         extern "C" fn $sleepable($context: *mut c_void) -> i64 {
-            let Some(mut walk) = calls::decide($op, || $subject) else {
+            let Some(mut decision) = calls::decide($op, || $subject) else {
                 return 0;
             };
-            carry::out_asleep(&mut walk)
+            carry::out_asleep(&mut decision)
         }
     };
 }
@@ -106,9 +110,12 @@ hook!(inj_lock, inj_lock_s, op::LOCK, |context| {
 hook!(inj_socket, inj_socket_s, op::SOCKET, |_context| {
     Subject::NONE
 });
-hook!(inj_sock_connect, inj_sock_connect_s, op::CONNECT, |context| {
-    Subject::socket(argument(context, 0), argument(context, 1))
-});
+hook!(
+    inj_sock_connect,
+    inj_sock_connect_s,
+    op::CONNECT,
+    |context| { Subject::socket(argument(context, 0), argument(context, 1)) }
+);
 hook!(inj_sock_bind, inj_sock_bind_s, op::BIND, |context| {
     Subject::socket(argument(context, 0), 0)
 });
@@ -121,9 +128,12 @@ hook!(inj_sock_accept, inj_sock_accept_s, op::ACCEPT, |context| {
 hook!(inj_sock_send, inj_sock_send_s, op::SEND, |context| {
     Subject::socket(argument(context, 0), 0)
 });
-hook!(inj_sock_receive, inj_sock_receive_s, op::RECEIVE, |context| {
-    Subject::socket(argument(context, 0), 0)
-});
+hook!(
+    inj_sock_receive,
+    inj_sock_receive_s,
+    op::RECEIVE,
+    |context| { Subject::socket(argument(context, 0), 0) }
+);
 
 /// `MAY_WRITE` (include/linux/fs.h).
 const MAY_WRITE: u64 = 2;
@@ -137,10 +147,10 @@ extern "C" fn inj_file_access(context: *mut c_void) -> i64 {
     } else {
         op::WRITE
     };
-    let Some(walk) = calls::decide(op, || Subject::file(argument(context, 0))) else {
+    let Some(decision) = calls::decide(op, || Subject::file(argument(context, 0))) else {
         return 0;
     };
-    carry::out_awake(&walk)
+    carry::out_awake(&decision)
 }
 
 /// Sleeps what an earlier program of the same call could not sleep at once: one sleep is short, a long one

@@ -138,6 +138,14 @@ pub static INJ_ACCEPT: Array<Accept> = Array::with_max_entries(SYSCALLS, 0);
 #[map]
 pub static INJ_PATHS: HashMap<PathKey, PathEntry> = HashMap::with_max_entries(16_384, 0);
 
+/// Calls on their way through the rules, by thread.
+#[map]
+pub static INJ_WALKS: HashMap<u32, crate::calls::Walk> = HashMap::with_max_entries(4_096, 0);
+
+/// Damage in the making, by thread.
+#[map]
+pub static INJ_DAMAGES: HashMap<u32, crate::trace::Damage> = HashMap::with_max_entries(1_024, 0);
+
 /// What is left to do in a call, by thread.
 #[map]
 pub static INJ_PENDING: HashMap<u32, Pending> = HashMap::with_max_entries(16_384, 0);

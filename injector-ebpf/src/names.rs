@@ -13,15 +13,18 @@ use injector_common::{
 
 use crate::{
     maps::{
-        INJ_PATHS, OFFSET_COMM, OFFSET_DENTRY_INODE, OFFSET_DENTRY_NAME, OFFSET_DENTRY_PARENT, OFFSET_INODE_INO,
-        OFFSET_INODE_SB, OFFSET_SB_DEV,
+        INJ_PATHS, OFFSET_COMM, OFFSET_DENTRY_INODE, OFFSET_DENTRY_NAME, OFFSET_DENTRY_PARENT,
+        OFFSET_INODE_INO, OFFSET_INODE_SB, OFFSET_SB_DEV,
     },
     subject::read,
 };
 
-/// The way up from a file.
+/// The way up from a file. It lies in the map entry of a walk, see [`crate::calls`].
 #[repr(C)]
-struct Climb {
+#[derive(Clone, Copy)]
+pub struct Climb {
+    /// Room for a look at a name.
+    comparison: Comparison,
     /// The directory entry that the climb has come to.
     at: u64,
     /// The one that it began at.
@@ -32,31 +35,42 @@ struct Climb {
     pad: u32,
 }
 
-/// Whether a directory entry lies where the rule says.
-#[inline(always)]
-pub fn lies_in(rule: RuleId, dentry: u64) -> bool {
-    if dentry == 0 {
-        return false;
-    }
-    let mut climb = Climb {
-        at: dentry,
-        from: dentry,
-        rule,
+impl Climb {
+    /// One that has not begun.
+    pub const NOWHERE: Self = Self {
+        comparison: Comparison::NOTHING,
+        at: 0,
+        from: 0,
+        rule: 0,
         level: 0,
         is_found: 0,
         pad: 0,
     };
+}
+
+/// Whether a directory entry lies where the rule says.
+#[inline(always)]
+pub fn lies_in(climb: &mut Climb, rule: RuleId, dentry: u64) -> bool {
+    if dentry == 0 {
+        return false;
+    }
+    climb.at = dentry;
+    climb.from = dentry;
+    climb.rule = rule;
+    climb.level = 0;
+    climb.is_found = 0;
+    let mut context: *mut Climb = climb;
     // SAFETY: the callback has the signature that the helper asks for, and the context outlives the call.
     unsafe {
-        bpf_loop(DEPTH, climb_one as *mut _, (&raw mut climb).cast(), 0);
+        bpf_loop(DEPTH, climb_one as *mut _, (&raw mut context).cast(), 0);
+        (*context).is_found != 0
     }
-    climb.is_found != 0
 }
 
 /// One step up: 0 goes on, 1 ends it.
-extern "C" fn climb_one(_: u32, climb: *mut Climb) -> i64 {
+extern "C" fn climb_one(_: u32, context: *mut *mut Climb) -> i64 {
     // SAFETY: `bpf_loop` passes the pointer that `lies_in` gave it.
-    let climb = unsafe { &mut *climb };
+    let climb = unsafe { &mut **context };
     let inode: u64 = read(climb.at + u64::from(OFFSET_DENTRY_INODE.load()));
     if inode != 0 && is_named(climb, inode) {
         climb.is_found = 1;
@@ -73,7 +87,7 @@ extern "C" fn climb_one(_: u32, climb: *mut Climb) -> i64 {
 }
 
 #[inline(always)]
-fn is_named(climb: &Climb, inode: u64) -> bool {
+fn is_named(climb: &mut Climb, inode: u64) -> bool {
     let super_block: u64 = read(inode + u64::from(OFFSET_INODE_SB.load()));
     let key = PathKey {
         inode: read(inode + u64::from(OFFSET_INODE_INO.load())),
@@ -92,50 +106,53 @@ fn is_named(climb: &Climb, inode: u64) -> bool {
     if entry.reach & wanted == 0 {
         return false;
     }
-    climb.level == 0 || entry.name_length == 0 || has_name(entry, climb.from)
+    climb.level == 0 || entry.name_length == 0 || has_name(&mut climb.comparison, entry, climb.from)
 }
 
 /// Whether the last component of a directory entry matches an entry's pattern.
 #[inline(always)]
-fn has_name(entry: &PathEntry, dentry: u64) -> bool {
+fn has_name(comparison: &mut Comparison, entry: &PathEntry, dentry: u64) -> bool {
     /// `struct qstr` is hash and length, then the pointer (include/linux/dcache.h).
     const QSTR_LENGTH: u64 = 4;
     const QSTR_NAME: u64 = 8;
     let qstr = dentry + u64::from(OFFSET_DENTRY_NAME.load());
-    matches(Comparison {
+    *comparison = Comparison {
         name: read(qstr + QSTR_NAME),
         name_length: read(qstr + QSTR_LENGTH),
-        pattern: core::ptr::from_ref(&entry.name).cast(),
+        pattern: core::ptr::from_ref(&entry.name) as u64,
         pattern_length: entry.name_length.min(NAME as u32),
-        walk: glob::Walk::default(),
+        walk: glob::Walk::START,
         is_match: 0,
         pad: 0,
-    })
+    };
+    matches(comparison)
 }
 
 /// Whether the calling thread's name matches the rule's pattern.
 #[inline(always)]
-pub fn is_thread(call: &CallRule) -> bool {
+pub fn is_thread(comparison: &mut Comparison, call: &CallRule) -> bool {
     // SAFETY: the helper has no preconditions; the task is only read from.
     let task = unsafe { bpf_get_current_task() };
-    matches(Comparison {
+    *comparison = Comparison {
         name: task + u64::from(OFFSET_COMM.load()),
         name_length: THREAD_NAME as u32,
-        pattern: core::ptr::from_ref(&call.thread).cast(),
+        pattern: core::ptr::from_ref(&call.thread) as u64,
         pattern_length: call.thread_length.min(THREAD_NAME as u32),
-        walk: glob::Walk::default(),
+        walk: glob::Walk::START,
         is_match: 0,
         pad: 0,
-    })
+    };
+    matches(comparison)
 }
 
 /// A name and a pattern, on their way through [`glob::Walk`].
 #[repr(C)]
-struct Comparison {
+#[derive(Clone, Copy)]
+pub struct Comparison {
     /// In kernel memory.
     name: u64,
-    /// In a map value.
-    pattern: *const u8,
+    /// In a map value, which is kernel memory too.
+    pattern: u64,
     /// A zero byte ends the name too.
     name_length: u32,
     pattern_length: u32,
@@ -144,27 +161,41 @@ struct Comparison {
     pad: u32,
 }
 
+impl Comparison {
+    /// One of nothing with nothing.
+    pub const NOTHING: Self = Self {
+        name: 0,
+        pattern: 0,
+        name_length: 0,
+        pattern_length: 0,
+        walk: glob::Walk::START,
+        is_match: 0,
+        pad: 0,
+    };
+}
+
 #[inline(always)]
-fn matches(mut comparison: Comparison) -> bool {
+fn matches(comparison: &mut Comparison) -> bool {
+    let mut context: *mut Comparison = comparison;
     // SAFETY: the callback has the signature that the helper asks for, and the context outlives the call.
     unsafe {
         bpf_loop(
             glob::steps(NAME, LONGEST_NAME),
             compare_one as *mut _,
-            (&raw mut comparison).cast(),
+            (&raw mut context).cast(),
             0,
         );
+        (*context).is_match != 0
     }
-    comparison.is_match != 0
 }
 
 /// `NAME_MAX` (include/uapi/linux/limits.h).
 const LONGEST_NAME: usize = 255;
 
 /// One step of the comparison: 0 goes on, 1 ends it.
-extern "C" fn compare_one(_: u32, comparison: *mut Comparison) -> i64 {
+extern "C" fn compare_one(_: u32, context: *mut *mut Comparison) -> i64 {
     // SAFETY: `bpf_loop` passes the pointer that `matches` gave it.
-    let comparison = unsafe { &mut *comparison };
+    let comparison = unsafe { &mut **context };
     let (at, wanted) = (comparison.walk.name_at, comparison.walk.pattern_at);
     let byte = if at < comparison.name_length {
         let byte: u8 = read(comparison.name + u64::from(at));
@@ -173,7 +204,7 @@ extern "C" fn compare_one(_: u32, comparison: *mut Comparison) -> i64 {
         None
     };
     let pattern = if wanted < comparison.pattern_length && wanted < NAME as u32 {
-        Some(read(comparison.pattern as u64 + u64::from(wanted)))
+        Some(read(comparison.pattern + u64::from(wanted)))
     } else {
         None
     };

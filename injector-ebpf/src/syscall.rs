@@ -8,15 +8,11 @@
 
 use core::ffi::c_void;
 
-use aya_ebpf::{
-    helpers::generated::bpf_override_return, macros::kprobe, programs::ProbeContext,
-};
+use aya_ebpf::{helpers::generated::bpf_override_return, macros::kprobe, programs::ProbeContext};
 use injector_common::call::{FIRST_IS_FD, op, sleep};
 
 use crate::{
-    caller,
-    calls,
-    carry,
+    caller, calls, carry,
     maps::INJ_PENDING,
     subject::{Subject, read},
 };
@@ -51,10 +47,10 @@ pub fn subject(registers: u64) -> Subject {
 #[unsafe(no_mangle)]
 #[unsafe(link_section = "lsm/inj_call")]
 extern "C" fn inj_call(context: *mut c_void) -> i64 {
-    let Some(walk) = calls::decide(op::SYSCALL, || subject(registers(context))) else {
+    let Some(decision) = calls::decide(op::SYSCALL, || subject(registers(context))) else {
         return 0;
     };
-    carry::out_awake(&walk)
+    carry::out_awake(&decision)
 }
 
 /// Sleeps before the call does its work (`fmod_ret`, sleepable, in copies).
@@ -114,10 +110,10 @@ extern "C" fn inj_call_missed(context: *mut c_void) -> i64 {
 pub fn inj_call_kprobe(ctx: ProbeContext) -> u32 {
     // SAFETY: the probe's own registers; the first argument is the call's.
     let registers = unsafe { (*ctx.regs).rdi };
-    let Some(walk) = calls::decide(op::SYSCALL, || subject(registers)) else {
+    let Some(decision) = calls::decide(op::SYSCALL, || subject(registers)) else {
         return 0;
     };
-    let result = carry::out_awake(&walk);
+    let result = carry::out_awake(&decision);
     if result != 0 {
         // SAFETY: the kernel lets only functions be overridden that allow it (error injection).
         unsafe { bpf_override_return(ctx.regs, result as u64) };

@@ -16,7 +16,7 @@ use crate::{
     caller,
     calls::{self, Count},
     carry,
-    maps::{INJ_CALLS, INJ_PENDING, INJ_RULES},
+    maps::{INJ_CALLS, INJ_DAMAGES, INJ_PENDING, INJ_RULES},
     subject::read,
     syscall::{number, subject},
 };
@@ -25,8 +25,8 @@ use crate::{
 #[raw_tracepoint(tracepoint = "sys_enter")]
 pub fn inj_sys_enter(ctx: RawTracePointContext) -> i32 {
     let registers: u64 = ctx.arg(0);
-    if let Some(walk) = calls::decide(op::TRACE, || subject(registers)) {
-        carry::out_awake(&walk);
+    if let Some(decision) = calls::decide(op::TRACE, || subject(registers)) {
+        carry::out_awake(&decision);
     }
     0
 }
@@ -75,7 +75,10 @@ fn buffer(syscall: u32, registers: u64, result: u64) -> (u64, u64) {
 #[inline(always)]
 fn first_piece(vector: u64, result: u64) -> (u64, u64) {
     let length: u64 = read_user(vector + 8);
-    (read_user(vector), if length < result { length } else { result })
+    (
+        read_user(vector),
+        if length < result { length } else { result },
+    )
 }
 
 #[inline(always)]
@@ -92,20 +95,32 @@ fn read_user<T: Copy + Default>(address: u64) -> T {
     value
 }
 
-/// Damage in the making.
+/// Damage in the making. It lies in a map entry of its thread, for the verifier's sake, see
+/// [`crate::calls`].
 #[repr(C)]
-struct Damage {
-    at: u64,
+#[derive(Clone, Copy)]
+pub struct Damage {
+    /// The buffer, and its length.
+    buffer: u64,
     length: u64,
-    random: u64,
+    /// The place that is being damaged: its next byte, and how many may follow.
+    at: u64,
+    room: u64,
+    seed: u64,
+    /// Number of the next place.
+    place: u64,
+    places: u32,
+    bytes: u32,
     left: u32,
     filling: u32,
     written: u32,
     pad: u32,
 }
 
-/// The most bytes that are changed in one call, all places together.
+/// The most bytes of one place.
 const MOST_BYTES: u32 = 4096;
+/// The most places of one call.
+const MOST_PLACES: u32 = 16;
 
 #[inline(always)]
 fn damage(pending: &Pending, registers: u64, result: u64) -> Option<bool> {
@@ -115,58 +130,77 @@ fn damage(pending: &Pending, registers: u64, result: u64) -> Option<bool> {
     if at == 0 || length == 0 {
         return None;
     }
-    let mut occurrence = 0;
-    let mut is_damaged = false;
-    while occurrence < MOST_PLACES {
-        if occurrence >= call.occurrences {
-            break;
-        }
+    let damage = Damage {
+        buffer: at,
+        length,
+        at: 0,
+        room: 0,
         // Not the number that decided the hit: the place would depend on the percentage.
-        let random = random64(!rule.seed, pending.number.wrapping_mul(64) + u64::from(occurrence));
-        let offset = (random >> 32) % length;
-        let room = length - offset;
-        let mut damage = Damage {
-            at: at + offset,
-            length: room,
-            random,
-            left: call.bytes.min(MOST_BYTES),
-            filling: call.filling,
-            written: 0,
-            pad: 0,
-        };
-        // SAFETY: the callback has the signature that the helper asks for, and the context outlives the call.
-        unsafe {
-            bpf_loop(MOST_BYTES, change_one as *mut _, (&raw mut damage).cast(), 0);
-        }
-        is_damaged |= damage.written != 0;
-        occurrence += 1;
-    }
-    Some(is_damaged)
+        seed: random64(!rule.seed, pending.number),
+        place: 0,
+        places: call.occurrences,
+        bytes: call.bytes,
+        left: 0,
+        filling: call.filling,
+        written: 0,
+        pad: 0,
+    };
+    let thread = caller::tid();
+    INJ_DAMAGES.insert(thread, &damage, 0).ok()?;
+    let mut entry: *mut Damage = INJ_DAMAGES.get_ptr_mut(thread)?;
+    // SAFETY: the entry is this thread's until it is removed. The callback has the signature that the helper
+    // asks for, and the context outlives the call.
+    let written = unsafe {
+        bpf_loop(
+            MOST_PLACES,
+            damage_place as *mut _,
+            (&raw mut entry).cast(),
+            0,
+        );
+        (*entry).written
+    };
+    let _ = INJ_DAMAGES.remove(thread);
+    Some(written != 0)
 }
 
-/// The most places of one call that are damaged.
-const MOST_PLACES: u32 = 16;
+/// Damages one place: 0 goes on, 1 ends it.
+extern "C" fn damage_place(_: u32, context: *mut *mut Damage) -> i64 {
+    // SAFETY: `bpf_loop` passes the pointer that `damage` gave it.
+    let damage = unsafe { &mut **context };
+    if damage.place >= u64::from(damage.places) || damage.length == 0 {
+        return 1;
+    }
+    let offset = (random64(damage.seed, damage.place) >> 32) % damage.length;
+    damage.place += 1;
+    damage.at = damage.buffer + offset;
+    damage.room = damage.length - offset;
+    damage.left = damage.bytes;
+    // SAFETY: as in `damage`.
+    unsafe {
+        bpf_loop(MOST_BYTES, change_one as *mut _, context.cast(), 0);
+    }
+    0
+}
 
 /// Changes one byte: 0 goes on, 1 ends it.
-extern "C" fn change_one(_: u32, damage: *mut Damage) -> i64 {
-    // SAFETY: `bpf_loop` passes the pointer that `damage` gave it.
-    let damage = unsafe { &mut *damage };
-    if damage.left == 0 || damage.length == 0 {
+extern "C" fn change_one(_: u32, context: *mut *mut Damage) -> i64 {
+    // SAFETY: as in `damage_place`.
+    let damage = unsafe { &mut **context };
+    if damage.left == 0 || damage.room == 0 {
         return 1;
     }
     let old: u8 = read_user(damage.at);
-    let random = random64(damage.random, damage.length) as u8;
+    let random = random64(damage.seed ^ damage.at, damage.place) as u8;
     let new = match damage.filling {
         filling::ZERO => 0,
         filling::RANDOM => random,
         _ => old ^ (1 << (random & 7)),
     };
     // SAFETY: one byte of ours into memory of the caller's; the helper checks the destination.
-    let written =
-        unsafe { bpf_probe_write_user(damage.at as *mut _, (&raw const new).cast(), 1) };
+    let written = unsafe { bpf_probe_write_user(damage.at as *mut _, (&raw const new).cast(), 1) };
     damage.written |= u32::from(written == 0);
     damage.at += 1;
-    damage.length -= 1;
+    damage.room -= 1;
     damage.left -= 1;
     0
 }

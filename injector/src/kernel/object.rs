@@ -78,14 +78,12 @@ impl Object {
 
     /// The programs for trampolines, on this object's maps.
     pub(super) fn trampolines(&mut self) -> Result<Trampolines, Error> {
-        match self.missing_for_calls.take() {
-            Some(missing) => Err(missing),
-            None => {
-                let mut image = IMAGE.to_vec();
-                kfunc::link(&mut image, &self.btf);
-                Trampolines::read(&image, &self.maps)
-            }
+        if let Some(missing) = self.missing_for_calls.take() {
+            return Err(missing);
         }
+        let mut image = IMAGE.to_vec();
+        kfunc::link(&mut image, &self.btf);
+        Trampolines::read(&image, &self.maps)
     }
 
     /// Which functions of the kernel's its programs can call.
