@@ -19,7 +19,7 @@ pub(super) fn cases() -> Vec<Case> {
     let case =
         |name: &str, run: fn() -> Result<()>| Case::new(format!("proc::{name}"), INJECTOR, run);
     vec![
-        case("kill_once", once),
+        case("kill_once", once).shows("proc kill"),
         case("kill_after_a_while", after),
         case("kill_every_so_often", by_interval),
         case("kill_what_comes_back", again),

@@ -19,7 +19,7 @@ pub(super) fn cases() -> Vec<Case> {
         Case::new(format!("proc::{name}"), INJECTOR, run).also_needs(need)
     };
     vec![
-        case("starve_of_cpu_time", cpu, cpu_time),
+        case("starve_of_cpu_time", cpu, cpu_time).shows("proc starve"),
         case("starve_of_processes", pids, processes),
         case("starve_of_memory", memory, memory_high),
         case("starve_is_undone_after_its_worker", cpu, worker_killed),
