@@ -68,7 +68,7 @@ extern "C" fn inj_call_enter_s(context: *mut c_void) -> i64 {
         pending.errno = 0;
     }
     carry::go_on_sleeping(&mut pending);
-    if pending.sleeper == 0 && errno != 0 {
+    if pending.sleeper == 0 && errno != 0 && crate::gate::is_armed() {
         return carry::failure(errno);
     }
     0

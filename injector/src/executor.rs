@@ -13,6 +13,7 @@
 
 pub mod arm;
 pub mod budget;
+mod calls;
 pub mod changes;
 mod claim;
 mod coverage;

@@ -14,6 +14,7 @@ pub mod cli;
 pub mod config;
 pub mod error;
 pub mod quantity;
+pub mod syscall;
 
 pub mod experiment;
 pub mod plan;

@@ -43,7 +43,11 @@ pub(super) fn cases() -> Vec<Case> {
             let case = Case::new(name, INJECTOR, move || pause(by, end));
             // The plainest of them tells whether a kernel can do it.
             let is_plain = by == By::Cgroup && end == End::Duration;
-            cases.push(if is_plain { case.shows("proc pause") } else { case });
+            cases.push(if is_plain {
+                case.shows("proc pause")
+            } else {
+                case
+            });
         }
     }
     let case =
