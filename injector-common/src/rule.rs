@@ -26,12 +26,6 @@ pub mod action {
     pub const FAIL: u32 = 9;
     /// A system call takes longer.
     pub const SLEEP: u32 = 10;
-    /// What a system call returns is damaged.
-    pub const DAMAGE: u32 = 11;
-    /// A signal is sent to the caller.
-    pub const SIGNAL: u32 = 12;
-    /// The calling process is stopped, and goes on later.
-    pub const STOP: u32 = 13;
 }
 
 /// Bits of [`Rule::loss_model`].

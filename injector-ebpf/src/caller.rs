@@ -53,12 +53,12 @@ fn of_cgroup() -> Option<u32> {
 
 /// A worker of `io_uring`, whose registers are nobody's call (include/linux/sched.h).
 const PF_IO_WORKER: u32 = 0x10;
-/// A 32-bit call (arch/x86/include/asm/thread_info.h).
+/// A 32-bit call (`arch/x86/include/asm/thread_info.h`).
 const TS_COMPAT: u32 = 2;
 /// Work of a ring that the submitting thread does itself.
 const IO_URING_ENTER: u32 = 426;
-/// `pt_regs::orig_ax` on `x86_64`, which is ABI (arch/x86/include/asm/ptrace.h).
-const ORIG_AX: usize = 15 * 8;
+/// Place of `pt_regs::orig_ax` among the words of the registers on `x86_64`, which is ABI (arch/x86/include/asm/ptrace.h).
+const ORIG_AX: usize = 15;
 
 /// The native number of the call that the current thread is in; [`NO_NUMBER`] where it has none.
 #[inline(always)]
@@ -72,8 +72,8 @@ pub fn number() -> u32 {
     }
     // SAFETY: the helper returns the task's own registers, and the verifier checks the access.
     let number = unsafe {
-        let regs = bpf_task_pt_regs(task) as *const u8;
-        core::ptr::read_volatile(regs.add(ORIG_AX).cast::<u64>())
+        let registers = bpf_task_pt_regs(task) as *const u64;
+        core::ptr::read_volatile(registers.add(ORIG_AX))
     };
     if number >= u64::from(SYSCALLS) || number == u64::from(IO_URING_ENTER) {
         return NO_NUMBER;
@@ -91,11 +91,4 @@ pub fn accepts(number: u32) -> Accept {
 #[inline(always)]
 pub fn tid() -> u32 {
     aya_ebpf::helpers::bpf_get_current_pid_tgid() as u32
-}
-
-/// The calling thread's `struct task_struct`.
-#[inline(always)]
-pub fn task() -> u64 {
-    // SAFETY: the helper has no preconditions.
-    unsafe { aya_ebpf::helpers::generated::bpf_get_current_task() }
 }

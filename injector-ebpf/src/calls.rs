@@ -10,8 +10,7 @@ use core::intrinsics::{AtomicOrdering, atomic_xadd};
 use aya_ebpf::helpers::generated::bpf_loop;
 use injector_common::{
     RuleId, SLOTS,
-    call::{CallRule, Pending, filters, peer},
-    filter::matches,
+    call::{Pending, filters},
     rule::{Counters, Rule, action},
     rule_id,
 };
@@ -19,36 +18,16 @@ use injector_common::{
 use crate::{
     caller, emit,
     maps::{INJ_ACTIVE, INJ_CALLS, INJ_COUNTERS, INJ_RULES, INJ_WALKS},
-    names::{self, Climb, Comparison},
-    peers,
+    names::{self, Comparison},
     rules::{self, Draw},
-    subject::Subject,
 };
-
-/// What came of a walk.
-#[repr(C)]
-#[derive(Clone, Copy)]
-pub struct Decision {
-    /// What the call has to go through.
-    pub pending: Pending,
-    /// For how long the caller is stopped, in nanoseconds.
-    pub stop_ns: u64,
-    /// Rule that stops it, plus one; 0 is none.
-    pub stopper: u32,
-    /// The signal that the caller gets; 0 is none.
-    pub signal: u32,
-}
 
 /// A call on its way through the rules.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct Walk {
-    /// What the call is about.
-    subject: Subject,
     /// What has come of it so far.
-    decision: Decision,
-    /// Room for a look at where a file lies.
-    climb: Climb,
+    pending: Pending,
     /// Room for a look at a name.
     comparison: Comparison,
     /// Slots to ask, one bit each.
@@ -64,14 +43,7 @@ pub struct Walk {
 impl Walk {
     /// One about nothing, for nobody.
     const NOWHERE: Self = Self {
-        subject: Subject::NONE,
-        decision: Decision {
-            pending: Pending::NOTHING,
-            stop_ns: 0,
-            stopper: 0,
-            signal: 0,
-        },
-        climb: Climb::NOWHERE,
+        pending: Pending::NOTHING,
         comparison: Comparison::NOTHING,
         mask: 0,
         scope: 0,
@@ -82,7 +54,7 @@ impl Walk {
 
 /// Decides about a call that a thread makes; `None` where no rule is asked.
 #[inline(always)]
-pub fn decide(op: u32, subject: impl FnOnce() -> Subject) -> Option<Decision> {
+pub fn decide(op: u32) -> Option<Pending> {
     let scope = caller::admit()?;
     let mask = INJ_ACTIVE.get(scope)?.call;
     if mask == 0 {
@@ -93,23 +65,22 @@ pub fn decide(op: u32, subject: impl FnOnce() -> Subject) -> Option<Decision> {
         return None;
     }
     let thread = caller::tid();
-    INJ_WALKS.insert(thread, &Walk::NOWHERE, 0).ok()?;
+    INJ_WALKS.insert(thread, Walk::NOWHERE, 0).ok()?;
     let mut walk: *mut Walk = INJ_WALKS.get_ptr_mut(thread)?;
     // SAFETY: the entry is this thread's, which is here and nowhere else until it is removed. The callback
     // has the signature that the helper asks for, and its context outlives the call.
-    let decision = unsafe {
-        (*walk).subject = subject();
+    let pending = unsafe {
         (*walk).mask = mask;
         (*walk).scope = scope;
         (*walk).op = op;
         (*walk).number = number;
-        (*walk).decision.pending.syscall = number;
+        (*walk).pending.syscall = number;
         bpf_loop(SLOTS as u32, ask as *mut _, (&raw mut walk).cast(), 0);
-        (*walk).decision
+        (*walk).pending
     };
     // Absent is as good as removed.
     let _ = INJ_WALKS.remove(thread);
-    Some(decision)
+    Some(pending)
 }
 
 /// One step of the walk: 0 goes on, 1 ends it.
@@ -130,7 +101,9 @@ extern "C" fn ask(slot: u32, context: *mut *mut Walk) -> i64 {
         return 0;
     }
     count(id, Count::Seen);
-    if !passes(walk, id, rule, call) {
+    let is_other =
+        call.filters & filters::THREAD != 0 && !names::is_thread(&mut walk.comparison, call);
+    if is_other {
         return 0;
     }
     count(id, Count::Matched);
@@ -139,51 +112,18 @@ extern "C" fn ask(slot: u32, context: *mut *mut Walk) -> i64 {
     };
     match rule.action {
         action::SLEEP => {
-            walk.decision.pending.sleep_ns = call.sleep_of(rule.seed, number);
-            walk.decision.pending.sleeper = id + 1;
-            walk.decision.pending.sleep_at = call.sleep_at;
+            walk.pending.sleep_ns = call.sleep_of(rule.seed, number);
+            walk.pending.sleeper = id + 1;
+            walk.pending.sleep_at = call.sleep_at;
             // It is a hit when it has slept.
         }
-        action::DAMAGE => {
-            walk.decision.pending.damager = id + 1;
-            walk.decision.pending.number = number;
-        }
         action::FAIL => {
-            walk.decision.pending.errno = rule.errno;
+            walk.pending.errno = rule.errno;
             hit(id, rule, number, walk.number);
-        }
-        action::SIGNAL => {
-            walk.decision.signal = call.signal;
-            hit(id, rule, number, walk.number);
-        }
-        action::STOP => {
-            walk.decision.stopper = id + 1;
-            walk.decision.stop_ns = call.sleep_of(rule.seed, number);
         }
         _ => hit(id, rule, number, walk.number),
     }
-    i64::from(walk.decision.pending.errno != 0)
-}
-
-/// Whether the call passes the rule's filters.
-#[inline(always)]
-fn passes(walk: &mut Walk, id: RuleId, rule: &Rule, call: &CallRule) -> bool {
-    if call.kinds & walk.subject.kind == 0 {
-        return false;
-    }
-    if call.filters & filters::THREAD != 0 && !names::is_thread(&mut walk.comparison, call) {
-        return false;
-    }
-    if call.filters & filters::PEER != 0 {
-        let (remote, port) = peers::of(&walk.subject);
-        if !matches(rule.filters, id, &peer(remote, port), rules::contains) {
-            return false;
-        }
-    }
-    let (dentry, other) = (walk.subject.dentry, walk.subject.other);
-    call.filters & filters::PATH == 0
-        || names::lies_in(&mut walk.climb, id, dentry)
-        || names::lies_in(&mut walk.climb, id, other)
+    i64::from(walk.pending.errno != 0)
 }
 
 /// A counter of a rule.

@@ -1,14 +1,13 @@
-//! Carries out what was decided about a call: sleeps, sends the signal, returns the errno; and leaves the
-//! rest for the call's later hooks.
+//! Carries out what was decided about a call: sleeps, returns the errno; and leaves the rest for the call's
+//! later hooks.
 
-use aya_ebpf::helpers::generated::{bpf_ktime_get_boot_ns, bpf_send_signal};
-use injector_common::call::{LONGEST_SLEEP_NS, NO_NUMBER, Pending, Stop, sleep};
+use injector_common::call::{LONGEST_SLEEP_NS, NO_NUMBER, Pending, sleep};
 
 use crate::{
     caller,
-    calls::{self, Count, Decision},
-    claim, gate,
-    maps::{INJ_PENDING, INJ_STOPS},
+    calls::{self, Count},
+    gate,
+    maps::INJ_PENDING,
     park,
 };
 
@@ -24,30 +23,28 @@ pub fn failure(errno: u32) -> i64 {
 
 /// Carries out at a hook that cannot sleep.
 #[inline(always)]
-pub fn out_awake(decision: &Decision) -> i64 {
-    send(decision);
-    if decision.pending.errno != 0 && decision.pending.sleeper == 0 {
-        return failure(decision.pending.errno);
+pub fn out_awake(pending: &Pending) -> i64 {
+    if pending.errno != 0 && pending.sleeper == 0 {
+        return failure(pending.errno);
     }
-    leave(&decision.pending);
+    leave(pending);
     0
 }
 
 /// Carries out at a hook that can sleep.
 #[inline(always)]
-pub fn out_asleep(decision: &mut Decision) -> i64 {
-    send(decision);
-    if decision.pending.sleeper != 0 && decision.pending.sleep_at == sleep::ENTER {
-        take_a_nap(&mut decision.pending);
+pub fn out_asleep(mut pending: Pending) -> i64 {
+    if pending.sleeper != 0 && pending.sleep_at == sleep::ENTER {
+        take_a_nap(&mut pending);
         // A sleep that ends with the run is not followed by a failure.
         if !gate::is_armed() {
             return 0;
         }
     }
-    if decision.pending.errno != 0 {
-        return failure(decision.pending.errno);
+    if pending.errno != 0 {
+        return failure(pending.errno);
     }
-    leave(&decision.pending);
+    leave(&pending);
     0
 }
 
@@ -78,49 +75,6 @@ fn after_nap(mut pending: Pending) -> Pending {
         pending.sleeper = 0;
     }
     pending
-}
-
-/// Sends the signal that a rule asks for, or stops the process.
-#[inline(always)]
-fn send(decision: &Decision) {
-    /// `SIGSTOP` on `x86_64` (arch/x86/include/uapi/asm/signal.h).
-    const SIGSTOP: u32 = 19;
-    if decision.signal != 0 {
-        // SAFETY: the helper checks the number. It fails where the caller is ending anyway.
-        unsafe { bpf_send_signal(decision.signal) };
-    }
-    if decision.stopper == 0 {
-        return;
-    }
-    let rule = decision.stopper - 1;
-    // Told first: whoever is stopped must be known to whoever lets it go on.
-    if !told(rule, decision.stop_ns) {
-        calls::count(rule, Count::Missed);
-        return;
-    }
-    // SAFETY: as above.
-    if unsafe { bpf_send_signal(SIGSTOP) } == 0 {
-        calls::hit_later(rule, decision.pending.syscall);
-    } else {
-        calls::count(rule, Count::Missed);
-    }
-}
-
-/// Tells user space who is about to be stopped, and wakes it.
-#[inline(always)]
-fn told(rule: u32, length: u64) -> bool {
-    let Some(mut entry) = INJ_STOPS.reserve::<Stop>(0) else {
-        return false;
-    };
-    entry.write(Stop {
-        // SAFETY: the helper has no preconditions.
-        until_boot_ns: unsafe { bpf_ktime_get_boot_ns() } + length,
-        start_ticks: claim::own_start_ticks(),
-        tgid: claim::tgid(),
-        rule,
-    });
-    entry.submit(0);
-    true
 }
 
 /// Leaves what is still to be done for the call's later hooks. What has no later hook is missed.
@@ -154,9 +108,6 @@ pub fn left(syscall: u32) -> Option<Pending> {
 pub fn miss(pending: &Pending) {
     if pending.sleeper != 0 {
         calls::count(pending.sleeper - 1, Count::Missed);
-    }
-    if pending.damager != 0 {
-        calls::count(pending.damager - 1, Count::Missed);
     }
 }
 

@@ -34,13 +34,10 @@ mod maps;
 mod names;
 mod packet;
 mod park;
-mod peers;
 mod process;
 mod rules;
 mod sequence;
-mod subject;
 mod syscall;
-mod trace;
 
 #[panic_handler]
 fn panic(_info: &core::panic::PanicInfo) -> ! {

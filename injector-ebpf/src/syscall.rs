@@ -9,55 +9,22 @@
 use core::ffi::c_void;
 
 use aya_ebpf::{helpers::generated::bpf_override_return, macros::kprobe, programs::ProbeContext};
-use injector_common::call::{FIRST_IS_FD, op, sleep};
+use injector_common::call::{op, sleep};
 
-use crate::{
-    caller, calls, carry,
-    maps::INJ_PENDING,
-    subject::{Subject, read},
-};
-
-/// `pt_regs::di` and `pt_regs::orig_ax` on `x86_64` (arch/x86/include/asm/ptrace.h).
-const DI: u64 = 14 * 8;
-const ORIG_AX: u64 = 15 * 8;
-
-/// The registers of the call: the first argument of `__x64_sys_...`.
-#[inline(always)]
-fn registers(context: *mut c_void) -> u64 {
-    // SAFETY: a trampoline's context is an array of 64-bit words, and the verifier knows its length.
-    unsafe { core::ptr::read_volatile(context.cast::<u64>()) }
-}
-
-/// The call's number.
-#[inline(always)]
-pub fn number(registers: u64) -> u32 {
-    read::<u64>(registers + ORIG_AX) as u32
-}
-
-/// What the call is about, where its first argument is a descriptor.
-#[inline(always)]
-pub fn subject(registers: u64) -> Subject {
-    if caller::accepts(number(registers)) >> FIRST_IS_FD & 1 == 0 {
-        return Subject::NONE;
-    }
-    Subject::descriptor(caller::task(), read::<u64>(registers + DI) as u32)
-}
+use crate::{caller, calls, carry, maps::INJ_PENDING};
 
 /// Decides where the call begins (`fmod_ret`).
 #[unsafe(no_mangle)]
 #[unsafe(link_section = "lsm/inj_call")]
-extern "C" fn inj_call(context: *mut c_void) -> i64 {
-    let Some(decision) = calls::decide(op::SYSCALL, || subject(registers(context))) else {
-        return 0;
-    };
-    carry::out_awake(&decision)
+extern "C" fn inj_call(_context: *mut c_void) -> i64 {
+    calls::decide(op::SYSCALL).map_or(0, |pending| carry::out_awake(&pending))
 }
 
 /// Sleeps before the call does its work (`fmod_ret`, sleepable, in copies).
 #[unsafe(no_mangle)]
 #[unsafe(link_section = "lsm.s/inj_call_enter_s")]
-extern "C" fn inj_call_enter_s(context: *mut c_void) -> i64 {
-    let Some(mut pending) = carry::left(number(registers(context))) else {
+extern "C" fn inj_call_enter_s(_context: *mut c_void) -> i64 {
+    let Some(mut pending) = carry::left(caller::number()) else {
         return 0;
     };
     if pending.sleeper == 0 || pending.sleep_at != sleep::ENTER {
@@ -77,8 +44,8 @@ extern "C" fn inj_call_enter_s(context: *mut c_void) -> i64 {
 /// Sleeps when the call has done its work (`fexit`, sleepable, in copies).
 #[unsafe(no_mangle)]
 #[unsafe(link_section = "lsm.s/inj_call_exit_s")]
-extern "C" fn inj_call_exit_s(context: *mut c_void) -> i64 {
-    if let Some(mut pending) = carry::left(number(registers(context)))
+extern "C" fn inj_call_exit_s(_context: *mut c_void) -> i64 {
+    if let Some(mut pending) = carry::left(caller::number())
         && pending.sleeper != 0
     {
         carry::go_on_sleeping(&mut pending);
@@ -89,8 +56,8 @@ extern "C" fn inj_call_exit_s(context: *mut c_void) -> i64 {
 /// Counts sleeps that found no copy free (`fexit`; runs last).
 #[unsafe(no_mangle)]
 #[unsafe(link_section = "lsm/inj_call_missed")]
-extern "C" fn inj_call_missed(context: *mut c_void) -> i64 {
-    let Some(mut pending) = carry::left(number(registers(context))) else {
+extern "C" fn inj_call_missed(_context: *mut c_void) -> i64 {
+    let Some(mut pending) = carry::left(caller::number()) else {
         return 0;
     };
     if pending.sleeper == 0 {
@@ -108,12 +75,10 @@ extern "C" fn inj_call_missed(context: *mut c_void) -> i64 {
 /// Fails a call without a trampoline (kprobe and `bpf_override_return`).
 #[kprobe]
 pub fn inj_call_kprobe(ctx: ProbeContext) -> u32 {
-    // SAFETY: the probe's own registers; the first argument is the call's.
-    let registers = unsafe { (*ctx.regs).rdi };
-    let Some(decision) = calls::decide(op::SYSCALL, || subject(registers)) else {
+    let Some(pending) = calls::decide(op::SYSCALL) else {
         return 0;
     };
-    let result = carry::out_awake(&decision);
+    let result = carry::out_awake(&pending);
     if result != 0 {
         // SAFETY: the kernel lets only functions be overridden that allow it (error injection).
         unsafe { bpf_override_return(ctx.regs, result as u64) };

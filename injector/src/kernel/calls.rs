@@ -11,8 +11,6 @@ use super::{
 /// what was attached last first, so whoever carries out comes before whoever decides.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum CallHook {
-    /// Damages what calls return, where they end.
-    SysExit,
     /// Counts sleeps of a system call that found no copy free.
     Missed {
         /// The kernel's function, `__x64_sys_...`.
@@ -29,13 +27,6 @@ pub enum CallHook {
     SleepAtEnter {
         /// The kernel's function, `__x64_sys_...`.
         function: String,
-        /// Number of the copy.
-        copy: u32,
-    },
-    /// Sleeps the rest of a long sleep at a hook of the security modules.
-    Rest {
-        /// The hook.
-        hook: &'static str,
         /// Number of the copy.
         copy: u32,
     },
@@ -63,8 +54,6 @@ pub enum CallHook {
         /// The kernel's function, `__x64_sys_...`.
         function: String,
     },
-    /// Decides where any system call begins, and cannot refuse it.
-    SysEnter,
 }
 
 /// Attaches programs for system calls to the maps of an object.
@@ -84,12 +73,6 @@ impl CallPrograms {
         links: &mut Links,
     ) -> Result<(), Error> {
         let (program, way, function) = match hook {
-            CallHook::SysExit => {
-                return links.syscall_tracepoint(object, "inj_sys_exit", "sys_exit");
-            }
-            CallHook::SysEnter => {
-                return links.syscall_tracepoint(object, "inj_sys_enter", "sys_enter");
-            }
             CallHook::Kprobe { function } => {
                 return links.kprobe(object, "inj_call_kprobe", function);
             }
@@ -101,7 +84,6 @@ impl CallPrograms {
                 ("inj_call_enter_s", Way::ModifyReturn, function.clone())
             }
             CallHook::Syscall { function } => ("inj_call", Way::ModifyReturn, function.clone()),
-            CallHook::Rest { hook, .. } => ("inj_rest_s", Way::Lsm, format!("bpf_lsm_{hook}")),
             CallHook::Lsm { hook, program } => (*program, Way::Lsm, format!("bpf_lsm_{hook}")),
             CallHook::Security { hook, program } => {
                 (*program, Way::ModifyReturn, format!("security_{hook}"))

@@ -38,7 +38,7 @@ pub struct Missing {
 }
 
 /// Every need, in the order in which doctor shows them.
-pub const ALL: [Need; 17] = [
+pub const ALL: [Need; 15] = [
     Need::DeviceLinks,
     Need::CgroupLinks,
     Need::ConnectErrno,
@@ -51,8 +51,6 @@ pub const ALL: [Need; 17] = [
     Need::SyscallReturn,
     Need::SleepableSyscall,
     Need::KprobeOverride,
-    Need::SyscallTracepoint,
-    Need::WriteUser,
     Need::ProcessSignals,
     Need::Freezer,
     Need::Park,
@@ -74,8 +72,6 @@ impl Need {
             Self::SyscallReturn => "fmod-ret-syscall",
             Self::SleepableSyscall => "sleepable-syscall",
             Self::KprobeOverride => "kprobe-override",
-            Self::SyscallTracepoint => "syscall-tracepoint",
-            Self::WriteUser => "write-user",
             Self::ProcessSignals => "pidfd-signal",
             Self::Freezer => "cgroup-freeze",
             Self::Park => "park",
@@ -96,8 +92,6 @@ impl Need {
             Self::SyscallReturn => "errno from any system call",
             Self::SleepableSyscall => "delay of any system call",
             Self::KprobeOverride => "errno from any system call (--mechanism kprobe-override)",
-            Self::SyscallTracepoint => "delay by stopping the process; signals at the Nth call",
-            Self::WriteUser => "damage to what a call has read",
             Self::ProcessSignals => "proc kill; proc pause of single processes",
             Self::Freezer => "proc pause of a whole cgroup",
             Self::Park => "slow system calls",
@@ -129,10 +123,6 @@ impl Need {
                 "run Linux 7.1 or later, or a kernel with CONFIG_FUNCTION_ERROR_INJECTION"
             }
             Self::KprobeOverride => "run a kernel with CONFIG_BPF_KPROBE_OVERRIDE",
-            Self::SyscallTracepoint => "run a kernel with CONFIG_FTRACE_SYSCALLS",
-            Self::WriteUser => {
-                "boot without lockdown (Secure Boot turns it on): `lockdown=integrity` forbids writing into processes"
-            }
             Self::ProcessSignals => "run Linux 5.3 or later",
             Self::Freezer => {
                 "run Linux 5.2 or later; the freezer of cgroup v1 is not used, so choose the processes by --pid or --process instead, which stops them by SIGSTOP"
@@ -172,8 +162,6 @@ pub fn probe(need: Need) -> Capability {
         Need::SyscallReturn => calls::syscall(),
         Need::SleepableSyscall => calls::sleepable_syscall(),
         Need::KprobeOverride => calls::kprobe(),
-        Need::SyscallTracepoint => calls::syscall_tracepoint(),
-        Need::WriteUser => calls::write_user(),
         Need::ProcessSignals => process_signals(),
         Need::Freezer => cgroup::has_freezer().map_err(|error| Error::Probe(error.to_string())),
         Need::Park => park::trial::run(),

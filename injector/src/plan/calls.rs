@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use injector_common::call::{Accept, CallRule, THREAD_NAME, filters, kind, op, sleep};
+use injector_common::call::{Accept, CallRule, THREAD_NAME, filters, op, sleep};
 
 use super::{Error, Mechanism, Need};
 use crate::{
@@ -159,10 +159,7 @@ fn at_the_call(
 }
 
 fn record(fault: &FaultKind, calls: &Calls) -> CallRule {
-    let mut record = CallRule {
-        kinds: kind::ANY,
-        ..CallRule::default()
-    };
+    let mut record = CallRule::default();
     if let FaultKind::SysDelay(delay) = fault {
         let ns = |length: std::time::Duration| u64::try_from(length.as_nanos()).unwrap_or(u64::MAX);
         record.sleep_ns = ns(delay.length);

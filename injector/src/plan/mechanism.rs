@@ -72,10 +72,6 @@ pub enum Need {
     SleepableSyscall,
     /// Kprobes that return in place of a system call.
     KprobeOverride,
-    /// Programs on the tracepoint of all system calls.
-    SyscallTracepoint,
-    /// Programs that write into a process's memory.
-    WriteUser,
     /// Signals to exactly one process (`pidfd_send_signal`, 5.1; `pidfd_open`, 5.3).
     ProcessSignals,
     /// `cgroup.freeze` of cgroup v2 (5.2).

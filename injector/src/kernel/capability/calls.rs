@@ -4,7 +4,7 @@
 use std::{fs::File, io};
 
 use injector_common::{
-    call::{CallRule, THREAD_NAME, filters, kind, op},
+    call::{CallRule, THREAD_NAME, filters, op},
     lease::Lease,
     process::{ProcessKey, TargetProcess},
     rule::{ActiveSlots, Rule, When, action},
@@ -101,21 +101,6 @@ pub(super) fn sleepable_syscall() -> Result<(), Error> {
     ])
 }
 
-/// Programs see system calls begin.
-pub(super) fn syscall_tracepoint() -> Result<(), Error> {
-    attaches(&[CallHook::SysEnter])
-}
-
-/// Programs may write into a process's memory where a system call ends.
-pub(super) fn write_user() -> Result<(), Error> {
-    attaches(&[CallHook::SysExit])
-}
-
-/// A hook's program, sleepable or not, is let in.
-pub fn hook(hook: &CallHook) -> Result<(), Error> {
-    attaches(std::slice::from_ref(hook))
-}
-
 /// Attaches without a lease and without a target.
 fn attaches(hooks: &[CallHook]) -> Result<(), Error> {
     let mut object = Object::load()?;
@@ -160,7 +145,6 @@ fn aim(maps: &mut Maps, op: u32) -> Result<(), Error> {
     let mut call = CallRule {
         ops: 1 << op,
         filters: filters::THREAD,
-        kinds: kind::ANY,
         thread_length: u32::try_from(THREAD.len()).unwrap_or_default(),
         ..CallRule::default()
     };

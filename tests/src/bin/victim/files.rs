@@ -1,7 +1,8 @@
 //! System calls on a file, for their own sake.
 
 use std::fs::{File, OpenOptions};
-use std::io::{Read, Seek, Write};
+use std::io::Write;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::thread;
 
@@ -16,7 +17,7 @@ use crate::speak::{operations, rounds};
 pub(crate) enum Call {
     /// `openat`.
     Open,
-    /// `read`.
+    /// `pread64`.
     Read,
     /// `fsync`.
     Fsync,
@@ -38,10 +39,7 @@ pub(crate) fn repeat(path: &Path, call: Call, options: &Rounds) -> Result<()> {
 fn round(path: &Path, file: &mut File, call: Call, options: &Rounds) -> Result<Summary> {
     operations(options, |number| match call {
         Call::Open => File::open(path).map(drop),
-        Call::Read => {
-            file.rewind()?;
-            file.read(&mut [0; 16]).map(drop)
-        }
+        Call::Read => file.read_at(&mut [0; 16], 0).map(drop),
         Call::Fsync => {
             file.write_all(b"x")?;
             file.sync_all()
