@@ -16,8 +16,7 @@ use super::{
 };
 
 /// The compiled programs; empty when the binary was built without them (see `build.rs`).
-pub(super) static IMAGE: &[u8] =
-    aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/injector.bpf.o"));
+static IMAGE: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/injector.bpf.o"));
 
 /// Programs and maps of one run in one network namespace. Dropping it takes them out of the kernel.
 pub struct Object {
@@ -81,9 +80,14 @@ impl Object {
         if let Some(missing) = self.missing_for_calls.take() {
             return Err(missing);
         }
+        Trampolines::read(&self.image(), &self.maps)
+    }
+
+    /// The programs as they are loaded, with this kernel's functions in place.
+    pub(super) fn image(&self) -> Vec<u8> {
         let mut image = IMAGE.to_vec();
         kfunc::link(&mut image, &self.btf);
-        Trampolines::read(&image, &self.maps)
+        image
     }
 
     /// Which functions of the kernel's its programs can call.
