@@ -18,8 +18,39 @@ pub struct Event {
     pub bytes: u32,
     /// Far end's port in the low 16 bits, the target's own in the high 16 bits.
     pub ports: u32,
-    /// Far end's address, IPv6 or v4-mapped, in network order.
+    /// Far end's address, IPv6 or v4-mapped, in network order; of a call, its [`Caller`].
     pub remote: [u8; 16],
+}
+
+/// Who made a call that was hit, and which; in an event of a call they stand where a packet has its
+/// far end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Caller {
+    /// The process.
+    pub tgid: u32,
+    /// The thread.
+    pub tid: u32,
+    /// The call's native number, or [`crate::call::NO_NUMBER`].
+    pub syscall: u32,
+}
+
+impl Caller {
+    /// As it stands in [`Event::remote`].
+    #[inline(always)]
+    pub const fn encode(self) -> [u8; 16] {
+        let packed = self.tgid as u128 | (self.tid as u128) << 32 | (self.syscall as u128) << 64;
+        packed.to_ne_bytes()
+    }
+
+    /// Reads it back.
+    pub const fn decode(bytes: [u8; 16]) -> Self {
+        let packed = u128::from_ne_bytes(bytes);
+        Self {
+            tgid: (packed & 0xffff_ffff) as u32,
+            tid: (packed >> 32 & 0xffff_ffff) as u32,
+            syscall: (packed >> 64 & 0xffff_ffff) as u32,
+        }
+    }
 }
 
 impl Event {
@@ -58,6 +89,12 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
+        #[test]
+        fn a_caller_comes_back(tgid: u32, tid: u32, syscall: u32) {
+            let caller = Caller { tgid, tid, syscall };
+            prop_assert_eq!(Caller::decode(caller.encode()), caller);
+        }
+
         #[test]
         fn decode_is_total(bytes in proptest::collection::vec(any::<u8>(), 0..100)) {
             prop_assert_eq!(Event::decode(&bytes).is_some(), bytes.len() == 48);

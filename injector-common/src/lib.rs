@@ -5,8 +5,9 @@
 //! [`decide::decide`], acts and emits; it takes no decision of its own.
 //!
 //! Reading order: [`lease`] (may anything fire?), [`tag`] (whose socket is it?), [`rule`] (what was
-//! asked?), [`filter`] (which packets?), [`decide`] (does this one take it?), [`frame`] (what the
-//! delay line is told), [`park`] (where threads sleep), [`event`] (what is told to people).
+//! asked?), [`filter`] (which packets?), [`call`] and [`glob`] (which system calls?), [`decide`] (does
+//! this one take it?), [`frame`] (what the delay line is told), [`park`] (where threads sleep), [`event`]
+//! (what is told to people).
 //!
 //! Layout rules: `repr(C)`, no `bool`, no enum with forbidden bit patterns, no implicit padding;
 //! zero always means "nobody" or "nothing", so that a fresh map is inert.
@@ -16,10 +17,12 @@
     reason = "a call costs a BPF program a frame of its 512 bytes of stack, so each has to be one function"
 )]
 
+pub mod call;
 pub mod decide;
 pub mod event;
 pub mod filter;
 pub mod frame;
+pub mod glob;
 pub mod lease;
 pub mod park;
 pub mod process;
@@ -68,6 +71,8 @@ mod pod {
         crate::process::ProcessKey,
         crate::process::TargetProcess,
         crate::event::Event,
+        crate::call::CallRule,
+        crate::call::Pending,
         crate::park::Park,
         crate::park::Sleep,
         crate::park::Trial,

@@ -22,6 +22,10 @@ pub mod action {
     pub const DNS: u32 = 7;
     /// `connect(2)` fails at once.
     pub const CONNECT: u32 = 8;
+    /// A system call returns an errno.
+    pub const FAIL: u32 = 9;
+    /// A system call takes longer.
+    pub const SLEEP: u32 = 10;
 }
 
 /// Bits of [`Rule::loss_model`].
@@ -112,6 +116,8 @@ pub struct ActiveSlots {
     pub deliver: u32,
     /// `connect(2)` calls.
     pub connect: u32,
+    /// System calls.
+    pub call: u32,
 }
 
 /// What a rule remembers between packets.

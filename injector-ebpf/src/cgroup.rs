@@ -178,7 +178,7 @@ fn connect(addr: *mut bpf_sock_addr, remote: [u8; 16]) -> i32 {
         _ => bits::OTHER,
     };
     let thread = bpf_get_current_pid_tgid();
-    if active.connect == 0 || INJ_CONNECTING.insert(thread, &Walk::NOWHERE, 0).is_err() {
+    if active.connect == 0 || INJ_CONNECTING.insert(thread, Walk::NOWHERE, 0).is_err() {
         return PASS;
     }
     let errno = match INJ_CONNECTING.get_ptr_mut(thread) {

@@ -38,12 +38,22 @@ pub fn cgroup_scope(ancestor: impl Fn(i32) -> u64) -> Option<u32> {
 /// The scope of the calling process, if it is a target and not a stranger with a target's old PID.
 #[inline(always)]
 pub fn process_scope() -> Option<u32> {
-    let tgid = (bpf_get_current_pid_tgid() >> 32) as u32;
     // SAFETY: as above.
-    let target = unsafe { INJ_PROCESSES.get(ProcessKey { tgid }) }?;
+    let target = unsafe { INJ_PROCESSES.get(ProcessKey { tgid: tgid() }) }?;
+    (own_start_ticks() == target.start_ticks).then_some(target.scope)
+}
+
+/// When the calling process was started.
+#[inline(always)]
+pub fn own_start_ticks() -> u64 {
     // SAFETY: the helper returns the running task, which cannot go away meanwhile.
-    let task = unsafe { bpf_get_current_task_btf() };
-    (start_ticks(leader(task)) == target.start_ticks).then_some(target.scope)
+    start_ticks(leader(unsafe { bpf_get_current_task_btf() }))
+}
+
+/// The calling process.
+#[inline(always)]
+pub fn tgid() -> u32 {
+    (bpf_get_current_pid_tgid() >> 32) as u32
 }
 
 /// Tags a full socket that has no tag yet.

@@ -2,23 +2,22 @@
 //! record and not for a wake-up. A full ring loses the event, counts the loss, and harms nobody.
 
 use aya_ebpf::{bindings::BPF_RB_NO_WAKEUP, helpers::generated::bpf_ktime_get_boot_ns};
-use injector_common::{RuleId, event::Event, filter::Packet};
+use injector_common::{
+    RuleId,
+    event::{Caller, Event},
+    filter::Packet,
+};
 
-use crate::maps::{INJ_EVENTS, INJ_LOST};
+use crate::{
+    caller, claim,
+    maps::{INJ_EVENTS, INJ_LOST},
+};
 
-/// Emits one hit.
+/// Emits a hit on a packet.
 #[inline(always)]
 pub fn hit(rule: RuleId, action: u32, match_number: u64, packet: &Packet, bytes: u32) {
-    let Some(mut entry) = INJ_EVENTS.reserve::<Event>(0) else {
-        if let Some(lost) = INJ_LOST.get_ptr_mut(0) {
-            // SAFETY: a per-CPU slot, and programs of one CPU do not interleave here.
-            unsafe { *lost += 1 };
-        }
-        return;
-    };
-    entry.write(Event {
-        // SAFETY: the helper has no preconditions.
-        boot_ns: unsafe { bpf_ktime_get_boot_ns() },
+    tell(Event {
+        boot_ns: 0,
         match_number,
         rule,
         action,
@@ -26,5 +25,40 @@ pub fn hit(rule: RuleId, action: u32, match_number: u64, packet: &Packet, bytes:
         ports: u32::from(packet.local_port) << 16 | u32::from(packet.remote_port),
         remote: packet.remote,
     });
+}
+
+/// Emits a hit on a call of the current thread.
+#[inline(always)]
+pub fn call(rule: RuleId, action: u32, match_number: u64, syscall: u32) {
+    let caller = Caller {
+        tgid: claim::tgid(),
+        tid: caller::tid(),
+        syscall,
+    };
+    tell(Event {
+        boot_ns: 0,
+        match_number,
+        rule,
+        action,
+        bytes: 0,
+        ports: 0,
+        remote: caller.encode(),
+    });
+}
+
+/// Stamps an event and hands it over.
+#[inline(always)]
+fn tell(mut event: Event) {
+    let Some(mut entry) = INJ_EVENTS.reserve::<Event>(0) else {
+        if let Some(lost) = INJ_LOST.get_ptr_mut(0) {
+            // SAFETY: a per-CPU slot. Two callers on one CPU may count one loss for two, which is as much
+            // as anybody wants to know of events that nobody reads.
+            unsafe { *lost += 1 };
+        }
+        return;
+    };
+    // SAFETY: the helper has no preconditions.
+    event.boot_ns = unsafe { bpf_ktime_get_boot_ns() };
+    entry.write(event);
     entry.submit(u64::from(BPF_RB_NO_WAKEUP));
 }

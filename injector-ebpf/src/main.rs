@@ -19,6 +19,9 @@
 )]
 
 mod act;
+mod caller;
+mod calls;
+mod carry;
 mod cgroup;
 mod claim;
 #[cfg(feature = "debug-log")]
@@ -26,12 +29,15 @@ mod debug;
 mod device;
 mod emit;
 mod gate;
+mod lsm;
 mod maps;
+mod names;
 mod packet;
 mod park;
 mod process;
 mod rules;
 mod sequence;
+mod syscall;
 
 #[panic_handler]
 fn panic(_info: &core::panic::PanicInfo) -> ! {

@@ -10,6 +10,7 @@ use aya_ebpf::{
 };
 use injector_common::{
     SCOPES, SLOTS,
+    call::{Accept, CallRule, Pending, SYSCALLS},
     filter::FilterKey,
     frame::{DEVICES as DEVICE_SLOTS, Device},
     lease::Lease,
@@ -125,6 +126,32 @@ pub struct Scratch {
 #[btf_map]
 pub static INJ_TAGS: SocketTags = SocketTags::NEW;
 
+/// What rules on calls have beside their rule, by rule id.
+#[map]
+pub static INJ_CALLS: Array<CallRule> = Array::with_max_entries(RULE_SLOTS, 0);
+
+/// At which operations a native system call is decided, by its number.
+#[map]
+pub static INJ_ACCEPT: Array<Accept> = Array::with_max_entries(SYSCALLS, 0);
+
+/// Calls on their way through the rules, by thread.
+#[map]
+pub static INJ_WALKS: HashMap<u32, crate::calls::Walk> = HashMap::with_max_entries(4_096, 0);
+
+/// What is left to do in a call, by thread.
+#[map]
+pub static INJ_PENDING: HashMap<u32, Pending> = HashMap::with_max_entries(16_384, 0);
+
+/// Levels of the hierarchy at which a target's cgroup lies, one bit each.
+#[unsafe(no_mangle)]
+pub static CGROUP_LEVELS: Global<u32> = Global::new(0);
+/// 1 where a target is a process.
+#[unsafe(no_mangle)]
+pub static PROCESS_TARGETS: Global<u32> = Global::new(0);
+/// The injector's own process, which no fault on calls meets.
+#[unsafe(no_mangle)]
+pub static OWN_TGID: Global<u32> = Global::new(0);
+
 // Offsets into kernel structs, from the host's own BTF; constants once loaded.
 
 /// `task_struct::tgid`.
@@ -142,6 +169,16 @@ pub static OFFSET_SIGNAL: Global<u32> = Global::new(0);
 /// `signal_struct::live`.
 #[unsafe(no_mangle)]
 pub static OFFSET_LIVE: Global<u32> = Global::new(0);
+
+/// `task_struct::flags`.
+#[unsafe(no_mangle)]
+pub static OFFSET_TASK_FLAGS: Global<u32> = Global::new(0);
+/// `thread_info::status`, from the task's beginning.
+#[unsafe(no_mangle)]
+pub static OFFSET_THREAD_STATUS: Global<u32> = Global::new(0);
+/// `task_struct::comm`.
+#[unsafe(no_mangle)]
+pub static OFFSET_COMM: Global<u32> = Global::new(0);
 
 /// The walk of each thread that connects just now.
 ///

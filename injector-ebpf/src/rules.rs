@@ -159,13 +159,13 @@ fn record(walk: &Walk, id: RuleId, rule: &Rule, number: u64, counters: &mut Coun
 
 /// Whether the filter trie has the key.
 #[inline(always)]
-fn contains(key: &FilterKey) -> bool {
+pub fn contains(key: &FilterKey) -> bool {
     let bits = PREFIX_BITS + key.value.len() as u32 * 8;
     INJ_FILTERS.get(Key::new(bits, *key)).is_some()
 }
 
 /// What a rule decides about a match.
-enum Draw {
+pub enum Draw {
     /// It takes the fault; the number of the match.
     Hit(u64),
     /// It was lucky.
@@ -176,7 +176,7 @@ enum Draw {
 
 /// Numbers the match, draws, and pays from the budget.
 #[inline(always)]
-fn take(id: RuleId, rule: &Rule) -> Draw {
+pub fn take(id: RuleId, rule: &Rule) -> Draw {
     let Some(state) = INJ_STATE.get_ptr_mut(id) else {
         return Draw::OutOfReach;
     };

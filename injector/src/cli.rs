@@ -18,6 +18,7 @@ mod halt;
 mod net;
 mod proc;
 mod sweep;
+mod sys;
 mod target;
 pub mod tell;
 mod traffic;

@@ -2,10 +2,13 @@
 
 use std::net::Ipv6Addr;
 
-use injector_common::event::Event;
+use injector_common::{
+    event::{Caller, Event},
+    rule::action,
+};
 use serde::{Deserialize, Serialize};
 
-use crate::{journal::RunId, report::RunReport};
+use crate::{journal::RunId, report::RunReport, syscall::Syscall};
 
 /// One thing that happened in a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,7 +65,7 @@ pub enum What {
         target: String,
         /// The number of the match that was hit, from 1; 0 where the mechanism does not number them.
         number: u64,
-        /// The far end.
+        /// The far end; of a system call, its name and who made it.
         remote: String,
         /// Bytes of the packet; 0 for a call.
         bytes: u32,
@@ -82,16 +85,29 @@ pub enum What {
 impl What {
     /// A hit from the kernel's record.
     pub fn hit(fault: &str, target: &str, event: &Event) -> Self {
-        let address = Ipv6Addr::from(event.remote);
-        let address = address
-            .to_ipv4_mapped()
-            .map_or_else(|| format!("[{address}]"), |v4| v4.to_string());
+        let remote = match event.action {
+            action::FAIL | action::SLEEP => of_call(Caller::decode(event.remote)),
+            _ => far_end(event),
+        };
         Self::Hit {
             fault: fault.to_owned(),
             target: target.to_owned(),
             number: event.match_number,
-            remote: format!("{address}:{}", event.ports & 0xffff),
+            remote,
             bytes: event.bytes,
         }
     }
+}
+
+fn far_end(event: &Event) -> String {
+    let address = Ipv6Addr::from(event.remote);
+    let address = address
+        .to_ipv4_mapped()
+        .map_or_else(|| format!("[{address}]"), |v4| v4.to_string());
+    format!("{address}:{}", event.ports & 0xffff)
+}
+
+fn of_call(caller: Caller) -> String {
+    let name = Syscall::of(caller.syscall).map_or("a call", Syscall::name);
+    format!("{name} of thread {} of process {}", caller.tid, caller.tgid)
 }

@@ -13,9 +13,11 @@
 
 pub mod arm;
 pub mod budget;
+mod calls;
 pub mod changes;
 mod claim;
 mod coverage;
+mod ending;
 pub mod keeper;
 mod process;
 mod reset;

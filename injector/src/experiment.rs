@@ -10,6 +10,7 @@
 //! Rejected: types whose fields are private and whose constructors validate. The planner, the report
 //! and the tests all take experiments apart; one check at each door costs less than forty getters.
 
+mod call;
 mod check;
 mod fault;
 pub mod file;
@@ -22,6 +23,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use call::{CallDelay, CallError, CallFaultError, Calls, LONGEST_SLEEP, Realism, SleepAt};
 pub use check::CheckError;
 pub(crate) use check::why_no_regex;
 pub use fault::{CorruptMode, Delay, Distribution, DnsAnswer, Fault, FaultKind, Loss, Peer};

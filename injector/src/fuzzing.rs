@@ -57,7 +57,7 @@ pub fn experiment_file(bytes: &[u8]) {
 fn holds_together(experiment: &Experiment) {
     assert_eq!(experiment.check(), Ok(()));
     // Without names there is nobody to ask, so that one that is used is refused; nothing else may break.
-    if let Ok(plan) = Plan::make(experiment, &Names::default(), 1) {
+    if let Ok(plan) = Plan::make(experiment, &Names::default(), 1, &|_| true) {
         let nobody: Vec<_> = experiment
             .targets
             .iter()

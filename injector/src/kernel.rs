@@ -9,8 +9,8 @@
 //! cost the isolation that a run's own lease, budget and tables give.
 
 pub mod btf;
+pub mod calls;
 pub mod capability;
-
 pub mod clock;
 pub mod debug_log;
 pub mod devices;
@@ -22,9 +22,11 @@ pub mod links;
 pub mod maps;
 pub mod netns;
 pub mod object;
+mod offsets;
 pub mod park_trial;
 pub mod pins;
 pub mod sysctl;
+pub mod trampoline;
 pub mod verifier;
 
 pub use error::Error;

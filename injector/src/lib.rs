@@ -15,6 +15,7 @@ pub mod config;
 pub mod error;
 pub mod printable;
 pub mod quantity;
+pub mod syscall;
 
 pub mod experiment;
 pub mod plan;

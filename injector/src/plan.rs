@@ -5,6 +5,7 @@
 //! into slots in the documented order of composition and gathers what has to be attached. All of it
 //! is pure: the dry run prints the same plan that a run would execute.
 
+mod calls;
 mod compile;
 mod error;
 mod limits;
@@ -14,6 +15,7 @@ mod prefix;
 mod render;
 mod slots;
 
+pub use calls::CallPlan;
 pub use compile::{Compiled, LineModel};
 pub use error::Error;
 pub use mechanism::{Mechanism, Need};

@@ -1,20 +1,21 @@
 //! From an experiment to something that can be carried out on this host, or a refusal: targets are
 //! resolved, the host's limits asked, names looked up, rules planned, mechanisms probed. Nothing is touched.
 
+mod host;
 mod running;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
+use host::Host;
+
 use crate::{
     config::{Config, Source},
     error::Refusal,
     executor::Budget,
     experiment::{Experiment, FaultKind},
-    journal,
-    kernel::capability,
-    lever,
+    journal, lever,
     plan::{Names, Need, Plan},
     policy::{self, Case, Door, Override, Radius, Verdict, survey, survey::Surroundings},
     target::{self, ResolvedTarget, controller, guard::Guard, overlap},
@@ -81,9 +82,10 @@ pub fn prepare(experiment: Experiment, terms: &Terms) -> Result<Prepared, Refusa
     if let Some(refusal) = verdict.refusal() {
         return Err(refusal);
     }
-    let plan = plan(&experiment)?;
+    let host = Host::default();
+    let plan = plan(&experiment, &host)?;
     running::check(&plan, &targets, &guard)?;
-    check_needs(&plan, &experiment)?;
+    check_needs(&plan, &experiment, &host)?;
     check_limits(&plan, &targets)?;
     Ok(Prepared {
         budget: Budget::of(&config, &terms.overrides),
@@ -104,7 +106,7 @@ pub fn dry_run(experiment: &Experiment, terms: &Terms) -> Result<DryRun, Refusal
         .iter()
         .map(|target| target::resolve(target, &guard).map_err(|error| error.to_string()))
         .collect();
-    let mut text = plan(&experiment)?.render(&experiment, &targets);
+    let mut text = plan(&experiment, &Host::default())?.render(&experiment, &targets);
     let found: Vec<_> = targets.iter().flatten().collect();
     let Verdict { radius, .. } = decide(&experiment, &found, terms, &config)?;
     text.push_str(&radius.to_string());
@@ -139,14 +141,16 @@ fn decide(
     }))
 }
 
-fn plan(experiment: &Experiment) -> Result<Plan, Refusal> {
+fn plan(experiment: &Experiment, host: &Host) -> Result<Plan, Refusal> {
     let names = Names::look_up(experiment)?;
     // Any number does: it is written down, and a person who wants a certain one gives it.
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
     let seed = u64::try_from(now.as_nanos() & u128::from(u64::MAX)).unwrap_or_default();
-    Ok(Plan::make(experiment, &names, seed)?)
+    Ok(Plan::make(experiment, &names, seed, &|need| {
+        host.offers(need)
+    })?)
 }
 
 /// Refuses to limit a cgroup that has no such limit here, or shares it with bystanders.
@@ -164,7 +168,7 @@ fn check_limits(plan: &Plan, targets: &[ResolvedTarget]) -> Result<(), Refusal> 
 }
 
 /// Refuses what this host lacks, by name, before anything is attached.
-fn check_needs(plan: &Plan, experiment: &Experiment) -> Result<(), Refusal> {
+fn check_needs(plan: &Plan, experiment: &Experiment, host: &Host) -> Result<(), Refusal> {
     let mut needs = plan.needs();
     let follows = experiment
         .targets
@@ -174,7 +178,7 @@ fn check_needs(plan: &Plan, experiment: &Experiment) -> Result<(), Refusal> {
         needs.insert(Need::ForkTracepoint);
     }
     for need in needs {
-        let capability = capability::probe(need);
+        let capability = host.capability(need);
         let Some(missing) = capability.missing else {
             continue;
         };

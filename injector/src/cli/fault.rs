@@ -11,6 +11,7 @@ use super::{
     dns::DnsFault,
     net::NetFault,
     proc::ProcFault,
+    sys::SysFault,
     traffic::{ChanceFlags, PacketFlags},
 };
 use crate::experiment::{Fault, FaultKind};
@@ -60,6 +61,13 @@ pub(super) enum FaultCommand<C: Args> {
         subcommand_help_heading = "Faults"
     )]
     Proc(ProcFault<C>),
+    /// Faults on system calls: they fail or take longer
+    #[command(
+        subcommand,
+        subcommand_value_name = "FAULT",
+        subcommand_help_heading = "Faults"
+    )]
+    Sys(SysFault<C>),
     /// Count packets and do nothing else: the pattern for a new fault
     #[command(hide = true)]
     Noop(With<NoopFlags, C>),
@@ -72,6 +80,7 @@ impl<C: Args> FaultCommand<C> {
             Self::Net(fault) => fault.split(),
             Self::Dns(fault) => fault.split(),
             Self::Proc(fault) => fault.split(),
+            Self::Sys(fault) => fault.split(),
             Self::Noop(with) => with.split(),
         }
     }

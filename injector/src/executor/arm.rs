@@ -12,7 +12,13 @@ use injector_common::{
     tag::Tag,
 };
 
-use super::{Keeper, changes::Changes, claim::Claimed, coverage::Covered};
+use super::{
+    Keeper,
+    calls::{self, CallFaults},
+    changes::Changes,
+    claim::Claimed,
+    coverage::Covered,
+};
 use crate::{
     delay_line::{self, DelayLine, LineTable, Tap},
     error::Refusal,
@@ -29,6 +35,7 @@ use crate::{
         object::Object,
         sysctl,
     },
+    park::Seat,
     plan::{Hooks, Plan},
     printable, sweep,
     target::{ResolvedTarget, cgroup, process::TaskKey},
@@ -48,6 +55,8 @@ pub struct ArmedNamespace {
     pub events: EventRing,
     /// What the programs say of themselves, in builds for debugging.
     pub debug_log: DebugLog,
+    /// Where threads sleep.
+    seat: Option<Seat>,
     line: Option<DelayLine>,
     tap: Option<OwnedFd>,
     /// The namespace itself.
@@ -103,7 +112,8 @@ impl ArmedNamespace {
                     .set_sysctl(namespace, key, "1", context.journal)?;
             }
         }
-        let mut object = Object::load()?;
+        let mut object = Object::load_for(calls::callers(&scopes, context)?)?;
+        let call_faults = CallFaults::of(&scopes, context, &mut object)?;
         let debug_log = DebugLog::take(&mut object);
         let (mut maps, lease, events) = Maps::take(&mut object)?;
         write_rules(&mut maps, &scopes, context)?;
@@ -121,6 +131,7 @@ impl ArmedNamespace {
             maps,
             events,
             debug_log,
+            seat: None,
             line,
             tap: None,
             namespace: namespace.try_clone()?,
@@ -129,6 +140,16 @@ impl ArmedNamespace {
             claimed: Claimed::default(),
             strangers: HashSet::new(),
         };
+        if let Some(faults) = call_faults {
+            let Self {
+                links,
+                object,
+                maps,
+                scopes,
+                ..
+            } = &mut armed;
+            armed.seat = faults.attach(scopes, context, maps, object, links)?;
+        }
         armed.attach_to_cgroups(context.targets)?;
         let told = armed.attach_to_devices(tap.as_ref())?;
         armed.tap = tap.map(|tap| tap.fd);
@@ -337,6 +358,8 @@ impl ArmedNamespace {
 
     /// Lets everything that is held go, in order. The lease has ended and programs in flight are done.
     pub fn flush(&mut self) -> Result<delay_line::Stats, Refusal> {
+        // Whoever sleeps goes on now.
+        self.seat = None;
         match self.line.take() {
             None => Ok(delay_line::Stats::default()),
             Some(line) => Ok(line.flush()?),
@@ -352,10 +375,13 @@ impl ArmedNamespace {
             maps,
             events,
             debug_log,
+            seat,
             line,
             tap,
             ..
         } = self;
+        // Sleepers first: a program that sleeps keeps what it is attached to.
+        drop(seat);
         drop(links);
         drop((covered, object, maps, events, debug_log));
         drop((line, tap));

@@ -3,7 +3,8 @@
 use std::{collections::HashSet, net::IpAddr, time::Duration};
 
 use super::{
-    Experiment, Fault, FaultKind, LONGEST, Peer, ProcessFaultError, SCOPES, SLOTS, Selector, Target,
+    CallFaultError, Experiment, Fault, FaultKind, LONGEST, Peer, ProcessFaultError, SCOPES, SLOTS,
+    Selector, Target,
 };
 use crate::quantity::duration;
 
@@ -57,6 +58,8 @@ pub enum CheckError {
     Host(String),
     #[error(transparent)]
     Process(#[from] ProcessFaultError),
+    #[error(transparent)]
+    Call(#[from] CallFaultError),
 }
 
 impl Experiment {
@@ -186,6 +189,8 @@ impl Fault {
                     })?;
                 }
             }
+            FaultKind::SysError(error) => error.check()?,
+            FaultKind::SysDelay(delay) => delay.check()?,
             _ => {}
         }
         self.traffic

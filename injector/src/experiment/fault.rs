@@ -6,7 +6,7 @@ use injector_common::threshold::Threshold;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use super::{Chance, Direction, Kill, Pause, Starve, Traffic};
+use super::{CallDelay, CallError, Chance, Direction, Kill, Pause, Starve, Traffic};
 use crate::quantity::{Errno, Rate, duration, threshold};
 
 /// One kind of failure on one target, with its filters and its chance.
@@ -90,6 +90,12 @@ pub enum FaultKind {
     /// A cgroup gets less CPU time, memory, disk or processes than it wants.
     #[serde(rename = "proc.starve")]
     Starve(Starve),
+    /// System calls fail.
+    #[serde(rename = "sys.error")]
+    SysError(CallError),
+    /// System calls take longer.
+    #[serde(rename = "sys.delay")]
+    SysDelay(CallDelay),
 }
 
 /// How much later packets arrive.
@@ -190,6 +196,8 @@ impl FaultKind {
             Self::Kill(_) => "proc.kill",
             Self::Pause(_) => "proc.pause",
             Self::Starve(_) => "proc.starve",
+            Self::SysError(_) => "sys.error",
+            Self::SysDelay(_) => "sys.delay",
         }
     }
 }

@@ -5,6 +5,8 @@
 //! parser keeps members to itself, so the few record kinds that matter are walked here
 //! (Documentation/bpf/btf.rst).
 
+use std::collections::HashMap;
+
 use super::Error;
 
 /// The kernel's types.
@@ -13,6 +15,8 @@ pub struct Btf {
     /// Offset of each type's record, by type id; id 0 is `void` and has none.
     types: Vec<usize>,
     strings: usize,
+    /// Ids of structs, by name.
+    structs: HashMap<String, Vec<usize>>,
 }
 
 const STRUCT: u32 = 4;
@@ -55,26 +59,56 @@ impl Btf {
                     _ => 0,
                 };
         }
-        Some(Self {
+        let mut parsed = Self {
             data,
             types,
             strings,
-        })
+            structs: HashMap::new(),
+        };
+        parsed.structs = parsed.by_name();
+        Some(parsed)
     }
 
-    /// Byte offset of a struct's field; members of anonymous structs and unions count as its own.
+    /// The structs that have a name. Two may share one.
+    fn by_name(&self) -> HashMap<String, Vec<usize>> {
+        let mut structs = HashMap::<String, Vec<usize>>::new();
+        for id in 1..self.types.len() {
+            if self.kind(id) == Some(STRUCT)
+                && let Some(name) = self.name(id)
+            {
+                structs.entry(name.to_owned()).or_default().push(id);
+            }
+        }
+        structs
+    }
+
+    /// Byte offset of a struct's field; members of anonymous structs and unions count as its own. A field
+    /// of a field that is a struct itself is `a.b`.
     pub fn offset(&self, type_name: &str, field: &str) -> Result<u32, Error> {
-        (1..self.types.len())
-            .filter(|id| self.kind(*id) == Some(STRUCT) && self.name(*id) == Some(type_name))
-            .find_map(|id| {
-                let mut left = MOST_MEMBERS;
-                self.member(id, field, DEEPEST, &mut left)
-            })
+        self.structs
+            .get(type_name)
+            .into_iter()
+            .flatten()
+            .find_map(|id| self.path(*id, field))
             .ok_or_else(|| Error::Btf(format!("there is no {type_name}::{field}")))
     }
 
+    fn path(&self, id: usize, path: &str) -> Option<u32> {
+        let Some((first, rest)) = path.split_once('.') else {
+            return self.search(id, path).map(|(offset, _)| offset);
+        };
+        let (offset, inner) = self.search(id, first)?;
+        offset.checked_add(self.path(self.unmodified(inner)?, rest)?)
+    }
+
+    /// Offset and type of a member.
+    fn search(&self, id: usize, wanted: &str) -> Option<(u32, u32)> {
+        let mut left = MOST_MEMBERS;
+        self.member(id, wanted, DEEPEST, &mut left)
+    }
+
     /// Damaged data may have a struct inside itself, or many in many, so depth and effort have an end.
-    fn member(&self, id: usize, wanted: &str, depth: u32, left: &mut u32) -> Option<u32> {
+    fn member(&self, id: usize, wanted: &str, depth: u32, left: &mut u32) -> Option<(u32, u32)> {
         let depth = depth.checked_sub(1)?;
         let record = *self.types.get(id)?;
         let info = u32_at(&self.data, record + 4)?;
@@ -93,13 +127,14 @@ impl Btf {
             let name = u32_at(&self.data, member)?;
             let offset = (u32_at(&self.data, member + 8)? & mask) / 8;
             if self.string(name)? == wanted {
-                return Some(offset);
+                return Some((offset, u32_at(&self.data, member + 4)?));
             }
             if name != 0 {
                 return None;
             }
             let inner = self.unmodified(u32_at(&self.data, member + 4)?)?;
-            offset.checked_add(self.member(inner, wanted, depth, left)?)
+            let (within, kind) = self.member(inner, wanted, depth, left)?;
+            Some((offset.checked_add(within)?, kind))
         })
     }
 
@@ -161,6 +196,7 @@ mod tests {
         let btf = Btf::parse(sample()).unwrap();
         assert_eq!(btf.offset("outer", "a").unwrap(), 0);
         assert_eq!(btf.offset("outer", "b").unwrap(), 8);
+        assert!(btf.offset("outer", "a.b").is_err());
         assert!(btf.offset("outer", "c").is_err());
         assert!(btf.offset("inner", "a").is_err());
     }

@@ -4,6 +4,8 @@
 //! Versions and distribution names are never asked: a 5.14 with backports and a 6.12 without a
 //! configuration option are both common.
 
+pub mod calls;
+
 use std::os::fd::AsFd;
 
 use serde::{Deserialize, Serialize};
@@ -36,7 +38,7 @@ pub struct Missing {
 }
 
 /// Every need, in the order in which doctor shows them.
-pub const ALL: [Need; 10] = [
+pub const ALL: [Need; 15] = [
     Need::DeviceLinks,
     Need::CgroupLinks,
     Need::ConnectErrno,
@@ -44,6 +46,11 @@ pub const ALL: [Need; 10] = [
     Need::SocketCopies,
     Need::Sequence,
     Need::ForkTracepoint,
+    Need::Lsm,
+    Need::SecurityReturn,
+    Need::SyscallReturn,
+    Need::SleepableSyscall,
+    Need::KprobeOverride,
     Need::ProcessSignals,
     Need::Freezer,
     Need::Park,
@@ -60,6 +67,11 @@ impl Need {
             Self::SocketCopies => "pidfd-getfd",
             Self::Sequence => "tcp-sequence",
             Self::ForkTracepoint => "fork-tracepoint",
+            Self::Lsm => "lsm",
+            Self::SecurityReturn => "fmod-ret-security",
+            Self::SyscallReturn => "fmod-ret-syscall",
+            Self::SleepableSyscall => "sleepable-syscall",
+            Self::KprobeOverride => "kprobe-override",
             Self::ProcessSignals => "pidfd-signal",
             Self::Freezer => "cgroup-freeze",
             Self::Park => "park",
@@ -75,6 +87,11 @@ impl Need {
             Self::SocketCopies => "sockets that are open already; net reset",
             Self::Sequence => "net reset",
             Self::ForkTracepoint => "--tree",
+            Self::Lsm => "errno from and delay of most system calls",
+            Self::SecurityReturn => "errno from most system calls where BPF LSM is off",
+            Self::SyscallReturn => "errno from any system call",
+            Self::SleepableSyscall => "delay of any system call",
+            Self::KprobeOverride => "errno from any system call (--mechanism kprobe-override)",
             Self::ProcessSignals => "proc kill; proc pause of single processes",
             Self::Freezer => "proc pause of a whole cgroup",
             Self::Park => "slow system calls",
@@ -96,6 +113,16 @@ impl Need {
             Self::SocketCopies => "run Linux 5.6 or later with CAP_SYS_PTRACE",
             Self::Sequence => "run Linux 5.7 or later with CONFIG_CGROUP_BPF",
             Self::ForkTracepoint => "run a kernel with CONFIG_DEBUG_INFO_BTF and CONFIG_BPF_EVENTS",
+            Self::Lsm => {
+                "add `bpf` to the kernel's `lsm=` parameter (CONFIG_BPF_LSM must be set) and boot again"
+            }
+            Self::SecurityReturn => {
+                "run Linux 5.7 or later with CONFIG_FUNCTION_TRACER and BPF trampolines"
+            }
+            Self::SyscallReturn | Self::SleepableSyscall => {
+                "run Linux 7.1 or later, or a kernel with CONFIG_FUNCTION_ERROR_INJECTION"
+            }
+            Self::KprobeOverride => "run a kernel with CONFIG_BPF_KPROBE_OVERRIDE",
             Self::ProcessSignals => "run Linux 5.3 or later",
             Self::Freezer => {
                 "run Linux 5.2 or later; the freezer of cgroup v1 is not used, so choose the processes by --pid or --process instead, which stops them by SIGSTOP"
@@ -130,6 +157,11 @@ pub fn probe(need: Need) -> Capability {
         Need::SocketCopies => socket_copies(),
         Need::Sequence => cgroup_links(&[CgroupHook::Sequence]),
         Need::ForkTracepoint => fork_tracepoint(),
+        Need::Lsm => calls::lsm(),
+        Need::SecurityReturn => calls::security(),
+        Need::SyscallReturn => calls::syscall(),
+        Need::SleepableSyscall => calls::sleepable_syscall(),
+        Need::KprobeOverride => calls::kprobe(),
         Need::ProcessSignals => process_signals(),
         Need::Freezer => cgroup::has_freezer().map_err(|error| Error::Probe(error.to_string())),
         Need::Park => park::trial::run(),

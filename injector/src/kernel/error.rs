@@ -32,6 +32,12 @@ pub enum Error {
         "the BPF object has no `{0}`; it was built from other sources, build again with `cargo xtask build`"
     )]
     Missing(&'static str),
+    /// The programs for trampolines cannot be readied.
+    #[error("the BPF programs for system calls cannot be readied: {0}")]
+    Trampoline(String),
+    /// The kernel has no such function that a program could be attached to.
+    #[error("this kernel has no function `{0}` that a program could be attached to")]
+    NoFunction(String),
     /// A map refused a read or write.
     #[error("cannot {what} the BPF map `{map}`: {why}")]
     Map {

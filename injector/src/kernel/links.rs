@@ -1,14 +1,15 @@
 //! Attaches programs. Every attachment is a descriptor in [`Links`]; dropping it detaches.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 use aya::programs::{
     BtfTracePoint, CgroupAttachMode, CgroupSkb, CgroupSkbAttachType, CgroupSock, CgroupSockAddr,
-    CgroupSockopt, Program, SchedClassifier, TcAttachType,
+    CgroupSockopt, KProbe, Program, SchedClassifier, TcAttachType,
     cgroup_skb::CgroupSkbLink,
     cgroup_sock::CgroupSockLink,
     cgroup_sock_addr::CgroupSockAddrLink,
     cgroup_sockopt::CgroupSockoptLink,
+    kprobe::KProbeLink,
     links::LinkOrder,
     tc::{SchedClassifierLink, TcAttachOptions},
     tp_btf::BtfTracePointLink,
@@ -70,6 +71,8 @@ enum Attached {
     CgroupSockAddr(CgroupSockAddrLink),
     CgroupSockopt(CgroupSockoptLink),
     Tracepoint(BtfTracePointLink),
+    Probe(KProbeLink),
+    Trampoline(OwnedFd),
 }
 
 impl DeviceHook {
@@ -179,6 +182,27 @@ impl Links {
                 Attached::CgroupSockAddr(program.take_link(id).map_err(failed)?)
             }
         });
+        Ok(())
+    }
+
+    /// Holds a program on a trampoline.
+    pub(super) fn trampoline(&mut self, link: OwnedFd) {
+        self.0.push(Attached::Trampoline(link));
+    }
+
+    /// Attaches to a function by a kprobe. A perf link (5.15), which goes with its descriptor.
+    pub(super) fn kprobe(
+        &mut self,
+        object: &mut Object,
+        name: &'static str,
+        function: &str,
+    ) -> Result<(), Error> {
+        let failed = |error: aya::programs::ProgramError| Error::program(name, &error);
+        let program: &mut KProbe = program(object, name)?;
+        ensure_loaded(name, program.fd().is_ok(), || program.load())?;
+        let id = program.attach(function, 0).map_err(failed)?;
+        self.0
+            .push(Attached::Probe(program.take_link(id).map_err(failed)?));
         Ok(())
     }
 

@@ -5,6 +5,7 @@ use std::os::fd::AsRawFd;
 use aya::maps::{Array, HashMap, LpmTrie, Map, MapData, PerCpuArray, RingBuf, SkStorage, lpm_trie};
 use injector_common::{
     RuleId,
+    call::{Accept, CallRule},
     event::Event,
     filter::{FilterKey, PREFIX_BITS},
     frame::Device,
@@ -32,6 +33,8 @@ pub struct Maps {
     cgroups: HashMap<MapData, u64, u32>,
     processes: HashMap<MapData, ProcessKey, TargetProcess>,
     tags: SkStorage<MapData, Tag>,
+    calls: Array<MapData, CallRule>,
+    accept: Array<MapData, Accept>,
 }
 
 /// The lease's map, for the watchdog thread alone.
@@ -89,6 +92,8 @@ impl Maps {
             cgroups: take(object, "INJ_CGROUPS", HashMap::try_from)?,
             processes: take(object, "INJ_PROCESSES", HashMap::try_from)?,
             tags: take(object, "INJ_TAGS", SkStorage::try_from)?,
+            calls: take(object, "INJ_CALLS", Array::try_from)?,
+            accept: take(object, "INJ_ACCEPT", Array::try_from)?,
         };
         let lease = take(object, "INJ_LEASE", Array::try_from)?;
         let events = take(object, "INJ_EVENTS", RingBuf::try_from)?;
@@ -117,6 +122,20 @@ impl Maps {
         self.filters
             .insert(&lpm_trie::Key::new(PREFIX_BITS + bits, key), 1, 0)
             .map_err(write_error("INJ_FILTERS"))
+    }
+
+    /// Writes what a rule on calls has beside its rule.
+    pub fn write_call_rule(&mut self, id: RuleId, call: &CallRule) -> Result<(), Error> {
+        self.calls
+            .set(id, call, 0)
+            .map_err(write_error("INJ_CALLS"))
+    }
+
+    /// Says at which operations a native system call is decided.
+    pub fn write_accept(&mut self, syscall: u32, accept: Accept) -> Result<(), Error> {
+        self.accept
+            .set(syscall, accept, 0)
+            .map_err(write_error("INJ_ACCEPT"))
     }
 
     /// A rule's counters, all CPUs together.

@@ -1,60 +1,120 @@
 //! One loaded copy of the BPF programs and maps.
 
-use aya::{Ebpf, EbpfLoader};
+use std::{
+    collections::HashMap,
+    os::fd::{AsFd, OwnedFd},
+};
+
+use aya::{Ebpf, EbpfLoader, maps::Map};
 
 use super::{
     Error,
     btf::Btf,
     kfunc::{self, Kfuncs},
+    offsets,
+    trampoline::Trampolines,
 };
 
 /// The compiled programs; empty when the binary was built without them (see `build.rs`).
-pub(super) static IMAGE: &[u8] =
-    aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/injector.bpf.o"));
+static IMAGE: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/injector.bpf.o"));
 
 /// Programs and maps of one run in one network namespace. Dropping it takes them out of the kernel.
 pub struct Object {
     pub(super) ebpf: Ebpf,
     pub(super) btf: aya::Btf,
     kfuncs: Kfuncs,
+    /// Copies of the maps' descriptors, by name, for programs that aya cannot load.
+    maps: HashMap<String, OwnedFd>,
+    missing_for_calls: Option<Error>,
+}
+
+/// Whose calls the programs look at; frozen into them, so that the rest costs nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Callers {
+    /// Levels of the cgroup hierarchy at which targets lie, one bit each; the root is level 0.
+    pub cgroup_levels: u32,
+    /// 1 where a target is a process.
+    pub processes: u32,
+    /// A process that no fault on calls meets.
+    pub spared: u32,
 }
 
 impl Object {
     /// Creates the maps and readies the programs; attaches nothing.
     pub fn load() -> Result<Self, Error> {
+        Self::load_for(Callers::default())
+    }
+
+    /// The same, for faults on the calls of these.
+    pub fn load_for(callers: Callers) -> Result<Self, Error> {
         if IMAGE.is_empty() {
             return Err(Error::NoObject);
         }
-        let types = Btf::vmlinux()?;
-        let offsets = [
-            ("OFFSET_TGID", types.offset("task_struct", "tgid")?),
-            (
-                "OFFSET_LEADER",
-                types.offset("task_struct", "group_leader")?,
-            ),
-            (
-                "OFFSET_START",
-                types.offset("task_struct", "start_boottime")?,
-            ),
-            ("OFFSET_SIGNAL", types.offset("task_struct", "signal")?),
-            ("OFFSET_LIVE", types.offset("signal_struct", "live")?),
-        ];
+        let offsets = offsets::find(&Btf::vmlinux()?)?;
         let btf = aya::Btf::from_sys_fs().map_err(|error| Error::Btf(error.to_string()))?;
         let mut loader = EbpfLoader::new();
         loader.btf(Some(&btf));
-        for (name, offset) in &offsets {
+        for (name, offset) in &offsets.globals {
             loader.override_global(name, offset, true);
         }
-        let mut object = IMAGE.to_vec();
-        let kfuncs = kfunc::link(&mut object, &btf);
+        loader.override_global("CGROUP_LEVELS", &callers.cgroup_levels, true);
+        loader.override_global("PROCESS_TARGETS", &callers.processes, true);
+        loader.override_global("OWN_TGID", &callers.spared, true);
+        let mut image = IMAGE.to_vec();
+        let kfuncs = kfunc::link(&mut image, &btf);
         let park_available = u32::from(kfuncs == Kfuncs::Park);
         loader.override_global("PARK_AVAILABLE", &park_available, true);
-        let ebpf = loader.load(&object).map_err(Box::new)?;
-        Ok(Self { ebpf, btf, kfuncs })
+        let ebpf = loader.load(&image).map_err(Box::new)?;
+        let maps = copies(&ebpf)?;
+        Ok(Self {
+            ebpf,
+            btf,
+            kfuncs,
+            maps,
+            missing_for_calls: offsets.missing_for_calls,
+        })
+    }
+
+    /// The programs for trampolines, on this object's maps.
+    pub(super) fn trampolines(&mut self) -> Result<Trampolines, Error> {
+        if let Some(missing) = self.missing_for_calls.take() {
+            return Err(missing);
+        }
+        Trampolines::read(&self.image(), &self.maps)
+    }
+
+    /// The programs as they are loaded, with this kernel's functions in place.
+    pub(super) fn image(&self) -> Vec<u8> {
+        let mut image = IMAGE.to_vec();
+        kfunc::link(&mut image, &self.btf);
+        image
     }
 
     /// Which functions of the kernel's its programs can call.
     pub fn kfuncs(&self) -> Kfuncs {
         self.kfuncs
     }
+}
+
+/// Copies of the descriptors of all maps.
+fn copies(ebpf: &Ebpf) -> Result<HashMap<String, OwnedFd>, Error> {
+    let mut copies = HashMap::new();
+    for (name, map) in ebpf.maps() {
+        let (Map::Array(data)
+        | Map::PerCpuArray(data)
+        | Map::HashMap(data)
+        | Map::LruHashMap(data)
+        | Map::LpmTrie(data)
+        | Map::RingBuf(data)
+        | Map::SkStorage(data)
+        | Map::PerfEventArray(data)) = map
+        else {
+            continue;
+        };
+        let copy = data.fd().as_fd().try_clone_to_owned();
+        let copy =
+            copy.map_err(|error| Error::system("copy the descriptor of a BPF map", error))?;
+        copies.insert(name.to_owned(), copy);
+    }
+    Ok(copies)
 }

@@ -23,18 +23,12 @@ use aya_obj::{
 };
 use serde::Serialize;
 
-use super::{
-    Error,
-    object::{IMAGE, Object},
-};
+use super::{Error, object::Object};
+use crate::syscall::points;
 use load::Request;
 
 /// What a program is verified for, where its kind does not say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(
-    dead_code,
-    reason = "programs of the other kinds have no line in the list yet"
-)]
 enum Target {
     /// A tracepoint with types (`tp_btf`).
     Tracepoint(&'static str),
@@ -46,11 +40,26 @@ enum Target {
     Exit(&'static str),
 }
 
-/// Program to its target.
-const TARGETS: [(&str, Target); 2] = [
+/// Program to its target; those of the security modules' hooks are in [`points::ALL`].
+const TARGETS: [(&str, Target); 7] = [
     ("inj_fork", Target::Tracepoint("sched_process_fork")),
     ("inj_exit", Target::Tracepoint("sched_process_exit")),
+    ("inj_park_trial", Target::Lsm("file_open")),
+    ("inj_call", Target::ModifyReturn("__x64_sys_openat")),
+    ("inj_call_enter_s", Target::ModifyReturn("__x64_sys_openat")),
+    ("inj_call_exit_s", Target::Exit("__x64_sys_openat")),
+    ("inj_call_missed", Target::Exit("__x64_sys_openat")),
 ];
+
+fn target_of(program: &str) -> Option<Target> {
+    let listed = TARGETS.iter().find(|(of, _)| *of == program);
+    listed.map(|(_, target)| *target).or_else(|| {
+        let point = points::ALL
+            .iter()
+            .find(|point| point.program == program || point.sleepable == Some(program))?;
+        Some(Target::Lsm(point.hook))
+    })
+}
 
 /// What the verifier says of one program.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -98,9 +107,8 @@ fn verdict(
 ) -> Result<Verdict, String> {
     let code = programs.parsed.functions.get(&program.function_key());
     let code = code.ok_or("the object has no such program")?;
-    let target = TARGETS.iter().find(|(of, _)| *of == name);
-    let mut request = match target {
-        Some((_, target)) => of_target(*target, &object.btf)?,
+    let mut request = match target_of(name) {
+        Some(target) => of_target(target, &object.btf)?,
         None => of_kind(&program.section)?,
     };
     request.sleepable = matches!(program.section, ProgramSection::Lsm { sleepable: true });
@@ -117,7 +125,7 @@ struct Programs {
 impl Programs {
     fn read(object: &Object) -> Result<Self, Error> {
         let failed = |error: &dyn std::error::Error| Error::Probe(error.to_string());
-        let mut parsed = aya_obj::Object::parse(IMAGE).map_err(|error| failed(&error))?;
+        let mut parsed = aya_obj::Object::parse(&object.image()).map_err(|error| failed(&error))?;
         let types = types(&mut parsed)?;
         let declared: Vec<(String, aya_obj::Map)> = parsed.maps.drain().collect();
         let mut tied = Vec::new();

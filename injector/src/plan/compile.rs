@@ -6,7 +6,7 @@ use injector_common::{
     rule::{ActiveSlots, Rule, action, loss_model},
 };
 
-use super::{Error, Mechanism, Names, prefix};
+use super::{CallPlan, Error, Mechanism, Names, Need, calls, prefix};
 use crate::{
     delay_line,
     experiment::{
@@ -28,6 +28,8 @@ pub struct Compiled {
     pub line: Option<LineModel>,
     /// How it is carried out.
     pub mechanism: Mechanism,
+    /// What a fault on system calls has besides.
+    pub calls: Option<CallPlan>,
 }
 
 /// A model of the delay line.
@@ -39,6 +41,7 @@ pub(super) fn compile(
     id: RuleId,
     names: &Names,
     seed: u64,
+    offers: &dyn Fn(Need) -> bool,
 ) -> Result<Compiled, Error> {
     check_direction(fault)?;
     check_length(&fault.kind)?;
@@ -62,15 +65,21 @@ pub(super) fn compile(
         }
         FaultKind::Reorder { gap, .. } => rule.gap = *gap,
         FaultKind::Connect(errno) => rule.errno = errno.code().unsigned_abs(),
+        FaultKind::SysError(error) => rule.errno = error.errno.code().unsigned_abs(),
         _ => {}
     }
     let line = line_model(&fault.kind, &rule)?;
+    let (mechanism, calls) = match calls::choose(&fault.kind, offers)? {
+        Some((mechanism, plan)) => (mechanism, Some(plan)),
+        None => (mechanism(fault), None),
+    };
     Ok(Compiled {
         rule,
         filters,
         hooks: hooks(fault),
         line,
-        mechanism: mechanism(fault),
+        mechanism,
+        calls,
     })
 }
 
@@ -117,6 +126,8 @@ fn action_of(kind: &FaultKind) -> u32 {
         | FaultKind::Kill(_)
         | FaultKind::Pause(_)
         | FaultKind::Starve(_) => action::NOOP,
+        FaultKind::SysError(_) => action::FAIL,
+        FaultKind::SysDelay(_) => action::SLEEP,
         FaultKind::Loss(_) | FaultKind::Blackhole | FaultKind::Partition { .. } => action::LOSS,
         FaultKind::Corrupt(CorruptMode::Payload) => action::CORRUPT_PAYLOAD,
         FaultKind::Duplicate => action::DUPLICATE,
@@ -141,7 +152,9 @@ fn check_direction(fault: &Fault) -> Result<(), Error> {
         | FaultKind::Reset
         | FaultKind::Kill(_)
         | FaultKind::Pause(_)
-        | FaultKind::Starve(_) => Err(Error::EgressOnly { fault: name }),
+        | FaultKind::Starve(_)
+        | FaultKind::SysError(_)
+        | FaultKind::SysDelay(_) => Err(Error::EgressOnly { fault: name }),
         FaultKind::Loss(_) | FaultKind::Blackhole | FaultKind::Partition { .. } => Ok(()),
         _ if fault.traffic.protocol == Protocol::Icmp => Err(Error::IngressIcmp { fault: name }),
         _ => Ok(()),
@@ -155,6 +168,10 @@ fn hooks(fault: &Fault) -> ActiveSlots {
     match fault.kind {
         FaultKind::Connect(_) => {
             hooks.connect = 1;
+            return hooks;
+        }
+        FaultKind::SysError(_) | FaultKind::SysDelay(_) => {
+            hooks.call = 1;
             return hooks;
         }
         FaultKind::Reset | FaultKind::Kill(_) | FaultKind::Pause(_) | FaultKind::Starve(_) => {
@@ -354,6 +371,9 @@ pub(super) fn rank(kind: &FaultKind) -> u8 {
         FaultKind::Kill(_) => 13,
         FaultKind::Pause(_) => 14,
         FaultKind::Starve(_) => 15,
+        // A call sleeps before it fails.
+        FaultKind::SysDelay(_) => 16,
+        FaultKind::SysError(_) => 17,
     }
 }
 
@@ -370,7 +390,7 @@ mod tests {
     }
 
     fn compiled(kind: &str, traffic: &str) -> Result<Compiled, Error> {
-        compile(&fault(kind, traffic), 0, &Names::default(), 1)
+        compile(&fault(kind, traffic), 0, &Names::default(), 1, &|_| true)
     }
 
     #[test]

@@ -70,6 +70,17 @@ pub enum Error {
         "net connect fails a call before a connection exists, so --source-port and --connection say nothing about it; leave them out"
     )]
     BeforeConnection,
+    /// System calls that no mechanism for this fault meets, taken together.
+    #[error(
+        "{fault}: no one mechanism reaches {}; make a fault of each, so that each can have its own",
+        calls.join(", ")
+    )]
+    OutOfReach {
+        /// The fault.
+        fault: &'static str,
+        /// The calls.
+        calls: Vec<String>,
+    },
     /// Two ways to name the far end.
     #[error(
         "net partition names its far end with --peer; leave --dest-ip and --hostname out, or use net blackhole with them"

@@ -31,6 +31,18 @@ pub enum Mechanism {
     Stop,
     /// Limits of the target's cgroup.
     Limits,
+    /// A BPF program that is a security module refuses a call.
+    Lsm,
+    /// A BPF program returns in place of `security_...`.
+    SecurityReturn,
+    /// A BPF program returns in place of a system call.
+    SyscallReturn,
+    /// A kprobe returns in place of a system call.
+    KprobeOverride,
+    /// A BPF program that is a security module lets the calling thread sleep.
+    LsmPark,
+    /// BPF programs on a system call let the calling thread sleep.
+    SyscallPark,
 }
 
 /// What the host must offer.
@@ -50,6 +62,16 @@ pub enum Need {
     Sequence,
     /// BPF programs on the fork and exit tracepoints (`tp_btf`).
     ForkTracepoint,
+    /// BPF programs that are security modules, and fire.
+    Lsm,
+    /// Programs that return in place of `security_...`.
+    SecurityReturn,
+    /// Programs that return in place of a system call.
+    SyscallReturn,
+    /// Programs on system calls that may sleep.
+    SleepableSyscall,
+    /// Kprobes that return in place of a system call.
+    KprobeOverride,
     /// Signals to exactly one process (`pidfd_send_signal`, 5.1; `pidfd_open`, 5.3).
     ProcessSignals,
     /// `cgroup.freeze` of cgroup v2 (5.2).
@@ -92,6 +114,12 @@ impl Mechanism {
             Self::Freeze => "cgroup-freeze",
             Self::Stop => "sigstop",
             Self::Limits => "cgroup-limits",
+            Self::Lsm => "lsm",
+            Self::SecurityReturn => "fmod-ret-security",
+            Self::SyscallReturn => "fmod-ret-syscall",
+            Self::KprobeOverride => "kprobe-override",
+            Self::LsmPark => "lsm-park",
+            Self::SyscallPark => "syscall-park",
         }
     }
 
@@ -129,6 +157,21 @@ impl Mechanism {
             Self::Limits => {
                 "the target is a whole cgroup; old limits are on disk before and put back after"
             }
+            Self::Lsm => {
+                "the kernel's own check before the call fails, by io_uring and 32-bit calls too"
+            }
+            Self::SecurityReturn => {
+                "BPF LSM is off here; a program stands in front of the same checks"
+            }
+            Self::SyscallReturn | Self::KprobeOverride => {
+                "reaches any call; the call does nothing and returns the errno"
+            }
+            Self::LsmPark => {
+                "the calling thread alone sleeps at the kernel's check before the call, without burning CPU; any number of threads at once"
+            }
+            Self::SyscallPark => {
+                "the calling thread alone sleeps around the call, without burning CPU; up to 32 threads of a CPU at once, the rest are counted as missed"
+            }
         }
     }
 
@@ -145,6 +188,12 @@ impl Mechanism {
             Self::Freeze => &[Need::Freezer],
             // Which limits a cgroup has is its own affair; see `target::controller`.
             Self::Limits => &[],
+            Self::Lsm => &[Need::Lsm],
+            Self::SecurityReturn => &[Need::SecurityReturn],
+            Self::SyscallReturn => &[Need::SyscallReturn],
+            Self::KprobeOverride => &[Need::KprobeOverride],
+            Self::LsmPark => &[Need::Lsm, Need::Park],
+            Self::SyscallPark => &[Need::SyscallReturn, Need::SleepableSyscall, Need::Park],
         }
     }
 }

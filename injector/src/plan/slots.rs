@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use injector_common::{SLOTS, rule::ActiveSlots, rule_id};
 
 use super::{
-    Compiled, Error, Mechanism, Names, Need,
+    CallPlan, Compiled, Error, Mechanism, Names, Need,
     compile::{compile, rank},
 };
 use crate::experiment::{Experiment, Fault};
@@ -61,7 +61,12 @@ pub struct Hooks {
 impl Plan {
     /// Plans an experiment. `seed` feeds the faults that were given none, so that the journal can name
     /// the seed that repeats the run.
-    pub fn make(experiment: &Experiment, names: &Names, seed: u64) -> Result<Self, Error> {
+    pub fn make(
+        experiment: &Experiment,
+        names: &Names,
+        seed: u64,
+        offers: &dyn Fn(Need) -> bool,
+    ) -> Result<Self, Error> {
         let mut rules = Vec::new();
         for (step, fault) in experiment
             .steps
@@ -76,7 +81,7 @@ impl Plan {
         for (index, ((step, fault), slot)) in rules.into_iter().zip(slots).enumerate() {
             let scope = u32::try_from(fault.target).unwrap_or(u32::MAX);
             let own_seed = injector_common::decide::random64(seed, index as u64 + 1);
-            let mut compiled = compile(fault, rule_id(scope, slot), names, own_seed)?;
+            let mut compiled = compile(fault, rule_id(scope, slot), names, own_seed, offers)?;
             let selector = &experiment.targets[fault.target].selector;
             compiled.mechanism = compiled.mechanism.on(selector);
             planned.push(PlannedRule {
@@ -111,6 +116,7 @@ impl Plan {
             slots.ingress |= hooks.ingress << rule.slot;
             slots.deliver |= hooks.deliver << rule.slot;
             slots.connect |= hooks.connect << rule.slot;
+            slots.call |= hooks.call << rule.slot;
         }
         active
     }
@@ -142,6 +148,14 @@ impl Plan {
         self.rules
             .iter()
             .any(|rule| scopes.contains(&rule.scope) && !rule.compiled.mechanism.needs_no_program())
+    }
+
+    /// The rules of these scopes that are about system calls.
+    pub fn on_calls(&self, scopes: &[u32]) -> impl Iterator<Item = (&PlannedRule, &CallPlan)> {
+        self.rules
+            .iter()
+            .filter(|rule| scopes.contains(&rule.scope))
+            .filter_map(|rule| Some((rule, rule.compiled.calls.as_ref()?)))
     }
 
     /// What the host must offer.

@@ -58,6 +58,8 @@ fn acts_on_packets(experiment: &Experiment) -> bool {
                 | FaultKind::Kill(_)
                 | FaultKind::Pause(_)
                 | FaultKind::Starve(_)
+                | FaultKind::SysError(_)
+                | FaultKind::SysDelay(_)
         )
     })
 }

@@ -13,7 +13,7 @@ macro_rules! table {
 /// The names that people write. What connect(2) returns comes first; the rest is what other calls
 /// return often. A number without a name here is refused rather than passed on: a typing error should
 /// not become a fault.
-const NAMES: [(&str, i32); 30] = table![
+const NAMES: [(&str, i32); 63] = table![
     ECONNREFUSED,
     ETIMEDOUT,
     EHOSTUNREACH,
@@ -44,6 +44,39 @@ const NAMES: [(&str, i32); 30] = table![
     EPROTO,
     ESTALE,
     EAFNOSUPPORT,
+    EBADF,
+    EDEADLK,
+    EEXIST,
+    EFAULT,
+    EFBIG,
+    EISDIR,
+    ELOOP,
+    EMLINK,
+    ENAMETOOLONG,
+    ENODEV,
+    ENOLCK,
+    ENOTDIR,
+    ENOTEMPTY,
+    ENOTTY,
+    ENXIO,
+    EOPNOTSUPP,
+    EOVERFLOW,
+    ETXTBSY,
+    EXDEV,
+    EALREADY,
+    EDESTADDRREQ,
+    EINPROGRESS,
+    EISCONN,
+    EMSGSIZE,
+    ENOTCONN,
+    ENOTSOCK,
+    EPROTONOSUPPORT,
+    E2BIG,
+    ELIBBAD,
+    ENOEXEC,
+    EUSERS,
+    ENOSYS,
+    ENODATA,
 ];
 
 /// Why a text is no errno.

@@ -4,6 +4,7 @@
 //! a test that leaves anything behind fails, whatever it was about. A test that this machine cannot
 //! run says why and counts as ignored.
 
+mod calls;
 mod catalogue;
 mod daemon;
 mod death;
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
         experiments::cases(),
         limits::cases(),
         processes::cases(),
+        calls::cases(),
         readme::cases(),
         park::cases(),
     ];

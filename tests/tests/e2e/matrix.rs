@@ -19,7 +19,7 @@ use crate::suite::Case;
 const SELECTION: &str = "INJECTOR_TESTS";
 
 /// What is run beside the tests that show a fault.
-const ALSO: [&str; 8] = [
+const ALSO: [&str; 11] = [
     // Nobody but the target, by each way to a socket: a device's and a cgroup's.
     "scope::delay_tcp::loopback_v4",
     "scope::connect_refused::loopback_v4",
@@ -31,6 +31,10 @@ const ALSO: [&str; 8] = [
     // Children are followed by tracepoints.
     "target::tree_present_and_future",
     "refusal::root_cgroup",
+    // A call that only its own function knows; sleepers at once, and without their worker.
+    "sys::error_of_fsync",
+    "sys::delay_of_64_threads_at_once",
+    "sys::sleepers_go_on_when_the_worker_is_killed",
     "matrix::its_tests_exist",
 ];
 

@@ -27,6 +27,9 @@ fn errno_name(errno: i32) -> String {
         libc::EPIPE => "EPIPE",
         libc::ENOBUFS => "ENOBUFS",
         libc::EADDRNOTAVAIL => "EADDRNOTAVAIL",
+        libc::EIO => "EIO",
+        libc::ENOSPC => "ENOSPC",
+        libc::EROFS => "EROFS",
         other => return format!("errno {other}"),
     };
     known.to_owned()

@@ -7,6 +7,7 @@ mod connect;
 mod count;
 mod dns;
 mod errors;
+mod files;
 mod fork_tree;
 mod http;
 mod http_agent;
@@ -144,6 +145,15 @@ enum Role {
         #[command(flatten)]
         rounds: Rounds,
     },
+    /// Makes a system call on a file.
+    File {
+        #[arg(long)]
+        path: PathBuf,
+        #[arg(long, value_enum)]
+        call: files::Call,
+        #[command(flatten)]
+        rounds: Rounds,
+    },
     /// Opens a connection, says nothing on it, and reports how it ends.
     IdleTcp {
         #[arg(long)]
@@ -244,6 +254,7 @@ fn main() -> Result<()> {
         } => udp_stream::blast(connect, rate, payload.size, &rounds),
         Role::UdpSink { listen } => udp_stream::sink(listen),
         Role::Connect { connect, rounds } => connect::repeat(connect, &rounds),
+        Role::File { path, call, rounds } => files::repeat(&path, call, &rounds),
         Role::IdleTcp { connect } => connect::idle(connect),
         Role::Dns {
             server,

@@ -1,0 +1,254 @@
+//! Rules on system calls: which calls a rule is about, and what the hooks leave for each other.
+//!
+//! A call meets a rule at exactly one *operation*: the place in the kernel where most is known about
+//! what the call is about to do. `read(2)` of a file is [`op::READ`], of a socket [`op::RECEIVE`]. Which
+//! operations a system call may meet is a table of user space's ([`Accept`]), so the hooks need no list of
+//! their own and no call is decided twice.
+
+/// Places where calls are decided. The number is a bit's place in a mask.
+pub mod op {
+    /// A file is opened.
+    pub const OPEN: u32 = 0;
+    /// A file, directory or pipe is read; not a socket.
+    pub const READ: u32 = 1;
+    /// A file or pipe is written; not a socket.
+    pub const WRITE: u32 = 2;
+    /// A program is started.
+    pub const EXEC: u32 = 3;
+    /// A process or thread is made.
+    pub const FORK: u32 = 4;
+    /// Memory is mapped.
+    pub const MMAP: u32 = 5;
+    /// A name is removed.
+    pub const UNLINK: u32 = 6;
+    /// A name is changed.
+    pub const RENAME: u32 = 7;
+    /// A directory is made.
+    pub const MKDIR: u32 = 8;
+    /// A directory is removed.
+    pub const RMDIR: u32 = 9;
+    /// A file's attributes are read.
+    pub const STAT: u32 = 10;
+    /// A file is cut.
+    pub const TRUNCATE: u32 = 11;
+    /// A file's mode is changed.
+    pub const CHMOD: u32 = 12;
+    /// A file's owner is changed.
+    pub const CHOWN: u32 = 13;
+    /// A socket is made.
+    pub const SOCKET: u32 = 14;
+    /// A socket is connected.
+    pub const CONNECT: u32 = 15;
+    /// A socket gets an address.
+    pub const BIND: u32 = 16;
+    /// A socket waits for connections.
+    pub const LISTEN: u32 = 17;
+    /// A connection is accepted.
+    pub const ACCEPT: u32 = 18;
+    /// A socket sends.
+    pub const SEND: u32 = 19;
+    /// A socket receives.
+    pub const RECEIVE: u32 = 20;
+    /// A link is made.
+    pub const LINK: u32 = 21;
+    /// A symbolic link is made.
+    pub const SYMLINK: u32 = 22;
+    /// A device is spoken to.
+    pub const IOCTL: u32 = 23;
+    /// A file is locked.
+    pub const LOCK: u32 = 24;
+    /// Any system call, seen where it begins; for calls that no other place knows.
+    pub const SYSCALL: u32 = 32;
+}
+
+/// How many system call numbers a rule can tell apart (`__NR_syscalls` of `x86_64` is below 480).
+pub const SYSCALLS: u32 = 512;
+
+/// Not a native system call: `io_uring` work, a 32-bit call, a call out of range.
+pub const NO_NUMBER: u32 = u32::MAX;
+
+/// Operations that a native system call may meet, as a mask, by its number.
+pub type Accept = u64;
+
+/// Bits of [`CallRule::filters`].
+pub mod filters {
+    /// The thread's name matches [`super::CallRule::thread`].
+    pub const THREAD: u32 = 1;
+}
+
+/// When a sleep happens.
+pub mod sleep {
+    /// Before the call does its work.
+    pub const ENTER: u32 = 0;
+    /// After the call has done its work.
+    pub const EXIT: u32 = 1;
+}
+
+/// Longest name of a thread with its final zero (`TASK_COMM_LEN`).
+pub const THREAD_NAME: usize = 16;
+
+/// The longest single sleep, in nanoseconds: sleepers hold up RCU Tasks Trace, which others wait for when
+/// they attach BPF programs.
+pub const LONGEST_SLEEP_NS: u64 = 10_000_000_000;
+
+/// What a rule on calls has beside its [`crate::rule::Rule`]. All zero matches nothing.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CallRule {
+    /// One bit for each native system call.
+    pub syscalls: [u64; SYSCALLS as usize / 64],
+    /// Operations at which the rule is asked, one bit each.
+    pub ops: u64,
+    /// How long a hit sleeps, in nanoseconds.
+    pub sleep_ns: u64,
+    /// How far a sleep may stray from that to both sides, in nanoseconds.
+    pub jitter_ns: u64,
+    /// Bits of [`filters`].
+    pub filters: u32,
+    /// One of [`sleep`].
+    pub sleep_at: u32,
+    /// Length of the pattern in `thread`.
+    pub thread_length: u32,
+    /// Keeps the record without gaps.
+    pub pad: u32,
+    /// Pattern of the thread's name, see [`crate::glob`].
+    pub thread: [u8; THREAD_NAME],
+}
+
+impl Default for CallRule {
+    fn default() -> Self {
+        Self {
+            syscalls: [0; SYSCALLS as usize / 64],
+            ops: 0,
+            sleep_ns: 0,
+            jitter_ns: 0,
+            filters: 0,
+            sleep_at: sleep::ENTER,
+            thread_length: 0,
+            pad: 0,
+            thread: [0; THREAD_NAME],
+        }
+    }
+}
+
+impl CallRule {
+    /// Adds a native system call.
+    pub fn add(&mut self, number: u32) {
+        if let Some(word) = self.syscalls.get_mut(number as usize / 64) {
+            *word |= 1 << (number % 64);
+        }
+    }
+
+    /// Whether the rule is about a call that is seen at `op` under this number.
+    ///
+    /// A call without a native number (`io_uring`, 32-bit) is taken for any of the operation's calls.
+    #[inline(always)]
+    pub fn is_about(&self, op: u32, number: u32) -> bool {
+        if self.ops >> (op & 63) & 1 == 0 {
+            return false;
+        }
+        if number >= SYSCALLS {
+            return true;
+        }
+        let word = self.syscalls[(number / 64) as usize & (SYSCALLS as usize / 64 - 1)];
+        word >> (number % 64) & 1 != 0
+    }
+
+    /// How long the `n`-th match sleeps, in nanoseconds; the same for the same seed.
+    #[inline(always)]
+    pub const fn sleep_of(&self, seed: u64, n: u64) -> u64 {
+        if self.jitter_ns == 0 {
+            return self.sleep_ns;
+        }
+        // Not the number that decided the hit: the length would depend on the percentage.
+        let drawn = crate::decide::random(!seed, n) as u64;
+        // Jitter is below 2^36 ns (a minute), so the product stays below 2^64.
+        let stray = ((self.jitter_ns >> 5) * 2 * drawn) >> 27;
+        (self.sleep_ns + stray).saturating_sub(self.jitter_ns)
+    }
+}
+
+/// What one hook leaves for a later one of the same call, by thread.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pending {
+    /// Still to be slept, in nanoseconds.
+    pub sleep_ns: u64,
+    /// Rule that sleeps, plus one; 0 is none.
+    pub sleeper: u32,
+    /// The errno that the call returns; 0 is none.
+    pub errno: u32,
+    /// The call, as the kernel numbers it.
+    pub syscall: u32,
+    /// When the sleep is to be, one of [`sleep`].
+    pub sleep_at: u32,
+}
+
+impl Pending {
+    /// Nothing is to be done.
+    pub const NOTHING: Self = Self {
+        sleep_ns: 0,
+        sleeper: 0,
+        errno: 0,
+        syscall: NO_NUMBER,
+        sleep_at: sleep::ENTER,
+    };
+
+    /// Whether nothing is left to do.
+    #[inline(always)]
+    pub const fn is_empty(&self) -> bool {
+        self.sleeper == 0 && self.errno == 0
+    }
+}
+
+const _: () = assert!(size_of::<CallRule>() == 120);
+const _: () = assert!(size_of::<Pending>() == 24);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn nothing_is_about_nothing() {
+        let rule = CallRule::default();
+        assert!(!rule.is_about(op::OPEN, 2));
+        assert!(!rule.is_about(op::OPEN, NO_NUMBER));
+    }
+
+    #[test]
+    fn a_call_without_a_number_goes_by_its_operation() {
+        let mut rule = CallRule {
+            ops: 1 << op::OPEN,
+            ..CallRule::default()
+        };
+        rule.add(257);
+        assert!(rule.is_about(op::OPEN, 257));
+        assert!(!rule.is_about(op::OPEN, 2));
+        assert!(rule.is_about(op::OPEN, NO_NUMBER));
+        assert!(!rule.is_about(op::READ, NO_NUMBER));
+    }
+
+    proptest! {
+        #[test]
+        fn a_rule_is_about_the_calls_that_were_added(
+            added in proptest::collection::vec(0u32..SYSCALLS, 0..20), asked in 0u32..SYSCALLS,
+        ) {
+            let mut rule = CallRule { ops: u64::MAX, ..CallRule::default() };
+            for number in &added {
+                rule.add(*number);
+            }
+            prop_assert_eq!(rule.is_about(op::READ, asked), added.contains(&asked));
+        }
+
+        #[test]
+        fn sleeps_stay_within_their_jitter(
+            sleep_ns in 0u64..60_000_000_000, jitter_ns in 0u64..60_000_000_000, seed: u64, n: u64,
+        ) {
+            let rule = CallRule { sleep_ns, jitter_ns, ..CallRule::default() };
+            let slept = rule.sleep_of(seed, n);
+            prop_assert!(slept >= sleep_ns.saturating_sub(jitter_ns));
+            prop_assert!(slept <= sleep_ns + jitter_ns);
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! Asks every rule of a target that is switched on about a system call, in slot order, and says what is
+//! to be done. A call that fails ends the walk: it never gets to what later rules are about.
+//!
+//! These programs may be preempted by another caller on the same CPU, sleepable ones in particular, so
+//! counters are added to atomically, and a walk lies in a map entry of its thread: on the stack the verifier
+//! would follow every value of it, and look at a million combinations.
+
+use core::intrinsics::{AtomicOrdering, atomic_xadd};
+
+use aya_ebpf::helpers::generated::bpf_loop;
+use injector_common::{
+    RuleId, SLOTS,
+    call::{Pending, filters},
+    rule::{Counters, Rule, action},
+    rule_id,
+};
+
+use crate::{
+    caller, emit,
+    maps::{INJ_ACTIVE, INJ_CALLS, INJ_COUNTERS, INJ_RULES, INJ_WALKS},
+    names::{self, Comparison},
+    rules::{self, Draw},
+};
+
+/// A call on its way through the rules.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Walk {
+    /// What has come of it so far.
+    pending: Pending,
+    /// Room for a look at a name.
+    comparison: Comparison,
+    /// Slots to ask, one bit each.
+    mask: u32,
+    /// The target.
+    scope: u32,
+    /// Where the call is seen, one of [`injector_common::call::op`].
+    op: u32,
+    /// The call, as the kernel numbers it.
+    number: u32,
+}
+
+impl Walk {
+    /// One about nothing, for nobody.
+    const NOWHERE: Self = Self {
+        pending: Pending::NOTHING,
+        comparison: Comparison::NOTHING,
+        mask: 0,
+        scope: 0,
+        op: 0,
+        number: 0,
+    };
+}
+
+/// Decides about a call that a thread makes; `None` where no rule is asked.
+#[inline(always)]
+pub fn decide(op: u32) -> Option<Pending> {
+    let scope = caller::admit()?;
+    let mask = INJ_ACTIVE.get(scope)?.call;
+    if mask == 0 {
+        return None;
+    }
+    let number = caller::number();
+    if number != injector_common::call::NO_NUMBER && caller::accepts(number) >> op & 1 == 0 {
+        return None;
+    }
+    let thread = caller::tid();
+    INJ_WALKS.insert(thread, Walk::NOWHERE, 0).ok()?;
+    let mut walk: *mut Walk = INJ_WALKS.get_ptr_mut(thread)?;
+    // SAFETY: the entry is this thread's, which is here and nowhere else until it is removed. The callback
+    // has the signature that the helper asks for, and its context outlives the call.
+    let pending = unsafe {
+        (*walk).mask = mask;
+        (*walk).scope = scope;
+        (*walk).op = op;
+        (*walk).number = number;
+        (*walk).pending.syscall = number;
+        bpf_loop(SLOTS as u32, ask as *mut _, (&raw mut walk).cast(), 0);
+        (*walk).pending
+    };
+    // Absent is as good as removed.
+    let _ = INJ_WALKS.remove(thread);
+    Some(pending)
+}
+
+/// One step of the walk: 0 goes on, 1 ends it.
+extern "C" fn ask(slot: u32, context: *mut *mut Walk) -> i64 {
+    // SAFETY: `bpf_loop` passes the pointer that `decide` gave it.
+    let walk = unsafe { &mut **context };
+    if walk.mask >> (slot & 31) == 0 {
+        return 1;
+    }
+    if walk.mask >> (slot & 31) & 1 == 0 {
+        return 0;
+    }
+    let id = rule_id(walk.scope, slot);
+    let (Some(rule), Some(call)) = (INJ_RULES.get(id), INJ_CALLS.get(id)) else {
+        return 0;
+    };
+    if !call.is_about(walk.op, walk.number) {
+        return 0;
+    }
+    count(id, Count::Seen);
+    let is_other =
+        call.filters & filters::THREAD != 0 && !names::is_thread(&mut walk.comparison, call);
+    if is_other {
+        return 0;
+    }
+    count(id, Count::Matched);
+    let Draw::Hit(number) = rules::take(id, rule) else {
+        return 0;
+    };
+    match rule.action {
+        action::SLEEP => {
+            walk.pending.sleep_ns = call.sleep_of(rule.seed, number);
+            walk.pending.sleeper = id + 1;
+            walk.pending.sleep_at = call.sleep_at;
+            // It is a hit when it has slept.
+        }
+        action::FAIL => {
+            walk.pending.errno = rule.errno;
+            hit(id, rule, number, walk.number);
+        }
+        _ => hit(id, rule, number, walk.number),
+    }
+    i64::from(walk.pending.errno != 0)
+}
+
+/// A counter of a rule.
+#[derive(Clone, Copy)]
+pub enum Count {
+    /// Calls of the target while the rule was on.
+    Seen,
+    /// Those that passed the filters.
+    Matched,
+    /// Those that were acted on.
+    Hit,
+    /// Those that were chosen and could not be acted on.
+    Missed,
+}
+
+/// Adds one.
+#[inline(always)]
+pub fn count(id: RuleId, what: Count) {
+    let Some(counters) = INJ_COUNTERS.get_ptr_mut(id) else {
+        return;
+    };
+    let counters: *mut Counters = counters;
+    // SAFETY: a per-CPU slot of our own map; atomic, because another caller may come between.
+    unsafe {
+        let counter = match what {
+            Count::Seen => &raw mut (*counters).seen,
+            Count::Matched => &raw mut (*counters).matched,
+            Count::Hit => &raw mut (*counters).hit,
+            Count::Missed => &raw mut (*counters).missed,
+        };
+        atomic_xadd::<u64, u64, { AtomicOrdering::AcqRel }>(counter, 1);
+    }
+}
+
+/// Counts and tells a hit.
+#[inline(always)]
+fn hit(id: RuleId, rule: &Rule, match_number: u64, syscall: u32) {
+    count(id, Count::Hit);
+    if rule.tell != 0 {
+        emit::call(id, rule.action, match_number, syscall);
+    }
+}
+
+/// Counts and tells a hit whose effect came later in the call.
+#[inline(always)]
+pub fn hit_later(id: RuleId, syscall: u32) {
+    count(id, Count::Hit);
+    if let Some(rule) = INJ_RULES.get(id)
+        && rule.tell != 0
+    {
+        emit::call(id, rule.action, 0, syscall);
+    }
+}

@@ -1,0 +1,133 @@
+//! Carries out what was decided about a call: sleeps, returns the errno; and leaves the rest for the call's
+//! later hooks.
+
+use injector_common::call::{LONGEST_SLEEP_NS, NO_NUMBER, Pending, sleep};
+
+use crate::{
+    caller,
+    calls::{self, Count},
+    gate,
+    maps::INJ_PENDING,
+    park,
+};
+
+/// Above every errno that a person can name, as a mask.
+const ERRNOS: u64 = 1023;
+
+/// What a hook returns to make its call fail: `-errno`, spelt so that the verifier of every kernel sees that
+/// it is in -4095..=0 (6.12 forgets everything about a number that is negated).
+#[inline(always)]
+pub fn failure(errno: u32) -> i64 {
+    ((ERRNOS + 1).wrapping_sub(u64::from(errno)) & ERRNOS | !ERRNOS) as i64
+}
+
+/// Carries out at a hook that cannot sleep.
+#[inline(always)]
+pub fn out_awake(pending: &Pending) -> i64 {
+    if pending.errno != 0 && pending.sleeper == 0 {
+        return failure(pending.errno);
+    }
+    leave(pending);
+    0
+}
+
+/// Carries out at a hook that can sleep.
+#[inline(always)]
+pub fn out_asleep(mut pending: Pending) -> i64 {
+    if pending.sleeper != 0 && pending.sleep_at == sleep::ENTER {
+        take_a_nap(&mut pending);
+        // A sleep that ends with the run is not followed by a failure.
+        if !gate::is_armed() {
+            return 0;
+        }
+    }
+    if pending.errno != 0 {
+        return failure(pending.errno);
+    }
+    leave(&pending);
+    0
+}
+
+/// Sleeps as long as one program may; what is left stays in `pending`.
+#[inline(always)]
+fn take_a_nap(pending: &mut Pending) {
+    let length = nap(pending);
+    *pending = after_nap(*pending);
+    park::sleep(length);
+}
+
+/// How long one program may sleep of what is left.
+#[inline(always)]
+fn nap(pending: &Pending) -> u64 {
+    if pending.sleep_ns > LONGEST_SLEEP_NS {
+        LONGEST_SLEEP_NS
+    } else {
+        pending.sleep_ns
+    }
+}
+
+/// What is left after that; the last part is counted as the hit.
+#[inline(always)]
+fn after_nap(mut pending: Pending) -> Pending {
+    pending.sleep_ns -= nap(&pending);
+    if pending.sleep_ns == 0 {
+        calls::hit_later(pending.sleeper - 1, pending.syscall);
+        pending.sleeper = 0;
+    }
+    pending
+}
+
+/// Leaves what is still to be done for the call's later hooks. What has no later hook is missed.
+#[inline(always)]
+pub fn leave(pending: &Pending) {
+    if pending.is_empty() {
+        return;
+    }
+    let is_left =
+        pending.syscall != NO_NUMBER && INJ_PENDING.insert(caller::tid(), *pending, 0).is_ok();
+    if !is_left {
+        miss(pending);
+    }
+}
+
+/// Takes what an earlier hook of this very call has left. Worth nothing without a live lease.
+#[inline(always)]
+pub fn left(syscall: u32) -> Option<Pending> {
+    let tid = caller::tid();
+    // SAFETY: only this thread writes its own entry.
+    let pending = *unsafe { INJ_PENDING.get(tid) }?;
+    if pending.syscall != syscall || !gate::is_armed() {
+        let _ = INJ_PENDING.remove(tid);
+        return None;
+    }
+    Some(pending)
+}
+
+/// Counts what was chosen and could not be done.
+#[inline(always)]
+pub fn miss(pending: &Pending) {
+    if pending.sleeper != 0 {
+        calls::count(pending.sleeper - 1, Count::Missed);
+    }
+}
+
+/// Sleeps a part of what is left, and leaves the rest for the next program.
+#[inline(always)]
+pub fn go_on_sleeping(pending: &mut Pending) {
+    let (length, rest) = (nap(pending), after_nap(*pending));
+    // Before the sleep: while this thread sleeps, nobody else has to clean up after it.
+    if rest.is_empty() {
+        let _ = INJ_PENDING.remove(caller::tid());
+    } else {
+        let _ = INJ_PENDING.insert(caller::tid(), rest, 0);
+    }
+    *pending = rest;
+    park::sleep(length);
+}
+
+/// Counts a sleep that could not be slept, and forgets it.
+#[inline(always)]
+pub fn miss_sleep(pending: &mut Pending) {
+    calls::count(pending.sleeper - 1, Count::Missed);
+    pending.sleeper = 0;
+}

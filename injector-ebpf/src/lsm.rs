@@ -1,0 +1,75 @@
+//! The hooks of the security modules: the places where a call knows what it is about to do to what.
+//!
+//! Each program serves three ways: as a BPF LSM program, as a sleepable one where the kernel lets its hook
+//! sleep (`..._s`), and as a `fmod_ret` program on `security_...`, which takes the same arguments. Which way
+//! is the loader's choice (`kernel/trampoline.rs`), not the section's name. A hook's return value of
+//! an earlier program need not be looked at: the trampoline stops at the first that is not 0
+//! (kernel/bpf/trampoline.c, `arch/x86/net/bpf_jit_comp.c`, `invoke_bpf_mod_ret`).
+
+use core::ffi::c_void;
+
+use injector_common::call::op;
+
+use crate::{calls, carry};
+
+/// Defines a hook's program, and its sleepable twin where the kernel has a use for one.
+macro_rules! hook {
+    ($name:ident, $op:expr) => {
+        #[unsafe(no_mangle)]
+        #[unsafe(link_section = concat!("lsm/", stringify!($name)))]
+        extern "C" fn $name(_context: *mut c_void) -> i64 {
+            calls::decide($op).map_or(0, |pending| carry::out_awake(&pending))
+        }
+    };
+    ($name:ident, $sleepable:ident, $op:expr) => {
+        hook!($name, $op);
+
+        #[unsafe(no_mangle)]
+        #[unsafe(link_section = concat!("lsm.s/", stringify!($sleepable)))]
+        extern "C" fn $sleepable(_context: *mut c_void) -> i64 {
+            calls::decide($op).map_or(0, carry::out_asleep)
+        }
+    };
+}
+
+hook!(inj_file_open, inj_file_open_s, op::OPEN);
+hook!(inj_bprm_creds, inj_bprm_creds_s, op::EXEC);
+hook!(inj_task_alloc, inj_task_alloc_s, op::FORK);
+hook!(inj_mmap_file, inj_mmap_file_s, op::MMAP);
+hook!(inj_unlink, inj_unlink_s, op::UNLINK);
+hook!(inj_rename, inj_rename_s, op::RENAME);
+hook!(inj_mkdir, op::MKDIR);
+hook!(inj_rmdir, inj_rmdir_s, op::RMDIR);
+hook!(inj_getattr, inj_getattr_s, op::STAT);
+hook!(inj_truncate, inj_truncate_s, op::TRUNCATE);
+hook!(inj_chmod, inj_chmod_s, op::CHMOD);
+hook!(inj_chown, inj_chown_s, op::CHOWN);
+hook!(inj_symlink, inj_symlink_s, op::SYMLINK);
+hook!(inj_link, op::LINK);
+hook!(inj_ioctl, inj_ioctl_s, op::IOCTL);
+hook!(inj_lock, inj_lock_s, op::LOCK);
+hook!(inj_socket, inj_socket_s, op::SOCKET);
+hook!(inj_sock_connect, inj_sock_connect_s, op::CONNECT);
+hook!(inj_sock_bind, inj_sock_bind_s, op::BIND);
+hook!(inj_sock_listen, inj_sock_listen_s, op::LISTEN);
+hook!(inj_sock_accept, inj_sock_accept_s, op::ACCEPT);
+hook!(inj_sock_send, inj_sock_send_s, op::SEND);
+hook!(inj_sock_receive, inj_sock_receive_s, op::RECEIVE);
+
+/// `MAY_WRITE` (include/linux/fs.h).
+const MAY_WRITE: u64 = 2;
+
+/// Reads and writes of files and pipes; the mask, the hook's second argument, says which. Sockets are met
+/// at their own hooks as well.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "lsm/inj_file_access")]
+extern "C" fn inj_file_access(context: *mut c_void) -> i64 {
+    // SAFETY: a trampoline's context is an array of 64-bit words, and the verifier knows its length.
+    let mask = unsafe { core::ptr::read_volatile(context.cast::<u64>().add(1)) };
+    let op = if mask & MAY_WRITE == 0 {
+        op::READ
+    } else {
+        op::WRITE
+    };
+    calls::decide(op).map_or(0, |pending| carry::out_awake(&pending))
+}

@@ -1,0 +1,87 @@
+//! Programs on system calls themselves, for what no hook inside the kernel knows: `fmod_ret` and
+//! `fexit` on `__x64_sys_...`, and kprobes on them.
+//!
+//! The kernel runs the latest attached program of a function first (kernel/bpf/trampoline.c,
+//! `hlist_add_head`), so the loader attaches sleepers before the one that decides, and the one that counts
+//! what was missed before the sleepers of the way out. A program that sleeps is skipped for every other
+//! thread on its CPU (`prog->active`), hence several copies: each thread sleeps in one.
+
+use core::ffi::c_void;
+
+use aya_ebpf::{helpers::generated::bpf_override_return, macros::kprobe, programs::ProbeContext};
+use injector_common::call::{op, sleep};
+
+use crate::{caller, calls, carry, maps::INJ_PENDING};
+
+/// Decides where the call begins (`fmod_ret`).
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "lsm/inj_call")]
+extern "C" fn inj_call(_context: *mut c_void) -> i64 {
+    calls::decide(op::SYSCALL).map_or(0, |pending| carry::out_awake(&pending))
+}
+
+/// Sleeps before the call does its work (`fmod_ret`, sleepable, in copies).
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "lsm.s/inj_call_enter_s")]
+extern "C" fn inj_call_enter_s(_context: *mut c_void) -> i64 {
+    let Some(mut pending) = carry::left(caller::number()) else {
+        return 0;
+    };
+    if pending.sleeper == 0 || pending.sleep_at != sleep::ENTER {
+        return 0;
+    }
+    let errno = pending.errno;
+    if pending.sleep_ns <= injector_common::call::LONGEST_SLEEP_NS {
+        pending.errno = 0;
+    }
+    carry::go_on_sleeping(&mut pending);
+    if pending.sleeper == 0 && errno != 0 && crate::gate::is_armed() {
+        return carry::failure(errno);
+    }
+    0
+}
+
+/// Sleeps when the call has done its work (`fexit`, sleepable, in copies).
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "lsm.s/inj_call_exit_s")]
+extern "C" fn inj_call_exit_s(_context: *mut c_void) -> i64 {
+    if let Some(mut pending) = carry::left(caller::number())
+        && pending.sleeper != 0
+    {
+        carry::go_on_sleeping(&mut pending);
+    }
+    0
+}
+
+/// Counts sleeps that found no copy free (`fexit`; runs last).
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "lsm/inj_call_missed")]
+extern "C" fn inj_call_missed(_context: *mut c_void) -> i64 {
+    let Some(mut pending) = carry::left(caller::number()) else {
+        return 0;
+    };
+    if pending.sleeper == 0 {
+        return 0;
+    }
+    carry::miss_sleep(&mut pending);
+    if pending.is_empty() {
+        let _ = INJ_PENDING.remove(caller::tid());
+    } else {
+        let _ = INJ_PENDING.insert(caller::tid(), pending, 0);
+    }
+    0
+}
+
+/// Fails a call without a trampoline (kprobe and `bpf_override_return`).
+#[kprobe]
+pub fn inj_call_kprobe(ctx: ProbeContext) -> u32 {
+    let Some(pending) = calls::decide(op::SYSCALL) else {
+        return 0;
+    };
+    let result = carry::out_awake(&pending);
+    if result != 0 {
+        // SAFETY: the kernel lets only functions be overridden that allow it (error injection).
+        unsafe { bpf_override_return(ctx.regs, result as u64) };
+    }
+    0
+}

@@ -1,0 +1,323 @@
+//! Faults on system calls.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    quantity::{Errno, duration},
+    syscall::{Syscall, SyscallClass, points},
+};
+
+/// The longest sleep of one call. Sleepers hold up RCU Tasks Trace, which whoever attaches BPF programs
+/// elsewhere on the host waits for.
+pub const LONGEST_SLEEP: Duration = Duration::from_nanos(injector_common::call::LONGEST_SLEEP_NS);
+
+/// Which calls.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Calls {
+    /// These system calls, at least one.
+    pub syscalls: Vec<Syscall>,
+    /// Of threads whose name matches this pattern; of all where not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thread: Option<String>,
+}
+
+/// Calls fail.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CallError {
+    /// Which.
+    pub calls: Calls,
+    /// With what.
+    pub errno: Errno,
+    /// Whether the errno may be one that these calls never return by themselves.
+    #[serde(default)]
+    pub realism: Realism,
+}
+
+/// Whether an errno has to be one that a call returns in reality.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Realism {
+    /// It has to.
+    #[default]
+    Usual,
+    /// It need not.
+    Unusual,
+}
+
+/// Calls take longer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CallDelay {
+    /// Which.
+    pub calls: Calls,
+    /// When the calling thread sleeps.
+    pub at: SleepAt,
+    /// For how long.
+    #[serde(with = "duration")]
+    pub length: Duration,
+    /// How far a sleep may stray from that to both sides.
+    #[serde(with = "duration")]
+    pub jitter: Duration,
+}
+
+/// When a thread sleeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SleepAt {
+    /// Before the call does its work.
+    Enter,
+    /// After it.
+    Exit,
+}
+
+/// What is wrong with a fault on system calls.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "each message says it all")]
+pub enum CallFaultError {
+    #[error("no system call is named; name one with --syscall, or some with --syscall-class")]
+    NoCall,
+    #[error(
+        "{call} never returns {errno} by itself; an agent that is hardened against it is hardened against nothing. Choose another errno, or say --unusual"
+    )]
+    Unusual { call: Syscall, errno: Errno },
+    #[error("a delay of zero is none; set --delay-enter or --delay-exit")]
+    NoDelay,
+    #[error(
+        "a call would sleep for up to {}; {} is the most, because sleepers hold up others who attach BPF programs. Use `proc pause` for longer",
+        duration::format(*asked), duration::format(LONGEST_SLEEP)
+    )]
+    TooLong { asked: Duration },
+    #[error(
+        "`{0}` is no pattern for the names of threads: they have 1 to 15 bytes; use * and ? as in `tokio-*`"
+    )]
+    Thread(String),
+}
+
+impl Calls {
+    fn check(&self) -> Result<(), CallFaultError> {
+        if self.syscalls.is_empty() {
+            return Err(CallFaultError::NoCall);
+        }
+        match &self.thread {
+            Some(pattern) if !(1..injector_common::call::THREAD_NAME).contains(&pattern.len()) => {
+                Err(CallFaultError::Thread(pattern.escape_debug().to_string()))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl CallError {
+    /// Checks what the types do not say.
+    pub(super) fn check(&self) -> Result<(), CallFaultError> {
+        self.calls.check()?;
+        if self.realism == Realism::Unusual {
+            return Ok(());
+        }
+        let unusual = self
+            .calls
+            .syscalls
+            .iter()
+            .find(|call| !is_usual(**call, self.errno));
+        match unusual {
+            Some(call) => Err(CallFaultError::Unusual {
+                call: *call,
+                errno: self.errno,
+            }),
+            None => Ok(()),
+        }
+    }
+}
+
+impl CallDelay {
+    /// Checks what the types do not say.
+    pub(super) fn check(&self) -> Result<(), CallFaultError> {
+        self.calls.check()?;
+        let asked = self.length.saturating_add(self.jitter);
+        if self.length.is_zero() {
+            return Err(CallFaultError::NoDelay);
+        }
+        if asked > LONGEST_SLEEP {
+            return Err(CallFaultError::TooLong { asked });
+        }
+        Ok(())
+    }
+}
+
+/// What calls on files return, by the ERRORS sections of their manual pages.
+const OF_FILES: &[&str] = &[
+    "EACCES",
+    "EAGAIN",
+    "EBADF",
+    "EBUSY",
+    "EDEADLK",
+    "EDQUOT",
+    "EEXIST",
+    "EFAULT",
+    "EFBIG",
+    "EINTR",
+    "EINVAL",
+    "EIO",
+    "EISDIR",
+    "ELOOP",
+    "EMFILE",
+    "EMLINK",
+    "ENAMETOOLONG",
+    "ENFILE",
+    "ENODEV",
+    "ENOENT",
+    "ENOLCK",
+    "ENOMEM",
+    "ENOSPC",
+    "ENOTDIR",
+    "ENOTEMPTY",
+    "ENOTTY",
+    "ENXIO",
+    "EOPNOTSUPP",
+    "EOVERFLOW",
+    "EPERM",
+    "EPIPE",
+    "EROFS",
+    "ESTALE",
+    "ETXTBSY",
+    "EXDEV",
+];
+
+/// What calls on sockets return.
+const OF_SOCKETS: &[&str] = &[
+    "EACCES",
+    "EADDRINUSE",
+    "EADDRNOTAVAIL",
+    "EAFNOSUPPORT",
+    "EAGAIN",
+    "EALREADY",
+    "EBADF",
+    "ECONNABORTED",
+    "ECONNREFUSED",
+    "ECONNRESET",
+    "EDESTADDRREQ",
+    "EFAULT",
+    "EHOSTDOWN",
+    "EHOSTUNREACH",
+    "EINPROGRESS",
+    "EINTR",
+    "EINVAL",
+    "EIO",
+    "EISCONN",
+    "EMFILE",
+    "EMSGSIZE",
+    "ENETDOWN",
+    "ENETRESET",
+    "ENETUNREACH",
+    "ENFILE",
+    "ENOBUFS",
+    "ENOMEM",
+    "ENOTCONN",
+    "ENOTSOCK",
+    "EOPNOTSUPP",
+    "EPERM",
+    "EPIPE",
+    "EPROTO",
+    "EPROTONOSUPPORT",
+    "ETIMEDOUT",
+];
+
+/// What calls on processes and their memory return.
+const OF_PROCESSES: &[&str] = &[
+    "E2BIG",
+    "EACCES",
+    "EAGAIN",
+    "EBADF",
+    "EEXIST",
+    "EFAULT",
+    "EINVAL",
+    "EIO",
+    "EISDIR",
+    "ELIBBAD",
+    "ELOOP",
+    "EMFILE",
+    "ENAMETOOLONG",
+    "ENFILE",
+    "ENODEV",
+    "ENOENT",
+    "ENOEXEC",
+    "ENOMEM",
+    "ENOSPC",
+    "ENOTDIR",
+    "EOVERFLOW",
+    "EPERM",
+    "ETXTBSY",
+    "EUSERS",
+];
+
+/// Whether a call returns an errno in reality. Of calls that no hook knows, anything that any call on
+/// files returns is taken for real.
+fn is_usual(call: Syscall, errno: Errno) -> bool {
+    let listed = |class| match class {
+        SyscallClass::File => OF_FILES,
+        SyscallClass::Network => OF_SOCKETS,
+        SyscallClass::Process => OF_PROCESSES,
+    };
+    let mut classes: Vec<_> = points::of(call).map(|point| point.class).collect();
+    if classes.is_empty() {
+        classes.push(SyscallClass::File);
+    }
+    classes
+        .into_iter()
+        .any(|class| listed(class).contains(&errno.name()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(call: &str, errno: &str, realism: Realism) -> Result<(), CallFaultError> {
+        let calls = Calls {
+            syscalls: vec![call.parse().unwrap()],
+            thread: None,
+        };
+        let errno = errno.parse().unwrap();
+        CallError {
+            calls,
+            errno,
+            realism,
+        }
+        .check()
+    }
+
+    #[test]
+    fn an_errno_that_never_comes_has_to_be_asked_for() {
+        assert_eq!(error("openat", "ENOSPC", Realism::Usual), Ok(()));
+        assert_eq!(error("read", "ECONNRESET", Realism::Usual), Ok(()));
+        assert!(error("openat", "ECONNREFUSED", Realism::Usual).is_err());
+        assert_eq!(error("openat", "ECONNREFUSED", Realism::Unusual), Ok(()));
+        assert_eq!(error("fsync", "EIO", Realism::Usual), Ok(()));
+    }
+
+    #[test]
+    fn every_errno_of_the_lists_is_known() {
+        for name in [OF_FILES, OF_SOCKETS, OF_PROCESSES].concat() {
+            assert!(name.parse::<Errno>().is_ok(), "{name}");
+        }
+    }
+
+    #[test]
+    fn sleeps_are_capped() {
+        let delay = |length, jitter| CallDelay {
+            calls: Calls {
+                syscalls: vec!["read".parse().unwrap()],
+                thread: None,
+            },
+            at: SleepAt::Enter,
+            length: Duration::from_secs(length),
+            jitter: Duration::from_secs(jitter),
+        };
+        assert_eq!(delay(9, 1).check(), Ok(()));
+        assert!(delay(9, 2).check().is_err());
+        assert!(delay(0, 0).check().is_err());
+    }
+}

@@ -1,0 +1,96 @@
+//! Where programs for system calls are attached, and in which order.
+
+use super::{
+    Error,
+    links::Links,
+    object::Object,
+    trampoline::{Trampolines, Way},
+};
+
+/// An attachment of a program for system calls. Their order is the order of attaching: the kernel runs
+/// what was attached last first, so whoever carries out comes before whoever decides.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum CallHook {
+    /// Counts sleeps of a system call that found no copy free.
+    Missed {
+        /// The kernel's function, `__x64_sys_...`.
+        function: String,
+    },
+    /// Sleeps at the end of a system call.
+    SleepAtExit {
+        /// The kernel's function, `__x64_sys_...`.
+        function: String,
+        /// Number of the copy.
+        copy: u32,
+    },
+    /// Sleeps at the beginning of a system call.
+    SleepAtEnter {
+        /// The kernel's function, `__x64_sys_...`.
+        function: String,
+        /// Number of the copy.
+        copy: u32,
+    },
+    /// Decides at a hook of the security modules, as one of them.
+    Lsm {
+        /// The hook.
+        hook: &'static str,
+        /// The program.
+        program: &'static str,
+    },
+    /// Decides at a hook of the security modules, in front of all of them.
+    Security {
+        /// The hook.
+        hook: &'static str,
+        /// The program.
+        program: &'static str,
+    },
+    /// Decides at the beginning of a system call.
+    Syscall {
+        /// The kernel's function, `__x64_sys_...`.
+        function: String,
+    },
+    /// Decides at the beginning of a system call, by a kprobe.
+    Kprobe {
+        /// The kernel's function, `__x64_sys_...`.
+        function: String,
+    },
+}
+
+/// Attaches programs for system calls to the maps of an object.
+pub struct CallPrograms(Trampolines);
+
+impl CallPrograms {
+    /// Readies the programs. To be called before the object's maps are taken.
+    pub fn of(object: &mut Object) -> Result<Self, Error> {
+        object.trampolines().map(Self)
+    }
+
+    /// Attaches one.
+    pub fn attach(
+        &self,
+        hook: &CallHook,
+        object: &mut Object,
+        links: &mut Links,
+    ) -> Result<(), Error> {
+        let (program, way, function) = match hook {
+            CallHook::Kprobe { function } => {
+                return links.kprobe(object, "inj_call_kprobe", function);
+            }
+            CallHook::Missed { function } => ("inj_call_missed", Way::Exit, function.clone()),
+            CallHook::SleepAtExit { function, .. } => {
+                ("inj_call_exit_s", Way::Exit, function.clone())
+            }
+            CallHook::SleepAtEnter { function, .. } => {
+                ("inj_call_enter_s", Way::ModifyReturn, function.clone())
+            }
+            CallHook::Syscall { function } => ("inj_call", Way::ModifyReturn, function.clone()),
+            CallHook::Lsm { hook, program } => (*program, Way::Lsm, format!("bpf_lsm_{hook}")),
+            CallHook::Security { hook, program } => {
+                (*program, Way::ModifyReturn, format!("security_{hook}"))
+            }
+        };
+        let link = self.0.attach(program, way, &function, &object.btf)?;
+        links.trampoline(link);
+        Ok(())
+    }
+}

@@ -1,0 +1,62 @@
+//! System calls on a file, for their own sake.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::thread;
+
+use anyhow::Result;
+use injector_tests::observation::Summary;
+
+use crate::Rounds;
+use crate::speak::{operations, rounds};
+
+/// Which call.
+#[derive(Clone, Copy, clap::ValueEnum)]
+pub(crate) enum Call {
+    /// `openat`.
+    Open,
+    /// `pread64`.
+    Read,
+    /// `fsync`.
+    Fsync,
+    /// `unlink` of a file that it makes before.
+    Unlink,
+    /// `openat` by several threads at once; an operation is all of them.
+    OpenByThreads,
+}
+
+/// How many threads `open-by-threads` has.
+const THREADS: usize = 64;
+
+/// Makes the call again and again.
+pub(crate) fn repeat(path: &Path, call: Call, options: &Rounds) -> Result<()> {
+    let mut file = OpenOptions::new().read(true).write(true).open(path)?;
+    rounds(options.wait, || round(path, &mut file, call, options))
+}
+
+fn round(path: &Path, file: &mut File, call: Call, options: &Rounds) -> Result<Summary> {
+    operations(options, |number| match call {
+        Call::Open => File::open(path).map(drop),
+        Call::Read => file.read_at(&mut [0; 16], 0).map(drop),
+        Call::Fsync => {
+            file.write_all(b"x")?;
+            file.sync_all()
+        }
+        Call::Unlink => {
+            let other = path.with_extension(number.to_string());
+            File::create(&other)?;
+            // Left behind where the call is refused; the folder goes with the test.
+            std::fs::remove_file(&other)
+        }
+        Call::OpenByThreads => thread::scope(|scope| {
+            let threads: Vec<_> = (0..THREADS)
+                .map(|_| scope.spawn(|| File::open(path).map(drop)))
+                .collect();
+            threads
+                .into_iter()
+                .try_for_each(|thread| thread.join().unwrap_or(Ok(())))
+        }),
+    })
+}

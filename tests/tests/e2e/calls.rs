@@ -1,0 +1,328 @@
+//! Faults on system calls: they bite the target, spare the bystander, and end with the injector.
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use injector_tests::cgroup::CgroupPair;
+use injector_tests::eventually::eventually;
+use injector_tests::injector::{Injector, Report, Running, send};
+use injector_tests::observation::Summary;
+use injector_tests::place::Place;
+use injector_tests::victim::Victim;
+use rustix::process::Signal;
+
+use crate::needs::INJECTOR;
+use crate::suite::Case;
+
+/// Calls in a round.
+const CALLS: u64 = 20;
+
+/// How long anything may take on a busy machine.
+const SOON: Duration = Duration::from_secs(10);
+
+pub(crate) fn cases() -> Vec<Case> {
+    let case =
+        |name: &str, run: fn() -> Result<()>| Case::new(format!("sys::{name}"), INJECTOR, run);
+    vec![
+        case("error_of_open_by_cgroup", || {
+            fails("open", "openat", "ENOSPC", By::Cgroup)
+        })
+        .shows("sys error"),
+        case("error_of_open_by_pid", || {
+            fails("open", "openat", "EIO", By::Pid)
+        }),
+        case("error_of_read", || {
+            fails("read", "pread64", "EIO", By::Cgroup)
+        }),
+        case("error_of_unlink", || {
+            fails("unlink", "unlink,unlinkat", "EROFS", By::Pid)
+        }),
+        case("error_of_fsync", || fails("fsync", "fsync", "EIO", By::Pid)),
+        case("error_spares_other_calls", other_calls),
+        case("error_spares_other_threads", other_threads),
+        case("error_keeps_its_budget", budget),
+        case("delay_of_open_by_cgroup", || {
+            slow("open", "openat", "--delay-enter", By::Cgroup)
+        })
+        .shows("sys delay"),
+        case("delay_of_open_by_pid", || {
+            slow("open", "openat", "--delay-enter", By::Pid)
+        }),
+        case("delay_of_read", || {
+            slow("read", "pread64", "--delay-enter", By::Pid)
+        }),
+        case("delay_behind_open", || {
+            slow("open", "openat", "--delay-exit", By::Pid)
+        }),
+        case("delay_of_64_threads_at_once", threads),
+        case("sleepers_go_on_when_the_run_is_stopped", || {
+            freed(End::Stop)
+        }),
+        case("sleepers_go_on_when_the_worker_is_killed", || {
+            freed(End::WorkerKilled)
+        }),
+        case("a_sleeper_can_be_killed", killed),
+        case("refusals_name_what_is_wrong", refusals),
+    ]
+}
+
+/// How the target is chosen.
+#[derive(Clone, Copy)]
+enum By {
+    Cgroup,
+    Pid,
+}
+
+/// A process that makes calls, and one like it beside it.
+struct Stage {
+    agent: Victim,
+    bystander: Victim,
+    path: PathBuf,
+    _folder: tempfile::TempDir,
+    // Last: cgroups go when nobody is in them.
+    cgroups: CgroupPair,
+}
+
+impl Stage {
+    fn new(call: &str) -> Result<Self> {
+        Self::with(call, CALLS)
+    }
+
+    fn with(call: &str, count: u64) -> Result<Self> {
+        let cgroups = CgroupPair::create()?;
+        let folder = tempfile::tempdir().context("cannot make a folder")?;
+        let path = folder.path().join("file");
+        fs::write(&path, "0123456789abcdef")?;
+        let start = |cgroup| {
+            let place = Place {
+                cgroup: Some(cgroup),
+                netns: None,
+            };
+            let count = count.to_string();
+            let path = path.to_string_lossy();
+            let words = [
+                "file", "--path", &path, "--call", call, "--count", &count, "--wait",
+            ];
+            Victim::start(place, &words)
+        };
+        Ok(Self {
+            agent: start(&cgroups.agent)?,
+            bystander: start(&cgroups.bystander)?,
+            path: path.clone(),
+            _folder: folder,
+            cgroups,
+        })
+    }
+
+    fn arm(&self, injector: &Injector, words: &str, by: By) -> Result<Running> {
+        let target = match by {
+            By::Cgroup => {
+                let path = self.cgroups.agent.path();
+                ["--cgroup".to_owned(), path.to_string_lossy().into_owned()]
+            }
+            By::Pid => ["--pid".to_owned(), self.agent.pid().to_string()],
+        };
+        let words = format!("sys {words} --json");
+        let mut arguments: Vec<&str> = words.split_whitespace().collect();
+        arguments.extend(target.iter().map(String::as_str));
+        injector.arm(&arguments)
+    }
+}
+
+fn report(running: Running) -> Result<Report> {
+    running.signal(Signal::INT)?;
+    let finished = running.wait()?;
+    ensure!(finished.code == Some(0), "{finished:?}");
+    let report = finished.report()?;
+    ensure!(report.undo_errors.is_empty(), "{report:?}");
+    Ok(report)
+}
+
+fn all_well(summary: &Summary, who: &str) -> Result<()> {
+    ensure!(summary.ok == summary.sent, "{who}: {summary:?}");
+    Ok(())
+}
+
+fn fails(call: &str, syscalls: &str, errno: &str, by: By) -> Result<()> {
+    let mut stage = Stage::new(call)?;
+    let injector = Injector::new()?;
+    all_well(&stage.agent.round()?, "the target before")?;
+    let words = format!("error --syscall {syscalls} --errno {errno} --duration 60s");
+    let running = stage.arm(&injector, &words, by)?;
+    let during = stage.agent.round()?;
+    let beside = stage.bystander.round()?;
+    let report = report(running)?;
+    ensure!(during.error(errno) == CALLS, "{during:?}, {report:?}");
+    all_well(&beside, "the bystander")?;
+    all_well(&stage.agent.round()?, "the target after")?;
+    let fault = &report.faults[0];
+    ensure!(fault.hit == CALLS && fault.matched == CALLS, "{report:?}");
+    Ok(())
+}
+
+fn other_calls() -> Result<()> {
+    let mut stage = Stage::new("open")?;
+    let injector = Injector::new()?;
+    let words = "error --syscall unlinkat --errno EIO --duration 60s";
+    let running = stage.arm(&injector, words, By::Pid)?;
+    let during = stage.agent.round()?;
+    let report = report(running)?;
+    all_well(&during, "the target")?;
+    ensure!(
+        report.faults[0].hit == 0 && report.faults[0].seen == 0,
+        "{report:?}"
+    );
+    ensure!(report.faults[0].note.is_some(), "{report:?}");
+    Ok(())
+}
+
+fn other_threads() -> Result<()> {
+    let mut stage = Stage::new("open")?;
+    let injector = Injector::new()?;
+    let words = "error --syscall openat --errno EIO --thread another-* --duration 60s";
+    let running = stage.arm(&injector, words, By::Pid)?;
+    let during = stage.agent.round()?;
+    let report = report(running)?;
+    all_well(&during, "the target")?;
+    let fault = &report.faults[0];
+    ensure!((fault.seen, fault.matched) == (CALLS, 0), "{report:?}");
+    // The victim's main thread is called like its program.
+    let words = "error --syscall openat --errno EIO --thread vic?im* --duration 60s";
+    let running = stage.arm(&injector, words, By::Pid)?;
+    let during = stage.agent.round()?;
+    self::report(running)?;
+    ensure!(during.error("EIO") == CALLS, "{during:?}");
+    Ok(())
+}
+
+fn budget() -> Result<()> {
+    let mut stage = Stage::new("open")?;
+    let injector = Injector::new()?;
+    let words = "error --syscall openat --errno EIO --max-hits 5 --when 3+ --duration 60s";
+    let running = stage.arm(&injector, words, By::Pid)?;
+    let during = stage.agent.round()?;
+    let report = report(running)?;
+    ensure!(
+        during.error("EIO") == 5 && during.ok == CALLS - 5,
+        "{during:?}"
+    );
+    ensure!(report.faults[0].hit == 5, "{report:?}");
+    Ok(())
+}
+
+fn slow(call: &str, syscalls: &str, when: &str, by: By) -> Result<()> {
+    const DELAY: u64 = 30_000_000;
+    let mut stage = Stage::with(call, 5)?;
+    let injector = Injector::new()?;
+    let words = format!("delay --syscall {syscalls} {when} 30ms --duration 60s");
+    let running = stage.arm(&injector, &words, by)?;
+    let during = stage.agent.round()?;
+    let beside = stage.bystander.round()?;
+    let report = report(running)?;
+    all_well(&during, "the target")?;
+    ensure!(during.p50_ns >= DELAY, "{during:?}, {report:?}");
+    ensure!(beside.p50_ns < DELAY, "the bystander: {beside:?}");
+    ensure!(report.faults[0].hit == 5, "{report:?}");
+    let after = stage.agent.round()?;
+    ensure!(after.p50_ns < DELAY, "after: {after:?}");
+    Ok(())
+}
+
+fn threads() -> Result<()> {
+    let mut stage = Stage::with("open-by-threads", 1)?;
+    let injector = Injector::new()?;
+    let words = "delay --syscall openat --delay-enter 200ms --duration 60s";
+    let running = stage.arm(&injector, words, By::Pid)?;
+    let during = stage.agent.round()?;
+    let report = report(running)?;
+    all_well(&during, "the target")?;
+    // One after the other they would take 12.8 s.
+    let fault = &report.faults[0];
+    // The runtime opens files of its own for new threads.
+    ensure!(fault.hit >= 64 && fault.hit == fault.matched, "{report:?}");
+    ensure!(
+        (200_000_000..6_000_000_000).contains(&during.p50_ns),
+        "{during:?}"
+    );
+    Ok(())
+}
+
+/// How a run ends under its sleepers.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    Stop,
+    WorkerKilled,
+}
+
+fn freed(end: End) -> Result<()> {
+    let mut stage = Stage::with("open", 1)?;
+    let injector = Injector::new()?;
+    let words = "delay --syscall openat --delay-enter 10s --duration 60s";
+    let running = stage.arm(&injector, words, By::Pid)?;
+    let since = Instant::now();
+    stage.agent.ask()?;
+    asleep(&stage)?;
+    match end {
+        End::Stop => running.signal(Signal::INT)?,
+        End::WorkerKilled => send(running.worker()?, Signal::KILL)?,
+    }
+    let during = stage.agent.summary()?;
+    all_well(&during, "the target")?;
+    ensure!(
+        since.elapsed() < Duration::from_secs(9),
+        "it slept to the end"
+    );
+    let _code = running.wait_within(SOON)?;
+    all_well(&stage.agent.round()?, "the target after")
+}
+
+/// Waits until the target's thread sleeps, as a thread does that waits for a page.
+fn asleep(stage: &Stage) -> Result<()> {
+    let pid = stage.agent.pid();
+    eventually("the target to sleep in openat", SOON, || {
+        let call = fs::read_to_string(format!("/proc/{pid}/syscall"))?;
+        // 257 is openat; a running thread says `running`.
+        Ok(call.starts_with("257 ").then_some(()))
+    })
+}
+
+fn killed() -> Result<()> {
+    let mut stage = Stage::with("open", 1)?;
+    let injector = Injector::new()?;
+    let words = "delay --syscall openat --delay-enter 10s --duration 60s";
+    let running = stage.arm(&injector, words, By::Pid)?;
+    stage.agent.ask()?;
+    asleep(&stage)?;
+    let since = Instant::now();
+    send(stage.agent.pid(), Signal::KILL)?;
+    stage.agent.ended(SOON)?;
+    ensure!(
+        since.elapsed() < Duration::from_secs(5),
+        "it could not be killed while it slept"
+    );
+    report(running)?;
+    ensure!(stage.path.exists(), "the file is gone");
+    Ok(())
+}
+
+fn refusals() -> Result<()> {
+    let stage = Stage::new("open")?;
+    let injector = Injector::new()?;
+    let pid = stage.agent.pid().to_string();
+    for (words, said) in [
+        ("error --syscall opneat --errno EIO", "did you mean openat?"),
+        ("error --syscall openat --errno EOI", "EIO"),
+        ("error --syscall openat --errno ECONNREFUSED", "--unusual"),
+        ("delay --syscall openat --delay-enter 11s", "proc pause"),
+        ("error --errno EIO", "--syscall"),
+    ] {
+        let words = format!("sys {words} --duration 1s --pid {pid}");
+        let arguments: Vec<&str> = words.split_whitespace().collect();
+        let finished = injector.start_here(&arguments)?.wait()?;
+        ensure!(finished.code == Some(2), "{words}: {finished:?}");
+        ensure!(finished.stderr.contains(said), "{words}: {finished:?}");
+    }
+    Ok(())
+}
