@@ -16,8 +16,7 @@ use super::{
 };
 
 /// The compiled programs; empty when the binary was built without them (see `build.rs`).
-pub(super) static IMAGE: &[u8] =
-    aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/injector.bpf.o"));
+static IMAGE: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/injector.bpf.o"));
 
 /// Programs and maps of one run in one network namespace. Dropping it takes them out of the kernel.
 pub struct Object {
@@ -78,9 +77,14 @@ impl Object {
 
     /// The programs for trampolines, on this object's maps.
     pub(super) fn trampolines(&mut self) -> Result<Trampolines, Error> {
-        if let Some(missing) = self.missing_for_calls.take() {
-            return Err(missing);
+        match self.missing_for_calls.take() {
+            Some(missing) => Err(missing),
+            None => self.programs(),
         }
+    }
+
+    /// All programs, on this object's maps, to be loaded by hand.
+    pub(super) fn programs(&self) -> Result<Trampolines, Error> {
         let mut image = IMAGE.to_vec();
         kfunc::link(&mut image, &self.btf);
         Trampolines::read(&image, &self.maps)
