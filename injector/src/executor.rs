@@ -17,6 +17,7 @@ mod calls;
 pub mod changes;
 mod claim;
 mod coverage;
+mod ending;
 pub mod keeper;
 mod process;
 mod reset;

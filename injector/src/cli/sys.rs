@@ -38,10 +38,14 @@ impl<C: Args> SysFault<C> {
 /// Which calls.
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Calls")]
-#[group(required = true, multiple = true, args = ["syscall", "syscall_class"])]
 struct CallFlags {
     /// This system call, as in `openat`; repeatable
-    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    #[arg(
+        long,
+        value_name = "NAME",
+        value_delimiter = ',',
+        required_unless_present = "syscall_class"
+    )]
     syscall: Vec<Syscall>,
     /// All calls of this kind; repeatable
     #[arg(long, value_name = "CLASS", value_enum, value_delimiter = ',')]
@@ -66,12 +70,11 @@ pub(super) struct ErrorFlags {
 }
 
 #[derive(Args, Debug)]
-#[group(id = "delay_at", required = true, multiple = false, args = ["delay_enter", "delay_exit"])]
 pub(super) struct DelayFlags {
     #[command(flatten)]
     calls: CallFlags,
     /// How long a thread sleeps before the call does its work
-    #[arg(long, value_name = "TIME", value_parser = duration::parse)]
+    #[arg(long, value_name = "TIME", value_parser = duration::parse, conflicts_with = "delay_exit", required_unless_present = "delay_exit")]
     delay_enter: Option<Duration>,
     /// How long a thread sleeps after the call has done its work
     #[arg(long, value_name = "TIME", value_parser = duration::parse)]

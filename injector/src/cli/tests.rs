@@ -308,6 +308,32 @@ fn a_limit_is_for_a_cgroup_and_has_one_spelling_at_a_time() {
     assert!(parsed(&format!("proc kill --respawn deny-exec {line}")).is_err());
 }
 
+#[test]
+fn a_call_is_named_and_sleeps_at_one_end() {
+    let line = "--duration 1s --pid 7";
+    let experiment = armed(&format!(
+        "sys delay --syscall openat,read --delay-enter 5ms --jitter 1ms --thread a-* {line}"
+    ));
+    let FaultKind::SysDelay(delay) = &experiment.steps[0].faults[0].kind else {
+        panic!("{experiment:?}");
+    };
+    assert_eq!(delay.calls.syscalls.len(), 2);
+    assert!(
+        parsed(&format!(
+            "sys error --syscall-class file --errno EIO {line}"
+        ))
+        .is_ok()
+    );
+    for words in [
+        "sys error --errno EIO",
+        "sys error --thread a --errno EIO",
+        "sys delay --syscall openat",
+        "sys delay --syscall openat --delay-enter 1ms --delay-exit 1ms",
+    ] {
+        assert!(parsed(&format!("{words} {line}")).is_err(), "{words}");
+    }
+}
+
 /// The commands of faults, `net delay`, as the command line and files know them.
 fn fault_commands(command: &clap::Command, before: &str) -> Vec<String> {
     let mut faults = Vec::new();
