@@ -77,17 +77,17 @@ impl Object {
 
     /// The programs for trampolines, on this object's maps.
     pub(super) fn trampolines(&mut self) -> Result<Trampolines, Error> {
-        if let Some(missing) = self.missing_for_calls.take() {
-            return Err(missing);
+        match self.missing_for_calls.take() {
+            Some(missing) => Err(missing),
+            None => self.programs(),
         }
-        Trampolines::read(&self.image(), &self.maps)
     }
 
-    /// The programs as they are loaded, with this kernel's functions in place.
-    pub(super) fn image(&self) -> Vec<u8> {
+    /// All programs, on this object's maps, to be loaded by hand.
+    pub(super) fn programs(&self) -> Result<Trampolines, Error> {
         let mut image = IMAGE.to_vec();
         kfunc::link(&mut image, &self.btf);
-        image
+        Trampolines::read(&image, &self.maps)
     }
 
     /// Which functions of the kernel's its programs can call.

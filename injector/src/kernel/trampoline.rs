@@ -10,10 +10,10 @@ mod bpf;
 
 use std::{
     collections::{HashMap, HashSet},
-    os::fd::{AsFd, AsRawFd, OwnedFd},
+    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
 };
 
-use aya_obj::btf::BtfKind;
+use aya_obj::{Function, Program, btf::BtfKind};
 
 use super::Error;
 
@@ -82,6 +82,19 @@ impl Trampolines {
             .relocate_calls(&sections)
             .map_err(|error| failed(&error))?;
         Ok(Self { object, types })
+    }
+
+    /// Every program with its name and its code.
+    pub(super) fn all(&self) -> impl Iterator<Item = (&str, &Program, &Function)> {
+        self.object.programs.iter().filter_map(|(name, program)| {
+            let code = self.object.functions.get(&program.function_key())?;
+            Some((name.as_str(), program, code))
+        })
+    }
+
+    /// The type information of all of them.
+    pub(super) fn types(&self) -> BorrowedFd<'_> {
+        self.types.as_fd()
     }
 
     /// Loads a program for a function. The kernel runs what was attached last first.

@@ -2,20 +2,14 @@
 //! may become. `injector verifier` prints it, `cargo xtask verifier` holds it against a bound.
 //!
 //! Each program of the object is loaded on its own, with its statistics asked for, and let go at once;
-//! nothing is attached. aya keeps the verifier's log only of programs that are refused, so programs are
-//! read with aya-obj and loaded with bpf(2) by hand ([`load`]), on maps that aya has made.
+//! nothing is attached. aya keeps the verifier's log only of programs that are refused, so they are
+//! loaded with bpf(2) by hand ([`load`]), on maps that aya has made.
 //!
-//! A program of a kind that needs a kernel function or tracepoint is verified for the one that
-//! [`TARGETS`] names; a new program of such a kind needs a line there.
+//! A program of a kind that needs a kernel function or tracepoint is verified for the hook that
+//! [`points::ALL`] gives it, or for what [`TARGETS`] names; a new program needs a line in one of them.
 
 mod load;
 
-use std::{
-    collections::{BTreeMap, HashSet},
-    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
-};
-
-use aya::maps::Map;
 use aya_obj::{
     ProgramSection,
     btf::BtfKind,
@@ -23,8 +17,11 @@ use aya_obj::{
 };
 use serde::Serialize;
 
-use super::{Error, object::Object};
-use crate::syscall::points;
+use super::{
+    Error,
+    object::{Callers, Object},
+};
+use crate::syscall::points::{self, Point};
 use load::Request;
 
 /// What a program is verified for, where its kind does not say.
@@ -40,7 +37,7 @@ enum Target {
     Exit(&'static str),
 }
 
-/// Program to its target; those of the security modules' hooks are in [`points::ALL`].
+/// Program to its target, beside those of [`points::ALL`].
 const TARGETS: [(&str, Target); 7] = [
     ("inj_fork", Target::Tracepoint("sched_process_fork")),
     ("inj_exit", Target::Tracepoint("sched_process_exit")),
@@ -51,15 +48,12 @@ const TARGETS: [(&str, Target); 7] = [
     ("inj_call_missed", Target::Exit("__x64_sys_openat")),
 ];
 
-fn target_of(program: &str) -> Option<Target> {
-    let listed = TARGETS.iter().find(|(of, _)| *of == program);
-    listed.map(|(_, target)| *target).or_else(|| {
-        let point = points::ALL
-            .iter()
-            .find(|point| point.program == program || point.sleepable == Some(program))?;
-        Some(Target::Lsm(point.hook))
-    })
-}
+/// The verifier leaves out what frozen globals switch off, so here they switch all on.
+const EVERYBODY: Callers = Callers {
+    cgroup_levels: u32::MAX,
+    processes: 1,
+    spared: 1,
+};
 
 /// What the verifier says of one program.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -89,91 +83,42 @@ pub enum Verdict {
 
 /// Asks the verifier about every program of the object, in the order of their names.
 pub fn figures() -> Result<Vec<Figures>, Error> {
-    let object = Object::load()?;
-    let programs = Programs::read(&object)?;
-    let names: BTreeMap<&String, &aya_obj::Program> = programs.parsed.programs.iter().collect();
-    let verdicts = names.into_iter().map(|(name, program)| Figures {
-        program: name.clone(),
-        verdict: verdict(&object, &programs, name, program).unwrap_or_else(Verdict::Refused),
-    });
-    Ok(verdicts.collect())
+    let object = Object::load_for(EVERYBODY)?;
+    let programs = object.programs()?;
+    let mut figures: Vec<Figures> = programs
+        .all()
+        .map(|(name, program, code)| {
+            let verdict = request(name, &program.section, &object.btf)
+                .and_then(|request| load::statistics(code, programs.types(), &request));
+            Figures {
+                program: name.to_owned(),
+                verdict: verdict.unwrap_or_else(Verdict::Refused),
+            }
+        })
+        .collect();
+    figures.sort_by(|one, other| one.program.cmp(&other.program));
+    Ok(figures)
 }
 
-fn verdict(
-    object: &Object,
-    programs: &Programs,
-    name: &str,
-    program: &aya_obj::Program,
-) -> Result<Verdict, String> {
-    let code = programs.parsed.functions.get(&program.function_key());
-    let code = code.ok_or("the object has no such program")?;
-    let mut request = match target_of(name) {
-        Some(target) => of_target(target, &object.btf)?,
-        None => of_kind(&program.section)?,
+fn request(name: &str, section: &ProgramSection, kernel: &aya::Btf) -> Result<Request, String> {
+    let mut request = match target(name) {
+        Some(target) => of_target(target, kernel)?,
+        None => of_kind(section)?,
     };
-    request.sleepable = matches!(program.section, ProgramSection::Lsm { sleepable: true });
-    load::statistics(code, programs.types.as_fd(), &request)
+    request.sleepable = matches!(section, ProgramSection::Lsm { sleepable: true });
+    Ok(request)
 }
 
-/// The object once more, tied to the maps of the loaded one.
-struct Programs {
-    parsed: aya_obj::Object,
-    /// Their types.
-    types: OwnedFd,
-}
-
-impl Programs {
-    fn read(object: &Object) -> Result<Self, Error> {
-        let failed = |error: &dyn std::error::Error| Error::Probe(error.to_string());
-        let mut parsed = aya_obj::Object::parse(&object.image()).map_err(|error| failed(&error))?;
-        let types = types(&mut parsed)?;
-        let declared: Vec<(String, aya_obj::Map)> = parsed.maps.drain().collect();
-        let mut tied = Vec::new();
-        for (name, map) in &declared {
-            let loaded = object.ebpf.map(name).and_then(descriptor);
-            let loaded =
-                loaded.ok_or_else(|| Error::Probe(format!("the map {name} is not loaded")))?;
-            tied.push((name.as_str(), loaded.as_raw_fd(), map));
-        }
-        let sections: HashSet<usize> = parsed
-            .functions
-            .keys()
-            .map(|(section, _)| *section)
-            .collect();
-        parsed
-            .relocate_maps(tied.into_iter(), &sections)
-            .map_err(|error| failed(&error))?;
-        parsed
-            .relocate_calls(&sections)
-            .map_err(|error| failed(&error))?;
-        Ok(Self { parsed, types })
-    }
-}
-
-fn types(parsed: &mut aya_obj::Object) -> Result<OwnedFd, Error> {
-    let none = || Error::Btf("this kernel takes no types of programs".into());
-    let features = aya::features().btf().ok_or_else(none)?;
-    let types = parsed
-        .fixup_and_sanitize_btf(features)
-        .map_err(|error| Error::Btf(error.to_string()))?
-        .ok_or_else(|| Error::Btf("the BPF object has no types".into()))?;
-    load::types(&types.to_bytes())
-        .map_err(|error| Error::system("load the types of the BPF programs", error))
-}
-
-fn descriptor(map: &Map) -> Option<BorrowedFd<'_>> {
-    match map {
-        Map::Array(data)
-        | Map::PerCpuArray(data)
-        | Map::HashMap(data)
-        | Map::PerCpuHashMap(data)
-        | Map::LruHashMap(data)
-        | Map::LpmTrie(data)
-        | Map::RingBuf(data)
-        | Map::SkStorage(data)
-        | Map::PerfEventArray(data) => Some(data.fd().as_fd()),
-        _ => None,
-    }
+/// What a program is verified for; none where its kind says all.
+fn target(program: &str) -> Option<Target> {
+    let listed = TARGETS.iter().find(|(of, _)| *of == program);
+    let at_hook = || {
+        let named = |point: &&Point| point.program == program || point.sleepable == Some(program);
+        points::ALL.iter().find(named)
+    };
+    listed
+        .map(|(_, target)| *target)
+        .or_else(|| at_hook().map(|point| Target::Lsm(point.hook)))
 }
 
 /// How a program is loaded whose kind says all.

@@ -20,9 +20,11 @@ pub(crate) fn run(project: &Project, kernel: Option<&str>) -> Result<ExitCode> {
     let kernels = Kernels {
         wanted: vec![kernel.unwrap_or(KERNEL).to_owned()],
     };
-    // The demo reads its experiment from where it stands, and looks for its neighbours beside itself.
+    // The demo reads its experiment from where it stands, and looks for its neighbours beside itself. A
+    // serial line is no terminal that could redraw a line, so the demo must not take it for one.
     let script = format!(
-        "cd {}\nINJECTOR_BIN=/injector/release/injector exec /injector/release/demo\n",
+        "set -o pipefail\ncd {}\nexport INJECTOR_BIN=/injector/release/injector\n\
+         /injector/release/demo | cat\n",
         super::quoted(&project.root().to_string_lossy())
     );
     let visits = super::visit(project, &kernels, "demo", BRIEF, |initramfs| {

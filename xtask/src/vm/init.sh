@@ -13,7 +13,8 @@ mount -t bpf bpf /sys/fs/bpf
 mount -t tracefs tracefs /sys/kernel/tracing
 mount -t securityfs securityfs /sys/kernel/security
 for folder in /tmp /run /var /root; do
-    mount -t tmpfs tmpfs $folder
+    # The checkout's files may lie below one of them.
+    [ -n "$(ls -A $folder)" ] || mount -t tmpfs tmpfs $folder
 done
 mkdir -p /var/lib /var/run
 

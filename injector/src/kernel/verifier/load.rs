@@ -29,17 +29,6 @@ pub(super) struct Request {
     pub(super) sleepable: bool,
 }
 
-/// Loads the type information of the programs.
-pub(super) fn types(types: &[u8]) -> io::Result<OwnedFd> {
-    let mut attributes = zeroed();
-    // SAFETY: all members are plain integers, and this is the one that BPF_BTF_LOAD reads.
-    let load = unsafe { &mut attributes.__bindgen_anon_7 };
-    load.btf = types.as_ptr() as u64;
-    load.btf_size = length(types.len());
-    // SAFETY: the types outlive the call.
-    unsafe { descriptor(bpf_cmd::BPF_BTF_LOAD, &attributes) }
-}
-
 /// Loads a program and lets it go; an error is the first line of the reason.
 pub(super) fn statistics(
     code: &Function,
@@ -128,12 +117,16 @@ fn text(log: &[u8]) -> String {
     String::from_utf8_lossy(&log[..end.unwrap_or(log.len())]).into_owned()
 }
 
-/// `stack depth 72+0+16` (one for each function) and `processed 1234 insns (limit 1000000) ...`.
+/// `stack depth 72+0+16` (one for each function; seen on 7.3: `stack depth max 96`, of the
+/// deepest chain) and `processed 1234 insns (limit 1000000) ...`.
 fn read(log: &str) -> Option<Verdict> {
     let after = |start: &str| log.lines().find_map(|line| line.strip_prefix(start));
     let stack = match after("stack depth ") {
         Some(depths) => {
-            let depths = depths.split('+').map(|depth| depth.trim().parse::<u32>());
+            let depths = depths
+                .trim_start_matches("max ")
+                .split('+')
+                .map(|depth| depth.trim().parse::<u32>());
             depths.sum::<Result<u32, _>>().ok()?
         }
         None => 0,
@@ -145,12 +138,12 @@ fn read(log: &str) -> Option<Verdict> {
     })
 }
 
-/// The verifier's verdict is the last line but for its statistics.
+/// The verifier's verdict is the last line but for its statistics and, on 7.3, indented advice.
 fn reason(error: &io::Error, log: &str) -> String {
     let verdict = log
         .lines()
         .rev()
-        .find(|line| !line.is_empty() && !line.starts_with("processed "));
+        .find(|line| !line.is_empty() && !line.starts_with("processed ") && !line.starts_with(' '));
     verdict.map_or_else(
         || error.to_string(),
         |verdict| format!("{error}: {verdict}"),
@@ -169,7 +162,10 @@ mod tests {
             instructions: 1234,
             stack: 88,
         };
-        assert_eq!(read(log), Some(expected));
+        assert_eq!(read(log), Some(expected.clone()));
+        let newer = "stack depth max 88\nsubprog 0 (inj_return) main insns_self 71 stack 24\n\
+                     processed 1234 insns (limit 1000000) max_states_per_insn 1\n";
+        assert_eq!(read(newer), Some(expected));
         assert_eq!(read(""), None);
     }
 
