@@ -189,6 +189,9 @@ enum Role {
     HttpAgent {
         #[arg(long)]
         connect: SocketAddr,
+        /// Keep each answer in this file.
+        #[arg(long)]
+        notes: Option<PathBuf>,
     },
     /// Pings from a process, its threads, and its children, old and new.
     ForkTree {
@@ -264,7 +267,7 @@ fn main() -> Result<()> {
         Role::DnsServer { listen } => dns::serve(listen),
         Role::IcmpPing { to, rounds } => icmp::ping(to, &rounds),
         Role::ModelApi { listen } => model_api::serve(listen),
-        Role::HttpAgent { connect } => http_agent::call_for_ever(connect),
+        Role::HttpAgent { connect, notes } => http_agent::call_for_ever(connect, notes.as_deref()),
         Role::ForkTree {
             connect,
             depth,
