@@ -26,6 +26,7 @@ mod readme;
 mod refusals;
 mod suite;
 mod targets;
+mod ways;
 
 use std::process::ExitCode;
 
@@ -46,6 +47,7 @@ fn main() -> ExitCode {
         limits::cases(),
         processes::cases(),
         calls::cases(),
+        ways::cases(),
         readme::cases(),
         park::cases(),
     ];
