@@ -37,7 +37,9 @@ mod park;
 mod process;
 mod rules;
 mod sequence;
+mod subject;
 mod syscall;
+mod trace;
 
 #[panic_handler]
 fn panic(_info: &core::panic::PanicInfo) -> ! {

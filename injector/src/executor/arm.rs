@@ -14,7 +14,7 @@ use injector_common::{
 
 use super::{
     Keeper,
-    calls::{self, CallFaults},
+    calls::{self, Attached, CallFaults},
     changes::Changes,
     claim::Claimed,
     coverage::Covered,
@@ -35,7 +35,6 @@ use crate::{
         object::Object,
         sysctl,
     },
-    park::Seat,
     plan::{Hooks, Plan},
     printable, sweep,
     target::{ResolvedTarget, cgroup, process::TaskKey},
@@ -56,7 +55,7 @@ pub struct ArmedNamespace {
     /// What the programs say of themselves, in builds for debugging.
     pub debug_log: DebugLog,
     /// Where threads sleep.
-    seat: Option<Seat>,
+    calls: Attached,
     line: Option<DelayLine>,
     tap: Option<OwnedFd>,
     /// The namespace itself.
@@ -131,7 +130,7 @@ impl ArmedNamespace {
             maps,
             events,
             debug_log,
-            seat: None,
+            calls: Attached::default(),
             line,
             tap: None,
             namespace: namespace.try_clone()?,
@@ -148,7 +147,7 @@ impl ArmedNamespace {
                 scopes,
                 ..
             } = &mut armed;
-            armed.seat = faults.attach(scopes, context, maps, object, links)?;
+            armed.calls = faults.attach(scopes, context, maps, object, links)?;
         }
         armed.attach_to_cgroups(context.targets)?;
         let told = armed.attach_to_devices(tap.as_ref())?;
@@ -359,7 +358,7 @@ impl ArmedNamespace {
     /// Lets everything that is held go, in order. The lease has ended and programs in flight are done.
     pub fn flush(&mut self) -> Result<delay_line::Stats, Refusal> {
         // Whoever sleeps goes on now.
-        self.seat = None;
+        self.calls.seat = None;
         match self.line.take() {
             None => Ok(delay_line::Stats::default()),
             Some(line) => Ok(line.flush()?),
@@ -375,16 +374,16 @@ impl ArmedNamespace {
             maps,
             events,
             debug_log,
-            seat,
+            calls,
             line,
             tap,
             ..
         } = self;
         // Sleepers first: a program that sleeps keeps what it is attached to.
-        drop(seat);
+        drop(calls.seat);
         drop(links);
         drop((covered, object, maps, events, debug_log));
-        drop((line, tap));
+        drop((line, tap, calls.places));
     }
 }
 
