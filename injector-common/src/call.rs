@@ -59,7 +59,7 @@ pub mod op {
     pub const LOCK: u32 = 24;
     /// Any system call, seen where it begins; for calls that no other place knows.
     pub const SYSCALL: u32 = 32;
-    /// Any system call, seen by the tracepoint where it begins: nothing can be refused there.
+    /// Any system call, seen by the tracepoint where it ends: nothing can be refused there.
     pub const TRACE: u32 = 33;
 }
 
@@ -296,7 +296,7 @@ impl Pending {
     /// Whether nothing is left to do.
     #[inline(always)]
     pub const fn is_empty(&self) -> bool {
-        self.sleeper == 0 && self.damager == 0 && self.errno == 0
+        self.sleeper == 0 && self.errno == 0
     }
 }
 

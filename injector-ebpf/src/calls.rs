@@ -78,12 +78,18 @@ pub fn decide(op: u32, subject: impl FnOnce() -> Subject) -> Option<Pending> {
         return None;
     }
     let thread = caller::tid();
-    INJ_WALKS.insert(thread, &Walk::NOWHERE, 0).ok()?;
+    INJ_WALKS.insert(thread, Walk::NOWHERE, 0).ok()?;
     let mut walk: *mut Walk = INJ_WALKS.get_ptr_mut(thread)?;
+    let subject = subject();
+    // A socket is read and written at its own hooks, behind this one.
+    if matches!(op, op::READ | op::WRITE) && subject.sock != 0 {
+        let _ = INJ_WALKS.remove(thread);
+        return None;
+    }
     // SAFETY: the entry is this thread's, which is here and nowhere else until it is removed. The callback
     // has the signature that the helper asks for, and its context outlives the call.
     let pending = unsafe {
-        (*walk).subject = subject();
+        (*walk).subject = subject;
         (*walk).mask = mask;
         (*walk).scope = scope;
         (*walk).op = op;

@@ -138,6 +138,10 @@ pub static INJ_ACCEPT: Array<Accept> = Array::with_max_entries(SYSCALLS, 0);
 #[map]
 pub static INJ_PATHS: HashMap<PathKey, PathEntry> = HashMap::with_max_entries(4_096, 0);
 
+/// Threads whose call the first of the programs at its end has met.
+#[map]
+pub static INJ_TRACED: HashMap<u32, u32> = HashMap::with_max_entries(16_384, 0);
+
 /// Damage in the making, by thread.
 #[map]
 pub static INJ_DAMAGES: HashMap<u32, crate::trace::Damage> = HashMap::with_max_entries(1_024, 0);

@@ -1,8 +1,12 @@
-//! Programs on the tracepoints of all system calls: where a call begins it is decided, where it ends what it
-//! has put into its buffer is damaged. Nothing can be refused there.
+//! Programs on the tracepoint where every system call ends: what a call has put into its buffer is damaged
+//! there. Nothing can be refused.
+//!
+//! There are two, one behind the other. The kernel skips a program while another thread is in it on the same
+//! CPU (`kernel/trace/bpf_trace.c`, `__bpf_trace_run`), and threads are preempted there: of an agent and a
+//! plug-in that wake each other on one CPU, every fifth call came by unseen. Whoever has kept the first
+//! program busy is not in the second.
 
 use aya_ebpf::{
-    EbpfContext,
     helpers::generated::{bpf_loop, bpf_probe_read_user, bpf_probe_write_user},
     macros::raw_tracepoint,
     programs::RawTracePointContext,
@@ -15,45 +19,49 @@ use injector_common::{
 use crate::{
     caller,
     calls::{self, Count},
-    carry,
-    maps::{INJ_CALLS, INJ_DAMAGES, INJ_PENDING, INJ_RULES},
+    maps::{INJ_CALLS, INJ_DAMAGES, INJ_RULES, INJ_TRACED},
     subject::read,
-    syscall::{number, subject},
+    syscall::subject,
 };
 
-/// A call begins: `(registers, number)`, arch/x86/entry/common.c.
-#[raw_tracepoint(tracepoint = "sys_enter")]
-pub fn inj_sys_enter(ctx: RawTracePointContext) -> i32 {
-    let registers: u64 = ctx.arg(0);
-    if let Some(pending) = calls::decide(op::TRACE, || subject(registers)) {
-        carry::leave(&pending);
+/// A call ends: `(registers, result)`. Decides about it, and damages what it has put into its buffer.
+#[raw_tracepoint(tracepoint = "sys_exit")]
+pub fn inj_sys_exit(ctx: RawTracePointContext) -> i32 {
+    if meet(&ctx).is_some() {
+        // What cannot be marked is met twice; that is the lesser evil, and takes a full map.
+        let _ = INJ_TRACED.insert(caller::tid(), 1, 0);
     }
     0
 }
 
-/// A call ends: `(registers, result)`. Damages what it has put into its buffer, where a hook of the call
-/// has decided so.
+/// The same again, for calls that the first program was not run for.
 #[raw_tracepoint(tracepoint = "sys_exit")]
-pub fn inj_sys_exit(ctx: RawTracePointContext) -> i32 {
-    let _ = ctx.as_ptr();
+pub fn inj_sys_exit_again(ctx: RawTracePointContext) -> i32 {
+    if INJ_TRACED.remove(caller::tid()).is_err() {
+        let _ = meet(&ctx);
+    }
+    0
+}
+
+/// `None` where no rule was asked.
+#[inline(always)]
+fn meet(ctx: &RawTracePointContext) -> Option<()> {
     let registers: u64 = ctx.arg(0);
     let result: i64 = ctx.arg(1);
-    let syscall = number(registers);
-    let Some(pending) = carry::left(syscall) else {
-        return 0;
-    };
-    let _ = INJ_PENDING.remove(caller::tid());
+    if result <= 0 {
+        return None;
+    }
+    let pending = calls::decide(op::TRACE, || subject(registers))?;
     if pending.damager == 0 {
-        return 0;
+        return Some(());
     }
     let rule = pending.damager - 1;
-    let is_damaged = result > 0 && damage(&pending, registers, result as u64).unwrap_or(false);
-    if is_damaged {
-        calls::hit_later(rule, syscall);
+    if damage(&pending, registers, result as u64).unwrap_or(false) {
+        calls::hit_later(rule, pending.syscall);
     } else {
         calls::count(rule, Count::Missed);
     }
-    0
+    Some(())
 }
 
 /// Where in user memory a call has put what it read, and how many bytes lie there in one piece.
@@ -146,7 +154,7 @@ fn damage(pending: &Pending, registers: u64, result: u64) -> Option<bool> {
         pad: 0,
     };
     let thread = caller::tid();
-    INJ_DAMAGES.insert(thread, &damage, 0).ok()?;
+    INJ_DAMAGES.insert(thread, damage, 0).ok()?;
     let mut entry: *mut Damage = INJ_DAMAGES.get_ptr_mut(thread)?;
     // SAFETY: the entry is this thread's until it is removed. The callback has the signature that the helper
     // asks for, and the context outlives the call.

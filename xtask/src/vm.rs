@@ -11,6 +11,7 @@
 //! Rejected: disk images, which need root or minutes to make; 9p shares of the host's files, which
 //! not every kernel has, and which would let tests write to the host.
 
+mod campaign;
 mod catalogue;
 mod console;
 mod debian;
@@ -34,6 +35,7 @@ use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
 
 use crate::{paths::Project, process::announce};
+pub(crate) use campaign::run as campaign;
 use catalogue::{Candidate, Kernel};
 pub(crate) use demo::run as demo;
 pub(crate) use faults::{contradictions_here, everywhere};

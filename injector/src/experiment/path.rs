@@ -87,15 +87,15 @@ impl FromStr for FilePattern {
         }
         let (folder, last) = text.rsplit_once('/').unwrap_or(("", text));
         if !is_pattern(last) {
-            return match is_pattern(folder) {
-                true => Err(problem("only the last part may have `*` and `?`")),
-                false => Ok(Self {
-                    text: text.to_owned(),
-                    folder: root_or(folder),
-                    name: None,
-                    depth: Depth::Folder,
-                }),
-            };
+            if is_pattern(folder) {
+                return Err(problem("only the last part may have `*` and `?`"));
+            }
+            return Ok(Self {
+                text: text.to_owned(),
+                folder: root_or(folder),
+                name: None,
+                depth: Depth::Folder,
+            });
         }
         let (folder, depth) = match folder.strip_suffix("/**") {
             Some(folder) => (folder, Depth::Tree),

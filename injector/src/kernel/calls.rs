@@ -56,8 +56,8 @@ pub enum CallHook {
         /// The kernel's function, `__x64_sys_...`.
         function: String,
     },
-    /// Decides where any system call begins, and cannot refuse it.
-    SysEnter,
+    /// The same once more, for what the first was not run for.
+    SysExitAgain,
 }
 
 /// Attaches programs for system calls to the maps of an object.
@@ -80,8 +80,8 @@ impl CallPrograms {
             CallHook::SysExit => {
                 return links.raw_tracepoint(object, "inj_sys_exit", "sys_exit");
             }
-            CallHook::SysEnter => {
-                return links.raw_tracepoint(object, "inj_sys_enter", "sys_enter");
+            CallHook::SysExitAgain => {
+                return links.raw_tracepoint(object, "inj_sys_exit_again", "sys_exit");
             }
             CallHook::Kprobe { function } => {
                 return links.kprobe(object, "inj_call_kprobe", function);

@@ -21,8 +21,8 @@ use crate::{
 /// (kernel/bpf/trampoline.c; `BPF_MAX_TRAMP_LINKS` is 38 on `x86_64`).
 const MOST_COPIES: usize = 32;
 
-/// How many programs are loaded for one fault at most: each takes a moment of arming.
-const MOST_SLEEPERS: usize = 128;
+/// How many of them a fault has for all of its calls together: each takes a moment of arming.
+const MOST_SLEEPERS: usize = MOST_COPIES;
 
 /// What a fault on calls has beside its rule.
 #[derive(Clone, Debug)]
@@ -163,7 +163,8 @@ fn plan(fault: &FaultKind, on_calls: OnCalls<'_>, mechanism: Mechanism) -> CallP
                 (ops, ops)
             }
             Mechanism::Trace => {
-                plan.hooks.extend([CallHook::SysExit, CallHook::SysEnter]);
+                plan.hooks
+                    .extend([CallHook::SysExit, CallHook::SysExitAgain]);
                 (1 << op::TRACE, 1 << op::TRACE | at_the_call)
             }
             _ => {

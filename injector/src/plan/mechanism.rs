@@ -43,7 +43,7 @@ pub enum Mechanism {
     LsmPark,
     /// BPF programs on a system call let the calling thread sleep.
     SyscallPark,
-    /// BPF programs where system calls begin and end change what they have read.
+    /// BPF programs where system calls end change what they have read.
     Trace,
 }
 
@@ -175,7 +175,7 @@ impl Mechanism {
                 "the calling thread alone sleeps at the kernel's check before the call, without burning CPU; any number of threads at once"
             }
             Self::SyscallPark => {
-                "the calling thread alone sleeps around the call, without burning CPU; up to 32 threads of a CPU at once, the rest are counted as missed"
+                "the calling thread alone sleeps around the call, without burning CPU; up to 32 threads of a CPU at once, shared by the calls of a fault; the rest are counted as missed"
             }
             Self::Trace => {
                 "bytes change in the caller's buffer when the call is over, in place; the kernel writes a warning to its log when such a program is loaded"

@@ -124,8 +124,7 @@ impl Places {
             Err(error) => return Err(error),
         };
         let is_folder = fstat(&file)
-            .map(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory)
-            .unwrap_or(false);
+            .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory);
         if is_folder {
             let all = reach::ITSELF | reach::CHILDREN | reach::BELOW;
             self.add_mounts(view, &file, "", all, pattern)?;
@@ -206,7 +205,7 @@ impl Places {
             Some(other)
                 if *other == entry || other.name_length == 0 && other.reach & reach == reach => {}
             Some(other) if entry.name_length == 0 && reach & other.reach == other.reach => {
-                *other = entry
+                *other = entry;
             }
             Some(_) => return Err(PlaceError::SameFolder(pattern.to_string())),
         }
@@ -257,7 +256,7 @@ impl View {
     }
 
     /// What the kernel calls the inode. The mount says which file system it is on
-    /// (fs/proc/fd.c, `seq_show`; fs/proc_namespace.c, `show_mountinfo`).
+    /// (fs/proc/fd.c, `seq_show`; `fs/proc_namespace.c`, `show_mountinfo`).
     fn inode(&self, file: impl AsFd, pattern: &FilePattern) -> Result<Inode, PlaceError> {
         let unreadable = |why: &str| PlaceError::Unreadable {
             path: pattern.to_string(),

@@ -10,6 +10,7 @@ mod daemon;
 mod death;
 mod effects;
 mod experiments;
+mod files;
 mod filters;
 mod guarded;
 mod harness_itself;
@@ -48,6 +49,7 @@ fn main() -> ExitCode {
         processes::cases(),
         calls::cases(),
         ways::cases(),
+        files::cases(),
         readme::cases(),
         park::cases(),
     ];

@@ -45,7 +45,10 @@ fn commands() -> Result<()> {
         };
         let words: Vec<&str> = arguments.split_whitespace().collect();
         let is_name = |word: &&&str| word.chars().all(|c| c.is_ascii_lowercase() || c == '-');
-        let depth = if matches!(words.first(), Some(&("net" | "dns" | "proc" | "sys"))) {
+        let depth = if matches!(
+            words.first(),
+            Some(&("net" | "dns" | "proc" | "sys" | "io" | "pipe"))
+        ) {
             2
         } else {
             1

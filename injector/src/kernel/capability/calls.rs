@@ -114,7 +114,7 @@ fn attaches(hooks: &[CallHook]) -> Result<(), Error> {
         .try_for_each(|hook| programs.attach(hook, &mut object, &mut links))
 }
 
-/// Programs where system calls begin and end change what a thread of ours reads.
+/// Programs where system calls end change what a thread of ours reads.
 pub(super) fn trace() -> Result<(), Error> {
     let read = u32::try_from(libc::SYS_read).unwrap_or_default();
     let mut call = CallRule {
@@ -126,7 +126,7 @@ pub(super) fn trace() -> Result<(), Error> {
     };
     call.add(read);
     let aim = Aim {
-        hooks: vec![CallHook::SysExit, CallHook::SysEnter],
+        hooks: vec![CallHook::SysExit, CallHook::SysExitAgain],
         action: action::DAMAGE,
         call,
         syscall: read,

@@ -1,7 +1,8 @@
 //! Connections for their own sake: opened again and again, or left idle.
 
 use std::io::Read;
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::thread;
 
 use anyhow::Result;
 use injector_tests::boot_clock::now_ns;
@@ -17,6 +18,43 @@ pub(crate) fn repeat(peer: SocketAddr, options: &Rounds) -> Result<()> {
             TcpStream::connect_timeout(&peer, options.timeout).map(drop)
         })
     })
+}
+
+/// Connects one UDP socket for each thread again and again, which no packet is sent for.
+pub(crate) fn udp(peer: SocketAddr, threads: u64, options: &Rounds) -> Result<()> {
+    rounds(options.wait, || {
+        let mut all = Summary::default();
+        let voices = thread::scope(|scope| {
+            let voices: Vec<_> = (0..threads)
+                .map(|_| scope.spawn(|| one_udp(peer, options.count)))
+                .collect();
+            voices
+                .into_iter()
+                .map(|voice| voice.join().unwrap_or_else(|_panic| Ok(Summary::default())))
+                .collect::<std::io::Result<Vec<_>>>()
+        })?;
+        for voice in voices {
+            all.sent += voice.sent;
+            all.ok += voice.ok;
+            for (error, count) in voice.errors {
+                *all.errors.entry(error).or_default() += count;
+            }
+        }
+        Ok(all)
+    })
+}
+
+fn one_udp(peer: SocketAddr, count: u64) -> std::io::Result<Summary> {
+    let socket = UdpSocket::bind(("127.0.0.1", 0))?;
+    let mut summary = Summary::default();
+    for _ in 0..count {
+        summary.sent += 1;
+        match socket.connect(peer) {
+            Ok(()) => summary.ok += 1,
+            Err(error) => summary.failed(&errors::name(&error)),
+        }
+    }
+    Ok(summary)
 }
 
 /// Opens one and reports how it ends: the errno that `read` returns, or `eof`.

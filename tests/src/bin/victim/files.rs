@@ -1,7 +1,7 @@
 //! System calls on a file, for their own sake.
 
 use std::fs::{File, OpenOptions};
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::thread;
@@ -17,8 +17,10 @@ use crate::speak::{operations, rounds};
 pub(crate) enum Call {
     /// `openat`.
     Open,
-    /// `pread64`.
+    /// `pread64`, and whether it reads what was there at first.
     Read,
+    /// `pwrite64` of what was there at first.
+    Write,
     /// `fsync`.
     Fsync,
     /// `unlink` of a file that it makes before.
@@ -33,13 +35,35 @@ const THREADS: usize = 64;
 /// Makes the call again and again.
 pub(crate) fn repeat(path: &Path, call: Call, options: &Rounds) -> Result<()> {
     let mut file = OpenOptions::new().read(true).write(true).open(path)?;
-    rounds(options.wait, || round(path, &mut file, call, options))
+    let mut first = [0; LENGTH];
+    file.read_at(&mut first, 0)?;
+    rounds(options.wait, || {
+        round(path, &mut file, &first, call, options)
+    })
 }
 
-fn round(path: &Path, file: &mut File, call: Call, options: &Rounds) -> Result<Summary> {
+/// How much of the file is read and written.
+const LENGTH: usize = 16;
+
+fn round(
+    path: &Path,
+    file: &mut File,
+    first: &[u8; LENGTH],
+    call: Call,
+    options: &Rounds,
+) -> Result<Summary> {
     operations(options, |number| match call {
         Call::Open => File::open(path).map(drop),
-        Call::Read => file.read_at(&mut [0; 16], 0).map(drop),
+        Call::Read => {
+            let mut now = [0; LENGTH];
+            file.read_at(&mut now, 0)?;
+            if now == *first {
+                Ok(())
+            } else {
+                Err(ErrorKind::InvalidData.into())
+            }
+        }
+        Call::Write => file.write_all_at(first, 0),
         Call::Fsync => {
             file.write_all(b"x")?;
             file.sync_all()

@@ -14,6 +14,7 @@ mod http_agent;
 mod icmp;
 mod model_api;
 mod pattern;
+mod plugin;
 mod speak;
 mod tcp;
 mod tcp_bulk;
@@ -146,6 +147,16 @@ enum Role {
         #[command(flatten)]
         rounds: Rounds,
     },
+    /// Connects UDP sockets again and again.
+    ConnectUdp {
+        #[arg(long)]
+        connect: SocketAddr,
+        /// So many at once.
+        #[arg(long, default_value_t = 1)]
+        threads: u64,
+        #[command(flatten)]
+        rounds: Rounds,
+    },
     /// Makes a system call on a file.
     File {
         #[arg(long)]
@@ -155,6 +166,15 @@ enum Role {
         #[command(flatten)]
         rounds: Rounds,
     },
+    /// Speaks to a plug-in that it starts.
+    PluginSpeaker {
+        #[arg(long, value_enum)]
+        between: plugin::Between,
+        #[command(flatten)]
+        rounds: Rounds,
+    },
+    /// The plug-in.
+    Plugin,
     /// Makes a system call on a file in every way there is.
     Ways {
         #[arg(long)]
@@ -272,7 +292,14 @@ fn main() -> Result<()> {
         } => udp_stream::blast(connect, rate, payload.size, &rounds),
         Role::UdpSink { listen } => udp_stream::sink(listen),
         Role::Connect { connect, rounds } => connect::repeat(connect, &rounds),
+        Role::ConnectUdp {
+            connect,
+            threads,
+            rounds,
+        } => connect::udp(connect, threads, &rounds),
         Role::File { path, call, rounds } => files::repeat(&path, call, &rounds),
+        Role::PluginSpeaker { between, rounds } => plugin::speak(between, &rounds),
+        Role::Plugin => plugin::echo(),
         Role::Ways { path, call } => ways::all(&path, call),
         Role::Way { path, call } => ways::once(&path, call),
         Role::IdleTcp { connect } => connect::idle(connect),

@@ -1,0 +1,225 @@
+//! Runs that end in every way, at every moment: all faults at once, again and again.
+
+use std::fs;
+use std::thread::{self, sleep};
+use std::time::Duration;
+
+use anyhow::{Result, anyhow};
+use injector_common::decide::random64;
+use injector_tests::boot_clock::now_ns;
+use injector_tests::eventually::eventually;
+use injector_tests::injector::{Injector, Running, send};
+use injector_tests::measure::{millis, p50, p99};
+use injector_tests::snapshot::Snapshot;
+use rustix::process::Signal;
+
+use crate::oracle::{self, Outcome};
+use crate::pace::{Pace, is_hurt};
+use crate::scene::Scene;
+
+/// Room for all faults at once.
+const CONFIG: &str = "[limits]\nmax_experiments = 200\n";
+/// The latest moment of an end after the victim was asked, in milliseconds.
+const LATEST_MS: u64 = 200;
+/// How long an end may take.
+const SOON: Duration = Duration::from_secs(15);
+
+/// How a run ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// kill -9 of the worker.
+    WorkerKilled,
+    /// kill -9 of its supervisor.
+    SupervisorKilled,
+    /// kill -9 of both.
+    BothKilled,
+    /// SIGSTOP of the worker.
+    WorkerStopped,
+    /// Ctrl-C.
+    Stop,
+}
+
+impl Ending {
+    /// All deaths.
+    pub(crate) const KILLS: [Self; 3] =
+        [Self::WorkerKilled, Self::SupervisorKilled, Self::BothKilled];
+
+    /// Nanoseconds after the end from which no operation may be hurt.
+    const fn grace_ns(self) -> u64 {
+        match self {
+            // The command has returned by then.
+            Self::Stop => 0,
+            Self::WorkerStopped => 2_100_000_000,
+            _ => 100_000_000,
+        }
+    }
+
+    const fn pace(self) -> Pace {
+        match self {
+            Self::WorkerStopped => Pace::LONG,
+            _ => Pace::QUICK,
+        }
+    }
+
+    /// Ends a run; returns when it was over (the worker dead or stopped, the command back), and how long
+    /// that took.
+    fn bring(self, running: Running) -> Result<(u64, u64)> {
+        let (supervisor, worker) = (running.pid(), running.worker()?);
+        let began = now_ns();
+        match self {
+            Self::WorkerKilled => send(worker, Signal::KILL)?,
+            Self::SupervisorKilled => send(supervisor, Signal::KILL)?,
+            Self::BothKilled => {
+                send(supervisor, Signal::KILL)?;
+                // Its death may have come first.
+                let _gone = send(worker, Signal::KILL);
+            }
+            Self::WorkerStopped => send(worker, Signal::STOP)?,
+            Self::Stop => {
+                running.signal(Signal::INT)?;
+                let finished = running.wait_within(SOON)?;
+                let now = now_ns();
+                if finished.code != Some(0) {
+                    return Err(anyhow!("it did not end well: {finished:?}"));
+                }
+                return Ok((now, now - began));
+            }
+        }
+        if self != Self::WorkerStopped {
+            dead(worker)?;
+        }
+        let moment = now_ns();
+        running.wait_within(SOON)?;
+        Ok((moment, moment - began))
+    }
+}
+
+/// Waits for a process's death: by then the kernel has closed its descriptors (kernel/exit.c, `do_exit`).
+/// The first thread may be a zombie while others still have them.
+fn dead(pid: u32) -> Result<()> {
+    eventually("the worker to die", SOON, || {
+        let is_alive = fs::read_dir(format!("/proc/{pid}/task"))
+            .into_iter()
+            .flatten()
+            .flatten()
+            .any(|thread| {
+                let stat = fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+                let state = stat.rsplit_once(") ").map(|(_, rest)| rest);
+                state.is_some_and(|state| !state.starts_with(['Z', 'X']))
+            });
+        Ok((!is_alive).then_some(()))
+    })
+}
+
+/// Ends `runs` runs in these ways, in turns; the moments come from the seed.
+pub(crate) fn campaign(endings: &[Ending], seed: u64, runs: u64) -> Result<Outcome> {
+    let injector = Injector::configured(CONFIG)?;
+    let pace = endings.first().map_or(Pace::QUICK, |ending| ending.pace());
+    let mut scenes = Scene::all(pace)?;
+    let mut outcome = Outcome::default();
+    let before = Snapshot::take()?;
+    let (mut took, mut batch) = (Vec::new(), 0);
+    while outcome.runs < runs {
+        let played = thread::scope(|scope| {
+            let threads: Vec<_> = scenes
+                .iter_mut()
+                .enumerate()
+                .map(|(index, scene)| {
+                    let number = (batch * 64 + index) as u64;
+                    let ending = endings[(batch + index) % endings.len()];
+                    let injector = &injector;
+                    scope.spawn(move || play(scene, injector, ending, random64(seed, number)))
+                })
+                .collect();
+            threads
+                .into_iter()
+                .map(|thread| {
+                    thread
+                        .join()
+                        .unwrap_or_else(|_panic| Err(anyhow!("a scene panicked")))
+                })
+                .collect::<Vec<_>>()
+        });
+        let mut refused = Vec::new();
+        for (index, played) in played.into_iter().enumerate() {
+            match played? {
+                Some((run, nanos)) => {
+                    outcome.add(run);
+                    took.push(nanos);
+                }
+                None => refused.push(index),
+            }
+        }
+        for index in refused.into_iter().rev() {
+            outcome.refused.push(scenes.remove(index).fault);
+        }
+        batch += 1;
+        let what = format!("batch {batch} of seed {seed}");
+        outcome.check(&what, oracle::journals(&injector, outcome.runs));
+        outcome.check(&what, before.assert_same());
+        if scenes.is_empty() {
+            break;
+        }
+        if batch % 10 == 0 {
+            eprintln!(
+                "{} runs, {} felt, {} violations",
+                outcome.runs,
+                outcome.hits,
+                outcome.violations.len()
+            );
+        }
+    }
+    outcome.figures.push(format!(
+        "from the signal to the end: p50 {:.0} ms, p99 {:.0} ms",
+        millis(p50(&took)),
+        millis(p99(&took))
+    ));
+    Ok(outcome)
+}
+
+/// One run of one scene, and how long its end took; `None` where the host cannot do it.
+fn play(
+    scene: &mut Scene,
+    injector: &Injector,
+    ending: Ending,
+    random: u64,
+) -> Result<Option<(Outcome, u64)>> {
+    let Some(running) = scene.arm(injector)? else {
+        return Ok(None);
+    };
+    scene.agent.ask()?;
+    scene.control.ask()?;
+    sleep(Duration::from_millis(20 + random % LATEST_MS));
+    let (moment, took) = ending.bring(running)?;
+    let (felt_by_agent, _) = scene.agent.operations()?;
+    let (felt_by_control, _) = scene.control.operations()?;
+    let mut outcome = Outcome {
+        runs: 1,
+        ..Outcome::default()
+    };
+    let hurt = |op: &&injector_tests::observation::Op| is_hurt(op);
+    let early = felt_by_agent
+        .iter()
+        .filter(hurt)
+        .filter(|op| op.start_ns <= moment);
+    outcome.hits = u64::from(early.count() > 0);
+    let allowed = moment + ending.grace_ns();
+    for op in felt_by_agent
+        .iter()
+        .filter(hurt)
+        .filter(|op| op.start_ns > allowed)
+    {
+        outcome.violated(format!(
+            "{}, {ending:?}: hurt {:.1} ms after its end: {op:?}",
+            scene.fault,
+            millis(op.start_ns - moment)
+        ));
+    }
+    for op in felt_by_control.iter().filter(hurt) {
+        outcome.violated(format!(
+            "{}, {ending:?}: the control was hurt: {op:?}",
+            scene.fault
+        ));
+    }
+    Ok(Some((outcome, took)))
+}

@@ -1,0 +1,90 @@
+//! `cargo xtask campaign NAME`: the same thing a thousand times, each time at another moment, and one oracle.
+//!
+//! A campaign tries to break the promise. Each run has a victim and beside it a control, both with the time
+//! of every operation; the host is compared before and after; the journals have to be whole. Which moment
+//! is tried is drawn from the seed. A campaign in which nothing ran, or no fault was felt, has failed.
+
+mod budget;
+mod crowd;
+mod ending;
+mod every_step;
+mod oracle;
+mod pace;
+mod scene;
+mod scope;
+mod soak;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Parser;
+
+use ending::Ending;
+use oracle::Outcome;
+
+/// Runs one campaign and prints what came of it.
+#[derive(Parser)]
+struct Cli {
+    /// Which one.
+    #[arg(value_enum)]
+    name: Name,
+    /// Where the moments are drawn from.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// How many runs; for `soak`, how many seconds.
+    #[arg(long)]
+    runs: Option<u64>,
+}
+
+/// The campaigns.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Name {
+    /// kill -9 of the worker, the supervisor, or both at once, at a random moment of an armed run.
+    Kill9Random,
+    /// kill -9 as soon as the journal has so many lines, for each number of lines.
+    Kill9EveryStep,
+    /// SIGSTOP of the worker: the lease runs out.
+    Sigstop,
+    /// A stop in good order: nothing fires once it has returned.
+    StopLatency,
+    /// The control makes calls beside a fault that hits everything of the target.
+    Scope,
+    /// The share that was asked for, and a budget that eight threads use up together.
+    ProbabilityAndBudget,
+    /// Fifty experiments at once in one daemon.
+    Overlap,
+    /// A daemon that starts and ends runs for long, and does not grow.
+    Soak,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(&cli) {
+        Ok(outcome) => {
+            println!("{}", outcome.row(&format!("{:?}", cli.name), cli.seed));
+            if outcome.is_good() {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::from(1)
+            }
+        }
+        Err(error) => {
+            eprintln!("The campaign cannot go on: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run(cli: &Cli) -> Result<Outcome> {
+    let runs = |usual| cli.runs.unwrap_or(usual);
+    match cli.name {
+        Name::Kill9Random => ending::campaign(&Ending::KILLS, cli.seed, runs(36)),
+        Name::Sigstop => ending::campaign(&[Ending::WorkerStopped], cli.seed, runs(12)),
+        Name::StopLatency => ending::campaign(&[Ending::Stop], cli.seed, runs(24)),
+        Name::Kill9EveryStep => every_step::campaign(cli.seed, runs(1)),
+        Name::Scope => scope::campaign(runs(1_000_000)),
+        Name::ProbabilityAndBudget => budget::campaign(cli.seed, runs(4)),
+        Name::Overlap => crowd::campaign(runs(50)),
+        Name::Soak => soak::campaign(runs(20)),
+    }
+}

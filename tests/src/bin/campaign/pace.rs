@@ -1,0 +1,45 @@
+//! How a client repeats itself, and what of it was hurt.
+
+use injector_tests::observation::Op;
+
+/// Slower than this is no accident of the scheduler; faults that delay do so for longer.
+const SLOW_NS: u64 = 200_000_000;
+
+/// Operations of a round and the pause between them.
+#[derive(Clone, Copy)]
+pub(crate) struct Pace {
+    count: &'static str,
+    interval: &'static str,
+}
+
+impl Pace {
+    /// For ends that come at once.
+    pub(crate) const QUICK: Self = Self {
+        count: "60",
+        interval: "5ms",
+    };
+    /// For ends that take until the lease is over.
+    pub(crate) const LONG: Self = Self {
+        count: "200",
+        interval: "20ms",
+    };
+
+    /// As flags of a victim.
+    pub(crate) fn flags(self) -> [&'static str; 8] {
+        [
+            "--count",
+            self.count,
+            "--interval",
+            self.interval,
+            "--timeout",
+            "400ms",
+            "--each",
+            "--wait",
+        ]
+    }
+}
+
+/// Whether a fault was felt.
+pub(crate) fn is_hurt(op: &Op) -> bool {
+    op.error.is_some() || op.took_ns > SLOW_NS
+}

@@ -1,0 +1,131 @@
+//! A fault, a client that feels it, and the same client beside it.
+
+use std::fs;
+use std::net::SocketAddr;
+
+use anyhow::{Context, Result};
+use injector_tests::injector::{Injector, Running};
+use injector_tests::lab::{Family, Lab, Wire};
+use injector_tests::lack::Lack;
+use injector_tests::victim::Victim;
+
+use crate::pace::Pace;
+
+/// What a client does.
+#[derive(Clone, Copy)]
+enum Client {
+    /// Pings a server over UDP.
+    Pings,
+    /// Connects to one.
+    Connects,
+    /// Asks for a name.
+    LooksUp,
+    /// Opens a file.
+    Opens,
+    /// Reads a file.
+    Reads,
+}
+
+/// Every fault that can be felt in one operation. `{file}` is the client's file.
+const FAULTS: &[(&str, Client)] = &[
+    ("net delay --latency 300ms", Client::Pings),
+    ("net loss --percent 100%", Client::Pings),
+    ("net blackhole", Client::Pings),
+    ("net partition --peer 127.0.0.77", Client::Pings),
+    ("net corrupt --mode payload --percent 100%", Client::Pings),
+    ("net corrupt --mode wire --percent 100%", Client::Pings),
+    (
+        "net reorder --latency 300ms --gap 1 --percent 100%",
+        Client::Pings,
+    ),
+    ("net bandwidth --rate 2kbit", Client::Pings),
+    ("net connect --errno ECONNREFUSED", Client::Connects),
+    ("dns error --type nxdomain", Client::LooksUp),
+    ("sys error --syscall openat --errno EIO", Client::Opens),
+    (
+        "sys delay --syscall openat --delay-enter 300ms",
+        Client::Opens,
+    ),
+    (
+        "io error --errno EIO --methods open --path {file}",
+        Client::Opens,
+    ),
+    (
+        "io latency --latency 300ms --methods open --path {file}",
+        Client::Opens,
+    ),
+    ("io corrupt --max-length 8 --path {file}", Client::Reads),
+];
+
+/// One fault with everything that belongs to it.
+pub(crate) struct Scene {
+    /// Its words.
+    pub(crate) fault: String,
+    /// Who is to feel it.
+    pub(crate) agent: Victim,
+    /// Who is not.
+    pub(crate) control: Victim,
+    lab: Lab,
+    _folder: tempfile::TempDir,
+}
+
+impl Scene {
+    /// A scene for each fault.
+    pub(crate) fn all(pace: Pace) -> Result<Vec<Self>> {
+        FAULTS
+            .iter()
+            .map(|(words, client)| {
+                Self::set(words, *client, pace).with_context(|| (*words).to_owned())
+            })
+            .collect()
+    }
+
+    fn set(words: &str, client: Client, pace: Pace) -> Result<Self> {
+        let mut lab = Lab::new(Wire::Loopback, Family::V4)?;
+        let folder = tempfile::tempdir().context("cannot make a folder")?;
+        let file = folder.path().join("file");
+        fs::write(&file, "0123456789abcdef")?;
+        let file = file.to_string_lossy().into_owned();
+        let arguments: Vec<String> = match client {
+            Client::Pings => to("udp-ping", "--connect", lab.serve("udp-echo")?),
+            Client::Connects => to("connect", "--connect", lab.serve("tcp-echo")?),
+            Client::LooksUp => {
+                let listen = SocketAddr::new(lab.address(), 53);
+                let mut words = to("dns", "--server", lab.serve_at("dns-server", listen)?);
+                words.extend(["--name".into(), "model.test".into()]);
+                words
+            }
+            Client::Opens => on(&file, "open"),
+            Client::Reads => on(&file, "read"),
+        };
+        let mut arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        arguments.extend(pace.flags());
+        Ok(Self {
+            fault: words.replace("{file}", &file),
+            agent: Victim::start(lab.agent(), &arguments)?,
+            control: Victim::start(lab.bystander(), &arguments)?,
+            lab,
+            _folder: folder,
+        })
+    }
+
+    /// Arms the fault; `None` where this host cannot do it.
+    pub(crate) fn arm(&self, injector: &Injector) -> Result<Option<Running>> {
+        let words: Vec<&str> = self.fault.split_whitespace().collect();
+        match self.lab.arm(injector, &words) {
+            Ok(running) => Ok(Some(running)),
+            Err(error) if error.is::<Lack>() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+fn to(role: &str, flag: &str, address: SocketAddr) -> Vec<String> {
+    vec![role.into(), flag.into(), address.to_string()]
+}
+
+fn on(file: &str, call: &str) -> Vec<String> {
+    ["file", "--path", file, "--call", call]
+        .map(String::from)
+        .into()
+}

@@ -1,0 +1,128 @@
+//! A daemon that starts and ends runs for long: it neither grows nor keeps descriptors.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use injector_tests::eventually::eventually;
+use injector_tests::injector::Injector;
+use injector_tests::lab::{Family, Lab, Wire};
+use injector_tests::snapshot::Snapshot;
+use injector_tests::victim::Victim;
+use rustix::process::Signal;
+
+use crate::oracle::Outcome;
+
+const CONFIG: &str = "[daemon]\nenabled = true\nallow = [\"/\"]\n";
+/// Runs before the first look: what is made once is there by then.
+const WARM_UP: u64 = 10;
+/// What memory may grow by.
+const MOST_GROWTH_KIB: u64 = 5 * 1024;
+
+const FAULTS: [&str; 4] = [
+    "net delay --latency 5ms",
+    "net loss --percent 10%",
+    "net connect --errno ECONNREFUSED",
+    "net corrupt --mode payload --percent 50%",
+];
+
+/// For so many seconds.
+pub(crate) fn campaign(seconds: u64) -> Result<Outcome> {
+    let mut lab = Lab::new(Wire::Loopback, Family::V4)?;
+    let server = lab.serve("udp-echo")?.to_string();
+    let mut agent = Victim::start(
+        lab.agent(),
+        &[
+            "udp-ping",
+            "--connect",
+            &server,
+            "--count",
+            "20",
+            "--interval",
+            "5ms",
+            "--timeout",
+            "200ms",
+            "--wait",
+        ],
+    )?;
+    let cgroup = lab.cgroups.agent.path().to_string_lossy().into_owned();
+    let injector = Injector::configured(CONFIG)?;
+    let mut outcome = Outcome::default();
+    let before = Snapshot::take()?;
+    let daemon = injector.start_here(&["daemon"])?;
+    eventually("the daemon to answer", Duration::from_secs(20), || {
+        Ok((injector.once(&["status"])?.code == Some(0)).then_some(()))
+    })?;
+    let processes = [daemon.pid(), daemon.worker()?];
+    let mut first = None;
+    let until = Instant::now() + Duration::from_secs(seconds);
+    while Instant::now() < until || outcome.runs <= WARM_UP {
+        let index = usize::try_from(outcome.runs).unwrap_or_default() % FAULTS.len();
+        let mut words: Vec<&str> = FAULTS[index].split_whitespace().collect();
+        words.extend(["--cgroup", &cgroup, "--duration", "10s", "--json"]);
+        let client = injector.arm(&words)?;
+        agent.round()?;
+        client.signal(Signal::INT)?;
+        let report = client.wait()?.report()?;
+        outcome.hits += report.faults[0].hit;
+        outcome.runs += 1;
+        if outcome.runs == WARM_UP {
+            first = Some(quiet(&processes)?);
+        }
+    }
+    let (first, last) = (first.context("no first look")?, quiet(&processes)?);
+    outcome.figures.push(format!(
+        "{seconds} s: resident {} to {} KiB, descriptors {} to {}",
+        first.resident_kib, last.resident_kib, first.descriptors, last.descriptors
+    ));
+    if last.resident_kib > first.resident_kib + MOST_GROWTH_KIB {
+        outcome.violated("it has grown by more than 5 MiB");
+    }
+    if last.descriptors > first.descriptors {
+        outcome.violated("it has kept descriptors");
+    }
+    daemon.signal(Signal::TERM)?;
+    let ended = daemon.wait_within(Duration::from_secs(20))?;
+    ensure!(
+        ended.code == Some(0),
+        "the daemon did not end well: {ended:?}"
+    );
+    outcome.check("after all", before.assert_same());
+    Ok(outcome)
+}
+
+/// What supervisor and worker hold.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Holding {
+    resident_kib: u64,
+    descriptors: usize,
+}
+
+/// The same twice in a row: a run that has just ended may still be let go.
+fn quiet(processes: &[u32]) -> Result<Holding> {
+    let mut last = None;
+    eventually("the daemon to be quiet", Duration::from_secs(20), || {
+        let now = holding(processes)?;
+        let is_quiet = last.is_some_and(|last: Holding| last.descriptors == now.descriptors);
+        last = Some(now);
+        std::thread::sleep(Duration::from_millis(500));
+        Ok(is_quiet.then_some(now))
+    })
+}
+
+fn holding(processes: &[u32]) -> Result<Holding> {
+    let mut sum = Holding {
+        resident_kib: 0,
+        descriptors: 0,
+    };
+    for pid in processes {
+        let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+        let resident = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:"))
+            .and_then(|text| text.trim().trim_end_matches(" kB").parse::<u64>().ok());
+        sum.resident_kib += resident.context("no VmRSS")?;
+        sum.descriptors += fs::read_dir(format!("/proc/{pid}/fd"))?.count();
+    }
+    Ok(sum)
+}

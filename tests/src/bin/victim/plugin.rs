@@ -1,0 +1,113 @@
+//! An agent and its plug-in, which speak over standard input and output: two pipes, or one unix socket.
+
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write, stdin, stdout};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+
+use anyhow::{Context, Result};
+use injector_tests::observation::Summary;
+
+use crate::Rounds;
+use crate::speak::{operations, rounds};
+
+/// What lies between them.
+#[derive(Clone, Copy, clap::ValueEnum)]
+pub(crate) enum Between {
+    /// Two pipes.
+    Pipes,
+    /// A unix socket.
+    Socket,
+}
+
+/// The agent's thread that speaks to the plug-in. The victim's own standard output is a pipe too, and what
+/// it says there is the test's.
+const SPEAKER: &str = "plugin-speaker";
+
+/// Says something and waits for the echo, again and again.
+pub(crate) fn speak(between: Between, options: &Rounds) -> Result<()> {
+    let mut plugin = Plugin::start(between)?;
+    rounds(options.wait, || {
+        thread::scope(|scope| {
+            thread::Builder::new()
+                .name(SPEAKER.into())
+                .spawn_scoped(scope, || plugin.round(options))?
+                .join()
+                .map_err(|_panic| anyhow::anyhow!("the speaking thread panicked"))?
+        })
+    })
+}
+
+/// The plug-in: echoes lines.
+pub(crate) fn echo() -> Result<()> {
+    let mut out = stdout().lock();
+    for line in stdin().lock().lines() {
+        writeln!(out, "{}", line?)?;
+        out.flush()?;
+    }
+    Ok(())
+}
+
+struct Plugin {
+    child: Child,
+    to: Option<Box<dyn Write + Send>>,
+    from: Box<dyn BufRead + Send>,
+}
+
+impl Plugin {
+    fn start(between: Between) -> Result<Self> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.arg("plugin");
+        let (child, to, from): (_, Box<dyn Write + Send>, Box<dyn Read + Send>) = match between {
+            Between::Pipes => {
+                let mut child = command
+                    .stdin(Stdio::piped())
+                    .stdout(Stdio::piped())
+                    .spawn()?;
+                let to = child.stdin.take().context("no standard input")?;
+                let from = child.stdout.take().context("no standard output")?;
+                (child, Box::new(to), Box::new(from))
+            }
+            Between::Socket => {
+                let (ours, theirs) = UnixStream::pair()?;
+                let theirs: OwnedFd = theirs.into();
+                command.stdin(theirs.try_clone()?).stdout(theirs);
+                let child = command.spawn()?;
+                // The command holds the plug-in's end until it is dropped.
+                drop(command);
+                (child, Box::new(ours.try_clone()?), Box::new(ours))
+            }
+        };
+        Ok(Self {
+            child,
+            to: Some(to),
+            from: Box::new(BufReader::new(from)),
+        })
+    }
+
+    fn round(&mut self, options: &Rounds) -> Result<Summary> {
+        operations(options, |number| {
+            let said = format!("question {number}\n");
+            let to = self.to.as_mut().ok_or(ErrorKind::NotConnected)?;
+            to.write_all(said.as_bytes())?;
+            // As many bytes as were said: damage may have hit the end of the line.
+            let mut heard = vec![0; said.len()];
+            self.from.read_exact(&mut heard)?;
+            if heard == said.as_bytes() {
+                Ok(())
+            } else {
+                Err(ErrorKind::InvalidData.into())
+            }
+        })
+    }
+}
+
+impl Drop for Plugin {
+    fn drop(&mut self) {
+        // Without its standard input it ends by itself; behind a socket it may not hear of that.
+        drop(self.to.take());
+        let _gone = self.child.kill();
+        let _status = self.child.wait();
+    }
+}

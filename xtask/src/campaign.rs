@@ -1,0 +1,64 @@
+//! `cargo xtask campaign`: build as the user, then try to break the promise as root, here or on another
+//! kernel.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Args;
+
+use crate::{
+    build::{self, BpfDebug},
+    paths::Project,
+    process, root, vm,
+};
+
+/// A campaign, as the program `campaign` knows it.
+#[derive(Args)]
+pub(crate) struct Campaign {
+    /// Which one; `cargo xtask campaign help` lists them.
+    name: String,
+    /// Where the moments are drawn from.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// How many runs; for `soak`, how many seconds.
+    #[arg(long)]
+    runs: Option<u64>,
+    /// On this kernel, in a virtual machine: a name as `cargo xtask vm` has them, or a path.
+    #[arg(long, value_name = "NAME|PATH")]
+    kernel: Option<String>,
+}
+
+impl Campaign {
+    /// The program's words.
+    fn words(&self) -> Vec<String> {
+        if self.name == "help" {
+            return vec!["--help".into()];
+        }
+        let mut words = vec![self.name.clone(), "--seed".into(), self.seed.to_string()];
+        if let Some(runs) = self.runs {
+            words.extend(["--runs".into(), runs.to_string()]);
+        }
+        words
+    }
+}
+
+/// Builds and runs it; its exit code is the campaign's: 1 where a promise was broken.
+pub(crate) fn run(project: &Project, campaign: &Campaign) -> Result<ExitCode> {
+    let words = campaign.words();
+    if let Some(kernel) = &campaign.kernel {
+        build::product(project, BpfDebug::Silent)?;
+        return vm::campaign(project, kernel, &words);
+    }
+    let root = root::available()?;
+    build::product(project, BpfDebug::Silent)?;
+    root.explain("the campaign");
+    let injector = project.binary("injector");
+    let environment = [("INJECTOR_BIN", injector.as_os_str())];
+    let mut program = root.command(project, &project.binary("campaign"), &environment);
+    let outcome = process::stream(program.args(&words))?;
+    Ok(if outcome.status.success() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
