@@ -11,11 +11,12 @@ use serde::{Deserialize, Serialize};
 use host::Host;
 
 use crate::{
-    config::{Config, Source},
+    config::{Config, Escalation, Source},
     error::Refusal,
     executor::Budget,
     experiment::{Experiment, FaultKind},
     journal, lever,
+    lookout::{self, WhoAsks},
     plan::{Names, Need, Plan},
     policy::{self, Case, Door, Override, Radius, Verdict, survey, survey::Surroundings},
     target::{self, ResolvedTarget, controller, guard::Guard, overlap},
@@ -48,6 +49,8 @@ pub struct Prepared {
     pub verdict: Verdict,
     /// What it may use up.
     pub budget: Budget,
+    /// Who is told where it is halted or breaks.
+    pub escalation: Escalation,
 }
 
 /// What a dry run found out.
@@ -65,6 +68,7 @@ pub struct DryRun {
 pub fn prepare(experiment: Experiment, terms: &Terms) -> Result<Prepared, Refusal> {
     lever::check(&journal::directory())?;
     let config = terms.config.load()?;
+    let asked = experiment.halt.clone();
     let experiment = policy::bound(experiment, &config);
     let guard = Guard::new(terms.asked_by.pid);
     let targets = experiment
@@ -73,6 +77,12 @@ pub fn prepare(experiment: Experiment, terms: &Terms) -> Result<Prepared, Refusa
         .map(|target| target::resolve(target, &guard))
         .collect::<Result<Vec<_>, _>>()?;
     overlap::check(&targets)?;
+    let by = match terms.asked_by.uid {
+        0 => WhoAsks::Owner,
+        _ => WhoAsks::Guest,
+    };
+    lookout::check(&asked, &targets, by)?;
+    lookout::check(&config.halt.conditions, &targets, WhoAsks::Owner)?;
     let verdict = decide(
         &experiment,
         &targets.iter().collect::<Vec<_>>(),
@@ -89,6 +99,7 @@ pub fn prepare(experiment: Experiment, terms: &Terms) -> Result<Prepared, Refusa
     check_limits(&plan, &targets)?;
     Ok(Prepared {
         budget: Budget::of(&config, &terms.overrides),
+        escalation: config.escalation,
         experiment,
         targets,
         plan,

@@ -58,6 +58,8 @@ impl Fake {
             faults: vec![],
             remarks: vec![],
             undo_errors: vec![],
+            halt: None,
+            told: vec![],
         }
     }
 }

@@ -13,23 +13,26 @@ use super::{
     arm::{ArmedNamespace, Context, Listening},
     budget::{Budget, Spending, Used},
     changes::Changes,
-    ending::lapsed,
+    ending::{halted_within, lapsed},
     process::{self, ProcessFaults},
     reset::Resetter,
 };
 use crate::{
+    config::Escalation,
     delay_line,
     error::Refusal,
+    escalation,
     event::{RunEvent, What},
-    experiment::{Experiment, Follow},
+    experiment::{Experiment, FaultKind, Follow},
     journal::{self, Journal, Process, Record, RunId},
-    kernel::{clock::boot_ns, grace},
+    kernel::{clock::boot_ns, grace, maps::CounterReader},
     lever::{self, Lever},
+    lookout::{self, Breach, Counting, Lookout, OwnHits},
     plan::{Mechanism, Plan},
     policy::{Override, Radius},
     report::{FaultReport, Outcome, RunReport},
     target::ResolvedTarget,
-    watchdog::{Standing, Watchdog},
+    watchdog::{Brake, Standing, Watchdog},
 };
 
 /// How often a run looks after its devices, sockets, events and watchdog.
@@ -59,6 +62,10 @@ pub struct Request {
     pub radius: Radius,
     /// What it may use up.
     pub budget: Budget,
+    /// Who is told where it is halted or breaks.
+    pub escalation: Escalation,
+    /// What ends its leases at once.
+    pub brake: Brake,
     /// Whom to signal to stop it; `None` in the daemon.
     pub supervisor: Option<Process>,
     /// What `tell` is to be told.
@@ -106,13 +113,23 @@ pub fn execute(
     };
     let result = run.through(keeper, orders);
     let Run {
+        request,
         mut journal,
         mut changes,
         tell,
-        ..
     } = run;
     let errors = changes.restore(&mut journal);
-    let result = result.map(|report| report.with_undo_errors(errors));
+    let result = result.map(|report| {
+        let mut report = report.with_undo_errors(errors);
+        // Nothing fires and everything is as it was: now there is time to tell somebody.
+        report.told = escalation::escalate(&request.escalation, &report);
+        report
+    });
+    for notice in result.iter().flat_map(|report| &report.told) {
+        let notice = notice.clone();
+        // The last record has all of them, and says so where it cannot be written.
+        let _ = journal.append(&Record::Told { notice });
+    }
     let last = match &result {
         Ok(report) => Record::Ended {
             report: report.clone(),
@@ -147,6 +164,10 @@ struct Run<'t> {
 struct Armed {
     namespaces: Vec<ArmedNamespace>,
     watchdog: Watchdog,
+    /// Who looks at the halt conditions.
+    lookout: Lookout,
+    /// What they see of this process's own hits.
+    own_hits: OwnHits,
     /// When it was, on the boot clock, in nanoseconds.
     since: u64,
     resetters: BTreeMap<usize, Resetter>,
@@ -185,6 +206,7 @@ impl Run<'_> {
         let mut namespaces = Vec::new();
         let mut leases = Vec::new();
         let mut told = Vec::new();
+        let mut counting = Vec::new();
         for (inode, scopes) in by_namespace(&self.request.targets) {
             if !self.needs_programs(&scopes) {
                 continue;
@@ -204,10 +226,12 @@ impl Run<'_> {
                 changes: &mut self.changes,
                 keeper,
                 listening: self.request.listening,
+                conditions: &self.request.experiment.halt,
             };
-            let (armed, lease, news) = ArmedNamespace::attach(namespace, scopes, &mut context)?;
+            let (armed, opened, news) = ArmedNamespace::attach(namespace, scopes, &mut context)?;
+            counting.push(self.counting(&armed.scopes, opened.counters));
             namespaces.push(armed);
-            leases.push(lease);
+            leases.push(opened.lease);
             told.extend(news);
         }
         self.journal.append(&Record::Armed)?;
@@ -216,13 +240,22 @@ impl Run<'_> {
         let deadline = armed_at
             .saturating_add(length.unwrap_or(u64::MAX))
             .saturating_add(GRACE_NS);
-        let watchdog = Watchdog::start(leases, deadline, lever)?;
+        let own_hits = OwnHits::default();
+        let around = lookout::Surroundings {
+            targets: &self.request.targets,
+            counting,
+            own_hits: own_hits.clone(),
+        };
+        let (lookout, slots) = Lookout::start(&self.request.experiment.halt, around)?;
+        let watchdog = Watchdog::start(leases, deadline, lever, slots, &self.request.brake)?;
         for namespace in &mut namespaces {
             namespace.claim(&self.request.targets)?;
         }
         let mut armed = Armed {
             namespaces,
             watchdog,
+            lookout,
+            own_hits,
             since: armed_at,
             resetters: BTreeMap::new(),
             spending: Spending::begin(self.request.budget, armed_at),
@@ -237,6 +270,25 @@ impl Run<'_> {
             self.tell(what);
         }
         Ok(armed)
+    }
+
+    /// Which rules of these scopes conditions look at.
+    fn counting(&self, scopes: &[u32], reader: CounterReader) -> Counting {
+        let rules = |is_wanted: &dyn Fn(&FaultKind) -> bool| {
+            let rules = self.request.plan.rules.iter();
+            rules
+                .filter(|rule| scopes.contains(&rule.scope) && is_wanted(&rule.fault.kind))
+                .map(|rule| rule_id(rule.scope, rule.slot))
+                .collect::<BTreeSet<_>>()
+                .into_iter()
+                .collect()
+        };
+        Counting {
+            reader,
+            rules: rules(&|_| true),
+            failing: rules(&|kind| matches!(kind, FaultKind::SysError(_) | FaultKind::Connect(_))),
+            scopes: scopes.to_vec(),
+        }
     }
 
     /// Whether these scopes need programs in the kernel: for a fault, or to follow a tree.
@@ -297,7 +349,7 @@ impl Run<'_> {
         let mut claim_at = 0;
         loop {
             let now = boot_ns();
-            if let Some(outcome) = lapsed(armed.watchdog.standing()) {
+            if let Some(outcome) = lapsed(&armed.watchdog) {
                 return Some(outcome);
             }
             if armed
@@ -322,13 +374,14 @@ impl Run<'_> {
                 }
                 let found = self.processes(armed);
                 if let Some(why) = armed.spending.processes(found) {
-                    return Some(Outcome::Halted { why });
+                    return Some(overspent(armed, why));
                 }
             }
             let used = self.used(armed, step);
             if let Some(why) = armed.spending.look(now, used) {
-                return Some(Outcome::Halted { why });
+                return Some(overspent(armed, why));
             }
+            self.tell_own_hits(armed);
             self.reset(armed, step);
             if let Err(refusal) = self.act_on_processes(armed, step) {
                 return Some(Outcome::Failed {
@@ -372,6 +425,18 @@ impl Run<'_> {
             });
         }
         used
+    }
+
+    /// Lets the halt conditions see what this process has done itself: resets, and faults on processes.
+    fn tell_own_hits(&self, armed: &Armed) {
+        let own = (0..self.request.plan.rules.len()).filter_map(|index| {
+            let resets = armed
+                .resetters
+                .get(&index)
+                .map(|resetter| resetter.counters);
+            resets.or_else(|| armed.processes.counters(index))
+        });
+        armed.own_hits.tell(own.map(|counters| counters.hit).sum());
     }
 
     /// How many processes the targets have now.
@@ -483,6 +548,7 @@ impl Run<'_> {
     /// detaches. Failures are part of the report; none keeps the rest from happening.
     fn disarm(&mut self, mut armed: Armed, outcome: Outcome) -> RunReport {
         let mut errors = Vec::new();
+        let ending = armed.watchdog.ending();
         let mut note = |what: Result<(), String>| errors.extend(what.err());
         note(armed.watchdog.disarm().map_err(|error| error.to_string()));
         self.lift(&mut armed);
@@ -496,11 +562,13 @@ impl Run<'_> {
         }
         self.drain(&mut armed);
         self.tell_lost(&armed);
-        let faults = self.fault_reports(&armed, &line_stats);
+        let (faults, last_hit) = self.fault_reports(&armed, &line_stats);
+        let halt = halted_within(&outcome, ending, last_hit);
         for namespace in armed.namespaces {
             namespace.detach();
         }
         drop(armed.watchdog);
+        drop(armed.lookout);
         RunReport {
             run: self.request.run.clone(),
             name: self.request.experiment.name.clone(),
@@ -512,6 +580,8 @@ impl Run<'_> {
                 .flat_map(delay_line::Stats::losses)
                 .collect(),
             undo_errors: errors,
+            halt,
+            told: Vec::new(),
         }
     }
 
@@ -526,9 +596,11 @@ impl Run<'_> {
         }
     }
 
-    fn fault_reports(&self, armed: &Armed, lines: &[delay_line::Stats]) -> Vec<FaultReport> {
+    /// What each fault did, and when the last of them hit last, on the boot clock.
+    fn fault_reports(&self, armed: &Armed, lines: &[delay_line::Stats]) -> (Vec<FaultReport>, u64) {
+        let mut last_hit = 0;
         let experiment = &self.request.experiment;
-        let report = |(index, rule): (usize, &crate::plan::PlannedRule)| {
+        let mut report = |(index, rule): (usize, &crate::plan::PlannedRule)| {
             let of_namespace = armed
                 .namespaces
                 .iter()
@@ -543,6 +615,7 @@ impl Run<'_> {
                 .or_else(|| armed.processes.counters(index))
                 .or(of_namespace)
                 .unwrap_or_default();
+            last_hit = counters.last_hit_boot_ns.max(last_hit);
             let step = &experiment.steps[rule.step].name;
             let target = &experiment.targets[rule.fault.target];
             let planned = rule.compiled.mechanism.name();
@@ -550,13 +623,9 @@ impl Run<'_> {
             let mechanism = mechanism.as_deref().unwrap_or(planned);
             FaultReport::new(step, &rule.fault, target, mechanism, counters)
         };
-        self.request
-            .plan
-            .rules
-            .iter()
-            .enumerate()
-            .map(report)
-            .collect()
+        let rules = self.request.plan.rules.iter().enumerate();
+        let reports = rules.map(&mut report).collect();
+        (reports, last_hit)
     }
 
     fn tell(&mut self, what: What) {
@@ -566,6 +635,17 @@ impl Run<'_> {
             what,
         });
     }
+}
+
+/// Ends the leases for a limit of the host, before anything else is done.
+fn overspent(armed: &Armed, why: String) -> Outcome {
+    // A lease that cannot be ended now is tried again when the run disarms.
+    let _ = armed.watchdog.breach(Breach {
+        condition: String::new(),
+        why: why.clone(),
+        seen_boot_ns: boot_ns(),
+    });
+    Outcome::Halted { why }
 }
 
 /// The scopes by the namespace that their targets live in.
