@@ -1,20 +1,19 @@
 //! Who is told of a run that was halted or broke.
 
-use serde::{Deserialize, Deserializer, Serialize, de::Error};
+use serde::{Deserialize, Deserializer, de::Error};
 
 use crate::condition::HttpUrl;
 
 /// `[escalation]`.
 ///
 /// In the configuration alone: a program that an experiment named would run as root for whoever may start one.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Escalation {
     /// A program with its arguments, its path absolute; none where it is empty.
     #[serde(deserialize_with = "command")]
     pub command: Vec<String>,
     /// Who gets the report by POST.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub webhook: Option<HttpUrl>,
     /// Whether the journal of systemd, or syslog, gets a line.
     pub journald: bool,

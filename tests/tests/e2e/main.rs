@@ -12,6 +12,7 @@ mod effects;
 mod experiments;
 mod filters;
 mod guarded;
+mod halts;
 mod harness_itself;
 mod lifecycle;
 mod limits;
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
         daemon::cases(),
         guarded::cases(),
         policy::cases(),
+        halts::cases(),
         experiments::cases(),
         limits::cases(),
         processes::cases(),
