@@ -167,7 +167,7 @@ pub enum Probe {
     Prometheus {
         /// The server, without `/api/v1/query`.
         server: HttpUrl,
-        /// In PromQL.
+        /// In its own language.
         query: String,
         /// What is too much, or too little.
         bound: Bound,

@@ -133,13 +133,13 @@ impl Lookout {
                     let (probe, is_over) = (probe.clone(), Arc::clone(&lookout.is_over));
                     let posted = Arc::clone(&tally);
                     lookout.spawn("probe", move || {
-                        prober::keep_asking(&probe, &posted, &is_over)
+                        prober::keep_asking(&probe, &posted, &is_over);
                     })?;
                     Slot::probe(line, tally)
                 }
                 other => {
                     let reading = Arc::new(slot::Reading::begin(now));
-                    let sensor = Sensor::of(other, targets, &around);
+                    let sensor = Sensor::of(other, targets, &around, now);
                     sensors.push((sensor, Arc::clone(&reading)));
                     Slot::reading(line, reading)
                 }

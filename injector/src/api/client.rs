@@ -49,7 +49,7 @@ pub struct Events {
 #[derive(Debug)]
 pub enum Told {
     /// Something happened.
-    Event(RunEvent),
+    Event(Box<RunEvent>),
     /// Some events were lost because we read too slowly.
     Lost,
 }
@@ -230,7 +230,8 @@ impl Events {
                 let line = self.rest.split_to(end + 1);
                 // What is no event is the note that some were lost.
                 return Ok(Some(
-                    serde_json::from_slice(&line).map_or(Told::Lost, Told::Event),
+                    serde_json::from_slice(&line)
+                        .map_or(Told::Lost, |event| Told::Event(Box::new(event))),
                 ));
             }
             match self.body.frame().await {

@@ -295,11 +295,11 @@ impl Line<'_> {
                 "fails" => fails = self.fails()?,
                 "every" => {
                     pace.every =
-                        self.time("every", Duration::from_millis(100), Duration::from_hours(1))?
+                        self.time("every", Duration::from_millis(100), Duration::from_hours(1))?;
                 }
                 _ => {
                     pace.within =
-                        self.time("within", Duration::from_millis(10), Duration::from_mins(1))?
+                        self.time("within", Duration::from_millis(10), Duration::from_mins(1))?;
                 }
             }
         }
@@ -350,7 +350,7 @@ impl Line<'_> {
     }
 
     fn bound(&mut self, unit: Unit) -> Result<Bound, ConditionError> {
-        let example = self.example(unit);
+        let example = unit.example();
         let comparator = match self.next() {
             Some(Word::Sign(sign)) => Comparator::ALL
                 .into_iter()
@@ -366,15 +366,6 @@ impl Line<'_> {
             example,
         })?;
         Ok(Bound { comparator, number })
-    }
-
-    const fn example(&self, unit: Unit) -> &'static str {
-        match unit {
-            Unit::Percent => "host.psi.cpu.some > 40%",
-            Unit::PerSecond => "hits > 500/s",
-            Unit::Count => "target.exits >= 1",
-            Unit::Plain => "host.load > 8",
-        }
     }
 
     fn over(&mut self) -> Result<Option<Duration>, ConditionError> {
@@ -487,6 +478,15 @@ impl Unit {
         let number: Number = number.parse().ok()?;
         let is_whole = number.get().fract() == 0.0;
         (is_whole || !matches!(self, Self::Count)).then_some(number)
+    }
+
+    const fn example(self) -> &'static str {
+        match self {
+            Self::Percent => "host.psi.cpu.some > 40%",
+            Self::PerSecond => "hits > 500/s",
+            Self::Count => "target.exits >= 1",
+            Self::Plain => "host.load > 8",
+        }
     }
 
     const fn what(self) -> &'static str {

@@ -55,7 +55,7 @@ fn json(rest: &str) -> Result<(Word, usize), ConditionError> {
             .map(text)
             .collect::<Option<_>>()
             .map(Word::List),
-        _ if rest.starts_with("[:") || rest.starts_with("[") && rest.contains("]:") => {
+        _ if rest.starts_with('[') && rest.contains("]:") => {
             let length = rest.find(char::is_whitespace).unwrap_or(rest.len());
             return Ok((Word::Plain(rest[..length].to_owned()), length));
         }

@@ -129,7 +129,7 @@ mod tests {
             let _ = stream.read(&mut asked);
             if answer.is_empty() {
                 // Never answers, and never leaves.
-                thread::sleep(Duration::from_secs(60));
+                thread::sleep(Duration::from_mins(1));
             }
             let _ = stream.write_all(answer);
         });

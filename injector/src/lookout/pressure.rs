@@ -1,7 +1,7 @@
 //! Pressure stall information: `/proc/pressure`, and `*.pressure` of a cgroup (Documentation/accounting/psi.rst).
 //!
 //! The files' totals are brought up to date by each read (kernel/sched/psi.c, `psi_show`), so a share of the
-//! last second needs no trigger. Rejected: triggers (`poll(2)` on the file). Theirs need CAP_SYS_RESOURCE for
+//! last second needs no trigger. Rejected: triggers (`poll(2)` on the file). Theirs need `CAP_SYS_RESOURCE` for
 //! windows that are no multiple of 2 s, and a descriptor each in the watchdog.
 
 use std::{

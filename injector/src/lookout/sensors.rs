@@ -92,22 +92,24 @@ enum Kind {
 }
 
 impl Sensor {
-    /// The sensor of a condition; its first look is now.
+    /// The sensor of a condition, from now on.
     pub(super) fn of(
         condition: &Condition,
         targets: &[ResolvedTarget],
         around: &Arc<Around>,
+        now: u64,
     ) -> Self {
         let kind = match condition {
             Condition::Pressure(pressure) => {
-                let with_past = |file| {
-                    let window = Window::new(pressure.over.unwrap_or(LOOK_EVERY));
-                    (file, window)
+                let with_past = |file: PathBuf| {
+                    let line = pressure::read(&file, pressure.stalled)?;
+                    let over = pressure.over.unwrap_or(LOOK_EVERY);
+                    Ok((file, Window::begin(over, now, line.total_us)))
                 };
                 Kind::Pressure {
                     pressure: *pressure,
                     files: pressure::files(pressure, targets)
-                        .map(|files| files.into_iter().map(with_past).collect()),
+                        .and_then(|files| files.into_iter().map(with_past).collect()),
                 }
             }
             Condition::Load(bound) => Kind::Load(*bound),
@@ -118,7 +120,8 @@ impl Sensor {
             Condition::Rate { of, bound, over } => Kind::Rate {
                 of: *of,
                 bound: *bound,
-                window: Window::new(*over),
+                // The run's counters are new.
+                window: Window::begin(*over, now, 0),
             },
             Condition::Clock(_) | Condition::Probe { .. } => Kind::Elsewhere,
         };

@@ -320,7 +320,8 @@ fn errnos() -> Result<()> {
     let flags = ["--halt-if", "errnos > 3/s"];
     let armed = lab.arm(&injector, &[&fault[..], &flags].concat())?;
     // Five calls in a round.
-    agent.look()?;
+    let seen = agent.look()?;
+    ensure!(seen.failures() == 5, "{seen:?}");
     halted(&armed.wait_within(SOON)?, "errnos > 3/s")?;
     agent.expect_calm("the target, after the halt,")
 }
