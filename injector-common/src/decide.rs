@@ -100,6 +100,9 @@ mod tests {
     use crate::{rule::When, threshold::Threshold};
     use proptest::prelude::*;
 
+    /// Draws, and fewer where each is interpreted.
+    const MANY: u32 = if cfg!(miri) { 1_000 } else { 100_000 };
+
     fn rule(percent: Threshold, seed: u64) -> Rule {
         Rule {
             percent,
@@ -128,13 +131,13 @@ mod tests {
             prop_assert_eq!(hits(&rule(Threshold::ALWAYS, seed), 2000), 2000);
         }
 
-        /// Within four sigma of the asked rate over 10^5 draws, for any seed and percentage.
+        /// Within four sigma of the asked rate over many draws, for any seed and percentage.
         #[test]
         fn the_rate_is_kept(seed: u64, asked in 1u32..100) {
             let p = f64::from(asked) / 100.0;
-            let n = 100_000.0;
+            let n = f64::from(MANY);
             let sigma = (n * p * (1.0 - p)).sqrt();
-            let seen = f64::from(hits(&rule(percent(asked), seed), 100_000));
+            let seen = f64::from(hits(&rule(percent(asked), seed), MANY.into()));
             // 4.5 sigma: one in 150 000 draws of proptest, so the test itself stays quiet.
             prop_assert!((seen - n * p).abs() < 4.5 * sigma + 1.0, "{seen} of {n} at {p}");
         }
@@ -166,6 +169,10 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(
+        miri,
+        ignore = "a statistic of 200 000 draws, for which an interpreter is too slow"
+    )]
     fn gilbert_elliott_loses_in_bursts() {
         // p = 1 %, r = 10 %: the chain is bad for p/(p+r) = 1/11 of the time, ten packets a burst.
         let rule = Rule {

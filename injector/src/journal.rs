@@ -20,7 +20,7 @@ pub use list::{ListedRun, RunState, files, list, read};
 pub use record::{HostChange, Process, Record};
 pub use replay::{Damaged, Replay, Stamped, replay};
 pub use run_id::{RunId, RunIdError};
-pub use writer::{Journal, JournalError, directory, unix_ms};
+pub use writer::{Journal, JournalError, directory, make_directory, unix_ms};
 
 /// A wall-clock time in milliseconds since 1970, as in `2026-01-31T08:30:00Z`.
 pub fn time(unix_ms: u64) -> String {

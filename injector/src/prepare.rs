@@ -1,6 +1,7 @@
 //! From an experiment to something that can be carried out on this host, or a refusal: targets are
 //! resolved, the host's limits asked, names looked up, rules planned, mechanisms probed. Nothing is touched.
 
+mod entrance;
 mod host;
 mod running;
 
@@ -8,6 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
+pub use entrance::Entrance;
 use host::Host;
 
 use crate::{
@@ -64,17 +66,36 @@ pub struct DryRun {
     pub refusal: Option<Refusal>,
 }
 
-/// Prepares an experiment.
-pub fn prepare(experiment: Experiment, terms: &Terms) -> Result<Prepared, Refusal> {
-    lever::check(&journal::directory())?;
+/// Prepares an experiment. With it comes the entrance, which is to be held until the run's journal exists.
+pub fn prepare(experiment: Experiment, terms: &Terms) -> Result<(Prepared, Entrance), Refusal> {
     let config = terms.config.load()?;
-    let asked = experiment.halt.clone();
-    let experiment = policy::bound(experiment, &config);
     let guard = Guard::new(terms.asked_by.pid);
+    let mut prepared = look(experiment, terms, &config, &guard)?;
+    let entrance = Entrance::enter(&journal::directory())?;
+    // What was started since the first look is a run by now.
+    let targets: Vec<_> = prepared.targets.iter().collect();
+    prepared.verdict = decide(&prepared.experiment, &targets, terms, &config)?;
+    if let Some(refusal) = prepared.verdict.refusal() {
+        return Err(refusal);
+    }
+    running::check(&prepared.plan, &prepared.targets, &guard)?;
+    Ok((prepared, entrance))
+}
+
+/// Finds out whether an experiment could be carried out now, and changes nothing.
+fn look(
+    experiment: Experiment,
+    terms: &Terms,
+    config: &Config,
+    guard: &Guard,
+) -> Result<Prepared, Refusal> {
+    lever::check(&journal::directory())?;
+    let asked = experiment.halt.clone();
+    let experiment = policy::bound(experiment, config);
     let targets = experiment
         .targets
         .iter()
-        .map(|target| target::resolve(target, &guard))
+        .map(|target| target::resolve(target, guard))
         .collect::<Result<Vec<_>, _>>()?;
     overlap::check(&targets)?;
     let by = match terms.asked_by.uid {
@@ -87,19 +108,19 @@ pub fn prepare(experiment: Experiment, terms: &Terms) -> Result<Prepared, Refusa
         &experiment,
         &targets.iter().collect::<Vec<_>>(),
         terms,
-        &config,
+        config,
     )?;
     if let Some(refusal) = verdict.refusal() {
         return Err(refusal);
     }
     let host = Host::default();
     let plan = plan(&experiment, &host)?;
-    running::check(&plan, &targets, &guard)?;
+    running::check(&plan, &targets, guard)?;
     check_needs(&plan, &experiment, &host)?;
     check_limits(&plan, &targets)?;
     Ok(Prepared {
-        budget: Budget::of(&config, &terms.overrides),
-        escalation: config.escalation,
+        budget: Budget::of(config, &terms.overrides),
+        escalation: config.escalation.clone(),
         experiment,
         targets,
         plan,
@@ -124,7 +145,7 @@ pub fn dry_run(experiment: &Experiment, terms: &Terms) -> Result<DryRun, Refusal
     Ok(DryRun {
         text,
         radius,
-        refusal: prepare(experiment, terms).err(),
+        refusal: look(experiment, terms, &config, &guard).err(),
     })
 }
 

@@ -55,7 +55,8 @@ pub fn arm(arming: Arming) -> Result<Exit, Refusal> {
 pub fn daemon(config: Source, output: Output) -> Result<Exit, Refusal> {
     if !config.load()?.daemon.enabled {
         return Err(Refusal::endangers(format!(
-            "the daemon is not enabled on this host; set `enabled = true` under [daemon] in {} and list the              cgroups that it may touch (`allow`), or let root run commands that arm without a daemon.",
+            "the daemon is not enabled on this host; set `enabled = true` under [daemon] in {} and list the \
+             cgroups that it may touch (`allow`), or let root run commands that arm without a daemon.",
             config.path().display()
         )));
     }

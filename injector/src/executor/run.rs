@@ -30,6 +30,7 @@ use crate::{
     lookout::{self, Breach, Counting, Lookout, OwnHits},
     plan::{Mechanism, Plan},
     policy::{Override, Radius},
+    prepare::Entrance,
     report::{FaultReport, Outcome, RunReport},
     target::ResolvedTarget,
     watchdog::{Brake, Standing, Watchdog},
@@ -81,8 +82,11 @@ pub enum Order {
 
 /// Carries a run out. Returns the refusal when nothing was armed, and the report otherwise; either way
 /// nothing fires any more and everything is put back.
+///
+/// The entrance is let go once other starts can see this run.
 pub fn execute(
     request: Request,
+    entrance: Entrance,
     keeper: &dyn Keeper,
     orders: &Receiver<Order>,
     tell: &mut dyn FnMut(RunEvent),
@@ -96,6 +100,7 @@ pub fn execute(
         supervisor: request.supervisor,
         experiment: request.experiment.clone(),
     })?;
+    drop(entrance);
     for (limit, lifted) in &request.overrides {
         journal.append(&Record::Overridden {
             limit: limit.clone(),

@@ -96,7 +96,7 @@ impl Journal {
             path: path.clone(),
             error,
         };
-        prepare(directory)?;
+        make_directory(directory)?;
         let file = OpenOptions::new()
             .read(true)
             .append(true)
@@ -218,8 +218,8 @@ impl AsFd for Journal {
     }
 }
 
-/// Makes the directory, or checks that nobody else can write to it.
-fn prepare(directory: &Path) -> Result<(), JournalError> {
+/// Makes the directory of the journals, or checks that nobody else can write to it.
+pub fn make_directory(directory: &Path) -> Result<(), JournalError> {
     let unwritable = |error| JournalError::Unwritable {
         path: directory.to_owned(),
         error,

@@ -40,14 +40,17 @@ pub(super) fn start<K: Keeper + 'static>(
     keeper: &Arc<K>,
     mut tell: impl FnMut(RunEvent) + Send + 'static,
 ) -> Result<Running, Refusal> {
-    let Prepared {
-        experiment,
-        targets,
-        plan,
-        verdict,
-        budget,
-        escalation,
-    } = prepare(experiment, terms)?;
+    let (
+        Prepared {
+            experiment,
+            targets,
+            plan,
+            verdict,
+            budget,
+            escalation,
+        },
+        entrance,
+    ) = prepare(experiment, terms)?;
     let lifted = |limit: &Override| (limit.clone(), verdict.lifted_by(limit));
     let overrides = terms.overrides.iter().map(lifted).collect();
     let brake = Brake::default();
@@ -76,7 +79,7 @@ pub(super) fn start<K: Keeper + 'static>(
     let keeper = Arc::clone(keeper);
     let thread = std::thread::Builder::new()
         .name("run".into())
-        .spawn(move || executor::execute(request, keeper.as_ref(), &inbox, &mut tell))
+        .spawn(move || executor::execute(request, entrance, keeper.as_ref(), &inbox, &mut tell))
         .map_err(|error| Refusal::failed(format!("a thread cannot be started: {error}.")))?;
     Ok(Running {
         run,

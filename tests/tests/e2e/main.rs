@@ -27,6 +27,7 @@ mod readme;
 mod refusals;
 mod suite;
 mod targets;
+mod ways;
 
 use std::process::ExitCode;
 
@@ -48,6 +49,7 @@ fn main() -> ExitCode {
         limits::cases(),
         processes::cases(),
         calls::cases(),
+        ways::cases(),
         readme::cases(),
         park::cases(),
     ];

@@ -93,6 +93,7 @@ pub(crate) fn cases() -> Vec<Case> {
     });
     let mut cases = vec![
         case("limit_of_experiments", many_experiments),
+        case("limit_of_experiments_in_a_rush", rush),
         case("limit_of_the_hit_rate", hit_rate),
         case("a_broken_configuration_arms_nothing", broken_configuration),
         case("the_daemon_has_two_gates", two_gates),
@@ -172,6 +173,41 @@ fn many_experiments() -> Result<()> {
     let second = [&CUT[..], &other].concat();
     is_refused(&injector.once(&second)?, "max_experiments")?;
     armed.report()?;
+    Ok(())
+}
+
+/// However many start in the same moment, one of them finds room for one.
+fn rush() -> Result<()> {
+    const STARTS: usize = 6;
+    let lab = Lab::new(Wire::Loopback, Family::V4)?;
+    let victim = Victim::start(lab.bystander(), &["sleep"])?;
+    let pid = victim.pid().to_string();
+    let injector = Injector::configured("[limits]\nmax_experiments = 1")?;
+    let words = [&CUT[..], &["--pid", &pid, "--duration", "60s"]].concat();
+    let mut starts = (0..STARTS)
+        .map(|_| injector.start_here(&words))
+        .collect::<Result<Vec<_>>>()?;
+    eventually("all but one to be refused", Duration::from_secs(30), || {
+        let mut running = 0;
+        for start in &mut starts {
+            running += usize::from(start.is_running()?);
+        }
+        Ok((running == 1).then_some(()))
+    })?;
+    let mut stopped = 0;
+    for mut start in starts {
+        if start.is_running()? {
+            start.signal(Signal::INT)?;
+            ensure!(
+                start.wait()?.code == Some(0),
+                "the one that was let in failed"
+            );
+            stopped += 1;
+        } else {
+            is_refused(&start.wait()?, "max_experiments")?;
+        }
+    }
+    ensure!(stopped == 1, "{stopped} of {STARTS} were let in");
     Ok(())
 }
 

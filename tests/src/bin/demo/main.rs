@@ -5,6 +5,7 @@
 //! is as it was before.
 
 mod picture;
+mod programme;
 mod progress;
 mod stage;
 mod story;
@@ -18,12 +19,11 @@ use anyhow::{Context, Result, ensure};
 use injector_tests::injector::{Finished, Injector, Report};
 use injector_tests::snapshot::Snapshot;
 
+use programme::Programme;
 use progress::Ticker;
 use stage::Stage;
 use story::Story;
 
-/// Relative to the root of the repository, where xtask starts this.
-const EXPERIMENT: &str = "configs/experiments/model-latency-spike.yaml";
 /// How often the live line is drawn.
 const TICK: Duration = Duration::from_millis(200);
 /// Longer than the experiment; it has its own durations.
@@ -50,8 +50,10 @@ fn run() -> Result<bool> {
     let before = Snapshot::take()?;
     let (story, finished) = {
         let stage = Stage::set()?;
-        picture::opening(&stage, EXPERIMENT);
-        play(&stage)?
+        let injector = Injector::new()?;
+        let programme = Programme::choose(&injector, &stage.agent_cgroup())?;
+        picture::opening(&stage, &programme);
+        play(&stage, &injector, programme.experiment)?
     };
     let left = before.assert_same();
     let report = report_of(&finished)?;
@@ -61,11 +63,10 @@ fn run() -> Result<bool> {
 }
 
 /// Runs the experiment and watches agent and bystander live through it.
-fn play(stage: &Stage) -> Result<(Story, Finished)> {
-    let injector = Injector::new()?;
+fn play(stage: &Stage, injector: &Injector, experiment: &str) -> Result<(Story, Finished)> {
     let cgroup = stage.agent_cgroup();
     let mut running =
-        injector.start_here(&["run", EXPERIMENT, "--json", "--cgroup", cgroup.as_str()])?;
+        injector.start_here(&["run", experiment, "--json", "--cgroup", cgroup.as_str()])?;
     let mut story = Story::default();
     let ticker = Ticker::new();
     let deadline = Instant::now() + LIMIT;

@@ -2,12 +2,13 @@
 
 use injector_tests::injector::Report;
 
+use crate::programme::Programme;
 use crate::stage::Stage;
 use crate::story::{Figures, Story};
 use crate::style::{Look, paint, time};
 
 /// Who takes part.
-pub(crate) fn opening(stage: &Stage, experiment: &str) {
+pub(crate) fn opening(stage: &Stage, programme: &Programme) {
     println!(
         "\n{}\n",
         paint(Look::Strong, "An agent, its model API, and a bad day")
@@ -18,7 +19,11 @@ pub(crate) fn opening(stage: &Stage, experiment: &str) {
     );
     println!("  agent        {}", stage.agent_cgroup());
     println!("  bystander    {}", stage.bystander_cgroup());
-    println!("  experiment   {experiment}\n");
+    println!("  experiment   {}", programme.experiment);
+    if let Some(reason) = &programme.left_out {
+        println!("  left out     system calls: {reason}");
+    }
+    println!();
 }
 
 /// Calls by phase, agent and bystander side by side.

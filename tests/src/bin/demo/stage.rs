@@ -2,9 +2,10 @@
 
 use std::net::SocketAddr;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use injector_tests::lab::{Family, Lab, Wire};
 use injector_tests::victim::Victim;
+use tempfile::TempDir;
 
 use crate::story::Story;
 
@@ -14,6 +15,7 @@ pub(crate) struct Stage {
     bystander: Victim,
     // After the victims, so that it goes after them.
     lab: Lab,
+    _notes: TempDir,
     api: SocketAddr,
 }
 
@@ -22,13 +24,19 @@ impl Stage {
     pub(crate) fn set() -> Result<Self> {
         let mut lab = Lab::new(Wire::Loopback, Family::V4)?;
         let api = lab.serve("model-api")?;
-        let arguments = ["http-agent", "--connect", &api.to_string()];
-        let agent = Victim::start(lab.agent(), &arguments)?;
-        let bystander = Victim::start(lab.bystander(), &arguments)?;
+        let notes = tempfile::tempdir().context("no folder for the agents' notes")?;
+        let start = |place, name| {
+            let notes = notes.path().join(name).to_string_lossy().into_owned();
+            let api = api.to_string();
+            Victim::start(place, &["http-agent", "--connect", &api, "--notes", &notes])
+        };
+        let agent = start(lab.agent(), "agent")?;
+        let bystander = start(lab.bystander(), "bystander")?;
         Ok(Self {
             agent,
             bystander,
             lab,
+            _notes: notes,
             api,
         })
     }

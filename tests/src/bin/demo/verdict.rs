@@ -7,21 +7,24 @@ use injector_tests::measure::millis;
 use crate::story::Story;
 use crate::style::{Look, paint, time};
 
-/// What the experiment file asks for in its `latency` step.
-const ASKED_NS: u64 = 500_000_000;
+/// What the experiment files add to each call, by step, and how a person says it.
+const ADDED: [(&str, u64, &str); 2] = [
+    ("latency", 500_000_000, "the agent felt +500 ms"),
+    ("slow-disk", 300_000_000, "the agent felt a slow disk"),
+];
 /// What a busy machine may add to the bystander's median.
 const NOISE_NS: u64 = 10_000_000;
 
 /// Prints the findings; true where all are good.
 pub(crate) fn give(story: &Story, report: &Report, code: Option<i32>, left: Result<()>) -> bool {
-    let findings = [
-        run_completed(report, code),
-        agent_felt_latency(story),
+    let mut findings = vec![run_completed(report, code)];
+    findings.extend(agent_felt_delays(story));
+    findings.extend([
         every_fault_hit(report),
         bystander_felt_nothing(story),
         agent_recovered(story),
         nothing_is_left(left),
-    ];
+    ]);
     let mut all_good = true;
     for (good, what, evidence) in findings {
         let mark = if good {
@@ -56,12 +59,13 @@ fn seconds(millis: u64) -> f64 {
     millis as f64 / 1000.0
 }
 
-fn agent_felt_latency(story: &Story) -> Finding {
-    let p50 = story
-        .phase("latency")
-        .map_or(0, |phase| phase.figures(&story.agent).p50_ns);
-    let evidence = format!("p50 {} in the latency phase", time(p50));
-    (p50 >= ASKED_NS, "the agent felt +500 ms", evidence)
+/// One finding for each step that slows every call, where the experiment has it.
+fn agent_felt_delays(story: &Story) -> impl Iterator<Item = Finding> {
+    ADDED.into_iter().filter_map(|(step, added, what)| {
+        let p50 = story.phase(step)?.figures(&story.agent).p50_ns;
+        let evidence = format!("p50 {} in the {step} phase", time(p50));
+        Some((p50 >= added, what, evidence))
+    })
 }
 
 fn every_fault_hit(report: &Report) -> Finding {

@@ -1,7 +1,10 @@
-//! An agent: calls the model API in a loop, with a timeout, retries and backoff, as agents do.
+//! An agent: calls the model API in a loop and keeps what it answers, with a timeout, retries and backoff,
+//! as agents do.
 
+use std::fs;
 use std::io::{BufReader, ErrorKind, Result};
 use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -20,20 +23,21 @@ const WORK: Duration = Duration::from_millis(2);
 const QUESTION: &[u8] = br#"{"messages":[{"role":"user","content":"Does it work?"}]}"#;
 
 /// One call after the other, until killed.
-pub(crate) fn call_for_ever(peer: SocketAddr) -> anyhow::Result<()> {
+pub(crate) fn call_for_ever(peer: SocketAddr, notes: Option<&Path>) -> anyhow::Result<()> {
     ready(None)?;
     let mut connection = None;
     loop {
-        say(&Line::Call(call(peer, &mut connection)))?;
+        say(&Line::Call(call(peer, &mut connection, notes)))?;
         sleep(WORK);
     }
 }
 
-fn call(peer: SocketAddr, connection: &mut Option<TcpStream>) -> Call {
+fn call(peer: SocketAddr, connection: &mut Option<TcpStream>, notes: Option<&Path>) -> Call {
     let start_ns = now_ns();
     let mut failures = Vec::new();
     for attempt in 1..=RETRIES + 1 {
-        match exchange(peer, connection) {
+        let kept = exchange(peer, connection).and_then(|answer| keep(&answer, notes));
+        match kept {
             Ok(()) => {
                 return Call {
                     start_ns,
@@ -44,7 +48,9 @@ fn call(peer: SocketAddr, connection: &mut Option<TcpStream>) -> Call {
                 };
             }
             Err(error) => {
-                *connection = None;
+                if error.kind() != ErrorKind::StorageFull {
+                    *connection = None;
+                }
                 failures.push(errors::name(&error));
             }
         }
@@ -62,7 +68,7 @@ fn call(peer: SocketAddr, connection: &mut Option<TcpStream>) -> Call {
 }
 
 /// One request and its answer on the connection that is kept from call to call.
-fn exchange(peer: SocketAddr, connection: &mut Option<TcpStream>) -> Result<()> {
+fn exchange(peer: SocketAddr, connection: &mut Option<TcpStream>) -> Result<Vec<u8>> {
     let stream = match connection {
         Some(stream) => stream,
         None => connection.insert(connect(peer, TIMEOUT)?),
@@ -70,8 +76,13 @@ fn exchange(peer: SocketAddr, connection: &mut Option<TcpStream>) -> Result<()> 
     http::write(stream, "POST /v1/chat HTTP/1.1", QUESTION)?;
     let answer = http::read(&mut BufReader::new(&*stream))?.ok_or(ErrorKind::UnexpectedEof)?;
     if answer.intact && answer.first_line == "HTTP/1.1 200 OK" {
-        Ok(())
+        Ok(answer.body)
     } else {
         Err(ErrorKind::InvalidData.into())
     }
+}
+
+/// Writes the answer down, each in the place of the last.
+fn keep(answer: &[u8], notes: Option<&Path>) -> Result<()> {
+    notes.map_or(Ok(()), |path| fs::write(path, answer))
 }

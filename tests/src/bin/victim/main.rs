@@ -19,6 +19,7 @@ mod tcp;
 mod tcp_bulk;
 mod udp;
 mod udp_stream;
+mod ways;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -154,6 +155,20 @@ enum Role {
         #[command(flatten)]
         rounds: Rounds,
     },
+    /// Makes a system call on a file in every way there is.
+    Ways {
+        #[arg(long)]
+        path: PathBuf,
+        #[arg(long, value_enum)]
+        call: ways::Call,
+    },
+    /// Makes it once; the exit code is the errno.
+    Way {
+        #[arg(long)]
+        path: PathBuf,
+        #[arg(long, value_enum)]
+        call: ways::Call,
+    },
     /// Opens a connection, says nothing on it, and reports how it ends.
     IdleTcp {
         #[arg(long)]
@@ -189,6 +204,9 @@ enum Role {
     HttpAgent {
         #[arg(long)]
         connect: SocketAddr,
+        /// Keep each answer in this file.
+        #[arg(long)]
+        notes: Option<PathBuf>,
     },
     /// Pings from a process, its threads, and its children, old and new.
     ForkTree {
@@ -255,6 +273,8 @@ fn main() -> Result<()> {
         Role::UdpSink { listen } => udp_stream::sink(listen),
         Role::Connect { connect, rounds } => connect::repeat(connect, &rounds),
         Role::File { path, call, rounds } => files::repeat(&path, call, &rounds),
+        Role::Ways { path, call } => ways::all(&path, call),
+        Role::Way { path, call } => ways::once(&path, call),
         Role::IdleTcp { connect } => connect::idle(connect),
         Role::Dns {
             server,
@@ -264,7 +284,7 @@ fn main() -> Result<()> {
         Role::DnsServer { listen } => dns::serve(listen),
         Role::IcmpPing { to, rounds } => icmp::ping(to, &rounds),
         Role::ModelApi { listen } => model_api::serve(listen),
-        Role::HttpAgent { connect } => http_agent::call_for_ever(connect),
+        Role::HttpAgent { connect, notes } => http_agent::call_for_ever(connect, notes.as_deref()),
         Role::ForkTree {
             connect,
             depth,
