@@ -108,11 +108,14 @@ fn hurry(reason: Option<String>) {
     let Ok(runtime) = super::runtime() else {
         return;
     };
-    let _ = runtime.block_on(tokio::time::timeout(HURRY_WITHIN, async {
-        if let Ok(Some(client)) = Client::connect(&socket_path()).await {
-            let _ = client.halt(&HaltRequest { reason }).await;
-        }
-    }));
+    runtime.block_on(async {
+        let told = async {
+            if let Ok(Some(client)) = Client::connect(&socket_path()).await {
+                let _ = client.halt(&HaltRequest { reason }).await;
+            }
+        };
+        let _ = tokio::time::timeout(HURRY_WITHIN, told).await;
+    });
 }
 
 /// Has the daemon pull the lever, and waits until it has no run any more.
