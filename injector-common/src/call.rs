@@ -59,6 +59,8 @@ pub mod op {
     pub const LOCK: u32 = 24;
     /// Any system call, seen where it begins; for calls that no other place knows.
     pub const SYSCALL: u32 = 32;
+    /// Any system call, seen by the tracepoint where it begins: nothing can be refused there.
+    pub const TRACE: u32 = 33;
 }
 
 /// How many system call numbers a rule can tell apart (`__NR_syscalls` of `x86_64` is below 480).
@@ -67,13 +69,38 @@ pub const SYSCALLS: u32 = 512;
 /// Not a native system call: `io_uring` work, a 32-bit call, a call out of range.
 pub const NO_NUMBER: u32 = u32::MAX;
 
-/// Operations that a native system call may meet, as a mask, by its number.
+/// Operations that a native system call may meet, as a mask, by its number; with [`FIRST_IS_FD`].
 pub type Accept = u64;
+
+/// The bit of [`Accept`] that says: the call's first argument is a descriptor.
+pub const FIRST_IS_FD: u32 = 63;
+
+/// Kinds of what a descriptor stands for, as a mask.
+pub mod kind {
+    /// A regular file.
+    pub const FILE: u32 = 1;
+    /// A directory.
+    pub const DIRECTORY: u32 = 2;
+    /// A pipe or FIFO.
+    pub const PIPE: u32 = 4;
+    /// A unix socket.
+    pub const UNIX: u32 = 8;
+    /// An IPv4 or IPv6 socket.
+    pub const INET: u32 = 16;
+    /// A terminal or another character device.
+    pub const CHARACTER: u32 = 32;
+    /// Anything else, or nothing at all.
+    pub const OTHER: u32 = 64;
+    /// Whatever it is.
+    pub const ANY: u32 = 127;
+}
 
 /// Bits of [`CallRule::filters`].
 pub mod filters {
     /// The thread's name matches [`super::CallRule::thread`].
     pub const THREAD: u32 = 1;
+    /// The file stands in the table of paths.
+    pub const PATH: u32 = 2;
 }
 
 /// When a sleep happens.
@@ -107,12 +134,30 @@ pub struct CallRule {
     pub filters: u32,
     /// One of [`sleep`].
     pub sleep_at: u32,
+    /// Kinds of descriptors, as a mask of [`kind`].
+    pub kinds: u32,
+    /// The most bytes of one place that are damaged.
+    pub bytes: u32,
+    /// How damage looks, one of [`filling`].
+    pub filling: u32,
+    /// The most places of one call that are damaged.
+    pub places: u32,
     /// Length of the pattern in `thread`.
     pub thread_length: u32,
     /// Keeps the record without gaps.
     pub pad: u32,
     /// Pattern of the thread's name, see [`crate::glob`].
     pub thread: [u8; THREAD_NAME],
+}
+
+/// How damage looks.
+pub mod filling {
+    /// Zero bytes.
+    pub const ZERO: u32 = 0;
+    /// Random bytes.
+    pub const RANDOM: u32 = 1;
+    /// Each byte with one bit turned over.
+    pub const FLIP: u32 = 2;
 }
 
 impl Default for CallRule {
@@ -124,6 +169,10 @@ impl Default for CallRule {
             jitter_ns: 0,
             filters: 0,
             sleep_at: sleep::ENTER,
+            kinds: 0,
+            bytes: 0,
+            filling: filling::ZERO,
+            places: 0,
             thread_length: 0,
             pad: 0,
             thread: [0; THREAD_NAME],
@@ -168,41 +217,92 @@ impl CallRule {
     }
 }
 
+/// Key of the table of paths: a rule and an inode, as the kernel names it (`super_block::s_dev`,
+/// `inode::i_ino`, which `/proc/PID/fdinfo` shows too).
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct PathKey {
+    /// Inode number.
+    pub inode: u64,
+    /// Device of the file system.
+    pub device: u32,
+    /// The rule.
+    pub rule: u32,
+}
+
+/// What of an inode in the table of paths matches.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PathEntry {
+    /// Bits of [`reach`].
+    pub reach: u32,
+    /// Length of `name`; 0 is any name.
+    pub name_length: u32,
+    /// Pattern of the last component, see [`crate::glob`].
+    pub name: [u8; NAME],
+}
+
+/// Longest pattern of a file's name.
+pub const NAME: usize = 64;
+
+/// Bits of [`PathEntry::reach`].
+pub mod reach {
+    /// The inode itself.
+    pub const ITSELF: u32 = 1;
+    /// What lies directly in it, if its name matches.
+    pub const CHILDREN: u32 = 2;
+    /// What lies anywhere below it, if its name matches.
+    pub const BELOW: u32 = 4;
+}
+
+/// How many directories above a file are looked at; deeper trees are refused by the planner.
+pub const DEPTH: u32 = 128;
+
 /// What one hook leaves for a later one of the same call, by thread.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Pending {
     /// Still to be slept, in nanoseconds.
     pub sleep_ns: u64,
+    /// The number of the match, for damage.
+    pub number: u64,
     /// Rule that sleeps, plus one; 0 is none.
     pub sleeper: u32,
+    /// Rule that damages what the call returns, plus one; 0 is none.
+    pub damager: u32,
     /// The errno that the call returns; 0 is none.
     pub errno: u32,
     /// The call, as the kernel numbers it.
     pub syscall: u32,
     /// When the sleep is to be, one of [`sleep`].
     pub sleep_at: u32,
+    /// Keeps the record without gaps.
+    pub pad: u32,
 }
 
 impl Pending {
     /// Nothing is to be done.
     pub const NOTHING: Self = Self {
         sleep_ns: 0,
+        number: 0,
         sleeper: 0,
+        damager: 0,
         errno: 0,
         syscall: NO_NUMBER,
         sleep_at: sleep::ENTER,
+        pad: 0,
     };
 
     /// Whether nothing is left to do.
     #[inline(always)]
     pub const fn is_empty(&self) -> bool {
-        self.sleeper == 0 && self.errno == 0
+        self.sleeper == 0 && self.damager == 0 && self.errno == 0
     }
 }
 
-const _: () = assert!(size_of::<CallRule>() == 120);
-const _: () = assert!(size_of::<Pending>() == 24);
+const _: () = assert!(size_of::<CallRule>() == 136);
+const _: () = assert!(size_of::<PathEntry>() == 72);
+const _: () = assert!(size_of::<Pending>() == 40);
 
 #[cfg(test)]
 mod tests {

@@ -72,6 +72,8 @@ mod pod {
         crate::process::TargetProcess,
         crate::event::Event,
         crate::call::CallRule,
+        crate::call::PathKey,
+        crate::call::PathEntry,
         crate::call::Pending,
         crate::park::Park,
         crate::park::Sleep,

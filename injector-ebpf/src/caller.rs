@@ -92,3 +92,10 @@ pub fn accepts(number: u32) -> Accept {
 pub fn tid() -> u32 {
     aya_ebpf::helpers::bpf_get_current_pid_tgid() as u32
 }
+
+/// The calling thread's `struct task_struct`.
+#[inline(always)]
+pub fn task() -> u64 {
+    // SAFETY: the helper has no preconditions.
+    unsafe { aya_ebpf::helpers::generated::bpf_get_current_task() }
+}

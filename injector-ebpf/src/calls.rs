@@ -10,7 +10,7 @@ use core::intrinsics::{AtomicOrdering, atomic_xadd};
 use aya_ebpf::helpers::generated::bpf_loop;
 use injector_common::{
     RuleId, SLOTS,
-    call::{Pending, filters},
+    call::{CallRule, NO_NUMBER, Pending, filters, op},
     rule::{Counters, Rule, action},
     rule_id,
 };
@@ -18,16 +18,21 @@ use injector_common::{
 use crate::{
     caller, emit, gate,
     maps::{INJ_ACTIVE, INJ_CALLS, INJ_COUNTERS, INJ_RULES, INJ_WALKS},
-    names::{self, Comparison},
+    names::{self, Climb, Comparison},
     rules::{self, Draw},
+    subject::Subject,
 };
 
 /// A call on its way through the rules.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct Walk {
+    /// What the call is about.
+    subject: Subject,
     /// What has come of it so far.
     pending: Pending,
+    /// Room for a look at where a file lies.
+    climb: Climb,
     /// Room for a look at a name.
     comparison: Comparison,
     /// Slots to ask, one bit each.
@@ -43,7 +48,9 @@ pub struct Walk {
 impl Walk {
     /// One about nothing, for nobody.
     const NOWHERE: Self = Self {
+        subject: Subject::NONE,
         pending: Pending::NOTHING,
+        climb: Climb::NOWHERE,
         comparison: Comparison::NOTHING,
         mask: 0,
         scope: 0,
@@ -52,24 +59,31 @@ impl Walk {
     };
 }
 
-/// Decides about a call that a thread makes; `None` where no rule is asked.
+/// Decides about a call that a thread makes; `None` where no rule is asked, and then nobody looks what the
+/// call is about.
 #[inline(always)]
-pub fn decide(op: u32) -> Option<Pending> {
+pub fn decide(op: u32, subject: impl FnOnce() -> Subject) -> Option<Pending> {
     let scope = caller::admit()?;
     let mask = INJ_ACTIVE.get(scope)?.call;
     if mask == 0 {
         return None;
     }
     let number = caller::number();
-    if number != injector_common::call::NO_NUMBER && caller::accepts(number) >> op & 1 == 0 {
+    if number == NO_NUMBER {
+        // A tracepoint sees calls of all kinds, and what their numbers mean only where they are native.
+        if op == op::TRACE {
+            return None;
+        }
+    } else if caller::accepts(number) >> op & 1 == 0 {
         return None;
     }
     let thread = caller::tid();
-    INJ_WALKS.insert(thread, Walk::NOWHERE, 0).ok()?;
+    INJ_WALKS.insert(thread, &Walk::NOWHERE, 0).ok()?;
     let mut walk: *mut Walk = INJ_WALKS.get_ptr_mut(thread)?;
     // SAFETY: the entry is this thread's, which is here and nowhere else until it is removed. The callback
     // has the signature that the helper asks for, and its context outlives the call.
     let pending = unsafe {
+        (*walk).subject = subject();
         (*walk).mask = mask;
         (*walk).scope = scope;
         (*walk).op = op;
@@ -101,9 +115,7 @@ extern "C" fn ask(slot: u32, context: *mut *mut Walk) -> i64 {
         return 0;
     }
     count(id, Count::Seen);
-    let is_other =
-        call.filters & filters::THREAD != 0 && !names::is_thread(&mut walk.comparison, call);
-    if is_other {
+    if !passes(walk, id, call) {
         return 0;
     }
     count(id, Count::Matched);
@@ -117,6 +129,11 @@ extern "C" fn ask(slot: u32, context: *mut *mut Walk) -> i64 {
             walk.pending.sleep_at = call.sleep_at;
             // It is a hit when it has slept.
         }
+        action::DAMAGE => {
+            walk.pending.damager = id + 1;
+            walk.pending.number = number;
+            // It is a hit when something was changed.
+        }
         action::FAIL => {
             walk.pending.errno = rule.errno;
             hit(id, rule, number, walk.number);
@@ -124,6 +141,21 @@ extern "C" fn ask(slot: u32, context: *mut *mut Walk) -> i64 {
         _ => hit(id, rule, number, walk.number),
     }
     i64::from(walk.pending.errno != 0)
+}
+
+/// Whether the call passes the rule's filters.
+#[inline(always)]
+fn passes(walk: &mut Walk, id: RuleId, call: &CallRule) -> bool {
+    if call.kinds & walk.subject.kind == 0 {
+        return false;
+    }
+    if call.filters & filters::THREAD != 0 && !names::is_thread(&mut walk.comparison, call) {
+        return false;
+    }
+    let (dentry, other) = (walk.subject.dentry, walk.subject.other);
+    call.filters & filters::PATH == 0
+        || names::lies_in(&mut walk.climb, id, dentry)
+        || names::lies_in(&mut walk.climb, id, other)
 }
 
 /// A counter of a rule.

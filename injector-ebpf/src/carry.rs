@@ -83,11 +83,26 @@ pub fn leave(pending: &Pending) {
     if pending.is_empty() {
         return;
     }
+    let pending = &with_earlier(*pending);
     let is_left =
-        pending.syscall != NO_NUMBER && INJ_PENDING.insert(caller::tid(), *pending, 0).is_ok();
+        pending.syscall != NO_NUMBER && INJ_PENDING.insert(caller::tid(), pending, 0).is_ok();
     if !is_left {
         miss(pending);
     }
+}
+
+/// The damage that an earlier hook of this very call has left stays to be done.
+#[inline(always)]
+fn with_earlier(mut pending: Pending) -> Pending {
+    // SAFETY: only this thread writes its own entry.
+    if let Some(earlier) = unsafe { INJ_PENDING.get(caller::tid()) }
+        && earlier.syscall == pending.syscall
+        && pending.damager == 0
+    {
+        pending.damager = earlier.damager;
+        pending.number = earlier.number;
+    }
+    pending
 }
 
 /// Takes what an earlier hook of this very call has left. Worth nothing without a live lease.
@@ -108,6 +123,9 @@ pub fn left(syscall: u32) -> Option<Pending> {
 pub fn miss(pending: &Pending) {
     if pending.sleeper != 0 {
         calls::count(pending.sleeper - 1, Count::Missed);
+    }
+    if pending.damager != 0 {
+        calls::count(pending.damager - 1, Count::Missed);
     }
 }
 

@@ -10,51 +10,121 @@ use core::ffi::c_void;
 
 use injector_common::call::op;
 
-use crate::{calls, carry};
+use crate::{
+    calls, carry,
+    maps::OFFSET_BPRM_FILE,
+    subject::{Subject, read},
+};
+
+/// The `n`-th argument of the hook.
+#[inline(always)]
+fn argument(context: *mut c_void, n: usize) -> u64 {
+    // SAFETY: a trampoline's context is an array of 64-bit words, and the verifier knows its length.
+    unsafe { core::ptr::read_volatile(context.cast::<u64>().add(n)) }
+}
 
 /// Defines a hook's program, and its sleepable twin where the kernel has a use for one.
 macro_rules! hook {
-    ($name:ident, $op:expr) => {
+    ($name:ident, $op:expr, |$context:ident| $subject:expr) => {
         #[unsafe(no_mangle)]
         #[unsafe(link_section = concat!("lsm/", stringify!($name)))]
-        extern "C" fn $name(_context: *mut c_void) -> i64 {
-            calls::decide($op).map_or(0, |pending| carry::out_awake(&pending))
+        extern "C" fn $name($context: *mut c_void) -> i64 {
+            calls::decide($op, || $subject).map_or(0, |pending| carry::out_awake(&pending))
         }
     };
-    ($name:ident, $sleepable:ident, $op:expr) => {
-        hook!($name, $op);
+    ($name:ident, $sleepable:ident, $op:expr, |$context:ident| $subject:expr) => {
+        hook!($name, $op, |$context| $subject);
 
         #[unsafe(no_mangle)]
         #[unsafe(link_section = concat!("lsm.s/", stringify!($sleepable)))]
-        extern "C" fn $sleepable(_context: *mut c_void) -> i64 {
-            calls::decide($op).map_or(0, carry::out_asleep)
+        extern "C" fn $sleepable($context: *mut c_void) -> i64 {
+            calls::decide($op, || $subject).map_or(0, carry::out_asleep)
         }
     };
 }
 
-hook!(inj_file_open, inj_file_open_s, op::OPEN);
-hook!(inj_bprm_creds, inj_bprm_creds_s, op::EXEC);
-hook!(inj_task_alloc, inj_task_alloc_s, op::FORK);
-hook!(inj_mmap_file, inj_mmap_file_s, op::MMAP);
-hook!(inj_unlink, inj_unlink_s, op::UNLINK);
-hook!(inj_rename, inj_rename_s, op::RENAME);
-hook!(inj_mkdir, op::MKDIR);
-hook!(inj_rmdir, inj_rmdir_s, op::RMDIR);
-hook!(inj_getattr, inj_getattr_s, op::STAT);
-hook!(inj_truncate, inj_truncate_s, op::TRUNCATE);
-hook!(inj_chmod, inj_chmod_s, op::CHMOD);
-hook!(inj_chown, inj_chown_s, op::CHOWN);
-hook!(inj_symlink, inj_symlink_s, op::SYMLINK);
-hook!(inj_link, op::LINK);
-hook!(inj_ioctl, inj_ioctl_s, op::IOCTL);
-hook!(inj_lock, inj_lock_s, op::LOCK);
-hook!(inj_socket, inj_socket_s, op::SOCKET);
-hook!(inj_sock_connect, inj_sock_connect_s, op::CONNECT);
-hook!(inj_sock_bind, inj_sock_bind_s, op::BIND);
-hook!(inj_sock_listen, inj_sock_listen_s, op::LISTEN);
-hook!(inj_sock_accept, inj_sock_accept_s, op::ACCEPT);
-hook!(inj_sock_send, inj_sock_send_s, op::SEND);
-hook!(inj_sock_receive, inj_sock_receive_s, op::RECEIVE);
+hook!(inj_file_open, inj_file_open_s, op::OPEN, |context| {
+    Subject::file(argument(context, 0))
+});
+hook!(inj_bprm_creds, inj_bprm_creds_s, op::EXEC, |context| {
+    let bprm = argument(context, 0);
+    Subject::file(read(bprm + u64::from(OFFSET_BPRM_FILE.load())))
+});
+hook!(inj_task_alloc, inj_task_alloc_s, op::FORK, |_context| {
+    Subject::NONE
+});
+hook!(inj_mmap_file, inj_mmap_file_s, op::MMAP, |context| {
+    Subject::file(argument(context, 0))
+});
+hook!(inj_unlink, inj_unlink_s, op::UNLINK, |context| {
+    Subject::dentry(argument(context, 1))
+});
+hook!(inj_rename, inj_rename_s, op::RENAME, |context| {
+    Subject {
+        other: argument(context, 3),
+        ..Subject::dentry(argument(context, 1))
+    }
+});
+hook!(inj_mkdir, inj_mkdir_s, op::MKDIR, |context| {
+    Subject::dentry(argument(context, 1))
+});
+hook!(inj_rmdir, inj_rmdir_s, op::RMDIR, |context| {
+    Subject::dentry(argument(context, 1))
+});
+hook!(inj_getattr, inj_getattr_s, op::STAT, |context| {
+    Subject::path(argument(context, 0))
+});
+hook!(inj_truncate, inj_truncate_s, op::TRUNCATE, |context| {
+    Subject::path(argument(context, 0))
+});
+hook!(inj_chmod, inj_chmod_s, op::CHMOD, |context| {
+    Subject::path(argument(context, 0))
+});
+hook!(inj_chown, inj_chown_s, op::CHOWN, |context| {
+    Subject::path(argument(context, 0))
+});
+hook!(inj_symlink, inj_symlink_s, op::SYMLINK, |context| {
+    Subject::dentry(argument(context, 1))
+});
+hook!(inj_link, op::LINK, |context| {
+    Subject {
+        other: argument(context, 2),
+        ..Subject::dentry(argument(context, 0))
+    }
+});
+hook!(inj_ioctl, inj_ioctl_s, op::IOCTL, |context| {
+    Subject::file(argument(context, 0))
+});
+hook!(inj_lock, inj_lock_s, op::LOCK, |context| {
+    Subject::file(argument(context, 0))
+});
+hook!(inj_socket, inj_socket_s, op::SOCKET, |_context| {
+    Subject::NONE
+});
+hook!(
+    inj_sock_connect,
+    inj_sock_connect_s,
+    op::CONNECT,
+    |context| { Subject::socket(argument(context, 0), argument(context, 1)) }
+);
+hook!(inj_sock_bind, inj_sock_bind_s, op::BIND, |context| {
+    Subject::socket(argument(context, 0), 0)
+});
+hook!(inj_sock_listen, inj_sock_listen_s, op::LISTEN, |context| {
+    Subject::socket(argument(context, 0), 0)
+});
+hook!(inj_sock_accept, inj_sock_accept_s, op::ACCEPT, |context| {
+    Subject::socket(argument(context, 0), 0)
+});
+hook!(inj_sock_send, inj_sock_send_s, op::SEND, |context| {
+    Subject::socket(argument(context, 0), 0)
+});
+hook!(
+    inj_sock_receive,
+    inj_sock_receive_s,
+    op::RECEIVE,
+    |context| { Subject::socket(argument(context, 0), 0) }
+);
 
 /// `MAY_WRITE` (include/linux/fs.h).
 const MAY_WRITE: u64 = 2;
@@ -64,12 +134,11 @@ const MAY_WRITE: u64 = 2;
 #[unsafe(no_mangle)]
 #[unsafe(link_section = "lsm/inj_file_access")]
 extern "C" fn inj_file_access(context: *mut c_void) -> i64 {
-    // SAFETY: a trampoline's context is an array of 64-bit words, and the verifier knows its length.
-    let mask = unsafe { core::ptr::read_volatile(context.cast::<u64>().add(1)) };
-    let op = if mask & MAY_WRITE == 0 {
+    let op = if argument(context, 1) & MAY_WRITE == 0 {
         op::READ
     } else {
         op::WRITE
     };
-    calls::decide(op).map_or(0, |pending| carry::out_awake(&pending))
+    let file = argument(context, 0);
+    calls::decide(op, || Subject::file(file)).map_or(0, |pending| carry::out_awake(&pending))
 }

@@ -38,7 +38,9 @@ mod process;
 mod retransmit;
 mod rules;
 mod sequence;
+mod subject;
 mod syscall;
+mod trace;
 
 #[panic_handler]
 fn panic(_info: &core::panic::PanicInfo) -> ! {

@@ -10,7 +10,7 @@ use aya_ebpf::{
 };
 use injector_common::{
     SCOPES, SLOTS,
-    call::{Accept, CallRule, Pending, SYSCALLS},
+    call::{Accept, CallRule, PathEntry, PathKey, Pending, SYSCALLS},
     filter::FilterKey,
     frame::{DEVICES as DEVICE_SLOTS, Device},
     lease::Lease,
@@ -138,6 +138,14 @@ pub static INJ_CALLS: Array<CallRule> = Array::with_max_entries(RULE_SLOTS, 0);
 #[map]
 pub static INJ_ACCEPT: Array<Accept> = Array::with_max_entries(SYSCALLS, 0);
 
+/// Where files lie that rules are about.
+#[map]
+pub static INJ_PATHS: HashMap<PathKey, PathEntry> = HashMap::with_max_entries(4_096, 0);
+
+/// Damage in the making, by thread.
+#[map]
+pub static INJ_DAMAGES: HashMap<u32, crate::trace::Damage> = HashMap::with_max_entries(1_024, 0);
+
 /// Calls on their way through the rules, by thread.
 #[map]
 pub static INJ_WALKS: HashMap<u32, crate::calls::Walk> = HashMap::with_max_entries(4_096, 0);
@@ -183,6 +191,60 @@ pub static OFFSET_THREAD_STATUS: Global<u32> = Global::new(0);
 /// `task_struct::comm`.
 #[unsafe(no_mangle)]
 pub static OFFSET_COMM: Global<u32> = Global::new(0);
+/// `task_struct::files`.
+#[unsafe(no_mangle)]
+pub static OFFSET_FILES: Global<u32> = Global::new(0);
+/// `files_struct::fdt`.
+#[unsafe(no_mangle)]
+pub static OFFSET_FDT: Global<u32> = Global::new(0);
+/// `fdtable::max_fds`.
+#[unsafe(no_mangle)]
+pub static OFFSET_FDT_MAX: Global<u32> = Global::new(0);
+/// `fdtable::fd`.
+#[unsafe(no_mangle)]
+pub static OFFSET_FDT_FD: Global<u32> = Global::new(0);
+/// `file::f_path.dentry`.
+#[unsafe(no_mangle)]
+pub static OFFSET_FILE_DENTRY: Global<u32> = Global::new(0);
+/// `file::f_inode`.
+#[unsafe(no_mangle)]
+pub static OFFSET_FILE_INODE: Global<u32> = Global::new(0);
+/// `file::private_data`.
+#[unsafe(no_mangle)]
+pub static OFFSET_FILE_PRIVATE: Global<u32> = Global::new(0);
+/// `path::dentry`.
+#[unsafe(no_mangle)]
+pub static OFFSET_PATH_DENTRY: Global<u32> = Global::new(0);
+/// `dentry::d_inode`.
+#[unsafe(no_mangle)]
+pub static OFFSET_DENTRY_INODE: Global<u32> = Global::new(0);
+/// `dentry::d_parent`.
+#[unsafe(no_mangle)]
+pub static OFFSET_DENTRY_PARENT: Global<u32> = Global::new(0);
+/// `dentry::d_name`.
+#[unsafe(no_mangle)]
+pub static OFFSET_DENTRY_NAME: Global<u32> = Global::new(0);
+/// `inode::i_ino`.
+#[unsafe(no_mangle)]
+pub static OFFSET_INODE_INO: Global<u32> = Global::new(0);
+/// `inode::i_mode`.
+#[unsafe(no_mangle)]
+pub static OFFSET_INODE_MODE: Global<u32> = Global::new(0);
+/// `inode::i_sb`.
+#[unsafe(no_mangle)]
+pub static OFFSET_INODE_SB: Global<u32> = Global::new(0);
+/// `super_block::s_dev`.
+#[unsafe(no_mangle)]
+pub static OFFSET_SB_DEV: Global<u32> = Global::new(0);
+/// `socket::sk`.
+#[unsafe(no_mangle)]
+pub static OFFSET_SOCKET_SK: Global<u32> = Global::new(0);
+/// `sock::__sk_common.skc_family`.
+#[unsafe(no_mangle)]
+pub static OFFSET_SOCK_FAMILY: Global<u32> = Global::new(0);
+/// `linux_binprm::file`.
+#[unsafe(no_mangle)]
+pub static OFFSET_BPRM_FILE: Global<u32> = Global::new(0);
 
 /// The walk of each thread that connects just now.
 ///

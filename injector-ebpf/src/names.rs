@@ -1,22 +1,131 @@
-//! Names: is this thread one that a rule is about?
+//! Names and places: does a file lie where a rule says, does a name match a pattern?
+//!
+//! Where a file lies is asked of inodes and not of text: from the file up to the root of its file
+//! system, each directory is looked up in the table of paths. So relative paths, symbolic links and bind
+//! mounts make no difference, and neither does the length of a path.
 
-use aya_ebpf::helpers::generated::{bpf_get_current_task, bpf_loop, bpf_probe_read_kernel};
+use aya_ebpf::helpers::generated::{bpf_get_current_task, bpf_loop};
 use injector_common::{
-    call::{CallRule, THREAD_NAME},
+    RuleId,
+    call::{CallRule, DEPTH, NAME, PathEntry, PathKey, THREAD_NAME, reach},
     glob,
 };
 
-use crate::maps::OFFSET_COMM;
+use crate::{
+    maps::{
+        INJ_PATHS, OFFSET_COMM, OFFSET_DENTRY_INODE, OFFSET_DENTRY_NAME, OFFSET_DENTRY_PARENT,
+        OFFSET_INODE_INO, OFFSET_INODE_SB, OFFSET_SB_DEV,
+    },
+    subject::read,
+};
 
-/// Reads a byte of the kernel's; zero where the address is bad.
+/// The way up from a file. It lies in the map entry of a walk, see [`crate::calls`].
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Climb {
+    /// Room for a look at a name.
+    comparison: Comparison,
+    /// The directory entry that the climb has come to.
+    at: u64,
+    /// The one that it began at.
+    from: u64,
+    rule: RuleId,
+    level: u32,
+    is_found: u32,
+    pad: u32,
+}
+
+impl Climb {
+    /// One that has not begun.
+    pub const NOWHERE: Self = Self {
+        comparison: Comparison::NOTHING,
+        at: 0,
+        from: 0,
+        rule: 0,
+        level: 0,
+        is_found: 0,
+        pad: 0,
+    };
+}
+
+/// Whether a directory entry lies where the rule says.
 #[inline(always)]
-fn read(address: u64) -> u8 {
-    let mut value = 0_u8;
-    // SAFETY: the destination is our own; the helper checks the source.
-    unsafe {
-        bpf_probe_read_kernel((&raw mut value).cast(), 1, address as *const _);
+pub fn lies_in(climb: &mut Climb, rule: RuleId, dentry: u64) -> bool {
+    if dentry == 0 {
+        return false;
     }
-    value
+    climb.at = dentry;
+    climb.from = dentry;
+    climb.rule = rule;
+    climb.level = 0;
+    climb.is_found = 0;
+    let mut context: *mut Climb = climb;
+    // SAFETY: the callback has the signature that the helper asks for, and the context outlives the call.
+    unsafe {
+        bpf_loop(DEPTH, climb_one as *mut _, (&raw mut context).cast(), 0);
+        (*context).is_found != 0
+    }
+}
+
+/// One step up: 0 goes on, 1 ends it.
+extern "C" fn climb_one(_: u32, context: *mut *mut Climb) -> i64 {
+    // SAFETY: `bpf_loop` passes the pointer that `lies_in` gave it.
+    let climb = unsafe { &mut **context };
+    let inode: u64 = read(climb.at + u64::from(OFFSET_DENTRY_INODE.load()));
+    if inode != 0 && is_named(climb, inode) {
+        climb.is_found = 1;
+        return 1;
+    }
+    let parent: u64 = read(climb.at + u64::from(OFFSET_DENTRY_PARENT.load()));
+    // The root of a file system is its own parent.
+    if parent == climb.at || parent == 0 {
+        return 1;
+    }
+    climb.at = parent;
+    climb.level += 1;
+    0
+}
+
+#[inline(always)]
+fn is_named(climb: &mut Climb, inode: u64) -> bool {
+    let super_block: u64 = read(inode + u64::from(OFFSET_INODE_SB.load()));
+    let key = PathKey {
+        inode: read(inode + u64::from(OFFSET_INODE_INO.load())),
+        device: read(super_block + u64::from(OFFSET_SB_DEV.load())),
+        rule: climb.rule,
+    };
+    // SAFETY: values are written before the run is armed and not changed while it is.
+    let Some(entry) = (unsafe { INJ_PATHS.get(key) }) else {
+        return false;
+    };
+    let wanted = match climb.level {
+        0 => reach::ITSELF,
+        1 => reach::CHILDREN | reach::BELOW,
+        _ => reach::BELOW,
+    };
+    if entry.reach & wanted == 0 {
+        return false;
+    }
+    climb.level == 0 || entry.name_length == 0 || has_name(&mut climb.comparison, entry, climb.from)
+}
+
+/// Whether the last component of a directory entry matches an entry's pattern.
+#[inline(always)]
+fn has_name(comparison: &mut Comparison, entry: &PathEntry, dentry: u64) -> bool {
+    /// `struct qstr` is hash and length, then the pointer (include/linux/dcache.h).
+    const QSTR_LENGTH: u64 = 4;
+    const QSTR_NAME: u64 = 8;
+    let qstr = dentry + u64::from(OFFSET_DENTRY_NAME.load());
+    *comparison = Comparison {
+        name: read(qstr + QSTR_NAME),
+        name_length: read(qstr + QSTR_LENGTH),
+        pattern: core::ptr::from_ref(&entry.name) as u64,
+        pattern_length: entry.name_length.min(NAME as u32),
+        walk: glob::Walk::START,
+        is_match: 0,
+        pad: 0,
+    };
+    matches(comparison)
 }
 
 /// Whether the calling thread's name matches the rule's pattern.
@@ -71,7 +180,7 @@ fn matches(comparison: &mut Comparison) -> bool {
     // SAFETY: the callback has the signature that the helper asks for, and the context outlives the call.
     unsafe {
         bpf_loop(
-            glob::steps(THREAD_NAME, THREAD_NAME),
+            glob::steps(NAME, LONGEST_NAME),
             compare_one as *mut _,
             (&raw mut context).cast(),
             0,
@@ -80,18 +189,21 @@ fn matches(comparison: &mut Comparison) -> bool {
     }
 }
 
+/// `NAME_MAX` (include/uapi/linux/limits.h).
+const LONGEST_NAME: usize = 255;
+
 /// One step of the comparison: 0 goes on, 1 ends it.
 extern "C" fn compare_one(_: u32, context: *mut *mut Comparison) -> i64 {
     // SAFETY: `bpf_loop` passes the pointer that `matches` gave it.
     let comparison = unsafe { &mut **context };
     let (at, wanted) = (comparison.walk.name_at, comparison.walk.pattern_at);
     let byte = if at < comparison.name_length {
-        let byte = read(comparison.name + u64::from(at));
+        let byte: u8 = read(comparison.name + u64::from(at));
         (byte != 0).then_some(byte)
     } else {
         None
     };
-    let pattern = if wanted < comparison.pattern_length {
+    let pattern = if wanted < comparison.pattern_length && wanted < NAME as u32 {
         Some(read(comparison.pattern + u64::from(wanted)))
     } else {
         None

@@ -9,15 +9,41 @@
 use core::ffi::c_void;
 
 use aya_ebpf::{helpers::generated::bpf_override_return, macros::kprobe, programs::ProbeContext};
-use injector_common::call::{op, sleep};
+use injector_common::call::{FIRST_IS_FD, op, sleep};
 
-use crate::{caller, calls, carry, maps::INJ_PENDING};
+use crate::{
+    caller, calls, carry,
+    maps::INJ_PENDING,
+    subject::{Subject, read},
+};
+
+/// `pt_regs::di` and `pt_regs::orig_ax` on `x86_64` (`arch/x86/include/asm/ptrace.h`).
+const DI: u64 = 14 * 8;
+const ORIG_AX: u64 = 15 * 8;
+
+/// The call's number, from its registers.
+#[inline(always)]
+pub fn number(registers: u64) -> u32 {
+    read::<u64>(registers + ORIG_AX) as u32
+}
+
+/// What the call is about, where its first argument is a descriptor.
+#[inline(always)]
+pub fn subject(registers: u64) -> Subject {
+    if caller::accepts(number(registers)) >> FIRST_IS_FD & 1 == 0 {
+        return Subject::NONE;
+    }
+    Subject::descriptor(caller::task(), read::<u64>(registers + DI) as u32)
+}
 
 /// Decides where the call begins (`fmod_ret`).
 #[unsafe(no_mangle)]
 #[unsafe(link_section = "lsm/inj_call")]
-extern "C" fn inj_call(_context: *mut c_void) -> i64 {
-    calls::decide(op::SYSCALL).map_or(0, |pending| carry::out_awake(&pending))
+extern "C" fn inj_call(context: *mut c_void) -> i64 {
+    // SAFETY: a trampoline's context is an array of 64-bit words; the first argument of `__x64_sys_...` is
+    // the address of the call's registers.
+    let registers = unsafe { core::ptr::read_volatile(context.cast::<u64>()) };
+    calls::decide(op::SYSCALL, || subject(registers)).map_or(0, |pending| carry::out_awake(&pending))
 }
 
 /// Sleeps before the call does its work (`fmod_ret`, sleepable, in copies).
@@ -75,7 +101,9 @@ extern "C" fn inj_call_missed(_context: *mut c_void) -> i64 {
 /// Fails a call without a trampoline (kprobe and `bpf_override_return`).
 #[kprobe]
 pub fn inj_call_kprobe(ctx: ProbeContext) -> u32 {
-    let Some(pending) = calls::decide(op::SYSCALL) else {
+    // SAFETY: the probe's own registers; the first argument is the address of the call's.
+    let registers = unsafe { (*ctx.regs).rdi };
+    let Some(pending) = calls::decide(op::SYSCALL, || subject(registers)) else {
         return 0;
     };
     let result = carry::out_awake(&pending);

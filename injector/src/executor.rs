@@ -26,5 +26,6 @@ pub mod run;
 
 pub use arm::Listening;
 pub use budget::Budget;
+pub use calls::places;
 pub use keeper::Keeper;
 pub use run::{Order, Request, execute};

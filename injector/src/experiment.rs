@@ -16,6 +16,7 @@ mod check;
 mod fault;
 pub mod file;
 mod nearest;
+mod path;
 mod process;
 mod target;
 mod traffic;
@@ -24,12 +25,18 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-pub use call::{CallDelay, CallError, CallFaultError, Calls, LONGEST_SLEEP, Realism, SleepAt};
+pub use call::{
+    CallDamage, CallDelay, CallError, CallFaultError, Calls, Filling, LONGEST_SLEEP, Realism,
+    SleepAt,
+};
 pub use check::CheckError;
 pub(crate) use check::why_no_regex;
-pub use fault::{CorruptMode, Delay, Distribution, DnsAnswer, Fault, FaultKind, Loss, Peer};
+pub use fault::{
+    CorruptMode, Delay, Distribution, DnsAnswer, Fault, FaultKind, Loss, OnCalls, Peer,
+};
 pub use injector_common::{SCOPES, SLOTS};
 pub use nearest::nearest;
+pub use path::{Depth, FilePattern, Presence};
 pub use process::{Interval, Kill, Pause, ProcessFaultError, Pulse, Respawn, Starve};
 pub use target::{Follow, Many, Selector, Target};
 pub use traffic::{Chance, Connections, Direction, GUARDED_PORTS, Protocol, Traffic};

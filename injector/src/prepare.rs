@@ -15,7 +15,7 @@ use host::Host;
 use crate::{
     config::{Config, Escalation, Source},
     error::Refusal,
-    executor::Budget,
+    executor::{self, Budget},
     experiment::{Experiment, FaultKind},
     journal, lever,
     lookout::{self, WhoAsks},
@@ -118,6 +118,7 @@ fn look(
     running::check(&plan, &targets, guard)?;
     check_needs(&plan, &experiment, &host)?;
     check_limits(&plan, &targets)?;
+    check_places(&plan, &targets)?;
     Ok(Prepared {
         budget: Budget::of(config, &terms.overrides),
         escalation: config.escalation.clone(),
@@ -197,6 +198,13 @@ fn check_limits(plan: &Plan, targets: &[ResolvedTarget]) -> Result<(), Refusal> 
         }
     }
     Ok(())
+}
+
+/// Refuses paths that lead nowhere.
+fn check_places(plan: &Plan, targets: &[ResolvedTarget]) -> Result<(), Refusal> {
+    plan.rules
+        .iter()
+        .try_for_each(|rule| executor::places(rule, targets).map(drop))
 }
 
 /// Refuses what this host lacks, by name, before anything is attached.

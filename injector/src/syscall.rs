@@ -39,6 +39,17 @@ impl Syscall {
         self.0.name()
     }
 
+    /// Whether its first argument is a descriptor, so that what it is about is known where it begins.
+    pub fn takes_descriptor(self) -> bool {
+        DESCRIPTOR_FIRST.contains(&self.name())
+    }
+
+    /// Whether what it reads can be damaged where it ends (`trace.rs` of the BPF programs knows where its
+    /// buffer is).
+    pub fn returns_bytes(self) -> bool {
+        [READS, RECEIVES].concat().contains(&self.name())
+    }
+
     /// The kernel's function (`arch/x86/entry/syscalls/syscall_64.tbl`).
     pub fn function(self) -> String {
         let name = match self.name() {
@@ -53,6 +64,59 @@ impl Syscall {
         format!("__x64_sys_{name}")
     }
 }
+
+/// Calls that read from a descriptor of any kind.
+pub const READS: &[&str] = &["read", "pread64", "readv", "preadv", "preadv2"];
+
+/// Calls that read from a socket.
+pub const RECEIVES: &[&str] = &["recvfrom", "recvmsg"];
+
+/// Calls whose first argument is a descriptor (`arch/x86/entry/syscalls/syscall_64.tbl`).
+const DESCRIPTOR_FIRST: &[&str] = &[
+    "read",
+    "pread64",
+    "readv",
+    "preadv",
+    "preadv2",
+    "write",
+    "pwrite64",
+    "writev",
+    "pwritev",
+    "pwritev2",
+    "recvfrom",
+    "recvmsg",
+    "recvmmsg",
+    "sendto",
+    "sendmsg",
+    "sendmmsg",
+    "fsync",
+    "fdatasync",
+    "sync_file_range",
+    "ftruncate",
+    "fallocate",
+    "fchmod",
+    "fchown",
+    "fstat",
+    "getdents",
+    "getdents64",
+    "lseek",
+    "flock",
+    "ioctl",
+    "fcntl",
+    "fadvise64",
+    "readahead",
+    "accept",
+    "accept4",
+    "connect",
+    "bind",
+    "listen",
+    "shutdown",
+    "getsockname",
+    "getpeername",
+    "getsockopt",
+    "setsockopt",
+    "close",
+];
 
 impl FromStr for Syscall {
     type Err = SyscallError;

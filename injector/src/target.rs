@@ -3,7 +3,7 @@
 //! [`resolve`] turns a selector into task keys and cgroup ids, [`guard`] refuses what must never be a
 //! target, [`process`] and [`cgroup`] read `/proc` and the cgroup hierarchy, [`socket`] reaches the
 //! sockets that a target has open already, [`pidfd`] signals processes, [`controller`] finds the files that
-//! limit a cgroup.
+//! limit a cgroup, [`Places`] says which inodes its paths are.
 //!
 //! Invariant: a process is known by its task key, PID and start time together; wherever a PID is used
 //! again later, the start time is checked again.
@@ -14,9 +14,11 @@ mod error;
 pub mod guard;
 pub mod overlap;
 pub mod pidfd;
+mod place;
 pub mod process;
 mod resolve;
 pub mod socket;
 
 pub use error::Error;
+pub use place::{PlaceError, Places};
 pub use resolve::{ResolvedTarget, resolve};

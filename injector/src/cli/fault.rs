@@ -9,7 +9,9 @@ use clap::{Args, Parser, Subcommand};
 
 use super::{
     dns::DnsFault,
+    io::IoFault,
     net::NetFault,
+    pipe::PipeFault,
     proc::ProcFault,
     sys::SysFault,
     traffic::{ChanceFlags, PacketFlags},
@@ -68,6 +70,20 @@ pub(super) enum FaultCommand<C: Args> {
         subcommand_help_heading = "Faults"
     )]
     Sys(SysFault<C>),
+    /// Faults on files: they fail, are slow, or are read damaged
+    #[command(
+        subcommand,
+        subcommand_value_name = "FAULT",
+        subcommand_help_heading = "Faults"
+    )]
+    Io(IoFault<C>),
+    /// Faults on pipes and unix sockets, as between an agent and its plug-in
+    #[command(
+        subcommand,
+        subcommand_value_name = "FAULT",
+        subcommand_help_heading = "Faults"
+    )]
+    Pipe(PipeFault<C>),
     /// Count packets and do nothing else: the pattern for a new fault
     #[command(hide = true)]
     Noop(With<NoopFlags, C>),
@@ -81,6 +97,8 @@ impl<C: Args> FaultCommand<C> {
             Self::Dns(fault) => fault.split(),
             Self::Proc(fault) => fault.split(),
             Self::Sys(fault) => fault.split(),
+            Self::Io(fault) => fault.split(),
+            Self::Pipe(fault) => fault.split(),
             Self::Noop(with) => with.split(),
         }
     }

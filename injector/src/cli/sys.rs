@@ -6,6 +6,7 @@ use clap::{Args, Subcommand};
 
 use super::{
     fault::{Request, With},
+    io::PathFlags,
     traffic::ChanceFlags,
 };
 use crate::{
@@ -53,6 +54,8 @@ struct CallFlags {
     /// Only of threads with such a name, as in `tokio-*`
     #[arg(long, value_name = "GLOB")]
     thread: Option<String>,
+    #[command(flatten)]
+    paths: PathFlags,
 }
 
 #[derive(Args, Debug)]
@@ -89,13 +92,8 @@ pub(super) struct DelayFlags {
 impl CallFlags {
     fn calls(self) -> Calls {
         let of_classes = self.syscall_class.into_iter().flat_map(SyscallClass::calls);
-        let mut syscalls: Vec<Syscall> = self.syscall.into_iter().chain(of_classes).collect();
-        syscalls.sort_unstable();
-        syscalls.dedup();
-        Calls {
-            syscalls,
-            thread: self.thread,
-        }
+        let calls = Calls::of(self.syscall.into_iter().chain(of_classes), self.thread);
+        self.paths.narrow(calls)
     }
 }
 
@@ -104,11 +102,7 @@ impl Request for ErrorFlags {
         let kind = FaultKind::SysError(CallError {
             calls: self.calls.calls(),
             errno: self.errno,
-            realism: if self.unusual {
-                Realism::Unusual
-            } else {
-                Realism::Usual
-            },
+            realism: Realism::of(self.unusual),
         });
         on_calls(kind, self.chance.chance())
     }
@@ -132,7 +126,7 @@ impl Request for DelayFlags {
 }
 
 /// A fault that packets have nothing to do with.
-fn on_calls(kind: FaultKind, chance: Chance) -> Fault {
+pub(super) fn on_calls(kind: FaultKind, chance: Chance) -> Fault {
     Fault {
         target: 0,
         kind,

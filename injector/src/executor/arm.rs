@@ -14,7 +14,7 @@ use injector_common::{
 
 use super::{
     Keeper,
-    calls::{self, CallFaults},
+    calls::{self, Attached, CallFaults},
     changes::Changes,
     claim::Claimed,
     coverage::Covered,
@@ -37,7 +37,6 @@ use crate::{
         sysctl,
     },
     lookout,
-    park::Seat,
     plan::{Hooks, Plan},
     printable, sweep,
     target::{ResolvedTarget, cgroup, process::TaskKey},
@@ -58,7 +57,7 @@ pub struct ArmedNamespace {
     /// What the programs say of themselves, in builds for debugging.
     pub debug_log: DebugLog,
     /// Where threads sleep.
-    seat: Option<Seat>,
+    calls: Attached,
     line: Option<DelayLine>,
     tap: Option<OwnedFd>,
     /// The namespace itself.
@@ -144,7 +143,7 @@ impl ArmedNamespace {
             maps,
             events,
             debug_log,
-            seat: None,
+            calls: Attached::default(),
             line,
             tap: None,
             namespace: namespace.try_clone()?,
@@ -161,7 +160,7 @@ impl ArmedNamespace {
                 scopes,
                 ..
             } = &mut armed;
-            armed.seat = faults.attach(scopes, context, maps, object, links)?;
+            armed.calls = faults.attach(scopes, context, maps, object, links)?;
         }
         if lookout::counts(context.conditions, Counted::Retransmits) {
             let Self { links, object, .. } = &mut armed;
@@ -376,7 +375,7 @@ impl ArmedNamespace {
     /// Lets everything that is held go, in order. The lease has ended and programs in flight are done.
     pub fn flush(&mut self) -> Result<delay_line::Stats, Refusal> {
         // Whoever sleeps goes on now.
-        self.seat = None;
+        self.calls.seat = None;
         match self.line.take() {
             None => Ok(delay_line::Stats::default()),
             Some(line) => Ok(line.flush()?),
@@ -392,16 +391,16 @@ impl ArmedNamespace {
             maps,
             events,
             debug_log,
-            seat,
+            calls,
             line,
             tap,
             ..
         } = self;
         // Sleepers first: a program that sleeps keeps what it is attached to.
-        drop(seat);
+        drop(calls.seat);
         drop(links);
         drop((covered, object, maps, events, debug_log));
-        drop((line, tap));
+        drop((line, tap, calls.places));
     }
 }
 

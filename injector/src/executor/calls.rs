@@ -5,11 +5,12 @@ use std::{
     sync::Arc,
 };
 
-use injector_common::rule_id;
+use injector_common::{RuleId, call::PathKey, rule_id};
 
 use super::arm::Context;
 use crate::{
     error::Refusal,
+    experiment::OnCalls,
     kernel::{
         calls::{CallHook, CallPrograms},
         links::Links,
@@ -17,8 +18,8 @@ use crate::{
         object::{Callers, Object},
     },
     park::{Park, Seat},
-    plan::Need,
-    target::{ResolvedTarget, cgroup},
+    plan::{Need, PlannedRule},
+    target::{Places, ResolvedTarget, cgroup},
 };
 
 /// Faults on system calls, ready to be attached.
@@ -26,6 +27,15 @@ pub(super) struct CallFaults {
     programs: CallPrograms,
     sleeps: Option<SleepMap>,
     hooks: BTreeSet<CallHook>,
+}
+
+/// What is kept while faults on system calls are armed.
+#[derive(Default)]
+pub(super) struct Attached {
+    /// Whoever sleeps goes on when it is dropped.
+    pub(super) seat: Option<Seat>,
+    /// Keeps inodes from becoming other files.
+    pub(super) places: Vec<Places>,
 }
 
 /// Whose calls the programs look at. Nobody's where no fault is about calls.
@@ -102,10 +112,13 @@ impl CallFaults {
         maps: &mut Maps,
         object: &mut Object,
         links: &mut Links,
-    ) -> Result<Option<Seat>, Refusal> {
+    ) -> Result<Attached, Refusal> {
+        let mut places = Vec::new();
         let mut accept = BTreeMap::new();
         for (rule, calls) in context.plan.on_calls(scopes) {
-            maps.write_call_rule(rule_id(rule.scope, rule.slot), &calls.record)?;
+            let id = rule_id(rule.scope, rule.slot);
+            maps.write_call_rule(id, &calls.record)?;
+            places.push(write_places(id, rule, context.targets, maps)?);
             for (call, ops) in &calls.accept {
                 *accept.entry(call.number()).or_insert(0) |= ops;
             }
@@ -120,7 +133,36 @@ impl CallFaults {
         for hook in &self.hooks {
             self.programs.attach(hook, object, links)?;
         }
-        Ok(seat)
+        Ok(Attached { seat, places })
+    }
+}
+
+/// Where the files of a rule lie.
+fn write_places(
+    id: RuleId,
+    rule: &PlannedRule,
+    targets: &[ResolvedTarget],
+    maps: &mut Maps,
+) -> Result<Places, Refusal> {
+    let places = places(rule, targets)?;
+    for ((device, inode), entry) in &places.entries {
+        let key = PathKey {
+            inode: *inode,
+            device: *device,
+            rule: id,
+        };
+        maps.write_path(key, *entry)?;
+    }
+    Ok(places)
+}
+
+/// Finds them; none where the rule is not about files.
+pub fn places(rule: &PlannedRule, targets: &[ResolvedTarget]) -> Result<Places, Refusal> {
+    let calls = rule.fault.kind.on_calls().map(OnCalls::calls);
+    match (calls, targets.get(rule.fault.target)) {
+        (Some(calls), Some(target)) if !calls.paths.is_empty() => Places::of(calls, target)
+            .map_err(|error| Refusal::usage(format!("{}: {error}.", rule.fault.kind.name()))),
+        _ => Ok(Places::default()),
     }
 }
 

@@ -291,7 +291,15 @@ impl Run<'_> {
         Counting {
             reader,
             rules: rules(&|_| true),
-            failing: rules(&|kind| matches!(kind, FaultKind::SysError(_) | FaultKind::Connect(_))),
+            failing: rules(&|kind| {
+                matches!(
+                    kind,
+                    FaultKind::Connect(_)
+                        | FaultKind::SysError(_)
+                        | FaultKind::IoError(_)
+                        | FaultKind::PipeError(_)
+                )
+            }),
             scopes: scopes.to_vec(),
         }
     }

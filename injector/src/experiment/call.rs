@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::{FilePattern, Presence};
 use crate::{
     quantity::{Errno, duration},
     syscall::{Syscall, SyscallClass, points},
@@ -14,7 +15,7 @@ use crate::{
 pub const LONGEST_SLEEP: Duration = Duration::from_nanos(injector_common::call::LONGEST_SLEEP_NS);
 
 /// Which calls.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Calls {
     /// These system calls, at least one.
@@ -22,6 +23,12 @@ pub struct Calls {
     /// Of threads whose name matches this pattern; of all where not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub thread: Option<String>,
+    /// About these files; about anything where empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub paths: Vec<FilePattern>,
+    /// Whether the paths have to exist.
+    #[serde(default)]
+    pub presence: Presence,
 }
 
 /// Calls fail.
@@ -48,6 +55,17 @@ pub enum Realism {
     Unusual,
 }
 
+impl Realism {
+    /// By the flag `--unusual`.
+    pub const fn of(is_unusual_allowed: bool) -> Self {
+        if is_unusual_allowed {
+            Self::Unusual
+        } else {
+            Self::Usual
+        }
+    }
+}
+
 /// Calls take longer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -63,6 +81,42 @@ pub struct CallDelay {
     #[serde(with = "duration")]
     pub jitter: Duration,
 }
+
+/// What calls return is damaged.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CallDamage {
+    /// Which.
+    pub calls: Calls,
+    /// How damage looks.
+    pub filling: Filling,
+    /// The most bytes of one place, 1 to [`MOST_BYTES`].
+    pub max_length: u32,
+    /// The most places of one call, 1 to [`MOST_PLACES`].
+    pub max_occurrences: u32,
+}
+
+/// How damage looks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Filling {
+    /// Zero bytes.
+    Zero,
+    /// Random bytes.
+    Random,
+    /// Each byte with one bit turned over.
+    #[default]
+    Flip,
+}
+
+/// The most bytes that are damaged in one place.
+pub(super) const MOST_BYTES: u32 = 4096;
+
+/// The most places that are damaged in one call.
+pub(super) const MOST_PLACES: u32 = 16;
+
+/// The most paths of one fault.
+pub(super) const MOST_PATHS: usize = 16;
 
 /// When a thread sleeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -95,12 +149,44 @@ pub enum CallFaultError {
         "`{0}` is no pattern for the names of threads: they have 1 to 15 bytes; use * and ? as in `tokio-*`"
     )]
     Thread(String),
+    #[error("no path is named; name a file, a folder or a pattern with --path")]
+    NoPath,
+    #[error(
+        "{count} paths are named; {MOST_PATHS} is the most. Name a folder, or make another fault"
+    )]
+    ManyPaths { count: usize },
+    #[error("--max-length is 1 to {MOST_BYTES} bytes, not {0}")]
+    Length(u32),
+    #[error("--max-occurrences is 1 to {MOST_PLACES}, not {0}")]
+    Occurrences(u32),
 }
 
 impl Calls {
+    /// These calls, each once, of threads with such a name.
+    pub fn of(syscalls: impl IntoIterator<Item = Syscall>, thread: Option<String>) -> Self {
+        let mut syscalls: Vec<Syscall> = syscalls.into_iter().collect();
+        syscalls.sort_unstable();
+        syscalls.dedup();
+        Self {
+            syscalls,
+            thread,
+            ..Self::default()
+        }
+    }
+
+    /// The same by name; a name that no call has is left out.
+    pub fn named<'n>(names: impl IntoIterator<Item = &'n &'n str>, thread: Option<String>) -> Self {
+        let syscalls = names.into_iter().filter_map(|name| name.parse().ok());
+        Self::of(syscalls, thread)
+    }
+
     fn check(&self) -> Result<(), CallFaultError> {
         if self.syscalls.is_empty() {
             return Err(CallFaultError::NoCall);
+        }
+        if self.paths.len() > MOST_PATHS {
+            let count = self.paths.len();
+            return Err(CallFaultError::ManyPaths { count });
         }
         match &self.thread {
             Some(pattern) if !(1..injector_common::call::THREAD_NAME).contains(&pattern.len()) => {
@@ -108,6 +194,16 @@ impl Calls {
             }
             _ => Ok(()),
         }
+    }
+}
+
+impl Calls {
+    /// Checks that files are named.
+    pub(super) fn check_paths(&self) -> Result<(), CallFaultError> {
+        if self.paths.is_empty() {
+            return Err(CallFaultError::NoPath);
+        }
+        Ok(())
     }
 }
 
@@ -143,6 +239,20 @@ impl CallDelay {
         }
         if asked > LONGEST_SLEEP {
             return Err(CallFaultError::TooLong { asked });
+        }
+        Ok(())
+    }
+}
+
+impl CallDamage {
+    /// Checks what the types do not say.
+    pub(super) fn check(&self) -> Result<(), CallFaultError> {
+        self.calls.check()?;
+        if !(1..=MOST_BYTES).contains(&self.max_length) {
+            return Err(CallFaultError::Length(self.max_length));
+        }
+        if !(1..=MOST_PLACES).contains(&self.max_occurrences) {
+            return Err(CallFaultError::Occurrences(self.max_occurrences));
         }
         Ok(())
     }
@@ -278,7 +388,7 @@ mod tests {
     fn error(call: &str, errno: &str, realism: Realism) -> Result<(), CallFaultError> {
         let calls = Calls {
             syscalls: vec![call.parse().unwrap()],
-            thread: None,
+            ..Calls::default()
         };
         let errno = errno.parse().unwrap();
         CallError {
@@ -310,7 +420,7 @@ mod tests {
         let delay = |length, jitter| CallDelay {
             calls: Calls {
                 syscalls: vec!["read".parse().unwrap()],
-                thread: None,
+                ..Calls::default()
             },
             at: SleepAt::Enter,
             length: Duration::from_secs(length),

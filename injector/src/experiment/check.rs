@@ -3,7 +3,7 @@
 use std::{collections::HashSet, net::IpAddr, time::Duration};
 
 use super::{
-    CallFaultError, Experiment, Fault, FaultKind, LONGEST, MOST_CONDITIONS, Peer,
+    CallFaultError, Experiment, Fault, FaultKind, LONGEST, MOST_CONDITIONS, OnCalls, Peer,
     ProcessFaultError, SCOPES, SLOTS, Selector, Target,
 };
 use crate::quantity::duration;
@@ -196,8 +196,16 @@ impl Fault {
                     })?;
                 }
             }
-            FaultKind::SysError(error) => error.check()?,
-            FaultKind::SysDelay(delay) => delay.check()?,
+            _ => {}
+        }
+        match self.kind.on_calls() {
+            Some(OnCalls::Error(error)) => error.check()?,
+            Some(OnCalls::Delay(delay)) => delay.check()?,
+            Some(OnCalls::Damage(damage)) => damage.check()?,
+            None => {}
+        }
+        match self.kind.on_calls() {
+            Some(on_calls) if self.kind.is_about_files() => on_calls.calls().check_paths()?,
             _ => {}
         }
         self.traffic

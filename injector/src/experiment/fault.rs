@@ -6,7 +6,9 @@ use injector_common::threshold::Threshold;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use super::{CallDelay, CallError, Chance, Direction, Kill, Pause, Starve, Traffic};
+use super::{
+    CallDamage, CallDelay, CallError, Calls, Chance, Direction, Kill, Pause, Starve, Traffic,
+};
 use crate::quantity::{Errno, Rate, duration, threshold};
 
 /// One kind of failure on one target, with its filters and its chance.
@@ -96,6 +98,46 @@ pub enum FaultKind {
     /// System calls take longer.
     #[serde(rename = "sys.delay")]
     SysDelay(CallDelay),
+    /// Files cannot be used.
+    #[serde(rename = "io.error")]
+    IoError(CallError),
+    /// Files are slow.
+    #[serde(rename = "io.latency")]
+    IoLatency(CallDelay),
+    /// What is read from files is damaged.
+    #[serde(rename = "io.corrupt")]
+    IoCorrupt(CallDamage),
+    /// Pipes and unix sockets cannot be used.
+    #[serde(rename = "pipe.error")]
+    PipeError(CallError),
+    /// Pipes and unix sockets are slow.
+    #[serde(rename = "pipe.delay")]
+    PipeDelay(CallDelay),
+    /// What is read from pipes and unix sockets is damaged.
+    #[serde(rename = "pipe.corrupt")]
+    PipeCorrupt(CallDamage),
+}
+
+/// What happens to system calls.
+#[derive(Clone, Copy, Debug)]
+pub enum OnCalls<'f> {
+    /// They fail.
+    Error(&'f CallError),
+    /// They take longer.
+    Delay(&'f CallDelay),
+    /// What they return is damaged.
+    Damage(&'f CallDamage),
+}
+
+impl<'f> OnCalls<'f> {
+    /// Which calls.
+    pub const fn calls(self) -> &'f Calls {
+        match self {
+            Self::Error(error) => &error.calls,
+            Self::Delay(delay) => &delay.calls,
+            Self::Damage(damage) => &damage.calls,
+        }
+    }
 }
 
 /// How much later packets arrive.
@@ -198,7 +240,43 @@ impl FaultKind {
             Self::Starve(_) => "proc.starve",
             Self::SysError(_) => "sys.error",
             Self::SysDelay(_) => "sys.delay",
+            Self::IoError(_) => "io.error",
+            Self::IoLatency(_) => "io.latency",
+            Self::IoCorrupt(_) => "io.corrupt",
+            Self::PipeError(_) => "pipe.error",
+            Self::PipeDelay(_) => "pipe.delay",
+            Self::PipeCorrupt(_) => "pipe.corrupt",
         }
+    }
+
+    /// What it does to system calls; `None` where it does nothing to them.
+    pub const fn on_calls(&self) -> Option<OnCalls<'_>> {
+        match self {
+            Self::SysError(error) | Self::IoError(error) | Self::PipeError(error) => {
+                Some(OnCalls::Error(error))
+            }
+            Self::SysDelay(delay) | Self::IoLatency(delay) | Self::PipeDelay(delay) => {
+                Some(OnCalls::Delay(delay))
+            }
+            Self::IoCorrupt(damage) | Self::PipeCorrupt(damage) => Some(OnCalls::Damage(damage)),
+            _ => None,
+        }
+    }
+
+    /// Whether it is about files that have to be named.
+    pub const fn is_about_files(&self) -> bool {
+        matches!(
+            self,
+            Self::IoError(_) | Self::IoLatency(_) | Self::IoCorrupt(_)
+        )
+    }
+
+    /// Whether it is about pipes and unix sockets alone.
+    pub const fn is_about_pipes(&self) -> bool {
+        matches!(
+            self,
+            Self::PipeError(_) | Self::PipeDelay(_) | Self::PipeCorrupt(_)
+        )
     }
 }
 

@@ -11,6 +11,8 @@ use super::{
 /// what was attached last first, so whoever carries out comes before whoever decides.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum CallHook {
+    /// Damages what calls have read, where they end.
+    SysExit,
     /// Counts sleeps of a system call that found no copy free.
     Missed {
         /// The kernel's function, `__x64_sys_...`.
@@ -54,6 +56,8 @@ pub enum CallHook {
         /// The kernel's function, `__x64_sys_...`.
         function: String,
     },
+    /// Decides where any system call begins, and cannot refuse it.
+    SysEnter,
 }
 
 /// Attaches programs for system calls to the maps of an object.
@@ -73,6 +77,12 @@ impl CallPrograms {
         links: &mut Links,
     ) -> Result<(), Error> {
         let (program, way, function) = match hook {
+            CallHook::SysExit => {
+                return links.raw_tracepoint(object, "inj_sys_exit", "sys_exit");
+            }
+            CallHook::SysEnter => {
+                return links.raw_tracepoint(object, "inj_sys_enter", "sys_enter");
+            }
             CallHook::Kprobe { function } => {
                 return links.kprobe(object, "inj_call_kprobe", function);
             }

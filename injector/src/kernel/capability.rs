@@ -38,7 +38,7 @@ pub struct Missing {
 }
 
 /// Every need, in the order in which doctor shows them.
-pub const ALL: [Need; 15] = [
+pub const ALL: [Need; 16] = [
     Need::DeviceLinks,
     Need::CgroupLinks,
     Need::ConnectErrno,
@@ -54,6 +54,7 @@ pub const ALL: [Need; 15] = [
     Need::ProcessSignals,
     Need::Freezer,
     Need::Park,
+    Need::Trace,
 ];
 
 impl Need {
@@ -75,6 +76,7 @@ impl Need {
             Self::ProcessSignals => "pidfd-signal",
             Self::Freezer => "cgroup-freeze",
             Self::Park => "park",
+            Self::Trace => "trace-write-user",
         }
     }
 
@@ -95,6 +97,7 @@ impl Need {
             Self::ProcessSignals => "proc kill; proc pause of single processes",
             Self::Freezer => "proc pause of a whole cgroup",
             Self::Park => "slow system calls",
+            Self::Trace => "io corrupt; pipe corrupt",
         }
     }
 
@@ -129,6 +132,9 @@ impl Need {
             }
             Self::Park => {
                 "run Linux 6.2 or later with CONFIG_BPF_LSM, boot it with `bpf` in its list of security modules (`lsm=...,bpf`; /sys/kernel/security/lsm shows it), and load the module with `modprobe fuse`"
+            }
+            Self::Trace => {
+                "run a kernel with CONFIG_BPF_EVENTS that is not locked down (/sys/kernel/security/lockdown shows it), with CAP_SYS_ADMIN"
             }
         }
     }
@@ -165,6 +171,7 @@ pub fn probe(need: Need) -> Capability {
         Need::ProcessSignals => process_signals(),
         Need::Freezer => cgroup::has_freezer().map_err(|error| Error::Probe(error.to_string())),
         Need::Park => park::trial::run(),
+        Need::Trace => calls::trace(),
     };
     Capability {
         name: need.name().into(),

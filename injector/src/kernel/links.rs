@@ -4,13 +4,14 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use aya::programs::{
     BtfTracePoint, CgroupAttachMode, CgroupSkb, CgroupSkbAttachType, CgroupSock, CgroupSockAddr,
-    CgroupSockopt, KProbe, Program, SchedClassifier, TcAttachType,
+    CgroupSockopt, KProbe, Program, RawTracePoint, SchedClassifier, TcAttachType,
     cgroup_skb::CgroupSkbLink,
     cgroup_sock::CgroupSockLink,
     cgroup_sock_addr::CgroupSockAddrLink,
     cgroup_sockopt::CgroupSockoptLink,
     kprobe::KProbeLink,
     links::LinkOrder,
+    raw_trace_point::RawTracePointLink,
     tc::{SchedClassifierLink, TcAttachOptions},
     tp_btf::BtfTracePointLink,
 };
@@ -73,6 +74,7 @@ enum Attached {
     CgroupSockAddr(CgroupSockAddrLink),
     CgroupSockopt(CgroupSockoptLink),
     Tracepoint(BtfTracePointLink),
+    RawTracepoint(RawTracePointLink),
     Probe(KProbeLink),
     Trampoline(OwnedFd),
 }
@@ -190,6 +192,23 @@ impl Links {
     /// Holds a program on a trampoline.
     pub(super) fn trampoline(&mut self, link: OwnedFd) {
         self.0.push(Attached::Trampoline(link));
+    }
+
+    /// Attaches to a tracepoint by its raw arguments: of all system calls' beginnings or ends.
+    pub(super) fn raw_tracepoint(
+        &mut self,
+        object: &mut Object,
+        name: &'static str,
+        tracepoint: &'static str,
+    ) -> Result<(), Error> {
+        let failed = |error: aya::programs::ProgramError| Error::program(name, &error);
+        let program: &mut RawTracePoint = program(object, name)?;
+        ensure_loaded(name, program.fd().is_ok(), || program.load())?;
+        let id = program.attach(tracepoint).map_err(failed)?;
+        self.0.push(Attached::RawTracepoint(
+            program.take_link(id).map_err(failed)?,
+        ));
+        Ok(())
     }
 
     /// Attaches to a function by a kprobe. A perf link (5.15), which goes with its descriptor.

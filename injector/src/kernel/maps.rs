@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, AsRawFd};
 use aya::maps::{Array, HashMap, LpmTrie, Map, MapData, PerCpuArray, RingBuf, SkStorage, lpm_trie};
 use injector_common::{
     RuleId,
-    call::{Accept, CallRule},
+    call::{Accept, CallRule, PathEntry, PathKey},
     event::Event,
     filter::{FilterKey, PREFIX_BITS},
     frame::Device,
@@ -35,6 +35,7 @@ pub struct Maps {
     tags: SkStorage<MapData, Tag>,
     calls: Array<MapData, CallRule>,
     accept: Array<MapData, Accept>,
+    paths: HashMap<MapData, PathKey, PathEntry>,
 }
 
 /// The lease's map, for the watchdog thread alone.
@@ -100,6 +101,7 @@ impl Maps {
             tags: take(object, "INJ_TAGS", SkStorage::try_from)?,
             calls: take(object, "INJ_CALLS", Array::try_from)?,
             accept: take(object, "INJ_ACCEPT", Array::try_from)?,
+            paths: take(object, "INJ_PATHS", HashMap::try_from)?,
         };
         let lease = take(object, "INJ_LEASE", Array::try_from)?;
         let events = take(object, "INJ_EVENTS", RingBuf::try_from)?;
@@ -142,6 +144,13 @@ impl Maps {
         self.accept
             .set(syscall, accept, 0)
             .map_err(write_error("INJ_ACCEPT"))
+    }
+
+    /// Makes an inode known to a rule on paths.
+    pub fn write_path(&mut self, key: PathKey, entry: PathEntry) -> Result<(), Error> {
+        self.paths
+            .insert(key, entry, 0)
+            .map_err(write_error("INJ_PATHS"))
     }
 
     /// A rule's counters, all CPUs together.

@@ -12,10 +12,28 @@ const NEEDED: [(&str, &str, &str); 5] = [
 ];
 
 /// What faults on system calls need besides. A field of a field is `a.b`.
-const FOR_CALLS: [(&str, &str, &str); 3] = [
+const FOR_CALLS: [(&str, &str, &str); 21] = [
     ("OFFSET_TASK_FLAGS", "task_struct", "flags"),
     ("OFFSET_THREAD_STATUS", "task_struct", "thread_info.status"),
     ("OFFSET_COMM", "task_struct", "comm"),
+    ("OFFSET_FILES", "task_struct", "files"),
+    ("OFFSET_FDT", "files_struct", "fdt"),
+    ("OFFSET_FDT_MAX", "fdtable", "max_fds"),
+    ("OFFSET_FDT_FD", "fdtable", "fd"),
+    ("OFFSET_FILE_DENTRY", "file", "f_path.dentry"),
+    ("OFFSET_FILE_INODE", "file", "f_inode"),
+    ("OFFSET_FILE_PRIVATE", "file", "private_data"),
+    ("OFFSET_PATH_DENTRY", "path", "dentry"),
+    ("OFFSET_DENTRY_INODE", "dentry", "d_inode"),
+    ("OFFSET_DENTRY_PARENT", "dentry", "d_parent"),
+    ("OFFSET_DENTRY_NAME", "dentry", "d_name"),
+    ("OFFSET_INODE_INO", "inode", "i_ino"),
+    ("OFFSET_INODE_MODE", "inode", "i_mode"),
+    ("OFFSET_INODE_SB", "inode", "i_sb"),
+    ("OFFSET_SB_DEV", "super_block", "s_dev"),
+    ("OFFSET_SOCKET_SK", "socket", "sk"),
+    ("OFFSET_SOCK_FAMILY", "sock", "__sk_common.skc_family"),
+    ("OFFSET_BPRM_FILE", "linux_binprm", "file"),
 ];
 
 /// Where fields are on this kernel.

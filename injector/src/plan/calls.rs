@@ -2,13 +2,18 @@
 
 use std::collections::BTreeSet;
 
-use injector_common::call::{Accept, CallRule, THREAD_NAME, filters, op, sleep};
+use injector_common::call::{
+    Accept, CallRule, FIRST_IS_FD, THREAD_NAME, filling, filters, kind, op, sleep,
+};
 
 use super::{Error, Mechanism, Need};
 use crate::{
-    experiment::{Calls, FaultKind, SleepAt},
+    experiment::{FaultKind, Filling, OnCalls, SleepAt},
     kernel::calls::CallHook,
-    syscall::{Syscall, points},
+    syscall::{
+        Syscall,
+        points::{self, Point},
+    },
 };
 
 /// How many copies of a sleeping program stand on one system call. A program that sleeps is skipped for
@@ -36,27 +41,32 @@ pub(super) fn choose(
     fault: &FaultKind,
     offers: &dyn Fn(Need) -> bool,
 ) -> Result<Option<(Mechanism, CallPlan)>, Error> {
-    let (ladder, calls): (&[Mechanism], _) = match fault {
-        FaultKind::SysError(error) => (
-            &[
-                Mechanism::Lsm,
-                Mechanism::SecurityReturn,
-                Mechanism::SyscallReturn,
-                Mechanism::KprobeOverride,
-            ],
-            &error.calls,
-        ),
-        FaultKind::SysDelay(delay) if delay.at == SleepAt::Enter => {
-            (&[Mechanism::LsmPark, Mechanism::SyscallPark], &delay.calls)
-        }
-        FaultKind::SysDelay(delay) => (&[Mechanism::SyscallPark], &delay.calls),
-        _ => return Ok(None),
+    let Some(on_calls) = fault.on_calls() else {
+        return Ok(None);
     };
+    let calls = on_calls.calls();
+    let ladder: &[Mechanism] = match on_calls {
+        OnCalls::Error(_) => &[
+            Mechanism::Lsm,
+            Mechanism::SecurityReturn,
+            Mechanism::SyscallReturn,
+            Mechanism::KprobeOverride,
+        ],
+        OnCalls::Delay(delay) if delay.at == SleepAt::Enter => {
+            &[Mechanism::LsmPark, Mechanism::SyscallPark]
+        }
+        OnCalls::Delay(_) => &[Mechanism::SyscallPark],
+        OnCalls::Damage(_) => &[Mechanism::Trace],
+    };
+    let subject = Subject::of(fault);
     let offered = |mechanism: &Mechanism| mechanism.needs().iter().all(|need| offers(*need));
     let reaching: Vec<Mechanism> = ladder
         .iter()
         .copied()
-        .filter(|mechanism| calls.syscalls.iter().all(|call| reaches(*mechanism, *call)))
+        .filter(|mechanism| {
+            let mut calls = calls.syscalls.iter();
+            calls.all(|call| reaches(*mechanism, *call, subject))
+        })
         .collect();
     // Where none is offered the first that would reach them is planned, so that the refusal names what it
     // lacks.
@@ -70,49 +80,107 @@ pub(super) fn choose(
             calls: calls.syscalls.iter().map(Syscall::to_string).collect(),
         });
     };
-    Ok(Some((mechanism, plan(fault, calls, mechanism))))
+    Ok(Some((mechanism, plan(fault, on_calls, mechanism))))
 }
 
-/// Whether a mechanism meets a call.
-fn reaches(mechanism: Mechanism, call: Syscall) -> bool {
-    match mechanism {
-        Mechanism::Lsm | Mechanism::SecurityReturn => points::of(call).next().is_some(),
-        Mechanism::LsmPark => {
-            points::of(call).next().is_some()
-                && points::of(call).all(|point| point.sleepable.is_some())
+/// What a fault has to know about a call to tell whether it is meant.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Subject {
+    /// Nothing: all calls are.
+    Anything,
+    /// Which file it is about.
+    File,
+    /// Whether it is about a pipe or a unix socket.
+    Pipe,
+}
+
+impl Subject {
+    fn of(fault: &FaultKind) -> Self {
+        let has_paths = fault
+            .on_calls()
+            .is_some_and(|on_calls| !on_calls.calls().paths.is_empty());
+        match (fault.is_about_pipes(), has_paths) {
+            (true, _) => Self::Pipe,
+            (false, true) => Self::File,
+            (false, false) => Self::Anything,
         }
-        _ => true,
+    }
+
+    /// Whether it is known at a hook.
+    fn is_known_at(self, point: &Point) -> bool {
+        match self {
+            Self::Anything => true,
+            Self::File => point.knows_files(),
+            Self::Pipe => point.knows_pipes(),
+        }
+    }
+
+    /// The hooks at which a call is met.
+    fn points(self, call: Syscall) -> impl Iterator<Item = &'static Point> {
+        points::of(call).filter(move |point| self.is_known_at(point))
+    }
+
+    /// The kinds of descriptors that are meant.
+    const fn kinds(self) -> u32 {
+        match self {
+            Self::Anything | Self::File => kind::ANY,
+            Self::Pipe => kind::PIPE | kind::UNIX,
+        }
     }
 }
 
-fn plan(fault: &FaultKind, calls: &Calls, mechanism: Mechanism) -> CallPlan {
+/// Whether a mechanism meets a call, and knows there what it is about.
+fn reaches(mechanism: Mechanism, call: Syscall, subject: Subject) -> bool {
+    match mechanism {
+        Mechanism::Lsm | Mechanism::SecurityReturn => subject.points(call).next().is_some(),
+        Mechanism::LsmPark => {
+            let mut points = subject.points(call).peekable();
+            points.peek().is_some() && points.all(|point| point.sleepable.is_some())
+        }
+        Mechanism::Trace => call.returns_bytes(),
+        _ => subject == Subject::Anything || call.takes_descriptor(),
+    }
+}
+
+fn plan(fault: &FaultKind, on_calls: OnCalls<'_>, mechanism: Mechanism) -> CallPlan {
+    let (calls, subject) = (on_calls.calls(), Subject::of(fault));
     let mut plan = CallPlan {
-        record: record(fault, calls),
+        record: record(on_calls, subject),
         hooks: BTreeSet::new(),
         accept: Vec::new(),
     };
     let copies = (MOST_SLEEPERS / calls.syscalls.len().max(1)).clamp(1, MOST_COPIES);
     for call in &calls.syscalls {
         plan.record.add(call.number());
-        let ops = if matches!(
-            mechanism,
-            Mechanism::Lsm | Mechanism::LsmPark | Mechanism::SecurityReturn
-        ) {
-            at_points(&mut plan, *call, mechanism)
+        let at_the_call = if call.takes_descriptor() {
+            1 << FIRST_IS_FD
         } else {
-            at_the_call(&mut plan, fault, *call, mechanism, copies);
-            1 << op::SYSCALL
+            0
+        };
+        let (ops, accept) = match mechanism {
+            Mechanism::Lsm | Mechanism::LsmPark | Mechanism::SecurityReturn => {
+                let ops = at_points(&mut plan, *call, mechanism, subject);
+                (ops, ops)
+            }
+            Mechanism::Trace => {
+                plan.hooks.extend([CallHook::SysExit, CallHook::SysEnter]);
+                (1 << op::TRACE, 1 << op::TRACE | at_the_call)
+            }
+            _ => {
+                attach_to_the_call(&mut plan, on_calls, *call, mechanism, copies);
+                (1 << op::SYSCALL, 1 << op::SYSCALL | at_the_call)
+            }
         };
         plan.record.ops |= ops;
-        plan.accept.push((*call, ops));
+        plan.accept.push((*call, accept));
     }
     plan
 }
 
 /// Attaches to the hooks of the security modules; the operations that they are for.
-fn at_points(plan: &mut CallPlan, call: Syscall, mechanism: Mechanism) -> u64 {
+fn at_points(plan: &mut CallPlan, call: Syscall, mechanism: Mechanism, subject: Subject) -> u64 {
     let mut ops = 0;
-    for point in points::of(call) {
+    for point in subject.points(call) {
         let hook = point.hook;
         plan.hooks.insert(match (mechanism, point.sleepable) {
             (Mechanism::SecurityReturn, _) => CallHook::Security {
@@ -131,9 +199,9 @@ fn at_points(plan: &mut CallPlan, call: Syscall, mechanism: Mechanism) -> u64 {
 }
 
 /// Attaches to the call's own function.
-fn at_the_call(
+fn attach_to_the_call(
     plan: &mut CallPlan,
-    fault: &FaultKind,
+    on_calls: OnCalls<'_>,
     call: Syscall,
     mechanism: Mechanism,
     copies: usize,
@@ -143,7 +211,7 @@ fn at_the_call(
         plan.hooks.insert(CallHook::Kprobe { function });
         return;
     }
-    if let FaultKind::SysDelay(delay) = fault {
+    if let OnCalls::Delay(delay) = on_calls {
         for copy in (0..).take(copies) {
             let function = function.clone();
             plan.hooks.insert(match delay.at {
@@ -158,16 +226,36 @@ fn at_the_call(
     plan.hooks.insert(CallHook::Syscall { function });
 }
 
-fn record(fault: &FaultKind, calls: &Calls) -> CallRule {
-    let mut record = CallRule::default();
-    if let FaultKind::SysDelay(delay) = fault {
-        let ns = |length: std::time::Duration| u64::try_from(length.as_nanos()).unwrap_or(u64::MAX);
-        record.sleep_ns = ns(delay.length);
-        record.jitter_ns = ns(delay.jitter);
-        record.sleep_at = match delay.at {
-            SleepAt::Enter => sleep::ENTER,
-            SleepAt::Exit => sleep::EXIT,
-        };
+fn record(on_calls: OnCalls<'_>, subject: Subject) -> CallRule {
+    let calls = on_calls.calls();
+    let mut record = CallRule {
+        kinds: subject.kinds(),
+        ..CallRule::default()
+    };
+    match on_calls {
+        OnCalls::Error(_) => {}
+        OnCalls::Delay(delay) => {
+            let ns =
+                |length: std::time::Duration| u64::try_from(length.as_nanos()).unwrap_or(u64::MAX);
+            record.sleep_ns = ns(delay.length);
+            record.jitter_ns = ns(delay.jitter);
+            record.sleep_at = match delay.at {
+                SleepAt::Enter => sleep::ENTER,
+                SleepAt::Exit => sleep::EXIT,
+            };
+        }
+        OnCalls::Damage(damage) => {
+            record.bytes = damage.max_length;
+            record.places = damage.max_occurrences;
+            record.filling = match damage.filling {
+                Filling::Zero => filling::ZERO,
+                Filling::Random => filling::RANDOM,
+                Filling::Flip => filling::FLIP,
+            };
+        }
+    }
+    if !calls.paths.is_empty() {
+        record.filters |= filters::PATH;
     }
     if let Some(pattern) = &calls.thread {
         record.filters |= filters::THREAD;
@@ -181,12 +269,12 @@ fn record(fault: &FaultKind, calls: &Calls) -> CallRule {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::experiment::{CallDelay, CallError, Realism};
+    use crate::experiment::{CallDelay, CallError, Calls, Realism};
 
     fn calls(names: &str) -> Calls {
         Calls {
             syscalls: names.split(',').map(|name| name.parse().unwrap()).collect(),
-            thread: None,
+            ..Calls::default()
         }
     }
 

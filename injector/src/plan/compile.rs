@@ -10,8 +10,8 @@ use super::{CallPlan, Error, Mechanism, Names, Need, calls, prefix};
 use crate::{
     delay_line,
     experiment::{
-        Connections, CorruptMode, Direction, Distribution, DnsAnswer, Fault, FaultKind, Loss, Peer,
-        Protocol,
+        Connections, CorruptMode, Direction, Distribution, DnsAnswer, Fault, FaultKind, Loss,
+        OnCalls, Peer, Protocol,
     },
 };
 
@@ -65,8 +65,10 @@ pub(super) fn compile(
         }
         FaultKind::Reorder { gap, .. } => rule.gap = *gap,
         FaultKind::Connect(errno) => rule.errno = errno.code().unsigned_abs(),
-        FaultKind::SysError(error) => rule.errno = error.errno.code().unsigned_abs(),
         _ => {}
+    }
+    if let Some(OnCalls::Error(error)) = fault.kind.on_calls() {
+        rule.errno = error.errno.code().unsigned_abs();
     }
     let line = line_model(&fault.kind, &rule)?;
     let (mechanism, calls) = match calls::choose(&fault.kind, offers)? {
@@ -126,8 +128,9 @@ fn action_of(kind: &FaultKind) -> u32 {
         | FaultKind::Kill(_)
         | FaultKind::Pause(_)
         | FaultKind::Starve(_) => action::NOOP,
-        FaultKind::SysError(_) => action::FAIL,
-        FaultKind::SysDelay(_) => action::SLEEP,
+        FaultKind::SysError(_) | FaultKind::IoError(_) | FaultKind::PipeError(_) => action::FAIL,
+        FaultKind::SysDelay(_) | FaultKind::IoLatency(_) | FaultKind::PipeDelay(_) => action::SLEEP,
+        FaultKind::IoCorrupt(_) | FaultKind::PipeCorrupt(_) => action::DAMAGE,
         FaultKind::Loss(_) | FaultKind::Blackhole | FaultKind::Partition { .. } => action::LOSS,
         FaultKind::Corrupt(CorruptMode::Payload) => action::CORRUPT_PAYLOAD,
         FaultKind::Duplicate => action::DUPLICATE,
@@ -152,9 +155,8 @@ fn check_direction(fault: &Fault) -> Result<(), Error> {
         | FaultKind::Reset
         | FaultKind::Kill(_)
         | FaultKind::Pause(_)
-        | FaultKind::Starve(_)
-        | FaultKind::SysError(_)
-        | FaultKind::SysDelay(_) => Err(Error::EgressOnly { fault: name }),
+        | FaultKind::Starve(_) => Err(Error::EgressOnly { fault: name }),
+        kind if kind.on_calls().is_some() => Err(Error::EgressOnly { fault: name }),
         FaultKind::Loss(_) | FaultKind::Blackhole | FaultKind::Partition { .. } => Ok(()),
         _ if fault.traffic.protocol == Protocol::Icmp => Err(Error::IngressIcmp { fault: name }),
         _ => Ok(()),
@@ -170,7 +172,7 @@ fn hooks(fault: &Fault) -> ActiveSlots {
             hooks.connect = 1;
             return hooks;
         }
-        FaultKind::SysError(_) | FaultKind::SysDelay(_) => {
+        _ if fault.kind.on_calls().is_some() => {
             hooks.call = 1;
             return hooks;
         }
@@ -371,9 +373,10 @@ pub(super) fn rank(kind: &FaultKind) -> u8 {
         FaultKind::Kill(_) => 13,
         FaultKind::Pause(_) => 14,
         FaultKind::Starve(_) => 15,
-        // A call sleeps before it fails.
-        FaultKind::SysDelay(_) => 16,
-        FaultKind::SysError(_) => 17,
+        // A call sleeps before it fails, and only what has not failed is damaged.
+        FaultKind::SysDelay(_) | FaultKind::IoLatency(_) | FaultKind::PipeDelay(_) => 16,
+        FaultKind::SysError(_) | FaultKind::IoError(_) | FaultKind::PipeError(_) => 17,
+        FaultKind::IoCorrupt(_) | FaultKind::PipeCorrupt(_) => 18,
     }
 }
 

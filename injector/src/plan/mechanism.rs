@@ -43,6 +43,8 @@ pub enum Mechanism {
     LsmPark,
     /// BPF programs on a system call let the calling thread sleep.
     SyscallPark,
+    /// BPF programs where system calls begin and end change what they have read.
+    Trace,
 }
 
 /// What the host must offer.
@@ -78,6 +80,8 @@ pub enum Need {
     Freezer,
     /// Sleepable BPF programs that can put the calling thread to sleep.
     Park,
+    /// Programs on the tracepoints of system calls that may write to the caller's memory.
+    Trace,
 }
 
 impl Mechanism {
@@ -120,6 +124,7 @@ impl Mechanism {
             Self::KprobeOverride => "kprobe-override",
             Self::LsmPark => "lsm-park",
             Self::SyscallPark => "syscall-park",
+            Self::Trace => "trace-write-user",
         }
     }
 
@@ -172,6 +177,9 @@ impl Mechanism {
             Self::SyscallPark => {
                 "the calling thread alone sleeps around the call, without burning CPU; up to 32 threads of a CPU at once, the rest are counted as missed"
             }
+            Self::Trace => {
+                "bytes change in the caller's buffer when the call is over, in place; the kernel writes a warning to its log when such a program is loaded"
+            }
         }
     }
 
@@ -194,6 +202,7 @@ impl Mechanism {
             Self::KprobeOverride => &[Need::KprobeOverride],
             Self::LsmPark => &[Need::Lsm, Need::Park],
             Self::SyscallPark => &[Need::SyscallReturn, Need::SleepableSyscall, Need::Park],
+            Self::Trace => &[Need::Trace],
         }
     }
 }

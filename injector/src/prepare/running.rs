@@ -51,16 +51,15 @@ fn experiment_of(path: &std::path::Path) -> Option<Experiment> {
 
 fn acts_on_packets(experiment: &Experiment) -> bool {
     experiment.faults().any(|(_, fault)| {
-        !matches!(
+        let is_elsewhere = matches!(
             fault.kind,
             FaultKind::Connect(_)
                 | FaultKind::Reset
                 | FaultKind::Kill(_)
                 | FaultKind::Pause(_)
                 | FaultKind::Starve(_)
-                | FaultKind::SysError(_)
-                | FaultKind::SysDelay(_)
-        )
+        );
+        !is_elsewhere && fault.kind.on_calls().is_none()
     })
 }
 

@@ -77,7 +77,7 @@ fn unseen(fault: &Fault) -> String {
             return "it had no process while the fault was on, or the fault was not due before its end"
                 .to_owned();
         }
-        (FaultKind::SysError(_) | FaultKind::SysDelay(_), _) => {
+        (kind, _) if kind.on_calls().is_some() => {
             return "it made no such call while the fault was on".to_owned();
         }
         (FaultKind::Dns { .. }, _) => {
@@ -106,8 +106,9 @@ fn unlucky(chance: &Chance, matched: u64) -> String {
 }
 
 fn what(fault: &Fault) -> &'static str {
-    match fault.kind {
-        FaultKind::Connect(_) | FaultKind::SysError(_) | FaultKind::SysDelay(_) => "calls",
+    match &fault.kind {
+        FaultKind::Connect(_) => "calls",
+        kind if kind.on_calls().is_some() => "calls",
         FaultKind::Reset => "connections",
         FaultKind::Kill(_) | FaultKind::Pause(_) | FaultKind::Starve(_) => "processes",
         _ => "packets",

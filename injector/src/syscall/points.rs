@@ -22,6 +22,18 @@ pub struct Point {
     pub calls: &'static [&'static str],
 }
 
+impl Point {
+    /// Whether it knows the file that a call is about.
+    pub fn knows_files(&self) -> bool {
+        !matches!(self.op, op::FORK) && self.class != SyscallClass::Network
+    }
+
+    /// Whether it knows the pipe or unix socket that a call reads or writes.
+    pub fn knows_pipes(&self) -> bool {
+        matches!(self.op, op::READ | op::WRITE | op::SEND | op::RECEIVE)
+    }
+}
+
 /// A point whose hook may sleep.
 macro_rules! sleepable {
     ($class:ident, $op:ident, $hook:literal, $program:literal, [$($call:literal),*]) => {

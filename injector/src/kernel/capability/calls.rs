@@ -1,10 +1,13 @@
 //! Do programs on system calls do here what they say? Each is tried on a real call of a thread of ours:
 //! a BPF LSM program on a host without `bpf` among its security modules loads, attaches and never fires.
 
-use std::{fs::File, io};
+use std::{
+    fs::File,
+    io::{self, Read},
+};
 
 use injector_common::{
-    call::{CallRule, THREAD_NAME, filters, op},
+    call::{Accept, CallRule, FIRST_IS_FD, THREAD_NAME, filling, filters, kind, op},
     lease::Lease,
     process::{ProcessKey, TargetProcess},
     rule::{ActiveSlots, Rule, When, action},
@@ -111,28 +114,54 @@ fn attaches(hooks: &[CallHook]) -> Result<(), Error> {
         .try_for_each(|hook| programs.attach(hook, &mut object, &mut links))
 }
 
-/// Attaches, makes this process a target whose rule is about one thread, and lets that thread open a file.
-fn self_test(trial: Trial) -> Result<(), Error> {
-    let callers = Callers {
-        processes: 1,
-        ..Callers::default()
+/// Programs where system calls begin and end change what a thread of ours reads.
+pub(super) fn trace() -> Result<(), Error> {
+    let read = u32::try_from(libc::SYS_read).unwrap_or_default();
+    let mut call = CallRule {
+        ops: 1 << op::TRACE,
+        bytes: 1,
+        places: 1,
+        filling: filling::FLIP,
+        ..CallRule::default()
     };
-    let mut object = Object::load_for(callers)?;
-    let programs = CallPrograms::of(&mut object)?;
-    let mut links = Links::default();
-    programs.attach(&(trial.hook)(), &mut object, &mut links)?;
-    let (mut maps, mut lease, _events) = Maps::take(&mut object)?;
-    aim(&mut maps, trial.op)?;
-    lease.write(Lease::from(boot_ns()))?;
-    let opened = std::thread::Builder::new()
-        .name(THREAD.into())
-        .spawn(|| File::open("/dev/null").err())
-        .map(std::thread::JoinHandle::join)
-        .map_err(|error| Error::system("start a thread to try things with", error))?;
-    lease.write(Lease::DISARMED)?;
-    drop(links);
-    let error = opened.unwrap_or_else(|_| Some(io::Error::other("the thread broke")));
-    match error.as_ref().and_then(io::Error::raw_os_error) {
+    call.add(read);
+    let aim = Aim {
+        hooks: vec![CallHook::SysExit, CallHook::SysEnter],
+        action: action::DAMAGE,
+        call,
+        syscall: read,
+        accept: 1 << op::TRACE | 1 << FIRST_IS_FD,
+    };
+    let bytes = aim.on_a_thread(|| {
+        let mut bytes = [0; 16];
+        let read = File::open("/dev/zero").and_then(|mut zeros| zeros.read(&mut bytes));
+        read.map(|_| bytes)
+    })?;
+    match bytes {
+        Ok(bytes) if bytes != [0; 16] => Ok(()),
+        _ => Err(Error::Probe(
+            "the programs are attached and do not change what a real call reads".into(),
+        )),
+    }
+}
+
+/// Lets a thread open a file, which is to fail.
+fn self_test(trial: Trial) -> Result<(), Error> {
+    let openat = u32::try_from(libc::SYS_openat).unwrap_or_default();
+    let mut call = CallRule {
+        ops: 1 << trial.op,
+        ..CallRule::default()
+    };
+    call.add(openat);
+    let aim = Aim {
+        hooks: vec![(trial.hook)()],
+        action: action::FAIL,
+        call,
+        syscall: openat,
+        accept: 1 << trial.op,
+    };
+    let opened = aim.on_a_thread(|| File::open("/dev/null").err())?;
+    match opened.as_ref().and_then(io::Error::raw_os_error) {
         Some(ERRNO) => Ok(()),
         _ => Err(Error::Probe(
             "the program is attached and does not change what a real call returns".into(),
@@ -140,36 +169,74 @@ fn self_test(trial: Trial) -> Result<(), Error> {
     }
 }
 
-/// One rule, in slot 0 of scope 0: calls to open by that thread fail.
-fn aim(maps: &mut Maps, op: u32) -> Result<(), Error> {
-    let mut call = CallRule {
-        ops: 1 << op,
-        filters: filters::THREAD,
-        thread_length: u32::try_from(THREAD.len()).unwrap_or_default(),
-        ..CallRule::default()
-    };
-    const { assert!(THREAD.len() < THREAD_NAME) };
-    call.thread[..THREAD.len()].copy_from_slice(THREAD.as_bytes());
-    let openat = u32::try_from(libc::SYS_openat).unwrap_or_default();
-    call.add(openat);
-    let rule = Rule {
-        action: action::FAIL,
-        percent: Threshold::ALWAYS,
-        errno: ERRNO.unsigned_abs(),
-        when: When::ALWAYS,
-        max_hits: u64::MAX,
-        ..Rule::default()
-    };
-    maps.write_rule(0, &rule)?;
-    maps.write_call_rule(0, &call)?;
-    maps.write_accept(openat, 1 << op)?;
-    let own = TaskKey::of(std::process::id())
-        .map_err(|error| Error::Probe(format!("this process cannot be looked at: {error}")))?;
-    let (key, process): (ProcessKey, TargetProcess) = own.record(0, 0);
-    maps.write_process(key, process)?;
-    let on = ActiveSlots {
-        call: 1,
-        ..ActiveSlots::default()
-    };
-    maps.activate(0, on)
+/// A rule about a call of one thread of ours.
+struct Aim {
+    hooks: Vec<CallHook>,
+    action: u32,
+    call: CallRule,
+    syscall: u32,
+    accept: Accept,
+}
+
+impl Aim {
+    /// Attaches, makes this process a target whose rule is about one thread, and lets that thread act.
+    fn on_a_thread<T: Send>(mut self, act: fn() -> T) -> Result<T, Error> {
+        let callers = Callers {
+            processes: 1,
+            ..Callers::default()
+        };
+        let mut object = Object::load_for(callers)?;
+        let programs = CallPrograms::of(&mut object)?;
+        let mut links = Links::default();
+        for hook in std::mem::take(&mut self.hooks) {
+            programs.attach(&hook, &mut object, &mut links)?;
+        }
+        let (mut maps, mut lease, _events) = Maps::take(&mut object)?;
+        self.write(&mut maps)?;
+        lease.write(Lease::from(boot_ns()))?;
+        let acted = std::thread::scope(|scope| {
+            let thread = std::thread::Builder::new()
+                .name(THREAD.into())
+                .spawn_scoped(scope, act)
+                .map_err(|error| Error::system("start a thread to try things with", error))?;
+            thread
+                .join()
+                .map_err(|_| Error::Probe("the thread that tries things broke".into()))
+        });
+        lease.write(Lease::DISARMED)?;
+        drop(links);
+        acted
+    }
+
+    /// One rule, in slot 0 of scope 0.
+    fn write(&self, maps: &mut Maps) -> Result<(), Error> {
+        let mut call = CallRule {
+            filters: filters::THREAD,
+            kinds: kind::ANY,
+            thread_length: u32::try_from(THREAD.len()).unwrap_or_default(),
+            ..self.call
+        };
+        const { assert!(THREAD.len() < THREAD_NAME) };
+        call.thread[..THREAD.len()].copy_from_slice(THREAD.as_bytes());
+        let rule = Rule {
+            action: self.action,
+            percent: Threshold::ALWAYS,
+            errno: ERRNO.unsigned_abs(),
+            when: When::ALWAYS,
+            max_hits: u64::MAX,
+            ..Rule::default()
+        };
+        maps.write_rule(0, &rule)?;
+        maps.write_call_rule(0, &call)?;
+        maps.write_accept(self.syscall, self.accept)?;
+        let own = TaskKey::of(std::process::id())
+            .map_err(|error| Error::Probe(format!("this process cannot be looked at: {error}")))?;
+        let (key, process): (ProcessKey, TargetProcess) = own.record(0, 0);
+        maps.write_process(key, process)?;
+        let on = ActiveSlots {
+            call: 1,
+            ..ActiveSlots::default()
+        };
+        maps.activate(0, on)
+    }
 }

@@ -1,0 +1,206 @@
+//! Programs on the tracepoints of all system calls: where a call begins it is decided, where it ends what it
+//! has put into its buffer is damaged. Nothing can be refused there.
+
+use aya_ebpf::{
+    EbpfContext,
+    helpers::generated::{bpf_loop, bpf_probe_read_user, bpf_probe_write_user},
+    macros::raw_tracepoint,
+    programs::RawTracePointContext,
+};
+use injector_common::{
+    call::{CallRule, Pending, filling, op},
+    decide::random64,
+};
+
+use crate::{
+    caller,
+    calls::{self, Count},
+    carry,
+    maps::{INJ_CALLS, INJ_DAMAGES, INJ_PENDING, INJ_RULES},
+    subject::read,
+    syscall::{number, subject},
+};
+
+/// A call begins: `(registers, number)`, arch/x86/entry/common.c.
+#[raw_tracepoint(tracepoint = "sys_enter")]
+pub fn inj_sys_enter(ctx: RawTracePointContext) -> i32 {
+    let registers: u64 = ctx.arg(0);
+    if let Some(pending) = calls::decide(op::TRACE, || subject(registers)) {
+        carry::leave(&pending);
+    }
+    0
+}
+
+/// A call ends: `(registers, result)`. Damages what it has put into its buffer, where a hook of the call
+/// has decided so.
+#[raw_tracepoint(tracepoint = "sys_exit")]
+pub fn inj_sys_exit(ctx: RawTracePointContext) -> i32 {
+    let _ = ctx.as_ptr();
+    let registers: u64 = ctx.arg(0);
+    let result: i64 = ctx.arg(1);
+    let syscall = number(registers);
+    let Some(pending) = carry::left(syscall) else {
+        return 0;
+    };
+    let _ = INJ_PENDING.remove(caller::tid());
+    if pending.damager == 0 {
+        return 0;
+    }
+    let rule = pending.damager - 1;
+    let is_damaged = result > 0 && damage(&pending, registers, result as u64).unwrap_or(false);
+    if is_damaged {
+        calls::hit_later(rule, syscall);
+    } else {
+        calls::count(rule, Count::Missed);
+    }
+    0
+}
+
+/// Where in user memory a call has put what it read, and how many bytes lie there in one piece.
+#[inline(always)]
+fn buffer(syscall: u32, registers: u64, result: u64) -> (u64, u64) {
+    const SI: u64 = 13 * 8;
+    let second: u64 = read(registers + SI);
+    match syscall {
+        // read, pread64, recvfrom
+        0 | 17 | 45 => (second, result),
+        // readv, preadv, preadv2: the first piece that is not empty is the first or there is none.
+        19 | 295 | 327 => first_piece(second, result),
+        // recvmsg: msghdr::msg_iov
+        47 => first_piece(read_user(second + 16), result),
+        _ => (0, 0),
+    }
+}
+
+#[inline(always)]
+fn first_piece(vector: u64, result: u64) -> (u64, u64) {
+    let length: u64 = read_user(vector + 8);
+    (
+        read_user(vector),
+        if length < result { length } else { result },
+    )
+}
+
+#[inline(always)]
+fn read_user<T: Copy + Default>(address: u64) -> T {
+    let mut value = T::default();
+    // SAFETY: the destination is our own; the helper checks the source.
+    unsafe {
+        bpf_probe_read_user(
+            (&raw mut value).cast(),
+            size_of::<T>() as u32,
+            address as *const _,
+        );
+    }
+    value
+}
+
+/// Damage in the making. It lies in a map entry of its thread, for the verifier's sake, see
+/// [`crate::calls`].
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Damage {
+    /// The buffer, and its length.
+    buffer: u64,
+    length: u64,
+    /// The place that is being damaged: its next byte, and how many may follow.
+    at: u64,
+    room: u64,
+    seed: u64,
+    /// Number of the next place.
+    place: u64,
+    places: u32,
+    bytes: u32,
+    left: u32,
+    filling: u32,
+    written: u32,
+    pad: u32,
+}
+
+/// The most bytes of one place.
+const MOST_BYTES: u32 = 4096;
+/// The most places of one call.
+const MOST_PLACES: u32 = 16;
+
+#[inline(always)]
+fn damage(pending: &Pending, registers: u64, result: u64) -> Option<bool> {
+    let id = pending.damager - 1;
+    let (rule, call): (_, &CallRule) = (INJ_RULES.get(id)?, INJ_CALLS.get(id)?);
+    let (at, length) = buffer(pending.syscall, registers, result);
+    if at == 0 || length == 0 {
+        return None;
+    }
+    let damage = Damage {
+        buffer: at,
+        length,
+        at: 0,
+        room: 0,
+        // Not the number that decided the hit: the place would depend on the percentage.
+        seed: random64(!rule.seed, pending.number),
+        place: 0,
+        places: call.places,
+        bytes: call.bytes,
+        left: 0,
+        filling: call.filling,
+        written: 0,
+        pad: 0,
+    };
+    let thread = caller::tid();
+    INJ_DAMAGES.insert(thread, &damage, 0).ok()?;
+    let mut entry: *mut Damage = INJ_DAMAGES.get_ptr_mut(thread)?;
+    // SAFETY: the entry is this thread's until it is removed. The callback has the signature that the helper
+    // asks for, and the context outlives the call.
+    let written = unsafe {
+        bpf_loop(
+            MOST_PLACES,
+            damage_place as *mut _,
+            (&raw mut entry).cast(),
+            0,
+        );
+        (*entry).written
+    };
+    let _ = INJ_DAMAGES.remove(thread);
+    Some(written != 0)
+}
+
+/// Damages one place: 0 goes on, 1 ends it.
+extern "C" fn damage_place(_: u32, context: *mut *mut Damage) -> i64 {
+    // SAFETY: `bpf_loop` passes the pointer that `damage` gave it.
+    let damage = unsafe { &mut **context };
+    if damage.place >= u64::from(damage.places) || damage.length == 0 {
+        return 1;
+    }
+    let offset = (random64(damage.seed, damage.place) >> 32) % damage.length;
+    damage.place += 1;
+    damage.at = damage.buffer + offset;
+    damage.room = damage.length - offset;
+    damage.left = damage.bytes;
+    // SAFETY: as in `damage`.
+    unsafe {
+        bpf_loop(MOST_BYTES, change_one as *mut _, context.cast(), 0);
+    }
+    0
+}
+
+/// Changes one byte: 0 goes on, 1 ends it.
+extern "C" fn change_one(_: u32, context: *mut *mut Damage) -> i64 {
+    // SAFETY: as in `damage_place`.
+    let damage = unsafe { &mut **context };
+    if damage.left == 0 || damage.room == 0 {
+        return 1;
+    }
+    let old: u8 = read_user(damage.at);
+    let random = random64(damage.seed ^ damage.at, damage.place) as u8;
+    let new = match damage.filling {
+        filling::ZERO => 0,
+        filling::RANDOM => random,
+        _ => old ^ (1 << (random & 7)),
+    };
+    // SAFETY: one byte of ours into memory of the caller's; the helper checks the destination.
+    let written = unsafe { bpf_probe_write_user(damage.at as *mut _, (&raw const new).cast(), 1) };
+    damage.written |= u32::from(written == 0);
+    damage.at += 1;
+    damage.room -= 1;
+    damage.left -= 1;
+    0
+}

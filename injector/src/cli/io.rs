@@ -1,0 +1,223 @@
+//! `injector io …`: files that cannot be used, are slow, or are read damaged.
+
+use std::time::Duration;
+
+use clap::{Args, Subcommand, ValueEnum};
+
+use super::{
+    fault::{Request, With},
+    sys::on_calls,
+    traffic::ChanceFlags,
+};
+use crate::{
+    experiment::{
+        CallDamage, CallDelay, CallError, Calls, Fault, FaultKind, FilePattern, Filling, Presence,
+        Realism, SleepAt,
+    },
+    quantity::{Errno, duration},
+    syscall::READS,
+};
+
+/// The faults on files; `C` is what surrounds a fault, on the command line or in a file.
+#[derive(Subcommand, Debug)]
+pub(super) enum IoFault<C: Args> {
+    /// Files cannot be used
+    Error(With<ErrorFlags, C>),
+    /// Files are slow: the calling thread sleeps, others go on
+    Latency(With<LatencyFlags, C>),
+    /// What is read from files is damaged; the files stay as they are
+    Corrupt(With<CorruptFlags, C>),
+}
+
+impl<C: Args> IoFault<C> {
+    /// Takes the request apart.
+    pub(super) fn split(self) -> (Fault, C) {
+        match self {
+            Self::Error(with) => with.split(),
+            Self::Latency(with) => with.split(),
+            Self::Corrupt(with) => with.split(),
+        }
+    }
+}
+
+/// Which files, as faults on any system call have it too.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Files")]
+pub(super) struct PathFlags {
+    /// Only about this file, all below this folder, or names as in `/data/*.log` and `/data/**/*.log`;
+    /// repeatable
+    #[arg(long, value_name = "PATH")]
+    path: Vec<FilePattern>,
+    /// A path may be one that is to come; its folder is there
+    #[arg(long, requires = "path")]
+    future: bool,
+}
+
+/// What is done with files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Method {
+    /// They are opened
+    Open,
+    /// They are read
+    Read,
+    /// They are written
+    Write,
+    /// What was written is brought to the disk
+    Fsync,
+}
+
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Files")]
+struct FileFlags {
+    #[command(flatten)]
+    paths: PathFlags,
+    /// Only of threads with such a name, as in `tokio-*`
+    #[arg(long, value_name = "GLOB")]
+    thread: Option<String>,
+}
+
+#[derive(Args, Debug)]
+struct MethodFlags {
+    /// What is done with them; repeatable
+    #[arg(
+        long,
+        value_name = "METHOD",
+        value_enum,
+        value_delimiter = ',',
+        default_value = "read,write"
+    )]
+    methods: Vec<Method>,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct ErrorFlags {
+    #[command(flatten)]
+    files: FileFlags,
+    #[command(flatten)]
+    methods: MethodFlags,
+    /// What the calls return, as in `EIO`
+    #[arg(long, value_name = "ERRNO")]
+    errno: Errno,
+    /// The errno may be one that the call never returns by itself
+    #[arg(long)]
+    unusual: bool,
+    #[command(flatten)]
+    chance: ChanceFlags,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct LatencyFlags {
+    #[command(flatten)]
+    files: FileFlags,
+    #[command(flatten)]
+    methods: MethodFlags,
+    /// How long a thread sleeps before the call does its work
+    #[arg(long, value_name = "TIME", value_parser = duration::parse)]
+    latency: Duration,
+    /// How far a sleep may stray from that, to both sides
+    #[arg(long, value_name = "TIME", value_parser = duration::parse, default_value = "0s")]
+    jitter: Duration,
+    #[command(flatten)]
+    chance: ChanceFlags,
+}
+
+/// How damage looks.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Damage")]
+pub(super) struct DamageFlags {
+    /// What stands where bytes were read
+    #[arg(long, value_enum, default_value = "flip")]
+    filling: Filling,
+    /// The most bytes of one place
+    #[arg(long, value_name = "BYTES", default_value_t = 1)]
+    max_length: u32,
+    /// The most places of one call
+    #[arg(long, value_name = "COUNT", default_value_t = 1)]
+    max_occurrences: u32,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct CorruptFlags {
+    #[command(flatten)]
+    files: FileFlags,
+    #[command(flatten)]
+    damage: DamageFlags,
+    #[command(flatten)]
+    chance: ChanceFlags,
+}
+
+impl Method {
+    const fn calls(self) -> &'static [&'static str] {
+        match self {
+            Self::Open => &["open", "openat", "openat2", "creat"],
+            Self::Read => READS,
+            Self::Write => &["write", "pwrite64", "writev", "pwritev", "pwritev2"],
+            Self::Fsync => &["fsync", "fdatasync"],
+        }
+    }
+}
+
+impl PathFlags {
+    /// The calls, of those about these files only.
+    pub(super) fn narrow(self, calls: Calls) -> Calls {
+        Calls {
+            paths: self.path,
+            presence: if self.future {
+                Presence::Future
+            } else {
+                Presence::Now
+            },
+            ..calls
+        }
+    }
+}
+
+impl FileFlags {
+    fn calls(self, methods: &[Method]) -> Calls {
+        let names = methods.iter().flat_map(|method| method.calls());
+        self.paths.narrow(Calls::named(names, self.thread))
+    }
+}
+
+impl DamageFlags {
+    /// The damage to what these calls read.
+    pub(super) fn damage(self, calls: Calls) -> CallDamage {
+        CallDamage {
+            calls,
+            filling: self.filling,
+            max_length: self.max_length,
+            max_occurrences: self.max_occurrences,
+        }
+    }
+}
+
+impl Request for ErrorFlags {
+    fn fault(self) -> Fault {
+        let kind = FaultKind::IoError(CallError {
+            calls: self.files.calls(&self.methods.methods),
+            errno: self.errno,
+            realism: Realism::of(self.unusual),
+        });
+        on_calls(kind, self.chance.chance())
+    }
+}
+
+impl Request for LatencyFlags {
+    fn fault(self) -> Fault {
+        let kind = FaultKind::IoLatency(CallDelay {
+            calls: self.files.calls(&self.methods.methods),
+            at: SleepAt::Enter,
+            length: self.latency,
+            jitter: self.jitter,
+        });
+        on_calls(kind, self.chance.chance())
+    }
+}
+
+impl Request for CorruptFlags {
+    fn fault(self) -> Fault {
+        let calls = self.files.calls(&[Method::Read]);
+        let kind = FaultKind::IoCorrupt(self.damage.damage(calls));
+        on_calls(kind, self.chance.chance())
+    }
+}

@@ -1,0 +1,157 @@
+//! `injector pipe …`: pipes and unix sockets, as between an agent and the plug-in that it speaks to over its
+//! standard input and output.
+
+use std::time::Duration;
+
+use clap::{Args, Subcommand, ValueEnum};
+
+use super::{
+    fault::{Request, With},
+    io::DamageFlags,
+    sys::on_calls,
+    traffic::ChanceFlags,
+};
+use crate::{
+    experiment::{CallDelay, CallError, Calls, Fault, FaultKind, Realism, SleepAt},
+    quantity::{Errno, duration},
+};
+
+/// The faults on pipes; `C` is what surrounds a fault, on the command line or in a file.
+#[derive(Subcommand, Debug)]
+pub(super) enum PipeFault<C: Args> {
+    /// Pipes and unix sockets cannot be used
+    Error(With<ErrorFlags, C>),
+    /// Pipes and unix sockets are slow: the calling thread sleeps, others go on
+    Delay(With<DelayFlags, C>),
+    /// What is read from pipes and unix sockets is damaged
+    Corrupt(With<CorruptFlags, C>),
+}
+
+impl<C: Args> PipeFault<C> {
+    /// Takes the request apart.
+    pub(super) fn split(self) -> (Fault, C) {
+        match self {
+            Self::Error(with) => with.split(),
+            Self::Delay(with) => with.split(),
+            Self::Corrupt(with) => with.split(),
+        }
+    }
+}
+
+/// What is done with pipes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Method {
+    /// They are read
+    Read,
+    /// They are written
+    Write,
+}
+
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Pipes")]
+struct ThreadFlags {
+    /// Only of threads with such a name, as in `tokio-*`
+    #[arg(long, value_name = "GLOB")]
+    thread: Option<String>,
+}
+
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Pipes")]
+struct PipeFlags {
+    /// What is done with them; repeatable
+    #[arg(
+        long,
+        value_name = "METHOD",
+        value_enum,
+        value_delimiter = ',',
+        default_value = "read,write"
+    )]
+    methods: Vec<Method>,
+    #[command(flatten)]
+    threads: ThreadFlags,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct ErrorFlags {
+    #[command(flatten)]
+    pipes: PipeFlags,
+    /// What the calls return
+    #[arg(long, value_name = "ERRNO", default_value = "EPIPE")]
+    errno: Errno,
+    /// The errno may be one that the call never returns by itself
+    #[arg(long)]
+    unusual: bool,
+    #[command(flatten)]
+    chance: ChanceFlags,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct DelayFlags {
+    #[command(flatten)]
+    pipes: PipeFlags,
+    /// How long a thread sleeps before the call does its work
+    #[arg(long, value_name = "TIME", value_parser = duration::parse)]
+    latency: Duration,
+    /// How far a sleep may stray from that, to both sides
+    #[arg(long, value_name = "TIME", value_parser = duration::parse, default_value = "0s")]
+    jitter: Duration,
+    #[command(flatten)]
+    chance: ChanceFlags,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct CorruptFlags {
+    #[command(flatten)]
+    threads: ThreadFlags,
+    #[command(flatten)]
+    damage: DamageFlags,
+    #[command(flatten)]
+    chance: ChanceFlags,
+}
+
+impl Method {
+    const fn calls(self) -> &'static [&'static str] {
+        match self {
+            Self::Read => &["read", "readv", "recvfrom", "recvmsg"],
+            Self::Write => &["write", "writev", "sendto", "sendmsg"],
+        }
+    }
+}
+
+impl PipeFlags {
+    fn calls(self) -> Calls {
+        let names = self.methods.iter().flat_map(|method| method.calls());
+        Calls::named(names, self.threads.thread)
+    }
+}
+
+impl Request for ErrorFlags {
+    fn fault(self) -> Fault {
+        let kind = FaultKind::PipeError(CallError {
+            calls: self.pipes.calls(),
+            errno: self.errno,
+            realism: Realism::of(self.unusual),
+        });
+        on_calls(kind, self.chance.chance())
+    }
+}
+
+impl Request for DelayFlags {
+    fn fault(self) -> Fault {
+        let kind = FaultKind::PipeDelay(CallDelay {
+            calls: self.pipes.calls(),
+            at: SleepAt::Enter,
+            length: self.latency,
+            jitter: self.jitter,
+        });
+        on_calls(kind, self.chance.chance())
+    }
+}
+
+impl Request for CorruptFlags {
+    fn fault(self) -> Fault {
+        let calls = Calls::named(Method::Read.calls(), self.threads.thread);
+        let kind = FaultKind::PipeCorrupt(self.damage.damage(calls));
+        on_calls(kind, self.chance.chance())
+    }
+}
