@@ -1,7 +1,9 @@
 //! A run from its journal's first line to its last.
 
+mod counted;
+
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     sync::mpsc::{Receiver, RecvTimeoutError},
     time::Duration,
 };
@@ -11,7 +13,7 @@ use injector_common::{lease::LEASE_NS, rule_id};
 use super::{
     Keeper,
     arm::{ArmedNamespace, Context, Listening},
-    budget::{Budget, Spending, Used},
+    budget::{Budget, Spending},
     changes::Changes,
     ending::{halted_within, lapsed},
     process::{self, ProcessFaults},
@@ -23,15 +25,15 @@ use crate::{
     error::Refusal,
     escalation,
     event::{RunEvent, What},
-    experiment::{Experiment, FaultKind, Follow},
+    experiment::{Experiment, Follow},
     journal::{self, Journal, Process, Record, RunId},
-    kernel::{clock::boot_ns, grace, maps::CounterReader},
+    kernel::{clock::boot_ns, grace},
     lever::{self, Lever},
-    lookout::{self, Breach, Counting, Lookout, OwnHits},
+    lookout::{self, Breach, Lookout, OwnHits},
     plan::{Mechanism, Plan},
     policy::{Override, Radius},
     prepare::Entrance,
-    report::{FaultReport, Outcome, RunReport},
+    report::{Outcome, RunReport},
     target::ResolvedTarget,
     watchdog::{Brake, Standing, Watchdog},
 };
@@ -277,33 +279,6 @@ impl Run<'_> {
         Ok(armed)
     }
 
-    /// Which rules of these scopes conditions look at.
-    fn counting(&self, scopes: &[u32], reader: CounterReader) -> Counting {
-        let rules = |is_wanted: &dyn Fn(&FaultKind) -> bool| {
-            let rules = self.request.plan.rules.iter();
-            rules
-                .filter(|rule| scopes.contains(&rule.scope) && is_wanted(&rule.fault.kind))
-                .map(|rule| rule_id(rule.scope, rule.slot))
-                .collect::<BTreeSet<_>>()
-                .into_iter()
-                .collect()
-        };
-        Counting {
-            reader,
-            rules: rules(&|_| true),
-            failing: rules(&|kind| {
-                matches!(
-                    kind,
-                    FaultKind::Connect(_)
-                        | FaultKind::SysError(_)
-                        | FaultKind::IoError(_)
-                        | FaultKind::PipeError(_)
-                )
-            }),
-            scopes: scopes.to_vec(),
-        }
-    }
-
     /// Whether these scopes need programs in the kernel: for a fault, or to follow a tree.
     fn needs_programs(&self, scopes: &[u32]) -> bool {
         let follows = |scope: &u32| {
@@ -409,56 +384,6 @@ impl Run<'_> {
                 Err(RecvTimeoutError::Timeout) => {}
             }
         }
-    }
-
-    /// What the steps until this one have used up. A counter that cannot be read now is read at the next
-    /// look.
-    fn used(&self, armed: &Armed, step: usize) -> Used {
-        let nothing_held = delay_line::Stats::default();
-        let mut used = armed.spending.before;
-        for (index, rule) in self.request.plan.rules.iter().enumerate() {
-            if rule.step != step {
-                continue;
-            }
-            let of_namespace = armed
-                .namespaces
-                .iter()
-                .find(|namespace| namespace.scopes.contains(&rule.scope))
-                .and_then(|namespace| {
-                    let counters = namespace.counters(rule.scope, rule.slot, &nothing_held);
-                    counters.ok()
-                });
-            let counters = match armed.resetters.get(&index) {
-                Some(resetter) => resetter.counters,
-                None => of_namespace.unwrap_or_default(),
-            };
-            used = used.add(Used {
-                hits: counters.hit,
-                bytes: counters.bytes,
-            });
-        }
-        used
-    }
-
-    /// Lets the halt conditions see what this process has done itself: resets, and faults on processes.
-    fn tell_own_hits(&self, armed: &Armed) {
-        let own = (0..self.request.plan.rules.len()).filter_map(|index| {
-            let resets = armed
-                .resetters
-                .get(&index)
-                .map(|resetter| resetter.counters);
-            resets.or_else(|| armed.processes.counters(index))
-        });
-        armed.own_hits.tell(own.map(|counters| counters.hit).sum());
-    }
-
-    /// How many processes the targets have now.
-    fn processes(&self, armed: &Armed) -> usize {
-        let members = armed.namespaces.iter().flat_map(|namespace| {
-            let scopes = namespace.scopes.iter();
-            scopes.flat_map(|scope| namespace.members(*scope, &self.request.targets))
-        });
-        members.collect::<BTreeSet<_>>().len()
     }
 
     /// Carries out the resets of a step. They are this process's own doing, so the lease is asked here.
@@ -607,38 +532,6 @@ impl Run<'_> {
         if lost > 0 {
             self.tell(What::EventsLost { count: lost });
         }
-    }
-
-    /// What each fault did, and when the last of them hit last, on the boot clock.
-    fn fault_reports(&self, armed: &Armed, lines: &[delay_line::Stats]) -> (Vec<FaultReport>, u64) {
-        let mut last_hit = 0;
-        let experiment = &self.request.experiment;
-        let mut report = |(index, rule): (usize, &crate::plan::PlannedRule)| {
-            let of_namespace = armed
-                .namespaces
-                .iter()
-                .zip(lines)
-                .find(|(namespace, _)| namespace.scopes.contains(&rule.scope))
-                .and_then(|(namespace, line)| namespace.counters(rule.scope, rule.slot, line).ok());
-            let own = armed
-                .resetters
-                .get(&index)
-                .map(|resetter| resetter.counters);
-            let counters = own
-                .or_else(|| armed.processes.counters(index))
-                .or(of_namespace)
-                .unwrap_or_default();
-            last_hit = counters.last_hit_boot_ns.max(last_hit);
-            let step = &experiment.steps[rule.step].name;
-            let target = &experiment.targets[rule.fault.target];
-            let planned = rule.compiled.mechanism.name();
-            let mechanism = armed.processes.mechanism(index);
-            let mechanism = mechanism.as_deref().unwrap_or(planned);
-            FaultReport::new(step, &rule.fault, target, mechanism, counters)
-        };
-        let rules = self.request.plan.rules.iter().enumerate();
-        let reports = rules.map(&mut report).collect();
-        (reports, last_hit)
     }
 
     fn tell(&mut self, what: What) {
