@@ -41,6 +41,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+pub(crate) use ask::values;
 pub use check::{WhoAsks, check};
 pub use errand::{CANNOT as CANNOT_START, COMMAND as ERRAND, Ending, Errand, run as run_errand};
 pub use plain_http::{HttpError, post_json};

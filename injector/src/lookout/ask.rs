@@ -101,7 +101,7 @@ fn prometheus(server: &HttpUrl, query: &str, bound: Bound, within: Duration) -> 
 }
 
 /// The values in an answer.
-fn values(body: &[u8]) -> Result<Vec<f64>, String> {
+pub(crate) fn values(body: &[u8]) -> Result<Vec<f64>, String> {
     let answer: Answer = serde_json::from_slice(body)
         .map_err(|error| format!("the answer has no values: {error}"))?;
     let samples = match answer.data {
