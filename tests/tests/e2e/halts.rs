@@ -125,7 +125,10 @@ fn halted(finished: &Finished, condition: &str) -> Result<Value> {
 fn closed_port() -> Result<()> {
     let mut stage = Stage::new()?;
     let listener = TcpListener::bind("127.0.0.1:0")?;
-    let condition = format!("tcp {} fails 2 every 100ms", listener.local_addr()?);
+    let condition = format!(
+        "tcp {} fails 2 every 100ms within 5s",
+        listener.local_addr()?
+    );
     let armed = stage.arm(&condition)?;
     drop(listener);
     stage.halted(armed, "tcp 127.0.0.1")?;
@@ -184,7 +187,7 @@ fn changed_status() -> Result<()> {
     let mut stage = Stage::new()?;
     let web = Web::serve(&with_body("fine"))?;
     let condition = format!(
-        "http http://{}/health fails 2 of 3 every 100ms",
+        "http http://{}/health fails 2 of 3 every 100ms within 5s",
         web.address
     );
     let armed = stage.arm(&condition)?;
@@ -209,7 +212,7 @@ fn prometheus() -> Result<()> {
     };
     let web = Web::serve(&value("4"))?;
     let condition = format!(
-        "prometheus http://{} \"sum(rate(errors_total[1m]))\" > 5 every 100ms",
+        "prometheus http://{} \"sum(rate(errors_total[1m]))\" > 5 every 100ms within 5s",
         web.address
     );
     let armed = stage.arm(&condition)?;
@@ -319,12 +322,12 @@ fn errnos() -> Result<()> {
     let mut agent = Probe::Connect.observe(lab.agent(), server)?;
     let injector = Injector::new()?;
     let fault = ["net", "connect", "--errno", "ECONNREFUSED"];
-    let flags = ["--halt-if", "errnos > 3/s"];
+    let flags = ["--halt-if", "errnos > 0.5/s over 5s"];
     let armed = lab.arm(&injector, &[&fault[..], &flags].concat())?;
     // Five calls in a round.
     let seen = agent.look()?;
     ensure!(seen.failures() == 5, "{seen:?}");
-    halted(&armed.wait_within(SOON)?, "errnos > 3/s")?;
+    halted(&armed.wait_within(SOON)?, "errnos > 0.5/s over 5s")?;
     agent.expect_calm("the target, after the halt,")
 }
 
@@ -334,10 +337,10 @@ fn retransmits() -> Result<()> {
     let mut agent = Probe::TcpTalk.observe(lab.agent(), server)?;
     let injector = Injector::new()?;
     let fault = ["net", "loss", "--percent", "50%", "--seed", "7"];
-    let flags = ["--halt-if", "retransmits > 1/s over 4s"];
+    let flags = ["--halt-if", "retransmits > 0.3/s over 4s"];
     let armed = lab.arm(&injector, &[&fault[..], &flags].concat())?;
     agent.ask()?;
-    halted(&armed.wait_within(SOON)?, "retransmits > 1/s")?;
+    halted(&armed.wait_within(SOON)?, "retransmits > 0.3/s")?;
     agent.seen()?;
     agent.expect_calm("the target, after the halt,")
 }
@@ -405,7 +408,7 @@ fn load() -> Result<()> {
 
 fn clock() -> Result<()> {
     let mut stage = Stage::new()?;
-    let then = SystemTime::now() + Duration::from_secs(4);
+    let then = SystemTime::now() + Duration::from_secs(6);
     let condition = format!("clock >= {}", humantime::format_rfc3339_seconds(then));
     let armed = stage.arm(&condition)?;
     let report = stage.halted(armed, "clock >= 20")?;
