@@ -470,6 +470,26 @@ mod tests {
     }
 
     #[test]
+    fn a_condition_that_comes_to_hold_ends_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let lever = Lever::watch(directory.path()).unwrap();
+        let then = boot_ns() + 300_000_000;
+        let slots = vec![Slot::clock("clock >= 18:00".into(), then)];
+        let watchdog =
+            Watchdog::start(Vec::new(), u64::MAX, lever, slots, &Brake::default()).unwrap();
+        assert_eq!(watchdog.standing(), Standing::Live);
+        let deadline = std::time::Instant::now() + Duration::from_secs(5);
+        while watchdog.standing() == Standing::Live {
+            assert!(std::time::Instant::now() < deadline, "it goes on");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        assert_eq!(watchdog.standing(), Standing::Breached);
+        let ending = watchdog.ending().unwrap();
+        assert!(ending.ended_boot_ns >= then, "before it held");
+        assert_eq!(ending.breach.unwrap().seen_boot_ns, then);
+    }
+
+    #[test]
     fn a_breach_ends_it_and_says_why() {
         let (_directory, watchdog) = started(&Brake::default());
         let breach = Breach {

@@ -33,7 +33,8 @@ pub struct Breach {
 }
 
 impl Slot {
-    pub(super) fn clock(line: String, at: u64) -> Self {
+    /// A condition that comes to hold at a time of the boot clock.
+    pub fn clock(line: String, at: u64) -> Self {
         let kind = Kind::Clock(at);
         Self { line, kind }
     }
