@@ -408,7 +408,7 @@ fn load() -> Result<()> {
 
 fn clock() -> Result<()> {
     let mut stage = Stage::new()?;
-    let then = SystemTime::now() + Duration::from_secs(6);
+    let then = SystemTime::now() + Duration::from_secs(8);
     let condition = format!("clock >= {}", humantime::format_rfc3339_seconds(then));
     let armed = stage.arm(&condition)?;
     let report = stage.halted(armed, "clock >= 20")?;
