@@ -63,8 +63,8 @@ pub const SLACK_NS: u64 = 500_000_000;
 /// How often the sensors are read.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
-/// How long the end of a run waits for threads that look. One that hangs is left behind: it holds no
-/// descriptor of what was armed.
+/// How long the end of a run waits for threads that look. One that hangs is left behind, with at most a copy of
+/// the maps that count, which do nothing by themselves.
 const END_WITHIN: Duration = Duration::from_millis(500);
 
 /// Hits that the injector's own process makes: resets, signals, freezes. The run counts, the lookout reads.
@@ -124,7 +124,7 @@ impl Lookout {
         let mut slots = Vec::new();
         let mut sensors = Vec::new();
         let targets = around.targets;
-        let around = Arc::new(sensors::Around::of(around));
+        let around = Arc::new(sensors::Around::of(around, conditions));
         for condition in conditions {
             let line = condition.to_string();
             slots.push(match condition {

@@ -28,16 +28,23 @@ pub(super) struct Around {
 }
 
 impl Around {
-    pub(super) fn of(around: Surroundings<'_>) -> Self {
+    pub(super) fn of(around: Surroundings<'_>, conditions: &[Condition]) -> Self {
         let Surroundings {
             targets,
             counting,
             own_hits,
         } = around;
+        let is_counted = |condition: &Condition| matches!(condition, Condition::Lives { .. });
+        // A descriptor for each process only where somebody asks for them.
+        let counted = if conditions.iter().any(is_counted) {
+            targets
+        } else {
+            &[]
+        };
         Self {
             counting,
             own_hits,
-            census: Mutex::new(Census::of(targets)),
+            census: Mutex::new(Census::of(counted)),
         }
     }
 
