@@ -148,6 +148,8 @@ pub struct Counters {
     pub missed: u64,
     /// Bytes of the packets that the rule acted on; calls have none.
     pub bytes: u64,
+    /// When the rule acted last, on the boot clock, in nanoseconds; 0 where it never did.
+    pub last_hit_boot_ns: u64,
 }
 
 impl Counters {
@@ -160,7 +162,19 @@ impl Counters {
             hit: self.hit + other.hit,
             missed: self.missed + other.missed,
             bytes: self.bytes + other.bytes,
+            last_hit_boot_ns: if self.last_hit_boot_ns > other.last_hit_boot_ns {
+                self.last_hit_boot_ns
+            } else {
+                other.last_hit_boot_ns
+            },
         }
+    }
+
+    /// Counts a hit at this time of the boot clock.
+    #[inline(always)]
+    pub const fn hit_at(&mut self, boot_ns: u64) {
+        self.hit += 1;
+        self.last_hit_boot_ns = boot_ns;
     }
 }
 

@@ -13,7 +13,7 @@ use injector_common::{
 };
 
 use crate::{
-    emit,
+    emit, gate,
     maps::{INJ_COUNTERS, INJ_DEVICE_AT, INJ_RULES, INJ_TAP, Scratch},
     packet::Headers,
 };
@@ -114,7 +114,7 @@ fn corrupt_counted(skb: *mut __sk_buff, scratch: &Scratch) {
     // SAFETY: a per-CPU slot that user space only reads.
     let counters = unsafe { &mut *counters };
     if damaged {
-        counters.hit += 1;
+        counters.hit_at(gate::now());
         counters.bytes += u64::from(walk.bytes);
         if INJ_RULES.get(rule).is_some_and(|rule| rule.tell != 0) {
             emit::hit(rule, action::CORRUPT_PAYLOAD, 0, &walk.packet, walk.bytes);

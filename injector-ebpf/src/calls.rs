@@ -16,7 +16,7 @@ use injector_common::{
 };
 
 use crate::{
-    caller, emit,
+    caller, emit, gate,
     maps::{INJ_ACTIVE, INJ_CALLS, INJ_COUNTERS, INJ_RULES, INJ_WALKS},
     names::{self, Climb, Comparison},
     rules::{self, Draw},
@@ -193,6 +193,10 @@ pub fn count(id: RuleId, what: Count) {
             Count::Missed => &raw mut (*counters).missed,
         };
         atomic_xadd::<u64, u64, { AtomicOrdering::AcqRel }>(counter, 1);
+        if matches!(what, Count::Hit) {
+            // Whoever comes between was later, or as late.
+            (*counters).last_hit_boot_ns = gate::now();
+        }
     }
 }
 

@@ -21,11 +21,17 @@ pub struct Admitted {
     pub tag: *mut Tag,
 }
 
+/// The boot clock.
+#[inline(always)]
+pub fn now() -> u64 {
+    // SAFETY: the helper has no preconditions.
+    unsafe { bpf_ktime_get_boot_ns() }
+}
+
 /// Whether the lease is live.
 #[inline(always)]
 pub fn is_armed() -> bool {
-    // SAFETY: the helper has no preconditions.
-    let now = unsafe { bpf_ktime_get_boot_ns() };
+    let now = now();
     INJ_LEASE.get(0).is_some_and(|lease| lease.is_live(now))
 }
 
@@ -59,6 +65,12 @@ pub fn admit(sk: *mut bpf_sock) -> Option<Admitted> {
     if sk.is_null() {
         return None;
     }
+    admit_known(sk)
+}
+
+/// Admits a full socket that is there for certain.
+#[inline(always)]
+pub fn admit_known(sk: *mut bpf_sock) -> Option<Admitted> {
     let tag = INJ_TAGS.get(sk);
     if tag.is_null() {
         return None;

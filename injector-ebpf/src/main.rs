@@ -35,6 +35,7 @@ mod names;
 mod packet;
 mod park;
 mod process;
+mod retransmit;
 mod rules;
 mod sequence;
 mod subject;

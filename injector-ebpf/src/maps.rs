@@ -42,6 +42,10 @@ pub static INJ_STATE: Array<RuleState> = Array::with_max_entries(RULE_SLOTS, 0);
 #[map]
 pub static INJ_COUNTERS: PerCpuArray<Counters> = PerCpuArray::with_max_entries(RULE_SLOTS, 0);
 
+/// Segments that targets sent again, by scope.
+#[map]
+pub static INJ_RETRANSMITS: PerCpuArray<u64> = PerCpuArray::with_max_entries(SCOPES as u32, 0);
+
 /// Addresses and ports of all filters.
 #[map]
 pub static INJ_FILTERS: LpmTrie<FilterKey, u32> = LpmTrie::with_max_entries(65_536, 0);

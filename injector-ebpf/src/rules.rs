@@ -13,7 +13,7 @@ use injector_common::{
 };
 
 use crate::{
-    emit,
+    emit, gate,
     maps::{INJ_COUNTERS, INJ_FILTERS, INJ_RULES, INJ_STATE},
 };
 
@@ -149,7 +149,7 @@ extern "C" fn ask(slot: u32, context: *mut *mut Walk) -> i64 {
 /// Counts and tells a hit.
 #[inline(always)]
 fn record(walk: &Walk, id: RuleId, rule: &Rule, number: u64, counters: &mut Counters) {
-    counters.hit += 1;
+    counters.hit_at(gate::now());
     counters.bytes += u64::from(walk.bytes);
     if rule.tell == 0 {
         return;

@@ -63,6 +63,27 @@ pub struct StartRequest {
     pub overrides: Vec<Override>,
 }
 
+/// Pulls the safety lever.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HaltRequest {
+    /// Why, in at most [`HaltRequest::LONGEST`] bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+impl HaltRequest {
+    /// The longest reason: it has to fit into the lever's file.
+    pub const LONGEST: usize = 4_096;
+}
+
+/// The answer to a release of the lever.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resumed {
+    /// Who had pulled it; `None` where nobody had.
+    pub was_halted: Option<Halt>,
+}
+
 /// Who answers, and what is going on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {

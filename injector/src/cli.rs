@@ -26,7 +26,7 @@ pub mod tell;
 mod traffic;
 mod verifier;
 
-use std::{path::PathBuf, time::Duration};
+use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use clap::{Parser, Subcommand};
 
@@ -42,7 +42,7 @@ pub use sweep::sweep;
 pub(crate) use target::TargetInFile;
 pub use verifier::verifier;
 
-use crate::{error::Refusal, park};
+use crate::{error::Refusal, lookout, park};
 use fault::FaultCommand;
 use flags::{OnCommandLine, OutputFlags, RunFlags};
 
@@ -163,6 +163,13 @@ enum Command {
         /// How much it maps
         #[arg(value_name = "BYTES")]
         bytes: usize,
+    },
+    /// The process that becomes a program that a person named; not for people
+    #[command(hide = true, name = lookout::ERRAND)]
+    Errand {
+        /// The program and its arguments
+        #[arg(value_name = "WORD", required = true, last = true)]
+        words: Vec<OsString>,
     },
     /// The process that is put to sleep to see whether that works; not for people
     #[command(hide = true, name = park::trial::COMMAND)]

@@ -12,8 +12,10 @@
 //! wrong), and reading it once in the daemon (who tightens a limit means the next run).
 
 mod daemon;
+mod escalation;
 mod faults;
 mod file;
+mod halt;
 mod hours;
 mod limits;
 mod protected;
@@ -23,8 +25,10 @@ mod socket;
 use serde::Deserialize;
 
 pub use daemon::DaemonGates;
+pub use escalation::Escalation;
 pub use faults::{AllowedFaults, FaultGlob};
 pub use file::{ConfigError, Source};
+pub use halt::HaltDefaults;
 pub use hours::{Day, Hours, Moment, TimeOfDay};
 pub use limits::Limits;
 pub use protected::Protected;
@@ -48,6 +52,10 @@ pub struct Config {
     pub hours: Hours,
     /// `[protected]`
     pub protected: Protected,
+    /// `[halt]`
+    pub halt: HaltDefaults,
+    /// `[escalation]`
+    pub escalation: Escalation,
 }
 
 #[cfg(test)]

@@ -5,7 +5,8 @@
 //!
 //! Invariants, which [`Experiment::check`] enforces wherever one enters the program: one to
 //! [`SCOPES`] targets with distinct names; at least one step; no step without a fault; every duration
-//! between 1 ms and [`LONGEST`]; every fault's target exists; a target has at most [`SLOTS`] faults.
+//! between 1 ms and [`LONGEST`]; every fault's target exists; a target has at most [`SLOTS`] faults; there are
+//! at most [`MOST_CONDITIONS`] halt conditions.
 //!
 //! Rejected: types whose fields are private and whose constructors validate. The planner, the report
 //! and the tests all take experiments apart; one check at each door costs less than forty getters.
@@ -40,7 +41,11 @@ pub use process::{Interval, Kill, Pause, ProcessFaultError, Pulse, Respawn, Star
 pub use target::{Follow, Many, Selector, Target};
 pub use traffic::{Chance, Connections, Direction, GUARDED_PORTS, Protocol, Traffic};
 
+use crate::condition::Condition;
 pub use crate::quantity::duration::LONGEST;
+
+/// The most halt conditions: each probe among them has a thread.
+pub const MOST_CONDITIONS: usize = 32;
 
 /// A validated experiment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,6 +60,9 @@ pub struct Experiment {
     pub targets: Vec<Target>,
     /// What happens, one after the other.
     pub steps: Vec<Step>,
+    /// What ends it before its time.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub halt: Vec<Condition>,
 }
 
 /// Faults that are on together, for a time.

@@ -16,12 +16,14 @@ use injector_common::event::Event;
 
 use crate::{
     api,
+    condition::Condition,
     config::Config,
     delay_line::{DnsFailure, dns, segment},
     event::What,
     experiment::{Experiment, file},
     journal::Replay,
     kernel::btf::Btf,
+    lookout,
     plan::{Names, Plan},
     supervisor::link::ToSupervisor,
     worker::Job,
@@ -31,9 +33,11 @@ use crate::{
 pub type Body = (&'static str, fn(&[u8]));
 
 /// Every body.
-pub const ALL: [Body; 8] = [
+pub const ALL: [Body; 10] = [
+    ("answer", prometheus_answer),
     ("api", api_request),
     ("btf", kernel_types),
+    ("condition", halt_condition),
     ("config", configuration),
     ("event", kernel_event),
     ("experiment", experiment_file),
@@ -82,6 +86,24 @@ pub fn api_request(bytes: &[u8]) {
     match api::read(Some(content_type), body) {
         Ok(asked) => holds_together(&asked.experiment),
         Err(refusal) => assert!(!refusal.message.is_empty()),
+    }
+}
+
+/// A halt condition reads back as it was written.
+pub fn halt_condition(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return;
+    };
+    match text.parse::<Condition>() {
+        Ok(condition) => assert_eq!(condition.to_string().parse(), Ok(condition)),
+        Err(error) => assert!(!error.to_string().is_empty()),
+    }
+}
+
+/// What a server that says that it is Prometheus answers.
+pub fn prometheus_answer(bytes: &[u8]) {
+    if let Err(why) = lookout::values(bytes) {
+        assert!(!why.is_empty());
     }
 }
 

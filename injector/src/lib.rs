@@ -11,6 +11,7 @@
 
 pub mod api;
 pub mod cli;
+pub mod condition;
 pub mod config;
 pub mod error;
 pub mod printable;
@@ -24,6 +25,7 @@ pub mod target;
 
 pub mod executor;
 pub mod lever;
+pub mod lookout;
 pub mod prepare;
 pub mod privilege;
 pub mod supervisor;
@@ -35,6 +37,7 @@ pub mod delay_line;
 pub mod kernel;
 pub mod park;
 
+pub mod escalation;
 pub mod event;
 pub mod journal;
 pub mod report;

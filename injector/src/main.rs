@@ -6,7 +6,7 @@
 use injector::{
     cli::{self, Action, tell},
     error::{Exit, Refusal},
-    park,
+    lookout, park,
     worker::{self, Output},
 };
 
@@ -36,6 +36,11 @@ fn carry_out(action: Action) -> Result<Exit, Refusal> {
         Action::Verifier => cli::verifier(),
         Action::Worker(link) => worker::run(link),
         Action::HoldPark(bytes) => Err(park_failed(&park::holder::hold(bytes))),
+        Action::Errand(words) => {
+            // Whoever started it knows this code from that of the program.
+            let _ = lookout::run_errand(&words);
+            std::process::exit(lookout::CANNOT_START)
+        }
         Action::TryPark => match park::trial::sleeper() {
             Ok(()) => Ok(Exit::Done),
             Err(error) => Err(park_failed(&error)),

@@ -118,7 +118,7 @@ impl Verdict {
     }
 }
 
-/// The experiment with a budget for each fault that was given none.
+/// The experiment with a budget for each fault that was given none, and the host's halt conditions.
 #[must_use]
 pub fn bound(mut experiment: Experiment, config: &Config) -> Experiment {
     let faults = experiment
@@ -127,6 +127,11 @@ pub fn bound(mut experiment: Experiment, config: &Config) -> Experiment {
         .flat_map(|step| &mut step.faults);
     for fault in faults {
         fault.chance.max_hits.get_or_insert(config.limits.max_hits);
+    }
+    for condition in &config.halt.conditions {
+        if !experiment.halt.contains(condition) {
+            experiment.halt.push(condition.clone());
+        }
     }
     experiment
 }

@@ -13,11 +13,12 @@ pub use entrance::Entrance;
 use host::Host;
 
 use crate::{
-    config::{Config, Source},
+    config::{Config, Escalation, Source},
     error::Refusal,
     executor::{self, Budget},
     experiment::{Experiment, FaultKind},
     journal, lever,
+    lookout::{self, WhoAsks},
     plan::{Names, Need, Plan},
     policy::{self, Case, Door, Override, Radius, Verdict, survey, survey::Surroundings},
     target::{self, ResolvedTarget, controller, guard::Guard, overlap},
@@ -50,6 +51,8 @@ pub struct Prepared {
     pub verdict: Verdict,
     /// What it may use up.
     pub budget: Budget,
+    /// Who is told where it is halted or breaks.
+    pub escalation: Escalation,
 }
 
 /// What a dry run found out.
@@ -87,6 +90,7 @@ fn look(
     guard: &Guard,
 ) -> Result<Prepared, Refusal> {
     lever::check(&journal::directory())?;
+    let asked = experiment.halt.clone();
     let experiment = policy::bound(experiment, config);
     let targets = experiment
         .targets
@@ -94,6 +98,12 @@ fn look(
         .map(|target| target::resolve(target, guard))
         .collect::<Result<Vec<_>, _>>()?;
     overlap::check(&targets)?;
+    let by = match terms.asked_by.uid {
+        0 => WhoAsks::Owner,
+        _ => WhoAsks::Guest,
+    };
+    lookout::check(&asked, &targets, by)?;
+    lookout::check(&config.halt.conditions, &targets, WhoAsks::Owner)?;
     let verdict = decide(
         &experiment,
         &targets.iter().collect::<Vec<_>>(),
@@ -111,6 +121,7 @@ fn look(
     check_places(&plan, &targets)?;
     Ok(Prepared {
         budget: Budget::of(config, &terms.overrides),
+        escalation: config.escalation.clone(),
         experiment,
         targets,
         plan,

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     error::Exit,
+    escalation::Notice,
     experiment::{Fault, Target},
     journal::RunId,
 };
@@ -31,6 +32,12 @@ pub struct RunReport {
     pub remarks: Vec<String>,
     /// What could not be restored; empty when everything was.
     pub undo_errors: Vec<String>,
+    /// How it was halted, if it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub halt: Option<HaltReport>,
+    /// Who was told of its end, and who could not be.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub told: Vec<Notice>,
 }
 
 /// How a run ended.
@@ -51,6 +58,22 @@ pub enum Outcome {
         /// What, and why.
         why: String,
     },
+}
+
+/// How fast a halted run came to its end. All times are from when the reason was seen.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HaltReport {
+    /// The condition; absent where a person halted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub condition: Option<String>,
+    /// When it was seen, on the boot clock, in nanoseconds; where a person halted, when the last lease was
+    /// ended.
+    pub seen_boot_ns: u64,
+    /// Until the last lease was ended in the kernel, in microseconds.
+    pub disarmed_after_us: u64,
+    /// Until the last hit, in microseconds; absent where none came after it was seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_hit_after_us: Option<u64>,
 }
 
 /// What one fault did.

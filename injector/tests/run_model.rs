@@ -118,6 +118,8 @@ impl Life {
             faults: vec![],
             remarks: vec![],
             undo_errors: vec![],
+            halt: None,
+            told: vec![],
         };
         let mut journal = self.worker.take().unwrap();
         self.conclude(&mut journal, &Record::Ended { report });

@@ -18,12 +18,13 @@ use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
 use tokio::{net::UnixStream, time::timeout};
 
-use super::{StartRequest, Status, VERSION, VERSION_HEADER};
+use super::{HaltRequest, Resumed, StartRequest, Status, VERSION, VERSION_HEADER};
 use crate::{
     error::Refusal,
     event::RunEvent,
     journal::{ListedRun, RunId},
     kernel::capability::Capability,
+    lever::Halt,
     report::RunReport,
 };
 
@@ -48,7 +49,7 @@ pub struct Events {
 #[derive(Debug)]
 pub enum Told {
     /// Something happened.
-    Event(RunEvent),
+    Event(Box<RunEvent>),
     /// Some events were lost because we read too slowly.
     Lost,
 }
@@ -105,6 +106,18 @@ impl Client {
     /// Ends every run of the daemon.
     pub async fn stop_all(&self) -> Result<Vec<RunReport>, Refusal> {
         self.ask(Method::DELETE, "/v1/runs", Bytes::new()).await
+    }
+
+    /// Pulls the safety lever; returns who has.
+    pub async fn halt(&self, asked: &HaltRequest) -> Result<Halt, Refusal> {
+        // A text and nothing else always serialises.
+        let body = serde_json::to_vec(asked).unwrap_or_default();
+        self.ask(Method::POST, "/v1/halt", body.into()).await
+    }
+
+    /// Releases it.
+    pub async fn resume(&self) -> Result<Resumed, Refusal> {
+        self.ask(Method::DELETE, "/v1/halt", Bytes::new()).await
     }
 
     /// Who answers.
@@ -217,7 +230,8 @@ impl Events {
                 let line = self.rest.split_to(end + 1);
                 // What is no event is the note that some were lost.
                 return Ok(Some(
-                    serde_json::from_slice(&line).map_or(Told::Lost, Told::Event),
+                    serde_json::from_slice(&line)
+                        .map_or(Told::Lost, |event| Told::Event(Box::new(event))),
                 ));
             }
             match self.body.frame().await {

@@ -30,6 +30,13 @@ pub trait Control: Send + Sync + 'static {
     /// Ends every run of the daemon.
     fn stop_all(&self) -> impl Future<Output = Result<Vec<RunReport>, Refusal>> + Send;
 
+    /// Pulls the safety lever. When this returns, the daemon's runs are disarmed, and those of others will
+    /// be within their watchdogs' next look. Returns who has: somebody else, if they were first.
+    fn halt(&self, halt: Halt) -> impl Future<Output = Result<Halt, Refusal>> + Send;
+
+    /// Releases the lever. Returns who had pulled it, if somebody had.
+    fn resume(&self, by: AskedBy) -> impl Future<Output = Result<Option<Halt>, Refusal>> + Send;
+
     /// What happens from now on, in all runs of the daemon.
     fn events(&self) -> broadcast::Receiver<RunEvent>;
 

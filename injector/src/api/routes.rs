@@ -8,17 +8,21 @@ use axum::{
     extract::{FromRequest, Path, Query, Request, State},
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
-    routing::{MethodRouter, get},
+    routing::{MethodRouter, get, post},
 };
 use serde::Deserialize;
 use tokio::{sync::watch, time::timeout};
 
-use super::{Control, OPENAPI, StartRequest, Status, VERSION, events, foreground, reply::Failure};
+use super::{
+    Control, HaltRequest, OPENAPI, Resumed, StartRequest, Status, VERSION, events, foreground,
+    reply::Failure,
+};
 use crate::{
     error::Refusal,
     experiment::file,
     journal::{self, ListedRun, RunId, RunState},
     kernel::capability::Capability,
+    lever::Halt,
     report::RunReport,
     worker::AskedBy,
 };
@@ -60,6 +64,7 @@ pub(super) fn routes<C: Control>() -> Vec<(&'static str, MethodRouter<Arc<Daemon
             get(list::<C>).post(start::<C>).delete(stop_all::<C>),
         ),
         ("/v1/runs/{id}", get(show::<C>).delete(stop::<C>)),
+        ("/v1/halt", post(halt::<C>).delete(resume::<C>)),
         ("/v1/status", get(status::<C>)),
         ("/v1/doctor", get(doctor::<C>)),
         ("/v1/openapi.json", get(openapi)),
@@ -119,6 +124,48 @@ async fn stop<C: Control>(
 
 async fn stop_all<C: Control>(State(daemon): Shared<C>) -> Result<Json<Vec<RunReport>>, Failure> {
     Ok(Json(daemon.control.stop_all().await?))
+}
+
+/// The body may be empty.
+async fn halt<C: Control>(
+    State(daemon): Shared<C>,
+    Extension(by): Extension<AskedBy>,
+    body: Result<Body, Failure>,
+) -> Result<Json<Halt>, Failure> {
+    let HaltRequest { reason } = halting(&body?.0)?;
+    let halt = Halt {
+        by_uid: by.uid,
+        by_pid: by.pid,
+        since_unix_ms: journal::unix_ms(),
+        reason,
+    };
+    Ok(Json(daemon.control.halt(halt).await?))
+}
+
+fn halting(body: &[u8]) -> Result<HaltRequest, Refusal> {
+    if body.is_empty() {
+        return Ok(HaltRequest::default());
+    }
+    let asked: HaltRequest = serde_json::from_slice(body).map_err(|error| {
+        Refusal::usage(format!(
+            "the body is no request to halt: {error}; send `{{\"reason\": \"...\"}}`, or nothing"
+        ))
+    })?;
+    match &asked.reason {
+        Some(reason) if reason.len() > HaltRequest::LONGEST => Err(Refusal::usage(format!(
+            "the reason is longer than {} bytes; write a shorter one",
+            HaltRequest::LONGEST
+        ))),
+        _ => Ok(asked),
+    }
+}
+
+async fn resume<C: Control>(
+    State(daemon): Shared<C>,
+    Extension(by): Extension<AskedBy>,
+) -> Result<Json<Resumed>, Failure> {
+    let was_halted = daemon.control.resume(by).await?;
+    Ok(Json(Resumed { was_halted }))
 }
 
 async fn status<C: Control>(State(daemon): Shared<C>) -> Result<Json<Status>, Failure> {

@@ -33,6 +33,7 @@ use crate::{
 struct Fake {
     runs: Arc<Mutex<Vec<ListedRun>>>,
     callers: Arc<Mutex<Vec<AskedBy>>>,
+    lever: Arc<Mutex<Option<Halt>>>,
     events: broadcast::Sender<RunEvent>,
 }
 
@@ -42,6 +43,7 @@ impl Fake {
         Self {
             runs: Arc::default(),
             callers: Arc::default(),
+            lever: Arc::default(),
             events,
         }
     }
@@ -58,6 +60,8 @@ impl Fake {
             faults: vec![],
             remarks: vec![],
             undo_errors: vec![],
+            halt: None,
+            told: vec![],
         }
     }
 }
@@ -109,6 +113,15 @@ impl Control for Fake {
         Ok(on.map(Self::end).collect())
     }
 
+    async fn halt(&self, halt: Halt) -> Result<Halt, Refusal> {
+        *self.lever.lock().unwrap() = Some(halt.clone());
+        Ok(halt)
+    }
+
+    async fn resume(&self, _by: AskedBy) -> Result<Option<Halt>, Refusal> {
+        Ok(self.lever.lock().unwrap().take())
+    }
+
     fn events(&self) -> broadcast::Receiver<RunEvent> {
         self.events.subscribe()
     }
@@ -118,7 +131,7 @@ impl Control for Fake {
     }
 
     async fn halted(&self) -> Result<Option<Halt>, Refusal> {
-        Ok(None)
+        Ok(self.lever.lock().unwrap().clone())
     }
 
     async fn capabilities(&self) -> Result<Vec<crate::kernel::capability::Capability>, Refusal> {
@@ -261,6 +274,32 @@ async fn a_run_is_started_followed_listed_and_stopped() {
         left += 1;
     }
     assert_eq!(left, 1);
+}
+
+#[tokio::test]
+async fn the_lever_is_pulled_and_released_by_name() {
+    let server = Server::start();
+    let client = server.client().await;
+    let asked = HaltRequest {
+        reason: Some("smoke".into()),
+    };
+    let halt = client.halt(&asked).await.unwrap();
+    assert_eq!(
+        (halt.by_pid, halt.reason.as_deref()),
+        (std::process::id(), Some("smoke"))
+    );
+    assert_eq!(client.status().await.unwrap().halted.as_ref(), Some(&halt));
+    assert_eq!(client.resume().await.unwrap().was_halted, Some(halt));
+    assert_eq!(client.resume().await.unwrap().was_halted, None);
+    for body in [
+        "{\"why\":1}",
+        "7",
+        &format!("{{\"reason\":\"{}\"}}", "x".repeat(5_000)),
+    ] {
+        let (status, said) = server.raw("POST /v1/halt HTTP/1.1", body).await;
+        assert_eq!(status, 400, "{said}");
+    }
+    assert_eq!(server.raw("POST /v1/halt HTTP/1.1", "").await.0, 200);
 }
 
 #[tokio::test]

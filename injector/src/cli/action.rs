@@ -48,6 +48,8 @@ pub enum Action {
     Worker(i32),
     /// Be the holder of the park, which maps so many bytes.
     HoldPark(usize),
+    /// Become this program.
+    Errand(Vec<OsString>),
     /// Be the sleeper of the park's trial.
     TryPark,
     /// Print a text and be done: `--help`, `--version`.
@@ -69,6 +71,7 @@ impl Action {
             Self::Verifier
             | Self::Worker(_)
             | Self::HoldPark(_)
+            | Self::Errand(_)
             | Self::TryPark
             | Self::Print(_) => Output::Text,
         }
@@ -181,6 +184,7 @@ fn action(command: Command, config: Source) -> Result<Action, Refusal> {
         Command::Verifier => Action::Verifier,
         Command::Worker { link } => Action::Worker(link),
         Command::HoldPark { bytes } => Action::HoldPark(bytes),
+        Command::Errand { words } => Action::Errand(words),
         Command::TryPark => Action::TryPark,
     })
 }
@@ -210,6 +214,7 @@ fn one_fault(fault: Fault, context: OnCommandLine, config: Source) -> Result<Arm
             duration,
             faults: vec![fault],
         }],
+        halt: arming.halt(),
     };
     experiment
         .check()
@@ -229,7 +234,11 @@ fn file(flags: RunFlags, config: Source) -> Result<Arming, Refusal> {
         target,
         arming,
     } = flags;
-    let experiment = read(&file, target.selector())?;
+    let mut experiment = read(&file, target.selector())?;
+    experiment.halt.extend(arming.halt());
+    experiment
+        .check()
+        .map_err(|error| Refusal::usage(error.to_string()))?;
     Ok(Arming {
         experiment,
         rehearsal: arming.rehearsal(),

@@ -278,6 +278,7 @@ pub(super) fn sentence(record: &Record) -> String {
         Record::Armed => "armed".to_owned(),
         Record::StepStarted { step } => format!("step {step}"),
         Record::StepEnded { step } => format!("end of step {step}"),
+        Record::Told { notice } => notice.to_string(),
         Record::Ended { report } => format!("ended: {}", report.outcome),
         Record::Aborted { why } => format!("aborted: {why}"),
         Record::Halted { halt } => halt.to_string(),

@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use clap::Args;
 
 use super::target::TargetFlags;
-use crate::{policy::Override, quantity::duration, worker::Output};
+use crate::{condition::Condition, policy::Override, quantity::duration, worker::Output};
 
 /// What surrounds a fault on the command line.
 #[derive(Args, Debug)]
@@ -42,6 +42,9 @@ pub(crate) struct ArmingFlags {
     /// With --dry-run: exit 3 where a run would be refused
     #[arg(long, requires = "dry_run")]
     strict: bool,
+    /// End the run when this comes to hold, as in `host.load > 8`; repeatable
+    #[arg(long, value_name = "CONDITION")]
+    halt_if: Vec<Condition>,
     #[command(flatten)]
     overrides: OverrideFlags,
     #[command(flatten)]
@@ -121,6 +124,11 @@ impl OutputFlags {
 impl ArmingFlags {
     pub(crate) fn output(&self) -> Output {
         self.output.output()
+    }
+
+    /// The halt conditions.
+    pub(crate) fn halt(&self) -> Vec<Condition> {
+        self.halt_if.clone()
     }
 
     /// The limits that are to be lifted.

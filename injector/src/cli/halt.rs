@@ -6,10 +6,11 @@ use serde::Serialize;
 
 use super::tell;
 use crate::{
+    api::{Client, HaltRequest, Resumed, socket_path},
     error::{Exit, Refusal},
     journal::{self, Journal, ListedRun, Record, RunId, RunState},
     kernel::clock::boot_ns,
-    lever::{self, Halt},
+    lever::{self, Halt, LeverError},
     worker::Output,
 };
 
@@ -30,25 +31,36 @@ struct Told {
     still_running: Vec<RunId>,
 }
 
-/// What `resume --json` prints.
-#[derive(Serialize)]
-struct Resumed {
-    was_halted: Option<Halt>,
-}
+/// How long the daemon may take to answer whoever has pulled the file already.
+const HURRY_WITHIN: Duration = Duration::from_secs(2);
 
 /// Pulls the lever and waits until every run of this state directory is over.
 ///
 /// The file alone does it, for the daemon's runs as for those of other processes: each watchdog sees it
-/// before it renews its lease again.
+/// within 100 ms. A daemon is told as well, and ends its leases at once. For whoever may not make the file,
+/// or cannot, the daemon pulls the lever.
 pub fn halt(reason: Option<String>, output: Output) -> Result<Exit, Refusal> {
+    if reason
+        .as_ref()
+        .is_some_and(|reason| reason.len() > HaltRequest::LONGEST)
+    {
+        return Err(Refusal::usage(format!(
+            "the reason is longer than {} bytes; write a shorter one",
+            HaltRequest::LONGEST
+        )));
+    }
     let directory = journal::directory();
     let ours = Halt {
         by_uid: rustix::process::getuid().as_raw(),
         by_pid: std::process::id(),
         since_unix_ms: journal::unix_ms(),
-        reason,
+        reason: reason.clone(),
     };
-    let halted = lever::pull(&directory, ours.clone())?;
+    let halted = match lever::pull(&directory, ours.clone()) {
+        Ok(halted) => halted,
+        Err(error) => return through_the_daemon(reason, output, error),
+    };
+    hurry(reason);
     let before = running()?;
     let deadline = boot_ns().saturating_add(u64::try_from(END_WITHIN.as_nanos()).unwrap_or(0));
     let mut still_running = before.clone();
@@ -58,6 +70,15 @@ pub fn halt(reason: Option<String>, output: Output) -> Result<Exit, Refusal> {
         still_running.retain(|run| now.contains(run));
     }
     note(&Record::Halted { halt: ours });
+    tell_halted(halted, before, still_running, output)
+}
+
+fn tell_halted(
+    halted: Halt,
+    before: Vec<RunId>,
+    still_running: Vec<RunId>,
+    output: Output,
+) -> Result<Exit, Refusal> {
     let told = Told {
         ended: before
             .into_iter()
@@ -80,6 +101,48 @@ pub fn halt(reason: Option<String>, output: Output) -> Result<Exit, Refusal> {
          hang. `injector list` shows them, `kill -KILL` of the supervisor ends them.",
         runs.join(", ")
     )))
+}
+
+/// Tells the daemon, where there is one, so that it need not look; nothing depends on it.
+fn hurry(reason: Option<String>) {
+    let Ok(runtime) = super::runtime() else {
+        return;
+    };
+    runtime.block_on(async {
+        let told = async {
+            if let Ok(Some(client)) = Client::connect(&socket_path()).await {
+                let _ = client.halt(&HaltRequest { reason }).await;
+            }
+        };
+        let _ = tokio::time::timeout(HURRY_WITHIN, told).await;
+    });
+}
+
+/// Has the daemon pull the lever, and waits until it has no run any more.
+fn through_the_daemon(
+    reason: Option<String>,
+    output: Output,
+    error: LeverError,
+) -> Result<Exit, Refusal> {
+    super::runtime()?.block_on(async {
+        let Some(client) = Client::connect(&socket_path()).await? else {
+            return Err(error.into());
+        };
+        let before = names(client.status().await?.running);
+        let halted = client.halt(&HaltRequest { reason }).await?;
+        let deadline = tokio::time::Instant::now() + END_WITHIN;
+        let mut still_running = before.clone();
+        while !still_running.is_empty() && tokio::time::Instant::now() < deadline {
+            tokio::time::sleep(LOOK_EVERY).await;
+            let now = names(client.status().await?.running);
+            still_running.retain(|run| now.contains(run));
+        }
+        tell_halted(halted, before, still_running, output)
+    })
+}
+
+fn names(runs: Vec<ListedRun>) -> Vec<RunId> {
+    runs.into_iter().map(|listed| listed.run).collect()
 }
 
 fn text(told: &Told) -> String {
@@ -118,19 +181,34 @@ fn note(record: &Record) {
 
 /// Releases the lever.
 pub fn resume(output: Output) -> Result<Exit, Refusal> {
-    let was_halted = lever::release(&journal::directory())?;
+    let was_halted = match lever::release(&journal::directory()) {
+        Err(error @ LeverError::NotRoot { .. }) => {
+            let resumed = super::runtime()?.block_on(async {
+                match Client::connect(&socket_path()).await? {
+                    Some(client) => client.resume().await,
+                    None => Err(error.into()),
+                }
+            })?;
+            return Ok(tell_resumed(&resumed, output));
+        }
+        released => released?,
+    };
     if was_halted.is_some() {
         note(&Record::Resumed {
             by_uid: rustix::process::getuid().as_raw(),
             by_pid: std::process::id(),
         });
     }
+    Ok(tell_resumed(&Resumed { was_halted }, output))
+}
+
+fn tell_resumed(resumed: &Resumed, output: Output) -> Exit {
     match output {
-        Output::Json => tell::json(&Resumed { was_halted }),
-        Output::Text => tell::result(match &was_halted {
+        Output::Json => tell::json(resumed),
+        Output::Text => tell::result(match &resumed.was_halted {
             Some(halt) => format!("runs may start again; injector was {halt}"),
             None => "injector was not halted; runs may start".to_owned(),
         }),
     }
-    Ok(Exit::Done)
+    Exit::Done
 }

@@ -129,6 +129,11 @@ impl TimeOfDay {
             None
         }
     }
+
+    /// Since midnight.
+    pub const fn minutes(self) -> u16 {
+        self.0
+    }
 }
 
 impl FromStr for TimeOfDay {

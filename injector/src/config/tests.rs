@@ -46,6 +46,15 @@ const MISTAKES: &[(&str, &str, &str, &str)] = &[
     ),
     ("protected", "units", r#"["a/b"]"#, "a/b"),
     ("protected", "cgroups", r#"[".."]"#, "cgroup"),
+    (
+        "halt",
+        "conditions",
+        r#"["host.laod > 8"]"#,
+        "did you mean `host.load`?",
+    ),
+    ("escalation", "command", r#"["page"]"#, "whole path"),
+    ("escalation", "webhook", r#""https://a/""#, "no TLS"),
+    ("escalation", "journald", r#""yes""#, "boolean"),
 ];
 
 #[test]
@@ -89,7 +98,7 @@ fn every_key_is_tried() {
             assert!(is_tried, "{section}.{key}");
         }
     }
-    assert_eq!(keys, 18);
+    assert_eq!(keys, 22);
 }
 
 #[test]

@@ -20,6 +20,7 @@ use super::{
     coverage::Covered,
 };
 use crate::{
+    condition::{Condition, Counted},
     delay_line::{self, DelayLine, LineTable, Tap},
     error::Refusal,
     event::What,
@@ -30,11 +31,12 @@ use crate::{
         debug_log::DebugLog,
         devices,
         links::{CgroupHook, DeviceHook, Links, ProcessHook},
-        maps::{EventRing, LeaseMap, Maps},
+        maps::{CounterReader, EventRing, LeaseMap, Maps},
         netns::Namespace,
         object::Object,
         sysctl,
     },
+    lookout,
     plan::{Hooks, Plan},
     printable, sweep,
     target::{ResolvedTarget, cgroup, process::TaskKey},
@@ -82,6 +84,16 @@ pub struct Context<'r> {
     pub keeper: &'r dyn Keeper,
     /// Whether anybody wants to hear of each hit.
     pub listening: Listening,
+    /// What is looked at meanwhile.
+    pub conditions: &'r [Condition],
+}
+
+/// What others hold of a namespace's maps.
+pub struct Opened {
+    /// For the watchdog.
+    pub lease: LeaseMap,
+    /// For the halt conditions.
+    pub counters: CounterReader,
 }
 
 /// What the run's listener wants to hear.
@@ -100,7 +112,7 @@ impl ArmedNamespace {
         namespace: &Namespace,
         scopes: Vec<u32>,
         context: &mut Context<'_>,
-    ) -> Result<(Self, LeaseMap, Vec<What>), Refusal> {
+    ) -> Result<(Self, Opened, Vec<What>), Refusal> {
         let hooks = context.plan.hooks(&scopes);
         let tap = make_tap(namespace, hooks, context)?;
         if hooks.loopback {
@@ -114,6 +126,7 @@ impl ArmedNamespace {
         let mut object = Object::load_for(calls::callers(&scopes, context)?)?;
         let call_faults = CallFaults::of(&scopes, context, &mut object)?;
         let debug_log = DebugLog::take(&mut object);
+        let counters = CounterReader::open(&mut object)?;
         let (mut maps, lease, events) = Maps::take(&mut object)?;
         write_rules(&mut maps, &scopes, context)?;
         if let Some(tap) = &tap {
@@ -149,10 +162,14 @@ impl ArmedNamespace {
             } = &mut armed;
             armed.calls = faults.attach(scopes, context, maps, object, links)?;
         }
+        if lookout::counts(context.conditions, Counted::Retransmits) {
+            let Self { links, object, .. } = &mut armed;
+            links.process(object, ProcessHook::Retransmit)?;
+        }
         armed.attach_to_cgroups(context.targets)?;
         let told = armed.attach_to_devices(tap.as_ref())?;
         armed.tap = tap.map(|tap| tap.fd);
-        Ok((armed, lease, told))
+        Ok((armed, Opened { lease, counters }, told))
     }
 
     /// Programs on cgroups and, where a tree is followed, on the fork tracepoint.

@@ -12,7 +12,7 @@ use rustix::net::{getpeername, getsockname, sockopt};
 
 use super::rst::{Ends, RstSender};
 use crate::{
-    kernel::{maps::Maps, netns::Namespace},
+    kernel::{clock::boot_ns, maps::Maps, netns::Namespace},
     plan::PlannedRule,
     target::{
         process::TaskKey,
@@ -80,7 +80,7 @@ impl Resetter {
             return;
         }
         if self.sender.reset(&socket.fd, ends, namespace) {
-            self.counters.hit += 1;
+            self.counters.hit_at(boot_ns());
         } else {
             self.counters.missed += 1;
         }

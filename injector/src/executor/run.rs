@@ -1,7 +1,9 @@
 //! A run from its journal's first line to its last.
 
+mod counted;
+
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     sync::mpsc::{Receiver, RecvTimeoutError},
     time::Duration,
 };
@@ -11,26 +13,29 @@ use injector_common::{lease::LEASE_NS, rule_id};
 use super::{
     Keeper,
     arm::{ArmedNamespace, Context, Listening},
-    budget::{Budget, Spending, Used},
+    budget::{Budget, Spending},
     changes::Changes,
-    ending::lapsed,
+    ending::{halted_within, lapsed},
     process::{self, ProcessFaults},
     reset::Resetter,
 };
 use crate::{
+    config::Escalation,
     delay_line,
     error::Refusal,
+    escalation,
     event::{RunEvent, What},
     experiment::{Experiment, Follow},
     journal::{self, Journal, Process, Record, RunId},
     kernel::{clock::boot_ns, grace},
     lever::{self, Lever},
+    lookout::{self, Breach, Lookout, OwnHits},
     plan::{Mechanism, Plan},
     policy::{Override, Radius},
     prepare::Entrance,
-    report::{FaultReport, Outcome, RunReport},
+    report::{Outcome, RunReport},
     target::ResolvedTarget,
-    watchdog::{Standing, Watchdog},
+    watchdog::{Brake, Standing, Watchdog},
 };
 
 /// How often a run looks after its devices, sockets, events and watchdog.
@@ -60,6 +65,10 @@ pub struct Request {
     pub radius: Radius,
     /// What it may use up.
     pub budget: Budget,
+    /// Who is told where it is halted or breaks.
+    pub escalation: Escalation,
+    /// What ends its leases at once.
+    pub brake: Brake,
     /// Whom to signal to stop it; `None` in the daemon.
     pub supervisor: Option<Process>,
     /// What `tell` is to be told.
@@ -111,13 +120,23 @@ pub fn execute(
     };
     let result = run.through(keeper, orders);
     let Run {
+        request,
         mut journal,
         mut changes,
         tell,
-        ..
     } = run;
     let errors = changes.restore(&mut journal);
-    let result = result.map(|report| report.with_undo_errors(errors));
+    let result = result.map(|report| {
+        let mut report = report.with_undo_errors(errors);
+        // Nothing fires and everything is as it was: now there is time to tell somebody.
+        report.told = escalation::escalate(&request.escalation, &report);
+        report
+    });
+    for notice in result.iter().flat_map(|report| &report.told) {
+        let notice = notice.clone();
+        // The last record has all of them, and says so where it cannot be written.
+        let _ = journal.append(&Record::Told { notice });
+    }
     let last = match &result {
         Ok(report) => Record::Ended {
             report: report.clone(),
@@ -152,6 +171,10 @@ struct Run<'t> {
 struct Armed {
     namespaces: Vec<ArmedNamespace>,
     watchdog: Watchdog,
+    /// Who looks at the halt conditions.
+    lookout: Lookout,
+    /// What they see of this process's own hits.
+    own_hits: OwnHits,
     /// When it was, on the boot clock, in nanoseconds.
     since: u64,
     resetters: BTreeMap<usize, Resetter>,
@@ -190,6 +213,7 @@ impl Run<'_> {
         let mut namespaces = Vec::new();
         let mut leases = Vec::new();
         let mut told = Vec::new();
+        let mut counting = Vec::new();
         for (inode, scopes) in by_namespace(&self.request.targets) {
             if !self.needs_programs(&scopes) {
                 continue;
@@ -209,10 +233,12 @@ impl Run<'_> {
                 changes: &mut self.changes,
                 keeper,
                 listening: self.request.listening,
+                conditions: &self.request.experiment.halt,
             };
-            let (armed, lease, news) = ArmedNamespace::attach(namespace, scopes, &mut context)?;
+            let (armed, opened, news) = ArmedNamespace::attach(namespace, scopes, &mut context)?;
+            counting.push(self.counting(&armed.scopes, opened.counters));
             namespaces.push(armed);
-            leases.push(lease);
+            leases.push(opened.lease);
             told.extend(news);
         }
         self.journal.append(&Record::Armed)?;
@@ -221,13 +247,22 @@ impl Run<'_> {
         let deadline = armed_at
             .saturating_add(length.unwrap_or(u64::MAX))
             .saturating_add(GRACE_NS);
-        let watchdog = Watchdog::start(leases, deadline, lever)?;
+        let own_hits = OwnHits::default();
+        let around = lookout::Surroundings {
+            targets: &self.request.targets,
+            counting,
+            own_hits: own_hits.clone(),
+        };
+        let (lookout, slots) = Lookout::start(&self.request.experiment.halt, around)?;
+        let watchdog = Watchdog::start(leases, deadline, lever, slots, &self.request.brake)?;
         for namespace in &mut namespaces {
             namespace.claim(&self.request.targets)?;
         }
         let mut armed = Armed {
             namespaces,
             watchdog,
+            lookout,
+            own_hits,
             since: armed_at,
             resetters: BTreeMap::new(),
             spending: Spending::begin(self.request.budget, armed_at),
@@ -302,7 +337,7 @@ impl Run<'_> {
         let mut claim_at = 0;
         loop {
             let now = boot_ns();
-            if let Some(outcome) = lapsed(armed.watchdog.standing()) {
+            if let Some(outcome) = lapsed(&armed.watchdog) {
                 return Some(outcome);
             }
             if armed
@@ -327,13 +362,14 @@ impl Run<'_> {
                 }
                 let found = self.processes(armed);
                 if let Some(why) = armed.spending.processes(found) {
-                    return Some(Outcome::Halted { why });
+                    return Some(overspent(armed, why));
                 }
             }
             let used = self.used(armed, step);
             if let Some(why) = armed.spending.look(now, used) {
-                return Some(Outcome::Halted { why });
+                return Some(overspent(armed, why));
             }
+            self.tell_own_hits(armed);
             self.reset(armed, step);
             if let Err(refusal) = self.act_on_processes(armed, step) {
                 return Some(Outcome::Failed {
@@ -348,44 +384,6 @@ impl Run<'_> {
                 Err(RecvTimeoutError::Timeout) => {}
             }
         }
-    }
-
-    /// What the steps until this one have used up. A counter that cannot be read now is read at the next
-    /// look.
-    fn used(&self, armed: &Armed, step: usize) -> Used {
-        let nothing_held = delay_line::Stats::default();
-        let mut used = armed.spending.before;
-        for (index, rule) in self.request.plan.rules.iter().enumerate() {
-            if rule.step != step {
-                continue;
-            }
-            let of_namespace = armed
-                .namespaces
-                .iter()
-                .find(|namespace| namespace.scopes.contains(&rule.scope))
-                .and_then(|namespace| {
-                    let counters = namespace.counters(rule.scope, rule.slot, &nothing_held);
-                    counters.ok()
-                });
-            let counters = match armed.resetters.get(&index) {
-                Some(resetter) => resetter.counters,
-                None => of_namespace.unwrap_or_default(),
-            };
-            used = used.add(Used {
-                hits: counters.hit,
-                bytes: counters.bytes,
-            });
-        }
-        used
-    }
-
-    /// How many processes the targets have now.
-    fn processes(&self, armed: &Armed) -> usize {
-        let members = armed.namespaces.iter().flat_map(|namespace| {
-            let scopes = namespace.scopes.iter();
-            scopes.flat_map(|scope| namespace.members(*scope, &self.request.targets))
-        });
-        members.collect::<BTreeSet<_>>().len()
     }
 
     /// Carries out the resets of a step. They are this process's own doing, so the lease is asked here.
@@ -488,6 +486,7 @@ impl Run<'_> {
     /// detaches. Failures are part of the report; none keeps the rest from happening.
     fn disarm(&mut self, mut armed: Armed, outcome: Outcome) -> RunReport {
         let mut errors = Vec::new();
+        let ending = armed.watchdog.ending();
         let mut note = |what: Result<(), String>| errors.extend(what.err());
         note(armed.watchdog.disarm().map_err(|error| error.to_string()));
         self.lift(&mut armed);
@@ -501,11 +500,13 @@ impl Run<'_> {
         }
         self.drain(&mut armed);
         self.tell_lost(&armed);
-        let faults = self.fault_reports(&armed, &line_stats);
+        let (faults, last_hit) = self.fault_reports(&armed, &line_stats);
+        let halt = halted_within(&outcome, ending, last_hit);
         for namespace in armed.namespaces {
             namespace.detach();
         }
         drop(armed.watchdog);
+        drop(armed.lookout);
         RunReport {
             run: self.request.run.clone(),
             name: self.request.experiment.name.clone(),
@@ -517,6 +518,8 @@ impl Run<'_> {
                 .flat_map(delay_line::Stats::losses)
                 .collect(),
             undo_errors: errors,
+            halt,
+            told: Vec::new(),
         }
     }
 
@@ -531,39 +534,6 @@ impl Run<'_> {
         }
     }
 
-    fn fault_reports(&self, armed: &Armed, lines: &[delay_line::Stats]) -> Vec<FaultReport> {
-        let experiment = &self.request.experiment;
-        let report = |(index, rule): (usize, &crate::plan::PlannedRule)| {
-            let of_namespace = armed
-                .namespaces
-                .iter()
-                .zip(lines)
-                .find(|(namespace, _)| namespace.scopes.contains(&rule.scope))
-                .and_then(|(namespace, line)| namespace.counters(rule.scope, rule.slot, line).ok());
-            let own = armed
-                .resetters
-                .get(&index)
-                .map(|resetter| resetter.counters);
-            let counters = own
-                .or_else(|| armed.processes.counters(index))
-                .or(of_namespace)
-                .unwrap_or_default();
-            let step = &experiment.steps[rule.step].name;
-            let target = &experiment.targets[rule.fault.target];
-            let planned = rule.compiled.mechanism.name();
-            let mechanism = armed.processes.mechanism(index);
-            let mechanism = mechanism.as_deref().unwrap_or(planned);
-            FaultReport::new(step, &rule.fault, target, mechanism, counters)
-        };
-        self.request
-            .plan
-            .rules
-            .iter()
-            .enumerate()
-            .map(report)
-            .collect()
-    }
-
     fn tell(&mut self, what: What) {
         (self.tell)(RunEvent {
             run: self.request.run.clone(),
@@ -571,6 +541,17 @@ impl Run<'_> {
             what,
         });
     }
+}
+
+/// Ends the leases for a limit of the host, before anything else is done.
+fn overspent(armed: &Armed, why: String) -> Outcome {
+    // A lease that cannot be ended now is tried again when the run disarms.
+    let _ = armed.watchdog.breach(Breach {
+        condition: String::new(),
+        why: why.clone(),
+        seen_boot_ns: boot_ns(),
+    });
+    Outcome::Halted { why }
 }
 
 /// The scopes by the namespace that their targets live in.

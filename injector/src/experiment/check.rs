@@ -3,8 +3,8 @@
 use std::{collections::HashSet, net::IpAddr, time::Duration};
 
 use super::{
-    CallFaultError, Experiment, Fault, FaultKind, LONGEST, OnCalls, Peer, ProcessFaultError,
-    SCOPES, SLOTS, Selector, Target,
+    CallFaultError, Experiment, Fault, FaultKind, LONGEST, MOST_CONDITIONS, OnCalls, Peer,
+    ProcessFaultError, SCOPES, SLOTS, Selector, Target,
 };
 use crate::quantity::duration;
 
@@ -56,6 +56,10 @@ pub enum CheckError {
     },
     #[error("`{0}` is not a host name or an address; correct it")]
     Host(String),
+    /// More threads than a run should have.
+    #[error("the experiment has {0} halt conditions; leave at most {MOST_CONDITIONS}")]
+    TooManyConditions(usize),
+    /// A fault on processes.
     #[error(transparent)]
     Process(#[from] ProcessFaultError),
     #[error(transparent)]
@@ -82,6 +86,9 @@ impl Experiment {
                     lasts: step.duration,
                 });
             }
+        }
+        if self.halt.len() > MOST_CONDITIONS {
+            return Err(CheckError::TooManyConditions(self.halt.len()));
         }
         let mut faults = vec![0; self.targets.len()];
         for (step, fault) in self.faults() {

@@ -32,6 +32,7 @@ use self::{
 use super::{Experiment, Fault, Selector, Step, Target};
 use crate::{
     cli::{FaultInFile, TargetInFile},
+    condition::Condition,
     experiment::nearest,
     quantity::duration,
 };
@@ -55,13 +56,14 @@ fn experiment(
     stem: String,
     selector: Option<Selector>,
 ) -> Result<Experiment, Complaint> {
-    const KNOWN: [&str; 6] = [
+    const KNOWN: [&str; 7] = [
         "name",
         "hypothesis",
         "targets",
         "steps",
         "duration",
         "faults",
+        "halt",
     ];
     let fields = Fields::of(root, "an experiment", &KNOWN)?;
     let name = fields.text("name")?.unwrap_or(stem);
@@ -86,6 +88,7 @@ fn experiment(
         hypothesis,
         targets,
         steps,
+        halt: halt(&fields)?,
     };
     // What is left to find has no better place: every part was checked where it stands.
     experiment
@@ -169,6 +172,25 @@ fn steps(node: &Node, targets: &[Target]) -> Result<Vec<Step>, Complaint> {
                 .text("name")?
                 .unwrap_or_else(|| format!("step {}", index + 1));
             step(&fields, name, targets)
+        })
+        .collect()
+}
+
+/// The halt conditions, each the line that `--halt-if` takes.
+fn halt(fields: &Fields<'_>) -> Result<Vec<Condition>, Complaint> {
+    let Some(node) = fields.get("halt") else {
+        return Ok(Vec::new());
+    };
+    let items = node.list().filter(|items| !items.is_empty()).ok_or_else(|| {
+        let sentence = "`halt` is a list of at least one condition, as in `- host.load > 8`; write one, or \
+                        leave `halt` out";
+        Complaint::at(node.at, sentence)
+    })?;
+    items
+        .iter()
+        .map(|node| {
+            let line = node.text("halt")?;
+            line.parse().map_err(|error| Complaint::at(node.at, error))
         })
         .collect()
 }

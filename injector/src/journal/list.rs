@@ -170,6 +170,8 @@ mod tests {
             faults: vec![],
             remarks: vec![],
             undo_errors: vec![],
+            halt: None,
+            told: vec![],
         }
     }
 

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::RunId;
-use crate::{experiment::Experiment, lever::Halt, policy::Override, report::RunReport};
+use crate::{
+    escalation::Notice, experiment::Experiment, lever::Halt, policy::Override, report::RunReport,
+};
 
 /// One thing that happened, or is about to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,6 +80,11 @@ pub enum Record {
     StepEnded {
         /// Name of the step.
         step: String,
+    },
+    /// Somebody was told that it was halted or broke, or could not be.
+    Told {
+        /// Who, when, and why not.
+        notice: Notice,
     },
     /// The run is over and nothing of it is left.
     Ended {

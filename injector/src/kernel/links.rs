@@ -50,13 +50,15 @@ pub enum CgroupHook {
     Sequence,
 }
 
-/// A tracepoint that follows processes.
+/// A tracepoint, of processes or of what they send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProcessHook {
     /// Children of followed processes.
     Fork,
     /// The dead.
     Exit,
+    /// Segments that targets send again.
+    Retransmit,
 }
 
 /// Attachments. Dropped in the order in which they were made.
@@ -230,6 +232,7 @@ impl Links {
         let (name, tracepoint) = match hook {
             ProcessHook::Fork => ("inj_fork", "sched_process_fork"),
             ProcessHook::Exit => ("inj_exit", "sched_process_exit"),
+            ProcessHook::Retransmit => ("inj_retransmit", "tcp_retransmit_skb"),
         };
         let failed = |error: aya::programs::ProgramError| Error::program(name, &error);
         let Object { ebpf, btf, .. } = object;

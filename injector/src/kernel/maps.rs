@@ -1,6 +1,6 @@
 //! The maps of an object, by what they mean.
 
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd};
 
 use aya::maps::{Array, HashMap, LpmTrie, Map, MapData, PerCpuArray, RingBuf, SkStorage, lpm_trie};
 use injector_common::{
@@ -43,6 +43,12 @@ pub struct LeaseMap(Array<MapData, Lease>);
 
 /// Who sleeps and until when, for the park's server.
 pub struct SleepMap(HashMap<MapData, u32, Sleep>);
+
+/// The counters once more, for the thread that looks at their rates.
+pub struct CounterReader {
+    counters: PerCpuArray<MapData, Counters>,
+    retransmits: PerCpuArray<MapData, u64>,
+}
 
 /// The ring of hits, for the thread that reads it.
 pub struct EventRing(RingBuf<MapData>);
@@ -225,6 +231,61 @@ impl Maps {
     pub fn tag_of(&self, socket: &impl AsRawFd) -> Option<Tag> {
         self.tags.get(socket, 0).ok()
     }
+}
+
+impl CounterReader {
+    /// Opens the maps of an object a second time. Before [`Maps::take`].
+    pub fn open(object: &mut Object) -> Result<Self, Error> {
+        Ok(Self {
+            counters: again(object, "INJ_COUNTERS")?,
+            retransmits: again(object, "INJ_RETRANSMITS")?,
+        })
+    }
+
+    /// The hits of these rules together.
+    pub fn hits(&self, rules: &[RuleId]) -> Result<u64, Error> {
+        let mut hits = 0;
+        for id in rules {
+            let values = self
+                .counters
+                .get(id, 0)
+                .map_err(read_error("INJ_COUNTERS"))?;
+            hits += values.iter().map(|counters| counters.hit).sum::<u64>();
+        }
+        Ok(hits)
+    }
+
+    /// The segments that these targets sent again.
+    pub fn retransmits(&self, scopes: &[u32]) -> Result<u64, Error> {
+        let mut segments = 0;
+        for scope in scopes {
+            let values = self
+                .retransmits
+                .get(scope, 0)
+                .map_err(read_error("INJ_RETRANSMITS"))?;
+            segments += values.iter().sum::<u64>();
+        }
+        Ok(segments)
+    }
+}
+
+/// A second descriptor of a map.
+fn again<V: aya::Pod>(
+    object: &mut Object,
+    name: &'static str,
+) -> Result<PerCpuArray<MapData, V>, Error> {
+    let failed = |why: String| Error::Map {
+        map: name,
+        what: "open",
+        why,
+    };
+    let Some(Map::PerCpuArray(map)) = object.ebpf.map(name) else {
+        return Err(Error::Missing(name));
+    };
+    let fd = map.fd().as_fd().try_clone_to_owned();
+    let fd = fd.map_err(|error| failed(error.to_string()))?;
+    let map = MapData::from_fd(fd).map_err(|error| failed(error.to_string()))?;
+    PerCpuArray::try_from(Map::PerCpuArray(map)).map_err(|error| failed(error.to_string()))
 }
 
 impl SleepMap {

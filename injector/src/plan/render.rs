@@ -40,6 +40,9 @@ impl Plan {
             let _ = writeln!(text, "  target      {}: {}", spec.name, spec.selector);
             let _ = writeln!(text, "              {}", radius(target));
         }
+        for condition in &experiment.halt {
+            let _ = writeln!(text, "  halts if    {condition}");
+        }
         for (index, step) in experiment.steps.iter().enumerate() {
             let duration = humantime::format_duration(step.duration);
             let _ = writeln!(text, "  step        {} for {duration}", step.name);

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use super::{FaultReport, Outcome, RunReport};
+use super::{FaultReport, HaltReport, Outcome, RunReport};
 use crate::quantity::duration;
 
 /// The columns of the table.
@@ -51,10 +51,34 @@ impl Display for RunReport {
         for remark in &self.remarks {
             wrapped(out, remark)?;
         }
+        if let Some(halt) = &self.halt {
+            wrapped(out, &halt.to_string())?;
+        }
+        for notice in &self.told {
+            wrapped(out, &notice.to_string())?;
+        }
         for error in &self.undo_errors {
             writeln!(out, "not restored: {error}")?;
         }
         Ok(())
+    }
+}
+
+impl Display for HaltReport {
+    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        let milliseconds = |us: u64| format!("{}.{:03} ms", us / 1_000, us % 1_000);
+        let disarmed = milliseconds(self.disarmed_after_us);
+        match &self.condition {
+            Some(condition) => write!(
+                out,
+                "`{condition}`: disarmed {disarmed} after it was seen, "
+            )?,
+            None => out.write_str("halted: ")?,
+        }
+        match self.last_hit_after_us {
+            Some(us) => write!(out, "last hit after {}", milliseconds(us)),
+            None => out.write_str("no hit after that"),
+        }
     }
 }
 
@@ -136,6 +160,8 @@ mod tests {
             ],
             remarks: vec![],
             undo_errors: vec!["sysctl x: gone".into()],
+            halt: None,
+            told: vec![],
         }
     }
 
@@ -153,6 +179,26 @@ not restored: sysctl x: gone
         let mut long = sample();
         long.faults[1].note = Some("word ".repeat(60));
         assert!(long.to_string().lines().all(|line| line.len() <= WIDTH));
+    }
+
+    #[test]
+    fn a_halt_says_how_fast_it_was_and_who_was_told() {
+        let halted = RunReport {
+            halt: Some(HaltReport {
+                condition: Some("hits > 5/s over 1s".into()),
+                seen_boot_ns: 7,
+                disarmed_after_us: 31_007,
+                last_hit_after_us: Some(900),
+            }),
+            undo_errors: vec![],
+            ..sample()
+        };
+        let text = halted.to_string();
+        let line = "    `hits > 5/s over 1s`: disarmed 31.007 ms after it was seen, last hit after 0.900 ms\n";
+        assert!(text.ends_with(line), "{text}");
+        let json = serde_json::to_value(&halted).unwrap();
+        assert_eq!(json["halt"]["disarmed_after_us"], 31_007);
+        assert_eq!(serde_json::from_value::<RunReport>(json).unwrap(), halted);
     }
 
     #[test]

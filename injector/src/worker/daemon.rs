@@ -21,11 +21,13 @@ use crate::{
     error::{Exit, Refusal},
     event::{RunEvent, What},
     executor::Order,
-    journal::RunId,
+    journal::{self, Journal, Record, RunId},
+    lever::{self, Halt, LeverError},
     policy::Door,
     prepare::Terms,
     report::RunReport,
     supervisor::link::WorkerEnd,
+    watchdog::Brake,
 };
 
 /// How many things that happen a slow listener may fall behind before it misses some.
@@ -84,6 +86,7 @@ type End = Option<Result<RunReport, Refusal>>;
 
 /// A run that the daemon carries out.
 struct Entry {
+    brake: Brake,
     orders: Sender<Order>,
     end: watch::Receiver<End>,
 }
@@ -135,6 +138,7 @@ impl Daemon {
         })?;
         let run = running.run.clone();
         let entry = Entry {
+            brake: running.brake.clone(),
             orders: running.orders,
             end: end.clone(),
         };
@@ -160,6 +164,16 @@ impl Daemon {
         })
     }
 
+    /// Ends the leases of every run of the daemon at once; the runs notice and end in good order.
+    fn pull_brakes(&self) {
+        let brakes: Vec<Brake> = self
+            .runs()
+            .values()
+            .map(|entry| entry.brake.clone())
+            .collect();
+        brakes.iter().for_each(Brake::pull);
+    }
+
     /// Orders an end and waits for it.
     async fn end(&self, run: &RunId) -> Result<RunReport, Refusal> {
         let entry = self
@@ -179,6 +193,13 @@ impl Daemon {
                 "the run {run} broke; what it had armed ended with it."
             )))
         })
+    }
+}
+
+/// Puts it on record, after the fact: the lever does not wait for a disk.
+fn note(record: &Record) {
+    if let Err(error) = Journal::note(&lever::journal(&journal::directory()), record) {
+        tell::aside(format!("injector: this is not on record: {error}"));
     }
 }
 
@@ -221,6 +242,47 @@ impl Control for Daemon {
             }
         }
         Ok(reports)
+    }
+
+    /// The leases come first: the lever's disk may be slow, full, or gone.
+    async fn halt(&self, halt: Halt) -> Result<Halt, Refusal> {
+        self.pull_brakes();
+        let pulled = spawn_blocking(move || -> Result<Halt, LeverError> {
+            let directory = journal::directory();
+            let pulled = lever::pull(&directory, halt.clone())?;
+            // Whoever was first has it on record.
+            if pulled == halt {
+                note(&Record::Halted { halt });
+            }
+            Ok(pulled)
+        })
+        .await;
+        // And those that were armed meanwhile.
+        self.pull_brakes();
+        let broke = |error| {
+            Refusal::failed(format!(
+                "pulling the lever broke: {error}; the daemon's runs have ended"
+            ))
+        };
+        Ok(pulled.map_err(broke)??)
+    }
+
+    async fn resume(&self, by: AskedBy) -> Result<Option<Halt>, Refusal> {
+        let released = spawn_blocking(move || -> Result<Option<Halt>, LeverError> {
+            let released = lever::release(&journal::directory())?;
+            if released.is_some() {
+                let AskedBy { uid, pid } = by;
+                note(&Record::Resumed {
+                    by_uid: uid,
+                    by_pid: pid,
+                });
+            }
+            Ok(released)
+        })
+        .await;
+        let broke =
+            |error| Refusal::failed(format!("releasing the lever broke: {error}; try again"));
+        Ok(released.map_err(broke)??)
     }
 
     fn events(&self) -> broadcast::Receiver<RunEvent> {

@@ -17,12 +17,15 @@ use crate::{
     policy::Override,
     prepare::{Prepared, Terms, prepare},
     report::RunReport,
+    watchdog::Brake,
 };
 
 /// A run that goes on.
 pub(super) struct Running {
     /// Its name.
     pub(super) run: RunId,
+    /// Ends its leases at once.
+    pub(super) brake: Brake,
     /// Takes orders.
     pub(super) orders: Sender<Order>,
     /// Ends with the run.
@@ -44,11 +47,13 @@ pub(super) fn start<K: Keeper + 'static>(
             plan,
             verdict,
             budget,
+            escalation,
         },
         entrance,
     ) = prepare(experiment, terms)?;
     let lifted = |limit: &Override| (limit.clone(), verdict.lifted_by(limit));
     let overrides = terms.overrides.iter().map(lifted).collect();
+    let brake = Brake::default();
     let run = RunId::generate()
         .map_err(|error| Refusal::failed(format!("a run cannot be named: {error}.")))?;
     let request = Request {
@@ -60,6 +65,8 @@ pub(super) fn start<K: Keeper + 'static>(
         overrides,
         radius: verdict.radius,
         budget,
+        escalation,
+        brake: brake.clone(),
         supervisor,
         // Only the daemon has an audience for them.
         listening: if supervisor.is_none() {
@@ -76,6 +83,7 @@ pub(super) fn start<K: Keeper + 'static>(
         .map_err(|error| Refusal::failed(format!("a thread cannot be started: {error}.")))?;
     Ok(Running {
         run,
+        brake,
         orders,
         thread,
     })

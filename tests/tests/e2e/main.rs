@@ -13,6 +13,7 @@ mod experiments;
 mod files;
 mod filters;
 mod guarded;
+mod halts;
 mod harness_itself;
 mod lifecycle;
 mod limits;
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
         daemon::cases(),
         guarded::cases(),
         policy::cases(),
+        halts::cases(),
         experiments::cases(),
         limits::cases(),
         processes::cases(),

@@ -19,7 +19,7 @@ use crate::suite::Case;
 const SELECTION: &str = "INJECTOR_TESTS";
 
 /// What is run beside the tests that show a fault.
-const ALSO: [&str; 11] = [
+const ALSO: [&str; 13] = [
     // Nobody but the target, by each way to a socket: a device's and a cgroup's.
     "scope::delay_tcp::loopback_v4",
     "scope::connect_refused::loopback_v4",
@@ -35,6 +35,9 @@ const ALSO: [&str; 11] = [
     "sys::error_of_fsync",
     "sys::delay_of_64_threads_at_once",
     "sys::sleepers_go_on_when_the_worker_is_killed",
+    // A tracepoint with types that asks for a socket's storage, and pidfds.
+    "halt::too_many_retransmits",
+    "halt::a_process_that_ends",
     "matrix::its_tests_exist",
 ];
 

@@ -226,6 +226,10 @@ async fn the_kernel_says_who_may() {
         ("GET /v1/status", WATCHER, " 200 "),
         ("DELETE /v1/runs", WATCHER, " 403 "),
         ("POST /v1/runs", WATCHER, " 403 "),
+        ("POST /v1/halt", WATCHER, " 403 "),
+        ("DELETE /v1/halt", WATCHER, " 403 "),
+        ("POST /v1/halt", OPERATOR, " 200 "),
+        ("DELETE /v1/halt", OPERATOR, " 200 "),
         ("GET /v1/status", OPERATOR, " 200 "),
         ("DELETE /v1/runs", OPERATOR, " 200 "),
     ] {

@@ -6,6 +6,7 @@ use super::{Moment, choice, schedule};
 use crate::{
     executor::process::choice::Choice,
     experiment::{Kill, Respawn},
+    kernel::clock::boot_ns,
     plan::PlannedRule,
     target::{pidfd, process::TaskKey},
 };
@@ -71,7 +72,7 @@ impl Killer {
             return false;
         }
         match pidfd::signal(key, self.kill.signal.number()) {
-            Ok(()) => self.choice.counters.hit += 1,
+            Ok(()) => self.choice.counters.hit_at(boot_ns()),
             // It has ended meanwhile.
             Err(_) => self.choice.counters.missed += 1,
         }

@@ -16,6 +16,7 @@ use crate::{
     error::Refusal,
     executor::changes::ChangeId,
     experiment::Pause,
+    kernel::clock::boot_ns,
     plan::PlannedRule,
     target::process::{self, TaskKey},
 };
@@ -128,7 +129,7 @@ impl Pauser {
         if let Some(directory) = &self.unconfirmed
             && is_frozen(directory)
         {
-            self.choice.counters.hit += 1;
+            self.choice.counters.hit_at(boot_ns());
             self.unconfirmed = None;
         }
     }
@@ -169,6 +170,9 @@ impl Pauser {
             let (id, hits) = record.changes.stop(&chosen, &may_go_on, record.journal)?;
             self.changes.push(id);
             self.choice.counters.hit += hits;
+            if hits > 0 {
+                self.choice.counters.last_hit_boot_ns = boot_ns();
+            }
             self.choice.counters.missed += waiting - hits;
         }
     }

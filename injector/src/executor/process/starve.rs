@@ -7,6 +7,7 @@ use crate::{
     error::Refusal,
     executor::changes::ChangeId,
     experiment::Starve,
+    kernel::clock::boot_ns,
     target::{
         cgroup::Cgroup,
         controller::{self, Limit},
@@ -65,7 +66,7 @@ impl Starver {
             let set = record
                 .changes
                 .set_knob(&limit.path, &limit.value, record.journal)?;
-            self.counters.hit += 1;
+            self.counters.hit_at(boot_ns());
             let name = limit.path.file_name().unwrap_or_default();
             self.files.insert(name.to_string_lossy().into_owned());
             self.limits.push((limit, set));

@@ -143,6 +143,9 @@ const FILES: &[Row] = &[
     ("just words", 1, 1, "an experiment is a map"),
     ("", 1, 1, "an experiment is a map"),
     ("steps:\n  - duration: 5s\n", 1, 1, "has no `targets`"),
+    ("targets: { a: { pid: 7 } }\nduration: 5s\nfaults: [net.blackhole]\nhalt: []\n", 4, 7, "at least one condition"),
+    ("targets: { a: { pid: 7 } }\nduration: 5s\nfaults: [net.blackhole]\nhalt:\n  - hsot.load > 8\n", 5, 5, "did you mean `host.load`?"),
+    ("targets: { a: { pid: 7 } }\nduration: 5s\nfaults: [net.blackhole]\nhalts:\n  - host.load > 8\n", 4, 1, "did you mean `halt`?"),
 ];
 
 #[test]

@@ -1,0 +1,171 @@
+//! Every condition reads back; every mistake is told by what it is.
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn parse(line: &str) -> Result<Condition, ConditionError> {
+    line.parse()
+}
+
+/// A line, and what it is written as.
+const LINES: &[(&str, &str)] = &[
+    ("host.psi.cpu.some > 40%", "host.psi.cpu.some > 40%"),
+    ("host.psi.io.full>=0.5%", "host.psi.io.full >= 0.5%"),
+    (
+        "target.psi.memory.full > 5% over 1m 30s",
+        "target.psi.memory.full > 5% over 1m 30s",
+    ),
+    ("host.load > 8.5", "host.load > 8.5"),
+    ("target.exits >= 1", "target.exits >= 1"),
+    ("target.restarts > 2", "target.restarts > 2"),
+    ("hits > 500/s", "hits > 500/s over 1s"),
+    ("errnos > 0/s over 5s", "errnos > 0/s over 5s"),
+    ("retransmits >= 20/s", "retransmits >= 20/s over 1s"),
+    ("clock >= 18:00", "clock >= 18:00"),
+    (
+        "clock > 2026-11-25T18:00:00Z",
+        "clock >= 2026-11-25T18:00:00Z",
+    ),
+    (
+        "tcp 127.0.0.1:5432",
+        "tcp 127.0.0.1:5432 fails 3 every 1s within 1s",
+    ),
+    (
+        "tcp [::1]:80 within 200ms fails 3 of 5",
+        "tcp [::1]:80 fails 3 of 5 every 1s within 200ms",
+    ),
+    (
+        "http http://localhost/health?a=b status 204 fails 2 every 500ms",
+        "http http://localhost/health?a=b status 204 fails 2 every 500ms within 1s",
+    ),
+    (
+        r#"command ["/bin/check","a b","\"c"] fails 1"#,
+        r#"command ["/bin/check", "a b", "\"c"] fails 1 every 1s within 1s"#,
+    ),
+    (
+        r#"prometheus http://127.0.0.1:9090 "sum(rate(x{a=\"b\"}[1m])) > 0" < -1e3 every 10s"#,
+        r#"prometheus http://127.0.0.1:9090 "sum(rate(x{a=\"b\"}[1m])) > 0" < -1000 fails 1 every 10s within 2s"#,
+    ),
+];
+
+#[test]
+fn a_line_is_written_as_it_was_meant() {
+    for (line, written) in LINES {
+        let condition = parse(line).unwrap_or_else(|error| panic!("{line}: {error}"));
+        assert_eq!(condition.to_string(), *written);
+        assert_eq!(parse(written).as_ref(), Ok(&condition), "{written}");
+        let json = serde_json::to_string(&condition).unwrap();
+        assert_eq!(serde_json::from_str::<Condition>(&json).unwrap(), condition);
+    }
+}
+
+/// A line that is no condition, and a part of what is said about it.
+const MISTAKES: &[(&str, &str)] = &[
+    ("", "empty"),
+    (
+        "host.psi.cpu.sone > 40%",
+        "did you mean `host.psi.cpu.some`?",
+    ),
+    ("psi.cpu.some > 40%", "did you mean `host.psi.cpu.some`?"),
+    ("target.exit >= 1", "did you mean `target.exits`?"),
+    ("htpp http://a/", "did you mean `http`?"),
+    ("zzz > 1", "there are: host.load"),
+    ("host.psi.cpu.some > 40", "a share with its sign"),
+    ("host.psi.cpu.some > 140%", "never hold"),
+    ("host.psi.cpu.some > 100%", "never hold"),
+    ("host.psi.cpu.some < 40%", "above a bound"),
+    ("host.psi.cpu.some", "one of > >= < <="),
+    ("host.psi.cpu.some > 40% ovr 2s", "did you mean `over`?"),
+    ("host.psi.cpu.some > 40% over 2", "not a duration"),
+    ("host.psi.cpu.some > 40% over 1ms", "out of range"),
+    ("host.load > inf", "a number"),
+    ("host.load >= 0", "hold always"),
+    ("host.load > 8 over 2s", "no place"),
+    ("target.exits >= 1.5", "a whole number"),
+    ("hits > 500", "how many a second"),
+    ("hits > 500/m", "how many a second"),
+    ("clock >= 25:00", "no time on the clock"),
+    ("clock < 18:00", "above a bound"),
+    ("clock", "`>=` and a time"),
+    ("tcp", "a host and a port"),
+    ("tcp 127.0.0.1", "not a host and a port"),
+    ("tcp 127.0.0.1:0", "not a host and a port"),
+    ("tcp a:80 fails 0", "out of range"),
+    ("tcp a:80 fails 3 of 2", "out of range"),
+    ("tcp a:80 fails 65", "out of range"),
+    ("tcp a:80 failing 3", "did you mean `fails`?"),
+    ("tcp a:80 every 1ms", "out of range"),
+    ("tcp a:80 every 1s every 2s", "no place"),
+    ("http https://a/", "no TLS"),
+    ("http http://u:secret@a/", "journal"),
+    ("http ftp://a/", "not an address"),
+    ("http http://a/ status 99", "100 to 599"),
+    ("command check", "whole path"),
+    (r#"command ["check"]"#, "whole path"),
+    ("command []", "whole path"),
+    (r#"command ["/bin/check", 7]"#, "as in JSON"),
+    (r#"command ["/bin/check"#, "as in JSON"),
+    ("prometheus http://a:9090 < 1", "a query"),
+    ("prometheus http://a:9090 up", "one of > >= < <="),
+    ("prometheus http://a:9090 up < one", "a number"),
+];
+
+#[test]
+fn mistakes_are_told_by_what_they_are() {
+    for (line, part) in MISTAKES {
+        let said = parse(line).expect_err(line).to_string();
+        assert!(said.contains(part), "{line}: {said}");
+        assert!(!said.contains("secret"), "{said}");
+    }
+}
+
+#[test]
+fn a_place_is_shown_without_what_may_be_secret() {
+    let url: HttpUrl = "http://a:9/hook/T0K3N?key=abc".parse().unwrap();
+    assert_eq!(url.without_secrets(), "http://a:9/...");
+    assert_eq!(
+        (url.host().as_str(), url.path()),
+        ("a:9", "/hook/T0K3N?key=abc")
+    );
+}
+
+proptest! {
+    #[test]
+    fn parsing_is_total(line in "\\PC*|(host|target|tcp|command|clock|hits)[a-z. \\[\\]\"<>=0-9%/:]{0,60}") {
+        let _ = parse(&line);
+    }
+
+    #[test]
+    fn what_is_read_is_written_and_read_back(
+        number in 0.1f64..99.0, count in 1u8..=64, more in 0u8..64, every in 100u64..100_000,
+        words in prop::collection::vec("\\PC{0,12}", 0..4), query in "\\PC{1,20}",
+    ) {
+        let of = (count + more).min(Fails::MOST);
+        let command = [vec!["/bin/x".to_owned()], words].concat();
+        let pace = Pace { every: Duration::from_millis(every), within: Duration::from_millis(every / 2 + 10) };
+        let bound = Bound { comparator: Comparator::Below, number: Number::new(number).unwrap() };
+        let probes = [
+            Probe::Command(command),
+            Probe::Prometheus { server: "http://a".parse().unwrap(), query: format!("q{query}"), bound },
+        ];
+        for probe in probes {
+            let condition = Condition::Probe { probe, fails: Fails { count, of }, pace };
+            prop_assert_eq!(parse(&condition.to_string()), Ok(condition));
+        }
+        let bound = Bound { comparator: Comparator::Above, ..bound };
+        let pressure = Condition::Pressure(Pressure {
+            of: Whose::Target, resource: Resource::Io, stalled: Stalled::Full, bound, over: Some(pace.every),
+        });
+        prop_assume!(every >= 200);
+        prop_assert_eq!(parse(&pressure.to_string()), Ok(pressure));
+    }
+
+    #[test]
+    fn what_is_no_number_breaks_no_bound(number in -1e9f64..1e9) {
+        for comparator in Comparator::ALL {
+            let bound = Bound { comparator, number: Number::new(number).unwrap() };
+            prop_assert!(!bound.is_broken_by(f64::NAN));
+        }
+    }
+}
