@@ -4,7 +4,7 @@ use aya_ebpf::{bindings::bpf_sock, macros::btf_tracepoint, programs::BtfTracePoi
 
 use crate::{
     gate,
-    maps::{INJ_RETRANSMITS, INJ_TAGS},
+    maps::INJ_RETRANSMITS,
 };
 
 /// A segment is sent again: `(sk, skb, ...)`, `net/ipv4/tcp_output.c`, `__tcp_retransmit_skb`. The socket is a

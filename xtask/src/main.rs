@@ -83,10 +83,7 @@ enum Task {
         subject: bench::Subject,
     },
     /// Try to break the promise, many times over, and count (needs root, or a kernel for a virtual machine).
-    Campaign {
-        #[command(flatten)]
-        campaign: campaign::Campaign,
-    },
+    Campaign(campaign::Campaign),
     /// Print what the verifiers of this host and of other kernels say of each BPF program.
     ///
     /// Instructions looked at, and bytes of stack; fails where a program is over the bound. This host
@@ -138,7 +135,7 @@ fn perform(task: Task) -> anyhow::Result<ExitCode> {
         Task::Demo { vm: false, .. } => demo::run(&project),
         Task::Test { filter } => Ok(test::run(&project, filter.as_deref())),
         Task::Bench { subject } => bench::run(&project, &subject),
-        Task::Campaign { campaign } => campaign::run(&project, &campaign),
+        Task::Campaign(campaign) => campaign::run(&project, &campaign),
         Task::Kernel { task } => kernel::run(&project, &task),
         Task::Verifier { kernels } => vm::verifier(&project, &kernels),
         Task::Vm { task } => vm::run(&project, &task),

@@ -93,12 +93,13 @@ impl Radius {
 impl Share {
     /// Whether it is more than this share.
     pub(super) fn exceeds(&self, most: Threshold) -> bool {
-        // The largest threshold means everything, which is one more than its number.
-        let most = match most {
-            Threshold::ALWAYS => 1 << 32,
-            Threshold(of_two_to_the_32) => u128::from(of_two_to_the_32),
-        };
-        (self.processes as u128) << 32 > most * self.of as u128
+        // The largest threshold means everything.
+        if most == Threshold::ALWAYS || self.processes == 0 {
+            return false;
+        }
+        // A percentage was rounded down to become a threshold: one in five is not more than 20 %.
+        let above = u128::from(most.0) + 1;
+        (self.processes as u128) << 32 >= above * self.of as u128
     }
 }
 

@@ -297,6 +297,16 @@ fn a_fault_without_a_budget_gets_the_hosts() {
     assert_eq!(bounded.steps[0].faults[0].chance.max_hits, Some(77));
 }
 
+#[test]
+fn a_share_that_is_just_allowed_is_allowed() {
+    let asked = Asked {
+        members: 1,
+        population: 5,
+        ..Asked::of("[limits]\nmax_share = \"20%\"")
+    };
+    assert_eq!(asked.decide().refused, []);
+}
+
 proptest! {
     /// The verdict is what the numbers say, one by one.
     #[test]
