@@ -26,6 +26,8 @@ pub mod action {
     pub const FAIL: u32 = 9;
     /// A system call takes longer.
     pub const SLEEP: u32 = 10;
+    /// The caller of a system call gets a signal.
+    pub const SIGNAL: u32 = 11;
 }
 
 /// Bits of [`Rule::loss_model`].

@@ -134,6 +134,10 @@ pub static INJ_CALLS: Array<CallRule> = Array::with_max_entries(RULE_SLOTS, 0);
 #[map]
 pub static INJ_ACCEPT: Array<Accept> = Array::with_max_entries(SYSCALLS, 0);
 
+/// 1 where a rule that lets nobody start a program after it has killed has done so, by rule id.
+#[map]
+pub static INJ_KILLED: Array<u32> = Array::with_max_entries(RULE_SLOTS, 0);
+
 /// Calls on their way through the rules, by thread.
 #[map]
 pub static INJ_WALKS: HashMap<u32, crate::calls::Walk> = HashMap::with_max_entries(4_096, 0);

@@ -29,7 +29,7 @@ pub(crate) use check::why_no_regex;
 pub use fault::{CorruptMode, Delay, Distribution, DnsAnswer, Fault, FaultKind, Loss, Peer};
 pub use injector_common::{SCOPES, SLOTS};
 pub use nearest::nearest;
-pub use process::{Interval, Kill, Pause, ProcessFaultError, Pulse, Respawn, Starve};
+pub use process::{Interval, Kill, KillAtCall, Pause, ProcessFaultError, Pulse, Respawn, Starve};
 pub use target::{Follow, Many, Selector, Target};
 pub use traffic::{Chance, Connections, Direction, GUARDED_PORTS, Protocol, Traffic};
 

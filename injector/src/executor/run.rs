@@ -1,6 +1,7 @@
 //! A run from its journal's first line to its last.
 
 use std::{
+    cell::RefCell,
     collections::{BTreeMap, BTreeSet},
     sync::mpsc::{Receiver, RecvTimeoutError},
     time::Duration,
@@ -424,7 +425,9 @@ impl Run<'_> {
             plan,
             ..
         } = &self.request;
+        let namespaces = RefCell::new(namespaces);
         let members = |scope: u32| {
+            let namespaces = namespaces.borrow();
             let namespace = namespaces.iter().find(|n| n.scopes.contains(&scope));
             match (namespace, targets.get(scope as usize)) {
                 (Some(namespace), _) => namespace.members(scope, targets),
@@ -444,6 +447,18 @@ impl Run<'_> {
             may_act: &|| {
                 watchdog.standing() == Standing::Live
                     && boot_ns().saturating_sub(watchdog.last_beat()) <= LEASE_NS
+            },
+            bar: &|rule| {
+                let mut namespaces = namespaces.borrow_mut();
+                let namespace = namespaces
+                    .iter_mut()
+                    .find(|n| n.scopes.contains(&rule.scope));
+                match (namespace, rule.compiled.denial) {
+                    (Some(namespace), Some(_)) => {
+                        namespace.maps.mark_killed(rule_id(rule.scope, rule.slot))
+                    }
+                    _ => Ok(()),
+                }
             },
         };
         let mut record = process::Record {
@@ -545,7 +560,11 @@ impl Run<'_> {
                 .get(&index)
                 .map(|resetter| resetter.counters);
             let counters = own
-                .or_else(|| armed.processes.counters(index))
+                .or_else(|| {
+                    armed
+                        .processes
+                        .counters(index, of_namespace.unwrap_or_default())
+                })
                 .or(of_namespace)
                 .unwrap_or_default();
             let step = &experiment.steps[rule.step].name;

@@ -98,7 +98,7 @@ pub enum CallFaultError {
 }
 
 impl Calls {
-    fn check(&self) -> Result<(), CallFaultError> {
+    pub(super) fn check(&self) -> Result<(), CallFaultError> {
         if self.syscalls.is_empty() {
             return Err(CallFaultError::NoCall);
         }

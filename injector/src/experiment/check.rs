@@ -205,6 +205,7 @@ impl Fault {
     pub(super) fn check_on(&self, target: &Target) -> Result<(), CheckError> {
         match &self.kind {
             FaultKind::Kill(kill) => kill.check(&target.name, &target.selector)?,
+            FaultKind::KillAtCall(kill) => kill.check(&target.name, &target.selector)?,
             FaultKind::Pause(pause) => pause.check()?,
             FaultKind::Starve(starve) => starve.check(&target.name, &target.selector)?,
             _ => {}

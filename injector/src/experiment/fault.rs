@@ -6,7 +6,7 @@ use injector_common::threshold::Threshold;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use super::{CallDelay, CallError, Chance, Direction, Kill, Pause, Starve, Traffic};
+use super::{CallDelay, CallError, Chance, Direction, Kill, KillAtCall, Pause, Starve, Traffic};
 use crate::quantity::{Errno, Rate, duration, threshold};
 
 /// One kind of failure on one target, with its filters and its chance.
@@ -84,6 +84,9 @@ pub enum FaultKind {
     /// Processes get a signal.
     #[serde(rename = "proc.kill")]
     Kill(Kill),
+    /// Whoever makes a system call gets a signal.
+    #[serde(rename = "proc.kill-at-call")]
+    KillAtCall(KillAtCall),
     /// Processes stand still.
     #[serde(rename = "proc.pause")]
     Pause(Pause),
@@ -193,7 +196,7 @@ impl FaultKind {
             Self::Reset => "net.reset",
             Self::Connect(_) => "net.connect",
             Self::Dns { .. } => "dns.error",
-            Self::Kill(_) => "proc.kill",
+            Self::Kill(_) | Self::KillAtCall(_) => "proc.kill",
             Self::Pause(_) => "proc.pause",
             Self::Starve(_) => "proc.starve",
             Self::SysError(_) => "sys.error",

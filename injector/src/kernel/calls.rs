@@ -54,6 +54,8 @@ pub enum CallHook {
         /// The kernel's function, `__x64_sys_...`.
         function: String,
     },
+    /// Signals where any system call begins.
+    Entry,
 }
 
 /// Attaches programs for system calls to the maps of an object.
@@ -76,6 +78,7 @@ impl CallPrograms {
             CallHook::Kprobe { function } => {
                 return links.kprobe(object, "inj_call_kprobe", function);
             }
+            CallHook::Entry => return links.entry(object),
             CallHook::Missed { function } => ("inj_call_missed", Way::Exit, function.clone()),
             CallHook::SleepAtExit { function, .. } => {
                 ("inj_call_exit_s", Way::Exit, function.clone())

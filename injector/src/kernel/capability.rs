@@ -38,7 +38,7 @@ pub struct Missing {
 }
 
 /// Every need, in the order in which doctor shows them.
-pub const ALL: [Need; 15] = [
+pub const ALL: [Need; 16] = [
     Need::DeviceLinks,
     Need::CgroupLinks,
     Need::ConnectErrno,
@@ -52,6 +52,7 @@ pub const ALL: [Need; 15] = [
     Need::SleepableSyscall,
     Need::KprobeOverride,
     Need::ProcessSignals,
+    Need::CallSignals,
     Need::Freezer,
     Need::Park,
 ];
@@ -73,6 +74,7 @@ impl Need {
             Self::SleepableSyscall => "sleepable-syscall",
             Self::KprobeOverride => "kprobe-override",
             Self::ProcessSignals => "pidfd-signal",
+            Self::CallSignals => "raw-tp-signal",
             Self::Freezer => "cgroup-freeze",
             Self::Park => "park",
         }
@@ -93,6 +95,7 @@ impl Need {
             Self::SleepableSyscall => "delay of any system call",
             Self::KprobeOverride => "errno from any system call (--mechanism kprobe-override)",
             Self::ProcessSignals => "proc kill; proc pause of single processes",
+            Self::CallSignals => "proc kill --at-call",
             Self::Freezer => "proc pause of a whole cgroup",
             Self::Park => "slow system calls",
         }
@@ -124,6 +127,9 @@ impl Need {
             }
             Self::KprobeOverride => "run a kernel with CONFIG_BPF_KPROBE_OVERRIDE",
             Self::ProcessSignals => "run Linux 5.3 or later",
+            Self::CallSignals => {
+                "run Linux 5.5 or later with CONFIG_BPF_EVENTS and CONFIG_FTRACE_SYSCALLS"
+            }
             Self::Freezer => {
                 "run Linux 5.2 or later; the freezer of cgroup v1 is not used, so choose the processes by --pid or --process instead, which stops them by SIGSTOP"
             }
@@ -163,6 +169,7 @@ pub fn probe(need: Need) -> Capability {
         Need::SleepableSyscall => calls::sleepable_syscall(),
         Need::KprobeOverride => calls::kprobe(),
         Need::ProcessSignals => process_signals(),
+        Need::CallSignals => calls::signals(),
         Need::Freezer => cgroup::has_freezer().map_err(|error| Error::Probe(error.to_string())),
         Need::Park => park::trial::run(),
     };

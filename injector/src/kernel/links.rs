@@ -4,13 +4,14 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use aya::programs::{
     BtfTracePoint, CgroupAttachMode, CgroupSkb, CgroupSkbAttachType, CgroupSock, CgroupSockAddr,
-    CgroupSockopt, KProbe, Program, SchedClassifier, TcAttachType,
+    CgroupSockopt, KProbe, Program, RawTracePoint, SchedClassifier, TcAttachType,
     cgroup_skb::CgroupSkbLink,
     cgroup_sock::CgroupSockLink,
     cgroup_sock_addr::CgroupSockAddrLink,
     cgroup_sockopt::CgroupSockoptLink,
     kprobe::KProbeLink,
     links::LinkOrder,
+    raw_trace_point::RawTracePointLink,
     tc::{SchedClassifierLink, TcAttachOptions},
     tp_btf::BtfTracePointLink,
 };
@@ -72,6 +73,7 @@ enum Attached {
     CgroupSockopt(CgroupSockoptLink),
     Tracepoint(BtfTracePointLink),
     Probe(KProbeLink),
+    RawTracepoint(RawTracePointLink),
     Trampoline(OwnedFd),
 }
 
@@ -203,6 +205,19 @@ impl Links {
         let id = program.attach(function, 0).map_err(failed)?;
         self.0
             .push(Attached::Probe(program.take_link(id).map_err(failed)?));
+        Ok(())
+    }
+
+    /// Attaches to the tracepoint that every native system call passes before it does anything.
+    pub(super) fn entry(&mut self, object: &mut Object) -> Result<(), Error> {
+        let name = "inj_entry";
+        let failed = |error: aya::programs::ProgramError| Error::program(name, &error);
+        let program: &mut RawTracePoint = program(object, name)?;
+        ensure_loaded(name, program.fd().is_ok(), || program.load())?;
+        let id = program.attach("sys_enter").map_err(failed)?;
+        self.0.push(Attached::RawTracepoint(
+            program.take_link(id).map_err(failed)?,
+        ));
         Ok(())
     }
 

@@ -35,6 +35,7 @@ pub struct Maps {
     tags: SkStorage<MapData, Tag>,
     calls: Array<MapData, CallRule>,
     accept: Array<MapData, Accept>,
+    killed: Array<MapData, u32>,
 }
 
 /// The lease's map, for the watchdog thread alone.
@@ -94,6 +95,7 @@ impl Maps {
             tags: take(object, "INJ_TAGS", SkStorage::try_from)?,
             calls: take(object, "INJ_CALLS", Array::try_from)?,
             accept: take(object, "INJ_ACCEPT", Array::try_from)?,
+            killed: take(object, "INJ_KILLED", Array::try_from)?,
         };
         let lease = take(object, "INJ_LEASE", Array::try_from)?;
         let events = take(object, "INJ_EVENTS", RingBuf::try_from)?;
@@ -136,6 +138,11 @@ impl Maps {
         self.accept
             .set(syscall, accept, 0)
             .map_err(write_error("INJ_ACCEPT"))
+    }
+
+    /// Says that a rule has killed, so that it lets nobody start a program any more.
+    pub fn mark_killed(&mut self, id: RuleId) -> Result<(), Error> {
+        self.killed.set(id, 1, 0).map_err(write_error("INJ_KILLED"))
     }
 
     /// A rule's counters, all CPUs together.

@@ -20,7 +20,7 @@ const MOST_COPIES: usize = 32;
 const MOST_SLEEPERS: usize = 128;
 
 /// What a fault on calls has beside its rule.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct CallPlan {
     /// The record.
     pub record: CallRule,
@@ -50,6 +50,7 @@ pub(super) fn choose(
             (&[Mechanism::LsmPark, Mechanism::SyscallPark], &delay.calls)
         }
         FaultKind::SysDelay(delay) => (&[Mechanism::SyscallPark], &delay.calls),
+        FaultKind::KillAtCall(kill) => (&[Mechanism::SignalAtCall], &kill.calls),
         _ => return Ok(None),
     };
     let offered = |mechanism: &Mechanism| mechanism.needs().iter().all(|need| offers(*need));
@@ -94,19 +95,31 @@ fn plan(fault: &FaultKind, calls: &Calls, mechanism: Mechanism) -> CallPlan {
     let copies = (MOST_SLEEPERS / calls.syscalls.len().max(1)).clamp(1, MOST_COPIES);
     for call in &calls.syscalls {
         plan.record.add(call.number());
-        let ops = if matches!(
-            mechanism,
-            Mechanism::Lsm | Mechanism::LsmPark | Mechanism::SecurityReturn
-        ) {
-            at_points(&mut plan, *call, mechanism)
-        } else {
-            at_the_call(&mut plan, fault, *call, mechanism, copies);
-            1 << op::SYSCALL
-        };
+        if let FaultKind::SysDelay(delay) = fault
+            && mechanism == Mechanism::SyscallPark
+        {
+            sleepers(&mut plan, delay.at, *call, copies);
+        }
+        let ops = stand_at(&mut plan, *call, mechanism);
         plan.record.ops |= ops;
         plan.accept.push((*call, ops));
     }
     plan
+}
+
+/// Attaches to where a mechanism meets a call; the operations that it is met at.
+pub(super) fn stand_at(plan: &mut CallPlan, call: Syscall, mechanism: Mechanism) -> u64 {
+    let function = call.function();
+    let (hook, op) = match mechanism {
+        Mechanism::Lsm | Mechanism::LsmPark | Mechanism::SecurityReturn => {
+            return at_points(plan, call, mechanism);
+        }
+        Mechanism::SignalAtCall => (CallHook::Entry, op::ENTRY),
+        Mechanism::KprobeOverride => (CallHook::Kprobe { function }, op::SYSCALL),
+        _ => (CallHook::Syscall { function }, op::SYSCALL),
+    };
+    plan.hooks.insert(hook);
+    1 << op
 }
 
 /// Attaches to the hooks of the security modules; the operations that they are for.
@@ -130,32 +143,17 @@ fn at_points(plan: &mut CallPlan, call: Syscall, mechanism: Mechanism) -> u64 {
     ops
 }
 
-/// Attaches to the call's own function.
-fn at_the_call(
-    plan: &mut CallPlan,
-    fault: &FaultKind,
-    call: Syscall,
-    mechanism: Mechanism,
-    copies: usize,
-) {
+/// Attaches programs that sleep around a call, and one that counts who found none free.
+fn sleepers(plan: &mut CallPlan, at: SleepAt, call: Syscall, copies: usize) {
     let function = call.function();
-    if mechanism == Mechanism::KprobeOverride {
-        plan.hooks.insert(CallHook::Kprobe { function });
-        return;
-    }
-    if let FaultKind::SysDelay(delay) = fault {
-        for copy in (0..).take(copies) {
-            let function = function.clone();
-            plan.hooks.insert(match delay.at {
-                SleepAt::Enter => CallHook::SleepAtEnter { function, copy },
-                SleepAt::Exit => CallHook::SleepAtExit { function, copy },
-            });
-        }
-        plan.hooks.insert(CallHook::Missed {
-            function: function.clone(),
+    for copy in (0..).take(copies) {
+        let function = function.clone();
+        plan.hooks.insert(match at {
+            SleepAt::Enter => CallHook::SleepAtEnter { function, copy },
+            SleepAt::Exit => CallHook::SleepAtExit { function, copy },
         });
     }
-    plan.hooks.insert(CallHook::Syscall { function });
+    plan.hooks.insert(CallHook::Missed { function });
 }
 
 fn record(fault: &FaultKind, calls: &Calls) -> CallRule {
@@ -168,6 +166,9 @@ fn record(fault: &FaultKind, calls: &Calls) -> CallRule {
             SleepAt::Enter => sleep::ENTER,
             SleepAt::Exit => sleep::EXIT,
         };
+    }
+    if let FaultKind::KillAtCall(kill) = fault {
+        record.signal = kill.signal.number().unsigned_abs();
     }
     if let Some(pattern) = &calls.thread {
         record.filters |= filters::THREAD;

@@ -77,7 +77,7 @@ fn unseen(fault: &Fault) -> String {
             return "it had no process while the fault was on, or the fault was not due before its end"
                 .to_owned();
         }
-        (FaultKind::SysError(_) | FaultKind::SysDelay(_), _) => {
+        (FaultKind::SysError(_) | FaultKind::SysDelay(_) | FaultKind::KillAtCall(_), _) => {
             return "it made no such call while the fault was on".to_owned();
         }
         (FaultKind::Dns { .. }, _) => {
@@ -107,7 +107,10 @@ fn unlucky(chance: &Chance, matched: u64) -> String {
 
 fn what(fault: &Fault) -> &'static str {
     match fault.kind {
-        FaultKind::Connect(_) | FaultKind::SysError(_) | FaultKind::SysDelay(_) => "calls",
+        FaultKind::Connect(_)
+        | FaultKind::SysError(_)
+        | FaultKind::SysDelay(_)
+        | FaultKind::KillAtCall(_) => "calls",
         FaultKind::Reset => "connections",
         FaultKind::Kill(_) | FaultKind::Pause(_) | FaultKind::Starve(_) => "processes",
         _ => "packets",

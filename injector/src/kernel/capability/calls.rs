@@ -7,7 +7,7 @@ use injector_common::{
     call::{CallRule, THREAD_NAME, filters, op},
     lease::Lease,
     process::{ProcessKey, TargetProcess},
-    rule::{ActiveSlots, Rule, When, action},
+    rule::{ActiveSlots, Counters, Rule, When, action},
     threshold::Threshold,
 };
 
@@ -34,6 +34,8 @@ const ERRNO: i32 = libc::ENOTNAM;
 struct Trial {
     /// Where it is decided, one of [`op`].
     op: u32,
+    /// What is done then, one of [`action`].
+    action: u32,
     hook: fn() -> CallHook,
 }
 
@@ -44,6 +46,7 @@ pub(super) fn lsm() -> Result<(), Error> {
     let modules = std::fs::read_to_string("/sys/kernel/security/lsm").unwrap_or_default();
     self_test(Trial {
         op: op::OPEN,
+        action: action::FAIL,
         hook: || CallHook::Lsm {
             hook: "file_open",
             program: "inj_file_open",
@@ -62,6 +65,7 @@ pub(super) fn lsm() -> Result<(), Error> {
 pub(super) fn security() -> Result<(), Error> {
     self_test(Trial {
         op: op::OPEN,
+        action: action::FAIL,
         hook: || CallHook::Security {
             hook: "file_open",
             program: "inj_file_open",
@@ -73,6 +77,7 @@ pub(super) fn security() -> Result<(), Error> {
 pub(super) fn syscall() -> Result<(), Error> {
     self_test(Trial {
         op: op::SYSCALL,
+        action: action::FAIL,
         hook: || CallHook::Syscall {
             function: OPENAT.into(),
         },
@@ -83,6 +88,7 @@ pub(super) fn syscall() -> Result<(), Error> {
 pub(super) fn kprobe() -> Result<(), Error> {
     self_test(Trial {
         op: op::SYSCALL,
+        action: action::FAIL,
         hook: || CallHook::Kprobe {
             function: OPENAT.into(),
         },
@@ -101,6 +107,21 @@ pub(super) fn sleepable_syscall() -> Result<(), Error> {
     ])
 }
 
+/// A program that every system call passes sends signals: signal 0, which is none, to a thread of ours.
+pub(super) fn signals() -> Result<(), Error> {
+    let (_, counted) = try_out(Trial {
+        op: op::ENTRY,
+        action: action::SIGNAL,
+        hook: || CallHook::Entry,
+    })?;
+    if counted.hit == 0 {
+        return Err(Error::Probe(
+            "the program is attached and sends no signal when a real call is made".into(),
+        ));
+    }
+    Ok(())
+}
+
 /// Attaches without a lease and without a target.
 fn attaches(hooks: &[CallHook]) -> Result<(), Error> {
     let mut object = Object::load()?;
@@ -111,8 +132,20 @@ fn attaches(hooks: &[CallHook]) -> Result<(), Error> {
         .try_for_each(|hook| programs.attach(hook, &mut object, &mut links))
 }
 
-/// Attaches, makes this process a target whose rule is about one thread, and lets that thread open a file.
+/// Tries an errno out.
 fn self_test(trial: Trial) -> Result<(), Error> {
+    let (error, _) = try_out(trial)?;
+    match error.as_ref().and_then(io::Error::raw_os_error) {
+        Some(ERRNO) => Ok(()),
+        _ => Err(Error::Probe(
+            "the program is attached and does not change what a real call returns".into(),
+        )),
+    }
+}
+
+/// Attaches, makes this process a target whose rule is about one thread, and lets that thread open a file:
+/// what it met, and what was counted.
+fn try_out(trial: Trial) -> Result<(Option<io::Error>, Counters), Error> {
     let callers = Callers {
         processes: 1,
         ..Callers::default()
@@ -122,7 +155,7 @@ fn self_test(trial: Trial) -> Result<(), Error> {
     let mut links = Links::default();
     programs.attach(&(trial.hook)(), &mut object, &mut links)?;
     let (mut maps, mut lease, _events) = Maps::take(&mut object)?;
-    aim(&mut maps, trial.op)?;
+    aim(&mut maps, trial)?;
     lease.write(Lease::from(boot_ns()))?;
     let opened = std::thread::Builder::new()
         .name(THREAD.into())
@@ -132,16 +165,12 @@ fn self_test(trial: Trial) -> Result<(), Error> {
     lease.write(Lease::DISARMED)?;
     drop(links);
     let error = opened.unwrap_or_else(|_| Some(io::Error::other("the thread broke")));
-    match error.as_ref().and_then(io::Error::raw_os_error) {
-        Some(ERRNO) => Ok(()),
-        _ => Err(Error::Probe(
-            "the program is attached and does not change what a real call returns".into(),
-        )),
-    }
+    Ok((error, maps.counters(0)?))
 }
 
-/// One rule, in slot 0 of scope 0: calls to open by that thread fail.
-fn aim(maps: &mut Maps, op: u32) -> Result<(), Error> {
+/// One rule, in slot 0 of scope 0, about calls to open by that thread.
+fn aim(maps: &mut Maps, trial: Trial) -> Result<(), Error> {
+    let op = trial.op;
     let mut call = CallRule {
         ops: 1 << op,
         filters: filters::THREAD,
@@ -153,7 +182,7 @@ fn aim(maps: &mut Maps, op: u32) -> Result<(), Error> {
     let openat = u32::try_from(libc::SYS_openat).unwrap_or_default();
     call.add(openat);
     let rule = Rule {
-        action: action::FAIL,
+        action: trial.action,
         percent: Threshold::ALWAYS,
         errno: ERRNO.unsigned_abs(),
         when: When::ALWAYS,
