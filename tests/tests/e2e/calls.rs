@@ -40,6 +40,7 @@ pub(crate) fn cases() -> Vec<Case> {
             fails("unlink", "unlink,unlinkat", "EROFS", By::Pid)
         }),
         case("error_of_fsync", || fails("fsync", "fsync", "EIO", By::Pid)),
+        case("error_spares_a_million_calls_beside_it", a_million),
         case("error_spares_other_calls", other_calls),
         case("error_spares_other_threads", other_threads),
         case("error_keeps_its_budget", budget),
@@ -159,6 +160,36 @@ fn fails(call: &str, syscalls: &str, errno: &str, by: By) -> Result<()> {
     all_well(&stage.agent.round()?, "the target after")?;
     let fault = &report.faults[0];
     ensure!(fault.hit == CALLS && fault.matched == CALLS, "{report:?}");
+    Ok(())
+}
+
+/// The same program of the same user in the cgroup beside the target's, while every call of the target
+/// fails.
+fn a_million() -> Result<()> {
+    /// A kernel in software emulation takes seconds for that many calls.
+    const PATIENCE: Duration = Duration::from_secs(120);
+    let mut stage = Stage::with("read-a-million-times", 1)?;
+    let injector = Injector::new()?;
+    let words = "error --syscall pread64 --errno EIO --duration 5m";
+    let running = stage.arm(&injector, words, By::Cgroup)?;
+    let before = stage.agent.round()?;
+    stage.bystander.ask()?;
+    let beside = stage
+        .bystander
+        .summary_within(PATIENCE)?
+        .context("the bystander does not come to its end")?;
+    let after = stage.agent.round()?;
+    let report = report(running)?;
+    ensure!(
+        beside.ok == 1 && beside.errors.is_empty(),
+        "the bystander: {beside:?}"
+    );
+    for round in [&before, &after] {
+        ensure!(round.ok == 0, "the target: {round:?}");
+    }
+    // The first of its million fails, and no call of the bystander was even counted.
+    let fault = &report.faults[0];
+    ensure!((fault.seen, fault.hit) == (2, 2), "{report:?}");
     Ok(())
 }
 

@@ -19,6 +19,8 @@ pub(crate) enum Call {
     Open,
     /// `pread64`.
     Read,
+    /// `pread64`, a million times; an operation is all of them.
+    ReadAMillionTimes,
     /// `fsync`.
     Fsync,
     /// `unlink` of a file that it makes before.
@@ -40,6 +42,9 @@ fn round(path: &Path, file: &mut File, call: Call, options: &Rounds) -> Result<S
     operations(options, |number| match call {
         Call::Open => File::open(path).map(drop),
         Call::Read => file.read_at(&mut [0; 16], 0).map(drop),
+        Call::ReadAMillionTimes => {
+            (0..1_000_000).try_for_each(|_| file.read_at(&mut [0; 16], 0).map(drop))
+        }
         Call::Fsync => {
             file.write_all(b"x")?;
             file.sync_all()
