@@ -134,7 +134,7 @@ impl Need {
                 "run Linux 5.2 or later; the freezer of cgroup v1 is not used, so choose the processes by --pid or --process instead, which stops them by SIGSTOP"
             }
             Self::Park => {
-                "run Linux 6.2 or later with CONFIG_BPF_LSM, boot it with `bpf` in its list of security modules (`lsm=...,bpf`; /sys/kernel/security/lsm shows it), and load the module with `modprobe fuse`"
+                "run Linux 6.2 or later with CONFIG_FUNCTION_ERROR_INJECTION, or with CONFIG_BPF_LSM and `bpf` in its list of security modules (`lsm=...,bpf`; /sys/kernel/security/lsm shows it), and load the module with `modprobe fuse`"
             }
         }
     }

@@ -41,7 +41,7 @@ enum Target {
 const TARGETS: [(&str, Target); 7] = [
     ("inj_fork", Target::Tracepoint("sched_process_fork")),
     ("inj_exit", Target::Tracepoint("sched_process_exit")),
-    ("inj_park_trial", Target::Lsm("file_open")),
+    ("inj_park_trial_s", Target::Lsm("file_open")),
     ("inj_call", Target::ModifyReturn("__x64_sys_openat")),
     ("inj_call_enter_s", Target::ModifyReturn("__x64_sys_openat")),
     ("inj_call_exit_s", Target::Exit("__x64_sys_openat")),
