@@ -23,7 +23,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-pub use call::{CallDelay, CallError, CallFaultError, Calls, LONGEST_SLEEP, Realism, SleepAt};
+pub use call::{
+    CallDelay, CallError, CallFaultError, CallMechanism, Calls, LONGEST_SLEEP, Realism, SleepAt,
+};
 pub use check::CheckError;
 pub(crate) use check::why_no_regex;
 pub use fault::{CorruptMode, Delay, Distribution, DnsAnswer, Fault, FaultKind, Loss, Peer};

@@ -129,6 +129,7 @@ impl Request for KillFlags {
             calls: Calls {
                 syscalls,
                 thread: self.thread,
+                mechanism: None,
             },
             respawn: self.respawn,
         };

@@ -10,7 +10,8 @@ use super::{
 };
 use crate::{
     experiment::{
-        CallDelay, CallError, Calls, Chance, Direction, Fault, FaultKind, Realism, SleepAt, Traffic,
+        CallDelay, CallError, CallMechanism, Calls, Chance, Direction, Fault, FaultKind, Realism,
+        SleepAt, Traffic,
     },
     quantity::{Errno, duration},
     syscall::{Syscall, SyscallClass},
@@ -53,6 +54,9 @@ struct CallFlags {
     /// Only of threads with such a name, as in `tokio-*`
     #[arg(long, value_name = "GLOB")]
     thread: Option<String>,
+    /// By this mechanism and no other
+    #[arg(long, value_name = "NAME", value_enum)]
+    mechanism: Option<CallMechanism>,
 }
 
 #[derive(Args, Debug)]
@@ -95,6 +99,7 @@ impl CallFlags {
         Calls {
             syscalls,
             thread: self.thread,
+            mechanism: self.mechanism,
         }
     }
 }

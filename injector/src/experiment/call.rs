@@ -22,6 +22,22 @@ pub struct Calls {
     /// Of threads whose name matches this pattern; of all where not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub thread: Option<String>,
+    /// By this and no other; the first that serves where not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mechanism: Option<CallMechanism>,
+}
+
+/// How a call is reached, where a person insists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+#[expect(missing_docs, reason = "they are told of at `plan::Mechanism`")]
+pub enum CallMechanism {
+    Lsm,
+    FmodRetSecurity,
+    FmodRetSyscall,
+    KprobeOverride,
+    LsmPark,
+    SyscallPark,
 }
 
 /// Calls fail.
@@ -279,6 +295,7 @@ mod tests {
         let calls = Calls {
             syscalls: vec![call.parse().unwrap()],
             thread: None,
+            mechanism: None,
         };
         let errno = errno.parse().unwrap();
         CallError {
@@ -311,6 +328,7 @@ mod tests {
             calls: Calls {
                 syscalls: vec!["read".parse().unwrap()],
                 thread: None,
+                mechanism: None,
             },
             at: SleepAt::Enter,
             length: Duration::from_secs(length),

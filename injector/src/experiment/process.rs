@@ -348,6 +348,7 @@ mod tests {
             calls: Calls {
                 syscalls: vec!["write".parse().unwrap()],
                 thread: None,
+                mechanism: None,
             },
             respawn,
         };

@@ -6,7 +6,7 @@ use injector_common::call::{Accept, CallRule, THREAD_NAME, filters, op, sleep};
 
 use super::{Error, Mechanism, Need};
 use crate::{
-    experiment::{Calls, FaultKind, SleepAt},
+    experiment::{CallMechanism, Calls, FaultKind, SleepAt},
     kernel::calls::CallHook,
     syscall::{Syscall, points},
 };
@@ -53,10 +53,21 @@ pub(super) fn choose(
         FaultKind::KillAtCall(kill) => (&[Mechanism::SignalAtCall], &kill.calls),
         _ => return Ok(None),
     };
+    let forced = calls.mechanism.map(Mechanism::from);
+    if let Some(mechanism) = forced
+        && !ladder.contains(&mechanism)
+    {
+        return Err(Error::WrongMechanism {
+            fault: fault.name(),
+            mechanism,
+            those: ladder.to_vec(),
+        });
+    }
     let offered = |mechanism: &Mechanism| mechanism.needs().iter().all(|need| offers(*need));
     let reaching: Vec<Mechanism> = ladder
         .iter()
         .copied()
+        .filter(|mechanism| forced.is_none_or(|forced| *mechanism == forced))
         .filter(|mechanism| calls.syscalls.iter().all(|call| reaches(*mechanism, *call)))
         .collect();
     // Where none is offered the first that would reach them is planned, so that the refusal names what it
@@ -66,12 +77,35 @@ pub(super) fn choose(
         .find(|one| offered(one))
         .or(reaching.first());
     let Some(mechanism) = chosen.copied() else {
+        if let Some(mechanism) = forced {
+            let beyond = calls
+                .syscalls
+                .iter()
+                .filter(|call| !reaches(mechanism, **call));
+            return Err(Error::BeyondMechanism {
+                mechanism,
+                calls: beyond.map(Syscall::to_string).collect(),
+            });
+        }
         return Err(Error::OutOfReach {
             fault: fault.name(),
             calls: calls.syscalls.iter().map(Syscall::to_string).collect(),
         });
     };
     Ok(Some((mechanism, plan(fault, calls, mechanism))))
+}
+
+impl From<CallMechanism> for Mechanism {
+    fn from(forced: CallMechanism) -> Self {
+        match forced {
+            CallMechanism::Lsm => Self::Lsm,
+            CallMechanism::FmodRetSecurity => Self::SecurityReturn,
+            CallMechanism::FmodRetSyscall => Self::SyscallReturn,
+            CallMechanism::KprobeOverride => Self::KprobeOverride,
+            CallMechanism::LsmPark => Self::LsmPark,
+            CallMechanism::SyscallPark => Self::SyscallPark,
+        }
+    }
 }
 
 /// Whether a mechanism meets a call.
@@ -188,6 +222,7 @@ mod tests {
         Calls {
             syscalls: names.split(',').map(|name| name.parse().unwrap()).collect(),
             thread: None,
+            mechanism: None,
         }
     }
 
@@ -243,6 +278,39 @@ mod tests {
         );
         // Nothing is offered: the refusal is about the first rung that would reach it.
         assert_eq!(chosen(&error("fsync"), &[]), Mechanism::SyscallReturn);
+    }
+
+    #[test]
+    fn a_mechanism_can_be_forced() {
+        use clap::ValueEnum;
+        let forced = |names: &str, mechanism| {
+            FaultKind::SysError(CallError {
+                calls: Calls {
+                    mechanism: Some(mechanism),
+                    ..calls(names)
+                },
+                errno: "EIO".parse().unwrap(),
+                realism: Realism::Usual,
+            })
+        };
+        let kprobe = forced("openat", CallMechanism::KprobeOverride);
+        let everything = [Need::Lsm, Need::SyscallReturn, Need::KprobeOverride];
+        assert_eq!(chosen(&kprobe, &everything), Mechanism::KprobeOverride);
+        // Where it is missing no other is taken, so that the refusal names it.
+        assert_eq!(chosen(&kprobe, &[Need::Lsm]), Mechanism::KprobeOverride);
+        let offers = |_| true;
+        assert!(matches!(
+            choose(&forced("openat,fsync", CallMechanism::Lsm), &offers),
+            Err(Error::BeyondMechanism { calls, .. }) if calls == ["fsync"]
+        ));
+        assert!(matches!(
+            choose(&forced("openat", CallMechanism::LsmPark), &offers),
+            Err(Error::WrongMechanism { .. })
+        ));
+        for one in CallMechanism::value_variants() {
+            let word = one.to_possible_value().unwrap();
+            assert_eq!(Mechanism::from(*one).name(), word.get_name());
+        }
     }
 
     #[test]

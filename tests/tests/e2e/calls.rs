@@ -13,7 +13,7 @@ use injector_tests::place::Place;
 use injector_tests::victim::Victim;
 use rustix::process::Signal;
 
-use crate::needs::INJECTOR;
+use crate::needs::{self, INJECTOR};
 use crate::suite::Case;
 
 /// Calls in a round.
@@ -65,6 +65,7 @@ pub(crate) fn cases() -> Vec<Case> {
             freed(End::WorkerKilled)
         }),
         case("a_sleeper_can_be_killed", killed),
+        case("a_forced_mechanism_serves_or_is_refused_by_name", forced),
         case("refusals_name_what_is_wrong", refusals),
     ]
 }
@@ -338,6 +339,37 @@ fn killed() -> Result<()> {
     Ok(())
 }
 
+/// Whatever `injector doctor` says: what is there fails the call by that very mechanism, and what is not there
+/// is refused by its name.
+fn forced() -> Result<()> {
+    let mut stage = Stage::new("open")?;
+    let injector = Injector::new()?;
+    let pid = stage.agent.pid().to_string();
+    for name in [
+        "lsm",
+        "fmod-ret-security",
+        "fmod-ret-syscall",
+        "kprobe-override",
+    ] {
+        let words = format!("error --syscall openat --errno EIO --mechanism {name} --duration 60s");
+        if needs::lacks(name)?.is_none() {
+            let running = stage.arm(&injector, &words, By::Pid)?;
+            let during = stage.agent.round()?;
+            let report = report(running)?;
+            ensure!(during.error("EIO") == CALLS, "{name}: {during:?}");
+            ensure!(report.faults[0].mechanism == name, "{report:?}");
+            continue;
+        }
+        let words = format!("sys {words} --pid {pid}");
+        let arguments: Vec<&str> = words.split_whitespace().collect();
+        let finished = injector.start_here(&arguments)?.wait()?;
+        let said = format!("needs {name}, which this host lacks");
+        ensure!(finished.code == Some(2), "{name}: {finished:?}");
+        ensure!(finished.stderr.contains(&said), "{name}: {finished:?}");
+    }
+    Ok(())
+}
+
 fn refusals() -> Result<()> {
     let stage = Stage::new("open")?;
     let injector = Injector::new()?;
@@ -348,6 +380,14 @@ fn refusals() -> Result<()> {
         ("error --syscall openat --errno ECONNREFUSED", "--unusual"),
         ("delay --syscall openat --delay-enter 11s", "proc pause"),
         ("error --errno EIO", "--syscall"),
+        (
+            "error --syscall fsync --errno EIO --mechanism lsm",
+            "lsm does not meet fsync",
+        ),
+        (
+            "error --syscall openat --errno EIO --mechanism lsm-park",
+            "name one of lsm, fmod-ret-security",
+        ),
     ] {
         let words = format!("sys {words} --duration 1s --pid {pid}");
         let arguments: Vec<&str> = words.split_whitespace().collect();
