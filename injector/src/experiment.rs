@@ -24,7 +24,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use call::{
-    CallDelay, CallError, CallFaultError, CallMechanism, Calls, LONGEST_SLEEP, Realism, SleepAt,
+    CallDelay, CallError, CallFaultError, CallMechanism, Calls, LONGEST_CHAIN, LONGEST_SLEEP,
+    Realism, SleepAt, Sleeps,
 };
 pub use check::CheckError;
 pub(crate) use check::why_no_regex;

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     experiment::{
         CallDelay, CallError, CallMechanism, Calls, Chance, Direction, Fault, FaultKind, Realism,
-        SleepAt, Traffic,
+        SleepAt, Sleeps, Traffic,
     },
     quantity::{Errno, duration},
     syscall::{Syscall, SyscallClass},
@@ -86,6 +86,9 @@ pub(super) struct DelayFlags {
     /// How far a sleep may stray from that, to both sides
     #[arg(long, value_name = "TIME", value_parser = duration::parse, default_value = "0s")]
     jitter: Duration,
+    /// Longer than 10 s in all: asleep again until the time is over, up to 1 min
+    #[arg(long)]
+    chain: bool,
     #[command(flatten)]
     chance: ChanceFlags,
 }
@@ -131,6 +134,11 @@ impl Request for DelayFlags {
             at,
             length,
             jitter: self.jitter,
+            sleeps: if self.chain {
+                Sleeps::Chained
+            } else {
+                Sleeps::Single
+            },
         });
         on_calls(kind, self.chance.chance())
     }

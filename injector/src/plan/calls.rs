@@ -6,7 +6,7 @@ use injector_common::call::{Accept, CallRule, THREAD_NAME, filters, op, sleep};
 
 use super::{Error, Mechanism, Need};
 use crate::{
-    experiment::{CallMechanism, Calls, FaultKind, SleepAt},
+    experiment::{CallMechanism, Calls, FaultKind, SleepAt, Sleeps},
     kernel::calls::CallHook,
     syscall::{Syscall, points},
 };
@@ -46,9 +46,12 @@ pub(super) fn choose(
             ],
             &error.calls,
         ),
-        FaultKind::SysDelay(delay) if delay.at == SleepAt::Enter => {
+        FaultKind::SysDelay(delay)
+            if delay.at == SleepAt::Enter && delay.sleeps == Sleeps::Single =>
+        {
             (&[Mechanism::LsmPark, Mechanism::SyscallPark], &delay.calls)
         }
+        // One program sleeps once; here the copies take turns with what is left.
         FaultKind::SysDelay(delay) => (&[Mechanism::SyscallPark], &delay.calls),
         FaultKind::KillAtCall(kill) => (&[Mechanism::SignalAtCall], &kill.calls),
         _ => return Ok(None),
@@ -240,6 +243,7 @@ mod tests {
             at,
             length: std::time::Duration::from_millis(5),
             jitter: std::time::Duration::ZERO,
+            sleeps: Sleeps::Single,
         })
     }
 
@@ -278,6 +282,27 @@ mod tests {
         );
         // Nothing is offered: the refusal is about the first rung that would reach it.
         assert_eq!(chosen(&error("fsync"), &[]), Mechanism::SyscallReturn);
+    }
+
+    #[test]
+    fn a_chain_of_sleeps_takes_a_program_each() {
+        let FaultKind::SysDelay(single) = delay("openat", SleepAt::Enter) else {
+            unreachable!("it is a delay")
+        };
+        let chained = FaultKind::SysDelay(CallDelay {
+            sleeps: Sleeps::Chained,
+            ..single
+        });
+        let all = [
+            Need::Lsm,
+            Need::SyscallReturn,
+            Need::SleepableSyscall,
+            Need::Park,
+        ];
+        assert_eq!(chosen(&chained, &all), Mechanism::SyscallPark);
+        let naps = crate::experiment::LONGEST_CHAIN.as_nanos()
+            / u128::from(injector_common::call::LONGEST_SLEEP_NS);
+        assert!(naps as usize <= MOST_COPIES);
     }
 
     #[test]

@@ -57,6 +57,7 @@ pub(crate) fn cases() -> Vec<Case> {
         case("delay_behind_open", || {
             slow("open", "openat", "--delay-exit", By::Pid)
         }),
+        case("delay_in_a_chain_of_sleeps", chain),
         case("delay_of_64_threads_at_once", threads),
         case("sleepers_go_on_when_the_run_is_stopped", || {
             freed(End::Stop)
@@ -262,6 +263,26 @@ fn slow(call: &str, syscalls: &str, when: &str, by: By) -> Result<()> {
     Ok(())
 }
 
+/// Longer than one sleep may take.
+fn chain() -> Result<()> {
+    let mut stage = Stage::with("open", 1)?;
+    let injector = Injector::new()?;
+    let words = "delay --syscall openat --delay-enter 10500ms --chain --duration 60s";
+    let running = stage.arm(&injector, words, By::Pid)?;
+    stage.agent.ask()?;
+    let during = stage
+        .agent
+        .summary_within(Duration::from_secs(40))?
+        .context("the call does not come to its end")?;
+    let report = report(running)?;
+    all_well(&during, "the target")?;
+    ensure!(during.p50_ns >= 10_500_000_000, "{during:?}");
+    let fault = &report.faults[0];
+    ensure!((fault.matched, fault.hit) == (1, 1), "{report:?}");
+    ensure!(fault.mechanism == "syscall-park", "{report:?}");
+    Ok(())
+}
+
 fn threads() -> Result<()> {
     let mut stage = Stage::with("open-by-threads", 1)?;
     let injector = Injector::new()?;
@@ -378,7 +399,11 @@ fn refusals() -> Result<()> {
         ("error --syscall opneat --errno EIO", "did you mean openat?"),
         ("error --syscall openat --errno EOI", "EIO"),
         ("error --syscall openat --errno ECONNREFUSED", "--unusual"),
-        ("delay --syscall openat --delay-enter 11s", "proc pause"),
+        ("delay --syscall openat --delay-enter 11s", "--chain"),
+        (
+            "delay --syscall openat --delay-enter 61s --chain",
+            "proc pause",
+        ),
         ("error --errno EIO", "--syscall"),
         (
             "error --syscall fsync --errno EIO --mechanism lsm",
