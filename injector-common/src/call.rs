@@ -61,7 +61,13 @@ pub mod op {
     pub const SYSCALL: u32 = 32;
     /// Any system call, seen by the tracepoint where it ends: nothing can be refused there.
     pub const TRACE: u32 = 33;
+    /// Any native system call of the host, at the tracepoint that all of them pass; nothing can be changed
+    /// there, but the caller can get a signal.
+    pub const ENTRY: u32 = 34;
 }
+
+/// `execve` and `execveat` of `x86_64`, by `syscall_64.tbl`.
+const STARTS: [u32; 2] = [59, 322];
 
 /// How many system call numbers a rule can tell apart (`__NR_syscalls` of `x86_64` is below 480).
 pub const SYSCALLS: u32 = 512;
@@ -126,6 +132,8 @@ pub struct CallRule {
     pub syscalls: [u64; SYSCALLS as usize / 64],
     /// Operations at which the rule is asked, one bit each.
     pub ops: u64,
+    /// Operations at which the target starts no program any more once the rule has killed, one bit each.
+    pub denied: u64,
     /// How long a hit sleeps, in nanoseconds.
     pub sleep_ns: u64,
     /// How far a sleep may stray from that to both sides, in nanoseconds.
@@ -144,8 +152,8 @@ pub struct CallRule {
     pub places: u32,
     /// Length of the pattern in `thread`.
     pub thread_length: u32,
-    /// Keeps the record without gaps.
-    pub pad: u32,
+    /// The signal that a hit sends.
+    pub signal: u32,
     /// Pattern of the thread's name, see [`crate::glob`].
     pub thread: [u8; THREAD_NAME],
 }
@@ -165,6 +173,7 @@ impl Default for CallRule {
         Self {
             syscalls: [0; SYSCALLS as usize / 64],
             ops: 0,
+            denied: 0,
             sleep_ns: 0,
             jitter_ns: 0,
             filters: 0,
@@ -174,7 +183,7 @@ impl Default for CallRule {
             filling: filling::ZERO,
             places: 0,
             thread_length: 0,
-            pad: 0,
+            signal: 0,
             thread: [0; THREAD_NAME],
         }
     }
@@ -201,6 +210,13 @@ impl CallRule {
         }
         let word = self.syscalls[(number / 64) as usize & (SYSCALLS as usize / 64 - 1)];
         word >> (number % 64) & 1 != 0
+    }
+
+    /// Whether a call that is seen at `op` under this number starts a program that the rule forbids.
+    #[inline(always)]
+    pub const fn denies(&self, op: u32, number: u32) -> bool {
+        let starts = number == STARTS[0] || number == STARTS[1] || number == NO_NUMBER;
+        self.denied >> (op & 63) & 1 != 0 && starts
     }
 
     /// How long the `n`-th match sleeps, in nanoseconds; the same for the same seed.
@@ -300,7 +316,7 @@ impl Pending {
     }
 }
 
-const _: () = assert!(size_of::<CallRule>() == 136);
+const _: () = assert!(size_of::<CallRule>() == 144);
 const _: () = assert!(size_of::<PathEntry>() == 72);
 const _: () = assert!(size_of::<Pending>() == 40);
 
@@ -327,6 +343,20 @@ mod tests {
         assert!(!rule.is_about(op::OPEN, 2));
         assert!(rule.is_about(op::OPEN, NO_NUMBER));
         assert!(!rule.is_about(op::READ, NO_NUMBER));
+    }
+
+    #[test]
+    fn only_the_start_of_a_program_is_denied() {
+        let rule = CallRule {
+            denied: 1 << op::EXEC | 1 << op::SYSCALL,
+            ..CallRule::default()
+        };
+        for start in [59, 322, NO_NUMBER] {
+            assert!(rule.denies(op::EXEC, start) && !rule.is_about(op::EXEC, start));
+        }
+        assert!(!rule.denies(op::SYSCALL, 257));
+        assert!(!rule.denies(op::OPEN, 59));
+        assert!(!CallRule::default().denies(op::EXEC, 59));
     }
 
     proptest! {

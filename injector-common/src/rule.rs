@@ -28,6 +28,8 @@ pub mod action {
     pub const SLEEP: u32 = 10;
     /// What a system call returns is damaged.
     pub const DAMAGE: u32 = 11;
+    /// The caller of a system call gets a signal.
+    pub const SIGNAL: u32 = 12;
 }
 
 /// Bits of [`Rule::loss_model`].

@@ -16,7 +16,7 @@ use injector_common::{
 };
 
 use crate::{
-    caller, emit, gate,
+    caller, emit, gate, kill,
     maps::{INJ_ACTIVE, INJ_CALLS, INJ_COUNTERS, INJ_RULES, INJ_WALKS},
     names::{self, Climb, Comparison},
     rules::{self, Draw},
@@ -30,7 +30,7 @@ pub struct Walk {
     /// What the call is about.
     subject: Subject,
     /// What has come of it so far.
-    pending: Pending,
+    pub pending: Pending,
     /// Room for a look at where a file lies.
     climb: Climb,
     /// Room for a look at a name.
@@ -42,7 +42,7 @@ pub struct Walk {
     /// Where the call is seen, one of [`injector_common::call::op`].
     op: u32,
     /// The call, as the kernel numbers it.
-    number: u32,
+    pub number: u32,
 }
 
 impl Walk {
@@ -117,6 +117,9 @@ extern "C" fn ask(slot: u32, context: *mut *mut Walk) -> i64 {
     let (Some(rule), Some(call)) = (INJ_RULES.get(id), INJ_CALLS.get(id)) else {
         return 0;
     };
+    if call.denies(walk.op, walk.number) {
+        return kill::refuse_start(walk, id, rule);
+    }
     if !call.is_about(walk.op, walk.number) {
         return 0;
     }
@@ -144,6 +147,7 @@ extern "C" fn ask(slot: u32, context: *mut *mut Walk) -> i64 {
             walk.pending.errno = rule.errno;
             hit(id, rule, number, walk.number);
         }
+        action::SIGNAL => kill::signal(walk, id, rule, call, number),
         _ => hit(id, rule, number, walk.number),
     }
     i64::from(walk.pending.errno != 0)
@@ -202,7 +206,7 @@ pub fn count(id: RuleId, what: Count) {
 
 /// Counts and tells a hit.
 #[inline(always)]
-fn hit(id: RuleId, rule: &Rule, match_number: u64, syscall: u32) {
+pub fn hit(id: RuleId, rule: &Rule, match_number: u64, syscall: u32) {
     count(id, Count::Hit);
     if rule.tell != 0 {
         emit::call(id, rule.action, match_number, syscall);

@@ -29,6 +29,7 @@ mod debug;
 mod device;
 mod emit;
 mod gate;
+mod kill;
 mod lsm;
 mod maps;
 mod names;

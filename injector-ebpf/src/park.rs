@@ -5,14 +5,14 @@
 //! and a fatal signal is told to the server at once. The page never comes (EIO), so the next thread waits
 //! as well.
 
+use core::ffi::c_void;
+
 use aya_ebpf::{
     bindings::task_struct,
     helpers::{
         bpf_get_current_pid_tgid,
         generated::{bpf_copy_from_user_task, bpf_ktime_get_boot_ns},
     },
-    macros::lsm,
-    programs::LsmContext,
 };
 use injector_common::park::{
     CALL_TASK_FROM_PID, CALL_TASK_RELEASE, MAX_SLEEP_NS, PROBES, Park, Sleep,
@@ -117,9 +117,11 @@ fn task_release(task: *mut task_struct) {
 }
 
 /// The self-test: puts processes of the table to sleep when they open a file, and nobody else
-/// (security/security.c, `security_file_open`). The table is empty but for the injector's own children.
-#[lsm(sleepable, hook = "file_open")]
-pub fn inj_park_trial(_ctx: LsmContext) -> i32 {
+/// (security/security.c, `security_file_open`, or `__x64_sys_openat` itself). The table is empty but for the
+/// injector's own children.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "lsm.s/inj_park_trial_s")]
+extern "C" fn inj_park_trial_s(_context: *mut c_void) -> i64 {
     let tgid = (bpf_get_current_pid_tgid() >> 32) as u32;
     let Some(trial) = INJ_TRIALS.get_ptr_mut(tgid) else {
         return 0;

@@ -26,8 +26,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use call::{
-    CallDamage, CallDelay, CallError, CallFaultError, Calls, Filling, LONGEST_SLEEP, Realism,
-    SleepAt,
+    CallDamage, CallDelay, CallError, CallFaultError, CallMechanism, Calls, Filling, LONGEST_CHAIN,
+    LONGEST_SLEEP, Realism, SleepAt, Sleeps,
 };
 pub use check::CheckError;
 pub(crate) use check::why_no_regex;
@@ -37,7 +37,7 @@ pub use fault::{
 pub use injector_common::{SCOPES, SLOTS};
 pub use nearest::nearest;
 pub use path::{Depth, FilePattern, Presence};
-pub use process::{Interval, Kill, Pause, ProcessFaultError, Pulse, Respawn, Starve};
+pub use process::{Interval, Kill, KillAtCall, Pause, ProcessFaultError, Pulse, Respawn, Starve};
 pub use target::{Follow, Many, Selector, Target};
 pub use traffic::{Chance, Connections, Direction, GUARDED_PORTS, Protocol, Traffic};
 

@@ -7,6 +7,7 @@
 
 mod calls;
 mod compile;
+mod denial;
 mod error;
 mod limits;
 mod mechanism;

@@ -225,7 +225,7 @@ fn check_needs(plan: &Plan, experiment: &Experiment, host: &Host) -> Result<(), 
         let by = plan
             .rules
             .iter()
-            .find(|rule| rule.compiled.mechanism.needs().contains(&need));
+            .find(|rule| rule.compiled.needs().any(|other| other == need));
         let what = by.map_or("--tree", |rule| rule.fault.kind.name());
         return Err(Refusal::usage(format!(
             "{what} needs {}, which this host lacks: {}; {}.",

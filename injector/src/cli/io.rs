@@ -12,7 +12,7 @@ use super::{
 use crate::{
     experiment::{
         CallDamage, CallDelay, CallError, Calls, Fault, FaultKind, FilePattern, Filling, Presence,
-        Realism, SleepAt,
+        Realism, SleepAt, Sleeps,
     },
     quantity::{Errno, duration},
     syscall::READS,
@@ -209,6 +209,7 @@ impl Request for LatencyFlags {
             at: SleepAt::Enter,
             length: self.latency,
             jitter: self.jitter,
+            sleeps: Sleeps::Single,
         });
         on_calls(kind, self.chance.chance())
     }

@@ -12,7 +12,7 @@ use super::{
     traffic::ChanceFlags,
 };
 use crate::{
-    experiment::{CallDelay, CallError, Calls, Fault, FaultKind, Realism, SleepAt},
+    experiment::{CallDelay, CallError, Calls, Fault, FaultKind, Realism, SleepAt, Sleeps},
     quantity::{Errno, duration},
 };
 
@@ -143,6 +143,7 @@ impl Request for DelayFlags {
             at: SleepAt::Enter,
             length: self.latency,
             jitter: self.jitter,
+            sleeps: Sleeps::Single,
         });
         on_calls(kind, self.chance.chance())
     }

@@ -10,9 +10,11 @@ use super::{
 };
 use crate::{
     experiment::{
-        Chance, Direction, Fault, FaultKind, Interval, Kill, Pause, Pulse, Respawn, Starve, Traffic,
+        Calls, Chance, Direction, Fault, FaultKind, Interval, Kill, KillAtCall, Pause, Pulse,
+        Respawn, Starve, Traffic,
     },
     quantity::{CpuMax, IoMax, Signal, Size, duration},
+    syscall::Syscall,
 };
 
 /// The faults on processes; `C` is what surrounds a fault, on the command line or in a file.
@@ -48,6 +50,17 @@ pub(super) struct KillFlags {
     /// Again every so often, to every process that is there; once where not given
     #[arg(long, value_name = "TIME", value_parser = duration::parse)]
     interval: Option<Duration>,
+    /// To whoever makes this system call, before it does anything; `--when` says at which of them; repeatable
+    #[arg(
+        long,
+        value_name = "NAME",
+        value_delimiter = ',',
+        conflicts_with_all = ["after", "interval"]
+    )]
+    at_call: Vec<Syscall>,
+    /// Only at calls of threads with such a name, as in `tokio-*`
+    #[arg(long, value_name = "GLOB", requires = "at_call")]
+    thread: Option<String>,
     /// What becomes of processes that appear in the target afterwards
     #[arg(long, value_enum, value_name = "WHAT")]
     respawn: Option<Respawn>,
@@ -98,13 +111,22 @@ fn on_processes(kind: FaultKind, chance: Chance) -> Fault {
 
 impl Request for KillFlags {
     fn fault(self) -> Fault {
-        let kill = Kill {
+        let chance = self.chance.chance();
+        if self.at_call.is_empty() {
+            let kill = Kill {
+                signal: self.signal,
+                after: self.after,
+                interval: self.interval.map(Interval),
+                respawn: self.respawn,
+            };
+            return on_processes(FaultKind::Kill(kill), chance);
+        }
+        let kill = KillAtCall {
             signal: self.signal,
-            after: self.after,
-            interval: self.interval.map(Interval),
+            calls: Calls::of(self.at_call, self.thread),
             respawn: self.respawn,
         };
-        on_processes(FaultKind::Kill(kill), self.chance.chance())
+        on_processes(FaultKind::KillAtCall(kill), chance)
     }
 }
 

@@ -11,7 +11,8 @@ use super::{
 };
 use crate::{
     experiment::{
-        CallDelay, CallError, Calls, Chance, Direction, Fault, FaultKind, Realism, SleepAt, Traffic,
+        CallDelay, CallError, CallMechanism, Calls, Chance, Direction, Fault, FaultKind, Realism,
+        SleepAt, Sleeps, Traffic,
     },
     quantity::{Errno, duration},
     syscall::{Syscall, SyscallClass},
@@ -56,6 +57,9 @@ struct CallFlags {
     thread: Option<String>,
     #[command(flatten)]
     paths: PathFlags,
+    /// By this mechanism and no other
+    #[arg(long, value_name = "NAME", value_enum)]
+    mechanism: Option<CallMechanism>,
 }
 
 #[derive(Args, Debug)]
@@ -85,6 +89,9 @@ pub(super) struct DelayFlags {
     /// How far a sleep may stray from that, to both sides
     #[arg(long, value_name = "TIME", value_parser = duration::parse, default_value = "0s")]
     jitter: Duration,
+    /// Longer than 10 s in all: asleep again until the time is over, up to 1 min
+    #[arg(long)]
+    chain: bool,
     #[command(flatten)]
     chance: ChanceFlags,
 }
@@ -93,7 +100,10 @@ impl CallFlags {
     fn calls(self) -> Calls {
         let of_classes = self.syscall_class.into_iter().flat_map(SyscallClass::calls);
         let calls = Calls::of(self.syscall.into_iter().chain(of_classes), self.thread);
-        self.paths.narrow(calls)
+        self.paths.narrow(Calls {
+            mechanism: self.mechanism,
+            ..calls
+        })
     }
 }
 
@@ -120,6 +130,11 @@ impl Request for DelayFlags {
             at,
             length,
             jitter: self.jitter,
+            sleeps: if self.chain {
+                Sleeps::Chained
+            } else {
+                Sleeps::Single
+            },
         });
         on_calls(kind, self.chance.chance())
     }

@@ -23,6 +23,7 @@ use crate::{
     error::Refusal,
     experiment::{FaultKind, Many, Selector},
     journal::Journal,
+    kernel::Error,
     plan::{Plan, PlannedRule},
     target::{
         ResolvedTarget,
@@ -62,6 +63,8 @@ pub(super) struct Surroundings<'r> {
     pub(super) members: &'r dyn Fn(u32) -> Vec<TaskKey>,
     /// Whether the lease is live.
     pub(super) may_act: &'r dyn Fn() -> bool,
+    /// Lets nobody start a program in the rule's target from now on, where the rule says so.
+    pub(super) bar: &'r dyn Fn(&PlannedRule) -> Result<(), Error>,
 }
 
 impl ProcessFaults {
@@ -127,10 +130,12 @@ impl ProcessFaults {
         }
     }
 
-    /// What the fault at this place of the plan has done, if it is one on processes.
-    pub(super) fn counters(&self, index: usize) -> Option<Counters> {
+    /// What the fault at this place of the plan has done, if it is one on processes; `in_kernel` is what
+    /// programs have done for it.
+    pub(super) fn counters(&self, index: usize, in_kernel: Counters) -> Option<Counters> {
         Some(match self.acting.get(&index)? {
-            Acting::Kill(killer) => killer.choice.counters,
+            // Starts of programs that were refused.
+            Acting::Kill(killer) => killer.choice.counters.add(in_kernel),
             Acting::Pause(pauser) => pauser.choice.counters,
             Acting::Starve(starver) => starver.counters,
         })
@@ -162,7 +167,7 @@ impl Acting {
         record: &mut Record<'_>,
     ) -> Result<(), Refusal> {
         match (self, &moment.target.cgroup) {
-            (Self::Kill(killer), _) => killer.act(rule, moment),
+            (Self::Kill(killer), _) => killer.act(rule, moment)?,
             (Self::Pause(pauser), _) => pauser.act(rule, moment, record)?,
             (Self::Starve(starver), Some(cgroup)) => starver.act(cgroup, moment, record)?,
             // The experiment's check lets only whole cgroups be starved.

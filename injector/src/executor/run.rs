@@ -3,6 +3,7 @@
 mod counted;
 
 use std::{
+    cell::RefCell,
     collections::BTreeMap,
     sync::mpsc::{Receiver, RecvTimeoutError},
     time::Duration,
@@ -422,7 +423,9 @@ impl Run<'_> {
             plan,
             ..
         } = &self.request;
+        let namespaces = RefCell::new(namespaces);
         let members = |scope: u32| {
+            let namespaces = namespaces.borrow();
             let namespace = namespaces.iter().find(|n| n.scopes.contains(&scope));
             match (namespace, targets.get(scope as usize)) {
                 (Some(namespace), _) => namespace.members(scope, targets),
@@ -442,6 +445,18 @@ impl Run<'_> {
             may_act: &|| {
                 watchdog.standing() == Standing::Live
                     && boot_ns().saturating_sub(watchdog.last_beat()) <= LEASE_NS
+            },
+            bar: &|rule| {
+                let mut namespaces = namespaces.borrow_mut();
+                let namespace = namespaces
+                    .iter_mut()
+                    .find(|n| n.scopes.contains(&rule.scope));
+                match (namespace, rule.compiled.denial) {
+                    (Some(namespace), Some(_)) => {
+                        namespace.maps.mark_killed(rule_id(rule.scope, rule.slot))
+                    }
+                    _ => Ok(()),
+                }
             },
         };
         let mut record = process::Record {

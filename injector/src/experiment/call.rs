@@ -14,6 +14,10 @@ use crate::{
 /// elsewhere on the host waits for.
 pub const LONGEST_SLEEP: Duration = Duration::from_nanos(injector_common::call::LONGEST_SLEEP_NS);
 
+/// The longest delay of one call in all: what a chain of sleeps may add up to. Each takes a copy of the
+/// program, and there are 32.
+pub const LONGEST_CHAIN: Duration = Duration::from_mins(1);
+
 /// Which calls.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -29,6 +33,22 @@ pub struct Calls {
     /// Whether the paths have to exist.
     #[serde(default)]
     pub presence: Presence,
+    /// By this and no other; the first that serves where not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mechanism: Option<CallMechanism>,
+}
+
+/// How a call is reached, where a person insists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+#[expect(missing_docs, reason = "they are told of at `plan::Mechanism`")]
+pub enum CallMechanism {
+    Lsm,
+    FmodRetSecurity,
+    FmodRetSyscall,
+    KprobeOverride,
+    LsmPark,
+    SyscallPark,
 }
 
 /// Calls fail.
@@ -80,6 +100,21 @@ pub struct CallDelay {
     /// How far a sleep may stray from that to both sides.
     #[serde(with = "duration")]
     pub jitter: Duration,
+    /// Whether one sleep may follow another, where one alone may not take so long.
+    #[serde(default)]
+    pub sleeps: Sleeps,
+}
+
+/// How many sleeps one call may take.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Sleeps {
+    /// One.
+    #[default]
+    Single,
+    /// One after the other, each in a program of its own, so that who waits for sleepers gets his turn, and
+    /// none of them begins when the lease has ended.
+    Chained,
 }
 
 /// What calls return is damaged.
@@ -141,10 +176,15 @@ pub enum CallFaultError {
     #[error("a delay of zero is none; set --delay-enter or --delay-exit")]
     NoDelay,
     #[error(
-        "a call would sleep for up to {}; {} is the most, because sleepers hold up others who attach BPF programs. Use `proc pause` for longer",
-        duration::format(*asked), duration::format(LONGEST_SLEEP)
+        "a call would sleep for up to {}; {} is the most of one sleep, because sleepers hold up others who attach BPF programs. Say --chain for up to {}, or use `proc pause`",
+        duration::format(*asked), duration::format(LONGEST_SLEEP), duration::format(LONGEST_CHAIN)
     )]
     TooLong { asked: Duration },
+    #[error(
+        "a call would sleep for up to {}; {} is the most of a chain of sleeps. Use `proc pause` for longer",
+        duration::format(*asked), duration::format(LONGEST_CHAIN)
+    )]
+    ChainTooLong { asked: Duration },
     #[error(
         "`{0}` is no pattern for the names of threads: they have 1 to 15 bytes; use * and ? as in `tokio-*`"
     )]
@@ -180,7 +220,7 @@ impl Calls {
         Self::of(syscalls, thread)
     }
 
-    fn check(&self) -> Result<(), CallFaultError> {
+    pub(super) fn check(&self) -> Result<(), CallFaultError> {
         if self.syscalls.is_empty() {
             return Err(CallFaultError::NoCall);
         }
@@ -237,10 +277,11 @@ impl CallDelay {
         if self.length.is_zero() {
             return Err(CallFaultError::NoDelay);
         }
-        if asked > LONGEST_SLEEP {
-            return Err(CallFaultError::TooLong { asked });
+        match self.sleeps {
+            Sleeps::Single if asked > LONGEST_SLEEP => Err(CallFaultError::TooLong { asked }),
+            Sleeps::Chained if asked > LONGEST_CHAIN => Err(CallFaultError::ChainTooLong { asked }),
+            _ => Ok(()),
         }
-        Ok(())
     }
 }
 
@@ -417,7 +458,7 @@ mod tests {
 
     #[test]
     fn sleeps_are_capped() {
-        let delay = |length, jitter| CallDelay {
+        let of = |sleeps, length, jitter| CallDelay {
             calls: Calls {
                 syscalls: vec!["read".parse().unwrap()],
                 ..Calls::default()
@@ -425,9 +466,13 @@ mod tests {
             at: SleepAt::Enter,
             length: Duration::from_secs(length),
             jitter: Duration::from_secs(jitter),
+            sleeps,
         };
+        let delay = |length, jitter| of(Sleeps::Single, length, jitter);
         assert_eq!(delay(9, 1).check(), Ok(()));
         assert!(delay(9, 2).check().is_err());
         assert!(delay(0, 0).check().is_err());
+        assert_eq!(of(Sleeps::Chained, 55, 5).check(), Ok(()));
+        assert!(of(Sleeps::Chained, 55, 6).check().is_err());
     }
 }

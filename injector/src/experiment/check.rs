@@ -202,7 +202,8 @@ impl Fault {
             Some(OnCalls::Error(error)) => error.check()?,
             Some(OnCalls::Delay(delay)) => delay.check()?,
             Some(OnCalls::Damage(damage)) => damage.check()?,
-            None => {}
+            // It hangs on the target too, see `check_on`.
+            Some(OnCalls::Signal(_)) | None => {}
         }
         match self.kind.on_calls() {
             Some(on_calls) if self.kind.is_about_files() => on_calls.calls().check_paths()?,
@@ -220,6 +221,7 @@ impl Fault {
     pub(super) fn check_on(&self, target: &Target) -> Result<(), CheckError> {
         match &self.kind {
             FaultKind::Kill(kill) => kill.check(&target.name, &target.selector)?,
+            FaultKind::KillAtCall(kill) => kill.check(&target.name, &target.selector)?,
             FaultKind::Pause(pause) => pause.check()?,
             FaultKind::Starve(starve) => starve.check(&target.name, &target.selector)?,
             _ => {}

@@ -7,7 +7,8 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    CallDamage, CallDelay, CallError, Calls, Chance, Direction, Kill, Pause, Starve, Traffic,
+    CallDamage, CallDelay, CallError, Calls, Chance, Direction, Kill, KillAtCall, Pause, Starve,
+    Traffic,
 };
 use crate::quantity::{Errno, Rate, duration, threshold};
 
@@ -86,6 +87,9 @@ pub enum FaultKind {
     /// Processes get a signal.
     #[serde(rename = "proc.kill")]
     Kill(Kill),
+    /// Whoever makes a system call gets a signal.
+    #[serde(rename = "proc.kill-at-call")]
+    KillAtCall(KillAtCall),
     /// Processes stand still.
     #[serde(rename = "proc.pause")]
     Pause(Pause),
@@ -127,6 +131,8 @@ pub enum OnCalls<'f> {
     Delay(&'f CallDelay),
     /// What they return is damaged.
     Damage(&'f CallDamage),
+    /// Whoever makes them gets a signal.
+    Signal(&'f KillAtCall),
 }
 
 impl<'f> OnCalls<'f> {
@@ -136,6 +142,7 @@ impl<'f> OnCalls<'f> {
             Self::Error(error) => &error.calls,
             Self::Delay(delay) => &delay.calls,
             Self::Damage(damage) => &damage.calls,
+            Self::Signal(kill) => &kill.calls,
         }
     }
 }
@@ -235,7 +242,7 @@ impl FaultKind {
             Self::Reset => "net.reset",
             Self::Connect(_) => "net.connect",
             Self::Dns { .. } => "dns.error",
-            Self::Kill(_) => "proc.kill",
+            Self::Kill(_) | Self::KillAtCall(_) => "proc.kill",
             Self::Pause(_) => "proc.pause",
             Self::Starve(_) => "proc.starve",
             Self::SysError(_) => "sys.error",
@@ -259,6 +266,7 @@ impl FaultKind {
                 Some(OnCalls::Delay(delay))
             }
             Self::IoCorrupt(damage) | Self::PipeCorrupt(damage) => Some(OnCalls::Damage(damage)),
+            Self::KillAtCall(kill) => Some(OnCalls::Signal(kill)),
             _ => None,
         }
     }

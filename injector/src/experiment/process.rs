@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Follow, Selector};
+use super::{Calls, Follow, Selector};
 use crate::quantity::{CpuMax, IoMax, Signal, Size, duration};
 
 /// How often the injector looks after processes; nothing that it does to them is quicker.
@@ -27,6 +27,19 @@ pub struct Kill {
     pub respawn: Option<Respawn>,
 }
 
+/// Whoever makes a system call gets a signal, before the call does anything.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KillAtCall {
+    /// Which.
+    pub signal: Signal,
+    /// At which calls; which of them is the fault's chance.
+    pub calls: Calls,
+    /// What becomes of processes that appear in the target afterwards; nothing where not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub respawn: Option<Respawn>,
+}
+
 /// A time between two rounds of signals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -38,6 +51,8 @@ pub struct Interval(#[serde(with = "duration")] pub Duration);
 pub enum Respawn {
     /// They get the signal as soon as they are seen
     KillAgain,
+    /// No program is started in the target any more, as long as the fault goes on
+    DenyExec,
 }
 
 /// Processes stand still.
@@ -114,6 +129,21 @@ pub enum ProcessFaultError {
          `{0}` is fixed PIDs; choose it by cgroup, unit, container or process pattern, or add tree"
     )]
     NobodyRespawns(String),
+    /// Bystanders, or processes that nobody would notice.
+    #[error(
+        "`proc.kill` with `respawn: deny-exec` lets nobody start a program in a whole cgroup, and target \
+         `{0}` is chosen by process; choose it by cgroup, unit or container"
+    )]
+    NoWholeCgroup(String),
+    /// Every call kills whoever makes it.
+    #[error(
+        "`proc.kill` at a call meets whoever comes back by itself; leave out `respawn: kill-again`, and say \
+         with `when` or `max-hits` which calls kill"
+    )]
+    AgainAtCall,
+    /// Its calls.
+    #[error(transparent)]
+    Calls(#[from] super::CallFaultError),
 }
 
 impl std::fmt::Display for Kill {
@@ -133,6 +163,24 @@ impl std::fmt::Display for Kill {
             Some(Respawn::KillAgain) => {
                 write!(out, "; whoever appears then gets it as soon as seen")
             }
+            Some(Respawn::DenyExec) => write!(out, "{DENIED}"),
+        }
+    }
+}
+
+/// What `deny-exec` does, for people.
+const DENIED: &str = "; from then on no program is started in the cgroup (EACCES)";
+
+impl std::fmt::Display for KillAtCall {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "SIG{} to whoever calls ", self.signal)?;
+        for (index, call) in self.calls.syscalls.iter().enumerate() {
+            let comma = if index == 0 { "" } else { ", " };
+            write!(out, "{comma}{call}")?;
+        }
+        match self.respawn {
+            None => Ok(()),
+            Some(_) => write!(out, "{DENIED}"),
         }
     }
 }
@@ -167,8 +215,29 @@ impl Kill {
             Some(Respawn::KillAgain) if is_fixed => {
                 Err(ProcessFaultError::NobodyRespawns(name.to_owned()))
             }
+            Some(Respawn::DenyExec) => whole_cgroup(name, selector),
             _ => Ok(()),
         }
+    }
+}
+
+impl KillAtCall {
+    pub(super) fn check(&self, name: &str, selector: &Selector) -> Result<(), ProcessFaultError> {
+        self.calls.check()?;
+        match self.respawn {
+            None => Ok(()),
+            Some(Respawn::KillAgain) => Err(ProcessFaultError::AgainAtCall),
+            Some(Respawn::DenyExec) => whole_cgroup(name, selector),
+        }
+    }
+}
+
+/// Who starts a program in a target that is chosen by process is none of its processes yet.
+fn whole_cgroup(name: &str, selector: &Selector) -> Result<(), ProcessFaultError> {
+    if selector.is_whole_cgroup() {
+        Ok(())
+    } else {
+        Err(ProcessFaultError::NoWholeCgroup(name.to_owned()))
     }
 }
 
@@ -270,6 +339,33 @@ mod tests {
             kill.check("agent", &pid()),
             Err(ProcessFaultError::NobodyRespawns("agent".into()))
         );
+    }
+
+    #[test]
+    fn programs_are_denied_in_whole_cgroups_only() {
+        let at_call = |respawn| KillAtCall {
+            signal: Signal::KILL,
+            calls: Calls {
+                syscalls: vec!["write".parse().unwrap()],
+                ..Calls::default()
+            },
+            respawn,
+        };
+        let deny = at_call(Some(Respawn::DenyExec));
+        assert_eq!(deny.check("agent", &cgroup()), Ok(()));
+        let of_process = Err(ProcessFaultError::NoWholeCgroup("agent".into()));
+        assert_eq!(deny.check("agent", &pid()), of_process);
+        let kill = Kill {
+            signal: Signal::KILL,
+            after: Duration::ZERO,
+            interval: None,
+            respawn: Some(Respawn::DenyExec),
+        };
+        assert_eq!(kill.check("agent", &cgroup()), Ok(()));
+        assert_eq!(kill.check("agent", &pid()), of_process);
+        assert_eq!(at_call(None).check("agent", &pid()), Ok(()));
+        let again = at_call(Some(Respawn::KillAgain)).check("agent", &cgroup());
+        assert_eq!(again, Err(ProcessFaultError::AgainAtCall));
     }
 
     #[test]

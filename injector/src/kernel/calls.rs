@@ -58,6 +58,8 @@ pub enum CallHook {
     },
     /// The same once more, for what the first was not run for.
     SysExitAgain,
+    /// Signals where any system call begins.
+    Entry,
 }
 
 /// Attaches programs for system calls to the maps of an object.
@@ -86,6 +88,7 @@ impl CallPrograms {
             CallHook::Kprobe { function } => {
                 return links.kprobe(object, "inj_call_kprobe", function);
             }
+            CallHook::Entry => return links.raw_tracepoint(object, "inj_entry", "sys_enter"),
             CallHook::Missed { function } => ("inj_call_missed", Way::Exit, function.clone()),
             CallHook::SleepAtExit { function, .. } => {
                 ("inj_call_exit_s", Way::Exit, function.clone())

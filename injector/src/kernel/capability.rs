@@ -38,7 +38,7 @@ pub struct Missing {
 }
 
 /// Every need, in the order in which doctor shows them.
-pub const ALL: [Need; 16] = [
+pub const ALL: [Need; 17] = [
     Need::DeviceLinks,
     Need::CgroupLinks,
     Need::ConnectErrno,
@@ -52,6 +52,7 @@ pub const ALL: [Need; 16] = [
     Need::SleepableSyscall,
     Need::KprobeOverride,
     Need::ProcessSignals,
+    Need::CallSignals,
     Need::Freezer,
     Need::Park,
     Need::Trace,
@@ -74,6 +75,7 @@ impl Need {
             Self::SleepableSyscall => "sleepable-syscall",
             Self::KprobeOverride => "kprobe-override",
             Self::ProcessSignals => "pidfd-signal",
+            Self::CallSignals => "raw-tp-signal",
             Self::Freezer => "cgroup-freeze",
             Self::Park => "park",
             Self::Trace => "trace-write-user",
@@ -95,6 +97,7 @@ impl Need {
             Self::SleepableSyscall => "delay of any system call",
             Self::KprobeOverride => "errno from any system call (--mechanism kprobe-override)",
             Self::ProcessSignals => "proc kill; proc pause of single processes",
+            Self::CallSignals => "proc kill --at-call",
             Self::Freezer => "proc pause of a whole cgroup",
             Self::Park => "slow system calls",
             Self::Trace => "io corrupt; pipe corrupt",
@@ -127,11 +130,14 @@ impl Need {
             }
             Self::KprobeOverride => "run a kernel with CONFIG_BPF_KPROBE_OVERRIDE",
             Self::ProcessSignals => "run Linux 5.3 or later",
+            Self::CallSignals => {
+                "run Linux 5.5 or later with CONFIG_BPF_EVENTS and CONFIG_FTRACE_SYSCALLS"
+            }
             Self::Freezer => {
                 "run Linux 5.2 or later; the freezer of cgroup v1 is not used, so choose the processes by --pid or --process instead, which stops them by SIGSTOP"
             }
             Self::Park => {
-                "run Linux 6.2 or later with CONFIG_BPF_LSM, boot it with `bpf` in its list of security modules (`lsm=...,bpf`; /sys/kernel/security/lsm shows it), and load the module with `modprobe fuse`"
+                "run Linux 6.2 or later with CONFIG_FUNCTION_ERROR_INJECTION, or with CONFIG_BPF_LSM and `bpf` in its list of security modules (`lsm=...,bpf`; /sys/kernel/security/lsm shows it), and load the module with `modprobe fuse`"
             }
             Self::Trace => {
                 "run a kernel with CONFIG_BPF_EVENTS that is not locked down (/sys/kernel/security/lockdown shows it), with CAP_SYS_ADMIN"
@@ -169,6 +175,7 @@ pub fn probe(need: Need) -> Capability {
         Need::SleepableSyscall => calls::sleepable_syscall(),
         Need::KprobeOverride => calls::kprobe(),
         Need::ProcessSignals => process_signals(),
+        Need::CallSignals => calls::signals(),
         Need::Freezer => cgroup::has_freezer().map_err(|error| Error::Probe(error.to_string())),
         Need::Park => park::trial::run(),
         Need::Trace => calls::trace(),

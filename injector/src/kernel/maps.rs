@@ -36,6 +36,7 @@ pub struct Maps {
     calls: Array<MapData, CallRule>,
     accept: Array<MapData, Accept>,
     paths: HashMap<MapData, PathKey, PathEntry>,
+    killed: Array<MapData, u32>,
 }
 
 /// The lease's map, for the watchdog thread alone.
@@ -102,6 +103,7 @@ impl Maps {
             calls: take(object, "INJ_CALLS", Array::try_from)?,
             accept: take(object, "INJ_ACCEPT", Array::try_from)?,
             paths: take(object, "INJ_PATHS", HashMap::try_from)?,
+            killed: take(object, "INJ_KILLED", Array::try_from)?,
         };
         let lease = take(object, "INJ_LEASE", Array::try_from)?;
         let events = take(object, "INJ_EVENTS", RingBuf::try_from)?;
@@ -151,6 +153,11 @@ impl Maps {
         self.paths
             .insert(key, entry, 0)
             .map_err(write_error("INJ_PATHS"))
+    }
+
+    /// Says that a rule has killed, so that it lets nobody start a program any more.
+    pub fn mark_killed(&mut self, id: RuleId) -> Result<(), Error> {
+        self.killed.set(id, 1, 0).map_err(write_error("INJ_KILLED"))
     }
 
     /// A rule's counters, all CPUs together.

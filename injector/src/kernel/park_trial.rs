@@ -1,39 +1,57 @@
 //! The program that tries the park: it puts the processes of a table to sleep whenever they open a file.
 
-use aya::{
-    maps::{HashMap, MapData},
-    programs::{Lsm, lsm::LsmLink},
-};
+use std::os::fd::OwnedFd;
+
+use aya::maps::{HashMap, MapData};
 use injector_common::park::Trial;
 
-use super::{Error, maps, object::Object};
+use super::{Error, maps, object::Object, trampoline::Way};
 
-const PROGRAM: &str = "inj_park_trial";
+const PROGRAM: &str = "inj_park_trial_s";
 const MAP: &str = "INJ_TRIALS";
+
+/// Where the program stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stand {
+    /// At the security modules' hook for opening files, as one of them.
+    Hook,
+    /// In place of the system call `openat` (`fmod_ret`, sleepable).
+    Call,
+}
+
+impl Stand {
+    /// What stands there, for people.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Hook => "LSM programs",
+            Self::Call => "programs on system calls",
+        }
+    }
+
+    const fn place(self) -> (Way, &'static str) {
+        match self {
+            Self::Hook => (Way::Lsm, "bpf_lsm_file_open"),
+            Self::Call => (Way::ModifyReturn, "__x64_sys_openat"),
+        }
+    }
+}
 
 /// The program, attached while this lives.
 pub struct ParkTrial {
     trials: HashMap<MapData, u32, Trial>,
-    _link: LsmLink,
+    _link: OwnedFd,
 }
 
 impl ParkTrial {
     /// Loads and attaches the program. That this works says nothing about whether it ever runs: kernels that
-    /// leave `bpf` out of their list of security modules attach it and never call it.
-    pub fn attach(object: &mut Object) -> Result<Self, Error> {
-        let failed = |error: aya::programs::ProgramError| Error::program(PROGRAM, &error);
-        let trials = maps::take(object, MAP, HashMap::try_from)?;
-        let Object { ebpf, btf, .. } = object;
-        let program: &mut Lsm = ebpf
-            .program_mut(PROGRAM)
-            .ok_or(Error::Missing(PROGRAM))?
-            .try_into()
-            .map_err(failed)?;
-        program.load("file_open", btf).map_err(failed)?;
-        let id = program.attach().map_err(failed)?;
-        let link = program.take_link(id).map_err(failed)?;
+    /// leave `bpf` out of their list of security modules attach it there and never call it.
+    pub fn attach(object: &mut Object, stand: Stand) -> Result<Self, Error> {
+        let (way, function) = stand.place();
+        let link = object
+            .programs()?
+            .attach(PROGRAM, way, function, &object.btf)?;
         Ok(Self {
-            trials,
+            trials: maps::take(object, MAP, HashMap::try_from)?,
             _link: link,
         })
     }

@@ -42,7 +42,7 @@ const TARGETS: [(&str, Target); 8] = [
     ("inj_fork", Target::Tracepoint("sched_process_fork")),
     ("inj_exit", Target::Tracepoint("sched_process_exit")),
     ("inj_retransmit", Target::Tracepoint("tcp_retransmit_skb")),
-    ("inj_park_trial", Target::Lsm("file_open")),
+    ("inj_park_trial_s", Target::Lsm("file_open")),
     ("inj_call", Target::ModifyReturn("__x64_sys_openat")),
     ("inj_call_enter_s", Target::ModifyReturn("__x64_sys_openat")),
     ("inj_call_exit_s", Target::Exit("__x64_sys_openat")),

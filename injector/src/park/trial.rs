@@ -18,7 +18,7 @@ use crate::kernel::{
     kfunc::Kfuncs,
     maps::{Maps, SleepMap},
     object::Object,
-    park_trial::ParkTrial,
+    park_trial::{ParkTrial, Stand},
 };
 
 /// How the hidden command is called.
@@ -30,15 +30,20 @@ const SLEEP: Duration = Duration::from_millis(50);
 /// How long it may take in all.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Puts a child to sleep. An error says what is missing.
+/// Puts a child to sleep, at whichever of the two places works. An error says what is missing at the first,
+/// which more calls can be met at.
 pub fn run() -> Result<(), Error> {
+    at(Stand::Hook).or_else(|missing| at(Stand::Call).map_err(|_also| missing))
+}
+
+fn at(stand: Stand) -> Result<(), Error> {
     let mut object = Object::load()?;
     if object.kfuncs() == Kfuncs::None {
         return Err(Error::Probe(
             "the kernel has no `bpf_task_from_pid` for BPF programs (6.2 has)".into(),
         ));
     }
-    let mut trial = ParkTrial::attach(&mut object)?;
+    let mut trial = ParkTrial::attach(&mut object, stand)?;
     let sleeps = SleepMap::take(&mut object)?;
     let (mut maps, _lease, _events) = Maps::take(&mut object)?;
     let park = Park::start().map_err(|error| Error::Probe(error.to_string()))?;
@@ -53,9 +58,10 @@ pub fn run() -> Result<(), Error> {
     let took = sleeper.open()?;
     let seen = trial.look(pid)?;
     if seen.fired == 0 {
-        return Err(Error::Probe(
-            "LSM programs can be attached, and the kernel never calls them".into(),
-        ));
+        return Err(Error::Probe(format!(
+            "{} can be attached, and the kernel never calls them",
+            stand.name()
+        )));
     }
     if seen.slept == 0 || took < SLEEP {
         return Err(Error::Probe(format!(

@@ -8,7 +8,7 @@ use injector_common::call::{
 
 use super::{Error, Mechanism, Need};
 use crate::{
-    experiment::{FaultKind, Filling, OnCalls, SleepAt},
+    experiment::{CallMechanism, FaultKind, Filling, OnCalls, SleepAt, Sleeps},
     kernel::calls::CallHook,
     syscall::{
         Syscall,
@@ -25,7 +25,7 @@ const MOST_COPIES: usize = 32;
 const MOST_SLEEPERS: usize = MOST_COPIES;
 
 /// What a fault on calls has beside its rule.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct CallPlan {
     /// The record.
     pub record: CallRule,
@@ -52,17 +52,30 @@ pub(super) fn choose(
             Mechanism::SyscallReturn,
             Mechanism::KprobeOverride,
         ],
-        OnCalls::Delay(delay) if delay.at == SleepAt::Enter => {
+        OnCalls::Delay(delay) if delay.at == SleepAt::Enter && delay.sleeps == Sleeps::Single => {
             &[Mechanism::LsmPark, Mechanism::SyscallPark]
         }
+        // One program sleeps once; here the copies take turns with what is left.
         OnCalls::Delay(_) => &[Mechanism::SyscallPark],
         OnCalls::Damage(_) => &[Mechanism::Trace],
+        OnCalls::Signal(_) => &[Mechanism::SignalAtCall],
     };
+    let forced = calls.mechanism.map(Mechanism::from);
+    if let Some(mechanism) = forced
+        && !ladder.contains(&mechanism)
+    {
+        return Err(Error::WrongMechanism {
+            fault: fault.name(),
+            mechanism,
+            those: ladder.to_vec(),
+        });
+    }
     let subject = Subject::of(fault);
     let offered = |mechanism: &Mechanism| mechanism.needs().iter().all(|need| offers(*need));
     let reaching: Vec<Mechanism> = ladder
         .iter()
         .copied()
+        .filter(|mechanism| forced.is_none_or(|forced| *mechanism == forced))
         .filter(|mechanism| {
             let mut calls = calls.syscalls.iter();
             calls.all(|call| reaches(*mechanism, *call, subject))
@@ -75,6 +88,16 @@ pub(super) fn choose(
         .find(|one| offered(one))
         .or(reaching.first());
     let Some(mechanism) = chosen.copied() else {
+        if let Some(mechanism) = forced {
+            let beyond = calls
+                .syscalls
+                .iter()
+                .filter(|call| !reaches(mechanism, **call, subject));
+            return Err(Error::BeyondMechanism {
+                mechanism,
+                calls: beyond.map(Syscall::to_string).collect(),
+            });
+        }
         return Err(Error::OutOfReach {
             fault: fault.name(),
             calls: calls.syscalls.iter().map(Syscall::to_string).collect(),
@@ -83,9 +106,22 @@ pub(super) fn choose(
     Ok(Some((mechanism, plan(fault, on_calls, mechanism))))
 }
 
+impl From<CallMechanism> for Mechanism {
+    fn from(forced: CallMechanism) -> Self {
+        match forced {
+            CallMechanism::Lsm => Self::Lsm,
+            CallMechanism::FmodRetSecurity => Self::SecurityReturn,
+            CallMechanism::FmodRetSyscall => Self::SyscallReturn,
+            CallMechanism::KprobeOverride => Self::KprobeOverride,
+            CallMechanism::LsmPark => Self::LsmPark,
+            CallMechanism::SyscallPark => Self::SyscallPark,
+        }
+    }
+}
+
 /// What a fault has to know about a call to tell whether it is meant.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Subject {
+pub(super) enum Subject {
     /// Nothing: all calls are.
     Anything,
     /// Which file it is about.
@@ -152,30 +188,45 @@ fn plan(fault: &FaultKind, on_calls: OnCalls<'_>, mechanism: Mechanism) -> CallP
     let copies = (MOST_SLEEPERS / calls.syscalls.len().max(1)).clamp(1, MOST_COPIES);
     for call in &calls.syscalls {
         plan.record.add(call.number());
-        let at_the_call = if call.takes_descriptor() {
-            1 << FIRST_IS_FD
+        if let OnCalls::Delay(delay) = on_calls
+            && mechanism == Mechanism::SyscallPark
+        {
+            sleepers(&mut plan, delay.at, *call, copies);
+        }
+        let ops = stand_at(&mut plan, *call, mechanism, subject);
+        let accept = if call.takes_descriptor() {
+            ops | 1 << FIRST_IS_FD
         } else {
-            0
-        };
-        let (ops, accept) = match mechanism {
-            Mechanism::Lsm | Mechanism::LsmPark | Mechanism::SecurityReturn => {
-                let ops = at_points(&mut plan, *call, mechanism, subject);
-                (ops, ops)
-            }
-            Mechanism::Trace => {
-                plan.hooks
-                    .extend([CallHook::SysExit, CallHook::SysExitAgain]);
-                (1 << op::TRACE, 1 << op::TRACE | at_the_call)
-            }
-            _ => {
-                attach_to_the_call(&mut plan, on_calls, *call, mechanism, copies);
-                (1 << op::SYSCALL, 1 << op::SYSCALL | at_the_call)
-            }
+            ops
         };
         plan.record.ops |= ops;
         plan.accept.push((*call, accept));
     }
     plan
+}
+
+/// Attaches to where a mechanism meets a call; the operations that it is met at.
+pub(super) fn stand_at(
+    plan: &mut CallPlan,
+    call: Syscall,
+    mechanism: Mechanism,
+    subject: Subject,
+) -> u64 {
+    let function = call.function();
+    let (hook, op) = match mechanism {
+        Mechanism::Lsm | Mechanism::LsmPark | Mechanism::SecurityReturn => {
+            return at_points(plan, call, mechanism, subject);
+        }
+        Mechanism::Trace => {
+            plan.hooks.insert(CallHook::SysExit);
+            (CallHook::SysExitAgain, op::TRACE)
+        }
+        Mechanism::SignalAtCall => (CallHook::Entry, op::ENTRY),
+        Mechanism::KprobeOverride => (CallHook::Kprobe { function }, op::SYSCALL),
+        _ => (CallHook::Syscall { function }, op::SYSCALL),
+    };
+    plan.hooks.insert(hook);
+    1 << op
 }
 
 /// Attaches to the hooks of the security modules; the operations that they are for.
@@ -199,32 +250,17 @@ fn at_points(plan: &mut CallPlan, call: Syscall, mechanism: Mechanism, subject: 
     ops
 }
 
-/// Attaches to the call's own function.
-fn attach_to_the_call(
-    plan: &mut CallPlan,
-    on_calls: OnCalls<'_>,
-    call: Syscall,
-    mechanism: Mechanism,
-    copies: usize,
-) {
+/// Attaches programs that sleep around a call, and one that counts who found none free.
+fn sleepers(plan: &mut CallPlan, at: SleepAt, call: Syscall, copies: usize) {
     let function = call.function();
-    if mechanism == Mechanism::KprobeOverride {
-        plan.hooks.insert(CallHook::Kprobe { function });
-        return;
-    }
-    if let OnCalls::Delay(delay) = on_calls {
-        for copy in (0..).take(copies) {
-            let function = function.clone();
-            plan.hooks.insert(match delay.at {
-                SleepAt::Enter => CallHook::SleepAtEnter { function, copy },
-                SleepAt::Exit => CallHook::SleepAtExit { function, copy },
-            });
-        }
-        plan.hooks.insert(CallHook::Missed {
-            function: function.clone(),
+    for copy in (0..).take(copies) {
+        let function = function.clone();
+        plan.hooks.insert(match at {
+            SleepAt::Enter => CallHook::SleepAtEnter { function, copy },
+            SleepAt::Exit => CallHook::SleepAtExit { function, copy },
         });
     }
-    plan.hooks.insert(CallHook::Syscall { function });
+    plan.hooks.insert(CallHook::Missed { function });
 }
 
 fn record(on_calls: OnCalls<'_>, subject: Subject) -> CallRule {
@@ -235,6 +271,7 @@ fn record(on_calls: OnCalls<'_>, subject: Subject) -> CallRule {
     };
     match on_calls {
         OnCalls::Error(_) => {}
+        OnCalls::Signal(kill) => record.signal = kill.signal.number().unsigned_abs(),
         OnCalls::Delay(delay) => {
             let ns =
                 |length: std::time::Duration| u64::try_from(length.as_nanos()).unwrap_or(u64::MAX);
@@ -293,6 +330,7 @@ mod tests {
             at,
             length: std::time::Duration::from_millis(5),
             jitter: std::time::Duration::ZERO,
+            sleeps: Sleeps::Single,
         })
     }
 

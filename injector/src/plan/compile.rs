@@ -6,12 +6,12 @@ use injector_common::{
     rule::{ActiveSlots, Rule, action, loss_model},
 };
 
-use super::{CallPlan, Error, Mechanism, Names, Need, calls, prefix};
+use super::{CallPlan, Error, Mechanism, Names, Need, calls, denial, prefix};
 use crate::{
     delay_line,
     experiment::{
         Connections, CorruptMode, Direction, Distribution, DnsAnswer, Fault, FaultKind, Loss,
-        OnCalls, Peer, Protocol,
+        OnCalls, Peer, Protocol, Respawn,
     },
 };
 
@@ -28,8 +28,21 @@ pub struct Compiled {
     pub line: Option<LineModel>,
     /// How it is carried out.
     pub mechanism: Mechanism,
+    /// How it is seen to that no program is started after it, where that is asked.
+    pub denial: Option<Mechanism>,
     /// What a fault on system calls has besides.
     pub calls: Option<CallPlan>,
+}
+
+impl Compiled {
+    /// What the host must offer for it.
+    pub fn needs(&self) -> impl Iterator<Item = Need> {
+        let mechanisms = [Some(self.mechanism), self.denial];
+        mechanisms
+            .into_iter()
+            .flatten()
+            .flat_map(|mechanism| mechanism.needs().iter().copied())
+    }
 }
 
 /// A model of the delay line.
@@ -71,16 +84,22 @@ pub(super) fn compile(
         rule.errno = error.errno.code().unsigned_abs();
     }
     let line = line_model(&fault.kind, &rule)?;
-    let (mechanism, calls) = match calls::choose(&fault.kind, offers)? {
+    let (mechanism, mut calls) = match calls::choose(&fault.kind, offers)? {
         Some((mechanism, plan)) => (mechanism, Some(plan)),
         None => (mechanism(fault), None),
     };
+    let denial = denial::choose(&fault.kind, offers);
+    if let Some(mechanism) = denial {
+        rule.errno = libc::EACCES.unsigned_abs();
+        denial::add(&mut calls, mechanism);
+    }
     Ok(Compiled {
         rule,
         filters,
         hooks: hooks(fault),
         line,
         mechanism,
+        denial,
         calls,
     })
 }
@@ -128,6 +147,7 @@ fn action_of(kind: &FaultKind) -> u32 {
         | FaultKind::Kill(_)
         | FaultKind::Pause(_)
         | FaultKind::Starve(_) => action::NOOP,
+        FaultKind::KillAtCall(_) => action::SIGNAL,
         FaultKind::SysError(_) | FaultKind::IoError(_) | FaultKind::PipeError(_) => action::FAIL,
         FaultKind::SysDelay(_) | FaultKind::IoLatency(_) | FaultKind::PipeDelay(_) => action::SLEEP,
         FaultKind::IoCorrupt(_) | FaultKind::PipeCorrupt(_) => action::DAMAGE,
@@ -154,6 +174,7 @@ fn check_direction(fault: &Fault) -> Result<(), Error> {
         | FaultKind::Dns { .. }
         | FaultKind::Reset
         | FaultKind::Kill(_)
+        | FaultKind::KillAtCall(_)
         | FaultKind::Pause(_)
         | FaultKind::Starve(_) => Err(Error::EgressOnly { fault: name }),
         kind if kind.on_calls().is_some() => Err(Error::EgressOnly { fault: name }),
@@ -176,7 +197,11 @@ fn hooks(fault: &Fault) -> ActiveSlots {
             hooks.call = 1;
             return hooks;
         }
-        FaultKind::Reset | FaultKind::Kill(_) | FaultKind::Pause(_) | FaultKind::Starve(_) => {
+        FaultKind::Kill(ref kill) => {
+            hooks.call = u32::from(kill.respawn == Some(Respawn::DenyExec));
+            return hooks;
+        }
+        FaultKind::Reset | FaultKind::Pause(_) | FaultKind::Starve(_) => {
             return hooks;
         }
         _ => {}
@@ -199,6 +224,7 @@ fn mechanism(fault: &Fault) -> Mechanism {
         (FaultKind::Connect(_), _) => Mechanism::Connect,
         (FaultKind::Reset, _) => Mechanism::Reset,
         (FaultKind::Kill(_), _) => Mechanism::Signal,
+        (FaultKind::KillAtCall(_), _) => Mechanism::SignalAtCall,
         (FaultKind::Pause(_), _) => Mechanism::Stop,
         (FaultKind::Starve(_), _) => Mechanism::Limits,
         (FaultKind::Corrupt(CorruptMode::Payload), _) => Mechanism::Rewrite,
@@ -370,7 +396,7 @@ pub(super) fn rank(kind: &FaultKind) -> u8 {
         FaultKind::Dns { .. } => 10,
         FaultKind::Connect(_) => 11,
         FaultKind::Reset => 12,
-        FaultKind::Kill(_) => 13,
+        FaultKind::Kill(_) | FaultKind::KillAtCall(_) => 13,
         FaultKind::Pause(_) => 14,
         FaultKind::Starve(_) => 15,
         // A call sleeps before it fails, and only what has not failed is damaged.

@@ -81,6 +81,30 @@ pub enum Error {
         /// The calls.
         calls: Vec<String>,
     },
+    /// A mechanism that is for other faults.
+    #[error(
+        "{fault} is not done by {mechanism}; leave --mechanism out, or name one of {}",
+        those.iter().map(|one| one.name()).collect::<Vec<_>>().join(", ")
+    )]
+    WrongMechanism {
+        /// The fault.
+        fault: &'static str,
+        /// What was asked.
+        mechanism: super::Mechanism,
+        /// Those that it is done by.
+        those: Vec<super::Mechanism>,
+    },
+    /// Calls that the mechanism asked for does not meet.
+    #[error(
+        "{mechanism} does not meet {}; leave --mechanism out, or make a fault of each",
+        calls.join(", ")
+    )]
+    BeyondMechanism {
+        /// What was asked.
+        mechanism: super::Mechanism,
+        /// The calls.
+        calls: Vec<String>,
+    },
     /// Two ways to name the far end.
     #[error(
         "net partition names its far end with --peer; leave --dest-ip and --hostname out, or use net blackhole with them"

@@ -12,6 +12,7 @@ use crate::{
 pub(super) fn details(rule: &PlannedRule, target: Option<&ResolvedTarget>) -> Vec<String> {
     match &rule.fault.kind {
         FaultKind::Kill(kill) => vec![kill.to_string()],
+        FaultKind::KillAtCall(kill) => vec![kill.to_string()],
         FaultKind::Pause(pause) => vec![pause.to_string()],
         FaultKind::Starve(starve) => {
             let Some(cgroup) = target.and_then(|target| target.cgroup.as_ref()) else {

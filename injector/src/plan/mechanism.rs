@@ -25,6 +25,8 @@ pub enum Mechanism {
     Reset,
     /// Signals through pidfds.
     Signal,
+    /// A BPF program that every system call passes sends a signal.
+    SignalAtCall,
     /// `cgroup.freeze` of the target's cgroup.
     Freeze,
     /// SIGSTOP and SIGCONT through pidfds.
@@ -76,6 +78,8 @@ pub enum Need {
     KprobeOverride,
     /// Signals to exactly one process (`pidfd_send_signal`, 5.1; `pidfd_open`, 5.3).
     ProcessSignals,
+    /// A BPF program at the tracepoint of all system calls that sends signals (`bpf_send_signal`, 5.3).
+    CallSignals,
     /// `cgroup.freeze` of cgroup v2 (5.2).
     Freezer,
     /// Sleepable BPF programs that can put the calling thread to sleep.
@@ -115,6 +119,7 @@ impl Mechanism {
             Self::Connect => "cgroup-connect",
             Self::Reset => "rst",
             Self::Signal => "pidfd-signal",
+            Self::SignalAtCall => "raw-tp-signal",
             Self::Freeze => "cgroup-freeze",
             Self::Stop => "sigstop",
             Self::Limits => "cgroup-limits",
@@ -152,6 +157,9 @@ impl Mechanism {
             Self::Reset => "reaches idle connections too; the peer learns of it when it next sends",
             Self::Signal => {
                 "a pidfd means one process, so a PID that is another's by now gets none"
+            }
+            Self::SignalAtCall => {
+                "the signal is there before the call does anything; it slows every call of the host a little"
             }
             Self::Freeze => {
                 "the target is a whole cgroup: all of it stands still at once, and no parent notices"
@@ -193,6 +201,7 @@ impl Mechanism {
             Self::Connect => &[Need::CgroupLinks, Need::ConnectErrno],
             Self::Reset => &[Need::SocketCopies, Need::CgroupLinks, Need::Sequence],
             Self::Signal | Self::Stop => &[Need::ProcessSignals],
+            Self::SignalAtCall => &[Need::CallSignals],
             Self::Freeze => &[Need::Freezer],
             // Which limits a cgroup has is its own affair; see `target::controller`.
             Self::Limits => &[],

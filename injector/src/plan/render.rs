@@ -62,6 +62,9 @@ impl Plan {
                     rule.compiled.rule.seed,
                 );
                 let _ = writeln!(text, "                by {mechanism}: {}", mechanism.why());
+                if let Some(denial) = rule.compiled.denial {
+                    let _ = writeln!(text, "                and by {denial}: {}", denial.why());
+                }
                 let target = targets
                     .get(rule.fault.target)
                     .and_then(|target| target.ok());

@@ -35,6 +35,13 @@ pub struct PlannedRule {
     pub compiled: Compiled,
 }
 
+impl PlannedRule {
+    /// Whether it works without a program in the kernel.
+    fn needs_no_program(&self) -> bool {
+        self.compiled.mechanism.needs_no_program() && self.compiled.denial.is_none()
+    }
+}
+
 /// Which kinds of hook the rules of some targets need.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[expect(
@@ -147,7 +154,7 @@ impl Plan {
     pub fn needs_programs(&self, scopes: &[u32]) -> bool {
         self.rules
             .iter()
-            .any(|rule| scopes.contains(&rule.scope) && !rule.compiled.mechanism.needs_no_program())
+            .any(|rule| scopes.contains(&rule.scope) && !rule.needs_no_program())
     }
 
     /// The rules of these scopes that are about system calls.
@@ -162,8 +169,7 @@ impl Plan {
     pub fn needs(&self) -> BTreeSet<Need> {
         self.rules
             .iter()
-            .flat_map(|rule| rule.compiled.mechanism.needs())
-            .copied()
+            .flat_map(|rule| rule.compiled.needs())
             .collect()
     }
 }

@@ -56,6 +56,7 @@ fn acts_on_packets(experiment: &Experiment) -> bool {
             FaultKind::Connect(_)
                 | FaultKind::Reset
                 | FaultKind::Kill(_)
+                | FaultKind::KillAtCall(_)
                 | FaultKind::Pause(_)
                 | FaultKind::Starve(_)
         );

@@ -13,7 +13,7 @@ use injector_tests::place::Place;
 use injector_tests::victim::Victim;
 use rustix::process::Signal;
 
-use crate::needs::INJECTOR;
+use crate::needs::{self, INJECTOR};
 use crate::suite::Case;
 
 /// Calls in a round.
@@ -40,6 +40,7 @@ pub(crate) fn cases() -> Vec<Case> {
             fails("unlink", "unlink,unlinkat", "EROFS", By::Pid)
         }),
         case("error_of_fsync", || fails("fsync", "fsync", "EIO", By::Pid)),
+        case("error_spares_a_million_calls_beside_it", a_million),
         case("error_spares_other_calls", other_calls),
         case("error_spares_other_threads", other_threads),
         case("error_keeps_its_budget", budget),
@@ -56,6 +57,7 @@ pub(crate) fn cases() -> Vec<Case> {
         case("delay_behind_open", || {
             slow("open", "openat", "--delay-exit", By::Pid)
         }),
+        case("delay_in_a_chain_of_sleeps", chain),
         case("delay_of_64_threads_at_once", threads),
         case("sleepers_go_on_when_the_run_is_stopped", || {
             freed(End::Stop)
@@ -64,6 +66,7 @@ pub(crate) fn cases() -> Vec<Case> {
             freed(End::WorkerKilled)
         }),
         case("a_sleeper_can_be_killed", killed),
+        case("a_forced_mechanism_serves_or_is_refused_by_name", forced),
         case("refusals_name_what_is_wrong", refusals),
     ]
 }
@@ -162,6 +165,36 @@ fn fails(call: &str, syscalls: &str, errno: &str, by: By) -> Result<()> {
     Ok(())
 }
 
+/// The same program of the same user in the cgroup beside the target's, while every call of the target
+/// fails.
+fn a_million() -> Result<()> {
+    /// A kernel in software emulation takes seconds for that many calls.
+    const PATIENCE: Duration = Duration::from_mins(2);
+    let mut stage = Stage::with("read-a-million-times", 1)?;
+    let injector = Injector::new()?;
+    let words = "error --syscall pread64 --errno EIO --duration 5m";
+    let running = stage.arm(&injector, words, By::Cgroup)?;
+    let before = stage.agent.round()?;
+    stage.bystander.ask()?;
+    let beside = stage
+        .bystander
+        .summary_within(PATIENCE)?
+        .context("the bystander does not come to its end")?;
+    let after = stage.agent.round()?;
+    let report = report(running)?;
+    ensure!(
+        beside.ok == 1 && beside.errors.is_empty(),
+        "the bystander: {beside:?}"
+    );
+    for round in [&before, &after] {
+        ensure!(round.ok == 0, "the target: {round:?}");
+    }
+    // The first of its million fails, and no call of the bystander was even counted.
+    let fault = &report.faults[0];
+    ensure!((fault.seen, fault.hit) == (2, 2), "{report:?}");
+    Ok(())
+}
+
 fn other_calls() -> Result<()> {
     let mut stage = Stage::new("open")?;
     let injector = Injector::new()?;
@@ -227,6 +260,26 @@ fn slow(call: &str, syscalls: &str, when: &str, by: By) -> Result<()> {
     ensure!(report.faults[0].hit == 5, "{report:?}");
     let after = stage.agent.round()?;
     ensure!(after.p50_ns < DELAY, "after: {after:?}");
+    Ok(())
+}
+
+/// Longer than one sleep may take.
+fn chain() -> Result<()> {
+    let mut stage = Stage::with("open", 1)?;
+    let injector = Injector::new()?;
+    let words = "delay --syscall openat --delay-enter 10500ms --chain --duration 60s";
+    let running = stage.arm(&injector, words, By::Pid)?;
+    stage.agent.ask()?;
+    let during = stage
+        .agent
+        .summary_within(Duration::from_secs(40))?
+        .context("the call does not come to its end")?;
+    let report = report(running)?;
+    all_well(&during, "the target")?;
+    ensure!(during.p50_ns >= 10_500_000_000, "{during:?}");
+    let fault = &report.faults[0];
+    ensure!((fault.matched, fault.hit) == (1, 1), "{report:?}");
+    ensure!(fault.mechanism == "syscall-park", "{report:?}");
     Ok(())
 }
 
@@ -307,6 +360,37 @@ fn killed() -> Result<()> {
     Ok(())
 }
 
+/// Whatever `injector doctor` says: what is there fails the call by that very mechanism, and what is not there
+/// is refused by its name.
+fn forced() -> Result<()> {
+    let mut stage = Stage::new("open")?;
+    let injector = Injector::new()?;
+    let pid = stage.agent.pid().to_string();
+    for name in [
+        "lsm",
+        "fmod-ret-security",
+        "fmod-ret-syscall",
+        "kprobe-override",
+    ] {
+        let words = format!("error --syscall openat --errno EIO --mechanism {name} --duration 60s");
+        if needs::lacks(name)?.is_none() {
+            let running = stage.arm(&injector, &words, By::Pid)?;
+            let during = stage.agent.round()?;
+            let report = report(running)?;
+            ensure!(during.error("EIO") == CALLS, "{name}: {during:?}");
+            ensure!(report.faults[0].mechanism == name, "{report:?}");
+            continue;
+        }
+        let words = format!("sys {words} --pid {pid}");
+        let arguments: Vec<&str> = words.split_whitespace().collect();
+        let finished = injector.start_here(&arguments)?.wait()?;
+        let said = format!("needs {name}, which this host lacks");
+        ensure!(finished.code == Some(2), "{name}: {finished:?}");
+        ensure!(finished.stderr.contains(&said), "{name}: {finished:?}");
+    }
+    Ok(())
+}
+
 fn refusals() -> Result<()> {
     let stage = Stage::new("open")?;
     let injector = Injector::new()?;
@@ -315,8 +399,20 @@ fn refusals() -> Result<()> {
         ("error --syscall opneat --errno EIO", "did you mean openat?"),
         ("error --syscall openat --errno EOI", "EIO"),
         ("error --syscall openat --errno ECONNREFUSED", "--unusual"),
-        ("delay --syscall openat --delay-enter 11s", "proc pause"),
+        ("delay --syscall openat --delay-enter 11s", "--chain"),
+        (
+            "delay --syscall openat --delay-enter 61s --chain",
+            "proc pause",
+        ),
         ("error --errno EIO", "--syscall"),
+        (
+            "error --syscall fsync --errno EIO --mechanism lsm",
+            "lsm does not meet fsync",
+        ),
+        (
+            "error --syscall openat --errno EIO --mechanism lsm-park",
+            "name one of lsm, fmod-ret-security",
+        ),
     ] {
         let words = format!("sys {words} --duration 1s --pid {pid}");
         let arguments: Vec<&str> = words.split_whitespace().collect();

@@ -88,7 +88,7 @@ fn bpf_is_a_security_module() -> bool {
 }
 
 /// What `injector doctor` says about a capability, where it is missing.
-fn lacks(name: &str) -> Result<Option<String>> {
+pub(crate) fn lacks(name: &str) -> Result<Option<String>> {
     let output = Command::new(binaries::injector()?)
         .args(["doctor", "--json"])
         .output()?;

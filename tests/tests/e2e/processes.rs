@@ -1,6 +1,7 @@
 //! Faults on processes as wholes: those that are meant feel them, those beside them do not, and whatever
 //! stands still or starves is released, however the injector ends.
 
+mod at_call;
 mod kill;
 mod pause;
 mod starve;
@@ -20,10 +21,15 @@ use crate::suite::Case;
 const SOON: Duration = Duration::from_secs(10);
 
 pub(crate) fn cases() -> Vec<Case> {
-    [kill::cases(), pause::cases(), starve::cases()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        kill::cases(),
+        at_call::cases(),
+        pause::cases(),
+        starve::cases(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 /// A process that counts in the agent's cgroup, and one in its sibling.

@@ -93,6 +93,24 @@ const BAD_FAULTS: &[Row] = &[
         "kill-again",
     ),
     (
+        "deny_exec_of_a_pid",
+        "proc kill --respawn deny-exec",
+        USAGE,
+        "whole cgroup",
+    ),
+    (
+        "kill_again_at_a_call",
+        "proc kill --at-call write --respawn kill-again",
+        USAGE,
+        "comes back by itself",
+    ),
+    (
+        "kill_at_no_such_call",
+        "proc kill --at-call wrote",
+        USAGE,
+        "write",
+    ),
+    (
         "pause_too_short",
         "proc pause --active 1ms --dormant 1s",
         USAGE,

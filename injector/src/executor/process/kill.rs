@@ -6,7 +6,7 @@ use super::{Moment, choice, schedule};
 use crate::{
     executor::process::choice::Choice,
     experiment::{Kill, Respawn},
-    kernel::clock::boot_ns,
+    kernel::{Error, clock::boot_ns},
     plan::PlannedRule,
     target::{pidfd, process::TaskKey},
 };
@@ -33,14 +33,18 @@ impl Killer {
     }
 
     /// Sends what is due.
-    pub(super) fn act(&mut self, rule: &PlannedRule, moment: &Moment<'_>) {
+    pub(super) fn act(&mut self, rule: &PlannedRule, moment: &Moment<'_>) -> Result<(), Error> {
         let Some(round) = schedule::round(&self.kill, moment.since) else {
-            return;
+            return Ok(());
         };
         let is_new_round = round > self.round;
         let hunts = self.kill.respawn == Some(Respawn::KillAgain);
         if !is_new_round && !hunts {
-            return;
+            return Ok(());
+        }
+        if self.round == 0 {
+            // Before the first signal, so that no program is started in between.
+            (moment.run.bar)(rule)?;
         }
         // Before the first round a pattern means whom it meant at the start, as everything else does.
         let members = match self.round {
@@ -54,11 +58,12 @@ impl Killer {
         let due: Vec<TaskKey> = members.iter().filter(is_due).copied().collect();
         for key in due {
             if !self.signal(rule, key, moment) {
-                return;
+                return Ok(());
             }
         }
         let now: HashSet<TaskKey> = members.into_iter().collect();
         self.known.retain(|key| now.contains(key));
+        Ok(())
     }
 
     /// Considers one process; false where nothing may be sent any more.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use injector_common::rule_id;
+use injector_common::{rule::Counters, rule_id};
 
 use super::{Armed, Run};
 use crate::{
@@ -74,7 +74,8 @@ impl Run<'_> {
                 .resetters
                 .get(&index)
                 .map(|resetter| resetter.counters);
-            resets.or_else(|| armed.processes.counters(index))
+            // What programs have done is counted where they are.
+            resets.or_else(|| armed.processes.counters(index, Counters::default()))
         });
         armed.own_hits.tell(own.map(|counters| counters.hit).sum());
     }
@@ -108,7 +109,10 @@ impl Run<'_> {
                 .get(&index)
                 .map(|resetter| resetter.counters);
             let counters = own
-                .or_else(|| armed.processes.counters(index))
+                .or_else(|| {
+                    let in_kernel = of_namespace.unwrap_or_default();
+                    armed.processes.counters(index, in_kernel)
+                })
                 .or(of_namespace)
                 .unwrap_or_default();
             last_hit = counters.last_hit_boot_ns.max(last_hit);

@@ -10,7 +10,7 @@ use injector_common::{
     call::{Accept, CallRule, FIRST_IS_FD, THREAD_NAME, filling, filters, kind, op},
     lease::Lease,
     process::{ProcessKey, TargetProcess},
-    rule::{ActiveSlots, Rule, When, action},
+    rule::{ActiveSlots, Counters, Rule, When, action},
     threshold::Threshold,
 };
 
@@ -104,6 +104,18 @@ pub(super) fn sleepable_syscall() -> Result<(), Error> {
     ])
 }
 
+/// A program that every system call passes sends signals: signal 0, which is none, to a thread of ours.
+pub(super) fn signals() -> Result<(), Error> {
+    let aim = Aim::at_openat(op::ENTRY, action::SIGNAL, CallHook::Entry);
+    let (_, counted) = aim.on_a_thread(|| File::open("/dev/null").err())?;
+    if counted.hit == 0 {
+        return Err(Error::Probe(
+            "the program is attached and sends no signal when a real call is made".into(),
+        ));
+    }
+    Ok(())
+}
+
 /// Attaches without a lease and without a target.
 fn attaches(hooks: &[CallHook]) -> Result<(), Error> {
     let mut object = Object::load()?;
@@ -132,7 +144,7 @@ pub(super) fn trace() -> Result<(), Error> {
         syscall: read,
         accept: 1 << op::TRACE | 1 << FIRST_IS_FD,
     };
-    let bytes = aim.on_a_thread(|| {
+    let (bytes, _) = aim.on_a_thread(|| {
         let mut bytes = [0; 16];
         let read = File::open("/dev/zero").and_then(|mut zeros| zeros.read(&mut bytes));
         read.map(|_| bytes)
@@ -147,20 +159,8 @@ pub(super) fn trace() -> Result<(), Error> {
 
 /// Lets a thread open a file, which is to fail.
 fn self_test(trial: Trial) -> Result<(), Error> {
-    let openat = u32::try_from(libc::SYS_openat).unwrap_or_default();
-    let mut call = CallRule {
-        ops: 1 << trial.op,
-        ..CallRule::default()
-    };
-    call.add(openat);
-    let aim = Aim {
-        hooks: vec![(trial.hook)()],
-        action: action::FAIL,
-        call,
-        syscall: openat,
-        accept: 1 << trial.op,
-    };
-    let opened = aim.on_a_thread(|| File::open("/dev/null").err())?;
+    let aim = Aim::at_openat(trial.op, action::FAIL, (trial.hook)());
+    let (opened, _) = aim.on_a_thread(|| File::open("/dev/null").err())?;
     match opened.as_ref().and_then(io::Error::raw_os_error) {
         Some(ERRNO) => Ok(()),
         _ => Err(Error::Probe(
@@ -179,8 +179,26 @@ struct Aim {
 }
 
 impl Aim {
-    /// Attaches, makes this process a target whose rule is about one thread, and lets that thread act.
-    fn on_a_thread<T: Send>(mut self, act: fn() -> T) -> Result<T, Error> {
+    /// At openat(2), which is met at this operation.
+    fn at_openat(op: u32, action: u32, hook: CallHook) -> Self {
+        let openat = u32::try_from(libc::SYS_openat).unwrap_or_default();
+        let mut call = CallRule {
+            ops: 1 << op,
+            ..CallRule::default()
+        };
+        call.add(openat);
+        Self {
+            hooks: vec![hook],
+            action,
+            call,
+            syscall: openat,
+            accept: 1 << op,
+        }
+    }
+
+    /// Attaches, makes this process a target whose rule is about one thread, and lets that thread act: what it
+    /// met, and what was counted.
+    fn on_a_thread<T: Send>(mut self, act: fn() -> T) -> Result<(T, Counters), Error> {
         let callers = Callers {
             processes: 1,
             ..Callers::default()
@@ -205,7 +223,7 @@ impl Aim {
         });
         lease.write(Lease::DISARMED)?;
         drop(links);
-        acted
+        Ok((acted?, maps.counters(0)?))
     }
 
     /// One rule, in slot 0 of scope 0.

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail, ensure};
 use injector::kernel::maps::{Maps, SleepMap};
 use injector::kernel::object::Object;
-use injector::kernel::park_trial::ParkTrial;
+use injector::kernel::park_trial::{ParkTrial, Stand};
 use injector::park::Park;
 
 pub(crate) fn serve() -> Result<()> {
     let mut object = Object::load()?;
-    let mut trial = ParkTrial::attach(&mut object)?;
+    let mut trial = ParkTrial::attach(&mut object, Stand::Hook)?;
     let sleeps = SleepMap::take(&mut object)?;
     let (mut maps, _lease, _events) = Maps::take(&mut object)?;
     let park = Park::shared()?;

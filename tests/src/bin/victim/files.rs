@@ -21,6 +21,8 @@ pub(crate) enum Call {
     Read,
     /// `pwrite64` of what was there at first.
     Write,
+    /// `pread64`, a million times; an operation is all of them.
+    ReadAMillionTimes,
     /// `fsync`.
     Fsync,
     /// `unlink` of a file that it makes before.
@@ -64,6 +66,9 @@ fn round(
             }
         }
         Call::Write => file.write_all_at(first, 0),
+        Call::ReadAMillionTimes => {
+            (0..1_000_000).try_for_each(|_| file.read_at(&mut [0; LENGTH], 0).map(drop))
+        }
         Call::Fsync => {
             file.write_all(b"x")?;
             file.sync_all()
