@@ -305,7 +305,9 @@ fn a_limit_is_for_a_cgroup_and_has_one_spelling_at_a_time() {
     assert!(parsed(&format!("proc starve {line}")).is_err());
     assert!(parsed("proc starve --cpu 10% --duration 1s --pid 7").is_err());
     assert!(parsed(&format!("proc pause --active 1s {line}")).is_err());
-    assert!(parsed(&format!("proc kill --respawn deny-exec {line}")).is_err());
+    assert!(parsed(&format!("proc kill --respawn never {line}")).is_err());
+    assert!(parsed(&format!("proc kill --at-call write --after 1s {line}")).is_err());
+    assert!(parsed(&format!("proc kill --thread a {line}")).is_err());
 }
 
 #[test]
