@@ -12,6 +12,18 @@ use crate::{
     process, root, vm,
 };
 
+/// What `cargo xtask test` runs of each: enough to see it bite, in seconds.
+pub(crate) const SHORT: [(&str, &str); 8] = [
+    ("kill9-random", "30"),
+    ("kill9-every-step", "1"),
+    ("sigstop", "10"),
+    ("stop-latency", "20"),
+    ("scope", "200000"),
+    ("probability-and-budget", "1"),
+    ("overlap", "10"),
+    ("soak", "10"),
+];
+
 /// A campaign, as the program `campaign` knows it.
 #[derive(Args)]
 pub(crate) struct Campaign {

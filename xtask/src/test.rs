@@ -7,7 +7,7 @@ use std::process::{Command, ExitCode};
 
 use crate::{
     build::{self, BpfDebug},
-    libtest,
+    campaign, libtest,
     paths::Project,
     process::{self, CommandFailed, announce},
     report::Report,
@@ -34,6 +34,7 @@ pub(crate) fn run(project: &Project, filter: Option<&str>) -> ExitCode {
     }
     steps.end_to_end();
     if filter.is_none() {
+        steps.campaigns();
         announce("tests on other kernels");
         vm::everywhere(project, &mut steps.report);
     }
@@ -168,6 +169,22 @@ impl Steps<'_> {
                 }
             }
             Err(error) => self.report.fail(WHAT, &format!("{error:#}")),
+        }
+    }
+
+    /// A short version of each campaign; long ones are `cargo xtask campaign`.
+    fn campaigns(&mut self) {
+        let root = match root::available() {
+            Ok(root) => root,
+            Err(reason) => return self.report.skip("campaigns", &reason),
+        };
+        let injector = self.project.binary("injector");
+        let environment = [("INJECTOR_BIN", injector.as_os_str())];
+        for (name, runs) in campaign::SHORT {
+            let mut program =
+                root.command(self.project, &self.project.binary("campaign"), &environment);
+            program.args([name, "--runs", runs]);
+            self.check(&format!("campaign {name}"), &mut program);
         }
     }
 

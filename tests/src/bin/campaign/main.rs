@@ -51,7 +51,7 @@ enum Name {
     Scope,
     /// The share that was asked for, and a budget that eight threads use up together.
     ProbabilityAndBudget,
-    /// Fifty experiments at once in one daemon.
+    /// Many experiments at once in one daemon.
     Overlap,
     /// A daemon that starts and ends runs for long, and does not grow.
     Soak,
@@ -84,7 +84,7 @@ fn run(cli: &Cli) -> Result<Outcome> {
         Name::Kill9EveryStep => every_step::campaign(cli.seed, runs(1)),
         Name::Scope => scope::campaign(runs(1_000_000)),
         Name::ProbabilityAndBudget => budget::campaign(cli.seed, runs(4)),
-        Name::Overlap => crowd::campaign(runs(50)),
+        Name::Overlap => crowd::campaign(runs(25)),
         Name::Soak => soak::campaign(runs(20)),
     }
 }
