@@ -5,6 +5,10 @@
 //! rules, [`act`] carries the verdict out, [`emit`] tells user space. The programs themselves are in
 //! [`device`] (TCX), [`cgroup`] and [`process`]. [`park`] puts the calling thread to sleep.
 //!
+//! A system call is met in [`lsm`], [`syscall`] or [`trace`]: [`caller`] is the gate, [`subject`] says what
+//! the call is about and [`names`] whether a rule means that, [`calls`] asks the rules, [`carry`] does what
+//! they say, [`kill`] is for signals.
+//!
 //! Every program passes what it does not understand through unharmed.
 #![no_std]
 #![no_main]
