@@ -86,7 +86,9 @@ impl What {
     /// A hit from the kernel's record.
     pub fn hit(fault: &str, target: &str, event: &Event) -> Self {
         let remote = match event.action {
-            action::FAIL | action::SLEEP | action::DAMAGE | action::SIGNAL => of_call(Caller::decode(event.remote)),
+            action::FAIL | action::SLEEP | action::DAMAGE | action::SIGNAL => {
+                of_call(Caller::decode(event.remote))
+            }
             _ => far_end(event),
         };
         Self::Hit {

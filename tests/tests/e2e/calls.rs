@@ -293,8 +293,11 @@ fn threads() -> Result<()> {
     all_well(&during, "the target")?;
     // One after the other they would take 12.8 s.
     let fault = &report.faults[0];
-    // The runtime opens files of its own for new threads.
-    ensure!(fault.hit >= 64 && fault.hit == fault.matched, "{report:?}");
+    // The runtime opens files of its own for new threads. At the call's own function some may find no
+    // program free, and the report says how many.
+    let is_hook = fault.mechanism == "lsm-park";
+    ensure!(fault.hit >= 64 || !is_hook && fault.hit > 0, "{report:?}");
+    ensure!(!is_hook || fault.hit == fault.matched, "{report:?}");
     ensure!(
         (200_000_000..6_000_000_000).contains(&during.p50_ns),
         "{during:?}"
