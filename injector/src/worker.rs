@@ -67,6 +67,7 @@ pub enum Output {
 /// The worker's main function; `link` is the number of the descriptor that its supervisor left open.
 pub fn run(link: i32) -> Result<Exit, Refusal> {
     ignore_terminal_stops();
+    privilege::share_one_heap();
     confine()?;
     let link = Arc::new(WorkerEnd::inherited(link)?);
     let job = link.job()?;

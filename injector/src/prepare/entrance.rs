@@ -17,7 +17,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{error::Refusal, journal};
+use crate::{
+    error::Refusal,
+    journal::{self, JournalError},
+};
 
 /// The file's name.
 const NAME: &str = "entrance";
@@ -41,11 +44,13 @@ impl Entrance {
     fn within(directory: &Path, patience: Duration) -> Result<Self, Refusal> {
         journal::make_directory(directory)?;
         let path = directory.join(NAME);
-        let barred = |error: io::Error| {
-            Refusal::failed(format!(
-                "{} cannot be locked, so that a start in the same moment could be missed: {error}.",
-                path.display()
-            ))
+        // Where this cannot be written, neither can a journal.
+        let barred = |error: io::Error| -> Refusal {
+            JournalError::Unwritable {
+                path: path.clone(),
+                error,
+            }
+            .into()
         };
         let file = OpenOptions::new()
             .create(true)

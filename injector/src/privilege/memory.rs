@@ -25,6 +25,26 @@ pub fn lock_program() -> Result<(), Errno> {
     mlockall(MlockAllFlags::CURRENT | MlockAllFlags::ONFAULT)
 }
 
+/// Lets all threads allocate from one heap, which is the start of the worker's business. glibc would give
+/// each thread a heap of its own; the runs of a daemon come and go on new threads, and each would leave what
+/// a run takes at most in another heap (seen: half a MiB a run).
+pub fn share_one_heap() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: it sets a number of the allocator's, and is called before the second thread.
+    unsafe {
+        libc::mallopt(libc::M_ARENA_MAX, 1);
+    }
+}
+
+/// Gives the kernel back what a run has freed.
+pub fn give_back() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: the allocator takes its own locks; memory in use is not touched.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
+
 /// Locks the part of the calling thread's stack that it is going to use. Nothing depends on success: the
 /// supervisor has told what is withheld.
 pub fn lock_stack() {

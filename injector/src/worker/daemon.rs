@@ -25,6 +25,7 @@ use crate::{
     lever::{self, Halt, LeverError},
     policy::Door,
     prepare::Terms,
+    privilege,
     report::RunReport,
     supervisor::link::WorkerEnd,
     watchdog::Brake,
@@ -154,6 +155,7 @@ impl Daemon {
                     ))
                 });
                 daemon.runs().remove(&name);
+                privilege::give_back();
                 ended.send_replace(Some(result));
             });
         waiter.map_err(|error| broken("a thread cannot be started", &error))?;

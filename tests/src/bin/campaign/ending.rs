@@ -142,14 +142,15 @@ pub(crate) fn campaign(endings: &[Ending], seed: u64, runs: u64) -> Result<Outco
                 })
                 .collect::<Vec<_>>()
         });
-        let mut refused = Vec::new();
+        let (mut refused, mut broken) = (Vec::new(), None);
         for (index, played) in played.into_iter().enumerate() {
-            match played? {
-                Some((run, nanos)) => {
+            match played {
+                Err(error) => broken = Some(error),
+                Ok(Some((run, nanos))) => {
                     outcome.add(run);
                     took.push(nanos);
                 }
-                None => refused.push(index),
+                Ok(None) => refused.push(index),
             }
         }
         for index in refused.into_iter().rev() {
@@ -159,6 +160,10 @@ pub(crate) fn campaign(endings: &[Ending], seed: u64, runs: u64) -> Result<Outco
         let what = format!("batch {batch} of seed {seed}");
         outcome.check(&what, oracle::journals(&injector, outcome.runs));
         outcome.check(&what, before.assert_same());
+        // Not before what died without a supervisor was swept.
+        if let Some(error) = broken {
+            return Err(error);
+        }
         if scenes.is_empty() {
             break;
         }
