@@ -1,9 +1,7 @@
 //! Kills the caller of a system call, and sees to it that nothing takes its place.
 
 use aya_ebpf::{
-    helpers::generated::bpf_send_signal,
-    macros::raw_tracepoint,
-    programs::RawTracePointContext,
+    helpers::generated::bpf_send_signal, macros::raw_tracepoint, programs::RawTracePointContext,
 };
 use injector_common::{
     RuleId,

@@ -2,10 +2,7 @@
 
 use aya_ebpf::{bindings::bpf_sock, macros::btf_tracepoint, programs::BtfTracePointContext};
 
-use crate::{
-    gate,
-    maps::INJ_RETRANSMITS,
-};
+use crate::{gate, maps::INJ_RETRANSMITS};
 
 /// A segment is sent again: `(sk, skb, ...)`, `net/ipv4/tcp_output.c`, `__tcp_retransmit_skb`. The socket is a
 /// full one, of which the kernel lets such programs ask for the storage
