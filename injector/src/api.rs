@@ -8,9 +8,9 @@
 //!
 //! | limit | value |
 //! | --- | --- |
-//! | connections at once | 64, of which 16 are the owner's alone; 64 more are told why not; the rest is closed |
+//! | connections at once | 192, of which 32 are the owner's alone; 64 more are told why not; the rest is closed |
 //! | header of a request | 16 KiB, 64 fields, 5 s from the end of the last request |
-//! | body | 1 MiB, 5 s |
+//! | body | 256 KiB, 5 s |
 //! | a request, from header to answer | 30 s |
 //! | an answer, or events, that nobody reads | 30 s |
 //!

@@ -13,10 +13,10 @@ use super::{access::Right, reply::Failure};
 use crate::error::Refusal;
 
 /// The most connections that are served at once.
-const MOST: usize = 64;
+const MOST: usize = 192;
 
 /// How many of them are the owner's alone.
-const OWNERS: usize = 16;
+const OWNERS: usize = 32;
 
 /// The most connections that are being told why they are not served. What comes on top is closed without
 /// a word.

@@ -40,7 +40,7 @@ impl From<BytesRejection> for Failure {
     fn from(rejection: BytesRejection) -> Self {
         let sentence = match rejection.status() {
             StatusCode::PAYLOAD_TOO_LARGE => {
-                "the body is larger than 1 MiB; send a smaller experiment"
+                "the body is larger than 256 KiB; send a smaller experiment"
             }
             _ => "the body did not arrive whole; send it again",
         };

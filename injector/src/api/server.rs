@@ -32,7 +32,7 @@ use super::{
 };
 
 /// The largest body: an experiment with the most rules is a tenth of it.
-const BODY_LIMIT: usize = 1024 * 1024;
+const BODY_LIMIT: usize = 256 * 1024;
 
 /// The longest that a request may take, its body included. Ending a run may take 8 s.
 const REQUEST_LIMIT: Duration = Duration::from_secs(30);

@@ -355,7 +355,7 @@ async fn any_program_may_speak_http() {
             400,
         ),
         ("POST /v1/runs HTTP/1.1", "{}", 400),
-        ("POST /v1/runs HTTP/1.1", &"x".repeat(1024 * 1024 + 1), 413),
+        ("POST /v1/runs HTTP/1.1", &"x".repeat(256 * 1024 + 1), 413),
     ] {
         let (status, said) = server.raw(head, body).await;
         assert_eq!(status, expected, "{head}: {said}");

@@ -59,7 +59,7 @@ const CROWD: usize = 500;
 const FLOOD: Duration = Duration::from_secs(6);
 /// The lease is 2 s and renewed every 250 ms; a watchdog that is late by less than this is under control.
 const LEAST_LEFT: Duration = Duration::from_secs(1);
-/// 64 connections with a body of 1 MiB each would be this, and a few buffers.
+/// 192 connections with a body of 256 KiB each would be 48 MiB; the rest is buffers.
 const MOST_GROWTH_KIB: u64 = 80 * 1024;
 
 pub(crate) fn cases() -> Vec<Case> {

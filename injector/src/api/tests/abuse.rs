@@ -80,7 +80,7 @@ async fn many_connections_are_turned_away() {
     let crowd: Vec<UnixStream> = {
         let socket = socket.clone();
         let connect = move || {
-            (0..64)
+            (0..200)
                 .map(|_| UnixStream::connect(&socket).unwrap())
                 .collect()
         };
