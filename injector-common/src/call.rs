@@ -57,6 +57,10 @@ pub mod op {
     pub const IOCTL: u32 = 23;
     /// A file is locked.
     pub const LOCK: u32 = 24;
+    /// An IPv4 or IPv6 socket is connected, seen by the cgroup's own hook.
+    pub const ADDRESS_CONNECT: u32 = 25;
+    /// An IPv4 or IPv6 socket gets an address, seen by the cgroup's own hook.
+    pub const ADDRESS_BIND: u32 = 26;
     /// Any system call, seen where it begins; for calls that no other place knows.
     pub const SYSCALL: u32 = 32;
     /// Any system call, seen by the tracepoint where it ends: nothing can be refused there.
@@ -107,6 +111,8 @@ pub mod filters {
     pub const THREAD: u32 = 1;
     /// The file stands in the table of paths.
     pub const PATH: u32 = 2;
+    /// The socket's far end passes [`super::CallRule::remotes`].
+    pub const REMOTE: u32 = 4;
 }
 
 /// When a sleep happens.
@@ -156,6 +162,8 @@ pub struct CallRule {
     pub signal: u32,
     /// Pattern of the thread's name, see [`crate::glob`].
     pub thread: [u8; THREAD_NAME],
+    /// Far ends that are meant; those with a zero mask and any port are at the end, and mean nobody.
+    pub remotes: [RemoteFilter; REMOTES],
 }
 
 /// How damage looks.
@@ -185,6 +193,7 @@ impl Default for CallRule {
             thread_length: 0,
             signal: 0,
             thread: [0; THREAD_NAME],
+            remotes: [RemoteFilter::NOBODY; REMOTES],
         }
     }
 }
@@ -219,6 +228,13 @@ impl CallRule {
         self.denied >> (op & 63) & 1 != 0 && starts
     }
 
+    /// Whether a far end is one of those that are meant.
+    #[inline(always)]
+    pub const fn means(&self, remote: &Remote) -> bool {
+        let all = &self.remotes;
+        all[0].has(remote) || all[1].has(remote) || all[2].has(remote) || all[3].has(remote)
+    }
+
     /// How long the `n`-th match sleeps, in nanoseconds; the same for the same seed.
     #[inline(always)]
     pub const fn sleep_of(&self, seed: u64, n: u64) -> u64 {
@@ -230,6 +246,107 @@ impl CallRule {
         // Jitter is below 2^36 ns (a minute), so the product stays below 2^64.
         let stray = ((self.jitter_ns >> 5) * 2 * drawn) >> 27;
         (self.sleep_ns + stray).saturating_sub(self.jitter_ns)
+    }
+}
+
+/// Far ends that a rule on calls can tell apart.
+pub const REMOTES: usize = 4;
+
+/// The far end of a socket: its address as IPv6, v4-mapped where it is IPv4, in two words of the host's order, and
+/// its port. All zero is "unknown".
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Remote {
+    /// The address's first eight bytes.
+    pub high: u64,
+    /// The others.
+    pub low: u64,
+    /// The port; 0 is unknown.
+    pub port: u32,
+    /// 1 where the address is known.
+    pub known: u32,
+}
+
+impl Remote {
+    /// An IPv6 address in network order, and a port.
+    #[inline(always)]
+    pub const fn v6(high: [u8; 8], low: [u8; 8], port: u16) -> Self {
+        Self {
+            high: u64::from_be_bytes(high),
+            low: u64::from_be_bytes(low),
+            port: port as u32,
+            known: 1,
+        }
+    }
+
+    /// An IPv4 address in network order, and a port.
+    #[inline(always)]
+    pub const fn v4(address: [u8; 4], port: u16) -> Self {
+        Self {
+            high: 0,
+            low: 0xffff_0000_0000 | u32::from_be_bytes(address) as u64,
+            port: port as u32,
+            known: 1,
+        }
+    }
+}
+
+/// Far ends with one prefix and a range of ports. All zero is nobody.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RemoteFilter {
+    /// The prefix, as in [`Remote`].
+    pub high: u64,
+    /// Its second half.
+    pub low: u64,
+    /// Bits of the address that count.
+    pub mask_high: u64,
+    /// The second half.
+    pub mask_low: u64,
+    /// The lowest port.
+    pub first_port: u32,
+    /// The highest; 0 is nobody.
+    pub last_port: u32,
+}
+
+impl RemoteFilter {
+    /// Means nobody.
+    pub const NOBODY: Self = Self {
+        high: 0,
+        low: 0,
+        mask_high: 0,
+        mask_low: 0,
+        first_port: 0,
+        last_port: 0,
+    };
+
+    /// Far ends whose address, as IPv6, begins with the first `bits` of this one, and whose port lies in between.
+    pub const fn new(address: [u8; 16], bits: u32, first_port: u16, last_port: u16) -> Self {
+        let all = u128::from_be_bytes(address);
+        let mask = match bits {
+            0 => 0,
+            1..=127 => u128::MAX << (128 - bits),
+            _ => u128::MAX,
+        };
+        let prefix = all & mask;
+        Self {
+            high: (prefix >> 64) as u64,
+            low: prefix as u64,
+            mask_high: (mask >> 64) as u64,
+            mask_low: mask as u64,
+            first_port: first_port as u32,
+            last_port: last_port as u32,
+        }
+    }
+
+    #[inline(always)]
+    const fn has(&self, remote: &Remote) -> bool {
+        remote.known != 0
+            && remote.high & self.mask_high == self.high
+            && remote.low & self.mask_low == self.low
+            && remote.port >= self.first_port
+            && remote.port <= self.last_port
+            && self.last_port != 0
     }
 }
 
@@ -316,7 +433,7 @@ impl Pending {
     }
 }
 
-const _: () = assert!(size_of::<CallRule>() == 144);
+const _: () = assert!(size_of::<CallRule>() == 304);
 const _: () = assert!(size_of::<PathEntry>() == 72);
 const _: () = assert!(size_of::<Pending>() == 40);
 
@@ -369,6 +486,35 @@ mod tests {
                 rule.add(*number);
             }
             prop_assert_eq!(rule.is_about(op::READ, asked), added.contains(&asked));
+        }
+
+        #[test]
+        fn a_far_end_is_meant_by_its_prefix_and_port(
+            address: [u8; 16], other: [u8; 16], bits in 0u32..=128, first: u16, last in 1u16..,
+            port: u16, place in 0usize..REMOTES,
+        ) {
+            let mut rule = CallRule::default();
+            let halves = |address: [u8; 16]| {
+                let (mut high, mut low) = ([0; 8], [0; 8]);
+                high.copy_from_slice(&address[..8]);
+                low.copy_from_slice(&address[8..]);
+                (high, low)
+            };
+            let remote = |address| Remote::v6(halves(address).0, halves(address).1, port);
+            prop_assert!(!rule.means(&remote(address)));
+            rule.remotes[place] = RemoteFilter::new(address, bits, first, last);
+            let port_fits = (first..=last).contains(&port);
+            prop_assert_eq!(rule.means(&remote(address)), port_fits);
+            let same = |a: u8, b: u8| (a ^ b).leading_zeros();
+            let mut shared = 0;
+            for (a, b) in address.into_iter().zip(other) {
+                shared += same(a, b).min(8);
+                if a != b {
+                    break;
+                }
+            }
+            prop_assert_eq!(rule.means(&remote(other)), port_fits && shared >= bits);
+            prop_assert!(!rule.means(&Remote::default()));
         }
 
         #[test]

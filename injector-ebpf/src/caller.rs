@@ -26,12 +26,18 @@ const LEVELS: u32 = 24;
 /// The target that the calling process belongs to, while the lease is live.
 #[inline(always)]
 pub fn admit() -> Option<u32> {
-    let scope = if PROCESS_TARGETS.load() != 0 {
+    let scope = scope()?;
+    (claim::tgid() != OWN_TGID.load() && gate::is_armed()).then_some(scope)
+}
+
+/// The target that the calling process belongs to, armed or not.
+#[inline(always)]
+pub fn scope() -> Option<u32> {
+    if PROCESS_TARGETS.load() != 0 {
         claim::process_scope().or_else(of_cgroup)
     } else {
         of_cgroup()
-    }?;
-    (claim::tgid() != OWN_TGID.load() && gate::is_armed()).then_some(scope)
+    }
 }
 
 #[inline(always)]

@@ -59,16 +59,46 @@ impl Walk {
     };
 }
 
+/// Who asks the rules.
+pub trait Place {
+    /// Whether the kernel lets a program send a signal there.
+    const CAN_SIGNAL: bool;
+}
+
+/// On system calls.
+struct OnCalls;
+
+impl Place for OnCalls {
+    const CAN_SIGNAL: bool = true;
+}
+
+/// On cgroups (kernel/bpf/cgroup.c, `cgroup_base_func_proto`).
+pub struct OnCgroups;
+
+impl Place for OnCgroups {
+    const CAN_SIGNAL: bool = false;
+}
+
 /// Decides about a call that a thread makes; `None` where no rule is asked, and then nobody looks what the
 /// call is about.
 #[inline(always)]
 pub fn decide(op: u32, subject: impl FnOnce() -> Subject) -> Option<Pending> {
+    decide_numbered::<OnCalls>(op, caller::number, subject)
+}
+
+/// The same, of a call whose number is told otherwise.
+#[inline(always)]
+pub fn decide_numbered<P: Place>(
+    op: u32,
+    number: impl FnOnce() -> u32,
+    subject: impl FnOnce() -> Subject,
+) -> Option<Pending> {
     let scope = caller::admit()?;
     let mask = INJ_ACTIVE.get(scope)?.call;
     if mask == 0 {
         return None;
     }
-    let number = caller::number();
+    let number = number();
     if number == NO_NUMBER {
         // A tracepoint sees calls of all kinds, and what their numbers mean only where they are native.
         if op == op::TRACE {
@@ -95,7 +125,12 @@ pub fn decide(op: u32, subject: impl FnOnce() -> Subject) -> Option<Pending> {
         (*walk).op = op;
         (*walk).number = number;
         (*walk).pending.syscall = number;
-        bpf_loop(SLOTS as u32, ask as *mut _, (&raw mut walk).cast(), 0);
+        bpf_loop(
+            SLOTS as u32,
+            ask::<P> as extern "C" fn(u32, *mut *mut Walk) -> i64 as *mut _,
+            (&raw mut walk).cast(),
+            0,
+        );
         (*walk).pending
     };
     // Absent is as good as removed.
@@ -104,7 +139,7 @@ pub fn decide(op: u32, subject: impl FnOnce() -> Subject) -> Option<Pending> {
 }
 
 /// One step of the walk: 0 goes on, 1 ends it.
-extern "C" fn ask(slot: u32, context: *mut *mut Walk) -> i64 {
+extern "C" fn ask<P: Place>(slot: u32, context: *mut *mut Walk) -> i64 {
     // SAFETY: `bpf_loop` passes the pointer that `decide` gave it.
     let walk = unsafe { &mut **context };
     if walk.mask >> (slot & 31) == 0 {
@@ -147,7 +182,7 @@ extern "C" fn ask(slot: u32, context: *mut *mut Walk) -> i64 {
             walk.pending.errno = rule.errno;
             hit(id, rule, number, walk.number);
         }
-        action::SIGNAL => kill::signal(walk, id, rule, call, number),
+        action::SIGNAL if P::CAN_SIGNAL => kill::signal(walk, id, rule, call, number),
         _ => hit(id, rule, number, walk.number),
     }
     i64::from(walk.pending.errno != 0)
@@ -160,6 +195,9 @@ fn passes(walk: &mut Walk, id: RuleId, call: &CallRule) -> bool {
         return false;
     }
     if call.filters & filters::THREAD != 0 && !names::is_thread(&mut walk.comparison, call) {
+        return false;
+    }
+    if call.filters & filters::REMOTE != 0 && !call.means(&walk.subject.remote) {
         return false;
     }
     let (dentry, other) = (walk.subject.dentry, walk.subject.other);

@@ -90,6 +90,13 @@ pub fn leave(pending: &Pending) {
     }
 }
 
+/// Whether an earlier hook has left anything for this thread: the one question that bystanders pay for.
+#[inline(always)]
+pub fn is_waited_for() -> bool {
+    // SAFETY: only asked for presence.
+    unsafe { INJ_PENDING.get(caller::tid()) }.is_some()
+}
+
 /// Takes what an earlier hook of this very call has left. Worth nothing without a live lease.
 #[inline(always)]
 pub fn left(syscall: u32) -> Option<Pending> {

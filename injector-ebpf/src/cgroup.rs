@@ -20,6 +20,7 @@ use injector_common::{
 };
 
 use crate::{
+    address,
     claim::{cgroup_scope, claim, process_scope},
     gate,
     maps::{INJ_ACTIVE, INJ_CONNECTING, INJ_TAGS, Owner, scratch},
@@ -137,22 +138,14 @@ fn try_deliver(skb: *mut __sk_buff, admitted: &gate::Admitted) -> Option<bool> {
 #[cgroup_sock_addr(connect4)]
 pub fn inj_connect4(ctx: SockAddrContext) -> i32 {
     let addr = ctx.sock_addr;
-    // SAFETY: plain context fields.
-    let remote = unsafe { v4_mapped((*addr).user_ip4.to_ne_bytes()) };
-    connect(addr, remote)
+    connect(addr, v4_mapped(address::v4(addr)))
 }
 
 /// Fails `connect(2)` of IPv6 sockets, v4-mapped addresses included.
 #[cgroup_sock_addr(connect6)]
 pub fn inj_connect6(ctx: SockAddrContext) -> i32 {
     let addr = ctx.sock_addr;
-    let mut remote = [0u8; 16];
-    for word in 0..4 {
-        // SAFETY: plain context fields; the verifier wants each word read by itself.
-        let bytes = unsafe { core::ptr::read_volatile(&raw const (*addr).user_ip6[word]) };
-        remote[word * 4..word * 4 + 4].copy_from_slice(&bytes.to_ne_bytes());
-    }
-    connect(addr, remote)
+    connect(addr, address::v6(addr))
 }
 
 #[inline(always)]
@@ -203,25 +196,6 @@ fn connect(addr: *mut bpf_sock_addr, remote: [u8; 16]) -> i32 {
     if errno == 0 {
         return PASS;
     }
-    fail_with(errno);
+    address::fail_with(errno);
     REFUSE
-}
-
-/// The highest errno of any system call (include/linux/err.h, `MAX_ERRNO`), as a mask.
-const MAX_ERRNO: u32 = 4095;
-
-/// Makes the call return `-errno` (kernel/bpf/cgroup.c, `bpf_prog_run_array_cg`; 5.18).
-///
-/// The verifier of 7.3 wants the argument proven to be in -4095..=0, all 64 bits of it. The generated
-/// binding passes an `i32`, which arrives zero-extended and looks positive, so this one is our own.
-#[inline(always)]
-fn fail_with(errno: u32) {
-    const BPF_FUNC_SET_RETVAL: usize = 187;
-    // SAFETY: helpers are called by their number, which takes the place of the address; the kernel
-    // reads the argument as an `int`, so a wider register is the same call on every kernel.
-    let set_retval = unsafe {
-        core::mem::transmute::<usize, unsafe extern "C" fn(i64) -> i64>(BPF_FUNC_SET_RETVAL)
-    };
-    // SAFETY: the helper takes any negative errno.
-    unsafe { set_retval(-i64::from(errno & MAX_ERRNO)) };
 }

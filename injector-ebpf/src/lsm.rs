@@ -11,7 +11,7 @@ use core::ffi::c_void;
 use injector_common::call::op;
 
 use crate::{
-    calls, carry,
+    caller, calls, carry, flight,
     maps::OFFSET_BPRM_FILE,
     subject::{Subject, read},
 };
@@ -38,7 +38,10 @@ macro_rules! hook {
         #[unsafe(no_mangle)]
         #[unsafe(link_section = concat!("lsm.s/", stringify!($sleepable)))]
         extern "C" fn $sleepable($context: *mut c_void) -> i64 {
-            calls::decide($op, || $subject).map_or(0, carry::out_asleep)
+            if caller::scope().is_none() {
+                return 0;
+            }
+            flight::counted(|| calls::decide($op, || $subject).map_or(0, carry::out_asleep))
         }
     };
 }
@@ -117,7 +120,7 @@ hook!(inj_sock_accept, inj_sock_accept_s, op::ACCEPT, |context| {
     Subject::socket(argument(context, 0), 0)
 });
 hook!(inj_sock_send, inj_sock_send_s, op::SEND, |context| {
-    Subject::socket(argument(context, 0), 0)
+    Subject::message(argument(context, 0), argument(context, 1))
 });
 hook!(
     inj_sock_receive,

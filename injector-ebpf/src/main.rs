@@ -7,7 +7,7 @@
 //!
 //! A system call is met in [`lsm`], [`syscall`] or [`trace`]: [`caller`] is the gate, [`subject`] says what
 //! the call is about and [`names`] whether a rule means that, [`calls`] asks the rules, [`carry`] does what
-//! they say, [`kill`] is for signals.
+//! they say, [`kill`] is for signals. [`address`] meets connect(2) and bind(2) where nothing better is allowed.
 //!
 //! Every program passes what it does not understand through unharmed.
 #![no_std]
@@ -23,6 +23,7 @@
 )]
 
 mod act;
+mod address;
 mod caller;
 mod calls;
 mod carry;
@@ -32,6 +33,7 @@ mod claim;
 mod debug;
 mod device;
 mod emit;
+mod flight;
 mod gate;
 mod kill;
 mod lsm;

@@ -158,6 +158,10 @@ pub static INJ_KILLED: Array<u32> = Array::with_max_entries(RULE_SLOTS, 0);
 #[map]
 pub static INJ_WALKS: HashMap<u32, crate::calls::Walk> = HashMap::with_max_entries(4_096, 0);
 
+/// Programs of targets that are running now and may sleep; one entry.
+#[map]
+pub static INJ_IN_FLIGHT: Array<u64> = Array::with_max_entries(1, 0);
+
 /// What is left to do in a call, by thread.
 #[map]
 pub static INJ_PENDING: HashMap<u32, Pending> = HashMap::with_max_entries(16_384, 0);
@@ -250,6 +254,18 @@ pub static OFFSET_SOCKET_SK: Global<u32> = Global::new(0);
 /// `sock::__sk_common.skc_family`.
 #[unsafe(no_mangle)]
 pub static OFFSET_SOCK_FAMILY: Global<u32> = Global::new(0);
+/// `sock::__sk_common.skc_dport`.
+#[unsafe(no_mangle)]
+pub static OFFSET_SOCK_PORT: Global<u32> = Global::new(0);
+/// `sock::__sk_common.skc_daddr`.
+#[unsafe(no_mangle)]
+pub static OFFSET_SOCK_V4: Global<u32> = Global::new(0);
+/// `sock::__sk_common.skc_v6_daddr`.
+#[unsafe(no_mangle)]
+pub static OFFSET_SOCK_V6: Global<u32> = Global::new(0);
+/// `msghdr::msg_name`.
+#[unsafe(no_mangle)]
+pub static OFFSET_MESSAGE_NAME: Global<u32> = Global::new(0);
 /// `linux_binprm::file`.
 #[unsafe(no_mangle)]
 pub static OFFSET_BPRM_FILE: Global<u32> = Global::new(0);

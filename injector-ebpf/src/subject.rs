@@ -5,12 +5,13 @@
 //! and zero is "nothing".
 
 use aya_ebpf::helpers::generated::bpf_probe_read_kernel;
-use injector_common::call::kind;
+use injector_common::call::{Remote, kind};
 
 use crate::maps::{
     OFFSET_DENTRY_INODE, OFFSET_FDT, OFFSET_FDT_FD, OFFSET_FDT_MAX, OFFSET_FILE_DENTRY,
-    OFFSET_FILE_INODE, OFFSET_FILE_PRIVATE, OFFSET_FILES, OFFSET_INODE_MODE, OFFSET_PATH_DENTRY,
-    OFFSET_SOCK_FAMILY, OFFSET_SOCKET_SK,
+    OFFSET_FILE_INODE, OFFSET_FILE_PRIVATE, OFFSET_FILES, OFFSET_INODE_MODE, OFFSET_MESSAGE_NAME,
+    OFFSET_PATH_DENTRY, OFFSET_SOCK_FAMILY, OFFSET_SOCK_PORT, OFFSET_SOCK_V4, OFFSET_SOCK_V6,
+    OFFSET_SOCKET_SK,
 };
 
 /// The kernel's addresses of what a call is about; 0 is "none".
@@ -23,8 +24,8 @@ pub struct Subject {
     pub other: u64,
     /// The socket, `struct sock`.
     pub sock: u64,
-    /// The far end's address as the caller gave it, `struct sockaddr` in kernel memory.
-    pub address: u64,
+    /// The socket's far end, where it is known.
+    pub remote: Remote,
     /// One of [`kind`].
     pub kind: u32,
 }
@@ -50,7 +51,12 @@ impl Subject {
         dentry: 0,
         other: 0,
         sock: 0,
-        address: 0,
+        remote: Remote {
+            high: 0,
+            low: 0,
+            port: 0,
+            known: 0,
+        },
         kind: kind::OTHER,
     };
 
@@ -93,16 +99,30 @@ impl Subject {
         Self::dentry(read(path + u64::from(OFFSET_PATH_DENTRY.load())))
     }
 
-    /// A socket, `struct socket`, and the address that goes with the call (0 is none).
+    /// A socket, `struct socket`, and the address that goes with the call, `struct sockaddr` in kernel memory
+    /// (0 is none: its far end is whom it is connected to).
     #[inline(always)]
     pub fn socket(socket: u64, address: u64) -> Self {
         let sock: u64 = read(socket + u64::from(OFFSET_SOCKET_SK.load()));
         Self {
             sock,
-            address,
+            remote: if address == 0 {
+                connected_to(sock)
+            } else {
+                at_address(address)
+            },
             kind: kind_of_sock(sock),
             ..Self::NONE
         }
+    }
+
+    /// A socket, and the message that is sent through it, `struct msghdr`.
+    #[inline(always)]
+    pub fn message(socket: u64, message: u64) -> Self {
+        Self::socket(
+            socket,
+            read(message + u64::from(OFFSET_MESSAGE_NAME.load())),
+        )
     }
 
     /// What a descriptor of the calling thread stands for.
@@ -143,5 +163,33 @@ fn kind_of_sock(sock: u64) -> u32 {
         AF_UNIX => kind::UNIX,
         AF_INET | AF_INET6 => kind::INET,
         _ => kind::OTHER,
+    }
+}
+
+/// Whom a socket is connected to.
+#[inline(always)]
+fn connected_to(sock: u64) -> Remote {
+    let port = u16::from_be(read(sock + u64::from(OFFSET_SOCK_PORT.load())));
+    if port == 0 {
+        return Remote::default();
+    }
+    match read::<u16>(sock + u64::from(OFFSET_SOCK_FAMILY.load())) {
+        AF_INET => Remote::v4(read(sock + u64::from(OFFSET_SOCK_V4.load())), port),
+        AF_INET6 => {
+            let address = sock + u64::from(OFFSET_SOCK_V6.load());
+            Remote::v6(read(address), read(address + 8), port)
+        }
+        _ => Remote::default(),
+    }
+}
+
+/// `struct sockaddr_in` and `struct sockaddr_in6` are ABI (include/uapi/linux/in.h, in6.h).
+#[inline(always)]
+fn at_address(address: u64) -> Remote {
+    let port = u16::from_be(read(address + 2));
+    match read::<u16>(address) {
+        AF_INET => Remote::v4(read(address + 4), port),
+        AF_INET6 => Remote::v6(read(address + 8), read(address + 16), port),
+        _ => Remote::default(),
     }
 }

@@ -12,7 +12,7 @@ use aya_ebpf::{helpers::generated::bpf_override_return, macros::kprobe, programs
 use injector_common::call::{FIRST_IS_FD, op, sleep};
 
 use crate::{
-    caller, calls, carry,
+    caller, calls, carry, flight,
     maps::INJ_PENDING,
     subject::{Subject, read},
 };
@@ -51,6 +51,15 @@ extern "C" fn inj_call(context: *mut c_void) -> i64 {
 #[unsafe(no_mangle)]
 #[unsafe(link_section = "lsm.s/inj_call_enter_s")]
 extern "C" fn inj_call_enter_s(_context: *mut c_void) -> i64 {
+    if carry::is_waited_for() {
+        flight::counted(sleep_before)
+    } else {
+        0
+    }
+}
+
+#[inline(always)]
+fn sleep_before() -> i64 {
     let Some(mut pending) = carry::left(caller::number()) else {
         return 0;
     };
@@ -72,12 +81,17 @@ extern "C" fn inj_call_enter_s(_context: *mut c_void) -> i64 {
 #[unsafe(no_mangle)]
 #[unsafe(link_section = "lsm.s/inj_call_exit_s")]
 extern "C" fn inj_call_exit_s(_context: *mut c_void) -> i64 {
-    if let Some(mut pending) = carry::left(caller::number())
-        && pending.sleeper != 0
-    {
-        carry::go_on_sleeping(&mut pending);
+    if !carry::is_waited_for() {
+        return 0;
     }
-    0
+    flight::counted(|| {
+        if let Some(mut pending) = carry::left(caller::number())
+            && pending.sleeper != 0
+        {
+            carry::go_on_sleeping(&mut pending);
+        }
+        0
+    })
 }
 
 /// Counts sleeps that found no copy free (`fexit`; runs last).

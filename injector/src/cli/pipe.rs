@@ -23,6 +23,8 @@ pub(super) enum PipeFault<C: Args> {
     Error(With<ErrorFlags, C>),
     /// Pipes and unix sockets are slow: the calling thread sleeps, others go on
     Delay(With<DelayFlags, C>),
+    /// Pipes and unix sockets stand still until the fault ends
+    Stall(With<StallFlags, C>),
     /// What is read from pipes and unix sockets is damaged
     Corrupt(With<CorruptFlags, C>),
 }
@@ -33,6 +35,7 @@ impl<C: Args> PipeFault<C> {
         match self {
             Self::Error(with) => with.split(),
             Self::Delay(with) => with.split(),
+            Self::Stall(with) => with.split(),
             Self::Corrupt(with) => with.split(),
         }
     }
@@ -100,6 +103,26 @@ pub(super) struct DelayFlags {
 }
 
 #[derive(Args, Debug)]
+pub(super) struct StallFlags {
+    /// What is done with them; repeatable
+    #[arg(
+        long,
+        value_name = "METHOD",
+        value_enum,
+        value_delimiter = ',',
+        default_value = "read"
+    )]
+    methods: Vec<Method>,
+    #[command(flatten)]
+    threads: ThreadFlags,
+    /// How long one call stands still at most, in a chain of sleeps, up to 1 min; then it does its work
+    #[arg(long, value_name = "TIME", value_parser = duration::parse, default_value = "1m")]
+    at_most: Duration,
+    #[command(flatten)]
+    chance: ChanceFlags,
+}
+
+#[derive(Args, Debug)]
 pub(super) struct CorruptFlags {
     #[command(flatten)]
     threads: ThreadFlags,
@@ -144,6 +167,23 @@ impl Request for DelayFlags {
             length: self.latency,
             jitter: self.jitter,
             sleeps: Sleeps::Single,
+        });
+        on_calls(kind, self.chance.chance())
+    }
+}
+
+impl Request for StallFlags {
+    fn fault(self) -> Fault {
+        let pipes = PipeFlags {
+            methods: self.methods,
+            threads: self.threads,
+        };
+        let kind = FaultKind::PipeStall(CallDelay {
+            calls: pipes.calls(),
+            at: SleepAt::Enter,
+            length: self.at_most,
+            jitter: Duration::ZERO,
+            sleeps: Sleeps::Chained,
         });
         on_calls(kind, self.chance.chance())
     }

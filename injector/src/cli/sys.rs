@@ -3,18 +3,19 @@
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
+use ipnet::IpNet;
 
 use super::{
     fault::{Request, With},
     io::PathFlags,
-    traffic::ChanceFlags,
+    traffic::{ChanceFlags, parse_net},
 };
 use crate::{
     experiment::{
-        CallDelay, CallError, CallMechanism, Calls, Chance, Direction, Fault, FaultKind, Realism,
-        SleepAt, Sleeps, Traffic,
+        CallDelay, CallError, CallMechanism, Calls, Chance, Direction, Fault, FaultKind, FdKind,
+        Realism, SleepAt, Sleeps, Traffic,
     },
-    quantity::{Errno, duration},
+    quantity::{Errno, PortRange, duration},
     syscall::{Syscall, SyscallClass},
 };
 
@@ -57,6 +58,15 @@ struct CallFlags {
     thread: Option<String>,
     #[command(flatten)]
     paths: PathFlags,
+    /// Only about files of this kind; repeatable
+    #[arg(long, value_name = "KIND", value_enum, value_delimiter = ',')]
+    fd_kind: Vec<FdKind>,
+    /// Only about sockets whose far end has this address or network; repeatable
+    #[arg(long, value_name = "ADDRESS", value_parser = parse_net, value_delimiter = ',')]
+    dest_ip: Vec<IpNet>,
+    /// Only about sockets whose far end has this port or range; repeatable
+    #[arg(long, value_name = "PORTS", value_delimiter = ',')]
+    dest_port: Vec<PortRange>,
     /// By this mechanism and no other
     #[arg(long, value_name = "NAME", value_enum)]
     mechanism: Option<CallMechanism>,
@@ -102,6 +112,9 @@ impl CallFlags {
         let calls = Calls::of(self.syscall.into_iter().chain(of_classes), self.thread);
         self.paths.narrow(Calls {
             mechanism: self.mechanism,
+            kinds: self.fd_kind,
+            dest: self.dest_ip,
+            dest_ports: self.dest_port,
             ..calls
         })
     }

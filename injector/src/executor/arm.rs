@@ -4,6 +4,7 @@ use std::{
     collections::HashSet,
     os::fd::{AsFd, OwnedFd},
     path::PathBuf,
+    time::{Duration, Instant},
 };
 
 use injector_common::{
@@ -95,6 +96,9 @@ pub struct Opened {
     /// For the halt conditions.
     pub counters: CounterReader,
 }
+
+/// How long programs in flight are waited for. Each has some hundred instructions left.
+const FLIGHT: Duration = Duration::from_secs(2);
 
 /// What the run's listener wants to hear.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -374,12 +378,27 @@ impl ArmedNamespace {
 
     /// Lets everything that is held go, in order. The lease has ended and programs in flight are done.
     pub fn flush(&mut self) -> Result<delay_line::Stats, Refusal> {
-        // Whoever sleeps goes on now.
+        // Whoever sleeps goes on now, and finds no lease.
         self.calls.seat = None;
-        match self.line.take() {
-            None => Ok(delay_line::Stats::default()),
-            Some(line) => Ok(line.flush()?),
+        let flight = self.await_flight();
+        let stats = match self.line.take() {
+            None => delay_line::Stats::default(),
+            Some(line) => line.flush()?,
+        };
+        flight?;
+        Ok(stats)
+    }
+
+    /// Waits until no sleepable program is on its way through a call of a target.
+    fn await_flight(&self) -> Result<(), Error> {
+        let deadline = Instant::now() + FLIGHT;
+        while self.maps.in_flight()? > 0 {
+            if Instant::now() > deadline {
+                return Err(Error::InFlight);
+            }
+            std::thread::sleep(Duration::from_millis(1));
         }
+        Ok(())
     }
 
     /// Detaches everything, then closes the TAP.

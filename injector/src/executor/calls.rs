@@ -2,6 +2,8 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fs::File,
+    path::PathBuf,
     sync::Arc,
 };
 
@@ -12,6 +14,7 @@ use crate::{
     error::Refusal,
     experiment::OnCalls,
     kernel::{
+        Error,
         calls::{CallHook, CallPrograms},
         links::Links,
         maps::{Maps, SleepMap},
@@ -19,6 +22,7 @@ use crate::{
     },
     park::{Park, Seat},
     plan::{Need, PlannedRule},
+    printable,
     target::{Places, ResolvedTarget, cgroup},
 };
 
@@ -130,11 +134,36 @@ impl CallFaults {
         if let Some(seat) = &seat {
             maps.write_park(seat.record())?;
         }
+        let cgroups = cgroups(scopes, context.targets)?;
         for hook in &self.hooks {
-            self.programs.attach(hook, object, links)?;
+            self.programs.attach(hook, &cgroups, object, links)?;
         }
         Ok(Attached { seat, places })
     }
+}
+
+/// The cgroups that all callers are in: those of the targets, or the root where one is a process. None of them
+/// lies below another, since a call would pass the programs of both.
+fn cgroups(scopes: &[u32], targets: &[ResolvedTarget]) -> Result<Vec<File>, Refusal> {
+    let mut directories = BTreeSet::new();
+    for target in own(scopes, targets) {
+        directories.insert(match &target.cgroup {
+            Some(cgroup) => cgroup.directory.clone(),
+            None => cgroup::mount_point()?,
+        });
+    }
+    let is_topmost = |directory: &&PathBuf| {
+        let mut above = directory.ancestors().skip(1);
+        !above.any(|above| directories.contains(above))
+    };
+    let mut opened = Vec::new();
+    for directory in directories.iter().filter(is_topmost) {
+        opened.push(File::open(directory).map_err(|error| {
+            let shown = printable::path(directory);
+            Error::system(format!("open the cgroup {shown}"), error)
+        })?);
+    }
+    Ok(opened)
 }
 
 /// Where the files of a rule lie.

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use injector_common::call::{REMOTES, kind};
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use super::{FilePattern, Presence};
 use crate::{
-    quantity::{Errno, duration},
+    quantity::{Errno, PortRange, duration},
     syscall::{Syscall, SyscallClass, points},
 };
 
@@ -33,6 +35,15 @@ pub struct Calls {
     /// Whether the paths have to exist.
     #[serde(default)]
     pub presence: Presence,
+    /// About these kinds of files; about any where empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub kinds: Vec<FdKind>,
+    /// About sockets whose far end has one of these addresses; any where empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dest: Vec<IpNet>,
+    /// About sockets whose far end has one of these ports; any where empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dest_ports: Vec<PortRange>,
     /// By this and no other; the first that serves where not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mechanism: Option<CallMechanism>,
@@ -47,8 +58,41 @@ pub enum CallMechanism {
     FmodRetSecurity,
     FmodRetSyscall,
     KprobeOverride,
+    CgroupSockAddr,
     LsmPark,
     SyscallPark,
+}
+
+/// What a descriptor stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum FdKind {
+    /// A regular file.
+    File,
+    /// A directory.
+    Directory,
+    /// A pipe or FIFO.
+    Pipe,
+    /// A unix socket.
+    Unix,
+    /// An IPv4 or IPv6 socket.
+    Inet,
+    /// A terminal or another character device.
+    Character,
+}
+
+impl FdKind {
+    /// One of [`kind`].
+    pub const fn bit(self) -> u32 {
+        match self {
+            Self::File => kind::FILE,
+            Self::Directory => kind::DIRECTORY,
+            Self::Pipe => kind::PIPE,
+            Self::Unix => kind::UNIX,
+            Self::Inet => kind::INET,
+            Self::Character => kind::CHARACTER,
+        }
+    }
 }
 
 /// Calls fail.
@@ -195,6 +239,15 @@ pub enum CallFaultError {
         "{count} paths are named; {MOST_PATHS} is the most. Name a folder, or make another fault"
     )]
     ManyPaths { count: usize },
+    #[error(
+        "{nets} addresses and {ports} ranges of ports are {} far ends; {REMOTES} is the most. Use a larger network or range, or make another fault",
+        nets * ports
+    )]
+    ManyRemotes { nets: usize, ports: usize },
+    #[error(
+        "--dest-ip and --dest-port are about IPv4 and IPv6 sockets; leave --path out, and --fd-kind or say --fd-kind inet"
+    )]
+    RemoteOfFile,
     #[error("--max-length is 1 to {MOST_BYTES} bytes, not {0}")]
     Length(u32),
     #[error("--max-occurrences is 1 to {MOST_PLACES}, not {0}")]
@@ -228,6 +281,14 @@ impl Calls {
             let count = self.paths.len();
             return Err(CallFaultError::ManyPaths { count });
         }
+        let (nets, ports) = (self.dest.len().max(1), self.dest_ports.len().max(1));
+        if nets * ports > REMOTES {
+            return Err(CallFaultError::ManyRemotes { nets, ports });
+        }
+        let others = self.kinds.iter().any(|kind| *kind != FdKind::Inet);
+        if self.has_remotes() && (others || !self.paths.is_empty()) {
+            return Err(CallFaultError::RemoteOfFile);
+        }
         match &self.thread {
             Some(pattern) if !(1..injector_common::call::THREAD_NAME).contains(&pattern.len()) => {
                 Err(CallFaultError::Thread(pattern.escape_debug().to_string()))
@@ -238,6 +299,11 @@ impl Calls {
 }
 
 impl Calls {
+    /// Whether it is about some far ends only.
+    pub const fn has_remotes(&self) -> bool {
+        !self.dest.is_empty() || !self.dest_ports.is_empty()
+    }
+
     /// Checks that files are named.
     pub(super) fn check_paths(&self) -> Result<(), CallFaultError> {
         if self.paths.is_empty() {

@@ -117,6 +117,9 @@ pub enum FaultKind {
     /// Pipes and unix sockets are slow.
     #[serde(rename = "pipe.delay")]
     PipeDelay(CallDelay),
+    /// Pipes and unix sockets stand still.
+    #[serde(rename = "pipe.stall")]
+    PipeStall(CallDelay),
     /// What is read from pipes and unix sockets is damaged.
     #[serde(rename = "pipe.corrupt")]
     PipeCorrupt(CallDamage),
@@ -252,6 +255,7 @@ impl FaultKind {
             Self::IoCorrupt(_) => "io.corrupt",
             Self::PipeError(_) => "pipe.error",
             Self::PipeDelay(_) => "pipe.delay",
+            Self::PipeStall(_) => "pipe.stall",
             Self::PipeCorrupt(_) => "pipe.corrupt",
         }
     }
@@ -262,9 +266,10 @@ impl FaultKind {
             Self::SysError(error) | Self::IoError(error) | Self::PipeError(error) => {
                 Some(OnCalls::Error(error))
             }
-            Self::SysDelay(delay) | Self::IoLatency(delay) | Self::PipeDelay(delay) => {
-                Some(OnCalls::Delay(delay))
-            }
+            Self::SysDelay(delay)
+            | Self::IoLatency(delay)
+            | Self::PipeDelay(delay)
+            | Self::PipeStall(delay) => Some(OnCalls::Delay(delay)),
             Self::IoCorrupt(damage) | Self::PipeCorrupt(damage) => Some(OnCalls::Damage(damage)),
             Self::KillAtCall(kill) => Some(OnCalls::Signal(kill)),
             _ => None,
@@ -283,7 +288,7 @@ impl FaultKind {
     pub const fn is_about_pipes(&self) -> bool {
         matches!(
             self,
-            Self::PipeError(_) | Self::PipeDelay(_) | Self::PipeCorrupt(_)
+            Self::PipeError(_) | Self::PipeDelay(_) | Self::PipeStall(_) | Self::PipeCorrupt(_)
         )
     }
 }

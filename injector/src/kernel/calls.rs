@@ -1,8 +1,10 @@
 //! Where programs for system calls are attached, and in which order.
 
+use std::fs::File;
+
 use super::{
     Error,
-    links::Links,
+    links::{CgroupHook, Links},
     object::Object,
     trampoline::{Trampolines, Way},
 };
@@ -60,6 +62,8 @@ pub enum CallHook {
     SysExitAgain,
     /// Signals where any system call begins.
     Entry,
+    /// Decides at a hook of the cgroups of all callers.
+    Cgroup(CgroupHook),
 }
 
 /// Attaches programs for system calls to the maps of an object.
@@ -71,10 +75,11 @@ impl CallPrograms {
         object.trampolines().map(Self)
     }
 
-    /// Attaches one.
+    /// Attaches one. These are the cgroups of all callers that are looked at.
     pub fn attach(
         &self,
         hook: &CallHook,
+        cgroups: &[File],
         object: &mut Object,
         links: &mut Links,
     ) -> Result<(), Error> {
@@ -87,6 +92,11 @@ impl CallPrograms {
             }
             CallHook::Kprobe { function } => {
                 return links.kprobe(object, "inj_call_kprobe", function);
+            }
+            CallHook::Cgroup(hook) => {
+                return cgroups
+                    .iter()
+                    .try_for_each(|cgroup| links.cgroup(object, *hook, cgroup));
             }
             CallHook::Entry => return links.raw_tracepoint(object, "inj_entry", "sys_enter"),
             CallHook::Missed { function } => ("inj_call_missed", Way::Exit, function.clone()),

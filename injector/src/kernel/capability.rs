@@ -38,10 +38,11 @@ pub struct Missing {
 }
 
 /// Every need, in the order in which doctor shows them.
-pub const ALL: [Need; 17] = [
+pub const ALL: [Need; 18] = [
     Need::DeviceLinks,
     Need::CgroupLinks,
     Need::ConnectErrno,
+    Need::AddressErrno,
     Need::Tap,
     Need::SocketCopies,
     Need::Sequence,
@@ -65,6 +66,7 @@ impl Need {
             Self::DeviceLinks => "tcx",
             Self::CgroupLinks => "cgroup-bpf",
             Self::ConnectErrno => "connect-errno",
+            Self::AddressErrno => "sock-addr-errno",
             Self::Tap => "tap",
             Self::SocketCopies => "pidfd-getfd",
             Self::Sequence => "tcp-sequence",
@@ -87,6 +89,7 @@ impl Need {
             Self::DeviceLinks => "every net fault on packets; dns error",
             Self::CgroupLinks => "loss of what a target receives; tagging new sockets",
             Self::ConnectErrno => "net connect",
+            Self::AddressErrno => "sys error of connect and bind with --fd-kind inet, on any host",
             Self::Tap => "net delay, reorder, bandwidth, corrupt --mode wire; dns error",
             Self::SocketCopies => "sockets that are open already; net reset",
             Self::Sequence => "net reset",
@@ -112,7 +115,9 @@ impl Need {
             Self::CgroupLinks => {
                 "run Linux 5.7 or later with CONFIG_CGROUP_BPF, as root with CAP_BPF and CAP_NET_ADMIN"
             }
-            Self::ConnectErrno => "run Linux 5.18 or later with CONFIG_CGROUP_BPF",
+            Self::ConnectErrno | Self::AddressErrno => {
+                "run Linux 5.18 or later with CONFIG_CGROUP_BPF"
+            }
             Self::Tap => {
                 "load the module with `modprobe tun`, and pass /dev/net/tun into the container if there is one"
             }
@@ -161,6 +166,12 @@ pub fn probe(need: Need) -> Capability {
             CgroupHook::Deliver,
         ]),
         Need::ConnectErrno => cgroup_links(&[CgroupHook::Connect4, CgroupHook::Connect6]),
+        Need::AddressErrno => cgroup_links(&[
+            CgroupHook::CallConnect4,
+            CgroupHook::CallConnect6,
+            CgroupHook::CallBind4,
+            CgroupHook::CallBind6,
+        ]),
         Need::Tap => in_scratch_namespace(|| {
             Tap::create()
                 .map(|_| ())
@@ -185,9 +196,22 @@ pub fn probe(need: Need) -> Capability {
         serves: need.serves().into(),
         missing: found.err().map(|error| Missing {
             why: first_line(&error.to_string()),
-            remedy: need.remedy().into(),
+            remedy: if is_withheld(&error) {
+                WITHHELD.into()
+            } else {
+                need.remedy().into()
+            },
         }),
     }
+}
+
+/// What helps where the kernel could, and may not.
+const WITHHELD: &str = "run as root with CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN and CAP_SYS_ADMIN, outside of containers and sandboxes that keep such programs from the kernel; where that is the case already, this host withholds them from everybody";
+
+/// Whether the kernel has refused for want of rights (EPERM), whatever its version can do.
+fn is_withheld(error: &Error) -> bool {
+    let denied = format!("(os error {})", libc::EPERM);
+    matches!(error, Error::Program { why, .. } if why.contains(&denied))
 }
 
 /// A refusal is one sentence; the verifier's log is for people who ask for it.

@@ -48,6 +48,11 @@ pub enum Error {
         /// The kernel's words.
         why: String,
     },
+    /// Programs of an ended run that are still on their way through a call.
+    #[error(
+        "a program is still on its way through a call of the target 2 s after the run has ended; it finds no lease, and changes nothing. If the host is not just busy, look at the target's threads in /proc"
+    )]
+    InFlight,
     /// A probe failed.
     #[error("{0}")]
     Probe(String),

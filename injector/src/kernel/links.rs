@@ -46,6 +46,14 @@ pub enum CgroupHook {
     Connect4,
     /// Fails `connect(2)`, IPv6.
     Connect6,
+    /// Fails `connect(2)` by who calls, IPv4.
+    CallConnect4,
+    /// Fails `connect(2)` by who calls, IPv6.
+    CallConnect6,
+    /// Fails `bind(2)` by who calls, IPv4.
+    CallBind4,
+    /// Fails `bind(2)` by who calls, IPv6.
+    CallBind6,
     /// Tells the injector a connection's next sequence number.
     Sequence,
 }
@@ -99,6 +107,10 @@ impl CgroupHook {
             Self::Deliver => "inj_deliver",
             Self::Connect4 => "inj_connect4",
             Self::Connect6 => "inj_connect6",
+            Self::CallConnect4 => "inj_call_connect4",
+            Self::CallConnect6 => "inj_call_connect6",
+            Self::CallBind4 => "inj_call_bind4",
+            Self::CallBind6 => "inj_call_bind6",
             Self::Sequence => "inj_sequence",
         }
     }
@@ -179,7 +191,12 @@ impl Links {
                 let id = program.attach(cgroup, mode).map_err(failed)?;
                 Attached::CgroupSockopt(program.take_link(id).map_err(failed)?)
             }
-            CgroupHook::Connect4 | CgroupHook::Connect6 => {
+            CgroupHook::Connect4
+            | CgroupHook::Connect6
+            | CgroupHook::CallConnect4
+            | CgroupHook::CallConnect6
+            | CgroupHook::CallBind4
+            | CgroupHook::CallBind6 => {
                 let program: &mut CgroupSockAddr = program(object, name)?;
                 ensure_loaded(name, program.fd().is_ok(), || program.load())?;
                 let id = program.attach(cgroup, mode).map_err(failed)?;

@@ -37,6 +37,7 @@ pub struct Maps {
     accept: Array<MapData, Accept>,
     paths: HashMap<MapData, PathKey, PathEntry>,
     killed: Array<MapData, u32>,
+    in_flight: Array<MapData, u64>,
 }
 
 /// The lease's map, for the watchdog thread alone.
@@ -104,6 +105,7 @@ impl Maps {
             accept: take(object, "INJ_ACCEPT", Array::try_from)?,
             paths: take(object, "INJ_PATHS", HashMap::try_from)?,
             killed: take(object, "INJ_KILLED", Array::try_from)?,
+            in_flight: take(object, "INJ_IN_FLIGHT", Array::try_from)?,
         };
         let lease = take(object, "INJ_LEASE", Array::try_from)?;
         let events = take(object, "INJ_EVENTS", RingBuf::try_from)?;
@@ -158,6 +160,13 @@ impl Maps {
     /// Says that a rule has killed, so that it lets nobody start a program any more.
     pub fn mark_killed(&mut self, id: RuleId) -> Result<(), Error> {
         self.killed.set(id, 1, 0).map_err(write_error("INJ_KILLED"))
+    }
+
+    /// Programs that are on their way through calls of targets and may sleep.
+    pub fn in_flight(&self) -> Result<u64, Error> {
+        self.in_flight
+            .get(&0, 0)
+            .map_err(read_error("INJ_IN_FLIGHT"))
     }
 
     /// A rule's counters, all CPUs together.

@@ -12,7 +12,7 @@ const NEEDED: [(&str, &str, &str); 5] = [
 ];
 
 /// What faults on system calls need besides. A field of a field is `a.b`.
-const FOR_CALLS: [(&str, &str, &str); 21] = [
+const FOR_CALLS: [(&str, &str, &str); 25] = [
     ("OFFSET_TASK_FLAGS", "task_struct", "flags"),
     ("OFFSET_THREAD_STATUS", "task_struct", "thread_info.status"),
     ("OFFSET_COMM", "task_struct", "comm"),
@@ -33,6 +33,10 @@ const FOR_CALLS: [(&str, &str, &str); 21] = [
     ("OFFSET_SB_DEV", "super_block", "s_dev"),
     ("OFFSET_SOCKET_SK", "socket", "sk"),
     ("OFFSET_SOCK_FAMILY", "sock", "__sk_common.skc_family"),
+    ("OFFSET_SOCK_PORT", "sock", "__sk_common.skc_dport"),
+    ("OFFSET_SOCK_V4", "sock", "__sk_common.skc_daddr"),
+    ("OFFSET_SOCK_V6", "sock", "__sk_common.skc_v6_daddr"),
+    ("OFFSET_MESSAGE_NAME", "msghdr", "msg_name"),
     ("OFFSET_BPRM_FILE", "linux_binprm", "file"),
 ];
 

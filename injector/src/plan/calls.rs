@@ -3,13 +3,16 @@
 use std::collections::BTreeSet;
 
 use injector_common::call::{
-    Accept, CallRule, FIRST_IS_FD, THREAD_NAME, filling, filters, kind, op, sleep,
+    Accept, CallRule, FIRST_IS_FD, RemoteFilter, THREAD_NAME, filling, filters, kind, op, sleep,
 };
+use ipnet::{IpNet, Ipv6Net};
 
 use super::{Error, Mechanism, Need};
 use crate::{
-    experiment::{CallMechanism, FaultKind, Filling, OnCalls, SleepAt, Sleeps},
-    kernel::calls::CallHook,
+    experiment::{
+        CallMechanism, Calls, FaultKind, Filling, LONGEST_SLEEP, OnCalls, SleepAt, Sleeps,
+    },
+    kernel::{calls::CallHook, links::CgroupHook},
     syscall::{
         Syscall,
         points::{self, Point},
@@ -51,6 +54,7 @@ pub(super) fn choose(
             Mechanism::SecurityReturn,
             Mechanism::SyscallReturn,
             Mechanism::KprobeOverride,
+            Mechanism::SockAddr,
         ],
         OnCalls::Delay(delay) if delay.at == SleepAt::Enter && delay.sleeps == Sleeps::Single => {
             &[Mechanism::LsmPark, Mechanism::SyscallPark]
@@ -70,7 +74,7 @@ pub(super) fn choose(
             those: ladder.to_vec(),
         });
     }
-    let subject = Subject::of(fault);
+    let subject = Subject::of(fault, calls);
     let offered = |mechanism: &Mechanism| mechanism.needs().iter().all(|need| offers(*need));
     let reaching: Vec<Mechanism> = ladder
         .iter()
@@ -113,6 +117,7 @@ impl From<CallMechanism> for Mechanism {
             CallMechanism::FmodRetSecurity => Self::SecurityReturn,
             CallMechanism::FmodRetSyscall => Self::SyscallReturn,
             CallMechanism::KprobeOverride => Self::KprobeOverride,
+            CallMechanism::CgroupSockAddr => Self::SockAddr,
             CallMechanism::LsmPark => Self::LsmPark,
             CallMechanism::SyscallPark => Self::SyscallPark,
         }
@@ -121,47 +126,49 @@ impl From<CallMechanism> for Mechanism {
 
 /// What a fault has to know about a call to tell whether it is meant.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Subject {
-    /// Nothing: all calls are.
-    Anything,
-    /// Which file it is about.
-    File,
-    /// Whether it is about a pipe or a unix socket.
-    Pipe,
+pub(super) struct Subject {
+    /// Kinds of files that are meant, as a mask of [`kind`].
+    kinds: u32,
+    /// Whether it depends on where the file lies.
+    paths: bool,
+    /// Whether it depends on the socket's far end.
+    remotes: bool,
 }
 
 impl Subject {
-    fn of(fault: &FaultKind) -> Self {
-        let has_paths = fault
-            .on_calls()
-            .is_some_and(|on_calls| !on_calls.calls().paths.is_empty());
-        match (fault.is_about_pipes(), has_paths) {
-            (true, _) => Self::Pipe,
-            (false, true) => Self::File,
-            (false, false) => Self::Anything,
+    /// Nothing: all calls are.
+    pub(super) const ANYTHING: Self = Self {
+        kinds: kind::ANY,
+        paths: false,
+        remotes: false,
+    };
+
+    fn of(fault: &FaultKind, calls: &Calls) -> Self {
+        let asked = calls.kinds.iter().fold(0, |mask, kind| mask | kind.bit());
+        let kinds = if fault.is_about_pipes() {
+            kind::PIPE | kind::UNIX
+        } else if calls.has_remotes() {
+            kind::INET
+        } else if asked == 0 {
+            kind::ANY
+        } else {
+            asked
+        };
+        Self {
+            kinds,
+            paths: !calls.paths.is_empty(),
+            remotes: calls.has_remotes(),
         }
     }
 
-    /// Whether it is known at a hook.
-    fn is_known_at(self, point: &Point) -> bool {
-        match self {
-            Self::Anything => true,
-            Self::File => point.knows_files(),
-            Self::Pipe => point.knows_pipes(),
-        }
-    }
-
-    /// The hooks at which a call is met.
+    /// The hooks at which a call is met and that know what is asked. A fault on any kind of file meets calls that
+    /// are about none as well.
     fn points(self, call: Syscall) -> impl Iterator<Item = &'static Point> {
-        points::of(call).filter(move |point| self.is_known_at(point))
-    }
-
-    /// The kinds of descriptors that are meant.
-    const fn kinds(self) -> u32 {
-        match self {
-            Self::Anything | Self::File => kind::ANY,
-            Self::Pipe => kind::PIPE | kind::UNIX,
-        }
+        points::of(call).filter(move |point| {
+            (!self.paths || point.knows_files())
+                && (!self.remotes || point.knows_remotes())
+                && (self.kinds == kind::ANY || self.kinds & point.kinds() != 0)
+        })
     }
 }
 
@@ -174,18 +181,42 @@ fn reaches(mechanism: Mechanism, call: Syscall, subject: Subject) -> bool {
             points.peek().is_some() && points.all(|point| point.sleepable.is_some())
         }
         Mechanism::Trace => call.returns_bytes(),
-        _ => subject == Subject::Anything || call.takes_descriptor(),
+        // Other sockets do not pass there.
+        Mechanism::SockAddr => {
+            let hooks = address_hooks(call);
+            let knows = !subject.remotes || hooks.is_some_and(|(op, _)| op == op::ADDRESS_CONNECT);
+            hooks.is_some() && knows && subject.kinds == kind::INET && !subject.paths
+        }
+        // A descriptor tells all but whom a call is about to speak to.
+        _ => subject == Subject::ANYTHING || call.takes_descriptor() && !subject.remotes,
+    }
+}
+
+/// Where cgroups meet a call that says an address.
+fn address_hooks(call: Syscall) -> Option<(u32, [CgroupHook; 2])> {
+    match call.name() {
+        "connect" => Some((
+            op::ADDRESS_CONNECT,
+            [CgroupHook::CallConnect4, CgroupHook::CallConnect6],
+        )),
+        "bind" => Some((
+            op::ADDRESS_BIND,
+            [CgroupHook::CallBind4, CgroupHook::CallBind6],
+        )),
+        _ => None,
     }
 }
 
 fn plan(fault: &FaultKind, on_calls: OnCalls<'_>, mechanism: Mechanism) -> CallPlan {
-    let (calls, subject) = (on_calls.calls(), Subject::of(fault));
+    let calls = on_calls.calls();
+    let subject = Subject::of(fault, calls);
     let mut plan = CallPlan {
         record: record(on_calls, subject),
         hooks: BTreeSet::new(),
         accept: Vec::new(),
     };
-    let copies = (MOST_SLEEPERS / calls.syscalls.len().max(1)).clamp(1, MOST_COPIES);
+    let share = MOST_SLEEPERS / calls.syscalls.len().max(1);
+    let copies = share.clamp(links_of(on_calls), MOST_COPIES);
     for call in &calls.syscalls {
         plan.record.add(call.number());
         if let OnCalls::Delay(delay) = on_calls
@@ -205,6 +236,18 @@ fn plan(fault: &FaultKind, on_calls: OnCalls<'_>, mechanism: Mechanism) -> CallP
     plan
 }
 
+/// How many sleeps one call takes at most, each in a program of its own.
+fn links_of(on_calls: OnCalls<'_>) -> usize {
+    let OnCalls::Delay(delay) = on_calls else {
+        return 1;
+    };
+    let longest = delay.length.saturating_add(delay.jitter).as_nanos();
+    let links = longest.div_ceil(LONGEST_SLEEP.as_nanos());
+    usize::try_from(links)
+        .unwrap_or(MOST_COPIES)
+        .clamp(1, MOST_COPIES)
+}
+
 /// Attaches to where a mechanism meets a call; the operations that it is met at.
 pub(super) fn stand_at(
     plan: &mut CallPlan,
@@ -220,6 +263,13 @@ pub(super) fn stand_at(
         Mechanism::Trace => {
             plan.hooks.insert(CallHook::SysExit);
             (CallHook::SysExitAgain, op::TRACE)
+        }
+        Mechanism::SockAddr => {
+            let Some((op, hooks)) = address_hooks(call) else {
+                return 0;
+            };
+            plan.hooks.extend(hooks.map(CallHook::Cgroup));
+            return 1 << op;
         }
         Mechanism::SignalAtCall => (CallHook::Entry, op::ENTRY),
         Mechanism::KprobeOverride => (CallHook::Kprobe { function }, op::SYSCALL),
@@ -266,7 +316,7 @@ fn sleepers(plan: &mut CallPlan, at: SleepAt, call: Syscall, copies: usize) {
 fn record(on_calls: OnCalls<'_>, subject: Subject) -> CallRule {
     let calls = on_calls.calls();
     let mut record = CallRule {
-        kinds: subject.kinds(),
+        kinds: subject.kinds,
         ..CallRule::default()
     };
     match on_calls {
@@ -295,6 +345,12 @@ fn record(on_calls: OnCalls<'_>, subject: Subject) -> CallRule {
     if !calls.paths.is_empty() {
         record.filters |= filters::PATH;
     }
+    if subject.remotes {
+        record.filters |= filters::REMOTE;
+        for (place, remote) in record.remotes.iter_mut().zip(remotes(calls)) {
+            *place = remote;
+        }
+    }
     if let Some(pattern) = &calls.thread {
         record.filters |= filters::THREAD;
         let bytes = &pattern.as_bytes()[..pattern.len().min(THREAD_NAME)];
@@ -302,6 +358,33 @@ fn record(on_calls: OnCalls<'_>, subject: Subject) -> CallRule {
         record.thread_length = u32::try_from(bytes.len()).unwrap_or_default();
     }
     record
+}
+
+/// Each address with each range of ports.
+fn remotes(calls: &Calls) -> impl Iterator<Item = RemoteFilter> {
+    let any_net = IpNet::V6(Ipv6Net::default());
+    let nets = if calls.dest.is_empty() {
+        vec![any_net]
+    } else {
+        calls.dest.clone()
+    };
+    let ports: Vec<(u16, u16)> = if calls.dest_ports.is_empty() {
+        vec![(0, u16::MAX)]
+    } else {
+        let ranges = calls.dest_ports.iter();
+        ranges.map(|range| (range.first(), range.last())).collect()
+    };
+    nets.into_iter().flat_map(move |net| {
+        let (address, bits) = match net {
+            IpNet::V4(net) => (
+                net.addr().to_ipv6_mapped(),
+                96 + u32::from(net.prefix_len()),
+            ),
+            IpNet::V6(net) => (net.addr(), u32::from(net.prefix_len())),
+        };
+        let of = move |(first, last)| RemoteFilter::new(address.octets(), bits, first, last);
+        ports.clone().into_iter().map(of)
+    })
 }
 
 #[cfg(test)]

@@ -149,7 +149,10 @@ fn action_of(kind: &FaultKind) -> u32 {
         | FaultKind::Starve(_) => action::NOOP,
         FaultKind::KillAtCall(_) => action::SIGNAL,
         FaultKind::SysError(_) | FaultKind::IoError(_) | FaultKind::PipeError(_) => action::FAIL,
-        FaultKind::SysDelay(_) | FaultKind::IoLatency(_) | FaultKind::PipeDelay(_) => action::SLEEP,
+        FaultKind::SysDelay(_)
+        | FaultKind::IoLatency(_)
+        | FaultKind::PipeDelay(_)
+        | FaultKind::PipeStall(_) => action::SLEEP,
         FaultKind::IoCorrupt(_) | FaultKind::PipeCorrupt(_) => action::DAMAGE,
         FaultKind::Loss(_) | FaultKind::Blackhole | FaultKind::Partition { .. } => action::LOSS,
         FaultKind::Corrupt(CorruptMode::Payload) => action::CORRUPT_PAYLOAD,
@@ -400,7 +403,10 @@ pub(super) fn rank(kind: &FaultKind) -> u8 {
         FaultKind::Pause(_) => 14,
         FaultKind::Starve(_) => 15,
         // A call sleeps before it fails, and only what has not failed is damaged.
-        FaultKind::SysDelay(_) | FaultKind::IoLatency(_) | FaultKind::PipeDelay(_) => 16,
+        FaultKind::SysDelay(_)
+        | FaultKind::IoLatency(_)
+        | FaultKind::PipeDelay(_)
+        | FaultKind::PipeStall(_) => 16,
         FaultKind::SysError(_) | FaultKind::IoError(_) | FaultKind::PipeError(_) => 17,
         FaultKind::IoCorrupt(_) | FaultKind::PipeCorrupt(_) => 18,
     }

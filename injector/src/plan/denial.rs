@@ -35,7 +35,7 @@ pub(super) fn add(plan: &mut Option<CallPlan>, mechanism: Mechanism) {
     for name in ["execve", "execveat"] {
         // Both are in the table of calls.
         let Ok(call) = name.parse() else { continue };
-        let ops = calls::stand_at(plan, call, mechanism, Subject::Anything);
+        let ops = calls::stand_at(plan, call, mechanism, Subject::ANYTHING);
         plan.record.denied |= ops;
         plan.accept.push((call, ops));
     }

@@ -41,6 +41,8 @@ pub enum Mechanism {
     SyscallReturn,
     /// A kprobe returns in place of a system call.
     KprobeOverride,
+    /// Cgroup programs fail `connect(2)` and `bind(2)`.
+    SockAddr,
     /// A BPF program that is a security module lets the calling thread sleep.
     LsmPark,
     /// BPF programs on a system call let the calling thread sleep.
@@ -58,6 +60,8 @@ pub enum Need {
     CgroupLinks,
     /// Failing a call from a cgroup program (`bpf_set_retval`, 5.18).
     ConnectErrno,
+    /// Failing `connect(2)` and `bind(2)` of a caller from cgroup programs (5.18).
+    AddressErrno,
     /// A TAP device.
     Tap,
     /// Copies of another process's descriptors (`pidfd_getfd`, 5.6).
@@ -127,6 +131,7 @@ impl Mechanism {
             Self::SecurityReturn => "fmod-ret-security",
             Self::SyscallReturn => "fmod-ret-syscall",
             Self::KprobeOverride => "kprobe-override",
+            Self::SockAddr => "cgroup-sock-addr",
             Self::LsmPark => "lsm-park",
             Self::SyscallPark => "syscall-park",
             Self::Trace => "trace-write-user",
@@ -179,6 +184,9 @@ impl Mechanism {
             Self::SyscallReturn | Self::KprobeOverride => {
                 "reaches any call; the call does nothing and returns the errno"
             }
+            Self::SockAddr => {
+                "no program may stand near calls here but those of cgroups, which see IPv4 and IPv6 sockets"
+            }
             Self::LsmPark => {
                 "the calling thread alone sleeps at the kernel's check before the call, without burning CPU; any number of threads at once"
             }
@@ -209,6 +217,7 @@ impl Mechanism {
             Self::SecurityReturn => &[Need::SecurityReturn],
             Self::SyscallReturn => &[Need::SyscallReturn],
             Self::KprobeOverride => &[Need::KprobeOverride],
+            Self::SockAddr => &[Need::CgroupLinks, Need::AddressErrno],
             Self::LsmPark => &[Need::Lsm, Need::Park],
             Self::SyscallPark => &[Need::SyscallReturn, Need::SleepableSyscall, Need::Park],
             Self::Trace => &[Need::Trace],

@@ -1,6 +1,6 @@
 //! Where in the kernel calls are met: hooks of the security modules, which know what a call is about.
 
-use injector_common::call::op;
+use injector_common::call::{kind, op};
 
 use super::{Syscall, SyscallClass};
 
@@ -28,9 +28,21 @@ impl Point {
         !matches!(self.op, op::FORK) && self.class != SyscallClass::Network
     }
 
-    /// Whether it knows the pipe or unix socket that a call reads or writes.
-    pub fn knows_pipes(&self) -> bool {
-        matches!(self.op, op::READ | op::WRITE | op::SEND | op::RECEIVE)
+    /// Kinds of files that a call may be about here, as a mask of [`kind`]. Sockets are read and written at their
+    /// own hooks; a socket that is being made has no kind yet.
+    pub fn kinds(&self) -> u32 {
+        const SOCKETS: u32 = kind::UNIX | kind::INET;
+        match self.op {
+            op::FORK | op::SOCKET => 0,
+            op::READ | op::WRITE => kind::ANY & !SOCKETS,
+            _ if self.class == SyscallClass::Network => SOCKETS,
+            _ => kind::ANY,
+        }
+    }
+
+    /// Whether it knows the far end of the socket that a call is about.
+    pub fn knows_remotes(&self) -> bool {
+        matches!(self.op, op::CONNECT | op::SEND | op::RECEIVE)
     }
 }
 

@@ -79,6 +79,10 @@ pub(crate) fn cases() -> Vec<Case> {
         case("pipe::delay_of_unix_sockets", || {
             speaking("socket", "delay --latency 30ms --methods write", &is_slow)
         }),
+        case("pipe::stall_of_pipes", || {
+            speaking("pipes", "stall --at-most 30ms", &is_slow)
+        })
+        .shows("pipe stall"),
         case("pipe::corrupt_of_pipes", || {
             speaking("pipes", "corrupt", &damages)
         })

@@ -18,6 +18,7 @@ mod harness_itself;
 mod lifecycle;
 mod limits;
 mod matrix;
+mod narrow;
 mod needs;
 mod park;
 mod policy;
@@ -50,6 +51,7 @@ fn main() -> ExitCode {
         limits::cases(),
         processes::cases(),
         calls::cases(),
+        narrow::cases(),
         ways::cases(),
         files::cases(),
         readme::cases(),

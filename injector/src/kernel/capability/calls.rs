@@ -123,7 +123,7 @@ fn attaches(hooks: &[CallHook]) -> Result<(), Error> {
     let mut links = Links::default();
     hooks
         .iter()
-        .try_for_each(|hook| programs.attach(hook, &mut object, &mut links))
+        .try_for_each(|hook| programs.attach(hook, &[], &mut object, &mut links))
 }
 
 /// Programs where system calls end change what a thread of ours reads.
@@ -207,7 +207,7 @@ impl Aim {
         let programs = CallPrograms::of(&mut object)?;
         let mut links = Links::default();
         for hook in std::mem::take(&mut self.hooks) {
-            programs.attach(&hook, &mut object, &mut links)?;
+            programs.attach(&hook, &[], &mut object, &mut links)?;
         }
         let (mut maps, mut lease, _events) = Maps::take(&mut object)?;
         self.write(&mut maps)?;
