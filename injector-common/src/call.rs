@@ -321,6 +321,10 @@ impl RemoteFilter {
     };
 
     /// Far ends whose address, as IPv6, begins with the first `bits` of this one, and whose port lies in between.
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the lower halves of words twice as wide"
+    )]
     pub const fn new(address: [u8; 16], bits: u32, first_port: u16, last_port: u16) -> Self {
         let all = u128::from_be_bytes(address);
         let mask = match bits {

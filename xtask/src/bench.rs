@@ -8,7 +8,7 @@ use clap::Subcommand;
 use crate::{
     build::{self, BpfDebug},
     paths::Project,
-    process, root,
+    process, root, vm,
 };
 
 /// What can be measured.
@@ -16,18 +16,32 @@ use crate::{
 pub(crate) enum Subject {
     /// Latency, throughput and overhead of the network faults (needs root, some minutes).
     Net,
+    /// What a system call costs beside a fault and in it, and under strace (needs root, a minute).
+    Sys {
+        /// On this kernel, in a virtual machine: a name as `cargo xtask vm` has them, or a path.
+        #[arg(long, value_name = "NAME|PATH")]
+        kernel: Option<String>,
+    },
 }
 
 impl Subject {
     fn name(&self) -> &'static str {
         match self {
             Self::Net => "net",
+            Self::Sys { .. } => "sys",
         }
     }
 }
 
 /// Builds, measures, and writes the table that the bench prints to `bench/SUBJECT.md`.
 pub(crate) fn run(project: &Project, subject: &Subject) -> Result<ExitCode> {
+    if let Subject::Sys {
+        kernel: Some(kernel),
+    } = subject
+    {
+        build::product(project, BpfDebug::Silent)?;
+        return in_a_machine(project, kernel);
+    }
     let root = root::available()?;
     build::product(project, BpfDebug::Silent)?;
     root.explain("the bench");
@@ -47,4 +61,15 @@ pub(crate) fn run(project: &Project, subject: &Subject) -> Result<ExitCode> {
         .with_context(|| format!("the table could not be written to {}", table.display()))?;
     process::announce(&format!("wrote {}", table.display()));
     Ok(ExitCode::SUCCESS)
+}
+
+/// The table is on the console, and in the log whose name is told.
+fn in_a_machine(project: &Project, kernel: &str) -> Result<ExitCode> {
+    let strace = process::find("strace").context("install strace (Debian package strace)")?;
+    let guest = vm::Guest {
+        program: "bench-sys",
+        words: &[],
+        tools: &[strace],
+    };
+    vm::single(project, kernel, &guest)
 }

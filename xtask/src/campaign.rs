@@ -59,7 +59,12 @@ pub(crate) fn run(project: &Project, campaign: &Campaign) -> Result<ExitCode> {
     let words = campaign.words();
     if let Some(kernel) = &campaign.kernel {
         build::product(project, BpfDebug::Silent)?;
-        return vm::campaign(project, kernel, &words);
+        let guest = vm::Guest {
+            program: "campaign",
+            words: &words,
+            tools: &[],
+        };
+        return vm::single(project, kernel, &guest);
     }
     let root = root::available()?;
     build::product(project, BpfDebug::Silent)?;

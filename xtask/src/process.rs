@@ -3,6 +3,7 @@
 use std::{
     fmt,
     io::{self, Read, Write},
+    path::{Path, PathBuf},
     process::{Command, ExitStatus, Stdio},
 };
 
@@ -38,6 +39,14 @@ pub(crate) struct Outcome {
 /// On stderr, so that results on stdout stay clean.
 pub(crate) fn announce(what: &str) {
     eprintln!("xtask: {what}");
+}
+
+/// A program of the host, by its name.
+pub(crate) fn find(name: &str) -> Option<PathBuf> {
+    ["/sbin", "/bin", "/usr/sbin", "/usr/bin"]
+        .map(|folder| Path::new(folder).join(name))
+        .into_iter()
+        .find(|path| path.exists())
 }
 
 /// Runs a program to its end.

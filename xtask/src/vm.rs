@@ -11,7 +11,6 @@
 //! Rejected: disk images, which need root or minutes to make; 9p shares of the host's files, which
 //! not every kernel has, and which would let tests write to the host.
 
-mod campaign;
 mod catalogue;
 mod console;
 mod debian;
@@ -24,6 +23,7 @@ mod local;
 mod machine;
 mod matrix;
 mod modules;
+mod single;
 mod survey;
 mod table;
 mod verdict;
@@ -35,12 +35,12 @@ use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
 
 use crate::{paths::Project, process::announce};
-pub(crate) use campaign::run as campaign;
 use catalogue::{Candidate, Kernel};
 pub(crate) use demo::run as demo;
 pub(crate) use faults::{contradictions_here, everywhere};
 use initramfs::Initramfs;
 use machine::{Ended, Machine};
+pub(crate) use single::{Guest, run as single};
 pub(crate) use verifier::run as verifier;
 
 /// What can be done in virtual machines.

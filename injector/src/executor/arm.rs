@@ -31,7 +31,7 @@ use crate::{
         Error,
         debug_log::DebugLog,
         devices,
-        links::{CgroupHook, DeviceHook, Links, ProcessHook},
+        links::{CgroupHook, DeviceHook, Links, ProcessHook, Skipped},
         maps::{CounterReader, EventRing, LeaseMap, Maps},
         netns::Namespace,
         object::Object,
@@ -387,6 +387,15 @@ impl ArmedNamespace {
         };
         flight?;
         Ok(stats)
+    }
+
+    /// Calls that the kernel let by without asking the programs that decide, in words.
+    pub fn unseen(&self) -> impl Iterator<Item = String> {
+        self.links.skipped().into_iter().map(|Skipped { program, calls }| {
+            format!(
+                "{calls} calls of this host missed the program `{program}`, which was busy with another thread of the same CPU; as many calls of the target at most went through unseen and are in no counter"
+            )
+        })
     }
 
     /// Waits until no sleepable program is on its way through a call of a target.

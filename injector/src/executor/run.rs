@@ -517,6 +517,11 @@ impl Run<'_> {
         self.tell_lost(&armed);
         let (faults, last_hit) = self.fault_reports(&armed, &line_stats);
         let halt = halted_within(&outcome, ending, last_hit);
+        let unseen: Vec<String> = armed
+            .namespaces
+            .iter()
+            .flat_map(ArmedNamespace::unseen)
+            .collect();
         for namespace in armed.namespaces {
             namespace.detach();
         }
@@ -531,6 +536,7 @@ impl Run<'_> {
             remarks: line_stats
                 .iter()
                 .flat_map(delay_line::Stats::losses)
+                .chain(unseen)
                 .collect(),
             undo_errors: errors,
             halt,

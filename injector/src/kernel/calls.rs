@@ -112,8 +112,11 @@ impl CallPrograms {
                 (*program, Way::ModifyReturn, format!("security_{hook}"))
             }
         };
-        let link = self.0.attach(program, way, &function, &object.btf)?;
+        let (loaded, link) = self.0.attach(program, way, &function, &object.btf)?;
         links.trampoline(link);
+        if matches!(hook, CallHook::Syscall { .. } | CallHook::Security { .. }) {
+            links.watch(program, loaded);
+        }
         Ok(())
     }
 }

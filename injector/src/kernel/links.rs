@@ -1,6 +1,6 @@
 //! Attaches programs. Every attachment is a descriptor in [`Links`]; dropping it detaches.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use aya::programs::{
     BtfTracePoint, CgroupAttachMode, CgroupSkb, CgroupSkbAttachType, CgroupSock, CgroupSockAddr,
@@ -71,7 +71,20 @@ pub enum ProcessHook {
 
 /// Attachments. Dropped in the order in which they were made.
 #[derive(Default)]
-pub struct Links(Vec<Attached>);
+pub struct Links {
+    attached: Vec<Attached>,
+    /// Programs that decide about calls, for [`Links::skipped`].
+    deciding: Vec<(&'static str, OwnedFd)>,
+}
+
+/// Calls that a program was not run for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Skipped {
+    /// The program.
+    pub program: &'static str,
+    /// How many calls of the host, whoever made them.
+    pub calls: u64,
+}
 
 /// Only held: what an attachment is worth is its being open.
 #[expect(dead_code, reason = "the descriptors are held for their Drop")]
@@ -119,12 +132,12 @@ impl CgroupHook {
 impl Links {
     /// How many attachments are held.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.attached.len()
     }
 
     /// Whether none is held.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.attached.is_empty()
     }
 
     /// Attaches to a device of the calling thread's network namespace, first in line.
@@ -150,7 +163,7 @@ impl Links {
         let link = program
             .take_link(id)
             .map_err(|error| Error::program(hook.program(), &error))?;
-        self.0.push(Attached::Device(link));
+        self.attached.push(Attached::Device(link));
         Ok(())
     }
 
@@ -167,7 +180,7 @@ impl Links {
         let name = hook.program();
         let failed = |error: aya::programs::ProgramError| Error::program(name, &error);
         let mode = CgroupAttachMode::Single;
-        self.0.push(match hook {
+        self.attached.push(match hook {
             CgroupHook::BornInCgroup | CgroupHook::BornOfProcess => {
                 let program: &mut CgroupSock = program(object, name)?;
                 ensure_loaded(name, program.fd().is_ok(), || program.load())?;
@@ -206,9 +219,25 @@ impl Links {
         Ok(())
     }
 
+    /// Keeps a program that decides about calls, to be asked whom it was not run for.
+    pub(super) fn watch(&mut self, name: &'static str, program: OwnedFd) {
+        self.deciding.push((name, program));
+    }
+
+    /// What the kernel has not run the deciding programs for: while one runs for a thread, it is skipped for all
+    /// others on its CPU (kernel/bpf/trampoline.c, `__bpf_prog_enter_recur`; `bpf_prog_show_fdinfo` of
+    /// kernel/bpf/syscall.c tells how often). Programs without such a guard, BPF LSM and cgroups, are never in it.
+    pub fn skipped(&self) -> Vec<Skipped> {
+        let all = self.deciding.iter().map(|(program, fd)| Skipped {
+            program,
+            calls: misses(fd).unwrap_or_default(),
+        });
+        all.filter(|skipped| skipped.calls > 0).collect()
+    }
+
     /// Holds a program on a trampoline.
     pub(super) fn trampoline(&mut self, link: OwnedFd) {
-        self.0.push(Attached::Trampoline(link));
+        self.attached.push(Attached::Trampoline(link));
     }
 
     /// Attaches to a tracepoint by its raw arguments: of all system calls' beginnings or ends.
@@ -222,9 +251,16 @@ impl Links {
         let program: &mut RawTracePoint = program(object, name)?;
         ensure_loaded(name, program.fd().is_ok(), || program.load())?;
         let id = program.attach(tracepoint).map_err(failed)?;
-        self.0.push(Attached::RawTracepoint(
+        let copy = program.fd().map_err(failed)?.as_fd().try_clone_to_owned();
+        self.attached.push(Attached::RawTracepoint(
             program.take_link(id).map_err(failed)?,
         ));
+        // The first of the two at the end of calls has one behind it.
+        if let Ok(copy) = copy
+            && name != "inj_sys_exit"
+        {
+            self.watch(name, copy);
+        }
         Ok(())
     }
 
@@ -239,7 +275,7 @@ impl Links {
         let program: &mut KProbe = program(object, name)?;
         ensure_loaded(name, program.fd().is_ok(), || program.load())?;
         let id = program.attach(function, 0).map_err(failed)?;
-        self.0
+        self.attached
             .push(Attached::Probe(program.take_link(id).map_err(failed)?));
         Ok(())
     }
@@ -260,10 +296,21 @@ impl Links {
             .map_err(failed)?;
         ensure_loaded(name, program.fd().is_ok(), || program.load(tracepoint, btf))?;
         let id = program.attach().map_err(failed)?;
-        self.0
+        self.attached
             .push(Attached::Tracepoint(program.take_link(id).map_err(failed)?));
         Ok(())
     }
+}
+
+/// How often the kernel's recursion guard has kept a program from running; `None` where the kernel does not say.
+fn misses(program: &OwnedFd) -> Option<u64> {
+    let path = format!("/proc/self/fdinfo/{}", program.as_raw_fd());
+    let told = std::fs::read_to_string(path).ok()?;
+    told.lines()
+        .find_map(|line| line.strip_prefix("recursion_misses:"))?
+        .trim()
+        .parse()
+        .ok()
 }
 
 fn program<'o, P>(object: &'o mut Object, name: &'static str) -> Result<&'o mut P, Error>

@@ -47,7 +47,7 @@ impl ParkTrial {
     /// leave `bpf` out of their list of security modules attach it there and never call it.
     pub fn attach(object: &mut Object, stand: Stand) -> Result<Self, Error> {
         let (way, function) = stand.place();
-        let link = object
+        let (_loaded, link) = object
             .programs()?
             .attach(PROGRAM, way, function, &object.btf)?;
         Ok(Self {

@@ -131,18 +131,19 @@ impl Trampolines {
             .map_err(|why| Error::Program { program, why })
     }
 
-    /// Loads a program and attaches it.
+    /// Loads a program and attaches it: the program and the attachment.
     pub fn attach(
         &self,
         program: &'static str,
         way: Way,
         function: &str,
         kernel: &aya::Btf,
-    ) -> Result<OwnedFd, Error> {
+    ) -> Result<(OwnedFd, OwnedFd), Error> {
         let loaded = self.load(program, way, function, kernel)?;
-        bpf::attach(&loaded).map_err(|error| Error::Program {
+        let link = bpf::attach(&loaded).map_err(|error| Error::Program {
             program,
             why: format!("attaching it to {function} failed: {error}"),
-        })
+        })?;
+        Ok((loaded, link))
     }
 }

@@ -14,7 +14,7 @@ use anyhow::{Context, Result, anyhow};
 use cpio::{NewcBuilder, newc};
 
 use super::{debian, libraries, modules};
-use crate::paths::Project;
+use crate::{paths::Project, process};
 
 const INIT: &str = include_str!("init.sh");
 
@@ -178,9 +178,5 @@ fn name(path: &Path) -> Result<String> {
 
 /// The real `ip`: busybox has one of the same name that knows no namespaces.
 fn ip() -> Result<PathBuf> {
-    ["/sbin/ip", "/bin/ip", "/usr/sbin/ip", "/usr/bin/ip"]
-        .map(PathBuf::from)
-        .into_iter()
-        .find(|path| path.exists())
-        .context("there is no ip on this machine; install the package iproute2")
+    process::find("ip").context("there is no ip on this machine; install the package iproute2")
 }

@@ -3,11 +3,10 @@
 use std::time::Instant;
 
 use anyhow::{Context, Result};
+use injector_tests::bench_table::Table;
 use injector_tests::injector::Injector;
 use injector_tests::lab::{Family, Lab, Wire};
 use injector_tests::measure::median;
-
-use crate::table::Table;
 
 const REPEATS: usize = 5;
 /// One fault of each set of programs: what takes the time is the verifier.

@@ -8,14 +8,13 @@
 use std::net::SocketAddr;
 
 use anyhow::{Context, Result};
+use injector_tests::bench_table::Table;
 use injector_tests::injector::Injector;
 use injector_tests::lab::{Family, Lab, Wire};
 use injector_tests::measure::median;
 use injector_tests::victim::Victim;
 use rustix::process::Pid;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
-
-use crate::table::Table;
 
 /// Turns of each kind.
 const TURNS: usize = 15;

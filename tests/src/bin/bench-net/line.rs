@@ -3,12 +3,11 @@
 use std::net::SocketAddr;
 
 use anyhow::{Result, ensure};
+use injector_tests::bench_table::Table;
 use injector_tests::injector::Injector;
 use injector_tests::lab::{Family, Lab, Wire};
 use injector_tests::measure::median;
 use injector_tests::victim::Victim;
-
-use crate::table::Table;
 
 const REPEATS: usize = 5;
 const MILLISECOND: [&str; 4] = ["net", "delay", "--latency", "1ms"];

@@ -9,15 +9,13 @@ mod attached;
 mod line;
 mod packet_cost;
 mod round_trip;
-mod table;
 
 use std::process::ExitCode;
 
 use anyhow::{Result, ensure};
+use injector_tests::bench_table::Table;
 use injector_tests::injector::Injector;
 use injector_tests::snapshot::Snapshot;
-
-use table::Table;
 
 type Part = fn(&Injector, &mut Table) -> Result<()>;
 

@@ -8,13 +8,12 @@
 use std::fs;
 
 use anyhow::{Context, Result};
+use injector_tests::bench_table::Table;
 use injector_tests::bpf::{self, Charge, EmptyEgress};
 use injector_tests::injector::{Injector, Running};
 use injector_tests::lab::{Family, Lab, Wire};
 use injector_tests::measure::median;
 use injector_tests::victim::Victim;
-
-use crate::table::Table;
 
 /// One rule and 256 rules take turns so often.
 const TURNS: usize = 5;

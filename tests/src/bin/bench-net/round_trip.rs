@@ -1,12 +1,11 @@
 //! The round trip at 100 ms, and the bystander's in the same run.
 
 use anyhow::Result;
+use injector_tests::bench_table::Table;
 use injector_tests::injector::Injector;
 use injector_tests::lab::{Family, Lab, Wire};
 use injector_tests::measure::{median, millis};
 use injector_tests::victim::Victim;
-
-use crate::table::Table;
 
 /// At 100 ms each: ten seconds, and a 99th percentile that is not the maximum.
 const COUNT: &str = "110";

@@ -1,8 +1,8 @@
-//! The one table that the bench prints, and the verdicts below it.
+//! The one table that a bench prints, and the verdicts below it.
 
 /// Rows of what was measured, what was asked, and whether it is so, by promise.
 #[derive(Default)]
-pub(crate) struct Table {
+pub struct Table {
     promises: Vec<Promise>,
 }
 
@@ -31,13 +31,13 @@ const fn verdict(holds: bool) -> &'static str {
 
 impl Table {
     /// The rows from here on are about this.
-    pub(crate) fn promise(&mut self, says: &'static str) {
+    pub fn promise(&mut self, says: &'static str) {
         let rows = Vec::new();
         self.promises.push(Promise { says, rows });
     }
 
     /// A value that must lie in `least..=most`; either may be infinite.
-    pub(crate) fn bounded(&mut self, what: &str, value: f64, least: f64, most: f64, unit: &str) {
+    pub fn bounded(&mut self, what: &str, value: f64, least: f64, most: f64, unit: &str) {
         let asked = match (least.is_finite(), most.is_finite()) {
             (true, true) => format!("{least} to {most} {unit}"),
             (true, false) => format!("at least {least} {unit}"),
@@ -52,7 +52,7 @@ impl Table {
     }
 
     /// A figure that only explains another.
-    pub(crate) fn told(&mut self, what: &str, measured: String) {
+    pub fn told(&mut self, what: &str, measured: String) {
         self.push(Row {
             what: what.to_owned(),
             measured,
@@ -62,7 +62,7 @@ impl Table {
     }
 
     /// Something that could not be measured.
-    pub(crate) fn broken(&mut self, why: &str) {
+    pub fn broken(&mut self, why: &str) {
         self.push(Row {
             what: why.replace(['\n', '|'], " "),
             measured: "not measured".to_owned(),
@@ -72,12 +72,12 @@ impl Table {
     }
 
     /// Whether all promises hold.
-    pub(crate) fn all_hold(&self) -> bool {
+    pub fn all_hold(&self) -> bool {
         self.promises.iter().all(Promise::holds)
     }
 
     /// The table, then a verdict for each promise.
-    pub(crate) fn markdown(&self) -> String {
+    pub fn markdown(&self) -> String {
         self.figures() + "\n" + &self.verdicts()
     }
 
