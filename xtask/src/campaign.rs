@@ -8,6 +8,7 @@ use clap::Args;
 
 use crate::{
     build::{self, BpfDebug},
+    mutation,
     paths::Project,
     process, root, vm,
 };
@@ -27,7 +28,7 @@ pub(crate) const SHORT: [(&str, &str); 8] = [
 /// A campaign, as the program `campaign` knows it.
 #[derive(Args)]
 pub(crate) struct Campaign {
-    /// Which one; `cargo xtask campaign help` lists them.
+    /// Which one; `cargo xtask campaign help` lists them, and `mutation` breaks the injector itself.
     name: String,
     /// Where the moments are drawn from.
     #[arg(long, default_value_t = 1)]
@@ -35,6 +36,9 @@ pub(crate) struct Campaign {
     /// How many runs; for `soak`, how many seconds.
     #[arg(long)]
     runs: Option<u64>,
+    /// For `mutation`: only what has this in its description.
+    #[arg(long, value_name = "TEXT")]
+    only: Option<String>,
     /// On this kernel, in a virtual machine: a name as `cargo xtask vm` has them, or a path.
     #[arg(long, value_name = "NAME|PATH")]
     kernel: Option<String>,
@@ -56,6 +60,9 @@ impl Campaign {
 
 /// Builds and runs it; its exit code is the campaign's: 1 where a promise was broken.
 pub(crate) fn run(project: &Project, campaign: &Campaign) -> Result<ExitCode> {
+    if campaign.name == "mutation" {
+        return mutation::run(project, campaign.only.as_deref());
+    }
     let words = campaign.words();
     if let Some(kernel) = &campaign.kernel {
         build::product(project, BpfDebug::Silent)?;

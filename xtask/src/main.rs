@@ -18,6 +18,7 @@ mod debian;
 mod demo;
 mod kernel;
 mod libtest;
+mod mutation;
 mod paths;
 mod process;
 mod report;

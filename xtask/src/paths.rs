@@ -55,6 +55,11 @@ impl Project {
         })
     }
 
+    /// A copy of the checkout, with a target folder of its own.
+    pub(crate) const fn at(root: PathBuf, target: PathBuf) -> Self {
+        Self { root, target }
+    }
+
     /// The checkout.
     pub(crate) fn root(&self) -> &Path {
         &self.root

@@ -1,0 +1,201 @@
+//! `cargo xtask campaign mutation`: what keeps the promise is broken on purpose, one thing at a time, in a copy of
+//! the sources, and a test has to notice.
+//!
+//! The copy has a target folder of its own, so that only what a mutation touches is built again. The tests run in
+//! a network namespace of their own: a setting that a broken injector does not put back is gone with it.
+//! A mutation whose place is not in the sources any more, or that does not build, is a failure of the campaign.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, ExitCode},
+};
+
+use anyhow::{Context, Result, ensure};
+
+use crate::{
+    build::{self, BpfDebug},
+    paths::Project,
+    process::{self, announce},
+    root::{self, Root},
+};
+
+/// What is broken, and who has to notice.
+struct Mutation {
+    what: &'static str,
+    file: &'static str,
+    from: &'static str,
+    to: &'static str,
+    noticed_by: Check,
+}
+
+/// Who notices.
+#[derive(Clone, Copy)]
+enum Check {
+    /// An end-to-end test.
+    Test(&'static str),
+    /// A campaign and its number of runs.
+    Campaign(&'static str, &'static str),
+}
+
+const MUTATIONS: &[Mutation] = &[
+    Mutation {
+        what: "the lease is not asked in the kernel",
+        file: "injector-ebpf/src/gate.rs",
+        from: "INJ_LEASE.get(0).is_some_and(|lease| lease.is_live(now))",
+        to: "INJ_LEASE.get(0).is_some() && now > 0",
+        noticed_by: Check::Test("death::a_stopped_worker_loses_its_lease"),
+    },
+    Mutation {
+        what: "the lease lasts for an hour",
+        file: "injector-common/src/lease.rs",
+        from: "        now_boot_ns < self.expires_boot_ns\n",
+        to: "        self.expires_boot_ns > 0 && now_boot_ns < self.expires_boot_ns + 3_600_000_000_000\n",
+        noticed_by: Check::Test("death::a_stopped_worker_loses_its_lease"),
+    },
+    Mutation {
+        what: "links are leaked",
+        file: "injector/src/executor/arm.rs",
+        from: "        drop(links);\n",
+        to: "        std::mem::forget(links);\n",
+        noticed_by: Check::Campaign("soak", "15"),
+    },
+    Mutation {
+        what: "a process is known by its PID alone",
+        file: "injector-ebpf/src/claim.rs",
+        from: "(own_start_ticks() == target.start_ticks).then_some",
+        to: "(own_start_ticks() >= target.start_ticks).then_some",
+        noticed_by: Check::Test("target::a_reused_pid_is_a_stranger"),
+    },
+    Mutation {
+        what: "the budget is not taken in one step",
+        file: "injector-ebpf/src/rules.rs",
+        from: "            atomic_xadd::<u64, u64, { AtomicOrdering::AcqRel }>(&raw mut (*state).spent, 1)\n",
+        to: "            let spent = core::ptr::read_volatile(&raw const (*state).spent);\n            core::ptr::write_volatile(&raw mut (*state).spent, spent + 1);\n            spent\n",
+        noticed_by: Check::Campaign("probability-and-budget", "4"),
+    },
+    Mutation {
+        what: "settings of the host are not put back",
+        file: "injector/src/executor/changes.rs",
+        from: "let Some(namespace) = namespace else {\n                return Ok(Fate::Gone);",
+        to: "let Some(namespace) = namespace.filter(|_| false) else {\n                return Ok(Fate::Gone);",
+        noticed_by: Check::Test("effect::delay_tcp::loopback_v4"),
+    },
+    Mutation {
+        what: "the worker outlives its supervisor",
+        file: "injector/src/supervisor/spawn.rs",
+        from: "libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL)",
+        to: "libc::prctl(libc::PR_SET_PDEATHSIG, 0)",
+        noticed_by: Check::Test("death::kill_9_of_the_supervisor"),
+    },
+];
+
+/// Tries all of them, or those whose description has this text.
+pub(crate) fn run(project: &Project, wanted: Option<&str>) -> Result<ExitCode> {
+    let root = root::available()?;
+    let scratch = copy(project)?;
+    let mut escaped = Vec::new();
+    let mut tried = 0;
+    for mutation in MUTATIONS {
+        if wanted.is_some_and(|wanted| !mutation.what.contains(wanted)) {
+            continue;
+        }
+        let check = mutation.noticed_by;
+        ensure!(
+            passes(&scratch, root, check)?,
+            "{} fails without any mutation",
+            check.name()
+        );
+        let path = scratch.root().join(mutation.file);
+        let whole = fs::read_to_string(&path)?;
+        ensure!(
+            whole.matches(mutation.from).count() == 1,
+            "{} has no longer the one place of: {}",
+            mutation.file,
+            mutation.what
+        );
+        fs::write(&path, whole.replace(mutation.from, mutation.to))?;
+        let passed = passes(&scratch, root, check);
+        fs::write(&path, whole)?;
+        tried += 1;
+        let is_caught = !passed?;
+        println!(
+            "| {} | {} | {} |",
+            mutation.what,
+            check.name(),
+            if is_caught { "caught" } else { "ESCAPED" }
+        );
+        if !is_caught {
+            escaped.push(mutation.what);
+        }
+    }
+    announce(&format!("{tried} mutations, {} escaped", escaped.len()));
+    Ok(if tried > 0 && escaped.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+impl Check {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Test(name) | Self::Campaign(name, _) => name,
+        }
+    }
+}
+
+/// The sources as git knows them, in the target folder.
+fn copy(project: &Project) -> Result<Project> {
+    let folder = project.target().join("mutation");
+    let sources = folder.join("sources");
+    let listed = process::answer(
+        Command::new("git")
+            .args(["ls-files", "-z"])
+            .current_dir(project.root()),
+    )
+    .context("git does not list the sources")?;
+    for name in listed.split('\0').filter(|name| !name.is_empty()) {
+        copy_if_changed(&project.root().join(name), &sources.join(name))?;
+    }
+    let scratch = Project::at(sources, folder.join("target"));
+    let tools = scratch.tools();
+    if !tools.exists() {
+        fs::create_dir_all(scratch.target())?;
+        std::os::unix::fs::symlink(project.tools(), tools)?;
+    }
+    Ok(scratch)
+}
+
+/// Keeps the time of what is the same, so that it is not built again.
+fn copy_if_changed(from: &Path, to: &Path) -> Result<()> {
+    let Ok(new) = fs::read(from) else {
+        return Ok(());
+    };
+    if fs::read(to).is_ok_and(|old| old == new) {
+        return Ok(());
+    }
+    fs::create_dir_all(to.parent().unwrap_or(to))?;
+    fs::write(to, new).with_context(|| format!("{} could not be written", to.display()))
+}
+
+/// Builds, and asks the one who has to notice.
+fn passes(scratch: &Project, root: Root, check: Check) -> Result<bool> {
+    build::product(scratch, BpfDebug::Silent)?;
+    let (program, words): (PathBuf, Vec<&str>) = match check {
+        Check::Test(name) => (build::end_to_end(scratch)?, vec!["--exact", name]),
+        Check::Campaign(name, runs) => (scratch.binary("campaign"), vec![name, "--runs", runs]),
+    };
+    let injector = scratch.binary("injector");
+    let environment = [("INJECTOR_BIN", injector.as_os_str())];
+    let inside = "ip link set lo up; exec \"$@\"";
+    let mut command = root.command(scratch, Path::new("/usr/bin/unshare"), &environment);
+    command.args(["--net", "sh", "-c", inside, "sh"]);
+    let outcome = process::stream(command.arg(program).args(words))?;
+    ensure!(
+        !outcome.stdout.contains("running 0 tests"),
+        "there is no test {}",
+        check.name()
+    );
+    Ok(outcome.status.success())
+}
