@@ -14,14 +14,19 @@ use crate::{
 };
 
 /// What `cargo xtask test` runs of each: enough to see it bite, in seconds.
-pub(crate) const SHORT: [(&str, &str); 8] = [
+pub(crate) const SHORT: [(&str, &str); 13] = [
     ("kill9-random", "30"),
     ("kill9-every-step", "1"),
     ("sigstop", "10"),
+    ("freeze", "10"),
+    ("hung-runtime", "10"),
     ("stop-latency", "20"),
     ("scope", "200000"),
     ("probability-and-budget", "1"),
     ("overlap", "10"),
+    ("target-churn", "30"),
+    ("journal-faults", "30"),
+    ("self-protection", "20"),
     ("soak", "10"),
 ];
 

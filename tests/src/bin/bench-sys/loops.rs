@@ -41,7 +41,7 @@ impl Loop {
         let round = self.victim.round()?;
         Ok(Turn {
             #[expect(clippy::cast_precision_loss, reason = "for a ratio")]
-            nanos: round.p50_ns.max(1) as f64,
+            nanos: round.elapsed_ns as f64 / round.sent.max(1) as f64,
             failed: round.failures(),
         })
     }

@@ -16,6 +16,7 @@ use rustix::process::Signal;
 use crate::oracle::{self, Outcome};
 use crate::pace::{Pace, is_hurt};
 use crate::scene::Scene;
+use crate::stillness;
 
 /// Room for all faults at once.
 const CONFIG: &str = "[limits]\nmax_experiments = 200\n";
@@ -23,6 +24,8 @@ const CONFIG: &str = "[limits]\nmax_experiments = 200\n";
 const LATEST_MS: u64 = 200;
 /// The least that a fault of a scene adds to an operation, in nanoseconds.
 const SHORTEST_FAULT_NS: u64 = 300_000_000;
+/// How long worker and supervisor are frozen: longer than the lease.
+const FREEZE: Duration = Duration::from_millis(2500);
 /// How long an end may take.
 const SOON: Duration = Duration::from_secs(15);
 
@@ -37,6 +40,10 @@ pub(crate) enum Ending {
     BothKilled,
     /// SIGSTOP of the worker.
     WorkerStopped,
+    /// Worker and supervisor in a frozen cgroup for longer than the lease, and thawed again.
+    Frozen,
+    /// One thread of the worker stands still, and then Ctrl-C comes.
+    Hung(&'static str),
     /// Ctrl-C.
     Stop,
 }
@@ -46,19 +53,31 @@ impl Ending {
     pub(crate) const KILLS: [Self; 3] =
         [Self::WorkerKilled, Self::SupervisorKilled, Self::BothKilled];
 
+    /// Each thread that the end of a run depends on.
+    pub(crate) const HANGS: [Self; 5] = [
+        Self::Hung("watchdog"),
+        Self::Hung("injector"),
+        Self::Hung("run"),
+        Self::Hung("lever"),
+        Self::Hung("breath"),
+    ];
+
     /// Nanoseconds after the end from which no operation may be hurt.
-    const fn grace_ns(self) -> u64 {
+    fn grace_ns(self) -> u64 {
         match self {
             // The command has returned by then.
             Self::Stop => 0,
-            Self::WorkerStopped => 2_100_000_000,
+            Self::WorkerStopped | Self::Frozen | Self::Hung("watchdog") => 2_100_000_000,
+            // The supervisor gives a worker so long to end, and then kills it.
+            Self::Hung(_) => 8_500_000_000,
             _ => 100_000_000,
         }
     }
 
     const fn pace(self) -> Pace {
         match self {
-            Self::WorkerStopped => Pace::LONG,
+            Self::WorkerStopped | Self::Frozen => Pace::LONG,
+            Self::Hung(_) => Pace::LONGEST,
             _ => Pace::QUICK,
         }
     }
@@ -77,6 +96,22 @@ impl Ending {
                 let _gone = send(worker, Signal::KILL);
             }
             Self::WorkerStopped => send(worker, Signal::STOP)?,
+            Self::Frozen => {
+                let frozen = stillness::Frozen::hold(&[supervisor, worker])?;
+                let moment = now_ns();
+                sleep(FREEZE);
+                drop(frozen);
+                running.wait_within(SOON)?;
+                return Ok((moment, moment - began));
+            }
+            Self::Hung(name) => {
+                let hung = stillness::Hung::hold(worker, name)?;
+                let moment = now_ns();
+                running.signal(Signal::INT)?;
+                running.wait_within(SOON)?;
+                drop(hung);
+                return Ok((moment, moment - began));
+            }
             Self::Stop => {
                 running.signal(Signal::INT)?;
                 let finished = running.wait_within(SOON)?;

@@ -5,14 +5,19 @@
 //! is tried is drawn from the seed. A campaign in which nothing ran, or no fault was felt, has failed.
 
 mod budget;
+mod churn;
+mod clock;
 mod crowd;
 mod ending;
 mod every_step;
+mod journals;
 mod oracle;
 mod pace;
 mod scene;
 mod scope;
+mod selfish;
 mod soak;
+mod stillness;
 
 use std::process::ExitCode;
 
@@ -45,6 +50,10 @@ enum Name {
     Kill9EveryStep,
     /// SIGSTOP of the worker: the lease runs out.
     Sigstop,
+    /// Worker and supervisor frozen for longer than the lease, and thawed.
+    Freeze,
+    /// One thread of the worker stands still.
+    HungRuntime,
     /// A stop in good order: nothing fires once it has returned.
     StopLatency,
     /// The control makes calls beside a fault that hits everything of the target.
@@ -53,6 +62,14 @@ enum Name {
     ProbabilityAndBudget,
     /// Many experiments at once in one daemon.
     Overlap,
+    /// Processes come into the target and go, and its cgroup goes.
+    TargetChurn,
+    /// Journals are damaged, and read.
+    JournalFaults,
+    /// Targets that must not be are asked for.
+    SelfProtection,
+    /// The wall clock jumps (in a virtual machine alone).
+    ClockJumps,
     /// A daemon that starts and ends runs for long, and does not grow.
     Soak,
 }
@@ -80,11 +97,17 @@ fn run(cli: &Cli) -> Result<Outcome> {
     match cli.name {
         Name::Kill9Random => ending::campaign(&Ending::KILLS, cli.seed, runs(36)),
         Name::Sigstop => ending::campaign(&[Ending::WorkerStopped], cli.seed, runs(12)),
+        Name::Freeze => ending::campaign(&[Ending::Frozen], cli.seed, runs(12)),
+        Name::HungRuntime => ending::campaign(&Ending::HANGS, cli.seed, runs(24)),
         Name::StopLatency => ending::campaign(&[Ending::Stop], cli.seed, runs(24)),
         Name::Kill9EveryStep => every_step::campaign(cli.seed, runs(1)),
         Name::Scope => scope::campaign(runs(1_000_000)),
         Name::ProbabilityAndBudget => budget::campaign(cli.seed, runs(4)),
         Name::Overlap => crowd::campaign(runs(25)),
+        Name::TargetChurn => churn::campaign(cli.seed, runs(50)),
+        Name::JournalFaults => journals::campaign(cli.seed, runs(100)),
+        Name::SelfProtection => selfish::campaign(cli.seed, runs(40)),
+        Name::ClockJumps => clock::campaign(cli.seed, runs(10)),
         Name::Soak => soak::campaign(runs(20)),
     }
 }

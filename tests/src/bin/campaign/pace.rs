@@ -24,6 +24,12 @@ impl Pace {
         interval: "20ms",
     };
 
+    /// For ends that come when the supervisor's patience is over.
+    pub(crate) const LONGEST: Self = Self {
+        count: "500",
+        interval: "20ms",
+    };
+
     /// As flags of a victim.
     pub(crate) fn flags(self) -> [&'static str; 8] {
         [

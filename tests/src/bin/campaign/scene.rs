@@ -24,6 +24,10 @@ enum Client {
     Opens,
     /// Reads a file.
     Reads,
+    /// Speaks to a plug-in over pipes.
+    Speaks,
+    /// Keeps a connection, and makes a new one where it broke.
+    Talks,
 }
 
 /// Every fault that can be felt in one operation. `{file}` is the client's file.
@@ -39,6 +43,7 @@ const FAULTS: &[(&str, Client)] = &[
         Client::Pings,
     ),
     ("net bandwidth --rate 2kbit", Client::Pings),
+    ("net reset", Client::Talks),
     ("net connect --errno ECONNREFUSED", Client::Connects),
     ("dns error --type nxdomain", Client::LooksUp),
     ("sys error --syscall openat --errno EIO", Client::Opens),
@@ -55,6 +60,20 @@ const FAULTS: &[(&str, Client)] = &[
         Client::Opens,
     ),
     ("io corrupt --max-length 8 --path {file}", Client::Reads),
+    ("pipe error --thread plugin-speaker", Client::Speaks),
+    (
+        "pipe delay --latency 300ms --methods write --thread plugin-speaker",
+        Client::Speaks,
+    ),
+    (
+        "pipe stall --at-most 300ms --thread plugin-speaker",
+        Client::Speaks,
+    ),
+    ("pipe corrupt --thread plugin-speaker", Client::Speaks),
+    (
+        "sys error --syscall connect --errno ECONNREFUSED --fd-kind inet",
+        Client::Connects,
+    ),
 ];
 
 /// One fault with everything that belongs to it.
@@ -97,6 +116,14 @@ impl Scene {
             }
             Client::Opens => on(&file, "open"),
             Client::Reads => on(&file, "read"),
+            Client::Speaks => ["plugin-speaker", "--between", "pipes"]
+                .map(String::from)
+                .into(),
+            Client::Talks => {
+                let mut words = to("tcp-ping", "--connect", lab.serve("tcp-echo")?);
+                words.push("--reconnect".into());
+                words
+            }
         };
         let mut arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
         arguments.extend(pace.flags());

@@ -24,6 +24,7 @@ pub(crate) fn repeat(peer: SocketAddr, options: &Rounds) -> Result<()> {
 pub(crate) fn udp(peer: SocketAddr, threads: u64, options: &Rounds) -> Result<()> {
     rounds(options.wait, || {
         let mut all = Summary::default();
+        let began = now_ns();
         let voices = thread::scope(|scope| {
             let voices: Vec<_> = (0..threads)
                 .map(|_| scope.spawn(|| one_udp(peer, options.count)))
@@ -33,6 +34,7 @@ pub(crate) fn udp(peer: SocketAddr, threads: u64, options: &Rounds) -> Result<()
                 .map(|voice| voice.join().unwrap_or_else(|_panic| Ok(Summary::default())))
                 .collect::<std::io::Result<Vec<_>>>()
         })?;
+        all.elapsed_ns = now_ns() - began;
         for voice in voices {
             all.sent += voice.sent;
             all.ok += voice.ok;
