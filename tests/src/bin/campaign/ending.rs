@@ -54,9 +54,11 @@ impl Ending {
         [Self::WorkerKilled, Self::SupervisorKilled, Self::BothKilled];
 
     /// Each thread that the end of a run depends on.
-    pub(crate) const HANGS: [Self; 5] = [
+    pub(crate) const HANGS: [Self; 6] = [
         Self::Hung("watchdog"),
-        Self::Hung("injector"),
+        // The first thread, by the name of what the worker was started as: /proc/self/exe.
+        Self::Hung("exe"),
+        Self::Hung("tokio-rt-worker"),
         Self::Hung("run"),
         Self::Hung("lever"),
         Self::Hung("breath"),

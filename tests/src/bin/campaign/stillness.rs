@@ -87,6 +87,11 @@ impl Hung {
             let text = fs::read_to_string(&stat)?;
             Ok(text.contains(") t ").then_some(()))
         })?;
+        // A traced thread that is killed is there until its tracer has seen it die.
+        std::thread::spawn(move || {
+            // SAFETY: no memory of ours; the call fails when there is nothing left to wait for.
+            while unsafe { libc::waitpid(id, std::ptr::null_mut(), libc::__WALL) } > 0 {}
+        });
         Ok(Self(id))
     }
 }
