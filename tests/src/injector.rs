@@ -116,6 +116,13 @@ impl Injector {
         Ok(injector)
     }
 
+    /// The same with the binary at this path, which may be replaced meanwhile.
+    #[must_use]
+    pub fn installed(mut self, binary: &Path) -> Self {
+        binary.clone_into(&mut self.binary);
+        self
+    }
+
     /// Changes what the host allows; the next run reads it.
     pub fn configure(&self, text: &str) -> Result<()> {
         let path = self.config();

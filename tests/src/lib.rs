@@ -4,6 +4,7 @@
 //! when a test panics. What the injector itself leaves behind is not cleaned up but found, by
 //! [`snapshot`].
 
+pub mod abuse;
 pub mod bench_table;
 pub mod binaries;
 pub mod boot_clock;

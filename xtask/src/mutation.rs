@@ -44,14 +44,14 @@ const MUTATIONS: &[Mutation] = &[
         file: "injector-ebpf/src/gate.rs",
         from: "INJ_LEASE.get(0).is_some_and(|lease| lease.is_live(now))",
         to: "INJ_LEASE.get(0).is_some() && now > 0",
-        noticed_by: Check::Test("death::a_stopped_worker_loses_its_lease"),
+        noticed_by: Check::Campaign("freeze", "11"),
     },
     Mutation {
         what: "the lease lasts for an hour",
         file: "injector-common/src/lease.rs",
         from: "        now_boot_ns < self.expires_boot_ns\n",
         to: "        self.expires_boot_ns > 0 && now_boot_ns < self.expires_boot_ns + 3_600_000_000_000\n",
-        noticed_by: Check::Test("death::a_stopped_worker_loses_its_lease"),
+        noticed_by: Check::Campaign("freeze", "11"),
     },
     Mutation {
         what: "links are leaked",
@@ -68,10 +68,10 @@ const MUTATIONS: &[Mutation] = &[
         noticed_by: Check::Test("target::a_reused_pid_is_a_stranger"),
     },
     Mutation {
-        what: "the budget is not taken in one step",
+        what: "the budget is taken without asking what was spent",
         file: "injector-ebpf/src/rules.rs",
-        from: "            atomic_xadd::<u64, u64, { AtomicOrdering::AcqRel }>(&raw mut (*state).spent, 1)\n",
-        to: "            let spent = core::ptr::read_volatile(&raw const (*state).spent);\n            core::ptr::write_volatile(&raw mut (*state).spent, spent + 1);\n            spent\n",
+        from: "{ AtomicOrdering::AcqRel }>(&raw mut (*state).spent, 1)",
+        to: "{ AtomicOrdering::Relaxed }>(&raw mut (*state).spent, 1)",
         noticed_by: Check::Campaign("probability-and-budget", "4"),
     },
     Mutation {
@@ -86,7 +86,7 @@ const MUTATIONS: &[Mutation] = &[
         file: "injector/src/supervisor/spawn.rs",
         from: "libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL)",
         to: "libc::prctl(libc::PR_SET_PDEATHSIG, 0)",
-        noticed_by: Check::Test("death::kill_9_of_the_supervisor"),
+        noticed_by: Check::Test("death::kill_9_of_the_supervisor_of_a_stopped_worker"),
     },
 ];
 

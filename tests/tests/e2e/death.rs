@@ -43,6 +43,10 @@ pub(crate) fn cases() -> Vec<Case> {
         }),
         case("kill_9_while_arming", kill_9_while_arming),
         case("kill_9_of_the_supervisor", kill_9_of_the_supervisor),
+        case(
+            "kill_9_of_the_supervisor_of_a_stopped_worker",
+            kill_9_of_the_supervisor_of_a_stopped_worker,
+        ),
         case("kill_9_is_on_record", kill_9_is_on_record),
         case("a_stopped_worker_loses_its_lease", stopped_worker),
         case(
@@ -167,6 +171,28 @@ fn kill_9_of_the_supervisor() -> Result<()> {
     armed.signal(Signal::KILL)?;
     armed.wait_within(Duration::from_secs(5))?;
     sleep(Duration::from_millis(300));
+    agent.expect_calm("the target, after the supervisor's death,")
+}
+
+/// A worker that cannot see its supervisor's death goes with it all the same, and with it what it held.
+fn kill_9_of_the_supervisor_of_a_stopped_worker() -> Result<()> {
+    let mut lab = Lab::new(Wire::Loopback, Family::V4)?;
+    let server = Probe::UdpPing.serve(&mut lab)?;
+    let mut agent = Probe::UdpPing.observe(lab.agent(), server)?;
+    let injector = Injector::new()?;
+    let armed = lab.arm(&injector, &CUT)?;
+    let worker = armed.worker()?;
+    send(worker, Signal::STOP)?;
+    armed.signal(Signal::KILL)?;
+    armed.wait_within(Duration::from_secs(5))?;
+    let gone = eventually("the worker to be gone", Duration::from_secs(5), || {
+        Ok((!std::fs::exists(format!("/proc/{worker}"))?).then_some(()))
+    });
+    if gone.is_err() {
+        // So that a test that fails leaves nobody behind either.
+        send(worker, Signal::KILL)?;
+    }
+    gone?;
     agent.expect_calm("the target, after the supervisor's death,")
 }
 

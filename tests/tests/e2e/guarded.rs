@@ -2,7 +2,6 @@
 //! not slowed by whoever plays with its socket.
 
 use std::fs;
-use std::io::{Read, Write};
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -12,6 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use injector_tests::abuse;
 use injector_tests::boot_clock::now_ns;
 use injector_tests::bpf;
 use injector_tests::eventually::eventually;
@@ -54,8 +54,8 @@ const WORKER_TOO: [u64; 5] = [
     capability::CHOWN,
 ];
 
-/// Connections of the flood, and how long it lasts: some leases.
-const CROWD: usize = 500;
+/// Who make the flood, each with many connections; and how long it lasts: some leases.
+const ABUSERS: u64 = 10;
 const FLOOD: Duration = Duration::from_secs(6);
 /// The lease is 2 s and renewed every 250 ms; a watchdog that is late by less than this is under control.
 const LEAST_LEFT: Duration = Duration::from_secs(1);
@@ -200,37 +200,6 @@ fn lease_left(map: u32) -> Result<u64> {
     Ok(bpf::first_u64(map)?.saturating_sub(now_ns()))
 }
 
-/// Plays with the socket until told to stop: connections that say nothing, that say something slowly, that
-/// say garbage, that ask without end and do not read.
-fn abuse(socket: &Path, number: usize, over: &AtomicBool) {
-    let mut held = Vec::new();
-    while !over.load(Ordering::Relaxed) {
-        let Ok(mut stream) = UnixStream::connect(socket) else {
-            thread::sleep(Duration::from_millis(1));
-            continue;
-        };
-        let _ = stream.set_write_timeout(Some(Duration::from_millis(20)));
-        let _ = stream.set_read_timeout(Some(Duration::from_millis(20)));
-        let text: Vec<u8> = match number % 5 {
-            0 => Vec::new(),
-            1 => b"GET /v1/status HTTP/1.1\r\nx: ".to_vec(),
-            2 => vec![b'\xff'; 64 * 1024],
-            3 => b"GET /v1/runs HTTP/1.1\r\nhost: x\r\n\r\n".repeat(200),
-            _ => {
-                let post = b"POST /v1/runs HTTP/1.1\r\nhost: x\r\ncontent-length: 1048576\r\n\r\n";
-                [&post[..], &vec![b' '; 1_000_000]].concat()
-            }
-        };
-        // It may be closed already, which is its right.
-        let _ = stream.write_all(&text);
-        let _ = stream.read(&mut [0; 64]);
-        held.push(stream);
-        if held.len() >= CROWD / 10 {
-            held.clear();
-        }
-    }
-}
-
 fn flooded_socket() -> Result<()> {
     let mut lab = Lab::new(Wire::Loopback, Family::V4)?;
     let server = Probe::UdpPing.serve(&mut lab)?;
@@ -250,9 +219,9 @@ fn flooded_socket() -> Result<()> {
     let over = AtomicBool::new(false);
     let (mut worst_left, mut most) = (u64::MAX, 0);
     thread::scope(|scope| -> Result<()> {
-        for number in 0..10 {
+        for seed in 0..ABUSERS {
             let (socket, over) = (&socket, &over);
-            scope.spawn(move || abuse(socket, number, over));
+            scope.spawn(move || abuse::socket(socket, seed, over));
         }
         let end = Instant::now() + FLOOD;
         let watched = || -> Result<()> {

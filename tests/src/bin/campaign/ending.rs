@@ -13,6 +13,7 @@ use injector_tests::measure::{millis, p50, p99};
 use injector_tests::snapshot::Snapshot;
 use rustix::process::Signal;
 
+use crate::memory;
 use crate::oracle::{self, Outcome};
 use crate::pace::{Pace, is_hurt};
 use crate::scene::Scene;
@@ -38,6 +39,12 @@ pub(crate) enum Ending {
     SupervisorKilled,
     /// kill -9 of both.
     BothKilled,
+    /// The kernel kills the worker for want of memory.
+    WorkerStarved,
+    /// It kills its supervisor.
+    SupervisorStarved,
+    /// It kills both.
+    BothStarved,
     /// SIGSTOP of the worker.
     WorkerStopped,
     /// Worker and supervisor in a frozen cgroup for longer than the lease, and thawed again.
@@ -52,6 +59,13 @@ impl Ending {
     /// All deaths.
     pub(crate) const KILLS: [Self; 3] =
         [Self::WorkerKilled, Self::SupervisorKilled, Self::BothKilled];
+
+    /// The same deaths, by the kernel's own hand.
+    pub(crate) const OUT_OF_MEMORY: [Self; 3] = [
+        Self::WorkerStarved,
+        Self::SupervisorStarved,
+        Self::BothStarved,
+    ];
 
     /// Each thread that the end of a run depends on.
     pub(crate) const HANGS: [Self; 6] = [
@@ -90,14 +104,6 @@ impl Ending {
         let (supervisor, worker) = (running.pid(), running.worker()?);
         let began = now_ns();
         match self {
-            Self::WorkerKilled => send(worker, Signal::KILL)?,
-            Self::SupervisorKilled => send(supervisor, Signal::KILL)?,
-            Self::BothKilled => {
-                send(supervisor, Signal::KILL)?;
-                // Its death may have come first.
-                let _gone = send(worker, Signal::KILL);
-            }
-            Self::WorkerStopped => send(worker, Signal::STOP)?,
             Self::Frozen => {
                 let frozen = stillness::Frozen::hold(&[supervisor, worker])?;
                 let moment = now_ns();
@@ -123,6 +129,7 @@ impl Ending {
                 }
                 return Ok((now, now - began));
             }
+            _ => self.strike(supervisor, worker)?,
         }
         if self != Self::WorkerStopped {
             dead(worker)?;
@@ -130,6 +137,37 @@ impl Ending {
         let moment = now_ns();
         running.wait_within(SOON)?;
         Ok((moment, moment - began))
+    }
+}
+
+impl Ending {
+    /// Does to these processes what this end consists of.
+    fn strike(self, supervisor: u32, worker: u32) -> Result<()> {
+        match self {
+            Self::WorkerKilled => send(worker, Signal::KILL),
+            Self::SupervisorKilled => send(supervisor, Signal::KILL),
+            Self::BothKilled => {
+                send(supervisor, Signal::KILL)?;
+                // Its death may have come first.
+                let _gone = send(worker, Signal::KILL);
+                Ok(())
+            }
+            Self::WorkerStarved => memory::run_out(&[worker]),
+            Self::SupervisorStarved => memory::run_out(&[supervisor]),
+            Self::BothStarved => memory::run_out(&[supervisor, worker]),
+            Self::WorkerStopped => send(worker, Signal::STOP),
+            Self::Stop => send(supervisor, Signal::TERM),
+            Self::Frozen | Self::Hung(_) => Err(anyhow!("{self:?} takes more than a blow")),
+        }
+    }
+
+    /// Ends a daemon, and waits until nothing of it runs.
+    pub(crate) fn bring_down(self, daemon: Running) -> Result<()> {
+        let (supervisor, worker) = (daemon.pid(), daemon.worker()?);
+        self.strike(supervisor, worker)?;
+        dead(worker)?;
+        daemon.wait_within(SOON)?;
+        Ok(())
     }
 }
 

@@ -4,6 +4,7 @@
 //! of every operation; the host is compared before and after; the journals have to be whole. Which moment
 //! is tried is drawn from the seed. A campaign in which nothing ran, or no fault was felt, has failed.
 
+mod abused;
 mod budget;
 mod churn;
 mod clock;
@@ -11,17 +12,20 @@ mod crowd;
 mod ending;
 mod every_step;
 mod journals;
+mod memory;
 mod oracle;
 mod pace;
+mod reuse;
 mod scene;
 mod scope;
 mod selfish;
 mod soak;
 mod stillness;
+mod upgrade;
 
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use clap::Parser;
 
 use ending::Ending;
@@ -48,6 +52,8 @@ enum Name {
     Kill9Random,
     /// kill -9 as soon as the journal has so many lines, for each number of lines.
     Kill9EveryStep,
+    /// The kernel kills the worker, the supervisor, or both, because memory is short.
+    Oom,
     /// SIGSTOP of the worker: the lease runs out.
     Sigstop,
     /// Worker and supervisor frozen for longer than the lease, and thawed.
@@ -64,6 +70,12 @@ enum Name {
     Overlap,
     /// Processes come into the target and go, and its cgroup goes.
     TargetChurn,
+    /// A target's number goes to a stranger.
+    PidReuse,
+    /// Others play with the daemon's socket.
+    SocketAbuse,
+    /// The daemon's binary is replaced, and the daemon ends.
+    Upgrade,
     /// Journals are damaged, and read.
     JournalFaults,
     /// Targets that must not be are asked for.
@@ -96,6 +108,13 @@ fn run(cli: &Cli) -> Result<Outcome> {
     let runs = |usual| cli.runs.unwrap_or(usual);
     match cli.name {
         Name::Kill9Random => ending::campaign(&Ending::KILLS, cli.seed, runs(36)),
+        Name::Oom => {
+            ensure!(
+                memory::is_limitable(),
+                "no memory controller is mounted here"
+            );
+            ending::campaign(&Ending::OUT_OF_MEMORY, cli.seed, runs(24))
+        }
         Name::Sigstop => ending::campaign(&[Ending::WorkerStopped], cli.seed, runs(12)),
         Name::Freeze => ending::campaign(&[Ending::Frozen], cli.seed, runs(12)),
         Name::HungRuntime => ending::campaign(&Ending::HANGS, cli.seed, runs(24)),
@@ -105,6 +124,9 @@ fn run(cli: &Cli) -> Result<Outcome> {
         Name::ProbabilityAndBudget => budget::campaign(cli.seed, runs(4)),
         Name::Overlap => crowd::campaign(runs(25)),
         Name::TargetChurn => churn::campaign(cli.seed, runs(50)),
+        Name::PidReuse => reuse::campaign(cli.seed, runs(20)),
+        Name::SocketAbuse => abused::campaign(cli.seed, runs(20)),
+        Name::Upgrade => upgrade::campaign(cli.seed, runs(12)),
         Name::JournalFaults => journals::campaign(cli.seed, runs(100)),
         Name::SelfProtection => selfish::campaign(cli.seed, runs(40)),
         Name::ClockJumps => clock::campaign(cli.seed, runs(10)),

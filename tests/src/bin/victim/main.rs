@@ -9,6 +9,7 @@ mod dns;
 mod errors;
 mod files;
 mod fork_tree;
+mod hog;
 mod http;
 mod http_agent;
 mod icmp;
@@ -248,6 +249,11 @@ enum Role {
     },
     /// Does nothing.
     Sleep,
+    /// Asked to, takes so much memory and keeps it for a moment.
+    Hog {
+        #[arg(long)]
+        mebibytes: usize,
+    },
 }
 
 fn main() -> Result<()> {
@@ -318,6 +324,7 @@ fn main() -> Result<()> {
             rounds,
         } => fork_tree::run(connect, depth, &rounds),
         Role::Count { file, pause } => count::for_ever(&file, pause),
+        Role::Hog { mebibytes } => hog::run(mebibytes),
         Role::Sleep => {
             speak::ready(None)?;
             loop {
