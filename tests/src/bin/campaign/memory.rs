@@ -11,7 +11,7 @@ use injector_tests::victim::Victim;
 
 /// What the cgroup may have; what the processes had before counts elsewhere.
 const LIMIT: &str = "16M";
-/// The first choice of the kernel (mm/oom_kill.c, `oom_badness`).
+/// The first choice of the kernel (`mm/oom_kill.c`, `oom_badness`).
 const FIRST: &str = "1000";
 /// How long the kernel may take.
 const SOON: Duration = Duration::from_secs(20);
