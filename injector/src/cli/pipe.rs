@@ -12,7 +12,10 @@ use super::{
     traffic::ChanceFlags,
 };
 use crate::{
-    experiment::{CallDelay, CallError, Calls, Fault, FaultKind, Realism, SleepAt, Sleeps},
+    experiment::{
+        CallDelay, CallError, Calls, Fault, FaultKind, FdKind, LONGEST_SLEEP, Realism, SleepAt,
+        Sleeps,
+    },
     quantity::{Errno, duration},
 };
 
@@ -52,10 +55,41 @@ enum Method {
 
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Pipes")]
-struct ThreadFlags {
+struct NarrowFlags {
     /// Only of threads with such a name, as in `tokio-*`
     #[arg(long, value_name = "GLOB")]
     thread: Option<String>,
+    /// Only pipes, or only unix sockets
+    #[arg(long, value_name = "KIND", value_enum)]
+    fd_kind: Option<PipeKind>,
+}
+
+/// What lies between two processes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum PipeKind {
+    /// Pipes and FIFOs
+    Pipe,
+    /// Unix sockets
+    Unix,
+}
+
+impl From<PipeKind> for FdKind {
+    fn from(kind: PipeKind) -> Self {
+        match kind {
+            PipeKind::Pipe => Self::Pipe,
+            PipeKind::Unix => Self::Unix,
+        }
+    }
+}
+
+impl NarrowFlags {
+    fn calls(self, methods: &[Method]) -> Calls {
+        let names = methods.iter().flat_map(|method| method.calls());
+        Calls {
+            kinds: self.fd_kind.into_iter().map(FdKind::from).collect(),
+            ..Calls::named(names, self.thread)
+        }
+    }
 }
 
 #[derive(Args, Debug)]
@@ -71,7 +105,7 @@ struct PipeFlags {
     )]
     methods: Vec<Method>,
     #[command(flatten)]
-    threads: ThreadFlags,
+    narrow: NarrowFlags,
 }
 
 #[derive(Args, Debug)]
@@ -114,8 +148,9 @@ pub(super) struct StallFlags {
     )]
     methods: Vec<Method>,
     #[command(flatten)]
-    threads: ThreadFlags,
-    /// How long one call stands still at most, in a chain of sleeps, up to 1 min; then it does its work
+    narrow: NarrowFlags,
+    /// How long one call stands still at most, up to 1 min (longer than 10 s in a chain of sleeps); then it does
+    /// its work
     #[arg(long, value_name = "TIME", value_parser = duration::parse, default_value = "1m")]
     at_most: Duration,
     #[command(flatten)]
@@ -125,7 +160,7 @@ pub(super) struct StallFlags {
 #[derive(Args, Debug)]
 pub(super) struct CorruptFlags {
     #[command(flatten)]
-    threads: ThreadFlags,
+    narrow: NarrowFlags,
     #[command(flatten)]
     damage: DamageFlags,
     #[command(flatten)]
@@ -143,8 +178,7 @@ impl Method {
 
 impl PipeFlags {
     fn calls(self) -> Calls {
-        let names = self.methods.iter().flat_map(|method| method.calls());
-        Calls::named(names, self.threads.thread)
+        self.narrow.calls(&self.methods)
     }
 }
 
@@ -176,14 +210,19 @@ impl Request for StallFlags {
     fn fault(self) -> Fault {
         let pipes = PipeFlags {
             methods: self.methods,
-            threads: self.threads,
+            narrow: self.narrow,
+        };
+        let sleeps = if self.at_most > LONGEST_SLEEP {
+            Sleeps::Chained
+        } else {
+            Sleeps::Single
         };
         let kind = FaultKind::PipeStall(CallDelay {
             calls: pipes.calls(),
             at: SleepAt::Enter,
             length: self.at_most,
             jitter: Duration::ZERO,
-            sleeps: Sleeps::Chained,
+            sleeps,
         });
         on_calls(kind, self.chance.chance())
     }
@@ -191,7 +230,7 @@ impl Request for StallFlags {
 
 impl Request for CorruptFlags {
     fn fault(self) -> Fault {
-        let calls = Calls::named(Method::Read.calls(), self.threads.thread);
+        let calls = self.narrow.calls(&[Method::Read]);
         let kind = FaultKind::PipeCorrupt(self.damage.damage(calls));
         on_calls(kind, self.chance.chance())
     }

@@ -248,6 +248,10 @@ pub enum CallFaultError {
         "--dest-ip and --dest-port are about IPv4 and IPv6 sockets; leave --path out, and --fd-kind or say --fd-kind inet"
     )]
     RemoteOfFile,
+    #[error(
+        "a fault on pipes is about pipes and unix sockets; say --fd-kind pipe, --fd-kind unix, or neither"
+    )]
+    NoPipe,
     #[error("--max-length is 1 to {MOST_BYTES} bytes, not {0}")]
     Length(u32),
     #[error("--max-occurrences is 1 to {MOST_PLACES}, not {0}")]
@@ -302,6 +306,15 @@ impl Calls {
     /// Whether it is about some far ends only.
     pub const fn has_remotes(&self) -> bool {
         !self.dest.is_empty() || !self.dest_ports.is_empty()
+    }
+
+    /// Checks that nothing but pipes and unix sockets is meant.
+    pub(super) fn check_pipes(&self) -> Result<(), CallFaultError> {
+        let is_pipe = |kind: &FdKind| matches!(kind, FdKind::Pipe | FdKind::Unix);
+        if self.kinds.iter().all(is_pipe) && !self.has_remotes() {
+            return Ok(());
+        }
+        Err(CallFaultError::NoPipe)
     }
 
     /// Checks that files are named.

@@ -207,6 +207,7 @@ impl Fault {
         }
         match self.kind.on_calls() {
             Some(on_calls) if self.kind.is_about_files() => on_calls.calls().check_paths()?,
+            Some(on_calls) if self.kind.is_about_pipes() => on_calls.calls().check_pipes()?,
             _ => {}
         }
         self.traffic

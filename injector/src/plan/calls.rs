@@ -145,7 +145,7 @@ impl Subject {
 
     fn of(fault: &FaultKind, calls: &Calls) -> Self {
         let asked = calls.kinds.iter().fold(0, |mask, kind| mask | kind.bit());
-        let kinds = if fault.is_about_pipes() {
+        let kinds = if fault.is_about_pipes() && asked == 0 {
             kind::PIPE | kind::UNIX
         } else if calls.has_remotes() {
             kind::INET
@@ -390,7 +390,7 @@ fn remotes(calls: &Calls) -> impl Iterator<Item = RemoteFilter> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::experiment::{CallDelay, CallError, Calls, Realism};
+    use crate::experiment::{CallDelay, CallError, Calls, FdKind, Realism};
 
     fn calls(names: &str) -> Calls {
         Calls {
@@ -452,6 +452,28 @@ mod tests {
         );
         // Nothing is offered: the refusal is about the first rung that would reach it.
         assert_eq!(chosen(&error("fsync"), &[]), Mechanism::SyscallReturn);
+    }
+
+    #[test]
+    fn of_pipes_and_sockets_only_sockets_have_a_hook_that_sleeps() {
+        use Need::{Lsm, Park, SleepableSyscall, SyscallReturn};
+        let slow = |kinds: &[FdKind]| {
+            let calls = Calls {
+                kinds: kinds.to_vec(),
+                ..calls("read,sendto")
+            };
+            FaultKind::PipeDelay(CallDelay {
+                calls,
+                at: SleepAt::Enter,
+                length: std::time::Duration::from_millis(5),
+                jitter: std::time::Duration::ZERO,
+                sleeps: Sleeps::Single,
+            })
+        };
+        let all = [Lsm, SyscallReturn, SleepableSyscall, Park];
+        assert_eq!(chosen(&slow(&[FdKind::Unix]), &all), Mechanism::LsmPark);
+        assert_eq!(chosen(&slow(&[FdKind::Pipe]), &all), Mechanism::SyscallPark);
+        assert_eq!(chosen(&slow(&[]), &all), Mechanism::SyscallPark);
     }
 
     #[test]

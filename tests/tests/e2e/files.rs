@@ -79,6 +79,16 @@ pub(crate) fn cases() -> Vec<Case> {
         case("pipe::delay_of_unix_sockets", || {
             speaking("socket", "delay --latency 30ms --methods write", &is_slow)
         }),
+        // Where functions of calls cannot sleep, hooks of sockets still can.
+        case("pipe::delay_of_unix_sockets_alone", || {
+            let words = "delay --latency 30ms --methods write --fd-kind unix";
+            speaking("socket", words, &is_slow)
+        })
+        .shows("pipe delay --fd-kind unix"),
+        case("pipe::stall_of_unix_sockets_alone", || {
+            speaking("socket", "stall --at-most 30ms --fd-kind unix", &is_slow)
+        })
+        .shows("pipe stall --fd-kind unix"),
         case("pipe::stall_of_pipes", || {
             speaking("pipes", "stall --at-most 30ms", &is_slow)
         })
