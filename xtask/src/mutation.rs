@@ -72,7 +72,7 @@ const MUTATIONS: &[Mutation] = &[
         file: "injector-ebpf/src/rules.rs",
         from: "{ AtomicOrdering::AcqRel }>(&raw mut (*state).spent, 1)",
         to: "{ AtomicOrdering::Relaxed }>(&raw mut (*state).spent, 1)",
-        noticed_by: Check::Campaign("probability-and-budget", "4"),
+        noticed_by: Check::Campaign("probability-and-budget", "20"),
     },
     Mutation {
         what: "settings of the host are not put back",

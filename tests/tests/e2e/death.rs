@@ -184,7 +184,6 @@ fn kill_9_of_the_supervisor_of_a_stopped_worker() -> Result<()> {
     let worker = armed.worker()?;
     send(worker, Signal::STOP)?;
     armed.signal(Signal::KILL)?;
-    armed.wait_within(Duration::from_secs(5))?;
     let gone = eventually("the worker to be gone", Duration::from_secs(5), || {
         Ok((!std::fs::exists(format!("/proc/{worker}"))?).then_some(()))
     });
@@ -193,6 +192,7 @@ fn kill_9_of_the_supervisor_of_a_stopped_worker() -> Result<()> {
         send(worker, Signal::KILL)?;
     }
     gone?;
+    armed.wait_within(Duration::from_secs(5))?;
     agent.expect_calm("the target, after the supervisor's death,")
 }
 
