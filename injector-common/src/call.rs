@@ -68,6 +68,8 @@ pub mod op {
     /// Any native system call of the host, at the tracepoint that all of them pass; nothing can be changed
     /// there, but the caller can get a signal.
     pub const ENTRY: u32 = 34;
+    /// A native system call with a vector, at the tracepoint where it begins: the vector's lengths can be changed.
+    pub const VECTOR: u32 = 35;
 }
 
 /// `execve` and `execveat` of `x86_64`, by `syscall_64.tbl`.
@@ -150,7 +152,7 @@ pub struct CallRule {
     pub sleep_at: u32,
     /// Kinds of descriptors, as a mask of [`kind`].
     pub kinds: u32,
-    /// The most bytes of one place that are damaged.
+    /// The most bytes of one place that are damaged, or of one call that are read or written.
     pub bytes: u32,
     /// How damage looks, one of [`filling`].
     pub filling: u32,
@@ -405,7 +407,7 @@ pub struct Pending {
     pub number: u64,
     /// Rule that sleeps, plus one; 0 is none.
     pub sleeper: u32,
-    /// Rule that damages what the call returns, plus one; 0 is none.
+    /// Rule that damages or shortens what the call reads or writes, plus one; 0 is none.
     pub damager: u32,
     /// The errno that the call returns; 0 is none.
     pub errno: u32,

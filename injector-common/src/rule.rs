@@ -30,6 +30,8 @@ pub mod action {
     pub const DAMAGE: u32 = 11;
     /// The caller of a system call gets a signal.
     pub const SIGNAL: u32 = 12;
+    /// A system call reads or writes less than it was asked to.
+    pub const SHORTEN: u32 = 13;
 }
 
 /// Bits of [`Rule::loss_model`].

@@ -101,7 +101,7 @@ pub fn decide_numbered<P: Place>(
     let number = number();
     if number == NO_NUMBER {
         // A tracepoint sees calls of all kinds, and what their numbers mean only where they are native.
-        if op == op::TRACE {
+        if op == op::TRACE || op == op::VECTOR {
             return None;
         }
     } else if caller::accepts(number) >> op & 1 == 0 {
@@ -173,7 +173,7 @@ extern "C" fn ask<P: Place>(slot: u32, context: *mut *mut Walk) -> i64 {
             walk.pending.sleep_at = call.sleep_at;
             // It is a hit when it has slept.
         }
-        action::DAMAGE => {
+        action::DAMAGE | action::SHORTEN => {
             walk.pending.damager = id + 1;
             walk.pending.number = number;
             // It is a hit when something was changed.

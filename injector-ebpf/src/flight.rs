@@ -21,6 +21,22 @@ pub fn counted(work: impl FnOnce() -> i64) -> i64 {
     verdict
 }
 
+/// Something begins that a program to come has to end.
+#[inline(always)]
+pub fn begin() {
+    if let Some(counter) = INJ_IN_FLIGHT.get_ptr_mut(0) {
+        add(counter, 1);
+    }
+}
+
+/// It has ended.
+#[inline(always)]
+pub fn end() {
+    if let Some(counter) = INJ_IN_FLIGHT.get_ptr_mut(0) {
+        add(counter, u64::MAX);
+    }
+}
+
 #[inline(always)]
 fn add(counter: *mut u64, what: u64) {
     // SAFETY: the only entry of our own map, which lives as long as the program.

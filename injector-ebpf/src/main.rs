@@ -45,6 +45,7 @@ mod process;
 mod retransmit;
 mod rules;
 mod sequence;
+mod short;
 mod subject;
 mod syscall;
 mod trace;

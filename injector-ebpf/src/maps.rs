@@ -150,6 +150,10 @@ pub static INJ_TRACED: HashMap<u32, u32> = HashMap::with_max_entries(16_384, 0);
 #[map]
 pub static INJ_DAMAGES: HashMap<u32, crate::trace::Damage> = HashMap::with_max_entries(1_024, 0);
 
+/// Vectors that are cut, by thread.
+#[map]
+pub static INJ_VECTORS: HashMap<u32, crate::short::Vector> = HashMap::with_max_entries(1_024, 0);
+
 /// 1 where a rule that lets nobody start a program after it has killed has done so, by rule id.
 #[map]
 pub static INJ_KILLED: Array<u32> = Array::with_max_entries(RULE_SLOTS, 0);

@@ -89,8 +89,9 @@ fn first_piece(vector: u64, result: u64) -> (u64, u64) {
     )
 }
 
+/// Something of the caller's; zero where it cannot be read.
 #[inline(always)]
-fn read_user<T: Copy + Default>(address: u64) -> T {
+pub fn read_user<T: Copy + Default>(address: u64) -> T {
     let mut value = T::default();
     // SAFETY: the destination is our own; the helper checks the source.
     unsafe {

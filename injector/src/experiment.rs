@@ -26,8 +26,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use call::{
-    CallDamage, CallDelay, CallError, CallFaultError, CallMechanism, Calls, FdKind, Filling,
-    LONGEST_CHAIN, LONGEST_SLEEP, Realism, SleepAt, Sleeps,
+    CallDamage, CallDelay, CallError, CallFaultError, CallMechanism, CallShort, Calls, FdKind,
+    Filling, LONGEST_CHAIN, LONGEST_SLEEP, Realism, SleepAt, Sleeps,
 };
 pub use check::CheckError;
 pub(crate) use check::why_no_regex;

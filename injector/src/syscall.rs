@@ -50,6 +50,13 @@ impl Syscall {
         [READS, RECEIVES].concat().contains(&self.name())
     }
 
+    /// Whether it reads or writes by a vector, whose lengths lie in the caller's memory and not in a register.
+    pub fn has_vector(self) -> bool {
+        [VECTOR_READS, VECTOR_WRITES]
+            .concat()
+            .contains(&self.name())
+    }
+
     /// The kernel's function (`arch/x86/entry/syscalls/syscall_64.tbl`).
     pub fn function(self) -> String {
         let name = match self.name() {
@@ -67,6 +74,12 @@ impl Syscall {
 
 /// Calls that read from a descriptor of any kind.
 pub const READS: &[&str] = &["read", "pread64", "readv", "preadv", "preadv2"];
+
+/// Those of them that read into several pieces.
+pub const VECTOR_READS: &[&str] = &["readv", "preadv", "preadv2"];
+
+/// Calls that write several pieces.
+pub const VECTOR_WRITES: &[&str] = &["writev", "pwritev", "pwritev2"];
 
 /// Calls that read from a socket.
 pub const RECEIVES: &[&str] = &["recvfrom", "recvmsg"];

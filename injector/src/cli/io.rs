@@ -11,11 +11,11 @@ use super::{
 };
 use crate::{
     experiment::{
-        CallDamage, CallDelay, CallError, Calls, Fault, FaultKind, FilePattern, Filling, Presence,
-        Realism, SleepAt, Sleeps,
+        CallDamage, CallDelay, CallError, CallShort, Calls, Fault, FaultKind, FilePattern, Filling,
+        Presence, Realism, SleepAt, Sleeps,
     },
     quantity::{Errno, duration},
-    syscall::READS,
+    syscall::{READS, VECTOR_READS, VECTOR_WRITES},
 };
 
 /// The faults on files; `C` is what surrounds a fault, on the command line or in a file.
@@ -27,6 +27,8 @@ pub(super) enum IoFault<C: Args> {
     Latency(With<LatencyFlags, C>),
     /// What is read from files is damaged; the files stay as they are
     Corrupt(With<CorruptFlags, C>),
+    /// Files are read and written in smaller pieces than asked (readv, writev and their kin)
+    Short(With<ShortFlags, C>),
 }
 
 impl<C: Args> IoFault<C> {
@@ -36,6 +38,7 @@ impl<C: Args> IoFault<C> {
             Self::Error(with) => with.split(),
             Self::Latency(with) => with.split(),
             Self::Corrupt(with) => with.split(),
+            Self::Short(with) => with.split(),
         }
     }
 }
@@ -146,6 +149,45 @@ pub(super) struct CorruptFlags {
     chance: ChanceFlags,
 }
 
+/// What is done with files, in several pieces at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum VectorMethod {
+    /// They are read by readv, preadv or preadv2
+    Readv,
+    /// They are written by writev, pwritev or pwritev2
+    Writev,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct ShortFlags {
+    #[command(flatten)]
+    files: FileFlags,
+    /// What is done with them; repeatable. read and write have their length in a register, where nothing can
+    /// change it
+    #[arg(
+        long,
+        value_name = "METHOD",
+        value_enum,
+        value_delimiter = ',',
+        default_value = "readv,writev"
+    )]
+    methods: Vec<VectorMethod>,
+    /// The most bytes of one call; a call that asks for no more is missed
+    #[arg(long, value_name = "BYTES", default_value_t = 1)]
+    at_most: u32,
+    #[command(flatten)]
+    chance: ChanceFlags,
+}
+
+impl VectorMethod {
+    const fn calls(self) -> &'static [&'static str] {
+        match self {
+            Self::Readv => VECTOR_READS,
+            Self::Writev => VECTOR_WRITES,
+        }
+    }
+}
+
 impl Method {
     const fn calls(self) -> &'static [&'static str] {
         match self {
@@ -154,6 +196,12 @@ impl Method {
             Self::Write => &["write", "pwrite64", "writev", "pwritev", "pwritev2"],
             Self::Fsync => &["fsync", "fdatasync"],
         }
+    }
+}
+
+impl MethodFlags {
+    fn names(&self) -> impl Iterator<Item = &'static &'static str> {
+        self.methods.iter().flat_map(|method| method.calls())
     }
 }
 
@@ -173,8 +221,7 @@ impl PathFlags {
 }
 
 impl FileFlags {
-    fn calls(self, methods: &[Method]) -> Calls {
-        let names = methods.iter().flat_map(|method| method.calls());
+    fn calls<'n>(self, names: impl IntoIterator<Item = &'n &'n str>) -> Calls {
         self.paths.narrow(Calls::named(names, self.thread))
     }
 }
@@ -194,7 +241,7 @@ impl DamageFlags {
 impl Request for ErrorFlags {
     fn fault(self) -> Fault {
         let kind = FaultKind::IoError(CallError {
-            calls: self.files.calls(&self.methods.methods),
+            calls: self.files.calls(self.methods.names()),
             errno: self.errno,
             realism: Realism::of(self.unusual),
         });
@@ -205,7 +252,7 @@ impl Request for ErrorFlags {
 impl Request for LatencyFlags {
     fn fault(self) -> Fault {
         let kind = FaultKind::IoLatency(CallDelay {
-            calls: self.files.calls(&self.methods.methods),
+            calls: self.files.calls(self.methods.names()),
             at: SleepAt::Enter,
             length: self.latency,
             jitter: self.jitter,
@@ -217,8 +264,19 @@ impl Request for LatencyFlags {
 
 impl Request for CorruptFlags {
     fn fault(self) -> Fault {
-        let calls = self.files.calls(&[Method::Read]);
+        let calls = self.files.calls(READS);
         let kind = FaultKind::IoCorrupt(self.damage.damage(calls));
+        on_calls(kind, self.chance.chance())
+    }
+}
+
+impl Request for ShortFlags {
+    fn fault(self) -> Fault {
+        let names = self.methods.iter().flat_map(|method| method.calls());
+        let kind = FaultKind::IoShort(CallShort {
+            calls: self.files.calls(names),
+            at_most: self.at_most,
+        });
         on_calls(kind, self.chance.chance())
     }
 }

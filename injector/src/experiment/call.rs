@@ -175,6 +175,16 @@ pub struct CallDamage {
     pub max_occurrences: u32,
 }
 
+/// Calls read or write less than they were asked to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CallShort {
+    /// Which; calls with a vector.
+    pub calls: Calls,
+    /// The most bytes of one call, from 1.
+    pub at_most: u32,
+}
+
 /// How damage looks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
@@ -254,6 +264,12 @@ pub enum CallFaultError {
     NoPipe,
     #[error("--max-length is 1 to {MOST_BYTES} bytes, not {0}")]
     Length(u32),
+    #[error("--at-most is 1 byte or more; a call that moves nothing is at the end of its file")]
+    NoBytes,
+    #[error(
+        "{0} has no vector to shorten; only readv, preadv, preadv2, writev, pwritev and pwritev2 have"
+    )]
+    NoVector(Syscall),
     #[error("--max-occurrences is 1 to {MOST_PLACES}, not {0}")]
     Occurrences(u32),
 }
@@ -361,6 +377,18 @@ impl CallDelay {
             Sleeps::Chained if asked > LONGEST_CHAIN => Err(CallFaultError::ChainTooLong { asked }),
             _ => Ok(()),
         }
+    }
+}
+
+impl CallShort {
+    /// Checks what the types do not say.
+    pub(super) fn check(&self) -> Result<(), CallFaultError> {
+        self.calls.check()?;
+        if self.at_most == 0 {
+            return Err(CallFaultError::NoBytes);
+        }
+        let other = self.calls.syscalls.iter().find(|call| !call.has_vector());
+        other.map_or(Ok(()), |call| Err(CallFaultError::NoVector(*call)))
     }
 }
 

@@ -202,6 +202,7 @@ impl Fault {
             Some(OnCalls::Error(error)) => error.check()?,
             Some(OnCalls::Delay(delay)) => delay.check()?,
             Some(OnCalls::Damage(damage)) => damage.check()?,
+            Some(OnCalls::Short(short)) => short.check()?,
             // It hangs on the target too, see `check_on`.
             Some(OnCalls::Signal(_)) | None => {}
         }

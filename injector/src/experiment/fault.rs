@@ -7,8 +7,8 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    CallDamage, CallDelay, CallError, Calls, Chance, Direction, Kill, KillAtCall, Pause, Starve,
-    Traffic,
+    CallDamage, CallDelay, CallError, CallShort, Calls, Chance, Direction, Kill, KillAtCall, Pause,
+    Starve, Traffic,
 };
 use crate::quantity::{Errno, Rate, duration, threshold};
 
@@ -111,6 +111,9 @@ pub enum FaultKind {
     /// What is read from files is damaged.
     #[serde(rename = "io.corrupt")]
     IoCorrupt(CallDamage),
+    /// Files are read and written in smaller pieces than asked.
+    #[serde(rename = "io.short")]
+    IoShort(CallShort),
     /// Pipes and unix sockets cannot be used.
     #[serde(rename = "pipe.error")]
     PipeError(CallError),
@@ -134,6 +137,8 @@ pub enum OnCalls<'f> {
     Delay(&'f CallDelay),
     /// What they return is damaged.
     Damage(&'f CallDamage),
+    /// They read or write less than they were asked to.
+    Short(&'f CallShort),
     /// Whoever makes them gets a signal.
     Signal(&'f KillAtCall),
 }
@@ -145,6 +150,7 @@ impl<'f> OnCalls<'f> {
             Self::Error(error) => &error.calls,
             Self::Delay(delay) => &delay.calls,
             Self::Damage(damage) => &damage.calls,
+            Self::Short(short) => &short.calls,
             Self::Signal(kill) => &kill.calls,
         }
     }
@@ -253,6 +259,7 @@ impl FaultKind {
             Self::IoError(_) => "io.error",
             Self::IoLatency(_) => "io.latency",
             Self::IoCorrupt(_) => "io.corrupt",
+            Self::IoShort(_) => "io.short",
             Self::PipeError(_) => "pipe.error",
             Self::PipeDelay(_) => "pipe.delay",
             Self::PipeStall(_) => "pipe.stall",
@@ -271,6 +278,7 @@ impl FaultKind {
             | Self::PipeDelay(delay)
             | Self::PipeStall(delay) => Some(OnCalls::Delay(delay)),
             Self::IoCorrupt(damage) | Self::PipeCorrupt(damage) => Some(OnCalls::Damage(damage)),
+            Self::IoShort(short) => Some(OnCalls::Short(short)),
             Self::KillAtCall(kill) => Some(OnCalls::Signal(kill)),
             _ => None,
         }
@@ -280,7 +288,7 @@ impl FaultKind {
     pub const fn is_about_files(&self) -> bool {
         matches!(
             self,
-            Self::IoError(_) | Self::IoLatency(_) | Self::IoCorrupt(_)
+            Self::IoError(_) | Self::IoLatency(_) | Self::IoCorrupt(_) | Self::IoShort(_)
         )
     }
 

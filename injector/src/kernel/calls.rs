@@ -15,6 +15,10 @@ use super::{
 pub enum CallHook {
     /// Damages what calls have read, where they end.
     SysExit,
+    /// Puts back what was cut of a call's vector, where it ends.
+    VectorEnd,
+    /// The same once more, for what the first was not run for.
+    VectorEndAgain,
     /// Counts sleeps of a system call that found no copy free.
     Missed {
         /// The kernel's function, `__x64_sys_...`.
@@ -62,6 +66,8 @@ pub enum CallHook {
     SysExitAgain,
     /// Signals where any system call begins.
     Entry,
+    /// Cuts vectors where any system call begins.
+    Vector,
     /// Decides at a hook of the cgroups of all callers.
     Cgroup(CgroupHook),
 }
@@ -98,6 +104,13 @@ impl CallPrograms {
                     .iter()
                     .try_for_each(|cgroup| links.cgroup(object, *hook, cgroup));
             }
+            CallHook::VectorEnd => {
+                return links.raw_tracepoint(object, "inj_vector_end", "sys_exit");
+            }
+            CallHook::VectorEndAgain => {
+                return links.raw_tracepoint(object, "inj_vector_end_again", "sys_exit");
+            }
+            CallHook::Vector => return links.raw_tracepoint(object, "inj_vector", "sys_enter"),
             CallHook::Entry => return links.raw_tracepoint(object, "inj_entry", "sys_enter"),
             CallHook::Missed { function } => ("inj_call_missed", Way::Exit, function.clone()),
             CallHook::SleepAtExit { function, .. } => {

@@ -103,7 +103,7 @@ impl Need {
             Self::CallSignals => "proc kill --at-call",
             Self::Freezer => "proc pause of a whole cgroup",
             Self::Park => "slow system calls",
-            Self::Trace => "io corrupt; pipe corrupt",
+            Self::Trace => "io corrupt, short; pipe corrupt",
         }
     }
 

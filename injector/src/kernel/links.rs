@@ -255,9 +255,9 @@ impl Links {
         self.attached.push(Attached::RawTracepoint(
             program.take_link(id).map_err(failed)?,
         ));
-        // The first of the two at the end of calls has one behind it.
+        // The first of the two at the end of calls has one behind it, and those that mend decide nothing.
         if let Ok(copy) = copy
-            && name != "inj_sys_exit"
+            && matches!(name, "inj_entry" | "inj_sys_exit_again" | "inj_vector")
         {
             self.watch(name, copy);
         }

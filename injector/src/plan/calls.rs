@@ -62,6 +62,7 @@ pub(super) fn choose(
         // One program sleeps once; here the copies take turns with what is left.
         OnCalls::Delay(_) => &[Mechanism::SyscallPark],
         OnCalls::Damage(_) => &[Mechanism::Trace],
+        OnCalls::Short(_) => &[Mechanism::Vector],
         OnCalls::Signal(_) => &[Mechanism::SignalAtCall],
     };
     let forced = calls.mechanism.map(Mechanism::from);
@@ -145,7 +146,10 @@ impl Subject {
 
     fn of(fault: &FaultKind, calls: &Calls) -> Self {
         let asked = calls.kinds.iter().fold(0, |mask, kind| mask | kind.bit());
-        let kinds = if fault.is_about_pipes() && asked == 0 {
+        // Whoever waits in a call on anything else would wait with a vector that is not its own.
+        let kinds = if matches!(fault, FaultKind::IoShort(_)) {
+            kind::FILE
+        } else if fault.is_about_pipes() && asked == 0 {
             kind::PIPE | kind::UNIX
         } else if calls.has_remotes() {
             kind::INET
@@ -181,6 +185,7 @@ fn reaches(mechanism: Mechanism, call: Syscall, subject: Subject) -> bool {
             points.peek().is_some() && points.all(|point| point.sleepable.is_some())
         }
         Mechanism::Trace => call.returns_bytes(),
+        Mechanism::Vector => call.has_vector(),
         // Other sockets do not pass there.
         Mechanism::SockAddr => {
             let hooks = address_hooks(call);
@@ -264,6 +269,11 @@ pub(super) fn stand_at(
             plan.hooks.insert(CallHook::SysExit);
             (CallHook::SysExitAgain, op::TRACE)
         }
+        Mechanism::Vector => {
+            plan.hooks
+                .extend([CallHook::VectorEnd, CallHook::VectorEndAgain]);
+            (CallHook::Vector, op::VECTOR)
+        }
         Mechanism::SockAddr => {
             let Some((op, hooks)) = address_hooks(call) else {
                 return 0;
@@ -321,6 +331,7 @@ fn record(on_calls: OnCalls<'_>, subject: Subject) -> CallRule {
     };
     match on_calls {
         OnCalls::Error(_) => {}
+        OnCalls::Short(short) => record.bytes = short.at_most,
         OnCalls::Signal(kill) => record.signal = kill.signal.number().unsigned_abs(),
         OnCalls::Delay(delay) => {
             let ns =

@@ -154,6 +154,7 @@ fn action_of(kind: &FaultKind) -> u32 {
         | FaultKind::PipeDelay(_)
         | FaultKind::PipeStall(_) => action::SLEEP,
         FaultKind::IoCorrupt(_) | FaultKind::PipeCorrupt(_) => action::DAMAGE,
+        FaultKind::IoShort(_) => action::SHORTEN,
         FaultKind::Loss(_) | FaultKind::Blackhole | FaultKind::Partition { .. } => action::LOSS,
         FaultKind::Corrupt(CorruptMode::Payload) => action::CORRUPT_PAYLOAD,
         FaultKind::Duplicate => action::DUPLICATE,
@@ -408,7 +409,7 @@ pub(super) fn rank(kind: &FaultKind) -> u8 {
         | FaultKind::PipeDelay(_)
         | FaultKind::PipeStall(_) => 16,
         FaultKind::SysError(_) | FaultKind::IoError(_) | FaultKind::PipeError(_) => 17,
-        FaultKind::IoCorrupt(_) | FaultKind::PipeCorrupt(_) => 18,
+        FaultKind::IoShort(_) | FaultKind::IoCorrupt(_) | FaultKind::PipeCorrupt(_) => 18,
     }
 }
 

@@ -49,6 +49,8 @@ pub enum Mechanism {
     SyscallPark,
     /// BPF programs where system calls end change what they have read.
     Trace,
+    /// BPF programs where system calls begin and end change how much they are asked for.
+    Vector,
 }
 
 /// What the host must offer.
@@ -135,6 +137,7 @@ impl Mechanism {
             Self::LsmPark => "lsm-park",
             Self::SyscallPark => "syscall-park",
             Self::Trace => "trace-write-user",
+            Self::Vector => "trace-vector",
         }
     }
 
@@ -196,6 +199,9 @@ impl Mechanism {
             Self::Trace => {
                 "bytes change in the caller's buffer when the call is over, in place; the kernel writes a warning to its log when such a program is loaded"
             }
+            Self::Vector => {
+                "the lengths in the caller's vector are cut while the call copies them, and put back; the kernel writes a warning to its log when such a program is loaded"
+            }
         }
     }
 
@@ -220,7 +226,7 @@ impl Mechanism {
             Self::SockAddr => &[Need::CgroupLinks, Need::AddressErrno],
             Self::LsmPark => &[Need::Lsm, Need::Park],
             Self::SyscallPark => &[Need::SyscallReturn, Need::SleepableSyscall, Need::Park],
-            Self::Trace => &[Need::Trace],
+            Self::Trace | Self::Vector => &[Need::Trace],
         }
     }
 }

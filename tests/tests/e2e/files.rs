@@ -60,6 +60,20 @@ pub(crate) fn cases() -> Vec<Case> {
             })
         })
         .shows("io corrupt"),
+        case("io::short_reads", || {
+            below_a_folder("short --at-most 5", "read-vector", &|during, _| {
+                ensure!(during.error("5 bytes") == COUNT, "{during:?}");
+                Ok(())
+            })
+        })
+        .shows("io short"),
+        case("io::short_writes", || {
+            let words = "short --at-most 3 --methods writev";
+            below_a_folder(words, "write-vector", &|during, _| {
+                ensure!(during.error("3 bytes") == COUNT, "{during:?}");
+                Ok(())
+            })
+        }),
         case("io::a_file_by_every_name", every_name),
         case("io::a_file_that_is_saved_anew", saved_anew),
         case("io::a_file_to_come", to_come),

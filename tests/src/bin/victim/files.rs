@@ -1,7 +1,8 @@
 //! System calls on a file, for their own sake.
 
 use std::fs::{File, OpenOptions};
-use std::io::{ErrorKind, Write};
+use std::hint::black_box;
+use std::io::{Error, ErrorKind, IoSlice, IoSliceMut, Write};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::thread;
@@ -23,6 +24,10 @@ pub(crate) enum Call {
     Write,
     /// `pread64`, a million times; an operation is all of them.
     ReadAMillionTimes,
+    /// `preadv`, and whether it reads all, and leaves its vector as it was.
+    ReadVector,
+    /// `pwritev`, likewise.
+    WriteVector,
     /// `fsync`.
     Fsync,
     /// `unlink` of a file that it makes before.
@@ -69,6 +74,17 @@ fn round(
         Call::ReadAMillionTimes => {
             (0..1_000_000).try_for_each(|_| file.read_at(&mut [0; LENGTH], 0).map(drop))
         }
+        Call::ReadVector => {
+            let (mut one, mut two) = ([0; LENGTH / 2], [0; LENGTH / 2]);
+            let mut vector = [IoSliceMut::new(&mut one), IoSliceMut::new(&mut two)];
+            let count = rustix::io::preadv(&*file, &mut vector, 0)?;
+            whole(count, vector.iter().map(|piece| piece.len()))
+        }
+        Call::WriteVector => {
+            let vector = [IoSlice::new(&first[..4]), IoSlice::new(&first[4..])];
+            let count = rustix::io::pwritev(&*file, &vector, 0)?;
+            whole(count, vector.iter().map(|piece| piece.len()))
+        }
         Call::Fsync => {
             file.write_all(b"x")?;
             file.sync_all()
@@ -88,4 +104,16 @@ fn round(
                 .try_for_each(|thread| thread.join().unwrap_or(Ok(())))
         }),
     })
+}
+
+/// Whether a call has moved all of its vector, and left it as it was.
+fn whole(count: usize, lengths: impl Iterator<Item = usize>) -> std::io::Result<()> {
+    if black_box(lengths).sum::<usize>() != LENGTH {
+        return Err(Error::other("the vector is not what it was"));
+    }
+    if count == LENGTH {
+        Ok(())
+    } else {
+        Err(Error::other(format!("{count} bytes")))
+    }
 }

@@ -1,0 +1,168 @@
+//! Lets calls read or write less than they were asked to: at the tracepoint where a call begins, the lengths in its
+//! vector are cut in the caller's memory; where it ends, they are put back.
+//!
+//! The kernel copies the vector when the call has begun (lib/iov_iter.c, `import_iovec`), so the caller sees it
+//! changed for no moment at which it could look. A call without a vector has its length in a register, which no
+//! program can write there.
+//!
+//! Whoever is cut counts as in flight until it is mended ([`flight`]), so the end of a run waits for it.
+
+use aya_ebpf::{
+    helpers::generated::bpf_probe_write_user, macros::raw_tracepoint,
+    programs::RawTracePointContext,
+};
+use injector_common::{
+    RuleId,
+    call::{CallRule, op},
+};
+
+use crate::{
+    caller,
+    calls::{self, Count},
+    flight,
+    maps::{INJ_CALLS, INJ_VECTORS},
+    subject::read,
+    syscall::subject,
+    trace::read_user,
+};
+
+/// The most pieces of a vector that is cut; longer ones are missed.
+const PIECES: usize = 8;
+
+/// `pt_regs::si` and `pt_regs::dx` of `x86_64`: the vector and the number of its pieces.
+const SI: u64 = 13 * 8;
+const DX: u64 = 12 * 8;
+
+/// Bytes of an `iovec`, and where its length is.
+const STRIDE: u64 = 16;
+const LENGTH: u64 = 8;
+
+/// A vector that is cut, by its thread.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Vector {
+    /// Where it lies.
+    at: u64,
+    /// How many pieces it has.
+    pieces: u64,
+    /// Their lengths before.
+    lengths: [u64; PIECES],
+}
+
+/// A call begins: `(registers, number)`.
+#[raw_tracepoint(tracepoint = "sys_enter")]
+pub fn inj_vector(ctx: RawTracePointContext) -> i32 {
+    let registers: u64 = ctx.arg(0);
+    let Some(pending) = calls::decide(op::VECTOR, || subject(registers)) else {
+        return 0;
+    };
+    if pending.damager == 0 {
+        return 0;
+    }
+    let rule = pending.damager - 1;
+    if cut(rule, registers).is_some() {
+        calls::hit_later(rule, pending.syscall);
+    } else {
+        calls::count(rule, Count::Missed);
+    }
+    0
+}
+
+/// A call ends.
+#[raw_tracepoint(tracepoint = "sys_exit")]
+pub fn inj_vector_end(_ctx: RawTracePointContext) -> i32 {
+    mend();
+    0
+}
+
+/// The same again, where the first program was busy with another thread on this CPU, see [`crate::trace`].
+#[raw_tracepoint(tracepoint = "sys_exit")]
+pub fn inj_vector_end_again(_ctx: RawTracePointContext) -> i32 {
+    mend();
+    0
+}
+
+/// Cuts the vector to what the rule lets by; `None` where there is nothing to cut, or it cannot be.
+#[inline(always)]
+fn cut(rule: RuleId, registers: u64) -> Option<()> {
+    let call: &CallRule = INJ_CALLS.get(rule)?;
+    let mut vector = Vector {
+        at: read(registers + SI),
+        pieces: read(registers + DX),
+        lengths: [0; PIECES],
+    };
+    if vector.at == 0 || vector.pieces > PIECES as u64 {
+        return None;
+    }
+    let most = u64::from(call.bytes);
+    let mut whole = 0_u64;
+    let mut index = 0;
+    while index < PIECES {
+        if (index as u64) < vector.pieces {
+            let length = read_user(address(&vector, index));
+            vector.lengths[index] = length;
+            whole = whole.saturating_add(length);
+        }
+        index += 1;
+    }
+    if whole <= most {
+        return None;
+    }
+    // On record before it is done.
+    INJ_VECTORS.insert(caller::tid(), vector, 0).ok()?;
+    flight::begin();
+    let (mut left, mut failed) = (most, 0);
+    index = 0;
+    while index < PIECES {
+        let length = vector.lengths[index];
+        let new = if length < left { length } else { left };
+        left -= new;
+        if new != length {
+            failed |= write(address(&vector, index), new);
+        }
+        index += 1;
+    }
+    if failed != 0 {
+        mend();
+        return None;
+    }
+    Some(())
+}
+
+/// Puts back what this thread's call has been cut by. No gate: it ends a fault.
+#[inline(always)]
+fn mend() {
+    let thread = caller::tid();
+    // SAFETY: only this thread writes its own entry.
+    let Some(vector) = (unsafe { INJ_VECTORS.get(thread) }) else {
+        return;
+    };
+    let vector = *vector;
+    let mut index = 0;
+    while index < PIECES {
+        if (index as u64) < vector.pieces {
+            write(address(&vector, index), vector.lengths[index]);
+        }
+        index += 1;
+    }
+    if INJ_VECTORS.remove(thread).is_ok() {
+        flight::end();
+    }
+}
+
+#[inline(always)]
+fn address(vector: &Vector, index: usize) -> u64 {
+    vector.at + index as u64 * STRIDE + LENGTH
+}
+
+#[inline(always)]
+fn write(address: u64, length: u64) -> i64 {
+    // SAFETY: eight bytes of ours into memory of the caller's; the helper checks the destination.
+    unsafe {
+        bpf_probe_write_user(
+            address as *mut _,
+            (&raw const length).cast(),
+            size_of::<u64>() as u32,
+        )
+    }
+}
