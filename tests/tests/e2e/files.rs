@@ -48,10 +48,11 @@ pub(crate) fn cases() -> Vec<Case> {
         case("io::latency_of_open", || {
             below_a_folder("latency --latency 30ms --methods open", "open", &is_slow)
         })
-        .shows("io latency"),
+        .shows("io latency --methods open"),
         case("io::latency_of_read", || {
             below_a_folder("latency --latency 30ms --methods read", "read", &is_slow)
-        }),
+        })
+        .shows("io latency --methods read"),
         case("io::corrupt", || {
             below_a_folder("corrupt --max-length 4", "read", &|during, beside| {
                 ensure!(during.damaged == COUNT, "{during:?}");

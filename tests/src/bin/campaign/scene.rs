@@ -24,6 +24,8 @@ enum Client {
     Opens,
     /// Reads a file.
     Reads,
+    /// Reads a file in two pieces at once.
+    ReadsPieces,
     /// Speaks to a plug-in over pipes.
     Speaks,
     /// Keeps a connection, and makes a new one where it broke.
@@ -60,6 +62,7 @@ const FAULTS: &[(&str, Client)] = &[
         Client::Opens,
     ),
     ("io corrupt --max-length 8 --path {file}", Client::Reads),
+    ("io short --path {file}", Client::ReadsPieces),
     ("pipe error --thread plugin-speaker", Client::Speaks),
     (
         "pipe delay --latency 300ms --methods write --thread plugin-speaker",
@@ -116,6 +119,7 @@ impl Scene {
             }
             Client::Opens => on(&file, "open"),
             Client::Reads => on(&file, "read"),
+            Client::ReadsPieces => on(&file, "read-vector"),
             Client::Speaks => ["plugin-speaker", "--between", "pipes"]
                 .map(String::from)
                 .into(),
