@@ -1,7 +1,7 @@
 //! Lets calls read or write less than they were asked to: at the tracepoint where a call begins, the lengths in its
 //! vector are cut in the caller's memory; where it ends, they are put back.
 //!
-//! The kernel copies the vector when the call has begun (lib/iov_iter.c, `import_iovec`), so the caller sees it
+//! The kernel copies the vector when the call has begun (`lib/iov_iter.c`, `import_iovec`), so the caller sees it
 //! changed for no moment at which it could look. A call without a vector has its length in a register, which no
 //! program can write there.
 //!
@@ -38,6 +38,8 @@ const STRIDE: u64 = 16;
 const LENGTH: u64 = 8;
 
 /// A vector that is cut, by its thread.
+///
+/// It is filled in its map entry: older kernels count the stacks of all that a program calls together.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct Vector {
@@ -47,6 +49,15 @@ pub struct Vector {
     pieces: u64,
     /// Their lengths before.
     lengths: [u64; PIECES],
+}
+
+impl Vector {
+    /// One without pieces.
+    const NONE: Self = Self {
+        at: 0,
+        pieces: 0,
+        lengths: [0; PIECES],
+    };
 }
 
 /// A call begins: `(registers, number)`.
@@ -83,33 +94,40 @@ pub fn inj_vector_end_again(_ctx: RawTracePointContext) -> i32 {
 }
 
 /// Cuts the vector to what the rule lets by; `None` where there is nothing to cut, or it cannot be.
+#[expect(
+    clippy::needless_borrows_for_generic_args,
+    reason = "a value that is passed would lie on the stack"
+)]
 #[inline(always)]
 fn cut(rule: RuleId, registers: u64) -> Option<()> {
     let call: &CallRule = INJ_CALLS.get(rule)?;
-    let mut vector = Vector {
-        at: read(registers + SI),
-        pieces: read(registers + DX),
-        lengths: [0; PIECES],
-    };
-    if vector.at == 0 || vector.pieces > PIECES as u64 {
+    let (at, pieces): (u64, u64) = (read(registers + SI), read(registers + DX));
+    if at == 0 || pieces > PIECES as u64 {
         return None;
     }
+    let thread = caller::tid();
+    INJ_VECTORS.insert(thread, &Vector::NONE, 0).ok()?;
+    let vector: *mut Vector = INJ_VECTORS.get_ptr_mut(thread)?;
+    // SAFETY: the entry is this thread's until it is removed.
+    let vector = unsafe { &mut *vector };
+    vector.at = at;
+    vector.pieces = pieces;
     let most = u64::from(call.bytes);
     let mut whole = 0_u64;
     let mut index = 0;
     while index < PIECES {
-        if (index as u64) < vector.pieces {
-            let length = read_user(address(&vector, index));
+        if (index as u64) < pieces {
+            let length = read_user(address(vector, index));
             vector.lengths[index] = length;
             whole = whole.saturating_add(length);
         }
         index += 1;
     }
     if whole <= most {
+        let _ = INJ_VECTORS.remove(thread);
         return None;
     }
-    // On record before it is done.
-    INJ_VECTORS.insert(caller::tid(), vector, 0).ok()?;
+    // All is on record before anything is done.
     flight::begin();
     let (mut left, mut failed) = (most, 0);
     index = 0;
@@ -118,7 +136,7 @@ fn cut(rule: RuleId, registers: u64) -> Option<()> {
         let new = if length < left { length } else { left };
         left -= new;
         if new != length {
-            failed |= write(address(&vector, index), new);
+            failed |= write(address(vector, index), new);
         }
         index += 1;
     }
@@ -137,11 +155,10 @@ fn mend() {
     let Some(vector) = (unsafe { INJ_VECTORS.get(thread) }) else {
         return;
     };
-    let vector = *vector;
     let mut index = 0;
     while index < PIECES {
         if (index as u64) < vector.pieces {
-            write(address(&vector, index), vector.lengths[index]);
+            write(address(vector, index), vector.lengths[index]);
         }
         index += 1;
     }

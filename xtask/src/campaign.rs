@@ -14,21 +14,28 @@ use crate::{
 };
 
 /// What `cargo xtask test` runs of each: enough to see it bite, in seconds.
-pub(crate) const SHORT: [(&str, &str); 13] = [
+pub(crate) const SHORT: [(&str, &str); 17] = [
     ("kill9-random", "30"),
     ("kill9-every-step", "1"),
     ("sigstop", "10"),
     ("freeze", "10"),
     ("hung-runtime", "10"),
+    ("oom", "10"),
     ("stop-latency", "20"),
     ("scope", "200000"),
     ("probability-and-budget", "1"),
     ("overlap", "10"),
     ("target-churn", "30"),
+    ("pid-reuse", "10"),
+    ("socket-abuse", "4"),
+    ("upgrade", "6"),
     ("journal-faults", "30"),
     ("self-protection", "20"),
     ("soak", "10"),
 ];
+
+/// How the program ends where the host is not one for the campaign.
+pub(crate) const NOT_HERE: i32 = 4;
 
 /// A campaign, as the program `campaign` knows it.
 #[derive(Args)]

@@ -12,7 +12,7 @@ use injector_tests::snapshot::Snapshot;
 use injector_tests::victim::Victim;
 use rustix::time::{ClockId, Timespec, clock_gettime, clock_settime};
 
-use crate::oracle::Outcome;
+use crate::oracle::{NotHere, Outcome};
 
 /// How long each run is asked to be.
 const ASKED: Duration = Duration::from_secs(3);
@@ -25,7 +25,7 @@ const FARTHEST_S: u64 = 48 * 3600;
 pub(crate) fn campaign(seed: u64, runs: u64) -> Result<Outcome> {
     ensure!(
         Path::new("/command").exists() && Path::new("/injector/release").exists(),
-        "it moves the wall clock, and that is not done to a host: say --kernel NAME"
+        NotHere("it moves the wall clock, and that is not done to a host: say --kernel NAME")
     );
     let mut lab = Lab::new(Wire::Loopback, Family::V4)?;
     let server = lab.serve("udp-echo")?.to_string();

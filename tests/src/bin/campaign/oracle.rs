@@ -1,9 +1,22 @@
 //! What a campaign came to.
 
-use std::fmt::Write;
+use std::error::Error;
+use std::fmt::{self, Write};
 
 use anyhow::{Result, ensure};
 use injector_tests::injector::Injector;
+
+/// Why a campaign cannot be run on this host at all.
+#[derive(Debug)]
+pub(crate) struct NotHere(pub(crate) &'static str);
+
+impl fmt::Display for NotHere {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.0)
+    }
+}
+
+impl Error for NotHere {}
 
 /// Counts, and every promise that was broken.
 #[derive(Debug, Default)]
