@@ -38,6 +38,12 @@ struct Made {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ChangeId(u32);
 
+impl Made {
+    fn undo(&self, journal: &mut Journal) -> Vec<String> {
+        undo(self.id.0, &self.change, self.namespace.as_ref(), journal).errors
+    }
+}
+
 impl Changes {
     /// Sets a sysctl of a namespace, unless it has the value for the host's own reasons. The old value is
     /// on disk before the new one is in force.
@@ -143,7 +149,7 @@ impl Changes {
         let Some(at) = self.made.iter().position(|made| made.id == id) else {
             return;
         };
-        if undo(&self.made[at], journal).is_empty() {
+        if self.made[at].undo(journal).is_empty() {
             self.made.remove(at);
         }
     }
@@ -152,28 +158,43 @@ impl Changes {
     pub fn restore(&mut self, journal: &mut Journal) -> Vec<String> {
         let mut errors = Vec::new();
         while let Some(made) = self.made.pop() {
-            errors.extend(undo(&made, journal));
+            errors.extend(made.undo(journal));
         }
         errors
     }
 }
 
-/// Undoes a change and writes that down; returns what went wrong.
-fn undo(made: &Made, journal: &mut Journal) -> Vec<String> {
-    let id = made.id.0;
-    let mut errors = Vec::new();
-    let record = match restore(&made.change, made.namespace.as_ref(), journal.path()) {
-        Ok(_) => Record::Restored { id },
+/// What came of undoing a change.
+pub struct Undone {
+    /// What became of the setting; `None` where it could not be put back.
+    pub fate: Option<Fate>,
+    /// What went wrong.
+    pub errors: Vec<String>,
+}
+
+/// Undoes one change of the run with this journal, and writes that down before another run may look: of two runs
+/// that end in the same moment, the second has to see that the first relies on nothing any more, or each would leave
+/// the setting to the other. The namespace is that of [`HostChange::namespace`], where it could be found.
+pub fn undo(
+    id: u32,
+    change: &HostChange,
+    namespace: Option<&Namespace>,
+    journal: &mut Journal,
+) -> Undone {
+    let _lock = Lock::take(journal.path());
+    let (fate, record) = match restore(change, namespace, journal.path()) {
+        Ok(fate) => (Some(fate), Record::Restored { id }),
         Err(error) => {
-            errors.push(error.to_string());
-            Record::RestoreFailed {
-                id,
-                why: error.to_string(),
-            }
+            let why = error.to_string();
+            (None, Record::RestoreFailed { id, why })
         }
     };
+    let mut errors = Vec::new();
+    if let Record::RestoreFailed { why, .. } = &record {
+        errors.push(why.clone());
+    }
     errors.extend(journal.append(&record).err().map(|error| error.to_string()));
-    errors
+    Undone { fate, errors }
 }
 
 /// What became of a setting.
@@ -189,9 +210,8 @@ pub enum Fate {
     Gone,
 }
 
-/// Undoes one change for the run with this journal. The namespace is that of
-/// [`HostChange::namespace`], where it could be found.
-pub fn restore(
+/// Undoes one change for the run with this journal. The lock is held.
+fn restore(
     change: &HostChange,
     namespace: Option<&Namespace>,
     journal: &Path,
@@ -207,7 +227,6 @@ pub fn restore(
             let Some(namespace) = namespace else {
                 return Ok(Fate::Gone);
             };
-            let _lock = Lock::take(journal);
             if others(journal).any(|other| old_of_sysctl(&other, *netns_inode, key).is_some()) {
                 return Ok(Fate::LeftToAnother);
             }
@@ -218,10 +237,7 @@ pub fn restore(
                 sysctl::write(key, old).map(|()| Fate::Restored)
             })?
         }
-        HostChange::CgroupKnob { path, old, new } => {
-            let _lock = Lock::take(journal);
-            knob::restore(path, old, new)
-        }
+        HostChange::CgroupKnob { path, old, new } => knob::restore(path, old, new),
         HostChange::StoppedProcesses { processes } => stopped::restore(processes),
     }
 }
@@ -302,5 +318,26 @@ mod tests {
         );
         drop(theirs);
         assert_eq!(others(ours.path()).count(), 0, "the dead rely on nothing");
+    }
+
+    /// Whichever comes second sees that the first is done, although its run goes on.
+    #[test]
+    fn of_two_that_end_together_one_is_the_last() {
+        let directory = tempfile::tempdir().unwrap();
+        let state = directory.path().join("runs");
+        let mut first = journal(&state, "r000000010001");
+        let mut second = journal(&state, "r000000010002");
+        for one in [&mut first, &mut second] {
+            one.append(&change("a.b")).unwrap();
+        }
+        // No namespace has this inode, so that nothing is written; it is the record that counts.
+        let Record::Change { id, change } = change("a.b") else {
+            unreachable!()
+        };
+        let undone = undo(id, &change, None, &mut first);
+        assert!(undone.errors.is_empty());
+        let relied_on = |own: &Path| others(own).count();
+        assert_eq!(relied_on(second.path()), 0);
+        assert_eq!(relied_on(first.path()), 1);
     }
 }

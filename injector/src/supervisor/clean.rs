@@ -110,22 +110,9 @@ pub(crate) fn restore_all(
     let (mut restored, mut failed) = (0, Vec::new());
     for (id, change) in open {
         let namespace = change.namespace().and_then(&find);
-        let record = match changes::restore(&change, namespace.as_ref(), journal.path()) {
-            Ok(fate) => {
-                restored += u32::from(fate == changes::Fate::Restored);
-                Record::Restored { id }
-            }
-            Err(error) => {
-                failed.push(error.to_string());
-                Record::RestoreFailed {
-                    id,
-                    why: error.to_string(),
-                }
-            }
-        };
-        if let Err(error) = journal.append(&record) {
-            failed.push(error.to_string());
-        }
+        let undone = changes::undo(id, &change, namespace.as_ref(), journal);
+        restored += u32::from(undone.fate == Some(changes::Fate::Restored));
+        failed.extend(undone.errors);
     }
     match (restored, failed.is_empty()) {
         (0, true) => "no host setting had to be restored".into(),
