@@ -87,6 +87,10 @@ pub fn decide(op: u32, subject: impl FnOnce() -> Subject) -> Option<Pending> {
 }
 
 /// The same, of a call whose number is told otherwise.
+#[expect(
+    clippy::needless_borrows_for_generic_args,
+    reason = "a value that is passed would lie on the stack"
+)]
 #[inline(always)]
 pub fn decide_numbered<P: Place>(
     op: u32,
@@ -108,7 +112,7 @@ pub fn decide_numbered<P: Place>(
         return None;
     }
     let thread = caller::tid();
-    INJ_WALKS.insert(thread, Walk::NOWHERE, 0).ok()?;
+    INJ_WALKS.insert(thread, &Walk::NOWHERE, 0).ok()?;
     let mut walk: *mut Walk = INJ_WALKS.get_ptr_mut(thread)?;
     let subject = subject();
     // A socket is read and written at its own hooks, behind this one.
