@@ -3,7 +3,7 @@
 //! The kernel keeps no list of them, and an RCU grace period does not wait for them
 //! (kernel/bpf/trampoline.c, `__bpf_prog_enter_sleepable`). So each adds itself before it asks the gate and
 //! takes itself away when it has returned its verdict; whoever has ended the lease waits for zero. Bystanders
-//! are not counted, and pay nothing.
+//! are not counted, and pay nothing. A call that is cut short counts from its beginning to its end.
 
 use core::intrinsics::{AtomicOrdering, atomic_xadd};
 
@@ -12,33 +12,28 @@ use crate::maps::INJ_IN_FLIGHT;
 /// Runs a sleepable program's work for a target.
 #[inline(always)]
 pub fn counted(work: impl FnOnce() -> i64) -> i64 {
-    let Some(counter) = INJ_IN_FLIGHT.get_ptr_mut(0) else {
-        return 0;
-    };
-    add(counter, 1);
+    begin();
     let verdict = work();
-    add(counter, u64::MAX);
+    end();
     verdict
 }
 
-/// Something begins that a program to come has to end.
+/// Something begins that has to come to its end before the run's programs go.
 #[inline(always)]
 pub fn begin() {
-    if let Some(counter) = INJ_IN_FLIGHT.get_ptr_mut(0) {
-        add(counter, 1);
-    }
+    add(1);
 }
 
 /// It has ended.
 #[inline(always)]
 pub fn end() {
-    if let Some(counter) = INJ_IN_FLIGHT.get_ptr_mut(0) {
-        add(counter, u64::MAX);
-    }
+    add(u64::MAX);
 }
 
 #[inline(always)]
-fn add(counter: *mut u64, what: u64) {
-    // SAFETY: the only entry of our own map, which lives as long as the program.
-    unsafe { atomic_xadd::<u64, u64, { AtomicOrdering::AcqRel }>(counter, what) };
+fn add(what: u64) {
+    if let Some(counter) = INJ_IN_FLIGHT.get_ptr_mut(0) {
+        // SAFETY: the only entry of our own map, which lives as long as the program.
+        unsafe { atomic_xadd::<u64, u64, { AtomicOrdering::AcqRel }>(counter, what) };
+    }
 }

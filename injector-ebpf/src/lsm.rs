@@ -68,7 +68,7 @@ hook!(inj_rename, inj_rename_s, op::RENAME, |context| {
         ..Subject::dentry(argument(context, 1))
     }
 });
-hook!(inj_mkdir, inj_mkdir_s, op::MKDIR, |context| {
+hook!(inj_mkdir, op::MKDIR, |context| {
     Subject::dentry(argument(context, 1))
 });
 hook!(inj_rmdir, inj_rmdir_s, op::RMDIR, |context| {

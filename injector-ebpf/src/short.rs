@@ -22,16 +22,12 @@ use crate::{
     flight,
     maps::{INJ_CALLS, INJ_VECTORS},
     subject::read,
-    syscall::subject,
+    syscall::{DX, SI, subject},
     trace::read_user,
 };
 
 /// The most pieces of a vector that is cut; longer ones are missed.
 const PIECES: usize = 8;
-
-/// `pt_regs::si` and `pt_regs::dx` of `x86_64`: the vector and the number of its pieces.
-const SI: u64 = 13 * 8;
-const DX: u64 = 12 * 8;
 
 /// Bytes of an `iovec`, and where its length is.
 const STRIDE: u64 = 16;
@@ -45,9 +41,9 @@ const LENGTH: u64 = 8;
 pub struct Vector {
     /// Where it lies.
     at: u64,
-    /// How many pieces it has.
-    pieces: u64,
-    /// Their lengths before.
+    /// The most bytes that its call may move.
+    most: u64,
+    /// What its pieces had before; 0 where there is none.
     lengths: [u64; PIECES],
 }
 
@@ -55,9 +51,30 @@ impl Vector {
     /// One without pieces.
     const NONE: Self = Self {
         at: 0,
-        pieces: 0,
+        most: 0,
         lengths: [0; PIECES],
     };
+
+    /// Where the length of a piece lies.
+    #[inline(always)]
+    const fn address(&self, index: usize) -> u64 {
+        self.at + index as u64 * STRIDE + LENGTH
+    }
+
+    /// Goes through the pieces that are cut: where their length lies, what it was, what it is cut to.
+    #[inline(always)]
+    fn each_cut(&self, mut act: impl FnMut(u64, u64, u64)) {
+        let (mut left, mut index) = (self.most, 0);
+        while index < PIECES {
+            let length = self.lengths[index];
+            let kept = if length < left { length } else { left };
+            left -= kept;
+            if kept != length {
+                act(self.address(index), length, kept);
+            }
+            index += 1;
+        }
+    }
 }
 
 /// A call begins: `(registers, number)`.
@@ -79,17 +96,17 @@ pub fn inj_vector(ctx: RawTracePointContext) -> i32 {
     0
 }
 
-/// A call ends.
+/// A call ends: `(registers, result)`.
 #[raw_tracepoint(tracepoint = "sys_exit")]
-pub fn inj_vector_end(_ctx: RawTracePointContext) -> i32 {
-    mend();
+pub fn inj_vector_end(ctx: RawTracePointContext) -> i32 {
+    mend(ctx.arg(0));
     0
 }
 
 /// The same again, where the first program was busy with another thread on this CPU, see [`crate::trace`].
 #[raw_tracepoint(tracepoint = "sys_exit")]
-pub fn inj_vector_end_again(_ctx: RawTracePointContext) -> i32 {
-    mend();
+pub fn inj_vector_end_again(ctx: RawTracePointContext) -> i32 {
+    mend(ctx.arg(0));
     0
 }
 
@@ -106,70 +123,68 @@ fn cut(rule: RuleId, registers: u64) -> Option<()> {
         return None;
     }
     let thread = caller::tid();
+    forget(thread);
     INJ_VECTORS.insert(thread, &Vector::NONE, 0).ok()?;
-    let vector: *mut Vector = INJ_VECTORS.get_ptr_mut(thread)?;
+    // All is on record before anything is done.
+    flight::begin();
+    let Some(vector) = INJ_VECTORS.get_ptr_mut(thread) else {
+        flight::end();
+        return None;
+    };
     // SAFETY: the entry is this thread's until it is removed.
     let vector = unsafe { &mut *vector };
     vector.at = at;
-    vector.pieces = pieces;
-    let most = u64::from(call.bytes);
+    vector.most = u64::from(call.bytes);
     let mut whole = 0_u64;
     let mut index = 0;
     while index < PIECES {
         if (index as u64) < pieces {
-            let length = read_user(address(vector, index));
+            let length = read_user(vector.address(index));
             vector.lengths[index] = length;
             whole = whole.saturating_add(length);
         }
         index += 1;
     }
-    if whole <= most {
-        let _ = INJ_VECTORS.remove(thread);
+    if whole <= vector.most {
+        forget(thread);
         return None;
     }
-    // All is on record before anything is done.
-    flight::begin();
-    let (mut left, mut failed) = (most, 0);
-    index = 0;
-    while index < PIECES {
-        let length = vector.lengths[index];
-        let new = if length < left { length } else { left };
-        left -= new;
-        if new != length {
-            failed |= write(address(vector, index), new);
-        }
-        index += 1;
-    }
+    let mut failed = 0;
+    vector.each_cut(|address, _, kept| failed |= write(address, kept));
     if failed != 0 {
-        mend();
+        mend(registers);
         return None;
     }
     Some(())
 }
 
 /// Puts back what this thread's call has been cut by. No gate: it ends a fault.
+///
+/// Only in the very call, and only what is still as it was left: where both programs were busy with other threads,
+/// the caller has gone on since and may use the memory for something else.
 #[inline(always)]
-fn mend() {
+fn mend(registers: u64) {
     let thread = caller::tid();
     // SAFETY: only this thread writes its own entry.
     let Some(vector) = (unsafe { INJ_VECTORS.get(thread) }) else {
         return;
     };
-    let mut index = 0;
-    while index < PIECES {
-        if (index as u64) < vector.pieces {
-            write(address(vector, index), vector.lengths[index]);
-        }
-        index += 1;
+    if read::<u64>(registers + SI) == vector.at {
+        vector.each_cut(|address, length, kept| {
+            if read_user::<u64>(address) == kept {
+                write(address, length);
+            }
+        });
     }
+    forget(thread);
+}
+
+/// Takes a vector off the record.
+#[inline(always)]
+fn forget(thread: u32) {
     if INJ_VECTORS.remove(thread).is_ok() {
         flight::end();
     }
-}
-
-#[inline(always)]
-fn address(vector: &Vector, index: usize) -> u64 {
-    vector.at + index as u64 * STRIDE + LENGTH
 }
 
 #[inline(always)]

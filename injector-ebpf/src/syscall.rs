@@ -17,8 +17,10 @@ use crate::{
     subject::{Subject, read},
 };
 
-/// `pt_regs::di` and `pt_regs::orig_ax` on `x86_64` (`arch/x86/include/asm/ptrace.h`).
+/// `pt_regs` of `x86_64` (`arch/x86/include/asm/ptrace.h`): a call's first three arguments, and its number.
 const DI: u64 = 14 * 8;
+pub const SI: u64 = 13 * 8;
+pub const DX: u64 = 12 * 8;
 const ORIG_AX: u64 = 15 * 8;
 
 /// The call's number, from its registers.

@@ -21,7 +21,7 @@ use crate::{
     calls::{self, Count},
     maps::{INJ_CALLS, INJ_DAMAGES, INJ_RULES, INJ_TRACED},
     subject::read,
-    syscall::subject,
+    syscall::{SI, subject},
 };
 
 /// A call ends: `(registers, result)`. Decides about it, and damages what it has put into its buffer.
@@ -67,7 +67,6 @@ fn meet(ctx: &RawTracePointContext) -> Option<()> {
 /// Where in user memory a call has put what it read, and how many bytes lie there in one piece.
 #[inline(always)]
 fn buffer(syscall: u32, registers: u64, result: u64) -> (u64, u64) {
-    const SI: u64 = 13 * 8;
     let second: u64 = read(registers + SI);
     match syscall {
         // read, pread64, recvfrom

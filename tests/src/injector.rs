@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -167,6 +168,16 @@ impl Injector {
     /// Starts a command and does not wait for anything.
     pub fn start_here(&self, arguments: &[&str]) -> Result<Running> {
         Running::spawn(self.command(arguments))
+    }
+
+    /// Starts the daemon and waits until its socket takes connections.
+    pub fn start_daemon(&self) -> Result<Running> {
+        let daemon = self.start_here(&["daemon"])?;
+        let socket = self.state().join("injector.sock");
+        eventually("the daemon's socket", ARMING, || {
+            Ok(UnixStream::connect(&socket).ok())
+        })?;
+        Ok(daemon)
     }
 
     /// Starts a command in a place of its own and does not wait for anything.

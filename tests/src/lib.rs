@@ -21,6 +21,7 @@ pub mod measure;
 pub mod netns;
 pub mod observation;
 pub mod parker;
+pub mod pids;
 pub mod place;
 pub mod snapshot;
 pub mod victim;

@@ -48,6 +48,9 @@ pub(crate) struct Campaign {
     /// How many runs; for `soak`, how many seconds.
     #[arg(long)]
     runs: Option<u64>,
+    /// How many faults at once, for those that end runs; fewer suit a slow machine.
+    #[arg(long)]
+    at_once: Option<usize>,
     /// For `mutation`: only what has this in its description.
     #[arg(long, value_name = "TEXT")]
     only: Option<String>,
@@ -65,6 +68,9 @@ impl Campaign {
         let mut words = vec![self.name.clone(), "--seed".into(), self.seed.to_string()];
         if let Some(runs) = self.runs {
             words.extend(["--runs".into(), runs.to_string()]);
+        }
+        if let Some(at_once) = self.at_once {
+            words.extend(["--at-once".into(), at_once.to_string()]);
         }
         words
     }

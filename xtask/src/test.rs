@@ -37,6 +37,8 @@ pub(crate) fn run(project: &Project, filter: Option<&str>) -> ExitCode {
         steps.campaigns();
         announce("tests on other kernels");
         vm::everywhere(project, &mut steps.report);
+        announce("bounds of the BPF programs");
+        vm::check_bounds(project, &mut steps.report);
     }
     println!("\n{}", steps.report);
     if steps.report.is_good() {

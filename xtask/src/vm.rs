@@ -41,7 +41,7 @@ pub(crate) use faults::{contradictions_here, everywhere};
 use initramfs::Initramfs;
 use machine::{Ended, Machine};
 pub(crate) use single::{Guest, run as single};
-pub(crate) use verifier::run as verifier;
+pub(crate) use verifier::{check as check_bounds, run as verifier};
 
 /// What can be done in virtual machines.
 #[derive(Subcommand)]
@@ -162,13 +162,18 @@ fn enter(
     if let Some(folder) = &kernel.modules {
         initramfs.modules(folder, &["tun", "veth", "fuse"])?;
     }
-    let image = folder(project).join("initramfs.cpio");
+    // Its own: another machine may be running on the last one's.
+    let image = tempfile::Builder::new()
+        .prefix("initramfs-")
+        .suffix(".cpio")
+        .tempfile_in(folder(project))
+        .context("there is no place for an initramfs")?;
     initramfs
-        .write(&image)
-        .with_context(|| format!("{} could not be written", image.display()))?;
+        .write(image.path())
+        .with_context(|| format!("{} could not be written", image.path().display()))?;
     // The name of a kernel may be its path.
     let log = format!("{}-{task}", candidate.name.replace('/', "_"));
-    Ok(Visit::Ran(machine.boot(&kernel, &image, &log)?))
+    Ok(Visit::Ran(machine.boot(&kernel, image.path(), &log)?))
 }
 
 /// All that is not of our own making; an error is the reason why this kernel cannot be had here.

@@ -181,7 +181,7 @@ pub fn undo(
     namespace: Option<&Namespace>,
     journal: &mut Journal,
 ) -> Undone {
-    let _lock = Lock::take(journal.path());
+    let _lock = change.is_shared().then(|| Lock::take(journal.path()));
     let (fate, record) = match restore(change, namespace, journal.path()) {
         Ok(fate) => (Some(fate), Record::Restored { id }),
         Err(error) => {
@@ -189,10 +189,10 @@ pub fn undo(
             (None, Record::RestoreFailed { id, why })
         }
     };
-    let mut errors = Vec::new();
-    if let Record::RestoreFailed { why, .. } = &record {
-        errors.push(why.clone());
-    }
+    let mut errors = match &record {
+        Record::RestoreFailed { why, .. } => vec![why.clone()],
+        _ => Vec::new(),
+    };
     errors.extend(journal.append(&record).err().map(|error| error.to_string()));
     Undone { fate, errors }
 }
@@ -210,7 +210,7 @@ pub enum Fate {
     Gone,
 }
 
-/// Undoes one change for the run with this journal. The lock is held.
+/// Undoes one change for the run with this journal. The lock is held where the setting is shared.
 fn restore(
     change: &HostChange,
     namespace: Option<&Namespace>,

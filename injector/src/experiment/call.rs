@@ -264,6 +264,8 @@ pub enum CallFaultError {
     NoPipe,
     #[error("--max-length is 1 to {MOST_BYTES} bytes, not {0}")]
     Length(u32),
+    #[error("calls on regular files alone can be shortened; leave the kinds out")]
+    OtherKind,
     #[error("--at-most is 1 byte or more; a call that moves nothing is at the end of its file")]
     NoBytes,
     #[error(
@@ -386,6 +388,9 @@ impl CallShort {
         self.calls.check()?;
         if self.at_most == 0 {
             return Err(CallFaultError::NoBytes);
+        }
+        if self.calls.kinds.iter().any(|kind| *kind != FdKind::File) {
+            return Err(CallFaultError::OtherKind);
         }
         let other = self.calls.syscalls.iter().find(|call| !call.has_vector());
         other.map_or(Ok(()), |call| Err(CallFaultError::NoVector(*call)))

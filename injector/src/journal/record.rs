@@ -149,6 +149,11 @@ impl HostChange {
             Self::CgroupKnob { .. } | Self::StoppedProcesses { .. } => None,
         }
     }
+
+    /// Whether another run may change or rely on the same thing.
+    pub const fn is_shared(&self) -> bool {
+        matches!(self, Self::Sysctl { .. } | Self::CgroupKnob { .. })
+    }
 }
 
 impl std::fmt::Display for HostChange {

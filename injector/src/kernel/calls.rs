@@ -13,12 +13,6 @@ use super::{
 /// what was attached last first, so whoever carries out comes before whoever decides.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum CallHook {
-    /// Damages what calls have read, where they end.
-    SysExit,
-    /// Puts back what was cut of a call's vector, where it ends.
-    VectorEnd,
-    /// The same once more, for what the first was not run for.
-    VectorEndAgain,
     /// Counts sleeps of a system call that found no copy free.
     Missed {
         /// The kernel's function, `__x64_sys_...`.
@@ -62,14 +56,47 @@ pub enum CallHook {
         /// The kernel's function, `__x64_sys_...`.
         function: String,
     },
-    /// The same once more, for what the first was not run for.
-    SysExitAgain,
-    /// Signals where any system call begins.
-    Entry,
-    /// Cuts vectors where any system call begins.
-    Vector,
+    /// At a tracepoint that all system calls of the host pass.
+    Trace(TraceHook),
     /// Decides at a hook of the cgroups of all callers.
     Cgroup(CgroupHook),
+}
+
+/// A program at a tracepoint of all system calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum TraceHook {
+    /// Damages what calls have read, where they end.
+    Damage,
+    /// The same once more, for what the first was not run for.
+    DamageAgain,
+    /// Puts back what was cut of a call's vector, where it ends.
+    Mend,
+    /// The same once more, for what the first was not run for.
+    MendAgain,
+    /// Cuts vectors where calls begin.
+    Cut,
+    /// Signals where calls begin.
+    Signal,
+}
+
+impl TraceHook {
+    /// The program and its tracepoint.
+    const fn program(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Damage => ("inj_sys_exit", "sys_exit"),
+            Self::DamageAgain => ("inj_sys_exit_again", "sys_exit"),
+            Self::Mend => ("inj_vector_end", "sys_exit"),
+            Self::MendAgain => ("inj_vector_end_again", "sys_exit"),
+            Self::Cut => ("inj_vector", "sys_enter"),
+            Self::Signal => ("inj_entry", "sys_enter"),
+        }
+    }
+
+    /// Whether a call that the kernel does not run the program for goes through undecided. The first of two has
+    /// one behind it.
+    const fn decides(self) -> bool {
+        matches!(self, Self::DamageAgain | Self::Cut | Self::Signal)
+    }
 }
 
 /// Attaches programs for system calls to the maps of an object.
@@ -90,28 +117,22 @@ impl CallPrograms {
         links: &mut Links,
     ) -> Result<(), Error> {
         let (program, way, function) = match hook {
-            CallHook::SysExit => {
-                return links.raw_tracepoint(object, "inj_sys_exit", "sys_exit");
-            }
-            CallHook::SysExitAgain => {
-                return links.raw_tracepoint(object, "inj_sys_exit_again", "sys_exit");
-            }
             CallHook::Kprobe { function } => {
                 return links.kprobe(object, "inj_call_kprobe", function);
+            }
+            CallHook::Trace(hook) => {
+                let (program, tracepoint) = hook.program();
+                let loaded = links.raw_tracepoint(object, program, tracepoint)?;
+                if let Some(loaded) = loaded.filter(|_| hook.decides()) {
+                    links.watch(program, loaded);
+                }
+                return Ok(());
             }
             CallHook::Cgroup(hook) => {
                 return cgroups
                     .iter()
                     .try_for_each(|cgroup| links.cgroup(object, *hook, cgroup));
             }
-            CallHook::VectorEnd => {
-                return links.raw_tracepoint(object, "inj_vector_end", "sys_exit");
-            }
-            CallHook::VectorEndAgain => {
-                return links.raw_tracepoint(object, "inj_vector_end_again", "sys_exit");
-            }
-            CallHook::Vector => return links.raw_tracepoint(object, "inj_vector", "sys_enter"),
-            CallHook::Entry => return links.raw_tracepoint(object, "inj_entry", "sys_enter"),
             CallHook::Missed { function } => ("inj_call_missed", Way::Exit, function.clone()),
             CallHook::SleepAtExit { function, .. } => {
                 ("inj_call_exit_s", Way::Exit, function.clone())

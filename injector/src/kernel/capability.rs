@@ -38,7 +38,7 @@ pub struct Missing {
 }
 
 /// Every need, in the order in which doctor shows them.
-pub const ALL: [Need; 18] = [
+pub const ALL: [Need; 19] = [
     Need::DeviceLinks,
     Need::CgroupLinks,
     Need::ConnectErrno,
@@ -57,6 +57,7 @@ pub const ALL: [Need; 18] = [
     Need::Freezer,
     Need::Park,
     Need::Trace,
+    Need::Vector,
 ];
 
 impl Need {
@@ -81,6 +82,7 @@ impl Need {
             Self::Freezer => "cgroup-freeze",
             Self::Park => "park",
             Self::Trace => "trace-write-user",
+            Self::Vector => "trace-vector",
         }
     }
 
@@ -103,7 +105,8 @@ impl Need {
             Self::CallSignals => "proc kill --at-call",
             Self::Freezer => "proc pause of a whole cgroup",
             Self::Park => "slow system calls",
-            Self::Trace => "io corrupt, short; pipe corrupt",
+            Self::Trace => "io corrupt; pipe corrupt",
+            Self::Vector => "io short",
         }
     }
 
@@ -144,7 +147,7 @@ impl Need {
             Self::Park => {
                 "run Linux 6.2 or later with CONFIG_FUNCTION_ERROR_INJECTION, or with CONFIG_BPF_LSM and `bpf` in its list of security modules (`lsm=...,bpf`; /sys/kernel/security/lsm shows it), and load the module with `modprobe fuse`"
             }
-            Self::Trace => {
+            Self::Trace | Self::Vector => {
                 "run a kernel with CONFIG_BPF_EVENTS that is not locked down (/sys/kernel/security/lockdown shows it), with CAP_SYS_ADMIN"
             }
         }
@@ -190,6 +193,7 @@ pub fn probe(need: Need) -> Capability {
         Need::Freezer => cgroup::has_freezer().map_err(|error| Error::Probe(error.to_string())),
         Need::Park => park::trial::run(),
         Need::Trace => calls::trace(),
+        Need::Vector => calls::vector(),
     };
     Capability {
         name: need.name().into(),

@@ -240,13 +240,14 @@ impl Links {
         self.attached.push(Attached::Trampoline(link));
     }
 
-    /// Attaches to a tracepoint by its raw arguments: of all system calls' beginnings or ends.
+    /// Attaches to a tracepoint by its raw arguments: of all system calls' beginnings or ends. Returns a copy of
+    /// the program's descriptor, where one could be had.
     pub(super) fn raw_tracepoint(
         &mut self,
         object: &mut Object,
         name: &'static str,
         tracepoint: &'static str,
-    ) -> Result<(), Error> {
+    ) -> Result<Option<OwnedFd>, Error> {
         let failed = |error: aya::programs::ProgramError| Error::program(name, &error);
         let program: &mut RawTracePoint = program(object, name)?;
         ensure_loaded(name, program.fd().is_ok(), || program.load())?;
@@ -255,13 +256,7 @@ impl Links {
         self.attached.push(Attached::RawTracepoint(
             program.take_link(id).map_err(failed)?,
         ));
-        // The first of the two at the end of calls has one behind it, and those that mend decide nothing.
-        if let Ok(copy) = copy
-            && matches!(name, "inj_entry" | "inj_sys_exit_again" | "inj_vector")
-        {
-            self.watch(name, copy);
-        }
-        Ok(())
+        Ok(copy.ok())
     }
 
     /// Attaches to a function by a kprobe. A perf link (5.15), which goes with its descriptor.

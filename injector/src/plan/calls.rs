@@ -12,7 +12,10 @@ use crate::{
     experiment::{
         CallMechanism, Calls, FaultKind, Filling, LONGEST_SLEEP, OnCalls, SleepAt, Sleeps,
     },
-    kernel::{calls::CallHook, links::CgroupHook},
+    kernel::{
+        calls::{CallHook, TraceHook},
+        links::CgroupHook,
+    },
     syscall::{
         Syscall,
         points::{self, Point},
@@ -266,13 +269,13 @@ pub(super) fn stand_at(
             return at_points(plan, call, mechanism, subject);
         }
         Mechanism::Trace => {
-            plan.hooks.insert(CallHook::SysExit);
-            (CallHook::SysExitAgain, op::TRACE)
+            plan.hooks.insert(CallHook::Trace(TraceHook::Damage));
+            (CallHook::Trace(TraceHook::DamageAgain), op::TRACE)
         }
         Mechanism::Vector => {
-            plan.hooks
-                .extend([CallHook::VectorEnd, CallHook::VectorEndAgain]);
-            (CallHook::Vector, op::VECTOR)
+            let mend = [TraceHook::Mend, TraceHook::MendAgain];
+            plan.hooks.extend(mend.map(CallHook::Trace));
+            (CallHook::Trace(TraceHook::Cut), op::VECTOR)
         }
         Mechanism::SockAddr => {
             let Some((op, hooks)) = address_hooks(call) else {
@@ -281,7 +284,7 @@ pub(super) fn stand_at(
             plan.hooks.extend(hooks.map(CallHook::Cgroup));
             return 1 << op;
         }
-        Mechanism::SignalAtCall => (CallHook::Entry, op::ENTRY),
+        Mechanism::SignalAtCall => (CallHook::Trace(TraceHook::Signal), op::ENTRY),
         Mechanism::KprobeOverride => (CallHook::Kprobe { function }, op::SYSCALL),
         _ => (CallHook::Syscall { function }, op::SYSCALL),
     };

@@ -92,6 +92,8 @@ pub enum Need {
     Park,
     /// Programs on the tracepoints of system calls that may write to the caller's memory.
     Trace,
+    /// The same, that cut a caller's vector and put it back.
+    Vector,
 }
 
 impl Mechanism {
@@ -226,7 +228,8 @@ impl Mechanism {
             Self::SockAddr => &[Need::CgroupLinks, Need::AddressErrno],
             Self::LsmPark => &[Need::Lsm, Need::Park],
             Self::SyscallPark => &[Need::SyscallReturn, Need::SleepableSyscall, Need::Park],
-            Self::Trace | Self::Vector => &[Need::Trace],
+            Self::Trace => &[Need::Trace],
+            Self::Vector => &[Need::Vector],
         }
     }
 }

@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use injector_tests::eventually::eventually;
-use injector_tests::injector::{Injector, Running};
+use injector_tests::injector::Injector;
 use injector_tests::lab::{Family, Lab, Wire};
 use rustix::process::Signal;
 use serde_json::Value;
@@ -27,22 +26,12 @@ pub(crate) fn cases() -> Vec<Case> {
     ]
 }
 
-/// Starts the daemon and waits for its socket.
-pub(crate) fn start(injector: &Injector) -> Result<Running> {
-    let daemon = injector.start_here(&["daemon"])?;
-    let socket = injector.state().join("injector.sock");
-    eventually("the daemon's socket", Duration::from_secs(5), || {
-        Ok(std::os::unix::net::UnixStream::connect(&socket).ok())
-    })?;
-    Ok(daemon)
-}
-
 fn arms_lists_and_stops() -> Result<()> {
     let mut lab = Lab::new(Wire::Loopback, Family::V4)?;
     let server = Probe::UdpPing.serve(&mut lab)?;
     let mut agent = Probe::UdpPing.observe(lab.agent(), server)?;
     let injector = Injector::new()?;
-    let daemon = start(&injector)?;
+    let daemon = injector.start_daemon()?;
     let armed = lab.arm(&injector, &["net", "blackhole"])?;
     ensure!(agent.look()?.ok == 0, "the fault is not there");
     let id = id_of_only_run(&injector)?;
@@ -63,7 +52,7 @@ fn ends_with(signal: Signal) -> Result<()> {
     let server = Probe::UdpPing.serve(&mut lab)?;
     let mut agent = Probe::UdpPing.observe(lab.agent(), server)?;
     let injector = Injector::new()?;
-    let daemon = start(&injector)?;
+    let daemon = injector.start_daemon()?;
     let armed = lab.arm(&injector, &["net", "blackhole"])?;
     match signal {
         Signal::KILL => daemon.signal_worker(signal)?,
@@ -81,7 +70,7 @@ fn ends_with(signal: Signal) -> Result<()> {
 
 fn status_is_json() -> Result<()> {
     let injector = Injector::new()?;
-    let daemon = start(&injector)?;
+    let daemon = injector.start_daemon()?;
     for ask in [
         ["status", "--json"],
         ["list", "--json"],

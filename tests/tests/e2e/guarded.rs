@@ -19,7 +19,6 @@ use injector_tests::injector::{Injector, Running};
 use injector_tests::lab::{Family, Lab, Wire};
 use serde_json::Value;
 
-use crate::daemon;
 use crate::needs::{INJECTOR, systemd_analyze};
 use crate::probe::Probe;
 use crate::suite::Case;
@@ -205,7 +204,7 @@ fn flooded_socket() -> Result<()> {
     let server = Probe::UdpPing.serve(&mut lab)?;
     let mut agent = Probe::UdpPing.observe(lab.agent(), server)?;
     let injector = Injector::new()?;
-    let daemon = daemon::start(&injector)?;
+    let daemon = injector.start_daemon()?;
     let armed = lab.arm(&injector, &["net", "blackhole"])?;
     let worker = daemon.worker()?;
     let lease = bpf::maps()?

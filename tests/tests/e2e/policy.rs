@@ -12,7 +12,6 @@ use injector_tests::victim::Victim;
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::daemon;
 use crate::lifecycle::id_of_only_run;
 use crate::needs::INJECTOR;
 use crate::probe::Probe;
@@ -251,7 +250,7 @@ fn two_gates() -> Result<()> {
     let injector = Injector::configured("")?;
     is_refused(&injector.once(&["daemon"])?, "not enabled")?;
     injector.configure("[daemon]\nenabled = true")?;
-    let daemon = daemon::start(&injector)?;
+    let daemon = injector.start_daemon()?;
     let asked = [&CUT[..], &["--pid", &pid, "--duration", "500ms"]].concat();
     let lifted = [&asked[..], &["--allow-protected", "x", "--allow-long"]].concat();
     is_refused(&injector.once(&asked)?, "allow")?;
@@ -380,7 +379,7 @@ fn halt_daemon() -> Result<()> {
     let server = Probe::UdpPing.serve(&mut lab)?;
     let mut agent = Probe::UdpPing.observe(lab.agent(), server)?;
     let injector = Injector::new()?;
-    let daemon = daemon::start(&injector)?;
+    let daemon = injector.start_daemon()?;
     let armed = lab.arm(&injector, &CUT)?;
     ensure!(agent.look()?.ok == 0, "the fault is not there");
     halted(&injector, &lab)?;
@@ -509,7 +508,7 @@ fn double_kill() -> Result<()> {
 fn sweep_files() -> Result<()> {
     let lab = Lab::new(Wire::Loopback, Family::V4)?;
     let injector = Injector::new()?;
-    let daemon = daemon::start(&injector)?;
+    let daemon = injector.start_daemon()?;
     let armed = lab.arm(&injector, &DELAY)?;
     let none = injector.once(&["sweep"])?;
     ensure!(none.stdout.contains("nothing is left"), "{none:?}");

@@ -9,6 +9,7 @@ use injector_tests::eventually::eventually;
 use injector_tests::injector::{Injector, Running};
 use injector_tests::lab::{Family, Lab, Wire};
 use injector_tests::observation::Summary;
+use injector_tests::pids;
 use injector_tests::place::Place;
 use injector_tests::victim::Victim;
 
@@ -302,16 +303,8 @@ fn reused_pid() -> Result<()> {
     let armed = arm(&injector, &["--pid", &number.to_string()])?;
     ensure_late("the target", &target.look()?)?;
     drop(target);
-    let mut stranger = eventually(
-        "a process with the same number",
-        Duration::from_secs(20),
-        || {
-            // The next fork of anybody on this host gets the number after this one.
-            std::fs::write("/proc/sys/kernel/ns_last_pid", (number - 1).to_string())?;
-            let candidate = Probe::TcpPing.observe(lab.bystander(), server)?;
-            Ok((candidate.pid() == number).then_some(candidate))
-        },
-    )?;
+    let start = || Probe::TcpPing.observe(lab.bystander(), server);
+    let mut stranger = pids::reuse(number, start, Observer::pid)?;
     stranger.expect_calm("a stranger with the target's number")?;
     // Ends by itself or not: the target has gone either way.
     drop(armed);

@@ -10,7 +10,9 @@ use super::{BRIEF, Kernels, Visit, console::End, matrix::Matrix};
 use crate::{
     build::{self, BpfDebug},
     paths::Project,
-    process, root,
+    process,
+    report::Report,
+    root,
 };
 
 /// Instructions that a verifier may look at for one program. The kernel stops at a million
@@ -43,6 +45,34 @@ enum Verdict {
 
 /// Asks, prints the table program × kernel, and fails where a program is over the bound.
 pub(crate) fn run(project: &Project, kernels: &Kernels) -> Result<ExitCode> {
+    let findings = ask(project, kernels)?;
+    Ok(if findings.failures.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// Asks, and counts what is over the bound or gave no answer.
+pub(crate) fn check(project: &Project, report: &mut Report) {
+    const WHAT: &str = "bounds of the BPF programs";
+    let findings = match ask(project, &Kernels::default()) {
+        Ok(findings) => findings,
+        Err(error) => return report.fail(WHAT, &format!("{error:#}")),
+    };
+    if findings.kernels.is_empty() {
+        return report.skip(WHAT, &findings.notes.join("; "));
+    }
+    if findings.failures.is_empty() {
+        report.pass();
+    }
+    for failure in &findings.failures {
+        report.fail(WHAT, failure);
+    }
+}
+
+/// Asks and prints the table.
+fn ask(project: &Project, kernels: &Kernels) -> Result<Findings> {
     build::product(project, BpfDebug::Silent)?;
     let mut findings = Findings::default();
     if kernels.wanted.is_empty() {
@@ -63,11 +93,7 @@ pub(crate) fn run(project: &Project, kernels: &Kernels) -> Result<ExitCode> {
         }
     }
     println!("\n{findings}");
-    Ok(if findings.failures.is_empty() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    Ok(findings)
 }
 
 fn here(project: &Project, findings: &mut Findings) -> Result<()> {

@@ -3,7 +3,8 @@
 
 use std::{
     fs::File,
-    io::{self, Read},
+    hint::black_box,
+    io::{self, IoSliceMut, Read},
 };
 
 use injector_common::{
@@ -17,7 +18,7 @@ use injector_common::{
 use crate::{
     kernel::{
         Error,
-        calls::{CallHook, CallPrograms},
+        calls::{CallHook, CallPrograms, TraceHook},
         clock::boot_ns,
         links::Links,
         maps::Maps,
@@ -106,7 +107,11 @@ pub(super) fn sleepable_syscall() -> Result<(), Error> {
 
 /// A program that every system call passes sends signals: signal 0, which is none, to a thread of ours.
 pub(super) fn signals() -> Result<(), Error> {
-    let aim = Aim::at_openat(op::ENTRY, action::SIGNAL, CallHook::Entry);
+    let aim = Aim::at_openat(
+        op::ENTRY,
+        action::SIGNAL,
+        CallHook::Trace(TraceHook::Signal),
+    );
     let (_, counted) = aim.on_a_thread(|| File::open("/dev/null").err())?;
     if counted.hit == 0 {
         return Err(Error::Probe(
@@ -138,7 +143,9 @@ pub(super) fn trace() -> Result<(), Error> {
     };
     call.add(read);
     let aim = Aim {
-        hooks: vec![CallHook::SysExit, CallHook::SysExitAgain],
+        hooks: [TraceHook::Damage, TraceHook::DamageAgain]
+            .map(CallHook::Trace)
+            .into(),
         action: action::DAMAGE,
         call,
         syscall: read,
@@ -153,6 +160,39 @@ pub(super) fn trace() -> Result<(), Error> {
         Ok(bytes) if bytes != [0; 16] => Ok(()),
         _ => Err(Error::Probe(
             "the programs are attached and do not change what a real call reads".into(),
+        )),
+    }
+}
+
+/// Programs where system calls begin and end cut a vector of a thread of ours, and put it back.
+pub(super) fn vector() -> Result<(), Error> {
+    let readv = u32::try_from(libc::SYS_readv).unwrap_or_default();
+    let mut call = CallRule {
+        ops: 1 << op::VECTOR,
+        bytes: 5,
+        ..CallRule::default()
+    };
+    call.add(readv);
+    let aim = Aim {
+        hooks: [TraceHook::Mend, TraceHook::MendAgain, TraceHook::Cut]
+            .map(CallHook::Trace)
+            .into(),
+        action: action::SHORTEN,
+        call,
+        syscall: readv,
+        accept: 1 << op::VECTOR | 1 << FIRST_IS_FD,
+    };
+    let (read, _) = aim.on_a_thread(|| {
+        let (mut one, mut two) = ([0; 4], [0; 4]);
+        let mut pieces = [IoSliceMut::new(&mut one), IoSliceMut::new(&mut two)];
+        let read = File::open("/dev/zero").and_then(|mut file| file.read_vectored(&mut pieces));
+        let left: usize = black_box(&pieces).iter().map(|piece| piece.len()).sum();
+        read.map(|read| (read, left))
+    })?;
+    match read {
+        Ok((5, 8)) => Ok(()),
+        _ => Err(Error::Probe(
+            "the programs are attached and do not cut a real call short, or do not put its vector back".into(),
         )),
     }
 }

@@ -40,10 +40,7 @@ pub(crate) fn campaign(seed: u64, runs: u64) -> Result<Outcome> {
     let socket = injector.state().join("injector.sock");
     let mut outcome = Outcome::default();
     let before = Snapshot::take()?;
-    let daemon = injector.start_here(&["daemon"])?;
-    eventually("the daemon to answer", Duration::from_secs(20), || {
-        Ok((injector.once(&["status"])?.code == Some(0)).then_some(()))
-    })?;
+    let daemon = injector.start_daemon()?;
     let worker = daemon.worker()?;
     let open = || Ok::<_, anyhow::Error>(fs::read_dir(format!("/proc/{worker}/fd"))?.count());
     let idle = open()?;

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use injector_tests::cgroup::CgroupPair;
-use injector_tests::eventually::eventually;
 use injector_tests::injector::Injector;
 use injector_tests::lab::{Family, Lab, Wire};
 use injector_tests::place::Place;
@@ -46,10 +45,7 @@ pub(crate) fn campaign(experiments: u64) -> Result<Outcome> {
         pairs.push((start(&cgroups.agent)?, start(&cgroups.bystander)?, cgroups));
     }
     let before = Snapshot::take()?;
-    let daemon = injector.start_here(&["daemon"])?;
-    eventually("the daemon to answer", Duration::from_secs(20), || {
-        Ok((injector.once(&["status"])?.code == Some(0)).then_some(()))
-    })?;
+    let daemon = injector.start_daemon()?;
     let mut clients = Vec::new();
     for (_, _, cgroups) in &pairs {
         let cgroup = cgroups.agent.path().to_string_lossy().into_owned();

@@ -188,8 +188,13 @@ fn dead(pid: u32) -> Result<()> {
     })
 }
 
-/// Ends `runs` runs in these ways, in turns; the moments come from the seed.
-pub(crate) fn campaign(endings: &[Ending], seed: u64, runs: u64) -> Result<Outcome> {
+/// Ends `runs` runs in these ways, in turns, so many at once; the moments come from the seed.
+pub(crate) fn campaign(
+    endings: &[Ending],
+    seed: u64,
+    runs: u64,
+    at_once: usize,
+) -> Result<Outcome> {
     let injector = Injector::configured(CONFIG)?;
     let pace = endings.first().map_or(Pace::QUICK, |ending| ending.pace());
     let mut scenes = Scene::all(pace)?;
@@ -197,26 +202,16 @@ pub(crate) fn campaign(endings: &[Ending], seed: u64, runs: u64) -> Result<Outco
     let before = Snapshot::take()?;
     let (mut took, mut batch) = (Vec::new(), 0);
     while outcome.runs < runs {
-        let played = thread::scope(|scope| {
-            let threads: Vec<_> = scenes
-                .iter_mut()
-                .enumerate()
-                .map(|(index, scene)| {
-                    let number = (batch * 64 + index) as u64;
-                    let ending = endings[(batch + index) % endings.len()];
-                    let injector = &injector;
-                    scope.spawn(move || play(scene, injector, ending, random64(seed, number)))
-                })
-                .collect();
-            threads
-                .into_iter()
-                .map(|thread| {
-                    thread
-                        .join()
-                        .unwrap_or_else(|_panic| Err(anyhow!("a scene panicked")))
-                })
-                .collect::<Vec<_>>()
-        });
+        let mut played = Vec::new();
+        for together in scenes.chunks_mut(at_once.max(1)) {
+            let first = played.len();
+            let turn = |index| {
+                let number = (batch * 64 + first + index) as u64;
+                let ending = endings[(batch + first + index) % endings.len()];
+                (ending, random64(seed, number))
+            };
+            played.extend(play_together(together, &injector, turn));
+        }
         let (mut refused, mut broken) = (Vec::new(), None);
         for (index, played) in played.into_iter().enumerate() {
             match played {
@@ -259,13 +254,34 @@ pub(crate) fn campaign(endings: &[Ending], seed: u64, runs: u64) -> Result<Outco
     Ok(outcome)
 }
 
-/// One run of one scene, and how long its end took; `None` where the host cannot do it.
-fn play(
-    scene: &mut Scene,
+/// What came of a scene's run.
+type Played = Result<Option<(Outcome, u64)>>;
+
+/// One run of each of these scenes, at the same time.
+fn play_together(
+    scenes: &mut [Scene],
     injector: &Injector,
-    ending: Ending,
-    random: u64,
-) -> Result<Option<(Outcome, u64)>> {
+    turn: impl Fn(usize) -> (Ending, u64),
+) -> Vec<Played> {
+    thread::scope(|scope| {
+        let threads: Vec<_> = scenes
+            .iter_mut()
+            .enumerate()
+            .map(|(index, scene)| {
+                let (ending, random) = turn(index);
+                scope.spawn(move || play(scene, injector, ending, random))
+            })
+            .collect();
+        let panicked = |_panic| Err(anyhow!("a scene panicked"));
+        let threads = threads.into_iter();
+        threads
+            .map(|thread| thread.join().unwrap_or_else(panicked))
+            .collect()
+    })
+}
+
+/// One run of one scene, and how long its end took; `None` where the host cannot do it.
+fn play(scene: &mut Scene, injector: &Injector, ending: Ending, random: u64) -> Played {
     let Some(running) = scene.arm(injector)? else {
         return Ok(None);
     };

@@ -46,6 +46,9 @@ struct Cli {
     /// How many runs; for `soak`, how many seconds.
     #[arg(long)]
     runs: Option<u64>,
+    /// How many faults at once, for those that end runs.
+    #[arg(long, default_value_t = 12)]
+    at_once: usize,
 }
 
 /// The campaigns.
@@ -113,19 +116,21 @@ fn main() -> ExitCode {
 
 fn run(cli: &Cli) -> Result<Outcome> {
     let runs = |usual| cli.runs.unwrap_or(usual);
+    let endings =
+        |ways: &[Ending], usual| ending::campaign(ways, cli.seed, runs(usual), cli.at_once);
     match cli.name {
-        Name::Kill9Random => ending::campaign(&Ending::KILLS, cli.seed, runs(36)),
+        Name::Kill9Random => endings(&Ending::KILLS, 36),
         Name::Oom => {
             ensure!(
                 memory::is_limitable(),
                 NotHere("this host has no memory controller")
             );
-            ending::campaign(&Ending::OUT_OF_MEMORY, cli.seed, runs(24))
+            endings(&Ending::OUT_OF_MEMORY, 24)
         }
-        Name::Sigstop => ending::campaign(&[Ending::WorkerStopped], cli.seed, runs(12)),
-        Name::Freeze => ending::campaign(&[Ending::Frozen], cli.seed, runs(12)),
-        Name::HungRuntime => ending::campaign(&Ending::HANGS, cli.seed, runs(24)),
-        Name::StopLatency => ending::campaign(&[Ending::Stop], cli.seed, runs(24)),
+        Name::Sigstop => endings(&[Ending::WorkerStopped], 12),
+        Name::Freeze => endings(&[Ending::Frozen], 12),
+        Name::HungRuntime => endings(&Ending::HANGS, 24),
+        Name::StopLatency => endings(&[Ending::Stop], 24),
         Name::Kill9EveryStep => every_step::campaign(cli.seed, runs(1)),
         Name::Scope => scope::campaign(runs(1_000_000)),
         Name::ProbabilityAndBudget => budget::campaign(cli.seed, runs(4)),

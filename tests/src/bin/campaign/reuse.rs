@@ -1,14 +1,13 @@
 //! A target ends while the run is on, and its number goes to a stranger in the same cgroup: whom no fault reaches,
 //! and no signal.
 
-use std::fs;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use injector_common::decide::random64;
-use injector_tests::eventually::eventually;
 use injector_tests::injector::Injector;
 use injector_tests::lab::{Family, Lab, Wire};
+use injector_tests::pids;
 use injector_tests::snapshot::Snapshot;
 use injector_tests::victim::Victim;
 use rustix::process::Signal;
@@ -63,7 +62,7 @@ pub(crate) fn campaign(seed: u64, runs: u64) -> Result<Outcome> {
             Felt::Later => {}
         }
         drop(target);
-        let mut stranger = reuse(pid, start)?;
+        let mut stranger = pids::reuse(pid, start, Victim::pid)?;
         let summary = stranger.round()?;
         std::thread::sleep(WATCHED);
         let again = stranger.round();
@@ -93,18 +92,4 @@ fn client(lab: &Lab, server: &str, fault: &str) -> Result<Victim> {
     let words = [role, "--connect", server, "--count", &count];
     let pace = ["--timeout", "20ms", "--wait"];
     Victim::start(lab.agent(), &[&words[..], &pace].concat())
-}
-
-/// Starts processes until one has this number.
-fn reuse(pid: u32, start: impl Fn() -> Result<Victim>) -> Result<Victim> {
-    eventually(
-        "a process with the same number",
-        Duration::from_secs(20),
-        || {
-            // The next fork of anybody on this host gets the number after this one.
-            fs::write("/proc/sys/kernel/ns_last_pid", (pid - 1).to_string())?;
-            let candidate = start()?;
-            Ok((candidate.pid() == pid).then_some(candidate))
-        },
-    )
 }

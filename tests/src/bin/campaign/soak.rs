@@ -49,10 +49,7 @@ pub(crate) fn campaign(seconds: u64) -> Result<Outcome> {
     let injector = Injector::configured(CONFIG)?;
     let mut outcome = Outcome::default();
     let before = Snapshot::take()?;
-    let daemon = injector.start_here(&["daemon"])?;
-    eventually("the daemon to answer", Duration::from_secs(20), || {
-        Ok((injector.once(&["status"])?.code == Some(0)).then_some(()))
-    })?;
+    let daemon = injector.start_daemon()?;
     let processes = [daemon.pid(), daemon.worker()?];
     let mut first = None;
     let until = Instant::now() + Duration::from_secs(seconds);

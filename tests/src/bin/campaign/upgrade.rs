@@ -5,11 +5,10 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use injector_common::decide::random64;
 use injector_tests::binaries;
-use injector_tests::eventually::eventually;
-use injector_tests::injector::{Injector, Running};
+use injector_tests::injector::Injector;
 use injector_tests::lab::{Family, Lab, Wire};
 use injector_tests::snapshot::Snapshot;
 use injector_tests::victim::Victim;
@@ -47,7 +46,7 @@ pub(crate) fn campaign(seed: u64, runs: u64) -> Result<Outcome> {
     let injector = Injector::new()?.installed(&binary);
     let mut outcome = Outcome::default();
     let before = Snapshot::take()?;
-    let mut daemon = start(&injector)?;
+    let mut daemon = injector.start_daemon()?;
     for number in 0..runs {
         let words = format!("{FAULT} --cgroup {cgroup}");
         let words: Vec<&str> = words.split_whitespace().collect();
@@ -74,7 +73,7 @@ pub(crate) fn campaign(seed: u64, runs: u64) -> Result<Outcome> {
             outcome.violated(format!("upgrade {number}, {way:?}: still slow: {calm:?}"));
         }
         client.wait_within(SOON)?;
-        daemon = start(&injector)?;
+        daemon = injector.start_daemon()?;
         outcome.runs += 1;
         let what = format!("upgrade {number}, {way:?}");
         outcome.check(&what, oracle::journals(&injector, outcome.runs));
@@ -89,17 +88,4 @@ fn install(binary: &Path) -> Result<()> {
     let fresh = binary.with_extension("new");
     fs::copy(binaries::injector()?, &fresh).context("cannot copy the binary")?;
     fs::rename(&fresh, binary).context("cannot replace the binary")
-}
-
-fn start(injector: &Injector) -> Result<Running> {
-    let daemon = injector.start_here(&["daemon"])?;
-    eventually("the daemon to answer", Duration::from_secs(20), || {
-        let answered = injector.once(&["status"])?;
-        ensure!(
-            answered.code == Some(0) || !answered.stderr.contains("version"),
-            "{answered:?}"
-        );
-        Ok((answered.code == Some(0)).then_some(()))
-    })?;
-    Ok(daemon)
 }
