@@ -125,11 +125,33 @@ pub struct Damage {
     pad: u32,
 }
 
+impl Damage {
+    /// None yet.
+    const NONE: Self = Self {
+        buffer: 0,
+        length: 0,
+        at: 0,
+        room: 0,
+        seed: 0,
+        place: 0,
+        places: 0,
+        bytes: 0,
+        left: 0,
+        filling: filling::ZERO,
+        written: 0,
+        pad: 0,
+    };
+}
+
 /// The most bytes of one place.
 const MOST_BYTES: u32 = 4096;
 /// The most places of one call.
 const MOST_PLACES: u32 = 16;
 
+#[expect(
+    clippy::needless_borrows_for_generic_args,
+    reason = "a value that is passed would lie on the stack"
+)]
 #[inline(always)]
 fn damage(pending: &Pending, registers: u64, result: u64) -> Option<bool> {
     let id = pending.damager - 1;
@@ -138,24 +160,18 @@ fn damage(pending: &Pending, registers: u64, result: u64) -> Option<bool> {
     if at == 0 || length == 0 {
         return None;
     }
-    let damage = Damage {
-        buffer: at,
-        length,
-        at: 0,
-        room: 0,
-        // Not the number that decided the hit: the place would depend on the percentage.
-        seed: random64(!rule.seed, pending.number),
-        place: 0,
-        places: call.places,
-        bytes: call.bytes,
-        left: 0,
-        filling: call.filling,
-        written: 0,
-        pad: 0,
-    };
     let thread = caller::tid();
-    INJ_DAMAGES.insert(thread, damage, 0).ok()?;
+    INJ_DAMAGES.insert(thread, &Damage::NONE, 0).ok()?;
     let mut entry: *mut Damage = INJ_DAMAGES.get_ptr_mut(thread)?;
+    // SAFETY: the entry is this thread's until it is removed.
+    let damage = unsafe { &mut *entry };
+    damage.buffer = at;
+    damage.length = length;
+    // Not the number that decided the hit: the place would depend on the percentage.
+    damage.seed = random64(!rule.seed, pending.number);
+    damage.places = call.places;
+    damage.bytes = call.bytes;
+    damage.filling = call.filling;
     // SAFETY: the entry is this thread's until it is removed. The callback has the signature that the helper
     // asks for, and the context outlives the call.
     let written = unsafe {
