@@ -1,5 +1,6 @@
 //! Runs that end in every way, at every moment: all faults at once, again and again.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::thread::{self, sleep};
 use std::time::Duration;
@@ -25,6 +26,8 @@ const CONFIG: &str = "[limits]\nmax_experiments = 200\n";
 const LATEST_MS: u64 = 200;
 /// The least that a fault of a scene adds to an operation, in nanoseconds.
 const SHORTEST_FAULT_NS: u64 = 300_000_000;
+/// So many runs in which nobody felt a fault: the campaign would not notice if it never ended.
+const PROVES_NOTHING: u64 = 30;
 /// How long worker and supervisor are frozen: longer than the lease.
 const FREEZE: Duration = Duration::from_millis(2500);
 /// How long an end may take.
@@ -88,6 +91,19 @@ impl Ending {
             Self::Hung(_) => 8_500_000_000,
             _ => 100_000_000,
         }
+    }
+
+    /// Whether a change of the host outlives this end, until the next start or `sweep`; or, where both are
+    /// frozen, until they are thawed.
+    const fn leaves_state(self) -> bool {
+        matches!(
+            self,
+            Self::SupervisorKilled
+                | Self::BothKilled
+                | Self::SupervisorStarved
+                | Self::BothStarved
+                | Self::Frozen
+        )
     }
 
     const fn pace(self) -> Pace {
@@ -201,6 +217,7 @@ pub(crate) fn campaign(
     let mut outcome = Outcome::default();
     let before = Snapshot::take()?;
     let (mut took, mut batch) = (Vec::new(), 0);
+    let mut felt: BTreeMap<String, (u64, u64)> = BTreeMap::new();
     while outcome.runs < runs {
         let mut played = Vec::new();
         for together in scenes.chunks_mut(at_once.max(1)) {
@@ -217,6 +234,9 @@ pub(crate) fn campaign(
             match played {
                 Err(error) => broken = Some(error),
                 Ok(Some((run, nanos))) => {
+                    let (runs, hits) = felt.entry(scenes[index].fault.clone()).or_default();
+                    *runs += run.runs;
+                    *hits += run.hits;
                     outcome.add(run);
                     took.push(nanos);
                 }
@@ -245,6 +265,16 @@ pub(crate) fn campaign(
                 outcome.violations.len()
             );
         }
+    }
+    for (fault, (runs, hits)) in felt {
+        if hits == 0 && runs >= PROVES_NOTHING {
+            outcome.violated(format!(
+                "{fault}: not felt in {runs} runs, so nothing was tried"
+            ));
+        }
+        outcome
+            .figures
+            .push(format!("felt in {hits} of {runs}: {fault}"));
     }
     outcome.figures.push(format!(
         "from the signal to the end: p50 {:.0} ms, p99 {:.0} ms",
@@ -287,8 +317,13 @@ fn play(scene: &mut Scene, injector: &Injector, ending: Ending, random: u64) -> 
     };
     scene.agent.ask()?;
     scene.control.ask()?;
-    sleep(Duration::from_millis(20 + random % LATEST_MS));
-    let (moment, took) = ending.bring(running)?;
+    sleep(scene.lead + Duration::from_millis(20 + random % LATEST_MS));
+    let (mut moment, took) = ending.bring(running)?;
+    if scene.is_state && ending.leaves_state() {
+        // Nobody was left, or awake, who could have put it back before.
+        oracle::sweep(injector)?;
+        moment = now_ns();
+    }
     let (felt_by_agent, _) = scene.agent.operations()?;
     let (felt_by_control, _) = scene.control.operations()?;
     let mut outcome = Outcome {

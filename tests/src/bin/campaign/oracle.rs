@@ -88,8 +88,7 @@ impl Outcome {
 
 /// Every run is on record, and none is thought to go on. What died without a supervisor is swept first.
 pub(crate) fn journals(injector: &Injector, runs: u64) -> Result<()> {
-    let swept = injector.once(&["sweep"])?;
-    ensure!(swept.code == Some(0), "sweep: {swept:?}");
+    sweep(injector)?;
     let listed = injector.once(&["list", "--json"])?;
     let text = &listed.stdout;
     ensure!(
@@ -102,5 +101,12 @@ pub(crate) fn journals(injector: &Injector, runs: u64) -> Result<()> {
     let whole =
         text.matches("\"damaged_lines\":0").count() + text.matches("\"damaged_lines\": 0").count();
     ensure!(damaged == whole, "journals have damaged lines: {text}");
+    Ok(())
+}
+
+/// Puts back what died without a supervisor.
+pub(crate) fn sweep(injector: &Injector) -> Result<()> {
+    let swept = injector.once(&["sweep"])?;
+    ensure!(swept.code == Some(0), "sweep: {swept:?}");
     Ok(())
 }

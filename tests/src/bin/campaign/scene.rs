@@ -2,8 +2,10 @@
 
 use std::fs;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
+use injector_tests::controller::{Home, is_there};
 use injector_tests::injector::{Injector, Running};
 use injector_tests::lab::{Family, Lab, Wire};
 use injector_tests::lack::Lack;
@@ -30,9 +32,13 @@ enum Client {
     Speaks,
     /// Keeps a connection, and makes a new one where it broke.
     Talks,
+    /// Looks whether somebody signals it.
+    Beats,
+    /// The same, and needs CPU time for it.
+    Computes,
 }
 
-/// Every fault that can be felt in one operation. `{file}` is the client's file.
+/// Every fault that can be felt in one operation. `{file}` is the client's file, `{pid}` its process.
 const FAULTS: &[(&str, Client)] = &[
     ("net delay --latency 300ms", Client::Pings),
     ("net loss --percent 100%", Client::Pings),
@@ -41,7 +47,7 @@ const FAULTS: &[(&str, Client)] = &[
     ("net corrupt --mode payload --percent 100%", Client::Pings),
     ("net corrupt --mode wire --percent 100%", Client::Pings),
     (
-        "net reorder --latency 300ms --gap 1 --percent 100%",
+        "net reorder --latency 300ms --gap 1 --percent 10%",
         Client::Pings,
     ),
     ("net bandwidth --rate 2kbit", Client::Pings),
@@ -77,7 +83,21 @@ const FAULTS: &[(&str, Client)] = &[
         "sys error --syscall connect --errno ECONNREFUSED --fd-kind inet",
         Client::Connects,
     ),
+    ("proc kill --signal SIGUSR1 --interval 50ms", Client::Beats),
+    (
+        "proc kill --signal SIGUSR1 --at-call getppid",
+        Client::Beats,
+    ),
+    ("proc pause --active 250ms --dormant 60ms", Client::Beats),
+    (
+        "proc pause --active 250ms --dormant 60ms --pid {pid}",
+        Client::Beats,
+    ),
+    ("proc starve --cpu 1%", Client::Computes),
 ];
+
+/// How long one that starves, or stands still in turns, needs until an operation has taken long.
+const TURNS: Duration = Duration::from_millis(600);
 
 /// One fault with everything that belongs to it.
 pub(crate) struct Scene {
@@ -87,6 +107,12 @@ pub(crate) struct Scene {
     pub(crate) agent: Victim,
     /// Who is not.
     pub(crate) control: Victim,
+    /// Whether somebody has to put back what the fault has changed.
+    pub(crate) is_state: bool,
+    /// How long the client takes to meet it.
+    pub(crate) lead: Duration,
+    // After the agent, which lives there; and before the cgroups.
+    _controller: Option<Home>,
     lab: Lab,
     _folder: tempfile::TempDir,
 }
@@ -128,13 +154,29 @@ impl Scene {
                 words.push("--reconnect".into());
                 words
             }
+            Client::Beats => vec!["beat".into()],
+            Client::Computes => ["beat", "--compute", "4ms"].map(String::from).into(),
         };
         let mut arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
         arguments.extend(pace.flags());
+        let agent = Victim::start(lab.agent(), &arguments)?;
+        let control = Victim::start(lab.bystander(), &arguments)?;
+        let controller = match client {
+            Client::Computes if is_there("cpu") => {
+                Some(Home::give("cpu", &lab.cgroups, &[agent.pid()])?)
+            }
+            _ => None,
+        };
+        let is_state = words.starts_with("proc pause") || words.starts_with("proc starve");
         Ok(Self {
-            fault: words.replace("{file}", &file),
-            agent: Victim::start(lab.agent(), &arguments)?,
-            control: Victim::start(lab.bystander(), &arguments)?,
+            fault: words
+                .replace("{file}", &file)
+                .replace("{pid}", &agent.pid().to_string()),
+            agent,
+            control,
+            is_state,
+            lead: if is_state { TURNS } else { Duration::ZERO },
+            _controller: controller,
             lab,
             _folder: folder,
         })
@@ -143,7 +185,12 @@ impl Scene {
     /// Arms the fault; `None` where this host cannot do it.
     pub(crate) fn arm(&self, injector: &Injector) -> Result<Option<Running>> {
         let words: Vec<&str> = self.fault.split_whitespace().collect();
-        match self.lab.arm(injector, &words) {
+        let armed = if words.contains(&"--pid") {
+            injector.arm(&[&words[..], &["--duration", "60s", "--json"]].concat())
+        } else {
+            self.lab.arm(injector, &words)
+        };
+        match armed {
             Ok(running) => Ok(Some(running)),
             Err(error) if error.is::<Lack>() => Ok(None),
             Err(error) => Err(error),

@@ -3,6 +3,7 @@
 //! A client does its operations in rounds: one round at once, or with `--wait` one for each line on
 //! standard input. What it says is in `injector_tests::observation`.
 
+mod beat;
 mod connect;
 mod count;
 mod dns;
@@ -239,6 +240,14 @@ enum Role {
         #[command(flatten)]
         rounds: Rounds,
     },
+    /// Asks who its parent is, rests, computes, and says whether it got SIGUSR1 since.
+    Beat {
+        /// CPU time of an operation.
+        #[arg(long, default_value = "0ms", value_parser = humantime::parse_duration)]
+        compute: Duration,
+        #[command(flatten)]
+        rounds: Rounds,
+    },
     /// Counts for ever, in a file.
     Count {
         #[arg(long)]
@@ -323,6 +332,7 @@ fn main() -> Result<()> {
             depth,
             rounds,
         } => fork_tree::run(connect, depth, &rounds),
+        Role::Beat { compute, rounds } => beat::beat(compute, &rounds),
         Role::Count { file, pause } => count::for_ever(&file, pause),
         Role::Hog { mebibytes } => hog::run(mebibytes),
         Role::Sleep => {
