@@ -11,12 +11,13 @@ use injector_tests::boot_clock::now_ns;
 use injector_tests::eventually::eventually;
 use injector_tests::injector::{Injector, Running, send};
 use injector_tests::measure::{millis, p50, p99};
+use injector_tests::observation::Op;
 use injector_tests::snapshot::Snapshot;
 use rustix::process::Signal;
 
 use crate::memory;
 use crate::oracle::{self, Outcome};
-use crate::pace::{Pace, is_hurt};
+use crate::pace::Pace;
 use crate::scene::Scene;
 use crate::stillness;
 
@@ -24,8 +25,6 @@ use crate::stillness;
 const CONFIG: &str = "[limits]\nmax_experiments = 200\n";
 /// The latest moment of an end after the victim was asked, in milliseconds.
 const LATEST_MS: u64 = 200;
-/// The least that a fault of a scene adds to an operation, in nanoseconds.
-const SHORTEST_FAULT_NS: u64 = 300_000_000;
 /// So many runs in which nobody felt a fault: the campaign would not notice if it never ended.
 const PROVES_NOTHING: u64 = 30;
 /// How long worker and supervisor are frozen: longer than the lease.
@@ -330,7 +329,7 @@ fn play(scene: &mut Scene, injector: &Injector, ending: Ending, random: u64) -> 
         runs: 1,
         ..Outcome::default()
     };
-    let hurt = |op: &&injector_tests::observation::Op| is_hurt(op);
+    let hurt = |op: &&Op| scene.symptom.is_in(op);
     let early = felt_by_agent
         .iter()
         .filter(hurt)
@@ -348,11 +347,9 @@ fn play(scene: &mut Scene, injector: &Injector, ending: Ending, random: u64) -> 
             millis(op.start_ns - moment)
         ));
     }
-    // No fault here is shorter: an operation that took less was held up by the machine alone.
-    let slowed = |op: &&injector_tests::observation::Op| op.took_ns > SHORTEST_FAULT_NS;
     for op in felt_by_control
         .iter()
-        .filter(|op| op.error.is_some() || slowed(op))
+        .filter(|op| scene.symptom.is_surely_in(op))
     {
         outcome.violated(format!(
             "{}, {ending:?}: the control was hurt: {op:?}",

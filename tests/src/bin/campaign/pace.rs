@@ -4,6 +4,8 @@ use injector_tests::observation::Op;
 
 /// Slower than this is no accident of the scheduler; faults that delay do so for longer.
 const SLOW_NS: u64 = 200_000_000;
+/// The least that a fault of a scene adds to an operation, in nanoseconds.
+const SHORTEST_FAULT_NS: u64 = 300_000_000;
 
 /// Operations of a round and the pause between them.
 #[derive(Clone, Copy)]
@@ -45,7 +47,28 @@ impl Pace {
     }
 }
 
-/// Whether a fault was felt.
-pub(crate) fn is_hurt(op: &Op) -> bool {
-    op.error.is_some() || op.took_ns > SLOW_NS
+/// As what a fault is felt. A busy machine makes anything slow: who is slow beside a fault that slows nothing
+/// down was held up by the machine.
+#[derive(Clone, Copy)]
+pub(crate) enum Symptom {
+    /// An operation fails, or its time is over.
+    Error,
+    /// An operation takes long.
+    Slow,
+}
+
+impl Symptom {
+    /// Whether the target has felt the fault.
+    pub(crate) fn is_in(self, op: &Op) -> bool {
+        self.is_longer(op, SLOW_NS)
+    }
+
+    /// Whether somebody has felt it who must not: by no other hand than the fault's.
+    pub(crate) fn is_surely_in(self, op: &Op) -> bool {
+        self.is_longer(op, SHORTEST_FAULT_NS)
+    }
+
+    fn is_longer(self, op: &Op, than_ns: u64) -> bool {
+        op.error.is_some() || matches!(self, Self::Slow) && op.took_ns > than_ns
+    }
 }

@@ -11,7 +11,10 @@ use injector_tests::lab::{Family, Lab, Wire};
 use injector_tests::lack::Lack;
 use injector_tests::victim::Victim;
 
-use crate::pace::Pace;
+use crate::pace::{
+    Pace,
+    Symptom::{self, Error, Slow},
+};
 
 /// What a client does.
 #[derive(Clone, Copy)]
@@ -39,70 +42,109 @@ enum Client {
 }
 
 /// Every fault that can be felt in one operation. `{file}` is the client's file, `{pid}` its process.
-const FAULTS: &[(&str, Client)] = &[
-    ("net delay --latency 300ms", Client::Pings),
-    ("net loss --percent 100%", Client::Pings),
-    ("net blackhole", Client::Pings),
-    ("net partition --peer 127.0.0.77", Client::Pings),
-    ("net corrupt --mode payload --percent 100%", Client::Pings),
-    ("net corrupt --mode wire --percent 100%", Client::Pings),
+const FAULTS: &[(&str, Client, Symptom)] = &[
+    ("net delay --latency 300ms", Client::Pings, Slow),
+    ("net loss --percent 100%", Client::Pings, Error),
+    ("net blackhole", Client::Pings, Error),
+    ("net partition --peer 127.0.0.77", Client::Pings, Error),
+    (
+        "net corrupt --mode payload --percent 100%",
+        Client::Pings,
+        Error,
+    ),
+    (
+        "net corrupt --mode wire --percent 100%",
+        Client::Pings,
+        Error,
+    ),
     (
         "net reorder --latency 300ms --gap 1 --percent 10%",
         Client::Pings,
+        Slow,
     ),
-    ("net bandwidth --rate 2kbit", Client::Pings),
-    ("net reset", Client::Talks),
-    ("net connect --errno ECONNREFUSED", Client::Connects),
-    ("dns error --type nxdomain", Client::LooksUp),
-    ("sys error --syscall openat --errno EIO", Client::Opens),
+    ("net bandwidth --rate 2kbit", Client::Pings, Slow),
+    ("net reset", Client::Talks, Error),
+    ("net connect --errno ECONNREFUSED", Client::Connects, Error),
+    ("dns error --type nxdomain", Client::LooksUp, Error),
+    (
+        "sys error --syscall openat --errno EIO",
+        Client::Opens,
+        Error,
+    ),
     (
         "sys delay --syscall openat --delay-enter 300ms",
         Client::Opens,
+        Slow,
     ),
     (
         "io error --errno EIO --methods open --path {file}",
         Client::Opens,
+        Error,
     ),
     (
         "io latency --latency 300ms --methods open --path {file}",
         Client::Opens,
+        Slow,
     ),
-    ("io corrupt --max-length 8 --path {file}", Client::Reads),
-    ("io short --path {file}", Client::ReadsPieces),
-    ("pipe error --thread plugin-speaker", Client::Speaks),
+    (
+        "io corrupt --max-length 8 --path {file}",
+        Client::Reads,
+        Error,
+    ),
+    ("io short --path {file}", Client::ReadsPieces, Error),
+    ("pipe error --thread plugin-speaker", Client::Speaks, Error),
     (
         "pipe delay --latency 300ms --methods write --thread plugin-speaker",
         Client::Speaks,
+        Slow,
     ),
     (
         "pipe stall --at-most 300ms --thread plugin-speaker",
         Client::Speaks,
+        Slow,
     ),
-    ("pipe corrupt --thread plugin-speaker", Client::Speaks),
+    (
+        "pipe corrupt --thread plugin-speaker",
+        Client::Speaks,
+        Error,
+    ),
     (
         "sys error --syscall connect --errno ECONNREFUSED --fd-kind inet",
         Client::Connects,
+        Error,
     ),
-    ("proc kill --signal SIGUSR1 --interval 50ms", Client::Beats),
+    (
+        "proc kill --signal SIGUSR1 --interval 50ms",
+        Client::Beats,
+        Error,
+    ),
     (
         "proc kill --signal SIGUSR1 --at-call getppid",
         Client::Beats,
+        Error,
     ),
-    ("proc pause --active 250ms --dormant 60ms", Client::Beats),
     (
-        "proc pause --active 250ms --dormant 60ms --pid {pid}",
+        "proc pause --active 350ms --dormant 60ms",
         Client::Beats,
+        Slow,
     ),
-    ("proc starve --cpu 1%", Client::Computes),
+    (
+        "proc pause --active 350ms --dormant 60ms --pid {pid}",
+        Client::Beats,
+        Slow,
+    ),
+    ("proc starve --cpu 1%", Client::Computes, Slow),
 ];
 
 /// How long one that starves, or stands still in turns, needs until an operation has taken long.
-const TURNS: Duration = Duration::from_millis(600);
+const TURNS: Duration = Duration::from_millis(800);
 
 /// One fault with everything that belongs to it.
 pub(crate) struct Scene {
     /// Its words.
     pub(crate) fault: String,
+    /// As what it is felt.
+    pub(crate) symptom: Symptom,
     /// Who is to feel it.
     pub(crate) agent: Victim,
     /// Who is not.
@@ -122,13 +164,13 @@ impl Scene {
     pub(crate) fn all(pace: Pace) -> Result<Vec<Self>> {
         FAULTS
             .iter()
-            .map(|(words, client)| {
-                Self::set(words, *client, pace).with_context(|| (*words).to_owned())
+            .map(|(words, client, symptom)| {
+                Self::set(words, *client, *symptom, pace).with_context(|| (*words).to_owned())
             })
             .collect()
     }
 
-    fn set(words: &str, client: Client, pace: Pace) -> Result<Self> {
+    fn set(words: &str, client: Client, symptom: Symptom, pace: Pace) -> Result<Self> {
         let mut lab = Lab::new(Wire::Loopback, Family::V4)?;
         let folder = tempfile::tempdir().context("cannot make a folder")?;
         let file = folder.path().join("file");
@@ -172,6 +214,7 @@ impl Scene {
             fault: words
                 .replace("{file}", &file)
                 .replace("{pid}", &agent.pid().to_string()),
+            symptom,
             agent,
             control,
             is_state,
