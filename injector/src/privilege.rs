@@ -15,5 +15,5 @@ mod memory;
 mod oom;
 
 pub use capabilities::{confine_supervisor, confine_worker, withheld};
-pub use memory::{give_back, lock_program, lock_stack, lock_value, share_one_heap};
+pub use memory::{Locked, give_back, lock_program, lock_stack, lock_value, share_one_heap};
 pub use oom::{shield_supervisor, shield_worker};

@@ -26,7 +26,7 @@ use crate::{
     kernel::{self, clock::boot_ns, maps::LeaseMap},
     lever::Lever,
     lookout::{Breach, Slot},
-    privilege,
+    privilege::{self, Locked},
 };
 
 /// How often the conditions and the lever are looked at.
@@ -117,6 +117,8 @@ struct Sight {
 
 /// The watchdog of one run. Dropping it disarms the run.
 pub struct Watchdog {
+    /// What the thread looks at. Before the rest, which frees it.
+    _locked: [Locked; 5],
     leases: Arc<Mutex<Leases>>,
     /// When the leases were renewed last, for whoever wants to know without a lock.
     beat: Arc<AtomicU64>,
@@ -158,11 +160,16 @@ impl Watchdog {
             seen_at: AtomicU64::new(now),
             is_over: AtomicBool::new(false),
         });
-        privilege::lock_value(leases.as_ref());
-        privilege::lock_value(lock(&leases).maps.as_slice());
-        privilege::lock_value(lock(&leases).slots.as_slice());
-        privilege::lock_value(beat.as_ref());
-        privilege::lock_value(sight.as_ref());
+        let locked = {
+            let inner = lock(&leases);
+            [
+                privilege::lock_value(leases.as_ref()),
+                privilege::lock_value(inner.maps.as_slice()),
+                privilege::lock_value(inner.slots.as_slice()),
+                privilege::lock_value(beat.as_ref()),
+                privilege::lock_value(sight.as_ref()),
+            ]
+        };
         spawn("lever", {
             let sight = Arc::clone(&sight);
             move || keep_looking(&lever, &sight)
@@ -171,11 +178,12 @@ impl Watchdog {
             let (leases, beat) = (Arc::clone(&leases), Arc::clone(&beat));
             let sight = Arc::clone(&sight);
             move || {
-                privilege::lock_stack();
+                let _locked = privilege::lock_stack();
                 keep(&leases, &sight, &beat);
             }
         })?;
         Ok(Self {
+            _locked: locked,
             leases,
             beat,
             sight,

@@ -21,7 +21,7 @@ pub(super) fn start(link: Arc<WorkerEnd>) -> Result<Breath, Refusal> {
     std::thread::Builder::new()
         .name("breath".into())
         .spawn(move || {
-            privilege::lock_stack();
+            let _locked = privilege::lock_stack();
             let every = Duration::from_nanos(RENEW_EVERY_NS);
             link.breathe();
             while is_over.recv_timeout(every) == Err(RecvTimeoutError::Timeout) {

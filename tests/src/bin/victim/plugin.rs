@@ -4,13 +4,14 @@ use std::io::{BufRead, BufReader, ErrorKind, Read, Write, stdin, stdout};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Sender, channel};
 use std::thread;
 
 use anyhow::{Context, Result};
-use injector_tests::observation::Summary;
+use injector_tests::observation::{Line, Op, Summary};
 
 use crate::Rounds;
-use crate::speak::{operations, rounds};
+use crate::speak::{operations_told_by, rounds, say};
 
 /// What lies between them.
 #[derive(Clone, Copy, clap::ValueEnum)]
@@ -21,18 +22,24 @@ pub(crate) enum Between {
     Socket,
 }
 
-/// The agent's thread that speaks to the plug-in. The victim's own standard output is a pipe too, and what
-/// it says there is the test's.
+/// The agent's thread that speaks to the plug-in, and on no other pipe: the victim's standard output is one
+/// too, and what is said there is the test's.
 const SPEAKER: &str = "plugin-speaker";
 
 /// Says something and waits for the echo, again and again.
 pub(crate) fn speak(between: Between, options: &Rounds) -> Result<()> {
     let mut plugin = Plugin::start(between)?;
     rounds(options.wait, || {
+        let (sender, operations) = channel();
+        let plugin = &mut plugin;
         thread::scope(|scope| {
-            thread::Builder::new()
+            let speaker = thread::Builder::new()
                 .name(SPEAKER.into())
-                .spawn_scoped(scope, || plugin.round(options))?
+                .spawn_scoped(scope, move || plugin.round(options, &sender))?;
+            for operation in operations {
+                say(&Line::Op(operation))?;
+            }
+            speaker
                 .join()
                 .map_err(|_panic| anyhow::anyhow!("the speaking thread panicked"))?
         })
@@ -86,8 +93,9 @@ impl Plugin {
         })
     }
 
-    fn round(&mut self, options: &Rounds) -> Result<Summary> {
-        operations(options, |number| {
+    fn round(&mut self, options: &Rounds, operations: &Sender<Op>) -> Result<Summary> {
+        let tell = |operation| Ok(operations.send(operation)?);
+        operations_told_by(tell, options, |number| {
             let said = format!("question {number}\n");
             let to = self.to.as_mut().ok_or(ErrorKind::NotConnected)?;
             to.write_all(said.as_bytes())?;

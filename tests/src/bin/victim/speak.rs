@@ -40,6 +40,15 @@ pub(crate) fn rounds(wait: bool, mut round: impl FnMut() -> Result<Summary>) -> 
 /// A round of operations that are done one after the other and can fail.
 pub(crate) fn operations(
     rounds: &Rounds,
+    operation: impl FnMut(u64) -> std::io::Result<()>,
+) -> Result<Summary> {
+    operations_told_by(|op| say(&Line::Op(op)), rounds, operation)
+}
+
+/// The same, where it is not for this thread to say anything.
+pub(crate) fn operations_told_by(
+    mut tell: impl FnMut(Op) -> Result<()>,
+    rounds: &Rounds,
     mut operation: impl FnMut(u64) -> std::io::Result<()>,
 ) -> Result<Summary> {
     let mut summary = Summary::default();
@@ -62,11 +71,11 @@ pub(crate) fn operations(
             }
         }
         if rounds.each {
-            say(&Line::Op(Op {
+            tell(Op {
                 start_ns,
                 took_ns,
                 error,
-            }))?;
+            })?;
         }
         if !rounds.interval.is_zero() {
             sleep(rounds.interval);
