@@ -1,4 +1,5 @@
-//! Faults on the processes of a target as wholes: signals, standing still, limits of their cgroup.
+//! Faults on the processes of a target as wholes: signals, standing still, limits of their cgroup; and calls
+//! that wait for an answer of ours, where no program may sleep near them.
 //!
 //! They are this process's own doing, from user space: nothing in the kernel asks the lease for them, so
 //! it is asked here before each act. What outlives the process that does it (a freeze, a stop, a limit) is
@@ -9,6 +10,7 @@
 //! the cgroup since then may be the caller's shell.
 
 mod choice;
+mod delay;
 mod kill;
 mod pause;
 mod schedule;
@@ -30,6 +32,7 @@ use crate::{
         guard::Guard,
         process::{self, TaskKey},
     },
+    watchdog::Pulse,
 };
 
 /// The faults on processes of one run.
@@ -46,6 +49,7 @@ enum Acting {
     Kill(kill::Killer),
     Pause(pause::Pauser),
     Starve(starve::Starver),
+    Delay(delay::Delayer),
 }
 
 /// Where changes are made and written down.
@@ -62,7 +66,7 @@ pub(super) struct Surroundings<'r> {
     /// The processes of a scope as they are now.
     pub(super) members: &'r dyn Fn(u32) -> Vec<TaskKey>,
     /// Whether the lease is live.
-    pub(super) may_act: &'r dyn Fn() -> bool,
+    pub(super) pulse: Pulse,
     /// Lets nobody start a program in the rule's target from now on, where the rule says so.
     pub(super) bar: &'r dyn Fn(&PlannedRule) -> Result<(), Error>,
 }
@@ -92,7 +96,7 @@ impl ProcessFaults {
         self.step = Some((step, began));
         let rules = run.plan.rules.iter().enumerate();
         for (index, rule) in rules.filter(|(_, rule)| rule.step == step) {
-            let Some(fresh) = Acting::of(&rule.fault.kind) else {
+            let Some(fresh) = Acting::of(rule) else {
                 continue;
             };
             let (Some(target), Some(selector)) = (
@@ -126,6 +130,7 @@ impl ProcessFaults {
                 Acting::Kill(_) => {}
                 Acting::Pause(pauser) => pauser.lift(record),
                 Acting::Starve(starver) => starver.lift(record),
+                Acting::Delay(delayer) => delayer.lift(),
             }
         }
     }
@@ -138,6 +143,7 @@ impl ProcessFaults {
             Acting::Kill(killer) => killer.choice.counters.add(in_kernel),
             Acting::Pause(pauser) => pauser.choice.counters,
             Acting::Starve(starver) => starver.counters,
+            Acting::Delay(delayer) => delayer.counters(),
         })
     }
 
@@ -145,14 +151,17 @@ impl ProcessFaults {
     pub(super) fn mechanism(&self, index: usize) -> Option<String> {
         match self.acting.get(&index)? {
             Acting::Starve(starver) => starver.mechanism(),
-            Acting::Kill(_) | Acting::Pause(_) => None,
+            Acting::Kill(_) | Acting::Pause(_) | Acting::Delay(_) => None,
         }
     }
 }
 
 impl Acting {
-    fn of(kind: &FaultKind) -> Option<Self> {
-        match kind {
+    fn of(rule: &PlannedRule) -> Option<Self> {
+        if let Some(delayer) = delay::Delayer::of(rule) {
+            return Some(Self::Delay(delayer));
+        }
+        match &rule.fault.kind {
             FaultKind::Kill(kill) => Some(Self::Kill(kill::Killer::new(*kill))),
             FaultKind::Pause(pause) => Some(Self::Pause(pause::Pauser::new(*pause))),
             FaultKind::Starve(starve) => Some(Self::Starve(starve::Starver::new(starve.clone()))),
@@ -170,6 +179,7 @@ impl Acting {
             (Self::Kill(killer), _) => killer.act(rule, moment)?,
             (Self::Pause(pauser), _) => pauser.act(rule, moment, record)?,
             (Self::Starve(starver), Some(cgroup)) => starver.act(cgroup, moment, record)?,
+            (Self::Delay(delayer), _) => delayer.act(rule, moment)?,
             // The experiment's check lets only whole cgroups be starved.
             (Self::Starve(_), None) => {}
         }
@@ -231,6 +241,6 @@ impl Moment<'_> {
 
     /// Whether anything may be done still.
     fn may_act(&self) -> bool {
-        (self.run.may_act)()
+        self.run.pulse.is_live()
     }
 }

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use injector_common::{lease::LEASE_NS, rule_id};
+use injector_common::rule_id;
 
 use super::{
     Keeper,
@@ -36,7 +36,7 @@ use crate::{
     prepare::Entrance,
     report::{Outcome, RunReport},
     target::ResolvedTarget,
-    watchdog::{Brake, Standing, Watchdog},
+    watchdog::{Brake, Watchdog},
 };
 
 /// How often a run looks after its devices, sockets, events and watchdog.
@@ -389,8 +389,7 @@ impl Run<'_> {
 
     /// Carries out the resets of a step. They are this process's own doing, so the lease is asked here.
     fn reset(&self, armed: &mut Armed, step: usize) {
-        let is_live = armed.watchdog.standing() == Standing::Live;
-        if !is_live || boot_ns().saturating_sub(armed.watchdog.last_beat()) > LEASE_NS {
+        if !armed.watchdog.pulse().is_live() {
             return;
         }
         for (index, rule) in self.request.plan.rules.iter().enumerate() {
@@ -442,10 +441,7 @@ impl Run<'_> {
                 .collect::<Vec<_>>(),
             targets,
             members: &members,
-            may_act: &|| {
-                watchdog.standing() == Standing::Live
-                    && boot_ns().saturating_sub(watchdog.last_beat()) <= LEASE_NS
-            },
+            pulse: watchdog.pulse(),
             bar: &|rule| {
                 let mut namespaces = namespaces.borrow_mut();
                 let namespace = namespaces

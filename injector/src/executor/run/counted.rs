@@ -55,10 +55,10 @@ impl Run<'_> {
                     let counters = namespace.counters(rule.scope, rule.slot, &nothing_held);
                     counters.ok()
                 });
-            let counters = match armed.resetters.get(&index) {
-                Some(resetter) => resetter.counters,
-                None => of_namespace.unwrap_or_default(),
-            };
+            let in_kernel = of_namespace.unwrap_or_default();
+            let resets = armed.resetters.get(&index).map(|one| one.counters);
+            let own = resets.or_else(|| armed.processes.counters(index, in_kernel));
+            let counters = own.unwrap_or(in_kernel);
             used = used.add(Used {
                 hits: counters.hit,
                 bytes: counters.bytes,
