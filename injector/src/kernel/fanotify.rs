@@ -69,7 +69,14 @@ impl Listener {
         let link = format!("/proc/self/fd/{}", file.as_raw_fd());
         self.0
             .mark(MarkFlags::FAN_MARK_ADD, asked, CWD, Some(link.as_str()))
-            .map_err(|errno| Error::system("mark a file by fanotify", errno))
+            .map_err(|errno| match errno {
+                Errno::EINVAL => Error::Probe(
+                    "the kernel asks nobody about a file that is named: it lies on a file system of the \
+                     kernel's own, as /proc is; name another file"
+                        .into(),
+                ),
+                errno => Error::system("mark a file by fanotify", errno),
+            })
     }
 
     /// Waits until there are questions, `wake` can be read, or so much time is over.
