@@ -15,7 +15,6 @@ pub mod clock;
 pub mod debug_log;
 pub mod devices;
 pub mod error;
-pub mod fanotify;
 pub mod grace;
 pub mod kfunc;
 pub mod knob;

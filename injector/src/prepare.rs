@@ -16,14 +16,12 @@ use crate::{
     config::{Config, Escalation, Source},
     error::Refusal,
     executor::{self, Budget},
-    experiment::{Experiment, FaultKind, OnCalls},
-    journal,
-    kernel::capability::Missing,
-    lever,
+    experiment::{Experiment, FaultKind},
+    journal, lever,
     lookout::{self, WhoAsks},
-    plan::{Names, Need, Plan, PlannedRule},
+    plan::{Names, Need, Plan},
     policy::{self, Case, Door, Override, Radius, Verdict, survey, survey::Surroundings},
-    target::{self, PlaceError, ResolvedTarget, controller, guard::Guard, overlap},
+    target::{self, ResolvedTarget, controller, guard::Guard, overlap},
     worker::AskedBy,
 };
 
@@ -120,7 +118,7 @@ fn look(
     running::check(&plan, &targets, guard)?;
     check_needs(&plan, &experiment, &host)?;
     check_limits(&plan, &targets)?;
-    check_places(&plan, &targets, &host)?;
+    check_places(&plan, &targets)?;
     Ok(Prepared {
         budget: Budget::of(config, &terms.overrides),
         escalation: config.escalation.clone(),
@@ -202,44 +200,11 @@ fn check_limits(plan: &Plan, targets: &[ResolvedTarget]) -> Result<(), Refusal> 
     Ok(())
 }
 
-/// Refuses paths that lead nowhere, or to a folder where nothing reaches folders.
-fn check_places(plan: &Plan, targets: &[ResolvedTarget], host: &Host) -> Result<(), Refusal> {
-    plan.rules.iter().try_for_each(|rule| {
-        check_files(rule, targets, host)?;
-        executor::places(rule, targets).map(drop)
-    })
-}
-
-/// Whether the mechanism reaches the files, or a better one would be needed.
-fn check_files(rule: &PlannedRule, targets: &[ResolvedTarget], host: &Host) -> Result<(), Refusal> {
-    let kind = &rule.fault.kind;
-    let rather = rule.compiled.calls.as_ref().and_then(|calls| calls.rather);
-    let (Some(rather), Some(calls), Some(target)) = (
-        rather,
-        kind.on_calls().map(OnCalls::calls),
-        targets.get(rule.fault.target),
-    ) else {
-        return Ok(());
-    };
-    let Err(error @ PlaceError::Folder(_)) = target::files(calls, target) else {
-        return Ok(());
-    };
-    let lacking = rather.needs().iter().find_map(|need| {
-        let capability = host.capability(*need);
-        capability
-            .missing
-            .map(|missing| lack(kind.name(), &capability.name, &missing))
-    });
-    let lacking = lacking.unwrap_or_else(|| kind.name().into());
-    Err(Refusal::usage(format!(
-        "{lacking}. Or name files: {error}."
-    )))
-}
-
-/// The words in which a refusal names what is missing.
-fn lack(what: &str, name: &str, missing: &Missing) -> String {
-    let Missing { why, remedy } = missing;
-    format!("{what} needs {name}, which this host lacks: {why}; {remedy}")
+/// Refuses paths that lead nowhere.
+fn check_places(plan: &Plan, targets: &[ResolvedTarget]) -> Result<(), Refusal> {
+    plan.rules
+        .iter()
+        .try_for_each(|rule| executor::places(rule, targets).map(drop))
 }
 
 /// Refuses what this host lacks, by name, before anything is attached.
@@ -262,8 +227,10 @@ fn check_needs(plan: &Plan, experiment: &Experiment, host: &Host) -> Result<(), 
             .iter()
             .find(|rule| rule.compiled.needs().any(|other| other == need));
         let what = by.map_or("--tree", |rule| rule.fault.kind.name());
-        let lacking = lack(what, &capability.name, &missing);
-        return Err(Refusal::usage(format!("{lacking}.")));
+        return Err(Refusal::usage(format!(
+            "{what} needs {}, which this host lacks: {}; {}.",
+            capability.name, missing.why, missing.remedy
+        )));
     }
     Ok(())
 }

@@ -50,16 +50,6 @@ impl Syscall {
         [READS, RECEIVES].concat().contains(&self.name())
     }
 
-    /// Whether it is one of the ways to open a file.
-    pub fn opens(self) -> bool {
-        OPENS.contains(&self.name())
-    }
-
-    /// Whether it is one of the ways to read from a descriptor of any kind.
-    pub fn reads(self) -> bool {
-        READS.contains(&self.name())
-    }
-
     /// Whether it reads or writes by a vector, whose lengths lie in the caller's memory and not in a register.
     pub fn has_vector(self) -> bool {
         [VECTOR_READS, VECTOR_WRITES]
@@ -81,9 +71,6 @@ impl Syscall {
         format!("__x64_sys_{name}")
     }
 }
-
-/// Calls that open files.
-pub const OPENS: &[&str] = &["open", "openat", "openat2", "creat"];
 
 /// Calls that read from a descriptor of any kind.
 pub const READS: &[&str] = &["read", "pread64", "readv", "preadv", "preadv2"];

@@ -20,5 +20,5 @@ mod resolve;
 pub mod socket;
 
 pub use error::Error;
-pub use place::{PlaceError, Places, files};
+pub use place::{PlaceError, Places};
 pub use resolve::{ResolvedTarget, resolve};

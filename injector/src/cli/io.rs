@@ -15,7 +15,7 @@ use crate::{
         Presence, Realism, SleepAt, Sleeps,
     },
     quantity::{Errno, duration},
-    syscall::{OPENS, READS, VECTOR_READS, VECTOR_WRITES},
+    syscall::{READS, VECTOR_READS, VECTOR_WRITES},
 };
 
 /// The faults on files; `C` is what surrounds a fault, on the command line or in a file.
@@ -191,7 +191,7 @@ impl VectorMethod {
 impl Method {
     const fn calls(self) -> &'static [&'static str] {
         match self {
-            Self::Open => OPENS,
+            Self::Open => &["open", "openat", "openat2", "creat"],
             Self::Read => READS,
             Self::Write => &["write", "pwrite64", "writev", "pwritev", "pwritev2"],
             Self::Fsync => &["fsync", "fdatasync"],

@@ -23,7 +23,7 @@ use crate::{
     park::{Park, Seat},
     plan::{Need, PlannedRule},
     printable,
-    target::{Places, ResolvedTarget, cgroup, files},
+    target::{Places, ResolvedTarget, cgroup},
 };
 
 /// Faults on system calls, ready to be attached.
@@ -185,18 +185,14 @@ fn write_places(
     Ok(places)
 }
 
-/// Finds them; none where the rule is not about files, or needs no more than the files themselves.
+/// Finds them; none where the rule is not about files.
 pub fn places(rule: &PlannedRule, targets: &[ResolvedTarget]) -> Result<Places, Refusal> {
     let calls = rule.fault.kind.on_calls().map(OnCalls::calls);
-    let (Some(calls), Some(target)) = (calls, targets.get(rule.fault.target)) else {
-        return Ok(Places::default());
-    };
-    let found = match rule.compiled.mechanism {
-        _ if calls.paths.is_empty() => Ok(Places::default()),
-        mechanism if mechanism.is_fanotify() => files(calls, target).map(|_| Places::default()),
-        _ => Places::of(calls, target),
-    };
-    found.map_err(|error| Refusal::usage(format!("{}: {error}.", rule.fault.kind.name())))
+    match (calls, targets.get(rule.fault.target)) {
+        (Some(calls), Some(target)) if !calls.paths.is_empty() => Places::of(calls, target)
+            .map_err(|error| Refusal::usage(format!("{}: {error}.", rule.fault.kind.name()))),
+        _ => Ok(Places::default()),
+    }
 }
 
 fn take_seat(sleeps: SleepMap) -> Result<Seat, Refusal> {

@@ -1,5 +1,4 @@
-//! Faults on the processes of a target as wholes: signals, standing still, limits of their cgroup; and calls
-//! that wait for an answer of ours, where no program may sleep near them.
+//! Faults on the processes of a target as wholes: signals, standing still, limits of their cgroup.
 //!
 //! They are this process's own doing, from user space: nothing in the kernel asks the lease for them, so
 //! it is asked here before each act. What outlives the process that does it (a freeze, a stop, a limit) is
@@ -10,7 +9,6 @@
 //! the cgroup since then may be the caller's shell.
 
 mod choice;
-mod delay;
 mod kill;
 mod pause;
 mod schedule;
@@ -49,7 +47,6 @@ enum Acting {
     Kill(kill::Killer),
     Pause(pause::Pauser),
     Starve(starve::Starver),
-    Delay(delay::Delayer),
 }
 
 /// Where changes are made and written down.
@@ -96,7 +93,7 @@ impl ProcessFaults {
         self.step = Some((step, began));
         let rules = run.plan.rules.iter().enumerate();
         for (index, rule) in rules.filter(|(_, rule)| rule.step == step) {
-            let Some(fresh) = Acting::of(rule) else {
+            let Some(fresh) = Acting::of(&rule.fault.kind) else {
                 continue;
             };
             let (Some(target), Some(selector)) = (
@@ -130,7 +127,6 @@ impl ProcessFaults {
                 Acting::Kill(_) => {}
                 Acting::Pause(pauser) => pauser.lift(record),
                 Acting::Starve(starver) => starver.lift(record),
-                Acting::Delay(delayer) => delayer.lift(),
             }
         }
     }
@@ -143,7 +139,6 @@ impl ProcessFaults {
             Acting::Kill(killer) => killer.choice.counters.add(in_kernel),
             Acting::Pause(pauser) => pauser.choice.counters,
             Acting::Starve(starver) => starver.counters,
-            Acting::Delay(delayer) => delayer.counters(),
         })
     }
 
@@ -151,17 +146,14 @@ impl ProcessFaults {
     pub(super) fn mechanism(&self, index: usize) -> Option<String> {
         match self.acting.get(&index)? {
             Acting::Starve(starver) => starver.mechanism(),
-            Acting::Kill(_) | Acting::Pause(_) | Acting::Delay(_) => None,
+            Acting::Kill(_) | Acting::Pause(_) => None,
         }
     }
 }
 
 impl Acting {
-    fn of(rule: &PlannedRule) -> Option<Self> {
-        if let Some(delayer) = delay::Delayer::of(rule) {
-            return Some(Self::Delay(delayer));
-        }
-        match &rule.fault.kind {
+    fn of(kind: &FaultKind) -> Option<Self> {
+        match kind {
             FaultKind::Kill(kill) => Some(Self::Kill(kill::Killer::new(*kill))),
             FaultKind::Pause(pause) => Some(Self::Pause(pause::Pauser::new(*pause))),
             FaultKind::Starve(starve) => Some(Self::Starve(starve::Starver::new(starve.clone()))),
@@ -179,7 +171,6 @@ impl Acting {
             (Self::Kill(killer), _) => killer.act(rule, moment)?,
             (Self::Pause(pauser), _) => pauser.act(rule, moment, record)?,
             (Self::Starve(starver), Some(cgroup)) => starver.act(cgroup, moment, record)?,
-            (Self::Delay(delayer), _) => delayer.act(rule, moment)?,
             // The experiment's check lets only whole cgroups be starved.
             (Self::Starve(_), None) => {}
         }

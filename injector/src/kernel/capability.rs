@@ -5,7 +5,6 @@
 //! configuration option are both common.
 
 pub mod calls;
-mod fanotify;
 
 use std::os::fd::AsFd;
 
@@ -39,7 +38,7 @@ pub struct Missing {
 }
 
 /// Every need, in the order in which doctor shows them.
-pub const ALL: [Need; 21] = [
+pub const ALL: [Need; 19] = [
     Need::DeviceLinks,
     Need::CgroupLinks,
     Need::ConnectErrno,
@@ -57,8 +56,6 @@ pub const ALL: [Need; 21] = [
     Need::CallSignals,
     Need::Freezer,
     Need::Park,
-    Need::Fanotify,
-    Need::FanotifyRead,
     Need::Trace,
     Need::Vector,
 ];
@@ -84,8 +81,6 @@ impl Need {
             Self::CallSignals => "raw-tp-signal",
             Self::Freezer => "cgroup-freeze",
             Self::Park => "park",
-            Self::Fanotify => "fanotify",
-            Self::FanotifyRead => "fanotify-read",
             Self::Trace => "trace-write-user",
             Self::Vector => "trace-vector",
         }
@@ -110,8 +105,6 @@ impl Need {
             Self::CallSignals => "proc kill --at-call",
             Self::Freezer => "proc pause of a whole cgroup",
             Self::Park => "slow system calls",
-            Self::Fanotify => "io latency of opening single files, where no program may sleep",
-            Self::FanotifyRead => "io latency of reading single files, likewise",
             Self::Trace => "io corrupt; pipe corrupt",
             Self::Vector => "io short",
         }
@@ -153,12 +146,6 @@ impl Need {
             }
             Self::Park => {
                 "run Linux 6.2 or later with CONFIG_FUNCTION_ERROR_INJECTION, or with CONFIG_BPF_LSM and `bpf` in its list of security modules (`lsm=...,bpf`; /sys/kernel/security/lsm shows it), and load the module with `modprobe fuse`"
-            }
-            Self::Fanotify => {
-                "run a kernel with CONFIG_FANOTIFY_ACCESS_PERMISSIONS, with CAP_SYS_ADMIN, and with a file system at /tmp (or TMPDIR) that has O_TMPFILE"
-            }
-            Self::FanotifyRead => {
-                "run a kernel before 6.14 (some of the 6.12 series have the later rule, too), or one from 7.1 on, where syscall-park serves; in between, slow down opening (--methods open)"
             }
             Self::Trace | Self::Vector => {
                 "run a kernel with CONFIG_BPF_EVENTS that is not locked down (/sys/kernel/security/lockdown shows it), with CAP_SYS_ADMIN"
@@ -205,8 +192,6 @@ pub fn probe(need: Need) -> Capability {
         Need::CallSignals => calls::signals(),
         Need::Freezer => cgroup::has_freezer().map_err(|error| Error::Probe(error.to_string())),
         Need::Park => park::trial::run(),
-        Need::Fanotify => fanotify::opening(),
-        Need::FanotifyRead => fanotify::reading(),
         Need::Trace => calls::trace(),
         Need::Vector => calls::vector(),
     };

@@ -14,7 +14,6 @@ use crate::{
     },
     kernel::{
         calls::{CallHook, TraceHook},
-        fanotify::Asked,
         links::CgroupHook,
     },
     syscall::{
@@ -40,10 +39,6 @@ pub struct CallPlan {
     pub hooks: BTreeSet<CallHook>,
     /// At which operations each system call is decided.
     pub accept: Vec<(Syscall, Accept)>,
-    /// What the kernel is to ask about, where no program decides.
-    pub asked: Option<Asked>,
-    /// What would have reached folders as well, where the mechanism reaches single files alone.
-    pub rather: Option<Mechanism>,
 }
 
 /// The mechanism for a fault on calls: the first of its ladder that the host offers and that reaches all
@@ -64,18 +59,8 @@ pub(super) fn choose(
             Mechanism::KprobeOverride,
             Mechanism::SockAddr,
         ],
-        // Fanotify knows no single calls: only faults that are about all ways to open a file, or to read it.
         OnCalls::Delay(delay) if delay.at == SleepAt::Enter && delay.sleeps == Sleeps::Single => {
-            if fault.is_about_files() {
-                &[
-                    Mechanism::LsmPark,
-                    Mechanism::SyscallPark,
-                    Mechanism::Fanotify,
-                    Mechanism::FanotifyRead,
-                ]
-            } else {
-                &[Mechanism::LsmPark, Mechanism::SyscallPark]
-            }
+            &[Mechanism::LsmPark, Mechanism::SyscallPark]
         }
         // One program sleeps once; here the copies take turns with what is left.
         OnCalls::Delay(_) => &[Mechanism::SyscallPark],
@@ -126,11 +111,7 @@ pub(super) fn choose(
             calls: calls.syscalls.iter().map(Syscall::to_string).collect(),
         });
     };
-    let mut plan = plan(fault, on_calls, mechanism);
-    if mechanism.is_fanotify() {
-        plan.rather = reaching.first().copied();
-    }
-    Ok(Some((mechanism, plan)))
+    Ok(Some((mechanism, plan(fault, on_calls, mechanism))))
 }
 
 impl From<CallMechanism> for Mechanism {
@@ -154,8 +135,6 @@ pub(super) struct Subject {
     kinds: u32,
     /// Whether it depends on where the file lies.
     paths: bool,
-    /// Whether it does, and each path is one file's.
-    exact: bool,
     /// Whether it depends on the socket's far end.
     remotes: bool,
 }
@@ -165,7 +144,6 @@ impl Subject {
     pub(super) const ANYTHING: Self = Self {
         kinds: kind::ANY,
         paths: false,
-        exact: false,
         remotes: false,
     };
 
@@ -186,7 +164,6 @@ impl Subject {
         Self {
             kinds,
             paths: !calls.paths.is_empty(),
-            exact: !calls.paths.is_empty() && calls.paths.iter().all(|path| path.exact().is_some()),
             remotes: calls.has_remotes(),
         }
     }
@@ -210,8 +187,6 @@ fn reaches(mechanism: Mechanism, call: Syscall, subject: Subject) -> bool {
             let mut points = subject.points(call).peekable();
             points.peek().is_some() && points.all(|point| point.sleepable.is_some())
         }
-        Mechanism::Fanotify => subject.exact && call.opens(),
-        Mechanism::FanotifyRead => subject.paths && subject.exact && (call.opens() || call.reads()),
         Mechanism::Trace => call.returns_bytes(),
         Mechanism::Vector => call.has_vector(),
         // Other sockets do not pass there.
@@ -245,12 +220,9 @@ fn plan(fault: &FaultKind, on_calls: OnCalls<'_>, mechanism: Mechanism) -> CallP
     let subject = Subject::of(fault, calls);
     let mut plan = CallPlan {
         record: record(on_calls, subject),
-        ..CallPlan::default()
+        hooks: BTreeSet::new(),
+        accept: Vec::new(),
     };
-    if mechanism.is_fanotify() {
-        plan.asked = Some(asked(calls));
-        return plan;
-    }
     let share = MOST_SLEEPERS / calls.syscalls.len().max(1);
     let copies = share.clamp(links_of(on_calls), MOST_COPIES);
     for call in &calls.syscalls {
@@ -270,18 +242,6 @@ fn plan(fault: &FaultKind, on_calls: OnCalls<'_>, mechanism: Mechanism) -> CallP
         plan.accept.push((*call, accept));
     }
     plan
-}
-
-/// What the kernel has to ask about for these calls.
-fn asked(calls: &Calls) -> Asked {
-    calls.syscalls.iter().fold(Asked::empty(), |asked, call| {
-        asked
-            | if call.opens() {
-                Asked::FAN_OPEN_PERM
-            } else {
-                Asked::FAN_ACCESS_PERM
-            }
-    })
 }
 
 /// How many sleeps one call takes at most, each in a program of its own.
@@ -528,46 +488,6 @@ mod tests {
         assert_eq!(chosen(&slow(&[FdKind::Unix]), &all), Mechanism::LsmPark);
         assert_eq!(chosen(&slow(&[FdKind::Pipe]), &all), Mechanism::SyscallPark);
         assert_eq!(chosen(&slow(&[]), &all), Mechanism::SyscallPark);
-    }
-
-    #[test]
-    fn single_files_are_asked_about_where_no_program_may_sleep() {
-        use Need::{Fanotify, FanotifyRead, Lsm, Park};
-        let slow = |names: &str, path: &str| {
-            FaultKind::IoLatency(CallDelay {
-                calls: Calls {
-                    paths: vec![path.parse().unwrap()],
-                    ..calls(names)
-                },
-                at: SleepAt::Enter,
-                length: std::time::Duration::from_millis(5),
-                jitter: std::time::Duration::ZERO,
-                sleeps: Sleeps::Single,
-            })
-        };
-        let opening = slow("open,openat", "/etc/hosts");
-        assert_eq!(chosen(&opening, &[Fanotify]), Mechanism::Fanotify);
-        assert_eq!(chosen(&opening, &[Fanotify, Lsm, Park]), Mechanism::LsmPark);
-        let reading = slow("read,pread64", "/etc/hosts");
-        let both = [Fanotify, FanotifyRead];
-        assert_eq!(chosen(&reading, &both), Mechanism::FanotifyRead);
-        // What cannot be had is asked for by the name of what would be best.
-        assert_eq!(chosen(&reading, &[Fanotify]), Mechanism::SyscallPark);
-        let writing = slow("read,write", "/etc/hosts");
-        assert_eq!(chosen(&writing, &both), Mechanism::SyscallPark);
-        let many = slow("read", "/etc/*.conf");
-        assert_eq!(chosen(&many, &both), Mechanism::SyscallPark);
-        // Any way to read would be met, where one alone was meant.
-        assert_eq!(
-            chosen(&delay("read", SleepAt::Enter), &both),
-            Mechanism::SyscallPark
-        );
-        let (_, plan) = choose(&reading, &|need| both.contains(&need))
-            .unwrap()
-            .unwrap();
-        assert_eq!(plan.asked, Some(Asked::FAN_ACCESS_PERM));
-        assert_eq!(plan.rather, Some(Mechanism::SyscallPark));
-        assert!(plan.hooks.is_empty() && plan.accept.is_empty());
     }
 
     #[test]

@@ -47,10 +47,6 @@ pub enum Mechanism {
     LsmPark,
     /// BPF programs on a system call let the calling thread sleep.
     SyscallPark,
-    /// The kernel asks us before it opens a file, and we answer late.
-    Fanotify,
-    /// The same before it reads, too.
-    FanotifyRead,
     /// BPF programs where system calls end change what they have read.
     Trace,
     /// BPF programs where system calls begin and end change how much they are asked for.
@@ -94,10 +90,6 @@ pub enum Need {
     Freezer,
     /// Sleepable BPF programs that can put the calling thread to sleep.
     Park,
-    /// Permission events of fanotify.
-    Fanotify,
-    /// The same for reading files that are open already.
-    FanotifyRead,
     /// Programs on the tracepoints of system calls that may write to the caller's memory.
     Trace,
     /// The same, that cut a caller's vector and put it back.
@@ -119,12 +111,7 @@ impl Mechanism {
         matches!(
             self,
             Self::Signal | Self::Freeze | Self::Stop | Self::Limits
-        ) || self.is_fanotify()
-    }
-
-    /// Whether the kernel asks us, and reaches single files alone.
-    pub const fn is_fanotify(self) -> bool {
-        matches!(self, Self::Fanotify | Self::FanotifyRead)
+        )
     }
 
     /// The name in plans and reports.
@@ -151,8 +138,6 @@ impl Mechanism {
             Self::SockAddr => "cgroup-sock-addr",
             Self::LsmPark => "lsm-park",
             Self::SyscallPark => "syscall-park",
-            Self::Fanotify => "fanotify",
-            Self::FanotifyRead => "fanotify-read",
             Self::Trace => "trace-write-user",
             Self::Vector => "trace-vector",
         }
@@ -213,9 +198,6 @@ impl Mechanism {
             Self::SyscallPark => {
                 "the calling thread alone sleeps around the call, without burning CPU; up to 32 threads of a CPU at once, shared by the calls of a fault; the rest are counted as missed"
             }
-            Self::Fanotify | Self::FanotifyRead => {
-                "no program may sleep near these calls here, so the kernel asks injector before each, and the calling thread waits for the answer; only a fatal signal ends that. Whoever else opens or reads the same is let by at once, or, while the worker stands still, when it goes on or is killed"
-            }
             Self::Trace => {
                 "bytes change in the caller's buffer when the call is over, in place; the kernel writes a warning to its log when such a program is loaded"
             }
@@ -246,8 +228,6 @@ impl Mechanism {
             Self::SockAddr => &[Need::CgroupLinks, Need::AddressErrno],
             Self::LsmPark => &[Need::Lsm, Need::Park],
             Self::SyscallPark => &[Need::SyscallReturn, Need::SleepableSyscall, Need::Park],
-            Self::Fanotify => &[Need::Fanotify],
-            Self::FanotifyRead => &[Need::Fanotify, Need::FanotifyRead],
             Self::Trace => &[Need::Trace],
             Self::Vector => &[Need::Vector],
         }

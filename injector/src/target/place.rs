@@ -6,8 +6,6 @@
 //!
 //! An inode is held open as long as its place lives: its number cannot become another file's meanwhile.
 
-mod files;
-
 use std::{
     collections::BTreeMap,
     fs, io,
@@ -18,8 +16,6 @@ use std::{
 use injector_common::call::{NAME, PathEntry, reach};
 use procfs::process::{MountInfo, Process};
 use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstat, openat, openat2};
-
-pub use files::files;
 
 use super::ResolvedTarget;
 use crate::experiment::{Calls, Depth, FilePattern, Presence};
@@ -43,11 +39,6 @@ pub enum PlaceError {
     /// Two patterns in one folder.
     #[error("{0} and another pattern are about the same folder; make a fault of each")]
     SameFolder(String),
-    /// A folder, where only single files are reached.
-    #[error(
-        "{0} is a folder, and fanotify, which serves here, reaches files that are named one by one"
-    )]
-    Folder(String),
     /// Something else went wrong.
     #[error(
         "{path} cannot be looked at: {error}; check that /proc is mounted and belongs to this kernel"
@@ -76,7 +67,17 @@ impl Places {
     /// Finds the places of all paths, as the target's processes see them: each mount namespace of theirs is
     /// asked. A target without processes sees what we see.
     pub fn of(calls: &Calls, target: &ResolvedTarget) -> Result<Self, PlaceError> {
-        let pids = onlookers(target);
+        let mut views = BTreeMap::new();
+        for key in target.members() {
+            if let Ok(namespace) = fs::read_link(format!("/proc/{}/ns/mnt", key.tgid)) {
+                views.entry(namespace).or_insert(key.tgid);
+            }
+        }
+        let pids = if views.is_empty() {
+            vec![std::process::id()]
+        } else {
+            views.into_values().collect()
+        };
         let mut places = Self::default();
         for pattern in &calls.paths {
             let mut missed = None;
@@ -213,43 +214,6 @@ impl Places {
     }
 }
 
-/// A process in each mount namespace of a target's; ourselves where it has no processes.
-fn onlookers(target: &ResolvedTarget) -> Vec<u32> {
-    let mut views = BTreeMap::new();
-    for key in target.members() {
-        if let Ok(namespace) = fs::read_link(format!("/proc/{}/ns/mnt", key.tgid)) {
-            views.entry(namespace).or_insert(key.tgid);
-        }
-    }
-    if views.is_empty() {
-        vec![std::process::id()]
-    } else {
-        views.into_values().collect()
-    }
-}
-
-/// The root folder as a process sees it.
-fn root_of(pid: u32) -> io::Result<OwnedFd> {
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    Ok(openat(
-        CWD,
-        format!("/proc/{pid}/root"),
-        flags,
-        Mode::empty(),
-    )?)
-}
-
-/// Opens a path for its name only: nobody's file is read, and no device wakes up.
-fn open_below(root: &OwnedFd, path: &Path) -> Result<OwnedFd, PlaceError> {
-    let flags = OFlags::PATH | OFlags::CLOEXEC;
-    openat2(root, path, flags, Mode::empty(), ResolveFlags::IN_ROOT).map_err(|errno| {
-        PlaceError::Nowhere {
-            path: path.to_string_lossy().escape_debug().to_string(),
-            error: errno.into(),
-        }
-    })
-}
-
 /// The file systems as a process sees them.
 struct View {
     root: OwnedFd,
@@ -262,7 +226,9 @@ impl View {
             path: pattern.to_string(),
             error,
         };
-        let root = root_of(pid).map_err(unreadable)?;
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let root = openat(CWD, format!("/proc/{pid}/root"), flags, Mode::empty())
+            .map_err(|errno| unreadable(errno.into()))?;
         let mounts = i32::try_from(pid)
             .map_err(io::Error::other)
             .and_then(|pid| Process::new(pid).map_err(io::Error::other))
@@ -274,8 +240,19 @@ impl View {
         })
     }
 
+    /// Opens a path for its name only: nobody's file is read, and no device wakes up.
     fn open(&self, path: &Path) -> Result<OwnedFd, PlaceError> {
-        open_below(&self.root, path)
+        openat2(
+            &self.root,
+            path,
+            OFlags::PATH | OFlags::CLOEXEC,
+            Mode::empty(),
+            ResolveFlags::IN_ROOT,
+        )
+        .map_err(|errno| PlaceError::Nowhere {
+            path: path.to_string_lossy().escape_debug().to_string(),
+            error: errno.into(),
+        })
     }
 
     /// What the kernel calls the inode. The mount says which file system it is on

@@ -1,7 +1,5 @@
 //! Faults on files and pipes: by where a file lies and not by how it is called, and on nothing beside it.
 
-mod single;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -24,11 +22,6 @@ const COUNT: u64 = 10;
 const DELAY: u64 = 30_000_000;
 
 pub(crate) fn cases() -> Vec<Case> {
-    [single::cases(), wide()].into_iter().flatten().collect()
-}
-
-/// Faults that reach whatever a pattern means.
-fn wide() -> Vec<Case> {
     let case = |name: &str, run: fn() -> Result<()>| Case::new(name, INJECTOR, run);
     vec![
         case("io::error_below_a_folder", || {
@@ -55,11 +48,11 @@ fn wide() -> Vec<Case> {
         case("io::latency_of_open", || {
             below_a_folder("latency --latency 30ms --methods open", "open", &is_slow)
         })
-        .shows("io latency --methods open, of a folder"),
+        .shows("io latency --methods open"),
         case("io::latency_of_read", || {
             below_a_folder("latency --latency 30ms --methods read", "read", &is_slow)
         })
-        .shows("io latency --methods read, of a folder"),
+        .shows("io latency --methods read"),
         case("io::corrupt", || {
             below_a_folder("corrupt --max-length 4", "read", &|during, beside| {
                 ensure!(during.damaged == COUNT, "{during:?}");

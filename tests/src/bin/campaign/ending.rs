@@ -213,9 +213,6 @@ pub(crate) fn campaign(
     let injector = Injector::configured(CONFIG)?;
     let pace = endings.first().map_or(Pace::QUICK, |ending| ending.pace());
     let mut scenes = Scene::all(pace)?;
-    if endings.contains(&Ending::Frozen) {
-        scenes.retain(|scene| !scene.is_answered());
-    }
     let mut outcome = Outcome::default();
     let before = Snapshot::take()?;
     let (mut took, mut batch) = (Vec::new(), 0);

@@ -225,12 +225,6 @@ impl Scene {
         })
     }
 
-    /// Whether others than the target may wait for worker and supervisor, where both stand still (LIMITS.md; a
-    /// test of its own looks at that).
-    pub(crate) fn is_answered(&self) -> bool {
-        self.fault.starts_with("io latency")
-    }
-
     /// Arms the fault; `None` where this host cannot do it.
     pub(crate) fn arm(&self, injector: &Injector) -> Result<Option<Running>> {
         let words: Vec<&str> = self.fault.split_whitespace().collect();
