@@ -51,7 +51,7 @@ pub(crate) struct Campaign {
     /// How many faults at once, for those that end runs; fewer suit a slow machine.
     #[arg(long)]
     at_once: Option<usize>,
-    /// For `mutation`: only what has this in its description.
+    /// Only faults that have this in their words; for `mutation`, only what has it in its description.
     #[arg(long, value_name = "TEXT")]
     only: Option<String>,
     /// On this kernel, in a virtual machine: a name as `cargo xtask vm` has them, or a path.
@@ -71,6 +71,9 @@ impl Campaign {
         }
         if let Some(at_once) = self.at_once {
             words.extend(["--at-once".into(), at_once.to_string()]);
+        }
+        if let Some(only) = &self.only {
+            words.extend(["--only".into(), only.clone()]);
         }
         words
     }

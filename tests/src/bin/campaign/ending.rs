@@ -203,23 +203,26 @@ fn dead(pid: u32) -> Result<()> {
     })
 }
 
-/// Ends `runs` runs in these ways, in turns, so many at once; the moments come from the seed.
-pub(crate) fn campaign(
-    endings: &[Ending],
-    seed: u64,
-    runs: u64,
-    at_once: usize,
-) -> Result<Outcome> {
+/// How runs are played.
+pub(crate) struct How<'a> {
+    /// So many at the same time.
+    pub(crate) at_once: usize,
+    /// Only faults that have this in their words.
+    pub(crate) only: &'a str,
+}
+
+/// Ends `runs` runs in these ways, in turns; the moments come from the seed.
+pub(crate) fn campaign(endings: &[Ending], seed: u64, runs: u64, how: &How<'_>) -> Result<Outcome> {
     let injector = Injector::configured(CONFIG)?;
     let pace = endings.first().map_or(Pace::QUICK, |ending| ending.pace());
-    let mut scenes = Scene::all(pace)?;
+    let mut scenes = Scene::all(pace, how.only)?;
     let mut outcome = Outcome::default();
     let before = Snapshot::take()?;
     let (mut took, mut batch) = (Vec::new(), 0);
     let mut felt: BTreeMap<String, (u64, u64)> = BTreeMap::new();
     while outcome.runs < runs {
         let mut played = Vec::new();
-        for together in scenes.chunks_mut(at_once.max(1)) {
+        for together in scenes.chunks_mut(how.at_once.max(1)) {
             let first = played.len();
             let turn = |index| {
                 let number = (batch * 64 + first + index) as u64;
@@ -338,8 +341,7 @@ fn play(scene: &mut Scene, injector: &Injector, ending: Ending, random: u64) -> 
     let allowed = moment + ending.grace_ns();
     for op in felt_by_agent
         .iter()
-        .filter(hurt)
-        .filter(|op| op.start_ns > allowed)
+        .filter(|op| scene.symptom.is_surely_in(op) && op.start_ns > allowed)
     {
         outcome.violated(format!(
             "{}, {ending:?}: hurt {:.1} ms after its end: {op:?}",

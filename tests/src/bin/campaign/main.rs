@@ -28,7 +28,7 @@ use std::process::ExitCode;
 use anyhow::{Result, ensure};
 use clap::Parser;
 
-use ending::Ending;
+use ending::{Ending, How};
 use oracle::{NotHere, Outcome};
 
 /// How this ends where the host is not one for the campaign; `xtask` counts a skip.
@@ -49,6 +49,9 @@ struct Cli {
     /// How many faults at once, for those that end runs.
     #[arg(long, default_value_t = 12)]
     at_once: usize,
+    /// Only faults that have this in their words, for the same.
+    #[arg(long, default_value = "", value_name = "TEXT")]
+    only: String,
 }
 
 /// The campaigns.
@@ -116,8 +119,11 @@ fn main() -> ExitCode {
 
 fn run(cli: &Cli) -> Result<Outcome> {
     let runs = |usual| cli.runs.unwrap_or(usual);
-    let endings =
-        |ways: &[Ending], usual| ending::campaign(ways, cli.seed, runs(usual), cli.at_once);
+    let how = How {
+        at_once: cli.at_once,
+        only: &cli.only,
+    };
+    let endings = |ways: &[Ending], usual| ending::campaign(ways, cli.seed, runs(usual), &how);
     match cli.name {
         Name::Kill9Random => endings(&Ending::KILLS, 36),
         Name::Oom => {

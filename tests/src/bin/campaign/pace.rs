@@ -2,11 +2,6 @@
 
 use injector_tests::observation::Op;
 
-/// Slower than this is no accident of the scheduler; faults that delay do so for longer.
-const SLOW_NS: u64 = 200_000_000;
-/// The least that a fault of a scene adds to an operation, in nanoseconds.
-const SHORTEST_FAULT_NS: u64 = 300_000_000;
-
 /// Operations of a round and the pause between them.
 #[derive(Clone, Copy)]
 pub(crate) struct Pace {
@@ -53,22 +48,26 @@ impl Pace {
 pub(crate) enum Symptom {
     /// An operation fails, or its time is over.
     Error,
-    /// An operation takes long.
-    Slow,
+    /// An operation takes so many milliseconds at least, if the fault is there for all of it.
+    Slow(u64),
 }
 
 impl Symptom {
-    /// Whether the target has felt the fault.
+    /// Whether the target has felt the fault; it may have ended in the middle of an operation.
     pub(crate) fn is_in(self, op: &Op) -> bool {
-        self.is_longer(op, SLOW_NS)
+        self.is_longer(op, |all| all * 2 / 3)
     }
 
-    /// Whether somebody has felt it who must not: by no other hand than the fault's.
+    /// Whether somebody has felt all of it who must not: by no other hand than the fault's.
     pub(crate) fn is_surely_in(self, op: &Op) -> bool {
-        self.is_longer(op, SHORTEST_FAULT_NS)
+        self.is_longer(op, |all| all)
     }
 
-    fn is_longer(self, op: &Op, than_ns: u64) -> bool {
-        op.error.is_some() || matches!(self, Self::Slow) && op.took_ns > than_ns
+    fn is_longer(self, op: &Op, part: fn(u64) -> u64) -> bool {
+        let is_slow = match self {
+            Self::Error => false,
+            Self::Slow(millis) => op.took_ns >= part(millis * 1_000_000),
+        };
+        op.error.is_some() || is_slow
     }
 }

@@ -43,7 +43,7 @@ enum Client {
 
 /// Every fault that can be felt in one operation. `{file}` is the client's file, `{pid}` its process.
 const FAULTS: &[(&str, Client, Symptom)] = &[
-    ("net delay --latency 300ms", Client::Pings, Slow),
+    ("net delay --latency 300ms", Client::Pings, Slow(300)),
     ("net loss --percent 100%", Client::Pings, Error),
     ("net blackhole", Client::Pings, Error),
     ("net partition --peer 127.0.0.77", Client::Pings, Error),
@@ -60,9 +60,9 @@ const FAULTS: &[(&str, Client, Symptom)] = &[
     (
         "net reorder --latency 300ms --gap 1 --percent 10%",
         Client::Pings,
-        Slow,
+        Slow(300),
     ),
-    ("net bandwidth --rate 2kbit", Client::Pings, Slow),
+    ("net bandwidth --rate 2kbit", Client::Pings, Slow(300)),
     ("net reset", Client::Talks, Error),
     ("net connect --errno ECONNREFUSED", Client::Connects, Error),
     ("dns error --type nxdomain", Client::LooksUp, Error),
@@ -74,7 +74,7 @@ const FAULTS: &[(&str, Client, Symptom)] = &[
     (
         "sys delay --syscall openat --delay-enter 300ms",
         Client::Opens,
-        Slow,
+        Slow(300),
     ),
     (
         "io error --errno EIO --methods open --path {file}",
@@ -84,7 +84,7 @@ const FAULTS: &[(&str, Client, Symptom)] = &[
     (
         "io latency --latency 300ms --methods open --path {file}",
         Client::Opens,
-        Slow,
+        Slow(300),
     ),
     (
         "io corrupt --max-length 8 --path {file}",
@@ -96,12 +96,12 @@ const FAULTS: &[(&str, Client, Symptom)] = &[
     (
         "pipe delay --latency 300ms --methods write --thread plugin-speaker",
         Client::Speaks,
-        Slow,
+        Slow(300),
     ),
     (
         "pipe stall --at-most 300ms --thread plugin-speaker",
         Client::Speaks,
-        Slow,
+        Slow(300),
     ),
     (
         "pipe corrupt --thread plugin-speaker",
@@ -126,14 +126,14 @@ const FAULTS: &[(&str, Client, Symptom)] = &[
     (
         "proc pause --active 350ms --dormant 60ms",
         Client::Beats,
-        Slow,
+        Slow(300),
     ),
     (
         "proc pause --active 350ms --dormant 60ms --pid {pid}",
         Client::Beats,
-        Slow,
+        Slow(300),
     ),
-    ("proc starve --cpu 1%", Client::Computes, Slow),
+    ("proc starve --cpu 1%", Client::Computes, Slow(600)),
 ];
 
 /// How long one that starves, or stands still in turns, needs until an operation has taken long.
@@ -160,10 +160,11 @@ pub(crate) struct Scene {
 }
 
 impl Scene {
-    /// A scene for each fault.
-    pub(crate) fn all(pace: Pace) -> Result<Vec<Self>> {
+    /// A scene for each fault that has this in its words.
+    pub(crate) fn all(pace: Pace, only: &str) -> Result<Vec<Self>> {
         FAULTS
             .iter()
+            .filter(|(words, ..)| words.contains(only))
             .map(|(words, client, symptom)| {
                 Self::set(words, *client, *symptom, pace).with_context(|| (*words).to_owned())
             })
@@ -197,7 +198,8 @@ impl Scene {
                 words
             }
             Client::Beats => vec!["beat".into()],
-            Client::Computes => ["beat", "--compute", "4ms"].map(String::from).into(),
+            // In periods of 100 ms with 1 ms of CPU time each.
+            Client::Computes => ["beat", "--compute", "8ms"].map(String::from).into(),
         };
         let mut arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
         arguments.extend(pace.flags());
