@@ -1,19 +1,21 @@
 //! Runs that end in every way, at every moment: all faults at once, again and again.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::os::fd::OwnedFd;
 use std::thread::{self, sleep};
 use std::time::Duration;
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context, Result, anyhow, ensure};
 use injector_common::decide::random64;
 use injector_tests::boot_clock::now_ns;
-use injector_tests::eventually::eventually;
 use injector_tests::injector::{Injector, Running, send};
 use injector_tests::measure::{millis, p50, p99};
 use injector_tests::observation::Op;
 use injector_tests::snapshot::Snapshot;
-use rustix::process::Signal;
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fs::Timespec;
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};
 
 use crate::memory;
 use crate::oracle::{self, Outcome};
@@ -117,6 +119,7 @@ impl Ending {
     /// that took.
     fn bring(self, running: Running) -> Result<(u64, u64)> {
         let (supervisor, worker) = (running.pid(), running.worker()?);
+        let mortal = Mortal::of(worker)?;
         let began = now_ns();
         match self {
             Self::Frozen => {
@@ -147,7 +150,7 @@ impl Ending {
             _ => self.strike(supervisor, worker)?,
         }
         if self != Self::WorkerStopped {
-            dead(worker)?;
+            mortal.await_death()?;
         }
         let moment = now_ns();
         running.wait_within(SOON)?;
@@ -179,28 +182,42 @@ impl Ending {
     /// Ends a daemon, and waits until nothing of it runs.
     pub(crate) fn bring_down(self, daemon: Running) -> Result<()> {
         let (supervisor, worker) = (daemon.pid(), daemon.worker()?);
+        let mortal = Mortal::of(worker)?;
         self.strike(supervisor, worker)?;
-        dead(worker)?;
+        mortal.await_death()?;
         daemon.wait_within(SOON)?;
         Ok(())
     }
 }
 
-/// Waits for a process's death: by then the kernel has closed its descriptors (kernel/exit.c, `do_exit`).
-/// The first thread may be a zombie while others still have them.
-fn dead(pid: u32) -> Result<()> {
-    eventually("the worker to die", SOON, || {
-        let is_alive = fs::read_dir(format!("/proc/{pid}/task"))
-            .into_iter()
-            .flatten()
-            .flatten()
-            .any(|thread| {
-                let stat = fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
-                let state = stat.rsplit_once(") ").map(|(_, rest)| rest);
-                state.is_some_and(|state| !state.starts_with(['Z', 'X']))
-            });
-        Ok((!is_alive).then_some(()))
-    })
+/// A process whose death is waited for: by then the kernel has closed its descriptors (kernel/exit.c,
+/// `do_exit`).
+///
+/// Rejected: /proc/PID/task, whose listing ends early when threads end meanwhile, and leaves out the last one,
+/// which has the descriptors still.
+struct Mortal(Option<OwnedFd>);
+
+impl Mortal {
+    /// One that lives, or has just died.
+    fn of(pid: u32) -> Result<Self> {
+        let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+        match pidfd_open(pid.context("no process id")?, PidfdFlags::empty()) {
+            Ok(alive) => Ok(Self(Some(alive))),
+            Err(Errno::SRCH) => Ok(Self(None)),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    /// Waits until all of its threads are gone (kernel/fork.c, `pidfd_poll`).
+    fn await_death(&self) -> Result<()> {
+        let Some(alive) = &self.0 else {
+            return Ok(());
+        };
+        let soon = Timespec::try_from(SOON)?;
+        let ready = poll(&mut [PollFd::new(alive, PollFlags::IN)], Some(&soon))?;
+        ensure!(ready == 1, "the worker did not die within {SOON:?}");
+        Ok(())
+    }
 }
 
 /// How runs are played.
