@@ -31,6 +31,8 @@ const LATEST_MS: u64 = 200;
 const PROVES_NOTHING: u64 = 30;
 /// How long worker and supervisor are frozen: longer than the lease.
 const FREEZE: Duration = Duration::from_millis(2500);
+/// How the files of CPU time begin where there is no limit: version 1 says -1, version 2 says max.
+const UNLIMITED: [char; 2] = ['-', 'm'];
 /// How long an end may take.
 const SOON: Duration = Duration::from_secs(15);
 
@@ -343,6 +345,7 @@ fn play(scene: &mut Scene, injector: &Injector, ending: Ending, random: u64) -> 
         oracle::sweep(injector)?;
         moment = now_ns();
     }
+    let limit = scene.limit()?;
     let (felt_by_agent, _) = scene.agent.operations()?;
     let (felt_by_control, _) = scene.control.operations()?;
     let mut outcome = Outcome {
@@ -356,9 +359,15 @@ fn play(scene: &mut Scene, injector: &Injector, ending: Ending, random: u64) -> 
         .filter(|op| op.start_ns <= moment);
     outcome.hits = u64::from(early.count() > 0);
     let allowed = moment + ending.grace_ns();
+    if let Some(limit) = limit.as_ref().filter(|limit| !limit.starts_with(UNLIMITED)) {
+        outcome.violated(format!(
+            "{}, {ending:?}: still limited: {limit}",
+            scene.fault
+        ));
+    }
     for op in felt_by_agent
         .iter()
-        .filter(|op| scene.symptom.is_surely_in(op) && op.start_ns > allowed)
+        .filter(|op| limit.is_none() && scene.symptom.is_surely_in(op) && op.start_ns > allowed)
     {
         outcome.violated(format!(
             "{}, {ending:?}: hurt {:.1} ms after its end: {op:?}",

@@ -154,7 +154,7 @@ pub(crate) struct Scene {
     /// How long the client takes to meet it.
     pub(crate) lead: Duration,
     // After the agent, which lives there; and before the cgroups.
-    _controller: Option<Home>,
+    controller: Option<Home>,
     lab: Lab,
     _folder: tempfile::TempDir,
 }
@@ -221,10 +221,24 @@ impl Scene {
             control,
             is_state,
             lead: if is_state { TURNS } else { Duration::ZERO },
-            _controller: controller,
+            controller,
             lab,
             _folder: folder,
         })
+    }
+
+    /// What a limit of CPU time is now, in the words of its file; `None` where the fault sets none. Whoever was
+    /// starved may stay slow for seconds on a busy host when the limit is gone (LIMITS.md). So it is the file
+    /// that tells whether a fault goes on.
+    pub(crate) fn limit(&self) -> Result<Option<String>> {
+        let Some(home) = &self.controller else {
+            return Ok(None);
+        };
+        let file = match home.version {
+            1 => "cpu.cfs_quota_us",
+            _ => "cpu.max",
+        };
+        home.value(file).map(Some)
     }
 
     /// Arms the fault; `None` where this host cannot do it.
