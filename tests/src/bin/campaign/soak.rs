@@ -18,6 +18,8 @@ const CONFIG: &str = "[daemon]\nenabled = true\nallow = [\"/\"]\n";
 const WARM_UP: u64 = 10;
 /// What memory of its own it may grow by. Pages of files come and go as the kernel likes: they are told only.
 const MOST_GROWTH_KIB: u64 = 5 * 1024;
+/// What locked memory may grow by; a run locks some pages, and lets them go.
+const MOST_LOCKED_KIB: u64 = 64;
 
 const FAULTS: [&str; 4] = [
     "net delay --latency 5ms",
@@ -69,16 +71,22 @@ pub(crate) fn campaign(seconds: u64) -> Result<Outcome> {
     }
     let (first, last) = (first.context("no first look")?, quiet(&processes)?);
     outcome.figures.push(format!(
-        "{seconds} s: resident {} to {} KiB, of which its own {} to {} KiB; descriptors {} to {}",
+        "{seconds} s: resident {} to {} KiB, of which its own {} to {} KiB; locked {} to {} KiB; \
+         descriptors {} to {}",
         first.resident_kib,
         last.resident_kib,
         first.own_kib,
         last.own_kib,
+        first.locked_kib,
+        last.locked_kib,
         first.descriptors,
         last.descriptors
     ));
     if last.own_kib > first.own_kib + MOST_GROWTH_KIB {
         outcome.violated("it has grown by more than 5 MiB");
+    }
+    if last.locked_kib > first.locked_kib + MOST_LOCKED_KIB {
+        outcome.violated("it keeps locked what ended runs had locked");
     }
     if last.descriptors > first.descriptors {
         outcome.violated("it has kept descriptors");
@@ -99,6 +107,8 @@ struct Holding {
     resident_kib: u64,
     /// Without pages of files.
     own_kib: u64,
+    /// Of pages that may not leave memory.
+    locked_kib: u64,
     descriptors: usize,
 }
 
@@ -118,6 +128,7 @@ fn holding(processes: &[u32]) -> Result<Holding> {
     let mut sum = Holding {
         resident_kib: 0,
         own_kib: 0,
+        locked_kib: 0,
         descriptors: 0,
     };
     for pid in processes {
@@ -127,6 +138,7 @@ fn holding(processes: &[u32]) -> Result<Holding> {
             value.trim().trim_end_matches(" kB").parse::<u64>().ok()
         };
         sum.resident_kib += kib("VmRSS:").context("no VmRSS")?;
+        sum.locked_kib += kib("VmLck:").context("no VmLck")?;
         sum.own_kib += kib("RssAnon:").context("no RssAnon")?;
         sum.descriptors += fs::read_dir(format!("/proc/{pid}/fd"))?.count();
     }
