@@ -90,8 +90,6 @@ impl Ending {
             // The command has returned by then.
             Self::Stop => 0,
             Self::WorkerStopped | Self::Frozen | Self::Hung("watchdog") => 2_100_000_000,
-            // The supervisor gives a worker so long to end, and then kills it.
-            Self::Hung(_) => 8_500_000_000,
             _ => 100_000_000,
         }
     }
@@ -134,9 +132,13 @@ impl Ending {
             }
             Self::Hung(name) => {
                 let hung = stillness::Hung::hold(worker, name)?;
-                let moment = now_ns();
+                let mut moment = now_ns();
                 running.signal(Signal::INT)?;
                 running.wait_within(SOON)?;
+                if name != "watchdog" {
+                    // The leases are renewed until the supervisor has lost its patience with the worker.
+                    moment = now_ns();
+                }
                 drop(hung);
                 return Ok((moment, moment - began));
             }
