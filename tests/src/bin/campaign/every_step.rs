@@ -15,8 +15,12 @@ use rustix::process::Signal;
 use crate::ending::Ending;
 use crate::oracle::{self, Outcome};
 
-/// With host settings, and without.
-const FAULTS: [&str; 2] = ["net delay --latency 10ms", "net connect --errno EIO"];
+/// With host settings, with nothing to put back, and with a cgroup that stands still.
+const FAULTS: [&str; 3] = [
+    "net delay --latency 10ms",
+    "net connect --errno EIO",
+    "proc pause",
+];
 /// How long a line may take to come.
 const SOON: Duration = Duration::from_secs(20);
 
@@ -43,6 +47,7 @@ pub(crate) fn campaign(seed: u64, rounds: u64) -> Result<Outcome> {
                         format!("{fault}, {ending:?} at line {step}, round {round}, seed {seed}");
                     outcome.check(&what, oracle::journals(&injector, 0));
                     outcome.check(&what, before.assert_same());
+                    outcome.check(&what, goes_on(&lab));
                 }
             }
         }
@@ -56,6 +61,14 @@ fn steps_of(words: &[&str]) -> Result<usize> {
     let finished = injector.once(words)?;
     ensure!(finished.code == Some(0), "{finished:?}");
     lines(&injector).context("it left no journal")
+}
+
+/// Nothing of the target stands still.
+fn goes_on(lab: &Lab) -> Result<()> {
+    let file = lab.cgroups.agent.path().join("cgroup.freeze");
+    let frozen = fs::read_to_string(&file).context("no cgroup.freeze")?;
+    ensure!(frozen.trim() == "0", "the target is frozen still");
+    Ok(())
 }
 
 fn die(
