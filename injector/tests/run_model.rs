@@ -165,7 +165,7 @@ impl Life {
             (Phase::Arming | Phase::Armed, Event::WorkerDies) => {
                 self.worker = None;
                 let kept = self.kept.take().unwrap();
-                let journal = Journal::adopt(kept, self.path()).unwrap();
+                let (journal, _) = Journal::adopt(kept, self.path()).unwrap();
                 self.abort(journal, "the worker died");
             }
             (Phase::Arming | Phase::Armed, Event::BothDie) => {
@@ -180,7 +180,7 @@ impl Life {
                     .append(true)
                     .open(self.path())
                     .unwrap();
-                let journal = Journal::adopt(file.into(), self.path()).unwrap();
+                let (journal, _) = Journal::adopt(file.into(), self.path()).unwrap();
                 self.abort(journal, "both died");
             }
             // It cannot come now, or nobody is there whom it could happen to.

@@ -149,12 +149,14 @@ impl Journal {
             }
             std::thread::sleep(std::time::Duration::from_millis(10));
         }
-        Self::adopt(file.into(), path.to_owned())?.append(record)
+        let (mut journal, _) = Self::adopt(file.into(), path.to_owned())?;
+        journal.append(record)
     }
 
     /// Goes on with a journal that another process of the same run began, from a copy of its
-    /// descriptor. The numbers go on after the last record that can be read.
-    pub fn adopt(descriptor: OwnedFd, path: PathBuf) -> Result<Self, JournalError> {
+    /// descriptor, and gives what it says. The numbers go on after the last record that can be read. The name is for
+    /// messages: it may be gone.
+    pub fn adopt(descriptor: OwnedFd, path: PathBuf) -> Result<(Self, Replay), JournalError> {
         let mut file = File::from(descriptor);
         let mut bytes = Vec::new();
         let read = file
@@ -165,12 +167,14 @@ impl Journal {
             error,
         })?;
         let is_torn = bytes.last().is_some_and(|last| *last != b'\n');
-        Ok(Self {
+        let replay = Replay::of(&bytes);
+        let journal = Self {
             file,
             path,
-            next_seq: Replay::of(&bytes).next_seq(),
+            next_seq: replay.next_seq(),
             is_torn,
-        })
+        };
+        Ok((journal, replay))
     }
 
     /// Writes a record and waits until the disk has it.
@@ -279,7 +283,7 @@ mod tests {
             .unwrap()
             .write_all(b"{\"seq\":")
             .unwrap();
-        let mut adopted = Journal::adopt(copy, path.clone()).unwrap();
+        let (mut adopted, _) = Journal::adopt(copy, path.clone()).unwrap();
         adopted
             .append(&Record::Aborted {
                 why: "killed".into(),

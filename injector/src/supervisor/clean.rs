@@ -8,7 +8,7 @@ use std::{
 
 use crate::{
     executor::changes,
-    journal::{HostChange, Journal, Record, replay},
+    journal::{HostChange, Journal, Record},
     kernel::netns::Namespace,
 };
 
@@ -79,10 +79,10 @@ impl Kept {
     }
 
     fn restore(&self, fd: OwnedFd, path: &Path, why: &str) -> String {
-        let (mut journal, replayed) = match (Journal::adopt(fd, path.to_owned()), replay(path)) {
-            (Ok(journal), Ok(replayed)) => (journal, replayed),
-            (Err(error), _) => return format!("its journal cannot be continued: {error}"),
-            (_, Err(error)) => return format!("its journal cannot be read: {error}"),
+        // By the descriptor, not by its name: somebody may have deleted that.
+        let (mut journal, replayed) = match Journal::adopt(fd, path.to_owned()) {
+            Ok(adopted) => adopted,
+            Err(error) => return format!("its journal cannot be continued: {error}"),
         };
         let told = restore_all(&mut journal, replayed.to_restore(), |inode| {
             let kept = self

@@ -51,8 +51,7 @@ fn bury(path: &Path) -> Option<Fate> {
         .open(path)
         .ok()?;
     flock(&file, FlockOperation::NonBlockingLockExclusive).ok()?;
-    let replayed = replay(path).ok()?;
-    let mut journal = Journal::adopt(OwnedFd::from(file), path.to_owned()).ok()?;
+    let (mut journal, replayed) = Journal::adopt(OwnedFd::from(file), path.to_owned()).ok()?;
     let how = restore_all(&mut journal, replayed.to_restore(), Namespace::find);
     // What failed is in the journal and stays to be restored.
     let is_restored = replay(path).is_ok_and(|after| after.to_restore().is_empty());

@@ -4,6 +4,7 @@
 //! The order of the end, links before TAP, is pinned by the tests with a delay: a TAP that vanished
 //! before the links would swallow every packet from then until the links are gone.
 
+use std::fs;
 use std::net::SocketAddr;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -42,6 +43,7 @@ pub(crate) fn cases() -> Vec<Case> {
             kill_9(Wire::Veth, &CUT)
         }),
         case("kill_9_while_arming", kill_9_while_arming),
+        case("kill_9_when_the_journal_was_deleted", journal_deleted),
         case("kill_9_of_the_supervisor", kill_9_of_the_supervisor),
         case(
             "kill_9_of_the_supervisor_of_a_stopped_worker",
@@ -160,6 +162,20 @@ fn kill_9_while_arming() -> Result<()> {
     Ok(())
 }
 
+/// Somebody tidies up /var/lib while a run is armed: the supervisor holds the journal, not its name.
+fn journal_deleted() -> Result<()> {
+    let lab = Lab::new(Wire::Loopback, Family::V4)?;
+    let _resident = Victim::start(lab.agent(), &["sleep"])?;
+    let injector = Injector::new()?;
+    let before = Snapshot::take()?;
+    let armed = lab.arm(&injector, &DELAY)?;
+    fs::remove_dir_all(injector.state().join("runs")).context("cannot delete the journals")?;
+    armed.signal_worker(Signal::KILL)?;
+    let finished = armed.wait_within(Duration::from_secs(10))?;
+    ensure!(finished.code == Some(1), "{finished:?}");
+    before.assert_same()
+}
+
 /// Without its supervisor the worker must not live on.
 fn kill_9_of_the_supervisor() -> Result<()> {
     let mut lab = Lab::new(Wire::Loopback, Family::V4)?;
@@ -185,7 +201,7 @@ fn kill_9_of_the_supervisor_of_a_stopped_worker() -> Result<()> {
     send(worker, Signal::STOP)?;
     armed.signal(Signal::KILL)?;
     let gone = eventually("the worker to be gone", Duration::from_secs(5), || {
-        Ok((!std::fs::exists(format!("/proc/{worker}"))?).then_some(()))
+        Ok((!fs::exists(format!("/proc/{worker}"))?).then_some(()))
     });
     if gone.is_err() {
         // So that a test that fails leaves nobody behind either.
