@@ -115,21 +115,6 @@ struct Sight {
     is_over: AtomicBool,
 }
 
-/// Whether a run's leases are live, for what acts from user space, where no program asks them.
-#[derive(Clone)]
-pub struct Pulse {
-    leases: Arc<Mutex<Leases>>,
-    beat: Arc<AtomicU64>,
-}
-
-impl Pulse {
-    /// Whether they are. A watchdog that has stood still for longer than a lease lasts is none.
-    pub fn is_live(&self) -> bool {
-        let since = boot_ns().saturating_sub(self.beat.load(Ordering::Relaxed));
-        since <= LEASE_NS && lock(&self.leases).standing == Standing::Live
-    }
-}
-
 /// The watchdog of one run. Dropping it disarms the run.
 pub struct Watchdog {
     /// What the thread looks at. Before the rest, which frees it.
@@ -211,12 +196,11 @@ impl Watchdog {
         lock(&self.leases).standing
     }
 
-    /// Tells any thread whether the leases are live.
-    pub fn pulse(&self) -> Pulse {
-        Pulse {
-            leases: Arc::clone(&self.leases),
-            beat: Arc::clone(&self.beat),
-        }
+    /// Whether the leases are live, for what acts from user space, where no program asks them. A watchdog that has
+    /// stood still for longer than a lease lasts is none.
+    pub fn is_live(&self) -> bool {
+        let since = boot_ns().saturating_sub(self.beat.load(Ordering::Relaxed));
+        since <= LEASE_NS && self.standing() == Standing::Live
     }
 
     /// How the leases came to their end, once they have.

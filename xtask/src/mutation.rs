@@ -61,6 +61,20 @@ const MUTATIONS: &[Mutation] = &[
         noticed_by: Check::Campaign("soak", "15"),
     },
     Mutation {
+        what: "what a run has locked in memory stays locked",
+        file: "injector/src/privilege/memory.rs",
+        from: "                if *entry.get() == 0 {\n",
+        to: "                if *entry.get() == usize::MAX {\n",
+        noticed_by: Check::Campaign("soak", "15"),
+    },
+    Mutation {
+        what: "the supervisor reads the journal by its name",
+        file: "injector/src/supervisor/clean.rs",
+        from: "match Journal::adopt(fd, path.to_owned()) {\n            Ok(adopted)",
+        to: "match Journal::adopt(fd, path.to_owned()) {\n            Ok(_) if !path.exists() => return String::new(),\n            Ok(adopted)",
+        noticed_by: Check::Test("death::kill_9_when_the_journal_was_deleted"),
+    },
+    Mutation {
         what: "a process is known by its PID alone",
         file: "injector-ebpf/src/claim.rs",
         from: "(own_start_ticks() == target.start_ticks).then_some",

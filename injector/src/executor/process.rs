@@ -30,7 +30,7 @@ use crate::{
         guard::Guard,
         process::{self, TaskKey},
     },
-    watchdog::Pulse,
+    watchdog::Watchdog,
 };
 
 /// The faults on processes of one run.
@@ -62,8 +62,8 @@ pub(super) struct Surroundings<'r> {
     pub(super) targets: &'r [ResolvedTarget],
     /// The processes of a scope as they are now.
     pub(super) members: &'r dyn Fn(u32) -> Vec<TaskKey>,
-    /// Whether the lease is live.
-    pub(super) pulse: Pulse,
+    /// Knows whether the lease is live.
+    pub(super) watchdog: &'r Watchdog,
     /// Lets nobody start a program in the rule's target from now on, where the rule says so.
     pub(super) bar: &'r dyn Fn(&PlannedRule) -> Result<(), Error>,
 }
@@ -232,6 +232,6 @@ impl Moment<'_> {
 
     /// Whether anything may be done still.
     fn may_act(&self) -> bool {
-        self.run.pulse.is_live()
+        self.run.watchdog.is_live()
     }
 }

@@ -389,7 +389,7 @@ impl Run<'_> {
 
     /// Carries out the resets of a step. They are this process's own doing, so the lease is asked here.
     fn reset(&self, armed: &mut Armed, step: usize) {
-        if !armed.watchdog.pulse().is_live() {
+        if !armed.watchdog.is_live() {
             return;
         }
         for (index, rule) in self.request.plan.rules.iter().enumerate() {
@@ -441,7 +441,7 @@ impl Run<'_> {
                 .collect::<Vec<_>>(),
             targets,
             members: &members,
-            pulse: watchdog.pulse(),
+            watchdog,
             bar: &|rule| {
                 let mut namespaces = namespaces.borrow_mut();
                 let namespace = namespaces

@@ -54,7 +54,8 @@ pub fn give_back() {
 ///
 /// The kernel does not count how often a page was locked, and values share pages; so it is counted here. What
 /// a run has locked has to be let go with it: the heap does not give locked pages back, and in the next run
-/// the values are on others (seen: 11 KiB a run, for ever).
+/// the values are on others (seen: 11 KiB a run, for ever). A page of the first bit of heap, which [`lock_program`]
+/// has locked, goes with them; nothing but the values was counted on there.
 #[must_use = "what is locked is let go with this"]
 pub struct Locked(Range<usize>);
 
@@ -87,7 +88,7 @@ impl Drop for Locked {
                 *entry.get_mut() -= 1;
                 if *entry.get() == 0 {
                     entry.remove();
-                    // SAFETY: as for locking.
+                    // SAFETY: as for locking; and nobody holds this page any more, so nobody counts on it.
                     let _ = unsafe { munlock(pointer(address), size) };
                 }
             }

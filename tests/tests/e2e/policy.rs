@@ -94,6 +94,7 @@ pub(crate) fn cases() -> Vec<Case> {
         case("limit_of_experiments", many_experiments),
         case("limit_of_experiments_in_a_rush", rush),
         case("limit_of_the_hit_rate", hit_rate),
+        case("limit_of_the_hit_rate_of_signals", signal_rate),
         case("a_broken_configuration_arms_nothing", broken_configuration),
         case("the_daemon_has_two_gates", two_gates),
         case("an_override_is_on_record", override_on_record),
@@ -225,6 +226,22 @@ fn hit_rate() -> Result<()> {
     ensure!(finished.stdout.contains("max_hit_rate"), "{finished:?}");
     ensure!(finished.code == Some(1), "{finished:?}");
     agent.expect_calm("the target, after the halt,")
+}
+
+/// What the injector does itself counts as well as what programs do.
+fn signal_rate() -> Result<()> {
+    let lab = Lab::new(Wire::Loopback, Family::V4)?;
+    let _agents: Vec<Victim> = (0..8)
+        .map(|_| Victim::start(lab.agent(), &["beat", "--wait"]))
+        .collect::<Result<_>>()?;
+    let injector = Injector::configured("[limits]\nmax_hit_rate = 20")?;
+    let words = ["proc", "kill", "--signal", "SIGUSR1", "--interval", "50ms"];
+    let armed = lab.arm(&injector, &words)?;
+    let finished = armed.wait_within(Duration::from_secs(10))?;
+    let report = finished.report()?;
+    ensure!(report.outcome == "halted", "{report:?}");
+    ensure!(finished.stdout.contains("max_hit_rate"), "{finished:?}");
+    Ok(())
 }
 
 fn broken_configuration() -> Result<()> {

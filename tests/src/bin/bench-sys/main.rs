@@ -4,9 +4,9 @@
 //! hides what is added. Every kernel meets it by some mechanism, if only by cgroups; which one it was, the
 //! table says. Targets are processes, so that whoever is not one passes the programs all the same. Armed and
 //! not armed take turns, and the median counts. An emulated processor makes all programs slow, and more so those
-//! of the kernel: there the nanoseconds are told and not judged, and the ratio is. Neither are they at the hooks of
-//! cgroups, where the kernel takes the socket's lock before it asks: that is its time. What a program takes itself
-//! the kernel's statistics tell, and those charge it two readings of the clock besides.
+//! of the kernel: there the nanoseconds are told and not judged, and the ratio is. At the hooks of cgroups the kernel
+//! takes the socket's lock before it asks. What a program takes itself the kernel's statistics tell, and those charge
+//! it two readings of the clock besides.
 
 mod loops;
 mod own_share;
@@ -75,6 +75,7 @@ struct Cost {
 
 /// What is added to a call, in three cases.
 fn added(injector: &Injector, table: &mut Table) -> Result<Cost> {
+    table.promise("A call of who is not the target costs at most 50 ns more (judged where no processor is emulated)");
     let mut lab = Lab::new(Wire::Loopback, Family::V4)?;
     let server = lab.serve("udp-echo")?;
     let mut target = Loop::start(lab.agent(), server, CALLS)?;
@@ -103,17 +104,13 @@ fn added(injector: &Injector, table: &mut Table) -> Result<Cost> {
         hit.push(turn.nanos);
         armed.report()?;
     }
-    let is_judged = !is_emulated() && mechanism != "cgroup-sock-addr";
-    table.promise(if is_judged {
-        "A call of who is not the target costs at most 50 ns more"
-    } else {
-        "What a call costs who is not the target is told; it is judged by LSM or trampoline on a real processor"
-    });
     table.told("mechanism", mechanism);
     let nanos = |value: f64| format!("{value:.0} ns");
     table.told("a call, nothing armed", nanos(median(&bare)));
     let beside_ns = median(&bystander);
-    if is_judged {
+    if is_emulated() {
+        table.told("added to who is not the target", nanos(beside_ns));
+    } else {
         let least = f64::NEG_INFINITY;
         table.bounded(
             "added to who is not the target",
@@ -122,8 +119,6 @@ fn added(injector: &Injector, table: &mut Table) -> Result<Cost> {
             MOST_BESIDE,
             "ns",
         );
-    } else {
-        table.told("added to who is not the target", nanos(beside_ns));
     }
     table.told(
         "of it by our programs, with the statistics' own readings",

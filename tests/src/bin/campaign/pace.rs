@@ -2,6 +2,11 @@
 
 use injector_tests::observation::Op;
 
+/// Slower than this is no accident of the scheduler; faults that delay do so for longer.
+const SLOW_NS: u64 = 200_000_000;
+/// The least that a fault of a scene adds to an operation, in nanoseconds.
+const SHORTEST_FAULT_NS: u64 = 300_000_000;
+
 /// Operations of a round and the pause between them.
 #[derive(Clone, Copy)]
 pub(crate) struct Pace {
@@ -42,32 +47,32 @@ impl Pace {
     }
 }
 
-/// As what a fault is felt. A busy machine makes anything slow: who is slow beside a fault that slows nothing
-/// down was held up by the machine.
+/// As what a fault is felt. A busy machine makes anything slow, and that is no sign of a fault that slows nothing
+/// down.
 #[derive(Clone, Copy)]
 pub(crate) enum Symptom {
     /// An operation fails, or its time is over.
     Error,
-    /// An operation takes so many milliseconds at least, if the fault is there for all of it.
-    Slow(u64),
+    /// An operation takes long.
+    Slow,
 }
 
 impl Symptom {
-    /// Whether the target has felt the fault; it may have ended in the middle of an operation.
+    /// Whether the target has felt the fault.
     pub(crate) fn is_in(self, op: &Op) -> bool {
-        self.is_longer(op, |all| all * 2 / 3)
+        match self {
+            Self::Error => op.error.is_some(),
+            Self::Slow => is_hurt(op),
+        }
     }
+}
 
-    /// Whether somebody has felt all of it who must not: by no other hand than the fault's.
-    pub(crate) fn is_surely_in(self, op: &Op) -> bool {
-        self.is_longer(op, |all| all)
-    }
+/// Whether a target was hurt, by whatever it was.
+pub(crate) fn is_hurt(op: &Op) -> bool {
+    op.error.is_some() || op.took_ns > SLOW_NS
+}
 
-    fn is_longer(self, op: &Op, part: fn(u64) -> u64) -> bool {
-        let is_slow = match self {
-            Self::Error => false,
-            Self::Slow(millis) => op.took_ns >= part(millis * 1_000_000),
-        };
-        op.error.is_some() || is_slow
-    }
+/// Whether somebody was who must not be. What took less was held up by the machine alone.
+pub(crate) fn is_held_up(op: &Op) -> bool {
+    op.error.is_some() || op.took_ns > SHORTEST_FAULT_NS
 }

@@ -43,7 +43,7 @@ enum Client {
 
 /// Every fault that can be felt in one operation. `{file}` is the client's file, `{pid}` its process.
 const FAULTS: &[(&str, Client, Symptom)] = &[
-    ("net delay --latency 300ms", Client::Pings, Slow(300)),
+    ("net delay --latency 300ms", Client::Pings, Slow),
     ("net loss --percent 100%", Client::Pings, Error),
     ("net blackhole", Client::Pings, Error),
     ("net partition --peer 127.0.0.77", Client::Pings, Error),
@@ -60,9 +60,9 @@ const FAULTS: &[(&str, Client, Symptom)] = &[
     (
         "net reorder --latency 300ms --gap 1 --percent 10%",
         Client::Pings,
-        Slow(300),
+        Slow,
     ),
-    ("net bandwidth --rate 2kbit", Client::Pings, Slow(300)),
+    ("net bandwidth --rate 2kbit", Client::Pings, Slow),
     ("net reset", Client::Talks, Error),
     ("net connect --errno ECONNREFUSED", Client::Connects, Error),
     ("dns error --type nxdomain", Client::LooksUp, Error),
@@ -74,7 +74,7 @@ const FAULTS: &[(&str, Client, Symptom)] = &[
     (
         "sys delay --syscall openat --delay-enter 300ms",
         Client::Opens,
-        Slow(300),
+        Slow,
     ),
     (
         "io error --errno EIO --methods open --path {file}",
@@ -84,7 +84,7 @@ const FAULTS: &[(&str, Client, Symptom)] = &[
     (
         "io latency --latency 300ms --methods open --path {file}",
         Client::Opens,
-        Slow(300),
+        Slow,
     ),
     (
         "io corrupt --max-length 8 --path {file}",
@@ -96,12 +96,12 @@ const FAULTS: &[(&str, Client, Symptom)] = &[
     (
         "pipe delay --latency 300ms --methods write --thread plugin-speaker",
         Client::Speaks,
-        Slow(300),
+        Slow,
     ),
     (
         "pipe stall --at-most 300ms --thread plugin-speaker",
         Client::Speaks,
-        Slow(300),
+        Slow,
     ),
     (
         "pipe corrupt --thread plugin-speaker",
@@ -126,14 +126,14 @@ const FAULTS: &[(&str, Client, Symptom)] = &[
     (
         "proc pause --active 350ms --dormant 60ms",
         Client::Beats,
-        Slow(300),
+        Slow,
     ),
     (
         "proc pause --active 350ms --dormant 60ms --pid {pid}",
         Client::Beats,
-        Slow(300),
+        Slow,
     ),
-    ("proc starve --cpu 1%", Client::Computes, Slow(600)),
+    ("proc starve --cpu 1%", Client::Computes, Slow),
 ];
 
 /// How long one that starves, or stands still in turns, needs until an operation has taken long.
