@@ -5,6 +5,17 @@
 //! operations a system call may meet is a table of user space's ([`Accept`]), so the hooks need no list of
 //! their own and no call is decided twice.
 
+/// Which of two programs at one place a program is: the first decides, the second for calls that the kernel has
+/// not run the first for. The number is the cookie of an attachment; nobody's is 0.
+pub mod turn {
+    /// There is no other.
+    pub const ALONE: u64 = 0;
+    /// The one that is run first.
+    pub const FIRST: u64 = 1;
+    /// The one behind it.
+    pub const AGAIN: u64 = 2;
+}
+
 /// Places where calls are decided. The number is a bit's place in a mask.
 pub mod op {
     /// A file is opened.

@@ -1,6 +1,8 @@
 //! Carries out what was decided about a call: sleeps, returns the errno; and leaves the rest for the call's
 //! later hooks.
 
+use core::ffi::c_void;
+
 use injector_common::call::{LONGEST_SLEEP_NS, NO_NUMBER, Pending, sleep};
 
 use crate::{
@@ -9,6 +11,8 @@ use crate::{
     gate,
     maps::INJ_PENDING,
     park,
+    subject::Subject,
+    twice,
 };
 
 /// Above every errno that a person can name, as a mask.
@@ -19,6 +23,13 @@ const ERRNOS: u64 = 1023;
 #[inline(always)]
 pub fn failure(errno: u32) -> i64 {
     ((ERRNOS + 1).wrapping_sub(u64::from(errno)) & ERRNOS | !ERRNOS) as i64
+}
+
+/// Decides and carries out at a hook that cannot sleep, where the program in front has not.
+#[inline(always)]
+pub fn awake(context: *mut c_void, op: u32, subject: impl FnOnce() -> Subject) -> i64 {
+    let meet = || calls::decide(op, subject).map(|pending| out_awake(&pending));
+    twice::once(|| twice::turn(context), meet)
 }
 
 /// Carries out at a hook that cannot sleep.

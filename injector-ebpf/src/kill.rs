@@ -5,7 +5,7 @@ use aya_ebpf::{
 };
 use injector_common::{
     RuleId,
-    call::{CallRule, NO_NUMBER, op},
+    call::{CallRule, NO_NUMBER, op, turn},
     rule::Rule,
 };
 
@@ -14,6 +14,7 @@ use crate::{
     calls::{self, Count, Walk},
     maps::INJ_KILLED,
     subject::Subject,
+    twice,
 };
 
 /// Every native system call of the host, before it does anything: `(registers, number)`, kernel/entry,
@@ -21,11 +22,22 @@ use crate::{
 /// signal.
 #[raw_tracepoint(tracepoint = "sys_enter")]
 pub fn inj_entry(_ctx: RawTracePointContext) -> i32 {
-    // A call without a native number may be any: nobody is killed for a guess.
-    if caller::number() != NO_NUMBER {
-        let _ = calls::decide(op::ENTRY, || Subject::NONE);
+    twice::once(|| turn::FIRST, meet) as i32
+}
+
+/// The same again, for calls that the first program was not run for, see [`crate::twice`].
+#[raw_tracepoint(tracepoint = "sys_enter")]
+pub fn inj_entry_again(_ctx: RawTracePointContext) -> i32 {
+    twice::once(|| turn::AGAIN, meet) as i32
+}
+
+/// `None` where no rule was asked. A call without a native number may be any: nobody is killed for a guess.
+#[inline(always)]
+fn meet() -> Option<i64> {
+    if caller::number() == NO_NUMBER {
+        return None;
     }
-    0
+    calls::decide(op::ENTRY, || Subject::NONE).map(|_done| 0)
 }
 
 /// Sends the signal to the calling process. The mark comes first, so that no program is started in between.

@@ -142,9 +142,9 @@ pub static INJ_ACCEPT: Array<Accept> = Array::with_max_entries(SYSCALLS, 0);
 #[map]
 pub static INJ_PATHS: HashMap<PathKey, PathEntry> = HashMap::with_max_entries(4_096, 0);
 
-/// Threads whose call the first of the programs at its end has met.
+/// Threads whose call the first of two programs at its place has met, for the second, which is next.
 #[map]
-pub static INJ_TRACED: HashMap<u32, u32> = HashMap::with_max_entries(16_384, 0);
+pub static INJ_MET: HashMap<u32, u32> = HashMap::with_max_entries(16_384, 0);
 
 /// Damage in the making, by thread.
 #[map]

@@ -13,7 +13,7 @@ use aya_ebpf::{
 };
 use injector_common::{
     RuleId,
-    call::{CallRule, op},
+    call::{CallRule, op, turn},
 };
 
 use crate::{
@@ -24,6 +24,7 @@ use crate::{
     subject::read,
     syscall::{DX, SI, subject},
     trace::read_user,
+    twice,
 };
 
 /// The most pieces of a vector that is cut; longer ones are missed.
@@ -80,12 +81,21 @@ impl Vector {
 /// A call begins: `(registers, number)`.
 #[raw_tracepoint(tracepoint = "sys_enter")]
 pub fn inj_vector(ctx: RawTracePointContext) -> i32 {
-    let registers: u64 = ctx.arg(0);
-    let Some(pending) = calls::decide(op::VECTOR, || subject(registers)) else {
-        return 0;
-    };
+    twice::once(|| turn::FIRST, || meet(ctx.arg(0))) as i32
+}
+
+/// The same again, for calls that the first program was not run for, see [`crate::twice`].
+#[raw_tracepoint(tracepoint = "sys_enter")]
+pub fn inj_vector_again(ctx: RawTracePointContext) -> i32 {
+    twice::once(|| turn::AGAIN, || meet(ctx.arg(0))) as i32
+}
+
+/// `None` where no rule was asked.
+#[inline(always)]
+fn meet(registers: u64) -> Option<i64> {
+    let pending = calls::decide(op::VECTOR, || subject(registers))?;
     if pending.damager == 0 {
-        return 0;
+        return Some(0);
     }
     let rule = pending.damager - 1;
     if cut(rule, registers).is_some() {
@@ -93,7 +103,7 @@ pub fn inj_vector(ctx: RawTracePointContext) -> i32 {
     } else {
         calls::count(rule, Count::Missed);
     }
-    0
+    Some(0)
 }
 
 /// A call ends: `(registers, result)`.
@@ -103,7 +113,8 @@ pub fn inj_vector_end(ctx: RawTracePointContext) -> i32 {
     0
 }
 
-/// The same again, where the first program was busy with another thread on this CPU, see [`crate::trace`].
+/// The same again, where the first program was busy with another thread on this CPU: there is nothing left to mend
+/// where it was not.
 #[raw_tracepoint(tracepoint = "sys_exit")]
 pub fn inj_vector_end_again(ctx: RawTracePointContext) -> i32 {
     mend(ctx.arg(0));

@@ -45,8 +45,7 @@ extern "C" fn inj_call(context: *mut c_void) -> i64 {
     // SAFETY: a trampoline's context is an array of 64-bit words; the first argument of `__x64_sys_...` is
     // the address of the call's registers.
     let registers = unsafe { core::ptr::read_volatile(context.cast::<u64>()) };
-    calls::decide(op::SYSCALL, || subject(registers))
-        .map_or(0, |pending| carry::out_awake(&pending))
+    carry::awake(context, op::SYSCALL, || subject(registers))
 }
 
 /// Sleeps before the call does its work (`fmod_ret`, sleepable, in copies).

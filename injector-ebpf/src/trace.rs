@@ -1,10 +1,7 @@
 //! Programs on the tracepoint where every system call ends: what a call has put into its buffer is damaged
 //! there. Nothing can be refused.
 //!
-//! There are two, one behind the other. The kernel skips a program while another thread is in it on the same
-//! CPU (`kernel/trace/bpf_trace.c`, `__bpf_trace_run`), and threads are preempted there: of an agent and a
-//! plug-in that wake each other on one CPU, every fifth call came by unseen. Whoever has kept the first
-//! program busy is not in the second.
+//! There are two, one behind the other: [`crate::twice`].
 
 use aya_ebpf::{
     helpers::generated::{bpf_loop, bpf_probe_read_user, bpf_probe_write_user},
@@ -12,40 +9,34 @@ use aya_ebpf::{
     programs::RawTracePointContext,
 };
 use injector_common::{
-    call::{CallRule, Pending, filling, op},
+    call::{CallRule, Pending, filling, op, turn},
     decide::random64,
 };
 
 use crate::{
     caller,
     calls::{self, Count},
-    maps::{INJ_CALLS, INJ_DAMAGES, INJ_RULES, INJ_TRACED},
+    maps::{INJ_CALLS, INJ_DAMAGES, INJ_RULES},
     subject::read,
     syscall::{SI, subject},
+    twice,
 };
 
 /// A call ends: `(registers, result)`. Decides about it, and damages what it has put into its buffer.
 #[raw_tracepoint(tracepoint = "sys_exit")]
 pub fn inj_sys_exit(ctx: RawTracePointContext) -> i32 {
-    if meet(&ctx).is_some() {
-        // What cannot be marked is met twice; that is the lesser evil, and takes a full map.
-        let _ = INJ_TRACED.insert(caller::tid(), 1, 0);
-    }
-    0
+    twice::once(|| turn::FIRST, || meet(&ctx)) as i32
 }
 
 /// The same again, for calls that the first program was not run for.
 #[raw_tracepoint(tracepoint = "sys_exit")]
 pub fn inj_sys_exit_again(ctx: RawTracePointContext) -> i32 {
-    if INJ_TRACED.remove(caller::tid()).is_err() {
-        let _ = meet(&ctx);
-    }
-    0
+    twice::once(|| turn::AGAIN, || meet(&ctx)) as i32
 }
 
 /// `None` where no rule was asked.
 #[inline(always)]
-fn meet(ctx: &RawTracePointContext) -> Option<()> {
+fn meet(ctx: &RawTracePointContext) -> Option<i64> {
     let registers: u64 = ctx.arg(0);
     let result: i64 = ctx.arg(1);
     if result <= 0 {
@@ -53,7 +44,7 @@ fn meet(ctx: &RawTracePointContext) -> Option<()> {
     }
     let pending = calls::decide(op::TRACE, || subject(registers))?;
     if pending.damager == 0 {
-        return Some(());
+        return Some(0);
     }
     let rule = pending.damager - 1;
     if damage(&pending, registers, result as u64).unwrap_or(false) {
@@ -61,7 +52,7 @@ fn meet(ctx: &RawTracePointContext) -> Option<()> {
     } else {
         calls::count(rule, Count::Missed);
     }
-    Some(())
+    Some(0)
 }
 
 /// Where in user memory a call has put what it read, and how many bytes lie there in one piece.

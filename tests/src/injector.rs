@@ -56,6 +56,9 @@ pub struct Report {
     pub armed_for_ms: u64,
     /// One for each fault of the run.
     pub faults: Vec<FaultReport>,
+    /// What else is to be known of the run, as calls that no program was asked about.
+    #[serde(default)]
+    pub remarks: Vec<String>,
     /// What could not be undone.
     pub undo_errors: Vec<String>,
 }

@@ -2,6 +2,8 @@
 
 use std::fs::File;
 
+use injector_common::call::turn;
+
 use super::{
     Error,
     links::{CgroupHook, Links},
@@ -45,11 +47,15 @@ pub enum CallHook {
         hook: &'static str,
         /// The program.
         program: &'static str,
+        /// Which of the two.
+        turn: Turn,
     },
     /// Decides at the beginning of a system call.
     Syscall {
         /// The kernel's function, `__x64_sys_...`.
         function: String,
+        /// Which of the two.
+        turn: Turn,
     },
     /// Decides at the beginning of a system call, by a kprobe.
     Kprobe {
@@ -60,6 +66,39 @@ pub enum CallHook {
     Trace(TraceHook),
     /// Decides at a hook of the cgroups of all callers.
     Cgroup(CgroupHook),
+}
+
+impl CallHook {
+    /// Which of two it is, where two stand at the place.
+    const fn turn(&self) -> Option<Turn> {
+        match self {
+            Self::Security { turn, .. } | Self::Syscall { turn, .. } => Some(*turn),
+            _ => None,
+        }
+    }
+}
+
+/// Which of two programs that decide at one place. While one runs for a thread, the kernel skips it for all others
+/// of its CPU, and the second decides for them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Turn {
+    /// What the first was not run for.
+    Again,
+    /// Everything, as a rule.
+    First,
+}
+
+impl Turn {
+    /// In the order of attaching.
+    pub const BOTH: [Self; 2] = [Self::Again, Self::First];
+
+    /// How the attachment tells its program.
+    const fn cookie(self) -> u64 {
+        match self {
+            Self::Again => turn::AGAIN,
+            Self::First => turn::FIRST,
+        }
+    }
 }
 
 /// A program at a tracepoint of all system calls.
@@ -75,8 +114,12 @@ pub enum TraceHook {
     MendAgain,
     /// Cuts vectors where calls begin.
     Cut,
+    /// The same once more, for what the first was not run for.
+    CutAgain,
     /// Signals where calls begin.
     Signal,
+    /// The same once more, for what the first was not run for.
+    SignalAgain,
 }
 
 impl TraceHook {
@@ -88,14 +131,16 @@ impl TraceHook {
             Self::Mend => ("inj_vector_end", "sys_exit"),
             Self::MendAgain => ("inj_vector_end_again", "sys_exit"),
             Self::Cut => ("inj_vector", "sys_enter"),
+            Self::CutAgain => ("inj_vector_again", "sys_enter"),
             Self::Signal => ("inj_entry", "sys_enter"),
+            Self::SignalAgain => ("inj_entry_again", "sys_enter"),
         }
     }
 
     /// Whether a call that the kernel does not run the program for goes through undecided. The first of two has
     /// one behind it.
     const fn decides(self) -> bool {
-        matches!(self, Self::DamageAgain | Self::Cut | Self::Signal)
+        matches!(self, Self::DamageAgain | Self::CutAgain | Self::SignalAgain)
     }
 }
 
@@ -140,15 +185,19 @@ impl CallPrograms {
             CallHook::SleepAtEnter { function, .. } => {
                 ("inj_call_enter_s", Way::ModifyReturn, function.clone())
             }
-            CallHook::Syscall { function } => ("inj_call", Way::ModifyReturn, function.clone()),
+            CallHook::Syscall { function, .. } => ("inj_call", Way::ModifyReturn, function.clone()),
             CallHook::Lsm { hook, program } => (*program, Way::Lsm, format!("bpf_lsm_{hook}")),
-            CallHook::Security { hook, program } => {
+            CallHook::Security { hook, program, .. } => {
                 (*program, Way::ModifyReturn, format!("security_{hook}"))
             }
         };
-        let (loaded, link) = self.0.attach(program, way, &function, &object.btf)?;
+        let turn = hook.turn();
+        let cookie = turn.map_or(turn::ALONE, Turn::cookie);
+        let (loaded, link) = self
+            .0
+            .attach(program, way, cookie, &function, &object.btf)?;
         links.trampoline(link);
-        if matches!(hook, CallHook::Syscall { .. } | CallHook::Security { .. }) {
+        if turn == Some(Turn::Again) {
             links.watch(program, loaded);
         }
         Ok(())

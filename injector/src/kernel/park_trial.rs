@@ -3,7 +3,7 @@
 use std::os::fd::OwnedFd;
 
 use aya::maps::{HashMap, MapData};
-use injector_common::park::Trial;
+use injector_common::{call::turn, park::Trial};
 
 use super::{Error, maps, object::Object, trampoline::Way};
 
@@ -47,9 +47,10 @@ impl ParkTrial {
     /// leave `bpf` out of their list of security modules attach it there and never call it.
     pub fn attach(object: &mut Object, stand: Stand) -> Result<Self, Error> {
         let (way, function) = stand.place();
-        let (_loaded, link) = object
-            .programs()?
-            .attach(PROGRAM, way, function, &object.btf)?;
+        let (_loaded, link) =
+            object
+                .programs()?
+                .attach(PROGRAM, way, turn::ALONE, function, &object.btf)?;
         Ok(Self {
             trials: maps::take(object, MAP, HashMap::try_from)?,
             _link: link,

@@ -131,16 +131,17 @@ impl Trampolines {
             .map_err(|why| Error::Program { program, why })
     }
 
-    /// Loads a program and attaches it: the program and the attachment.
+    /// Loads a program and attaches it: the program and the attachment. The program can ask for the cookie.
     pub fn attach(
         &self,
         program: &'static str,
         way: Way,
+        cookie: u64,
         function: &str,
         kernel: &aya::Btf,
     ) -> Result<(OwnedFd, OwnedFd), Error> {
         let loaded = self.load(program, way, function, kernel)?;
-        let link = bpf::attach(&loaded).map_err(|error| Error::Program {
+        let link = bpf::attach(&loaded, way, cookie).map_err(|error| Error::Program {
             program,
             why: format!("attaching it to {function} failed: {error}"),
         })?;

@@ -13,7 +13,7 @@ use crate::{
         CallMechanism, Calls, FaultKind, Filling, LONGEST_SLEEP, OnCalls, SleepAt, Sleeps,
     },
     kernel::{
-        calls::{CallHook, TraceHook},
+        calls::{CallHook, TraceHook, Turn},
         links::CgroupHook,
     },
     syscall::{
@@ -273,9 +273,9 @@ pub(super) fn stand_at(
             (CallHook::Trace(TraceHook::DamageAgain), op::TRACE)
         }
         Mechanism::Vector => {
-            let mend = [TraceHook::Mend, TraceHook::MendAgain];
-            plan.hooks.extend(mend.map(CallHook::Trace));
-            (CallHook::Trace(TraceHook::Cut), op::VECTOR)
+            let before = [TraceHook::Mend, TraceHook::MendAgain, TraceHook::Cut];
+            plan.hooks.extend(before.map(CallHook::Trace));
+            (CallHook::Trace(TraceHook::CutAgain), op::VECTOR)
         }
         Mechanism::SockAddr => {
             let Some((op, hooks)) = address_hooks(call) else {
@@ -284,9 +284,19 @@ pub(super) fn stand_at(
             plan.hooks.extend(hooks.map(CallHook::Cgroup));
             return 1 << op;
         }
-        Mechanism::SignalAtCall => (CallHook::Trace(TraceHook::Signal), op::ENTRY),
+        Mechanism::SignalAtCall => {
+            plan.hooks.insert(CallHook::Trace(TraceHook::Signal));
+            (CallHook::Trace(TraceHook::SignalAgain), op::ENTRY)
+        }
         Mechanism::KprobeOverride => (CallHook::Kprobe { function }, op::SYSCALL),
-        _ => (CallHook::Syscall { function }, op::SYSCALL),
+        _ => {
+            let both = Turn::BOTH.map(|turn| CallHook::Syscall {
+                function: function.clone(),
+                turn,
+            });
+            plan.hooks.extend(both);
+            return 1 << op::SYSCALL;
+        }
     };
     plan.hooks.insert(hook);
     1 << op
@@ -297,17 +307,20 @@ fn at_points(plan: &mut CallPlan, call: Syscall, mechanism: Mechanism, subject: 
     let mut ops = 0;
     for point in subject.points(call) {
         let hook = point.hook;
-        plan.hooks.insert(match (mechanism, point.sleepable) {
-            (Mechanism::SecurityReturn, _) => CallHook::Security {
+        let program = match (mechanism, point.sleepable) {
+            (Mechanism::LsmPark, Some(sleepable)) => sleepable,
+            _ => point.program,
+        };
+        if mechanism == Mechanism::SecurityReturn {
+            let both = Turn::BOTH.map(|turn| CallHook::Security {
                 hook,
-                program: point.program,
-            },
-            (Mechanism::LsmPark, Some(program)) => CallHook::Lsm { hook, program },
-            _ => CallHook::Lsm {
-                hook,
-                program: point.program,
-            },
-        });
+                program,
+                turn,
+            });
+            plan.hooks.extend(both);
+        } else {
+            plan.hooks.insert(CallHook::Lsm { hook, program });
+        }
         ops |= 1 << point.op;
     }
     ops
@@ -497,6 +510,6 @@ mod tests {
             .unwrap()
             .unwrap();
         assert!(matches!(plan.hooks.last(), Some(CallHook::Syscall { .. })));
-        assert_eq!(plan.hooks.len(), MOST_COPIES + 2);
+        assert_eq!(plan.hooks.len(), MOST_COPIES + 3);
     }
 }

@@ -46,7 +46,10 @@ mod tests {
     use injector_common::call::op;
 
     use super::*;
-    use crate::{kernel::calls::CallHook, quantity::Signal};
+    use crate::{
+        kernel::calls::{CallHook, Turn},
+        quantity::Signal,
+    };
 
     fn kill(respawn: Option<Respawn>) -> FaultKind {
         FaultKind::Kill(Kill {
@@ -78,9 +81,12 @@ mod tests {
         add(&mut plan, Mechanism::SyscallReturn);
         let at_calls = plan.unwrap();
         assert_eq!(at_calls.record.denied, 1 << op::SYSCALL);
-        assert!(at_calls.hooks.contains(&CallHook::Syscall {
-            function: "__x64_sys_execve".into()
-        }));
-        assert_eq!(at_calls.hooks.len(), 2);
+        for turn in Turn::BOTH {
+            assert!(at_calls.hooks.contains(&CallHook::Syscall {
+                function: "__x64_sys_execve".into(),
+                turn,
+            }));
+        }
+        assert_eq!(at_calls.hooks.len(), 4);
     }
 }

@@ -11,6 +11,7 @@ use injector_tests::place::Place;
 use injector_tests::victim::Victim;
 use rustix::mount::{MountFlags, UnmountFlags, mount_bind, unmount};
 use rustix::process::Signal;
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 use crate::needs::INJECTOR;
 use crate::suite::Case;
@@ -108,6 +109,7 @@ pub(crate) fn cases() -> Vec<Case> {
             speaking("pipes", "stall --at-most 30ms", &is_slow)
         })
         .shows("pipe stall"),
+        case("pipe::every_call_on_one_cpu", every_call_on_one_cpu),
         case("pipe::corrupt_of_pipes", || {
             speaking("pipes", "corrupt", &damages)
         })
@@ -400,6 +402,37 @@ fn refusals() -> Result<()> {
         ensure!(!finished.stderr.contains('\u{7}'), "{finished:?}");
     }
     Ok(())
+}
+
+/// The kernel skips a program for whoever shares the CPU with a thread that was preempted in it.
+fn every_call_on_one_cpu() -> Result<()> {
+    const MANY: u64 = 600;
+    let stage = Stage::new()?;
+    let place = Place {
+        cgroup: Some(&stage.cgroups.agent),
+        netns: None,
+    };
+    let words = format!("plugin-speaker --between pipes --wait --count {MANY}");
+    let words: Vec<&str> = words.split_whitespace().collect();
+    let mut target = on_one_cpu(|| Victim::start(place, &words))?;
+    let words = "pipe stall --at-most 1ms --thread plugin-speaker";
+    let (during, report) = stage.during(words, || target.round())?;
+    all_well(&during, "the target")?;
+    let fault = &report.faults[0];
+    ensure!(fault.hit == MANY && fault.matched == MANY, "{report:?}");
+    Ok(())
+}
+
+/// Children of the calling thread stay where it was when they were made.
+fn on_one_cpu<T>(start: impl FnOnce() -> Result<T>) -> Result<T> {
+    let all = sched_getaffinity(None)?;
+    let first = (0..CpuSet::MAX_CPU).find(|cpu| all.is_set(*cpu));
+    let mut one = CpuSet::new();
+    one.set(first.context("no CPU to run on")?);
+    sched_setaffinity(None, &one)?;
+    let started = start();
+    sched_setaffinity(None, &all)?;
+    started
 }
 
 /// An agent and its plug-in; what they say on other pipes is not the speaking thread's.

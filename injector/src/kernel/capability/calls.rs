@@ -18,7 +18,7 @@ use injector_common::{
 use crate::{
     kernel::{
         Error,
-        calls::{CallHook, CallPrograms, TraceHook},
+        calls::{CallHook, CallPrograms, TraceHook, Turn},
         clock::boot_ns,
         links::Links,
         maps::Maps,
@@ -69,6 +69,7 @@ pub(super) fn security() -> Result<(), Error> {
         hook: || CallHook::Security {
             hook: "file_open",
             program: "inj_file_open",
+            turn: Turn::First,
         },
     })
 }
@@ -79,6 +80,7 @@ pub(super) fn syscall() -> Result<(), Error> {
         op: op::SYSCALL,
         hook: || CallHook::Syscall {
             function: OPENAT.into(),
+            turn: Turn::First,
         },
     })
 }

@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
+    os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
 };
 
 use super::{Sleeps, Way};
@@ -10,8 +10,8 @@ use crate::kernel::Error;
 
 /// Commands, program types and attach types of `include/uapi/linux/bpf.h`.
 const PROG_LOAD: libc::c_long = 5;
-const RAW_TRACEPOINT_OPEN: libc::c_long = 17;
 const BTF_LOAD: libc::c_long = 18;
+const LINK_CREATE: libc::c_long = 28;
 const TRACING: u32 = 26;
 const LSM: u32 = 29;
 const TRACE_FEXIT: u32 = 25;
@@ -60,13 +60,17 @@ struct LoadTypes {
     pad: u32,
 }
 
-/// `union bpf_attr` of `BPF_RAW_TRACEPOINT_OPEN`; without a name it attaches a trampoline's program.
+/// `union bpf_attr` of `BPF_LINK_CREATE` for a trampoline's program; its function is the one that it was loaded for.
 #[repr(C)]
 #[derive(Default)]
-struct Open {
-    name: u64,
+struct CreateLink {
     prog_fd: u32,
+    target_fd: u32,
+    attach_type: u32,
+    flags: u32,
+    target_btf_id: u32,
     pad: u32,
+    cookie: u64,
 }
 
 /// Asks bpf(2) for a descriptor.
@@ -105,13 +109,23 @@ pub(super) fn load_types(types: &[u8]) -> Result<OwnedFd, Error> {
         .map_err(|error| Error::system("load the types of the BPF programs", error))
 }
 
-/// Attaches a loaded program.
-pub(super) fn attach(program: &OwnedFd) -> io::Result<OwnedFd> {
-    let attributes = Open {
-        prog_fd: program.as_raw_fd().unsigned_abs(),
-        ..Open::default()
+/// Attaches a loaded program, and tells it a number (5.19).
+pub(super) fn attach(program: &OwnedFd, way: Way, cookie: u64) -> io::Result<OwnedFd> {
+    let attributes = CreateLink {
+        prog_fd: number(program.as_fd()),
+        attach_type: attach_type(way),
+        cookie,
+        ..CreateLink::default()
     };
-    call(RAW_TRACEPOINT_OPEN, &attributes)
+    call(LINK_CREATE, &attributes)
+}
+
+const fn attach_type(way: Way) -> u32 {
+    match way {
+        Way::Lsm => LSM_MAC,
+        Way::ModifyReturn => MODIFY_RETURN,
+        Way::Exit => TRACE_FEXIT,
+    }
 }
 
 /// A program that is about to be loaded.
@@ -140,11 +154,7 @@ impl Program<'_> {
                 Sleeps::Sometimes => SLEEPABLE,
             },
             prog_name: short_name(self.name),
-            expected_attach_type: match self.way {
-                Way::Lsm => LSM_MAC,
-                Way::ModifyReturn => MODIFY_RETURN,
-                Way::Exit => TRACE_FEXIT,
-            },
+            expected_attach_type: attach_type(self.way),
             prog_btf_fd: number(self.types),
             func_info_rec_size: length(self.code.func_info_rec_size),
             func_info: address(&functions),
