@@ -8,6 +8,7 @@
 use std::{
     fs::{self, File},
     io::{BufRead, BufReader, Read, Write},
+    os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel},
@@ -16,7 +17,10 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use rustix::fs::{Access, access};
+use rustix::{
+    fs::{Access, access},
+    process::{Signal, set_parent_process_death_signal},
+};
 
 use super::{
     catalogue::Kernel,
@@ -189,6 +193,11 @@ impl Machine {
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
+        // SAFETY: between fork and exec only one system call is made; nothing allocates or takes a lock.
+        unsafe {
+            // Whoever kills this command means the machine too. The thread that starts it waits for its end.
+            qemu.pre_exec(|| Ok(set_parent_process_death_signal(Some(Signal::KILL))?));
+        }
         qemu
     }
 }
