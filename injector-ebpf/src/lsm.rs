@@ -140,7 +140,7 @@ const _: () = assert!(op::WRITE == op::READ + 1, "the hook counts on it");
 #[unsafe(link_section = "lsm/inj_file_access")]
 extern "C" fn inj_file_access(context: *mut c_void) -> i64 {
     // Without a branch: the verifier would follow both through all that comes.
-    let op = op::READ + (argument(context, 1) / MAY_WRITE & 1) as u32;
+    let op = op::READ + ((argument(context, 1) / MAY_WRITE) & 1) as u32;
     let file = argument(context, 0);
     carry::awake(context, op, || Subject::file(file))
 }

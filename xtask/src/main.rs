@@ -78,6 +78,8 @@ enum Task {
         #[arg(long, value_name = "TEXT")]
         filter: Option<String>,
     },
+    /// The first steps of `test` alone: format, lints of both workspaces, licences and advisories (no root).
+    Lint,
     /// Measure injector on this machine; writes a table to `bench/` in cargo's target folder.
     Bench {
         #[command(subcommand)]
@@ -135,6 +137,7 @@ fn perform(task: Task) -> anyhow::Result<ExitCode> {
         Task::Demo { vm: true, kernel } => vm::demo(&project, kernel.as_deref()),
         Task::Demo { vm: false, .. } => demo::run(&project),
         Task::Test { filter } => Ok(test::run(&project, filter.as_deref())),
+        Task::Lint => Ok(test::lint(&project)),
         Task::Bench { subject } => bench::run(&project, &subject),
         Task::Campaign(campaign) => campaign::run(&project, &campaign),
         Task::Kernel { task } => kernel::run(&project, &task),

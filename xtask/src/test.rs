@@ -16,17 +16,18 @@ use crate::{
     vm,
 };
 
+/// Runs the first steps alone, which need neither root nor a kernel: format, lints, licences and advisories.
+pub(crate) fn lint(project: &Project) -> ExitCode {
+    let mut steps = Steps::new(project, None);
+    steps.words();
+    steps.outcome()
+}
+
 /// Runs all steps; with `filter`, only tests whose name contains it.
 pub(crate) fn run(project: &Project, filter: Option<&str>) -> ExitCode {
-    let mut steps = Steps {
-        project,
-        filter,
-        report: Report::default(),
-    };
+    let mut steps = Steps::new(project, filter);
     if filter.is_none() {
-        steps.format();
-        steps.lints();
-        steps.dependencies();
+        steps.words();
     }
     steps.unit_tests();
     if filter.is_none() {
@@ -40,12 +41,7 @@ pub(crate) fn run(project: &Project, filter: Option<&str>) -> ExitCode {
         announce("bounds of the BPF programs");
         vm::check_bounds(project, &mut steps.report);
     }
-    println!("\n{}", steps.report);
-    if steps.report.is_good() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    }
+    steps.outcome()
 }
 
 struct Steps<'a> {
@@ -54,7 +50,31 @@ struct Steps<'a> {
     report: Report,
 }
 
-impl Steps<'_> {
+impl<'a> Steps<'a> {
+    fn new(project: &'a Project, filter: Option<&'a str>) -> Self {
+        Self {
+            project,
+            filter,
+            report: Report::default(),
+        }
+    }
+
+    /// What can be said of the sources without running them.
+    fn words(&mut self) {
+        self.format();
+        self.lints();
+        self.dependencies();
+    }
+
+    fn outcome(&self) -> ExitCode {
+        println!("\n{}", self.report);
+        if self.report.is_good() {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        }
+    }
+
     fn format(&mut self) {
         if !has_subcommand("fmt") {
             return self
