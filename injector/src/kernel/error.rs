@@ -38,6 +38,12 @@ pub enum Error {
     /// The kernel has no such function that a program could be attached to.
     #[error("this kernel has no function `{0}` that a program could be attached to")]
     NoFunction(String),
+    /// As many programs as the kernel allows stand at a function (kernel/bpf/trampoline.c,
+    /// `bpf_trampoline_link_prog`).
+    #[error(
+        "`{0}` has no room for another program: the kernel lets 38 stand there, and a run that sleeps at that call takes most of them; end that run first, or delay another call"
+    )]
+    Crowded(String),
     /// A map refused a read or write.
     #[error("cannot {what} the BPF map `{map}`: {why}")]
     Map {

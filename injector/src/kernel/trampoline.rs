@@ -141,9 +141,14 @@ impl Trampolines {
         kernel: &aya::Btf,
     ) -> Result<(OwnedFd, OwnedFd), Error> {
         let loaded = self.load(program, way, function, kernel)?;
-        let link = bpf::attach(&loaded, way, cookie).map_err(|error| Error::Program {
-            program,
-            why: format!("attaching it to {function} failed: {error}"),
+        let link = bpf::attach(&loaded, way, cookie).map_err(|error| {
+            if error.raw_os_error() == Some(libc::E2BIG) {
+                return Error::Crowded(function.to_owned());
+            }
+            Error::Program {
+                program,
+                why: format!("attaching it to {function} failed: {error}"),
+            }
         })?;
         Ok((loaded, link))
     }

@@ -58,6 +58,7 @@ pub(crate) fn cases() -> Vec<Case> {
             slow("open", "openat", "--delay-exit", By::Pid)
         }),
         case("delay_in_a_chain_of_sleeps", chain),
+        case("delays_of_one_call_in_two_runs", two_runs),
         case("delay_of_64_threads_at_once", threads),
         case("sleepers_go_on_when_the_run_is_stopped", || {
             freed(End::Stop)
@@ -280,6 +281,26 @@ fn chain() -> Result<()> {
     let fault = &report.faults[0];
     ensure!((fault.matched, fault.hit) == (1, 1), "{report:?}");
     ensure!(fault.mechanism == "syscall-park", "{report:?}");
+    Ok(())
+}
+
+/// The copies that one run sleeps in leave no room for those of a second, which then attaches nothing.
+fn two_runs() -> Result<()> {
+    let stage = Stage::with("fsync", 1)?;
+    let injector = Injector::new()?;
+    let words = "delay --syscall fsync --delay-enter 100ms --duration 60s";
+    let first = stage.arm(&injector, words, By::Cgroup)?;
+    let other = stage.bystander.pid().to_string();
+    let words = format!("sys {words} --pid {other}");
+    let words: Vec<&str> = words.split_whitespace().collect();
+    let refused = injector.once(&words)?;
+    ensure!(refused.code == Some(2), "{refused:?}");
+    ensure!(
+        refused.stderr.contains("`__x64_sys_fsync` has no room"),
+        "{refused:?}"
+    );
+    report(first)?;
+    report(injector.arm(&[&words[..], &["--json"]].concat())?)?;
     Ok(())
 }
 
