@@ -19,7 +19,7 @@ use crate::suite::Case;
 const SELECTION: &str = "INJECTOR_TESTS";
 
 /// What is run beside the tests that show a fault.
-const ALSO: [&str; 14] = [
+const ALSO: [&str; 16] = [
     // Nobody but the target, by each way to a socket: a device's and a cgroup's.
     "scope::delay_tcp::loopback_v4",
     "scope::connect_refused::loopback_v4",
@@ -31,10 +31,13 @@ const ALSO: [&str; 14] = [
     // Children are followed by tracepoints.
     "target::tree_present_and_future",
     "refusal::root_cgroup",
-    // A call that only its own function knows; sleepers at once, and without their worker.
+    // A call that only its own function knows: nobody is skipped there, and there is room for one run's sleepers.
     "sys::error_of_fsync",
+    "pipe::every_call_on_one_cpu",
+    "sys::delays_of_one_call_in_two_runs",
     // A call that cgroups know where nothing else does.
     "sys::error_of_connect_by_the_cgroup_v4",
+    // Sleepers at once, and without their worker.
     "sys::delay_of_64_threads_at_once",
     "sys::sleepers_go_on_when_the_worker_is_killed",
     // A tracepoint with types that asks for a socket's storage, and pidfds.
