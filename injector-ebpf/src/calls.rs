@@ -104,8 +104,9 @@ pub fn decide_numbered<P: Place>(
     }
     let number = number();
     if number == NO_NUMBER {
-        // A tracepoint sees calls of all kinds, and what their numbers mean only where they are native.
-        if op == op::TRACE || op == op::VECTOR {
+        // A tracepoint sees calls of all kinds, and what their numbers mean only where they are native: without one
+        // a call may be any, and nobody is killed for a guess.
+        if op == op::TRACE || op == op::VECTOR || op == op::ENTRY {
             return None;
         }
     } else if caller::accepts(number) >> op & 1 == 0 {

@@ -5,12 +5,11 @@ use aya_ebpf::{
 };
 use injector_common::{
     RuleId,
-    call::{CallRule, NO_NUMBER, op, turn},
+    call::{CallRule, op, turn},
     rule::Rule,
 };
 
 use crate::{
-    caller,
     calls::{self, Count, Walk},
     maps::INJ_KILLED,
     subject::Subject,
@@ -31,12 +30,9 @@ pub fn inj_entry_again(_ctx: RawTracePointContext) -> i32 {
     twice::once(|| turn::AGAIN, meet) as i32
 }
 
-/// `None` where no rule was asked. A call without a native number may be any: nobody is killed for a guess.
+/// `None` where no rule was asked.
 #[inline(always)]
 fn meet() -> Option<i64> {
-    if caller::number() == NO_NUMBER {
-        return None;
-    }
     calls::decide(op::ENTRY, || Subject::NONE).map(|_done| 0)
 }
 

@@ -7,8 +7,8 @@
 //!
 //! A system call is met in [`lsm`], [`syscall`] or [`trace`]: [`caller`] is the gate, [`subject`] says what
 //! the call is about and [`names`] whether a rule means that, [`calls`] asks the rules, [`carry`] does what
-//! they say, [`kill`] is for signals,
-//! [`twice`] why most of it stands there two times. [`address`] meets connect(2) and bind(2) where nothing better is allowed.
+//! they say, [`kill`] is for signals, [`twice`] is why most programs stand at their place two times. [`address`]
+//! meets connect(2) and bind(2) where nothing better is allowed.
 //!
 //! Every program passes what it does not understand through unharmed.
 #![no_std]

@@ -101,7 +101,8 @@ impl Turn {
     }
 }
 
-/// A program at a tracepoint of all system calls.
+/// A program at a tracepoint of all system calls. There the kernel runs first what was attached first
+/// (kernel/tracepoint.c, `func_add`), so the second of two comes behind the first here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum TraceHook {
     /// Damages what calls have read, where they end.
