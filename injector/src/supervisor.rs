@@ -166,8 +166,8 @@ impl Supervisor {
                 ToSupervisor::Tap { path, netns_inode } => {
                     self.kept.tap(path, netns_inode, descriptors);
                 }
-                ToSupervisor::Namespace { netns_inode } => {
-                    self.kept.namespace(netns_inode, descriptors);
+                ToSupervisor::Namespace { path, netns_inode } => {
+                    self.kept.namespace(path, netns_inode, descriptors);
                 }
                 ToSupervisor::Release { path } => self.kept.release(&path),
             }

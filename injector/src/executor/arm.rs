@@ -120,7 +120,7 @@ impl ArmedNamespace {
         let hooks = context.plan.hooks(&scopes);
         let tap = make_tap(namespace, hooks, context)?;
         if hooks.loopback {
-            context.keeper.keep_namespace(namespace)?;
+            context.keeper.keep_namespace(context.journal, namespace)?;
             for key in sysctl::LOOPBACK_NEEDS {
                 context
                     .changes

@@ -20,8 +20,8 @@ pub trait Keeper: Send + Sync {
     ) -> Result<(), Refusal>;
 
     /// Hands over a copy of a namespace whose settings are about to change: only whoever holds it can be
-    /// sure to find it again.
-    fn keep_namespace(&self, namespace: &Namespace) -> Result<(), Refusal>;
+    /// sure to find it again. The copy belongs to the run, as everything here does.
+    fn keep_namespace(&self, journal: &Journal, namespace: &Namespace) -> Result<(), Refusal>;
 
     /// Everything of the run is undone: the keeper lets go of its copies. When this returns they are
     /// closed.

@@ -49,6 +49,8 @@ pub enum ToSupervisor {
     },
     /// "Keep this namespace": its descriptor.
     Namespace {
+        /// The journal of its run.
+        path: PathBuf,
         /// Which namespace.
         netns_inode: u64,
     },
@@ -218,8 +220,9 @@ impl Keeper for WorkerEnd {
         self.ask(&message, &[fd.as_fd(), tap])
     }
 
-    fn keep_namespace(&self, namespace: &Namespace) -> Result<(), Refusal> {
+    fn keep_namespace(&self, journal: &Journal, namespace: &Namespace) -> Result<(), Refusal> {
         let message = ToSupervisor::Namespace {
+            path: journal.path().to_owned(),
             netns_inode: namespace.inode(),
         };
         let fd = namespace.fd();

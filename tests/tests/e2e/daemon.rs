@@ -1,15 +1,21 @@
 //! Commands through the daemon: the same faults, the same reports, and nothing left when it goes.
 
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use injector_tests::cgroup::{Cgroup, CgroupPair};
+use injector_tests::eventually::eventually;
 use injector_tests::injector::Injector;
 use injector_tests::lab::{Family, Lab, Wire};
+use injector_tests::netns::NetNs;
+use injector_tests::place::Place;
+use injector_tests::victim::Victim;
 use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::lifecycle::id_of_only_run;
-use crate::needs::INJECTOR;
+use crate::needs::{INJECTOR, INJECTOR_AND_NETNS};
 use crate::probe::Probe;
 use crate::suite::Case;
 
@@ -23,6 +29,11 @@ pub(crate) fn cases() -> Vec<Case> {
             ends_with(Signal::KILL)
         }),
         case("status_is_json", status_is_json),
+        Case::new(
+            "daemon::a_namespace_goes_with_its_run",
+            INJECTOR_AND_NETNS,
+            a_namespace_goes_with_its_run,
+        ),
     ]
 }
 
@@ -65,6 +76,50 @@ fn ends_with(signal: Signal) -> Result<()> {
     armed
         .wait_within(Duration::from_secs(10))
         .context("the command")?;
+    Ok(())
+}
+
+/// Two runs overlap, each on a container of its own. When the first container goes after its run, nothing of
+/// the daemon's holds its network: the far end of its wire goes with it, while the second run goes on.
+fn a_namespace_goes_with_its_run() -> Result<()> {
+    let one = NetNs::create("one")?;
+    let two = NetNs::create("two")?;
+    let wire = format!(
+        "link add wire type veth peer name wire netns {}\n",
+        two.name()
+    );
+    one.batch(&wire)?;
+    let cgroups = CgroupPair::create()?;
+    let serve = |cgroup, netns| {
+        let place = Place {
+            cgroup: Some(cgroup),
+            netns: Some(netns),
+        };
+        Victim::start(place, &["udp-echo", "--listen", "127.0.0.1:0"])
+    };
+    let first = serve(&cgroups.agent, &one)?;
+    let _second = serve(&cgroups.bystander, &two)?;
+    let injector = Injector::new()?;
+    let daemon = injector.start_daemon()?;
+    let arm = |cgroup: &Cgroup| {
+        let path = cgroup.path().to_string_lossy().into_owned();
+        let fault = ["net", "delay", "--latency", "10ms", "--direction", "both"];
+        let rest = ["--cgroup", &path, "--duration", "60s", "--json"];
+        injector.arm(&[&fault[..], &rest].concat())
+    };
+    let armed = arm(&cgroups.agent)?;
+    let goes_on = arm(&cgroups.bystander)?;
+    armed.report()?;
+    drop(first);
+    drop(one);
+    eventually("the first network to go", Duration::from_secs(10), || {
+        let links = Command::new("ip")
+            .args(["-n", two.name(), "-o", "link"])
+            .output()?;
+        Ok((!String::from_utf8_lossy(&links.stdout).contains("wire")).then_some(()))
+    })?;
+    goes_on.report()?;
+    daemon.interrupt()?;
     Ok(())
 }
 
