@@ -24,6 +24,8 @@ mod sys;
 mod target;
 pub mod tell;
 mod traffic;
+mod usage;
+mod values;
 mod verifier;
 
 use std::{ffi::OsString, path::PathBuf, time::Duration};
@@ -42,7 +44,7 @@ pub use sweep::sweep;
 pub(crate) use target::TargetInFile;
 pub use verifier::verifier;
 
-use crate::{error::Refusal, lookout, park};
+use crate::{error::Refusal, lookout, park, quantity::duration};
 use fault::FaultCommand;
 use flags::{OnCommandLine, OutputFlags, RunFlags};
 
@@ -121,7 +123,7 @@ enum Command {
         #[arg(value_name = "RUN")]
         run: Option<String>,
         /// Only runs that started within this time, as in `2h`
-        #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+        #[arg(long, value_name = "TIME", value_parser = duration::parse_any)]
         since: Option<Duration>,
         #[command(flatten)]
         output: OutputFlags,

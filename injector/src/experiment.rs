@@ -15,6 +15,8 @@ mod call;
 mod check;
 mod fault;
 pub mod file;
+mod filters;
+pub(crate) mod host;
 mod nearest;
 mod path;
 mod process;
@@ -34,6 +36,8 @@ pub(crate) use check::why_no_regex;
 pub use fault::{
     CorruptMode, Delay, Distribution, DnsAnswer, Fault, FaultKind, Loss, OnCalls, Peer,
 };
+pub use filters::{FilterError, LONGEST_HOLD};
+pub use host::HostError;
 pub use injector_common::{SCOPES, SLOTS};
 pub use nearest::nearest;
 pub use path::{Depth, FilePattern, Presence};

@@ -1,18 +1,20 @@
 //! From words to what is to be done.
 
-use std::{ffi::OsString, fs, path::Path, time::Duration};
+use std::{ffi::OsString, fs, io, path::Path, time::Duration};
 
 use clap::Parser;
 
 use super::{
     Cli, Command, Rehearsal,
     flags::{OnCommandLine, RunFlags},
+    usage,
 };
 use crate::{
     config::Source,
-    error::{Exit, Refusal},
+    error::Refusal,
     experiment::{Experiment, Fault, Selector, Step, Target, file},
     journal::RunId,
+    plan::Plan,
     policy::Override,
     sweep::Sweeping,
     worker::Output,
@@ -125,13 +127,14 @@ pub enum Question {
 /// What one command's only target is called.
 const ONLY_TARGET: &str = "target";
 
-/// Parses a command line, its first word the program's name. A usage error is a [`Refusal`] whose message
-/// is what clap says about it.
+/// Parses a command line, its first word the program's name. A usage error is a [`Refusal`] in the
+/// words of [`usage`].
 pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Action, Refusal> {
-    match Cli::try_parse_from(words) {
+    let words: Vec<OsString> = words.into_iter().collect();
+    match Cli::try_parse_from(&words) {
         Ok(cli) => action(cli.command, Source::choose(cli.config)),
         Err(error) if error.exit_code() == 0 => Ok(Action::Print(error.render().to_string())),
-        Err(error) => Err(refusal(&error)),
+        Err(error) => Err(usage::refusal(&error, &words)),
     }
 }
 
@@ -216,9 +219,7 @@ fn one_fault(fault: Fault, context: OnCommandLine, config: Source) -> Result<Arm
         }],
         halt: arming.halt(),
     };
-    experiment
-        .check()
-        .map_err(|error| Refusal::usage(error.to_string()))?;
+    check(&experiment)?;
     Ok(Arming {
         experiment,
         rehearsal: arming.rehearsal(),
@@ -236,9 +237,7 @@ fn file(flags: RunFlags, config: Source) -> Result<Arming, Refusal> {
     } = flags;
     let mut experiment = read(&file, target.selector())?;
     experiment.halt.extend(arming.halt());
-    experiment
-        .check()
-        .map_err(|error| Refusal::usage(error.to_string()))?;
+    check(&experiment)?;
     Ok(Arming {
         experiment,
         rehearsal: arming.rehearsal(),
@@ -248,9 +247,22 @@ fn file(flags: RunFlags, config: Source) -> Result<Arming, Refusal> {
     })
 }
 
-/// Reads an experiment file; the selector replaces that of its only target.
+/// Refuses what could be carried out on no host at no time, so that a dry run never calls it "refused now".
+fn check(experiment: &Experiment) -> Result<(), Refusal> {
+    experiment
+        .check()
+        .map_err(|error| Refusal::usage(error.to_string()))?;
+    Ok(Plan::check(experiment)?)
+}
+
+/// Reads an experiment file, or standard input for `-`; the selector replaces that of its only target.
 fn read(path: &Path, selector: Option<Selector>) -> Result<Experiment, Refusal> {
-    let text = fs::read_to_string(path).map_err(|error| {
+    let (read, path) = if path == Path::new("-") {
+        (io::read_to_string(io::stdin()), Path::new("stdin"))
+    } else {
+        (fs::read_to_string(path), path)
+    };
+    let text = read.map_err(|error| {
         let path = path.display();
         Refusal::usage(format!(
             "the experiment {path} cannot be read: {error}; name a file that can be"
@@ -264,18 +276,4 @@ fn no_target() -> Refusal {
     Refusal::usage(
         "the command names no target; add one of --pid, --cgroup, --unit, --container or --process",
     )
-}
-
-/// What clap says, without its own prefix: `main` has one for all refusals.
-fn refusal(error: &clap::Error) -> Refusal {
-    let text = error.render().to_string();
-    let message = text
-        .strip_prefix("error: ")
-        .unwrap_or(&text)
-        .trim_end()
-        .to_owned();
-    Refusal {
-        exit: Exit::Usage,
-        message,
-    }
 }

@@ -5,7 +5,8 @@ use ipnet::IpNet;
 
 use super::{
     fault::{Request, With},
-    traffic::{ChanceFlags, parse_net},
+    traffic::ChanceFlags,
+    values,
 };
 use crate::{
     experiment::{Direction, DnsAnswer, Fault, FaultKind, Protocol, Traffic},
@@ -33,13 +34,13 @@ pub(super) struct DnsErrorFlags {
     #[arg(long = "type", value_name = "TYPE", value_enum)]
     answer: DnsAnswer,
     /// Only names that match, as in `*.example.com`; repeatable
-    #[arg(long, value_name = "GLOB")]
+    #[arg(long, value_name = "GLOB", value_parser = values::host_pattern, value_delimiter = ',')]
     hostname: Vec<String>,
     /// Only queries to this resolver; repeatable
-    #[arg(long, value_name = "ADDRESS", value_parser = parse_net, value_delimiter = ',', help_heading = "Traffic")]
+    #[arg(long, value_name = "ADDRESS", value_parser = values::net, value_delimiter = ',', help_heading = "Traffic")]
     dest_ip: Vec<IpNet>,
     /// Never queries to this resolver; repeatable
-    #[arg(long, value_name = "ADDRESS", value_parser = parse_net, value_delimiter = ',', help_heading = "Traffic")]
+    #[arg(long, value_name = "ADDRESS", value_parser = values::net, value_delimiter = ',', help_heading = "Traffic")]
     exclude_ip: Vec<IpNet>,
     #[command(flatten)]
     chance: ChanceFlags,

@@ -22,7 +22,7 @@ pub(crate) struct OnCommandLine {
 /// `injector run`.
 #[derive(Args, Debug)]
 pub(crate) struct RunFlags {
-    /// The experiment
+    /// The experiment; `-` is standard input
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
     /// Replaces the selector of the experiment's only target

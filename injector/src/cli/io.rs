@@ -8,6 +8,7 @@ use super::{
     fault::{Request, With},
     sys::on_calls,
     traffic::ChanceFlags,
+    values,
 };
 use crate::{
     experiment::{
@@ -132,10 +133,10 @@ pub(super) struct DamageFlags {
     #[arg(long, value_enum, default_value = "flip")]
     filling: Filling,
     /// The most bytes of one place
-    #[arg(long, value_name = "BYTES", default_value_t = 1)]
+    #[arg(long, value_name = "BYTES", default_value_t = 1, value_parser = values::count::<1, u32>)]
     max_length: u32,
     /// The most places of one call
-    #[arg(long, value_name = "COUNT", default_value_t = 1)]
+    #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = values::count::<1, u32>)]
     max_occurrences: u32,
 }
 
@@ -173,7 +174,7 @@ pub(super) struct ShortFlags {
     )]
     methods: Vec<VectorMethod>,
     /// The most bytes of one call; a call that asks for no more is missed
-    #[arg(long, value_name = "BYTES", default_value_t = 1)]
+    #[arg(long, value_name = "BYTES", default_value_t = 1, value_parser = values::count::<1, u32>)]
     at_most: u32,
     #[command(flatten)]
     chance: ChanceFlags,

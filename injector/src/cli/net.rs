@@ -7,7 +7,8 @@ use injector_common::threshold::Threshold;
 
 use super::{
     fault::{Request, With},
-    traffic::{AskedChanceFlags, ChanceFlags, LimitFlags, PacketFlags, TrafficFlags, parse_net},
+    traffic::{AskedChanceFlags, ChanceFlags, LimitFlags, PacketFlags, TrafficFlags},
+    values,
 };
 use crate::{
     experiment::{
@@ -123,7 +124,7 @@ pub(super) struct DuplicateFlags {
 #[derive(Args, Debug)]
 pub(super) struct ReorderFlags {
     /// Only one candidate after every so many packets
-    #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = values::count::<1, u32>)]
     gap: u32,
     /// How long the packets that are overtaken are held back
     #[arg(long, value_name = "TIME", value_parser = duration::parse, default_value = "10ms")]
@@ -156,7 +157,7 @@ pub(super) struct BlackholeFlags {
 #[derive(Args, Debug)]
 pub(super) struct PartitionFlags {
     /// An address, a network or a host that cannot be reached; repeatable
-    #[arg(long, value_name = "PEER", required = true, value_parser = parse_peer, value_delimiter = ',')]
+    #[arg(long, value_name = "PEER", required = true, value_parser = values::peer, value_delimiter = ',')]
     peer: Vec<Peer>,
     #[command(flatten)]
     packets: PacketFlags,
@@ -303,22 +304,5 @@ impl Request for ConnectFlags {
     fn fault(self) -> Fault {
         let kind = FaultKind::Connect(self.errno);
         on_connections(kind, self.traffic.traffic(), self.chance.chance())
-    }
-}
-
-/// A text that is no peer.
-#[derive(Debug, thiserror::Error)]
-#[error("`{0}` is not a peer; write an address, a network as in `10.0.0.0/8`, or a host name")]
-pub(super) struct PeerError(String);
-
-/// An address, a network, or a host name; whether that is well formed is for the experiment to check.
-fn parse_peer(text: &str) -> Result<Peer, PeerError> {
-    match parse_net(text) {
-        Ok(net) => Ok(Peer::Net(net)),
-        // `10.0.0.0/99` was meant to be a network, `fe80::1%lo` an address.
-        Err(_) if text.is_empty() || text.contains(['/', ':', '%']) => {
-            Err(PeerError(text.to_owned()))
-        }
-        Err(_) => Ok(Peer::Host(text.to_owned())),
     }
 }

@@ -7,6 +7,7 @@ use clap::{Args, Subcommand};
 use super::{
     fault::{Request, With},
     traffic::ChanceFlags,
+    values,
 };
 use crate::{
     experiment::{
@@ -95,7 +96,7 @@ pub(super) struct StarveFlags {
     #[arg(long, value_name = "LIMIT", action = clap::ArgAction::Append)]
     io_max: Vec<IoMax>,
     /// So many processes and threads
-    #[arg(long, value_name = "COUNT")]
+    #[arg(long, value_name = "COUNT", value_parser = values::count::<0, u64>)]
     pids_max: Option<u64>,
 }
 

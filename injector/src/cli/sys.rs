@@ -8,7 +8,8 @@ use ipnet::IpNet;
 use super::{
     fault::{Request, With},
     io::PathFlags,
-    traffic::{ChanceFlags, parse_net},
+    traffic::ChanceFlags,
+    values,
 };
 use crate::{
     experiment::{
@@ -62,7 +63,7 @@ struct CallFlags {
     #[arg(long, value_name = "KIND", value_enum, value_delimiter = ',')]
     fd_kind: Vec<FdKind>,
     /// Only about sockets whose far end has this address or network; repeatable
-    #[arg(long, value_name = "ADDRESS", value_parser = parse_net, value_delimiter = ',')]
+    #[arg(long, value_name = "ADDRESS", value_parser = values::net, value_delimiter = ',')]
     dest_ip: Vec<IpNet>,
     /// Only about sockets whose far end has this port or range; repeatable
     #[arg(long, value_name = "PORTS", value_delimiter = ',')]

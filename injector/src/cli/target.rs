@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
-use clap::{ArgAction, Args, Parser, builder::RangedU64ValueParser};
+use clap::{ArgAction, Args, Parser};
 
+use super::values;
 use crate::experiment::{Follow, Many, Selector};
 
 /// One way to choose processes, and how far it reaches.
@@ -24,20 +25,19 @@ pub(crate) struct TargetFlags {
 #[group(id = "selector", multiple = false)]
 struct SelectorFlags {
     /// This process; repeatable
-    #[arg(long, value_name = "PID", action = ArgAction::Append, value_delimiter = ',',
-        value_parser = RangedU64ValueParser::<u32>::new().range(1..=4_194_304))]
+    #[arg(long, value_name = "PID", action = ArgAction::Append, value_delimiter = ',', value_parser = values::pid)]
     pid: Vec<u32>,
     /// Every process in this cgroup and below it; absolute, or relative to the cgroup v2 mount
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", value_parser = values::cgroup)]
     cgroup: Option<PathBuf>,
     /// Every process of this systemd unit
     #[arg(long, value_name = "NAME")]
     unit: Option<String>,
     /// Every process of this container: its id or the beginning of it
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = values::container)]
     container: Option<String>,
     /// The process whose command line matches this regular expression
-    #[arg(long, value_name = "REGEX", value_parser = parse_pattern)]
+    #[arg(long, value_name = "REGEX", value_parser = values::pattern)]
     process: Option<String>,
 }
 
@@ -83,24 +83,5 @@ impl TargetFlags {
             .or_else(|| container.map(Selector::Container))
             .or_else(by_pattern)
             .or_else(by_pid)
-    }
-}
-
-/// A pattern that does not compile, or that would match every process there is.
-#[derive(Debug, thiserror::Error)]
-enum PatternError {
-    #[error("`{0}` is not a regular expression: {1}; correct it, or escape it with a backslash")]
-    Broken(String, String),
-    #[error("an empty regular expression matches every process; write what the command line holds")]
-    Empty,
-}
-
-fn parse_pattern(text: &str) -> Result<String, PatternError> {
-    if text.is_empty() {
-        return Err(PatternError::Empty);
-    }
-    match crate::experiment::why_no_regex(text) {
-        None => Ok(text.to_owned()),
-        Some(why) => Err(PatternError::Broken(text.to_owned(), why)),
     }
 }

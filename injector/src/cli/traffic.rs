@@ -1,11 +1,10 @@
 //! Flags that say which packets, and how many of them: the same on every fault that they make sense for.
 
-use std::net::IpAddr;
-
 use clap::Args;
 use injector_common::rule::When;
 use ipnet::IpNet;
 
+use super::values;
 use crate::{
     experiment::{Chance, Connections, Direction, Protocol, Traffic},
     quantity::{Percent, PortRange, parse_when},
@@ -16,7 +15,7 @@ use crate::{
 #[command(next_help_heading = "Traffic")]
 pub(super) struct TrafficFlags {
     /// Only to and from this address or network; repeatable
-    #[arg(long, value_name = "ADDRESS", value_parser = parse_net, value_delimiter = ',')]
+    #[arg(long, value_name = "ADDRESS", value_parser = values::net, value_delimiter = ',')]
     dest_ip: Vec<IpNet>,
     /// Only where the far end has this port or range; repeatable
     #[arg(long, value_name = "PORTS", value_delimiter = ',')]
@@ -25,12 +24,13 @@ pub(super) struct TrafficFlags {
     #[arg(long, value_name = "PORTS", value_delimiter = ',')]
     source_port: Vec<PortRange>,
     /// Only to and from the addresses of this host, resolved once when the run starts; repeatable
-    #[arg(long, value_name = "HOST", value_delimiter = ',')]
+    #[arg(long, value_name = "HOST", value_parser = values::host_name, value_delimiter = ',')]
     hostname: Vec<String>,
     /// Never to or from this address or network; repeatable
-    #[arg(long, value_name = "ADDRESS", value_parser = parse_net, value_delimiter = ',')]
+    #[arg(long, value_name = "ADDRESS", value_parser = values::net, value_delimiter = ',')]
     exclude_ip: Vec<IpNet>,
-    /// Never where either end has this port or range; 22 and 53 are excluded unless named; repeatable
+    /// Never where either end has this port or range; 22 and 53 are excluded unless each is named by
+    /// itself, which a range does not; repeatable
     #[arg(long, value_name = "PORTS", value_delimiter = ',')]
     exclude_port: Vec<PortRange>,
     /// Only this transport
@@ -60,10 +60,10 @@ pub(super) struct LimitFlags {
     #[arg(long, value_name = "WHEN", value_parser = parse_when)]
     when: Option<When>,
     /// A number that makes the run repeatable; drawn where not given, and told
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, value_name = "NUMBER", value_parser = values::count::<0, u64>)]
     seed: Option<u64>,
     /// Stop hitting after so many hits
-    #[arg(long, value_name = "COUNT")]
+    #[arg(long, value_name = "COUNT", value_parser = values::count::<1, u64>)]
     max_hits: Option<u64>,
 }
 
@@ -145,19 +145,4 @@ impl AskedChanceFlags {
     pub(super) fn chance(self) -> Chance {
         self.limits.chance(self.percent)
     }
-}
-
-/// A text that is no address.
-#[derive(Debug, thiserror::Error)]
-#[error(
-    "`{0}` is not an address or a network; write one as in `10.0.0.7`, `10.0.0.0/8` or `fd00::/8`"
-)]
-pub(super) struct NetError(String);
-
-/// An address, or a network with its prefix length.
-pub(super) fn parse_net(text: &str) -> Result<IpNet, NetError> {
-    let address = || text.parse::<IpAddr>().map(IpNet::from);
-    text.parse()
-        .or_else(|_| address())
-        .map_err(|_| NetError(text.to_owned()))
 }

@@ -77,7 +77,7 @@ const MISTAKES: &[(&str, &str)] = &[
     ("host.psi.cpu.some < 40%", "above a bound"),
     ("host.psi.cpu.some", "one of > >= < <="),
     ("host.psi.cpu.some > 40% ovr 2s", "did you mean `over`?"),
-    ("host.psi.cpu.some > 40% over 2", "not a duration"),
+    ("host.psi.cpu.some > 40% over 2", "`2` has no unit"),
     ("host.psi.cpu.some > 40% over 1ms", "out of range"),
     ("host.load > inf", "a number"),
     ("host.load >= 0", "hold always"),

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::{
     journal, lever,
+    quantity::duration,
     report::{HaltReport, Outcome},
     watchdog::{Ending, Standing, Watchdog},
 };
@@ -21,7 +22,7 @@ pub(super) fn lapsed(watchdog: &Watchdog) -> Option<Outcome> {
             why: "the run overstepped its deadline".into(),
         }),
         Standing::Lapsed(gap) => {
-            let held_up = humantime::format_duration(Duration::from_millis(gap / 1_000_000));
+            let held_up = duration::measured(Duration::from_nanos(gap));
             let why =
                 format!("the injector was held up for {held_up}, so the lease ended the faults");
             Some(Outcome::Failed { why })

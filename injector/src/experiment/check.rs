@@ -1,9 +1,9 @@
 //! The invariants of an experiment, checked at every door.
 
-use std::{collections::HashSet, net::IpAddr, time::Duration};
+use std::{collections::HashSet, time::Duration};
 
 use super::{
-    CallFaultError, Experiment, Fault, FaultKind, LONGEST, MOST_CONDITIONS, OnCalls, Peer,
+    CallFaultError, Experiment, Fault, FaultKind, FilterError, LONGEST, MOST_CONDITIONS, OnCalls,
     ProcessFaultError, SCOPES, SLOTS, Selector, Target,
 };
 use crate::quantity::duration;
@@ -46,16 +46,9 @@ pub enum CheckError {
     TooManyFaults(String),
     #[error("`{0}` has nothing to do: {1}")]
     Pointless(&'static str, &'static str),
-    #[error(
-        "`{name}`: `{glob}` is not a pattern for host names: {why}; use * and ? as in `*.example.com`"
-    )]
-    Glob {
-        name: &'static str,
-        glob: String,
-        why: String,
-    },
-    #[error("`{0}` is not a host name or an address; correct it")]
-    Host(String),
+    /// Filters that let nothing through.
+    #[error(transparent)]
+    Filters(#[from] FilterError),
     /// More threads than a run should have.
     #[error("the experiment has {0} halt conditions; leave at most {MOST_CONDITIONS}")]
     TooManyConditions(usize),
@@ -180,22 +173,6 @@ impl Fault {
                     "it has no peer; name at least one",
                 ));
             }
-            FaultKind::Partition { peers } => {
-                for peer in peers {
-                    if let Peer::Host(host) = peer {
-                        check_host(host)?;
-                    }
-                }
-            }
-            FaultKind::Dns { hostnames, .. } => {
-                for glob in hostnames {
-                    globset::Glob::new(glob).map_err(|error| CheckError::Glob {
-                        name,
-                        glob: glob.clone(),
-                        why: error.kind().to_string(),
-                    })?;
-                }
-            }
             _ => {}
         }
         match self.kind.on_calls() {
@@ -211,10 +188,10 @@ impl Fault {
             Some(on_calls) if self.kind.is_about_pipes() => on_calls.calls().check_pipes()?,
             _ => {}
         }
-        self.traffic
-            .hostnames
-            .iter()
-            .try_for_each(|host| check_host(host))
+        if let Some(on_calls) = self.kind.on_calls() {
+            on_calls.calls().check_filters()?;
+        }
+        Ok(self.check_filters()?)
     }
 }
 
@@ -243,25 +220,4 @@ pub(crate) fn why_no_regex(pattern: &str) -> Option<String> {
             .trim_start_matches("error: ")
             .to_owned(),
     )
-}
-
-/// Letters, digits, hyphens, dots and underscores; whether it resolves is for the planner to find out.
-fn check_host(host: &str) -> Result<(), CheckError> {
-    let is_label = |label: &str| {
-        (1..=63).contains(&label.len())
-            && label
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
-            && !label.starts_with('-')
-    };
-    let is_name = host.len() <= 253 && host.trim_end_matches('.').split('.').all(is_label);
-    // `1.2.3` and `1.2.3.4` look like names to the rule above; only one of them is an address.
-    let looks_numeric = host
-        .bytes()
-        .all(|byte| byte.is_ascii_digit() || byte == b'.');
-    if host.parse::<IpAddr>().is_ok() || is_name && !looks_numeric {
-        Ok(())
-    } else {
-        Err(CheckError::Host(host.to_owned()))
-    }
 }

@@ -284,6 +284,14 @@ impl FaultKind {
         }
     }
 
+    /// Whether packets of it are lost: at the wire where they are sent, at the socket where they arrive.
+    pub const fn loses_packets(&self) -> bool {
+        matches!(
+            self,
+            Self::Loss(_) | Self::Blackhole | Self::Partition { .. }
+        )
+    }
+
     /// Whether it is about files that have to be named.
     pub const fn is_about_files(&self) -> bool {
         matches!(

@@ -312,7 +312,7 @@ mod tests {
         );
         let limit = |text: &str| text.parse().unwrap();
         let twice = Starve {
-            io_max: vec![limit("8:0 rbps=1"), limit("8:0 wbps=1")],
+            io_max: vec![limit("8:0 rbps=1k"), limit("8:0 wbps=1k")],
             ..Starve::default()
         };
         assert_eq!(

@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::quantity::{Percent, PortRange, format_when, threshold, when};
 
-/// Ports that no fault touches unless it names them: a session over SSH that stops answering is how a
-/// person loses the host, and names that do not resolve break more than was asked for.
+/// Ports that no fault touches unless it names each by itself: a session over SSH that stops answering is how a
+/// person loses the host, and names that do not resolve break more than was asked for. A range names no port:
+/// who writes `1-65535` has not thought of 22.
 pub const GUARDED_PORTS: [u16; 2] = [22, 53];
 
 /// Packets that go which way, as the target sees it.
@@ -117,18 +118,40 @@ impl std::fmt::Display for Chance {
     }
 }
 
+impl std::fmt::Display for Protocol {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str(match self {
+            Self::Any => "any",
+            Self::Tcp => "tcp",
+            Self::Udp => "udp",
+            Self::Icmp => "icmp",
+        })
+    }
+}
+
 impl Traffic {
     /// Excludes the guarded ports that the filters do not name.
     #[must_use]
     pub fn guarded(mut self) -> Self {
         for port in GUARDED_PORTS {
-            let names = |ranges: &[PortRange]| ranges.iter().any(|range| range.contains(port));
-            let is_settled = [&self.dest_ports, &self.source_ports, &self.exclude_ports];
-            if !is_settled.into_iter().any(|ranges| names(ranges)) {
+            let is_excluded = self.exclude_ports.iter().any(|range| range.contains(port));
+            if !is_excluded && !self.names_port(port) {
                 self.exclude_ports.extend(PortRange::one(port));
             }
         }
         self
+    }
+
+    /// Whether a filter names this port by itself.
+    pub fn names_port(&self, port: u16) -> bool {
+        let mut named = self.dest_ports.iter().chain(&self.source_ports);
+        named.any(|range| range.is(port))
+    }
+
+    /// Whether a filter has this port among others, in a range.
+    pub fn ranges_over(&self, port: u16) -> bool {
+        let mut ranges = self.dest_ports.iter().chain(&self.source_ports);
+        ranges.any(|range| range.contains(port))
     }
 }
 
@@ -156,6 +179,27 @@ mod tests {
         assert_eq!(guarded("", "", ""), ports("22 53"));
         assert_eq!(guarded("8080", "", "9"), ports("9 22 53"));
         assert_eq!(guarded("53", "22", ""), ports(""));
-        assert_eq!(guarded("20-30", "", "53"), ports("53"));
+        assert_eq!(guarded("", "22", "53"), ports("53"));
+        assert_eq!(guarded("", "", "20-30"), ports("20-30 53"));
+    }
+
+    #[test]
+    fn a_range_lifts_no_guard() {
+        let traffic = |dest: &str, source: &str| Traffic {
+            dest_ports: ports(dest),
+            source_ports: ports(source),
+            ..Traffic::default()
+        };
+        for (dest, source) in [
+            ("1-65535", ""),
+            ("20-30", ""),
+            ("", "1-65535"),
+            ("53-54", "22-23"),
+        ] {
+            let guarded = traffic(dest, source).guarded();
+            assert_eq!(guarded.exclude_ports, ports("22 53"), "{dest} {source}");
+        }
+        assert_eq!(traffic("20-30 22", "").guarded().exclude_ports, ports("53"));
+        assert_eq!(traffic("22-22", "").guarded().exclude_ports, ports("53"));
     }
 }

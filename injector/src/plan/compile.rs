@@ -10,8 +10,8 @@ use super::{CallPlan, Error, Mechanism, Names, Need, calls, denial, prefix};
 use crate::{
     delay_line,
     experiment::{
-        Connections, CorruptMode, Direction, Distribution, DnsAnswer, Fault, FaultKind, Loss,
-        OnCalls, Peer, Protocol, Respawn,
+        Connections, CorruptMode, Direction, Distribution, DnsAnswer, Fault, FaultKind,
+        LONGEST_HOLD, Loss, OnCalls, Peer, Protocol, Respawn,
     },
 };
 
@@ -56,9 +56,7 @@ pub(super) fn compile(
     seed: u64,
     offers: &dyn Fn(Need) -> bool,
 ) -> Result<Compiled, Error> {
-    check_direction(fault)?;
-    check_length(&fault.kind)?;
-    check_filters(fault)?;
+    check_addresses(fault, names)?;
     let (filters, filter_bits) = filters(fault, id, names);
     let chance = &fault.chance;
     let mut rule = Rule {
@@ -104,40 +102,17 @@ pub(super) fn compile(
     })
 }
 
-/// Refuses filters that could never match, or that a person would read in two ways.
-fn check_filters(fault: &Fault) -> Result<(), Error> {
-    let traffic = &fault.traffic;
-    match fault.kind {
-        FaultKind::Connect(_)
-            if !traffic.source_ports.is_empty() || traffic.connections != Connections::Any =>
-        {
-            Err(Error::BeforeConnection)
-        }
-        FaultKind::Partition { .. }
-            if !traffic.dest.is_empty() || !traffic.hostnames.is_empty() =>
-        {
-            Err(Error::TwoFarEnds)
-        }
-        _ => Ok(()),
-    }
-}
-
-/// Refuses delays that the delay line would cut short.
-fn check_length(kind: &FaultKind) -> Result<(), Error> {
-    let asked = match kind {
-        FaultKind::Delay(delay) => delay.latency.saturating_add(delay.jitter),
-        FaultKind::Reorder { latency, .. } => *latency,
-        _ => return Ok(()),
-    };
-    let most = delay_line::model::LONGEST;
-    if asked <= most {
+/// Refuses filters that exclude every address that the names stand for.
+fn check_addresses(fault: &Fault, names: &Names) -> Result<(), Error> {
+    let of_names: Vec<_> = fault
+        .names()
+        .flat_map(|name| names.addresses(name))
+        .copied()
+        .collect();
+    if of_names.is_empty() {
         return Ok(());
     }
-    Err(Error::TooLong {
-        fault: kind.name(),
-        asked,
-        most,
-    })
+    Ok(fault.check_addresses(&of_names)?)
 }
 
 fn action_of(kind: &FaultKind) -> u32 {
@@ -164,27 +139,6 @@ fn action_of(kind: &FaultKind) -> u32 {
         }
         FaultKind::Dns { .. } => action::DNS,
         FaultKind::Connect(_) => action::CONNECT,
-    }
-}
-
-/// Refuses what cannot work in the direction asked.
-fn check_direction(fault: &Fault) -> Result<(), Error> {
-    let name = fault.kind.name();
-    if fault.direction == Direction::Egress {
-        return Ok(());
-    }
-    match &fault.kind {
-        FaultKind::Connect(_)
-        | FaultKind::Dns { .. }
-        | FaultKind::Reset
-        | FaultKind::Kill(_)
-        | FaultKind::KillAtCall(_)
-        | FaultKind::Pause(_)
-        | FaultKind::Starve(_) => Err(Error::EgressOnly { fault: name }),
-        kind if kind.on_calls().is_some() => Err(Error::EgressOnly { fault: name }),
-        FaultKind::Loss(_) | FaultKind::Blackhole | FaultKind::Partition { .. } => Ok(()),
-        _ if fault.traffic.protocol == Protocol::Icmp => Err(Error::IngressIcmp { fault: name }),
-        _ => Ok(()),
     }
 }
 
@@ -413,45 +367,5 @@ pub(super) fn rank(kind: &FaultKind) -> u8 {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A fault with these filters, as JSON.
-    fn fault(kind: &str, traffic: &str) -> Fault {
-        let text = format!(
-            r#"{{"target":0,"kind":{kind},"direction":"egress","traffic":{traffic},"chance":{{"percent":"100%"}}}}"#
-        );
-        serde_json::from_str(&text).unwrap()
-    }
-
-    fn compiled(kind: &str, traffic: &str) -> Result<Compiled, Error> {
-        compile(&fault(kind, traffic), 0, &Names::default(), 1, &|_| true)
-    }
-
-    #[test]
-    fn filters_that_say_nothing_are_refused() {
-        let connect = r#"{"fault":"net.connect","with":"ECONNREFUSED"}"#;
-        assert!(compiled(connect, r#"{"dest_ports":["80"]}"#).is_ok());
-        for traffic in [
-            r#"{"source_ports":["80"]}"#,
-            r#"{"connections":"established"}"#,
-        ] {
-            assert!(matches!(
-                compiled(connect, traffic),
-                Err(Error::BeforeConnection)
-            ));
-        }
-        let partition = r#"{"fault":"net.partition","with":{"peers":[{"net":"10.0.0.0/8"}]}}"#;
-        assert!(compiled(partition, "{}").is_ok());
-        for traffic in [
-            r#"{"dest":["10.1.0.0/16"]}"#,
-            r#"{"hostnames":["a.example"]}"#,
-        ] {
-            assert!(matches!(
-                compiled(partition, traffic),
-                Err(Error::TwoFarEnds)
-            ));
-        }
-    }
-}
+/// What an experiment may ask is what the delay line can do.
+const _: () = assert!(LONGEST_HOLD.as_nanos() == delay_line::model::LONGEST.as_nanos());

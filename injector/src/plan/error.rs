@@ -1,8 +1,6 @@
 //! Why a plan cannot be made.
 
-use std::time::Duration;
-
-use crate::error::Refusal;
+use crate::{error::Refusal, experiment::FilterError};
 
 /// Why an experiment cannot be planned.
 #[derive(Debug, thiserror::Error)]
@@ -37,39 +35,6 @@ pub enum Error {
         /// The most.
         most: usize,
     },
-    /// A fault that does not work in the direction asked.
-    #[error(
-        "{fault} works on what the target sends, not on what it receives; leave --direction out"
-    )]
-    EgressOnly {
-        /// The fault.
-        fault: &'static str,
-    },
-    /// ICMP arrives at no socket that the device programs could look up.
-    #[error(
-        "{fault} cannot act on ICMP that the target receives: the kernel has no look-up for the socket behind it; use --direction egress, or net loss"
-    )]
-    IngressIcmp {
-        /// The fault.
-        fault: &'static str,
-    },
-    /// A delay that the delay line does not hold.
-    #[error(
-        "{fault} would hold packets for {asked:?}; {most:?} is the most, use net blackhole for longer"
-    )]
-    TooLong {
-        /// The fault.
-        fault: &'static str,
-        /// How long a packet might be held.
-        asked: Duration,
-        /// The most.
-        most: Duration,
-    },
-    /// A filter that connect(2) cannot be asked about.
-    #[error(
-        "net connect fails a call before a connection exists, so --source-port and --connection say nothing about it; leave them out"
-    )]
-    BeforeConnection,
     /// System calls that no mechanism for this fault meets, taken together.
     #[error(
         "{fault}: no one mechanism reaches {}; make a fault of each, so that each can have its own",
@@ -105,11 +70,9 @@ pub enum Error {
         /// The calls.
         calls: Vec<String>,
     },
-    /// Two ways to name the far end.
-    #[error(
-        "net partition names its far end with --peer; leave --dest-ip and --hostname out, or use net blackhole with them"
-    )]
-    TwoFarEnds,
+    /// Filters that let nothing through, now that names are known.
+    #[error(transparent)]
+    Filters(#[from] FilterError),
     /// A glob that does not parse.
     #[error("a host name pattern is not a glob: {0}")]
     Glob(#[from] globset::Error),

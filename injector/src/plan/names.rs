@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::Error;
-use crate::experiment::{Experiment, FaultKind, Peer};
+use crate::experiment::Experiment;
 
 /// The addresses of every host name in an experiment.
 #[derive(Clone, Debug, Default)]
@@ -18,17 +18,9 @@ impl Names {
     pub fn look_up(experiment: &Experiment) -> Result<Self, Error> {
         let mut names = BTreeMap::new();
         for (_, fault) in experiment.faults() {
-            let peers = match &fault.kind {
-                FaultKind::Partition { peers } => peers.as_slice(),
-                _ => &[],
-            };
-            let of_peers = peers.iter().filter_map(|peer| match peer {
-                Peer::Host(name) => Some(name),
-                Peer::Net(_) => None,
-            });
-            for name in fault.traffic.hostnames.iter().chain(of_peers) {
+            for name in fault.names() {
                 if !names.contains_key(name) {
-                    names.insert(name.clone(), addresses(name)?);
+                    names.insert(name.to_owned(), addresses(name)?);
                 }
             }
         }

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use super::{Plan, limits};
 use crate::{
     experiment::{Experiment, Follow},
+    quantity::duration,
     target::ResolvedTarget,
 };
 
@@ -44,7 +45,7 @@ impl Plan {
             let _ = writeln!(text, "  halts if    {condition}");
         }
         for (index, step) in experiment.steps.iter().enumerate() {
-            let duration = humantime::format_duration(step.duration);
+            let duration = duration::format(step.duration);
             let _ = writeln!(text, "  step        {} for {duration}", step.name);
             let mut rules: Vec<_> = self.of_step(index).collect();
             rules.sort_by_key(|rule| (rule.scope, rule.slot));
@@ -73,7 +74,7 @@ impl Plan {
                 }
             }
         }
-        let total = humantime::format_duration(experiment.duration());
+        let total = duration::format(experiment.duration());
         let _ = writeln!(text, "  ends        by itself after {total}");
         text
     }

@@ -109,6 +109,11 @@ impl Plan {
         Ok(Self { rules: planned })
     }
 
+    /// Refuses what no host could carry out, whatever it offers and whatever names stand for there.
+    pub fn check(experiment: &Experiment) -> Result<(), Error> {
+        Self::make(experiment, &Names::default(), 0, &|_| true).map(drop)
+    }
+
     /// The rules of one step.
     pub fn of_step(&self, step: usize) -> impl Iterator<Item = &PlannedRule> {
         self.rules.iter().filter(move |rule| rule.step == step)

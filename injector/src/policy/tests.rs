@@ -311,7 +311,7 @@ proptest! {
     /// The verdict is what the numbers say, one by one.
     #[test]
     fn limits_are_kept_exactly(
-        seconds in 1u64..50, hits in 0u64..50, members in 0usize..12, others in 0usize..12,
+        seconds in 1u64..50, hits in 1u64..50, members in 0usize..12, others in 0usize..12,
         running in 0usize..6, hour in 0u16..24,
         most_seconds in 1u64..50, most_hits in 0u64..50, most_processes in 1usize..12,
         most_percent in 0usize..=100, most_running in 1usize..6, from in 0u16..24,

@@ -1,6 +1,6 @@
-//! `ECONNREFUSED`.
+//! `ECONNREFUSED`, or its number.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, io, str::FromStr};
 
 /// An error number that a system call may return, by its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,7 +12,7 @@ macro_rules! table {
 
 /// The names that people write. What connect(2) returns comes first; the rest is what other calls
 /// return often. A number without a name here is refused rather than passed on: a typing error should
-/// not become a fault.
+/// not become a fault. A number with a name is read, and shown by its name.
 const NAMES: [(&str, i32); 63] = table![
     ECONNREFUSED,
     ETIMEDOUT,
@@ -79,19 +79,61 @@ const NAMES: [(&str, i32); 63] = table![
     ENODATA,
 ];
 
+/// Other names for numbers of the table (include/uapi/asm-generic/errno.h).
+const ALIASES: [(&str, i32); 3] = table![EWOULDBLOCK, ENOTSUP, EDEADLOCK];
+
 /// Why a text is no errno.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "`{text}` is not an errno that can be injected{nearest}; known are {}",
-    known()
-)]
-pub struct ErrnoError {
-    text: String,
-    nearest: String,
+pub enum ErrnoError {
+    /// Not a name.
+    #[error("`{text}` is not an errno that can be injected; {hint}")]
+    Name {
+        /// What was written.
+        text: String,
+        /// What may be meant.
+        hint: String,
+    },
+    /// Not a number with a name.
+    #[error(
+        "the number {0} is not that of an errno that can be injected; write a name, as in `ECONNREFUSED` \
+         (errno(3) lists them)"
+    )]
+    Number(String),
 }
 
-fn known() -> String {
-    NAMES.map(|(name, _)| name).join(", ")
+/// The names that a text may mean: one that is spelled alike, else those that contain it, by their name or by
+/// what the C library calls them (`refused` is in "Connection refused").
+fn hint(text: &str) -> String {
+    let lower = text.to_ascii_lowercase();
+    let says = |code: i32| {
+        io::Error::from_raw_os_error(code)
+            .to_string()
+            .to_lowercase()
+    };
+    let contains = |(name, code): &&(&'static str, i32)| {
+        name.to_lowercase().contains(&lower) || says(*code).contains(&lower)
+    };
+    let meant: Vec<&str> = match text.len() {
+        // One or two letters are in many names.
+        0..=2 => Vec::new(),
+        _ => NAMES
+            .iter()
+            .filter(contains)
+            .map(|(name, _)| *name)
+            .collect(),
+    };
+    let near = || match text.len() {
+        0..=2 => None,
+        _ => crate::experiment::nearest(&text.to_ascii_uppercase(), NAMES.map(|(name, _)| name)),
+    };
+    match meant.as_slice() {
+        [] => near().map_or_else(
+            || "write one as in `ECONNREFUSED` or `EIO` (errno(3) lists them)".to_owned(),
+            |name| format!("did you mean {name}?"),
+        ),
+        [name] => format!("did you mean {name}?"),
+        [names @ .., last] => format!("did you mean {} or {last}?", names.join(", ")),
+    }
 }
 
 impl Errno {
@@ -114,15 +156,22 @@ impl FromStr for Errno {
     type Err = ErrnoError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let text = text.trim();
         let upper = text.to_ascii_uppercase();
-        if let Some((_, code)) = NAMES.iter().find(|(name, _)| *name == upper) {
+        let mut known = NAMES.iter().chain(&ALIASES);
+        if let Some((_, code)) = known.find(|(name, _)| *name == upper) {
             return Ok(Self(*code));
         }
-        let nearest = super::super::experiment::nearest(&upper, NAMES.map(|(name, _)| name));
-        let nearest = nearest.map_or_else(String::new, |name| format!(", did you mean {name}?"));
-        Err(ErrnoError {
-            text: text.to_owned(),
-            nearest,
+        if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+            let code = text.parse().ok();
+            let named = NAMES.iter().find(|(_, known)| Some(*known) == code);
+            return named
+                .map(|(_, code)| Self(*code))
+                .ok_or_else(|| ErrnoError::Number(text.to_owned()));
+        }
+        Err(ErrnoError::Name {
+            text: text.escape_debug().to_string(),
+            hint: hint(text),
         })
     }
 }
@@ -149,8 +198,43 @@ mod tests {
 
     #[test]
     fn the_nearest_name_is_told() {
-        let error = "ECONREFUSED".parse::<Errno>().unwrap_err().to_string();
-        assert!(error.contains("did you mean ECONNREFUSED?"), "{error}");
-        assert!("111".parse::<Errno>().is_err());
+        for (text, hint) in [
+            ("ECONREFUSED", "did you mean ECONNREFUSED?"),
+            ("refused", "did you mean ECONNREFUSED?"),
+            ("timed out", "did you mean ETIMEDOUT?"),
+            ("UNREACH", "did you mean EHOSTUNREACH or ENETUNREACH?"),
+            ("no space", "did you mean ENOSPC?"),
+            ("x", "write one as in `ECONNREFUSED`"),
+            ("", "write one as in"),
+            ("1000", "the number 1000 is not that of"),
+            ("99999999999", "write a name"),
+        ] {
+            let error = text.parse::<Errno>().unwrap_err().to_string();
+            assert!(error.contains(hint), "{error}");
+            assert!(error.len() < 160, "a dump: {error}");
+        }
+    }
+
+    #[test]
+    fn numbers_and_other_names_are_read() {
+        for (text, name) in [
+            ("111", "ECONNREFUSED"),
+            ("110", "ETIMEDOUT"),
+            (" 5 ", "EIO"),
+            ("EWOULDBLOCK", "EAGAIN"),
+            ("enotsup", "EOPNOTSUPP"),
+            ("EDEADLOCK", "EDEADLK"),
+        ] {
+            assert_eq!(text.parse::<Errno>().unwrap().to_string(), name, "{text}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn parsing_is_total(text in "\\PC*|[0-9]{0,12}") {
+            if let Ok(errno) = text.parse::<Errno>() {
+                proptest::prop_assert_eq!(errno.to_string().parse(), Ok(errno));
+            }
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use super::Size;
+use super::{Size, SizeError};
 
 /// Limits of one device; those that are not named stay as they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,13 +15,29 @@ pub struct IoMax {
 /// The names of the limits in the order of `io.max` (`block/blk-throttle.c`, `tg_prfill_limit`).
 pub const KEYS: [&str; 4] = ["rbps", "wbps", "riops", "wiops"];
 
+/// How many of them are bytes per second, and need a unit; the rest are operations per second.
+const RATES_OF_BYTES: usize = 2;
+
 /// Why a text is no such limit.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "`{0}` is not a limit of a block device; write its numbers and one or more of rbps, wbps, riops and \
-     wiops, each above 0, as in `8:0 rbps=1m wiops=100` (`lsblk` shows the numbers)"
-)]
-pub struct IoMaxError(String);
+pub enum IoMaxError {
+    /// Not the grammar.
+    #[error(
+        "`{0}` is not a limit of a block device; write its numbers and one or more of rbps, wbps, riops and \
+         wiops, each above 0, as in `8:0 rbps=1m wiops=100` (`lsblk` shows the numbers)"
+    )]
+    NotALimit(String),
+    /// Bytes without a unit.
+    #[error("in `{text}`, {key}: {why}")]
+    Size {
+        /// What was written.
+        text: String,
+        /// The limit's name.
+        key: &'static str,
+        /// What is wrong with its size.
+        why: SizeError,
+    },
+}
 
 impl IoMax {
     /// The device, as in `8:0`.
@@ -42,7 +58,7 @@ impl IoMax {
         for word in words {
             let (key, value) = word.split_once('=')?;
             let at = KEYS.iter().position(|known| *known == key)?;
-            let limit = value.parse::<Size>().ok()?.bytes();
+            let limit = Size::parse(value)?.bytes();
             if limit == 0 || limits[at].replace(limit).is_some() {
                 return None;
             }
@@ -61,19 +77,48 @@ impl FromStr for IoMax {
     type Err = IoMaxError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::parse(text).ok_or_else(|| IoMaxError(text.to_owned()))
+        let parsed = Self::parse(text).ok_or_else(|| IoMaxError::NotALimit(text.to_owned()))?;
+        for word in text.split_whitespace().skip(1) {
+            let rates = &KEYS[..RATES_OF_BYTES];
+            let (key, value) = word.split_once('=').unwrap_or_default();
+            if let Some(key) = rates.iter().find(|rate| **rate == key)
+                && let Err(why @ SizeError::NoUnit(_)) = value.parse::<Size>()
+            {
+                let text = text.to_owned();
+                return Err(IoMaxError::Size { text, key, why });
+            }
+        }
+        Ok(parsed)
     }
 }
 
 impl fmt::Display for IoMax {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "{}", self.device())?;
-        self.limits()
-            .try_for_each(|(at, limit)| write!(out, " {}={limit}", KEYS[at]))
+        self.limits().try_for_each(|(at, limit)| {
+            if at < RATES_OF_BYTES {
+                write!(out, " {}={}", KEYS[at], Size::of(limit))
+            } else {
+                write!(out, " {}={limit}", KEYS[at])
+            }
+        })
     }
 }
 
-super::as_text!(IoMax);
+impl serde::Serialize for IoMax {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(self)
+    }
+}
+
+/// Bytes without a unit too, as journals of earlier versions have them.
+impl<'de> serde::Deserialize<'de> for IoMax {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(from)?;
+        let failed = || serde::de::Error::custom(IoMaxError::NotALimit(text.clone()));
+        Self::parse(&text).ok_or_else(failed)
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -83,13 +128,17 @@ mod tests {
     #[test]
     fn limits_are_named_once_and_never_zero() {
         let parsed: IoMax = "8:0 wiops=100 rbps=1m".parse().unwrap();
-        assert_eq!(parsed.to_string(), "8:0 rbps=1048576 wiops=100");
+        assert_eq!(parsed.to_string(), "8:0 rbps=1m wiops=100");
+        let old = r#""8:0 rbps=1048576 wiops=100""#;
+        assert_eq!(serde_json::from_str::<IoMax>(old).unwrap(), parsed);
+        let error = "8:0 rbps=64".parse::<IoMax>().unwrap_err().to_string();
+        assert!(error.contains("rbps: `64` has no unit"), "{error}");
         for text in [
             "",
             "8:0",
-            "8 rbps=1",
+            "8 rbps=1k",
             "8:0 rbps=0",
-            "8:0 rbps=1 rbps=2",
+            "8:0 rbps=1k rbps=2k",
             "8:0 speed=1",
         ] {
             assert!(text.parse::<IoMax>().is_err(), "{text}");

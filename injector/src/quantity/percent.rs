@@ -33,6 +33,7 @@ impl FromStr for Percent {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let not_a_number = || PercentError::NotANumber(text.to_owned());
+        let text = text.trim();
         let number = text.strip_suffix('%').unwrap_or(text).trim_end();
         let (whole, places) = number.split_once('.').unwrap_or((number, ""));
         let digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());

@@ -42,6 +42,16 @@ impl PortRange {
         self.last.get()
     }
 
+    /// Whether it is this port alone, named by itself.
+    pub const fn is(self, port: u16) -> bool {
+        self.first() == port && self.last() == port
+    }
+
+    /// Whether all of another range is in this one.
+    pub const fn covers(self, other: Self) -> bool {
+        self.first() <= other.first() && other.last() <= self.last()
+    }
+
     /// Whether the port is in the range.
     pub const fn contains(self, port: u16) -> bool {
         self.first() <= port && port <= self.last()
@@ -53,6 +63,7 @@ impl FromStr for PortRange {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let port = |digits: &str| {
+            let digits = digits.trim();
             let plain = digits.bytes().all(|byte| byte.is_ascii_digit());
             let port = digits.parse().ok().filter(|_| plain);
             port.ok_or_else(|| PortRangeError::NotAPort(text.to_owned()))
@@ -89,9 +100,12 @@ mod tests {
     #[test]
     fn nonsense_is_refused() {
         for text in [
-            "", "0", "65536", "-1", "80-", "-80", "0-5", "+80", "80,81", "http",
+            "", "0", "65536", "-1", "80-", "-80", "0-5", "+80", "80,81", "http", "8 0",
         ] {
             assert!(text.parse::<PortRange>().is_err(), "{text}");
+        }
+        for (written, read) in [(" 443", "443"), ("20 - 30 ", "20-30"), ("7-7", "7")] {
+            assert_eq!(written.parse::<PortRange>().unwrap().to_string(), read);
         }
         assert_eq!(
             "9-8".parse::<PortRange>(),

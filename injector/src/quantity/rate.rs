@@ -63,11 +63,12 @@ impl FromStr for Rate {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let not_a_rate = || RateError::NotARate(text.to_owned());
-        let lower = text.to_ascii_lowercase();
+        let lower = text.trim().to_ascii_lowercase();
         let split = lower
             .find(|byte: char| !byte.is_ascii_digit() && byte != '.')
             .ok_or_else(not_a_rate)?;
         let (number, unit) = lower.split_at(split);
+        let unit = unit.trim_start();
         if unit.ends_with("bps") || unit.ends_with("b/s") {
             return Err(RateError::Ambiguous(text.to_owned()));
         }
@@ -117,6 +118,8 @@ mod tests {
             ("1MBit", 1_000_000),
             ("2gbit", 2_000_000_000),
             ("1kibit", 1024),
+            ("1 mbit", 1_000_000),
+            (" 1.5 Mbit ", 1_500_000),
         ] {
             assert_eq!(
                 text.parse::<Rate>().unwrap().bits_per_second().get(),
@@ -129,7 +132,7 @@ mod tests {
     #[test]
     fn nonsense_is_refused() {
         for text in [
-            "", "1", "mbit", "1mbits", "-1mbit", "1 mbit", "1.mbit", "1..2mbit", ".5mbit",
+            "", "1", "mbit", "1mbits", "-1mbit", "1 m bit", "1.mbit", "1..2mbit", ".5mbit",
         ] {
             assert_eq!(text.parse::<Rate>(), Err(RateError::NotARate(text.into())));
         }

@@ -1,4 +1,4 @@
-//! `TERM`: a signal that a fault may send.
+//! `TERM`, or its number: a signal that a fault may send.
 
 use std::{fmt, str::FromStr};
 
@@ -42,29 +42,27 @@ const NAMES: [(&str, i32); 24] = table![
 ];
 
 /// What stops a process.
-const STOPPING: [&str; 4] = ["STOP", "TSTP", "TTIN", "TTOU"];
+const STOPPING: [(&str, i32); 4] = table![
+    STOP = SIGSTOP,
+    TSTP = SIGTSTP,
+    TTIN = SIGTTIN,
+    TTOU = SIGTTOU,
+];
 
 /// Why a text is no such signal.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SignalError {
     /// It would leave a stopped process behind.
     #[error("SIG{0} stops a process, which somebody has to undo; use `injector proc pause`")]
-    Stopping(String),
-    /// No such name.
-    #[error(
-        "`{text}` is not a signal that can be sent{nearest}; known are {}",
-        known()
-    )]
+    Stopping(&'static str),
+    /// No such name or number.
+    #[error("`{text}` is not a signal that can be sent; {hint}")]
     Unknown {
         /// What was written.
         text: String,
-        /// A hint, or nothing.
-        nearest: String,
+        /// What may be meant.
+        hint: String,
     },
-}
-
-fn known() -> String {
-    NAMES.map(|(name, _)| name).join(", ")
 }
 
 impl Signal {
@@ -90,18 +88,25 @@ impl FromStr for Signal {
     type Err = SignalError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let text = text.trim();
         let upper = text.to_ascii_uppercase();
         let name = upper.strip_prefix("SIG").unwrap_or(&upper);
-        if let Some((_, number)) = NAMES.iter().find(|(known, _)| *known == name) {
+        let plain = text.bytes().all(|byte| byte.is_ascii_digit());
+        let number: Option<i32> = text.parse().ok().filter(|_| plain);
+        let is_it = |(known, code): &&(&str, i32)| *known == name || Some(*code) == number;
+        if let Some((_, number)) = NAMES.iter().find(is_it) {
             return Ok(Self(*number));
         }
-        if STOPPING.contains(&name) {
-            return Err(SignalError::Stopping(name.to_owned()));
+        if let Some((name, _)) = STOPPING.iter().find(is_it) {
+            return Err(SignalError::Stopping(name));
         }
         let nearest = crate::experiment::nearest(name, NAMES.map(|(name, _)| name));
         Err(SignalError::Unknown {
-            text: text.to_owned(),
-            nearest: nearest.map_or_else(String::new, |name| format!(", did you mean {name}?")),
+            text: text.escape_debug().to_string(),
+            hint: nearest.map_or_else(
+                || "write one as in `KILL`, `TERM` or `9` (signal(7) lists them)".to_owned(),
+                |name| format!("did you mean {name}?"),
+            ),
         })
     }
 }
@@ -136,6 +141,19 @@ mod tests {
         assert!(stop.contains("proc pause"), "{stop}");
         let near = "TREM".parse::<Signal>().unwrap_err().to_string();
         assert!(near.contains("did you mean TERM?"), "{near}");
-        assert!("9".parse::<Signal>().is_err());
+        for text in ["19", "SIGSTOP", " stop "] {
+            let stop = text.parse::<Signal>();
+            assert_eq!(stop, Err(SignalError::Stopping("STOP")), "{text}");
+        }
+        for text in ["0", "99", "-9", "+9", "", "SIG"] {
+            let error = text.parse::<Signal>().unwrap_err().to_string();
+            assert!(error.contains("is not a signal"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_number_is_read() {
+        assert_eq!("9".parse(), Ok(Signal::KILL));
+        assert_eq!("15".parse::<Signal>().unwrap().to_string(), "TERM");
     }
 }

@@ -27,7 +27,7 @@ const WIDTH: usize = 100;
 
 impl Display for RunReport {
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
-        let armed_for = duration::format(Duration::from_millis(self.armed_for_ms));
+        let armed_for = duration::measured(Duration::from_millis(self.armed_for_ms));
         writeln!(
             out,
             "{} ({}) {}, armed for {armed_for}",
@@ -168,7 +168,7 @@ mod tests {
     #[test]
     fn the_table_is_aligned_and_narrow() {
         let expected = "\
-r000000010001 (spike) completed, armed for 30s 500ms
+r000000010001 (spike) completed, armed for 30.5s
   step   fault      target  mechanism   seen  matched  hit
   spike  net.delay  agent   delay-line  1000      900  900
   spike  net.loss   agent   delay-line  1000      900    0

@@ -303,7 +303,11 @@ mod tests {
             let text: String = io::KEYS
                 .iter()
                 .zip(asked)
-                .filter_map(|(key, limit)| Some(format!(" {key}={}", limit?)))
+                .filter_map(|(key, limit)| Some((key, limit?)))
+                .map(|(key, limit)| match *key {
+                    "rbps" | "wbps" => format!(" {key}={limit}b"),
+                    key => format!(" {key}={limit}"),
+                })
                 .collect();
             prop_assume!(!text.is_empty());
             let parsed: IoMax = format!("8:0{text}").parse().unwrap();

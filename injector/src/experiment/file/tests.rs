@@ -105,8 +105,8 @@ const FAULTS: &[Row] = &[
     ("net.blackhole: { dest-port: [80, 0] }", 4, 38, "`0` is not a port"),
     ("net.blackhole: { direction: up }", 4, 33, "write one of: egress, ingress, both"),
     ("net.blackhole: { target: b }", 4, 30, "no target is called `b`"),
-    ("net.blackhole: { hostname: a b }", 4, 5, "`a b` is not a host name"),
-    ("net.partition: { peer: 10.0.0.0/99 }", 4, 28, "`10.0.0.0/99` is not a peer"),
+    ("net.blackhole: { hostname: a b }", 4, 32, "`a b` is several names"),
+    ("net.partition: { peer: 10.0.0.0/99 }", 4, 28, "`10.0.0.0/99` has 32 bits at most"),
     ("{ net.reset: {}, net.blackhole: {} }", 4, 5, "a `-` of its own"),
 ];
 
@@ -114,7 +114,7 @@ const FAULTS: &[Row] = &[
 #[rustfmt::skip]
 const TARGETS: &[Row] = &[
     ("{ pid: 7, cgroup: x }", 2, 8, "contradicts `cgroup`"),
-    ("{ pid: 0 }", 2, 13, "`pid`: 0 is not in"),
+    ("{ pid: 0 }", 2, 13, "`pid`: `0` is not a process id"),
     ("{}", 2, 3, "target `a` selects nothing"),
     ("{ process: '(' }", 2, 17, "is not a regular expression"),
     ("{ cgroup: x, tree: true }", 2, 8, "`cgroup` contradicts `tree`"),
@@ -126,7 +126,7 @@ const TARGETS: &[Row] = &[
 const STEPS: &[Row] = &[
     ("name: x", 3, 5, "a step needs a `duration`"),
     ("duration: 0s", 3, 15, "zero is no time"),
-    ("duration: 30", 3, 15, "`30` is not a duration"),
+    ("duration: 30", 3, 15, "`30` has no unit"),
     ("{ duration: 5s, faults: [] }", 3, 29, "at least one fault"),
     ("{ duration: 5s, fault: [] }", 3, 21, "did you mean `faults`?"),
     ("{ duration: 5s }", 1, 1, "no step of the experiment has a fault"),
