@@ -20,6 +20,7 @@ pub mod kfunc;
 pub mod knob;
 pub mod links;
 pub mod maps;
+pub mod mounts;
 pub mod netns;
 pub mod object;
 mod offsets;

@@ -12,6 +12,7 @@
 //! What can be counted only while a run goes on (hits a second, bytes, processes that join later) is in
 //! `executor::budget`.
 
+mod admission;
 mod overrides;
 mod radius;
 pub mod survey;
@@ -24,6 +25,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
+pub use admission::Admission;
 pub use overrides::Override;
 pub use radius::{Radius, Share};
 pub use violation::Violation;
@@ -59,7 +61,7 @@ pub struct Footprint {
 pub struct Member {
     /// Its id.
     pub pid: u32,
-    /// Its name, as in /proc/PID/comm.
+    /// Its name, as in /proc/PID/comm, with odd bytes escaped.
     pub comm: String,
     /// Its cgroup, from the root of the hierarchy.
     pub cgroup: PathBuf,
@@ -139,11 +141,6 @@ pub fn bound(mut experiment: Experiment, config: &Config) -> Experiment {
 /// Decides.
 pub fn decide(case: &Case<'_>) -> Verdict {
     let radius = Radius::of(case);
-    let mut verdict = Verdict {
-        radius: radius.clone(),
-        refused: Vec::new(),
-        lifted: Vec::new(),
-    };
     let violations = [
         overriding(case),
         gates(case),
@@ -151,7 +148,21 @@ pub fn decide(case: &Case<'_>) -> Verdict {
         amount(case),
         protection(case),
     ];
-    for violation in violations.into_iter().flatten() {
+    weighed(case, radius, violations.into_iter().flatten())
+}
+
+/// Parts what stands in the way from what was lifted.
+fn weighed(
+    case: &Case<'_>,
+    radius: Radius,
+    violations: impl Iterator<Item = Violation>,
+) -> Verdict {
+    let mut verdict = Verdict {
+        radius,
+        refused: Vec::new(),
+        lifted: Vec::new(),
+    };
+    for violation in violations {
         match violation
             .lifted_by()
             .filter(|by| case.overrides.contains(by))
@@ -282,7 +293,9 @@ fn protection(case: &Case<'_>) -> Vec<Violation> {
             }
         };
         for member in &footprint.members {
-            if protected.processes.contains(&member.comm) {
+            // As /proc/PID/comm has it, escaped: so is the member's.
+            let is_member = |name: &String| name.escape_default().to_string() == member.comm;
+            if protected.processes.iter().any(is_member) {
                 note(&member.comm, format!("process {}", member.pid));
             }
         }

@@ -9,10 +9,10 @@ use crate::{
     config::Source,
     error::{Exit, Refusal},
     experiment::Experiment,
-    journal::{Process, RunId, RunState},
+    journal::{self, Process, RunId, RunState},
     policy::{Door, Radius},
     prepare::{self, Terms},
-    supervisor,
+    printable, supervisor,
     target::process::TaskKey,
     worker::{AskedBy, Job, Output},
 };
@@ -104,6 +104,13 @@ fn rehearse(experiment: &Experiment, terms: &Terms, rehearsal: Rehearsal, output
 fn here(experiment: Experiment, terms: Terms, output: Output) -> Result<Exit, Refusal> {
     let pid = terms.asked_by.pid;
     let TaskKey { start_ticks, .. } = TaskKey::of(pid)?;
+    let directory = journal::directory();
+    if directory.to_str().is_none() {
+        return Err(Refusal::usage(format!(
+            "the state directory {} is not UTF-8, and journals are; set INJECTOR_STATE_DIR to another one.",
+            printable::path(&directory)
+        )));
+    }
     supervisor::run(&Job::Run {
         experiment,
         output,

@@ -3,11 +3,12 @@
 use std::{
     fs::File,
     os::fd::{AsFd, OwnedFd},
+    path::PathBuf,
 };
 
 use rustix::{fs::fstat, thread::LinkNameSpaceType};
 
-use super::Error;
+use super::{Error, mounts};
 
 /// A network namespace, held open so that it cannot vanish or be replaced meanwhile.
 #[derive(Debug)]
@@ -41,12 +42,11 @@ impl Namespace {
         let mut of_processes =
             processes.filter_map(|process| Self::of_process(process.pid.cast_unsigned()).ok());
         of_processes.find(is_it).or_else(|| {
-            let mounts = procfs::process::Process::myself()
-                .and_then(|me| me.mountinfo())
-                .ok()?;
-            let root = format!("net:[{inode}]");
+            let root = PathBuf::from(format!("net:[{inode}]"));
+            let mounts = mounts::of("self").ok()?;
             let mount = mounts.into_iter().find(|mount| mount.root == root)?;
-            Self::open(mount.mount_point.to_str()?).ok().filter(is_it)
+            let file = File::open(mount.point).ok()?;
+            Self::from_fd(file.into()).ok().filter(is_it)
         })
     }
 

@@ -3,15 +3,15 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
 use injector_common::threshold::Threshold;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::Case;
-use crate::quantity::duration;
+use crate::{printable, quantity::duration};
 
 /// How far a run reaches, as its targets are now.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -32,7 +32,8 @@ pub struct Radius {
 /// How much of a cgroup a run reaches.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Share {
-    /// The cgroup, from the root of the hierarchy.
+    /// The cgroup, from the root of the hierarchy; what is not UTF-8 in it is shown byte by byte.
+    #[serde(serialize_with = "shown")]
     pub cgroup: PathBuf,
     /// Processes of targets in it and below it.
     pub processes: usize,
@@ -90,6 +91,11 @@ impl Radius {
     }
 }
 
+/// serde's own form refuses a path that is not UTF-8, and the whole answer with it.
+fn shown<S: Serializer>(path: &Path, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_str(&printable::path(path))
+}
+
 impl Share {
     /// Whether it is more than this share.
     pub(super) fn exceeds(&self, most: Threshold) -> bool {
@@ -117,7 +123,7 @@ impl fmt::Display for Share {
         write!(
             out,
             "{percent}% of cgroup {} ({processes} of {of} processes)",
-            cgroup.display()
+            printable::path(cgroup)
         )
     }
 }

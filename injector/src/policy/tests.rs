@@ -79,9 +79,13 @@ impl Asked {
     }
 
     fn decide(&self) -> Verdict {
+        self.ask(decide)
+    }
+
+    fn ask(&self, question: fn(&Case<'_>) -> Verdict) -> Verdict {
         let experiment = bound(experiment(self.seconds, self.hits), &self.config);
         let cgroup = PathBuf::from("/agent.slice/a.scope");
-        decide(&Case {
+        question(&Case {
             config: &self.config,
             experiment: &experiment,
             footprints: &[footprint(self.members)],
@@ -356,4 +360,65 @@ proptest! {
             prop_assert!(share.exceeds(Threshold(most / 2)));
         }
     }
+}
+
+/// A target that was made again is asked whom it reaches, and not when and what for.
+#[test]
+fn whom_a_run_reaches_is_asked_once_more() {
+    let again = |text: &str, door| {
+        let asked = Asked {
+            door,
+            ..Asked::of(text)
+        };
+        asked.ask(admission::once_more).refusal()
+    };
+    for text in [
+        "[limits]\nmax_processes = 1",
+        "[limits]\nmax_share = \"49%\"",
+        "[protected]\nprocesses = [\"agent\"]",
+        "[protected]\ncgroups = [\"/agent.slice\"]",
+    ] {
+        assert!(again(text, Door::OneShot).is_some(), "{text}");
+    }
+    for text in [
+        "[limits]\nmax_hits = 4",
+        "[limits]\nmax_duration = \"9s\"",
+        "[hours]\nfrom = \"13:00\"",
+        "[faults]\nallow = [\"net.delay\"]",
+    ] {
+        assert_eq!(again(text, Door::OneShot), None, "{text}");
+    }
+    let elsewhere = "[daemon]\nenabled = true\nallow = [\"/other.slice\"]";
+    assert!(again(elsewhere, Door::Daemon).is_some());
+    assert_eq!(again(elsewhere, Door::OneShot), None);
+    let protected = "[protected]\nprocesses = [\"agent\"]";
+    let lifted = Asked {
+        overrides: vec![Override::Protected("agent".into())],
+        ..Asked::of(protected)
+    };
+    assert_eq!(lifted.ask(admission::once_more).refusal(), None);
+}
+
+/// The kernel's names may have odd bytes; the configuration writes them as they are.
+#[test]
+fn a_protected_name_with_odd_characters_is_found() {
+    let config = config("[protected]\nprocesses = [\"it's caf\u{e9}\"]");
+    let mut footprint = footprint(1);
+    footprint.members[0].comm = "it's caf\u{e9}".escape_default().to_string();
+    let experiment = bound(experiment(10, 5), &config);
+    let case = Case {
+        config: &config,
+        experiment: &experiment,
+        footprints: &[footprint],
+        populations: &BTreeMap::new(),
+        running: 0,
+        now: Moment {
+            day: Day::Wed,
+            time: TimeOfDay::new(12, 0).unwrap(),
+        },
+        door: Door::OneShot,
+        uid: 0,
+        overrides: &[],
+    };
+    assert!(decide(&case).refusal().is_some());
 }

@@ -95,7 +95,13 @@ impl SupervisorEnd {
     pub fn send_job(&self, job: &Job) -> Result<(), Refusal> {
         let failed =
             |what: String| Refusal::failed(format!("the worker cannot be told its job: {what}."));
-        let text = serde_json::to_vec(job).map_err(|error| failed(error.to_string()))?;
+        // A path is all in a job that may be no text.
+        let text = serde_json::to_vec(job).map_err(|_| {
+            Refusal::usage(
+                "the configuration's path is not UTF-8, and requests and journals are; name it by another \
+                 path, as a link.",
+            )
+        })?;
         let file = memfd_create(c"injector-job", MemfdFlags::CLOEXEC)
             .map_err(|errno| failed(errno.to_string()))?;
         let mut file = std::fs::File::from(file);

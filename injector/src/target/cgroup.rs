@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::Error;
-use crate::printable;
+use crate::{kernel::mounts, printable};
 
 /// The deepest level that the BPF programs look for (`claim.rs` of the BPF crate).
 const DEEPEST: usize = 23;
@@ -19,7 +19,7 @@ const CGROUP2: u64 = 0x6367_7270;
 const CGROUP1: u64 = 0x0027_e0eb;
 
 /// A cgroup of this host.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Cgroup {
     /// Its directory.
     pub directory: PathBuf,
@@ -27,44 +27,46 @@ pub struct Cgroup {
     pub id: u64,
 }
 
+impl Cgroup {
+    /// Whether it is there still: one that was removed and made again has another id.
+    pub fn is_there(&self) -> bool {
+        fs::metadata(&self.directory).is_ok_and(|found| found.ino() == self.id)
+    }
+}
+
 /// The mount point of cgroup v2, on hybrid hierarchies too.
 pub fn mount_point() -> Result<PathBuf, Error> {
-    let mounts = procfs::process::Process::myself()
-        .and_then(|me| me.mountinfo())
-        .map_err(|error| Error::Proc {
-            what: "the mounts".into(),
-            why: error.to_string(),
-        })?;
+    let mounts = mounts::of("self").map_err(|error| Error::Proc {
+        what: "the mounts".into(),
+        why: error.to_string(),
+    })?;
     mounts
         .into_iter()
-        .find(|mount| mount.fs_type == "cgroup2" && mount.root == "/")
-        .map(|mount| mount.mount_point)
+        .find(|mount| mount.kind == "cgroup2" && mount.is_whole())
+        .map(|mount| mount.point)
         .ok_or(Error::NoCgroupV2)
 }
 
 /// Where a controller is mounted as cgroup version 1, if it is.
 pub fn mount_point_of_version_1(controller: &str) -> Option<PathBuf> {
-    let mounts = procfs::process::Process::myself()
-        .and_then(|me| me.mountinfo())
-        .ok()?;
-    mounts
+    mounts::of("self")
+        .ok()?
         .into_iter()
         .find(|mount| {
-            mount.fs_type == "cgroup"
-                && mount.root == "/"
-                && mount.super_options.contains_key(controller)
+            mount.kind == "cgroup"
+                && mount.is_whole()
+                && mount.options.iter().any(|option| option == controller)
         })
-        .map(|mount| mount.mount_point)
+        .map(|mount| mount.point)
 }
 
 /// The cgroup of a process in the version 1 hierarchy of a controller, below its root.
 pub fn path_in_version_1(pid: u32, controller: &str) -> Option<PathBuf> {
-    let process = procfs::process::Process::new(i32::try_from(pid).ok()?).ok()?;
-    let cgroups = process.cgroups().ok()?;
-    cgroups
+    mounts::cgroups_of(pid)
+        .ok()?
         .into_iter()
         .find(|cgroup| cgroup.controllers.iter().any(|name| name == controller))
-        .map(|cgroup| cgroup.pathname.into())
+        .map(|cgroup| cgroup.path)
 }
 
 /// The cgroup that a path means: absolute below the mount, or as `/proc/PID/cgroup` shows it, or
@@ -153,12 +155,25 @@ fn only(what: &'static str, name: &str, matches: impl Fn(&str) -> bool) -> Resul
             name: name.to_owned(),
             mount,
         }),
-        [one] => find(one),
+        // A unit's own name is text, and so is a container's; those of the cgroups above may be anything.
+        [one] => find(one).and_then(|cgroup| text(what, name, cgroup)),
         many => Err(Error::Ambiguous {
             what,
             name: name.to_owned(),
             found: many.iter().map(|path| printable::path(path)).collect(),
         }),
+    }
+}
+
+/// What is about a cgroup is written into a journal, whose lines are text.
+fn text(what: &'static str, name: &str, cgroup: Cgroup) -> Result<Cgroup, Error> {
+    if cgroup.directory.to_str().is_some() {
+        Ok(cgroup)
+    } else {
+        Err(Error::NoText {
+            what: format!("the cgroup of {what} `{}`", printable::line(name)),
+            path: cgroup.directory,
+        })
     }
 }
 

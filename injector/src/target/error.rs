@@ -79,6 +79,17 @@ pub enum Error {
         /// Where v2 is.
         mount: PathBuf,
     },
+    /// The path is not UTF-8.
+    #[error(
+        "{what} has the path {}, which is not UTF-8, and journals are; name its processes with --pid or --process",
+        printable::path(path)
+    )]
+    NoText {
+        /// What has it.
+        what: String,
+        /// The path.
+        path: PathBuf,
+    },
     /// The tree is deeper than the programs look.
     #[error(
         "the cgroup {} is {depth} levels deep; at most {most} are followed",
@@ -182,6 +193,17 @@ pub enum Error {
     /// The kernel refused.
     #[error(transparent)]
     Kernel(#[from] kernel::Error),
+}
+
+impl Error {
+    /// Whether it says no more than that nothing of the name is there now, or that it went while it was looked
+    /// at.
+    pub const fn is_absence(&self) -> bool {
+        matches!(
+            self,
+            Self::NoProcess(_) | Self::NoCgroup { .. } | Self::NotFound { .. } | Self::NoMatch(_)
+        )
+    }
 }
 
 fn shown(pids: &[u32]) -> String {

@@ -14,11 +14,13 @@ use std::{
 };
 
 use injector_common::call::{NAME, PathEntry, reach};
-use procfs::process::{MountInfo, Process};
 use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstat, openat, openat2};
 
 use super::ResolvedTarget;
-use crate::experiment::{Calls, Depth, FilePattern, Presence};
+use crate::{
+    experiment::{Calls, Depth, FilePattern, Presence},
+    kernel::mounts::{self, Mount},
+};
 
 /// Why a place cannot be found.
 #[derive(Debug, thiserror::Error)]
@@ -166,7 +168,7 @@ impl Places {
         let below: Vec<PathBuf> = view
             .mounts
             .iter()
-            .map(|mount| mount.mount_point.clone())
+            .map(|mount| mount.point.clone())
             .filter(|point| *point != top && point.starts_with(&top))
             .collect();
         for point in below {
@@ -217,7 +219,7 @@ impl Places {
 /// The file systems as a process sees them.
 struct View {
     root: OwnedFd,
-    mounts: Vec<MountInfo>,
+    mounts: Vec<Mount>,
 }
 
 impl View {
@@ -229,15 +231,8 @@ impl View {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let root = openat(CWD, format!("/proc/{pid}/root"), flags, Mode::empty())
             .map_err(|errno| unreadable(errno.into()))?;
-        let mounts = i32::try_from(pid)
-            .map_err(io::Error::other)
-            .and_then(|pid| Process::new(pid).map_err(io::Error::other))
-            .and_then(|process| process.mountinfo().map_err(io::Error::other))
-            .map_err(unreadable)?;
-        Ok(Self {
-            root,
-            mounts: mounts.0,
-        })
+        let mounts = mounts::of(&pid.to_string()).map_err(unreadable)?;
+        Ok(Self { root, mounts })
     }
 
     /// Opens a path for its name only: nobody's file is read, and no device wakes up.
@@ -273,15 +268,9 @@ impl View {
             .ok_or_else(|| unreadable("this kernel does not tell inode numbers (5.14 does)"))?;
         let mount = field("mnt_id:")
             .and_then(|text| text.parse().ok())
-            .and_then(|id: i32| self.mounts.iter().find(|mount| mount.mnt_id == id))
+            .and_then(|id: i32| self.mounts.iter().find(|mount| mount.id == id))
             .ok_or_else(|| unreadable("it is on no mount of the target's"))?;
-        let device = mount
-            .majmin
-            .split_once(':')
-            .and_then(|(major, minor)| Some((major.parse().ok()?, minor.parse().ok()?)))
-            .map(|(major, minor): (u32, u32)| major << 20 | minor)
-            .ok_or_else(|| unreadable("its device has no number"))?;
-        Ok((device, inode))
+        Ok((mount.device, inode))
     }
 }
 

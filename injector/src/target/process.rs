@@ -9,6 +9,7 @@ use procfs::{
 };
 
 use super::Error;
+use crate::kernel::mounts;
 
 /// A process that cannot be mistaken for a later one with the same PID.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -96,21 +97,56 @@ pub fn info(pid: u32) -> Result<ProcessInfo, Error> {
 /// The cgroup v2 of a process, from the root of the hierarchy: the line `0::` of /proc/PID/cgroup
 /// (cgroups(7)). Where there is no such line the process is in the root.
 pub fn cgroup(pid: u32) -> Result<PathBuf, Error> {
-    let cgroups = open(pid)?
-        .cgroups()
-        .map_err(|error| unreadable(pid, error))?;
+    let cgroups = mounts::cgroups_of(pid).map_err(|error| match error.raw_os_error() {
+        Some(libc::ENOENT | libc::ESRCH) => Error::NoProcess(pid),
+        _ => Error::Proc {
+            what: format!("the cgroups of process {pid}"),
+            why: error.to_string(),
+        },
+    })?;
     let path = cgroups
-        .0
         .into_iter()
         .find(|cgroup| cgroup.hierarchy == 0)
-        .map_or_else(|| "/".to_owned(), |cgroup| cgroup.pathname);
-    Ok(path.into())
+        .map_or_else(|| "/".into(), |cgroup| cgroup.path);
+    Ok(path)
 }
 
 /// Whether a process is stopped, by a signal or by whoever traces it.
 pub fn is_stopped(pid: u32) -> bool {
     let stat = open(pid).and_then(|process| process.stat().map_err(|error| unreadable(pid, error)));
     stat.is_ok_and(|stat| matches!(stat.state, 'T' | 't'))
+}
+
+/// What a process, or a cgroup that was told to stand still, does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pose {
+    /// It stands.
+    Still,
+    /// It goes.
+    Going,
+    /// It was told to stand and is not there yet, or it cannot be told.
+    Settling,
+    /// It has ended.
+    Gone,
+}
+
+/// What exactly this process does. A process whose first thread has ended (state `Z`) cannot be told: its
+/// other threads may go on.
+pub fn pose(key: TaskKey) -> Pose {
+    let stat = open(key.tgid)
+        .and_then(|process| process.stat().map_err(|error| unreadable(key.tgid, error)));
+    match stat {
+        Err(Error::NoProcess(_)) => Pose::Gone,
+        Err(_) => Pose::Settling,
+        Ok(stat) if stat.starttime != key.start_ticks => Pose::Gone,
+        Ok(stat) => match stat.state {
+            'T' | 't' => Pose::Still,
+            'X' => Pose::Gone,
+            'Z' if stat.num_threads <= 1 => Pose::Gone,
+            'Z' => Pose::Settling,
+            _ => Pose::Going,
+        },
+    }
 }
 
 /// All processes. Those that end meanwhile are left out.
@@ -155,7 +191,7 @@ pub fn trees(roots: &[u32]) -> Result<Vec<u32>, Error> {
 }
 
 /// Processes whose command line, its words joined by blanks, matches; neither kernel threads nor
-/// anyone in `leave_out`.
+/// anyone in `leave_out`. Bytes that are not UTF-8 are `U+FFFD` to the pattern, which `.` matches.
 pub fn matching(pattern: &str, leave_out: &[u32]) -> Result<Vec<u32>, Error> {
     let regex = regex::Regex::new(pattern).map_err(|error| Error::Pattern {
         pattern: pattern.to_owned(),
@@ -168,7 +204,7 @@ pub fn matching(pattern: &str, leave_out: &[u32]) -> Result<Vec<u32>, Error> {
     let mut found: Vec<u32> = processes
         .flatten()
         .filter(|process| {
-            let line = process.cmdline().unwrap_or_default().join(" ");
+            let line = command_line(process.pid);
             !line.is_empty() && regex.is_match(&line)
         })
         .map(|process| process.pid.cast_unsigned())
@@ -176,6 +212,21 @@ pub fn matching(pattern: &str, leave_out: &[u32]) -> Result<Vec<u32>, Error> {
         .collect();
     found.sort_unstable();
     Ok(found)
+}
+
+/// A command line in words that are joined by blanks; empty where there is none. procfs reads text only, and a
+/// process may be started with any bytes.
+fn command_line(pid: i32) -> String {
+    let bytes = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    joined(&bytes)
+}
+
+fn joined(bytes: &[u8]) -> String {
+    let words = bytes
+        .split(|byte| *byte == 0)
+        .filter(|word| !word.is_empty())
+        .map(String::from_utf8_lossy);
+    words.collect::<Vec<_>>().join(" ")
 }
 
 fn open(pid: u32) -> Result<Process, Error> {
@@ -204,6 +255,8 @@ pub fn is_in_initial_pid_namespace() -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::ffi::OsStrExt;
+
     use super::*;
 
     #[test]
@@ -234,6 +287,45 @@ mod tests {
                 assert!(matches!(TaskKey::of(tid), Err(Error::Thread { .. })));
             });
         });
+    }
+
+    #[test]
+    fn a_command_line_of_any_bytes_is_matched() {
+        assert_eq!(joined(b"cat\0caf\xe9\0\0-n\0"), "cat caf\u{fffd} -n");
+        assert_eq!(joined(b""), "");
+        let child = std::process::Command::new("sh")
+            .args(["-c", "read line", "sh"])
+            .arg(std::ffi::OsStr::from_bytes(b"injector-unit-\xe9-argv"))
+            .stdin(std::process::Stdio::piped())
+            .spawn();
+        let mut child = child.unwrap();
+        let found = matching("injector-unit-.-argv", &[]).unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(found, [child.id()]);
+    }
+
+    #[test]
+    fn a_stopped_process_stands_and_a_stranger_is_gone() {
+        let mut child = std::process::Command::new("sleep")
+            .arg("60")
+            .spawn()
+            .unwrap();
+        let key = TaskKey::of(child.id()).unwrap();
+        assert_eq!(pose(key), Pose::Going);
+        super::super::pidfd::signal(key, libc::SIGSTOP).unwrap();
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(5);
+        while pose(key) != Pose::Still {
+            assert!(std::time::Instant::now() < deadline, "it does not stop");
+        }
+        let stranger = TaskKey {
+            start_ticks: key.start_ticks + 1,
+            ..key
+        };
+        assert_eq!(pose(stranger), Pose::Gone);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(pose(key), Pose::Gone);
     }
 
     #[test]
