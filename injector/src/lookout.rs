@@ -14,6 +14,8 @@
 //!   time and [`SLACK_NS`], count as if the condition held: where it cannot be told, standing still is
 //!   the safe side.
 //! - A breach that was posted stays.
+//! - The first look comes before the lease: what holds already refuses the run ([`refuse_held`],
+//!   [`refuse_failing`]) or halts it before anything fires.
 //! - Nothing here touches the kernel side; only the watchdog does.
 //!
 //! Rejected: reading in the watchdog's own thread (`/proc` of a stopped process, a cgroup that is being
@@ -23,6 +25,7 @@
 mod ask;
 mod check;
 mod errand;
+mod first;
 mod lives;
 mod plain_http;
 mod pressure;
@@ -44,6 +47,7 @@ use std::{
 pub(crate) use ask::values;
 pub use check::{WhoAsks, check};
 pub use errand::{CANNOT as CANNOT_START, COMMAND as ERRAND, Ending, Errand, run as run_errand};
+pub use first::{refuse_failing, refuse_held};
 pub use plain_http::{HttpError, post_json};
 pub use slot::{Breach, Slot};
 
@@ -140,7 +144,9 @@ impl Lookout {
                 }
                 other => {
                     let reading = Arc::new(slot::Reading::begin(now));
-                    let sensor = Sensor::of(other, targets, &around, now);
+                    let mut sensor = Sensor::of(other, targets, &around, now);
+                    // Here already: what holds by now keeps the leases from ever being live.
+                    sensors::read(&mut sensor, &reading);
                     sensors.push((sensor, Arc::clone(&reading)));
                     Slot::reading(line, reading)
                 }

@@ -71,6 +71,8 @@ pub fn prepare(experiment: Experiment, terms: &Terms) -> Result<(Prepared, Entra
     let config = terms.config.load()?;
     let guard = Guard::new(terms.asked_by.pid);
     let mut prepared = look(experiment, terms, &config, &guard)?;
+    // Not in a dry run: who only wants to know what would happen asks nobody, and runs no program.
+    lookout::refuse_failing(&prepared.experiment.halt)?;
     let entrance = Entrance::enter(&journal::directory())?;
     // What was started since the first look is a run by now.
     let targets: Vec<_> = prepared.targets.iter().collect();
@@ -104,6 +106,7 @@ fn look(
     };
     lookout::check(&asked, &targets, by)?;
     lookout::check(&config.halt.conditions, &targets, WhoAsks::Owner)?;
+    lookout::refuse_held(&experiment.halt, &targets)?;
     let verdict = decide(
         &experiment,
         &targets.iter().collect::<Vec<_>>(),

@@ -148,6 +148,8 @@ impl Watchdog {
         if lever.is_pulled() {
             leases.end(Standing::Halted, None)?;
         } else {
+            // What is breached already ends the leases before they begin.
+            leases.look(now)?;
             leases.renew(now)?;
         }
         let leases = Arc::new(Mutex::new(leases));
@@ -497,6 +499,18 @@ mod tests {
         let ending = watchdog.ending().unwrap();
         assert!(ending.ended_boot_ns >= then, "before it held");
         assert_eq!(ending.breach.unwrap().seen_boot_ns, then);
+    }
+
+    #[test]
+    fn what_holds_already_never_lets_it_live() {
+        let directory = tempfile::tempdir().unwrap();
+        let lever = Lever::watch(directory.path()).unwrap();
+        let slots = vec![Slot::clock("clock >= 18:00".into(), boot_ns())];
+        let watchdog =
+            Watchdog::start(Vec::new(), u64::MAX, lever, slots, &Brake::default()).unwrap();
+        // At once, not at the next look.
+        assert_eq!(watchdog.standing(), Standing::Breached);
+        assert!(!watchdog.is_live());
     }
 
     #[test]

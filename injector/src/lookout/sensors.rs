@@ -139,7 +139,7 @@ impl Sensor {
     }
 
     /// Looks. `Ok(Some)` is a breach in words, an error what keeps from looking.
-    fn look(&mut self, now: u64) -> Result<Option<String>, String> {
+    pub(super) fn look(&mut self, now: u64) -> Result<Option<String>, String> {
         match &mut self.kind {
             Kind::Pressure { pressure, files } => {
                 let files = files.as_mut().map_err(|why| why.clone())?;
@@ -192,12 +192,17 @@ impl Sensor {
 pub(super) fn keep_reading(mut sensors: Vec<(Sensor, Arc<Reading>)>, is_over: &AtomicBool) {
     while !is_over.load(Ordering::Relaxed) {
         for (sensor, reading) in &mut sensors {
-            match sensor.look(boot_ns()) {
-                Ok(breach) => reading.post(boot_ns(), breach),
-                Err(why) => reading.unreadable(why),
-            }
+            read(sensor, reading);
         }
         thread::park_timeout(LOOK_EVERY);
+    }
+}
+
+/// Reads once, and posts what was seen.
+pub(super) fn read(sensor: &mut Sensor, reading: &Reading) {
+    match sensor.look(boot_ns()) {
+        Ok(breach) => reading.post(boot_ns(), breach),
+        Err(why) => reading.unreadable(why),
     }
 }
 

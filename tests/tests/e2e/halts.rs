@@ -23,10 +23,16 @@ const SOON: Duration = Duration::from_secs(15);
 
 pub(crate) fn cases() -> Vec<Case> {
     let bad = case("bad_conditions_attach_nothing", bad_conditions);
-    [asked::cases(), watched::cases(), ended::cases(), vec![bad]]
-        .into_iter()
-        .flatten()
-        .collect()
+    let held = case("what_holds_already_attaches_nothing", held_already);
+    [
+        asked::cases(),
+        watched::cases(),
+        ended::cases(),
+        vec![bad, held],
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 fn case(name: &str, run: fn() -> Result<()>) -> Case {
@@ -106,7 +112,6 @@ const BAD: &[(&str, &str)] = &[
     ("hits > 5", "how many a second"),
     ("target.exits < 1", "above a bound"),
     ("tcp 127.0.0.1:80 fails 4 of 3", "out of range"),
-    ("clock >= 2001-01-01T00:00:00Z", "write a later one"),
     ("target.restarts >= 1", "--cgroup"),
     ("command [\"/no/such/program\"]", "no program"),
     ("http https://127.0.0.1/", "no TLS"),
@@ -128,4 +133,72 @@ fn bad_conditions() -> Result<()> {
         "a run was begun"
     );
     Ok(())
+}
+
+/// A condition that holds already where nobody listens on this port, and a word of what is said about it.
+fn held(closed: &str) -> Vec<(String, &'static str)> {
+    let mut held = vec![
+        // Where tests run, somebody has run within the last minute.
+        ("host.load > 0".to_owned(), "the load of the last minute"),
+        (
+            "clock >= 2001-01-01T00:00:00Z".to_owned(),
+            "write a later one",
+        ),
+        ("clock >= 00:00".to_owned(), "until midnight"),
+        (format!("tcp {closed} fails 2"), "2 of the first 2"),
+        (format!("http http://{closed}/ fails 1"), "1 of the first 1"),
+        (
+            format!("prometheus http://{closed} \"up\" < 1"),
+            "1 of the first 1",
+        ),
+        (
+            "command [\"/bin/false\"] fails 3".to_owned(),
+            "3 of the first 3",
+        ),
+        (
+            "command [\"/bin/sleep\", \"86419\"] fails 1 within 300ms".to_owned(),
+            "within 300ms",
+        ),
+    ];
+    let waits = std::fs::read_to_string("/proc/pressure/cpu").unwrap_or_default();
+    // Of a machine at rest it cannot be said.
+    if !waits.is_empty() && !waits.contains("some avg10=0.00") {
+        held.push(("host.psi.cpu.some > 0%".to_owned(), "waited for a CPU"));
+    }
+    held
+}
+
+/// Each kind of condition that can hold before a run refuses it by name, and no fault is ever on.
+fn held_already() -> Result<()> {
+    let mut stage = Stage::new()?;
+    let closed = {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+        listener.local_addr()?.to_string()
+    };
+    let pid = stage.agent.pid().to_string();
+    for (condition, word) in held(&closed) {
+        let target = ["--pid", &pid, "--duration", "2s", "--halt-if", &condition];
+        let finished = stage.injector.once(&[&CUT[..], &target].concat())?;
+        ensure!(finished.code == Some(3), "{condition}: {finished:?}");
+        for part in ["holds already", word, condition.as_str()] {
+            ensure!(finished.stderr.contains(part), "{part}: {finished:?}");
+        }
+    }
+    ensure!(
+        no_journal(&stage.injector.state().join("runs"))?,
+        "a run was begun"
+    );
+    stage.agent.expect_calm("the target")
+}
+
+fn no_journal(runs: &std::path::Path) -> Result<bool> {
+    let Ok(entries) = std::fs::read_dir(runs) else {
+        return Ok(true);
+    };
+    for entry in entries {
+        if entry?.path().extension().is_some_and(|end| end == "jsonl") {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }

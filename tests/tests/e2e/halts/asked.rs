@@ -143,13 +143,43 @@ fn failed_command() -> Result<()> {
     Ok(())
 }
 
+/// A program that answers when it is asked first, and hangs from when it is told to.
+struct Hanging {
+    folder: tempfile::TempDir,
+    file: std::path::PathBuf,
+}
+
+impl Hanging {
+    fn later(name: &str) -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let file = folder.path().join(name);
+        fs::write(&file, "")?;
+        Ok(Self { folder, file })
+    }
+
+    fn condition(&self, how: &str) -> Result<String> {
+        let words = serde_json::to_string(&["/bin/cat", &self.file.to_string_lossy()])?;
+        Ok(format!("command {words} {how}"))
+    }
+
+    /// Whoever opens a pipe that nobody writes to waits.
+    fn hang(&self) -> Result<()> {
+        let pipe = self.folder.path().join("pipe");
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status()?;
+        ensure!(made.success(), "no pipe");
+        fs::rename(pipe, &self.file)?;
+        Ok(())
+    }
+}
+
 /// A probe that does not answer has failed, and its program is gone with the run.
 fn hung_command() -> Result<()> {
     let mut stage = Stage::new()?;
-    let condition = "command [\"/bin/sleep\", \"86417\"] fails 3 every 1s within 1s";
-    let armed = stage.arm(condition)?;
-    stage.halted(armed, "command [\"/bin/sleep\"")?;
-    no_process("86417")
+    let program = Hanging::later("86417")?;
+    let armed = stage.arm(&program.condition("fails 3 every 1s within 1s")?)?;
+    program.hang()?;
+    stage.halted(armed, "command [\"/bin/cat\"")?;
+    no_process(&program.file.to_string_lossy())
 }
 
 /// One that hangs and may do so keeps neither the lease from being renewed nor another condition from
@@ -157,11 +187,13 @@ fn hung_command() -> Result<()> {
 fn patient_command() -> Result<()> {
     let mut stage = Stage::new()?;
     let victim = Victim::start(stage.lab.agent(), &["sleep"])?;
-    let hangs = "command [\"/bin/sleep\", \"86418\"] fails 1 within 1m";
-    let flags = ["--halt-if", hangs, "--halt-if", "target.exits >= 1"];
+    let program = Hanging::later("86418")?;
+    let hangs = program.condition("fails 1 every 200ms within 1m")?;
+    let flags = ["--halt-if", &hangs, "--halt-if", "target.exits >= 1"];
     let armed = stage
         .lab
         .arm(&stage.injector, &[&CUT[..], &flags].concat())?;
+    program.hang()?;
     // Longer than a lease.
     let later = Instant::now() + Duration::from_millis(2_500);
     while Instant::now() < later {
@@ -169,7 +201,7 @@ fn patient_command() -> Result<()> {
     }
     drop(victim);
     stage.halted(armed, "target.exits")?;
-    no_process("86418")
+    no_process(&program.file.to_string_lossy())
 }
 
 fn no_process(argument: &str) -> Result<()> {

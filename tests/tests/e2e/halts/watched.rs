@@ -1,4 +1,5 @@
-//! What the injector sees by itself: ends of processes, its own counters, the load of the host, the clock.
+//! What the injector sees by itself: ends of processes, its own counters, pressure, the clock. (The load of the
+//! host is in `halt::what_holds_already_attaches_nothing`.)
 
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -23,7 +24,6 @@ pub(super) fn cases() -> Vec<Case> {
         case("too_many_errnos", errnos),
         case("too_many_retransmits", retransmits),
         case("pressure_of_the_target", pressure),
-        case("load_of_the_host", load),
         case("a_time_on_the_clock", clock),
         case("conditions_of_the_host_hold_for_every_run", host_defaults),
     ]
@@ -131,25 +131,6 @@ fn pressure() -> Result<()> {
     drop(burners);
     halted(&finished, "target.psi.cpu.some > 30%")?;
     stage.agent.expect_calm("the target, after the halt,")
-}
-
-fn load() -> Result<()> {
-    let stage = Stage::new()?;
-    // Where tests run, somebody has run within the last minute.
-    let flags = ["--halt-if", "host.load > 0"];
-    let cgroup = stage
-        .lab
-        .cgroups
-        .agent
-        .path()
-        .to_string_lossy()
-        .into_owned();
-    let target = ["--cgroup", &cgroup, "--duration", "60s", "--json"];
-    let running = stage
-        .injector
-        .start_here(&[&CUT[..], &target, &flags].concat())?;
-    halted(&running.wait_within(SOON)?, "host.load > 0")?;
-    Ok(())
 }
 
 fn clock() -> Result<()> {
