@@ -102,7 +102,7 @@ fn why(outcome: &Outcome) -> Option<(&'static str, &str)> {
     match outcome {
         Outcome::Halted { why } => Some(("halted", why)),
         Outcome::Failed { why } => Some(("failed", why)),
-        Outcome::Completed | Outcome::Stopped => None,
+        Outcome::Completed | Outcome::Stopped | Outcome::TargetEnded { .. } => None,
     }
 }
 

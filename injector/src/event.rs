@@ -57,6 +57,40 @@ pub enum What {
         /// Why not.
         why: String,
     },
+    /// One of a target's several processes has ended.
+    ProcessEnded {
+        /// The target.
+        target: String,
+        /// The process.
+        pid: u32,
+        /// How long after arming, in milliseconds.
+        after_ms: u64,
+    },
+    /// None of a target's processes is left.
+    TargetEnded {
+        /// The target.
+        target: String,
+        /// What has happened.
+        how: String,
+        /// How long after arming, in milliseconds.
+        after_ms: u64,
+    },
+    /// A target that had ended is there again, and faults meet it.
+    TargetMet {
+        /// The target.
+        target: String,
+        /// How long after arming, in milliseconds.
+        after_ms: u64,
+    },
+    /// What came back under a target's name is spared.
+    TargetNotMet {
+        /// The target.
+        target: String,
+        /// Why.
+        why: String,
+        /// How long after arming, in milliseconds.
+        after_ms: u64,
+    },
     /// A fault acted.
     Hit {
         /// Its name, as in `net.loss`.

@@ -3,7 +3,7 @@
 //! [`run::execute`] takes a plan through its life: write the journal, arm, walk the steps, disarm, put
 //! everything back, report. [`arm`] makes one network namespace ready, [`coverage`] keeps its devices
 //! covered, [`claim`] tags sockets that are open, [`reset`] and [`rst`] reset their connections, [`process`] signals,
-//! pauses and starves processes, [`changes`] changes host settings and restores them.
+//! pauses and starves processes, `roster` knows the targets as they come and go, [`changes`] changes host settings and restores them.
 //!
 //! Invariants:
 //! - Nothing is touched before the journal is on disk.
@@ -21,6 +21,7 @@ mod ending;
 pub mod keeper;
 mod process;
 mod reset;
+mod roster;
 mod rst;
 pub mod run;
 
@@ -29,3 +30,21 @@ pub use budget::Budget;
 pub use calls::places;
 pub use keeper::Keeper;
 pub use run::{Order, Request, execute};
+
+/// A time for people, in tenths of a second.
+fn seconds(nanoseconds: u64) -> String {
+    let tenths = nanoseconds.saturating_add(50_000_000) / 100_000_000;
+    format!("{}.{} s", tenths / 10, tenths % 10)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::seconds;
+
+    #[test]
+    fn times_are_rounded_to_tenths() {
+        assert_eq!(seconds(0), "0.0 s");
+        assert_eq!(seconds(1_280_000_000), "1.3 s");
+        assert_eq!(seconds(61_000_000_000), "61.0 s");
+    }
+}

@@ -42,7 +42,7 @@ pub use injector_common::{SCOPES, SLOTS};
 pub use nearest::nearest;
 pub use path::{Depth, FilePattern, Presence};
 pub use process::{Interval, Kill, KillAtCall, Pause, ProcessFaultError, Pulse, Respawn, Starve};
-pub use target::{Follow, Many, Selector, Target};
+pub use target::{Follow, Many, OnTargetExit, Selector, Target};
 pub use traffic::{Chance, Connections, Direction, GUARDED_PORTS, Protocol, Traffic};
 
 use crate::condition::Condition;
@@ -67,6 +67,9 @@ pub struct Experiment {
     /// What ends it before its time.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub halt: Vec<Condition>,
+    /// What it does when a target has ended.
+    #[serde(default, skip_serializing_if = "OnTargetExit::is_usual")]
+    pub on_target_exit: OnTargetExit,
 }
 
 /// Faults that are on together, for a time.

@@ -20,7 +20,9 @@ use crate::{
     journal, lever,
     lookout::{self, WhoAsks},
     plan::{Names, Need, Plan},
-    policy::{self, Case, Door, Override, Radius, Verdict, survey, survey::Surroundings},
+    policy::{
+        self, Admission, Case, Door, Override, Radius, Verdict, survey, survey::Surroundings,
+    },
     target::{self, ResolvedTarget, controller, guard::Guard, overlap},
     worker::AskedBy,
 };
@@ -53,6 +55,8 @@ pub struct Prepared {
     pub budget: Budget,
     /// Who is told where it is halted or breaks.
     pub escalation: Escalation,
+    /// How targets that are made again are let in.
+    pub admission: Admission,
 }
 
 /// What a dry run found out.
@@ -125,6 +129,13 @@ fn look(
     Ok(Prepared {
         budget: Budget::of(config, &terms.overrides),
         escalation: config.escalation.clone(),
+        admission: Admission {
+            config: config.clone(),
+            experiment: experiment.clone(),
+            door: terms.door,
+            uid: terms.asked_by.uid,
+            overrides: terms.overrides.clone(),
+        },
         experiment,
         targets,
         plan,

@@ -48,6 +48,12 @@ pub enum Outcome {
     Completed,
     /// A person ended it.
     Stopped,
+    /// A target has ended, and `on-target-exit` says that the run ends then.
+    #[serde(rename = "target-ended")]
+    TargetEnded {
+        /// Which, when, and how.
+        why: String,
+    },
     /// A condition of the experiment, or a watchdog, ended it.
     Halted {
         /// Which, and why.
@@ -112,7 +118,11 @@ impl RunReport {
     /// The exit code of a command that ends with this report.
     pub fn exit(&self) -> Exit {
         match self.outcome {
-            Outcome::Completed | Outcome::Stopped if self.undo_errors.is_empty() => Exit::Done,
+            Outcome::Completed | Outcome::Stopped | Outcome::TargetEnded { .. }
+                if self.undo_errors.is_empty() =>
+            {
+                Exit::Done
+            }
             _ => Exit::Failed,
         }
     }

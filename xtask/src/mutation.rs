@@ -40,6 +40,27 @@ enum Check {
 
 const MUTATIONS: &[Mutation] = &[
     Mutation {
+        what: "a cgroup that was made again keeps its old id in the programs' table",
+        file: "injector/src/executor/arm/follow.rs",
+        from: "        self.maps.write_cgroup(to.id, scope)?;\n",
+        to: "",
+        noticed_by: Check::Test("target::a_cgroup_that_is_made_again"),
+    },
+    Mutation {
+        what: "what comes back is let in unasked",
+        file: "injector/src/executor/roster.rs",
+        from: "            Err(refusal) | Ok(Some(refusal)) => entry.keep_out(scope, refusal.message),\n            Ok(None) =>",
+        to: "            Err(refusal) => entry.keep_out(scope, refusal.message),\n            Ok(_) =>",
+        noticed_by: Check::Test("target::a_cgroup_that_stays_away"),
+    },
+    Mutation {
+        what: "a process that another one lets go on counts as standing",
+        file: "injector/src/executor/process/standing.rs",
+        from: "News::WentOn(after) => went_on.push((subject.clone(), after)),",
+        to: "News::WentOn(_) => {}",
+        noticed_by: Check::Test("proc::a_sigcont_by_another_is_told"),
+    },
+    Mutation {
         what: "the lease is not asked in the kernel",
         file: "injector-ebpf/src/gate.rs",
         from: "INJ_LEASE.get(0).is_some_and(|lease| lease.is_live(now))",

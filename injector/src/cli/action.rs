@@ -218,6 +218,7 @@ fn one_fault(fault: Fault, context: OnCommandLine, config: Source) -> Result<Arm
             faults: vec![fault],
         }],
         halt: arming.halt(),
+        on_target_exit: arming.on_target_exit().unwrap_or_default(),
     };
     check(&experiment)?;
     Ok(Arming {
@@ -237,6 +238,9 @@ fn file(flags: RunFlags, config: Source) -> Result<Arming, Refusal> {
     } = flags;
     let mut experiment = read(&file, target.selector())?;
     experiment.halt.extend(arming.halt());
+    if let Some(what) = arming.on_target_exit() {
+        experiment.on_target_exit = what;
+    }
     check(&experiment)?;
     Ok(Arming {
         experiment,

@@ -272,6 +272,19 @@ pub(super) fn sentence(record: &Record) -> String {
         }
         Record::Planned { .. } => "planned".to_owned(),
         Record::Change { id, change } => format!("change {id}: {change}"),
+        Record::TargetEnded {
+            target,
+            how,
+            after_ms,
+        } => format!("target {target} ended after {after_ms} ms: {how}"),
+        Record::TargetMet { target, after_ms } => {
+            format!("target {target} met again after {after_ms} ms")
+        }
+        Record::TargetNotMet {
+            target,
+            why,
+            after_ms,
+        } => format!("target {target} back after {after_ms} ms and not met: {why}"),
         Record::Changed { id } => format!("change {id} made"),
         Record::Restored { id } => format!("change {id} undone"),
         Record::RestoreFailed { id, why } => format!("change {id} could not be undone: {why}"),

@@ -5,7 +5,10 @@ use std::{path::PathBuf, time::Duration};
 use clap::Args;
 
 use super::target::TargetFlags;
-use crate::{condition::Condition, policy::Override, quantity::duration, worker::Output};
+use crate::{
+    condition::Condition, experiment::OnTargetExit, policy::Override, quantity::duration,
+    worker::Output,
+};
 
 /// What surrounds a fault on the command line.
 #[derive(Args, Debug)]
@@ -45,6 +48,9 @@ pub(crate) struct ArmingFlags {
     /// End the run when this comes to hold, as in `host.load > 8`; repeatable
     #[arg(long, value_name = "CONDITION")]
     halt_if: Vec<Condition>,
+    /// What the run does when a target has ended; `wait` where nothing is said
+    #[arg(long, value_name = "WHAT")]
+    on_target_exit: Option<OnTargetExit>,
     #[command(flatten)]
     overrides: OverrideFlags,
     #[command(flatten)]
@@ -129,6 +135,11 @@ impl ArmingFlags {
     /// The halt conditions.
     pub(crate) fn halt(&self) -> Vec<Condition> {
         self.halt_if.clone()
+    }
+
+    /// What the run does when a target has ended, where that was said.
+    pub(crate) const fn on_target_exit(&self) -> Option<OnTargetExit> {
+        self.on_target_exit
     }
 
     /// The limits that are to be lifted.

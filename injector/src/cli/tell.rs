@@ -109,6 +109,36 @@ fn sentence(what: &What) -> String {
         What::DeviceCovered { device } => format!("device {device} appeared and is covered"),
         What::DeviceNotCovered { device, why } => format!("device {device} is not covered: {why}"),
         What::ProcessNotCovered { pid, why } => format!("process {pid} is not covered: {why}"),
+        What::ProcessEnded {
+            target,
+            pid,
+            after_ms,
+        } => format!(
+            "process {pid} of {target} ended after {}",
+            seconds(*after_ms)
+        ),
+        What::TargetEnded {
+            target,
+            how,
+            after_ms,
+        } => format!(
+            "the target {target} ended after {}: {how}",
+            seconds(*after_ms)
+        ),
+        What::TargetMet { target, after_ms } => {
+            format!(
+                "the target {target} is met again after {}",
+                seconds(*after_ms)
+            )
+        }
+        What::TargetNotMet {
+            target,
+            why,
+            after_ms,
+        } => format!(
+            "what came back as {target} after {} is not met: {why}",
+            seconds(*after_ms)
+        ),
         What::Hit {
             fault,
             target,
@@ -121,4 +151,10 @@ fn sentence(what: &What) -> String {
         What::EventsLost { count } => format!("{count} hits were counted but not listed"),
         What::Ended { report } => format!("ended: {}", report.outcome),
     }
+}
+
+/// Milliseconds in tenths of a second.
+fn seconds(milliseconds: u64) -> String {
+    let tenths = milliseconds.saturating_add(50) / 100;
+    format!("{}.{} s", tenths / 10, tenths % 10)
 }

@@ -1,9 +1,11 @@
 //! One network namespace, armed: maps filled, programs attached, delay line running.
 
+mod follow;
+
 use std::{
-    collections::HashSet,
+    collections::{BTreeMap, HashSet},
     os::fd::{AsFd, OwnedFd},
-    path::PathBuf,
+    path::Path,
     time::{Duration, Instant},
 };
 
@@ -49,6 +51,8 @@ use crate::{
 /// delay line with its TAP last.
 pub struct ArmedNamespace {
     links: Links,
+    /// Programs on the cgroups of targets, by scope: they go and come with the cgroup.
+    cgroup_links: BTreeMap<u32, Links>,
     covered: Option<Covered>,
     object: Object,
     /// The maps, for whoever switches rules and reads counters.
@@ -142,6 +146,7 @@ impl ArmedNamespace {
         };
         let mut armed = Self {
             links: Links::default(),
+            cgroup_links: BTreeMap::new(),
             covered: None,
             object,
             maps,
@@ -188,37 +193,60 @@ impl ArmedNamespace {
             links.process(object, ProcessHook::Fork)?;
             links.process(object, ProcessHook::Exit)?;
         }
-        let by_process = own.iter().any(|target| target.cgroup.is_none());
-        let packets = self.hooks.egress || self.hooks.ingress || self.hooks.deliver;
-        let mut wanted: Vec<(CgroupHook, PathBuf)> = Vec::new();
-        for cgroup in own.iter().filter_map(|target| target.cgroup.as_ref()) {
-            let mut want = |hook| wanted.push((hook, cgroup.directory.clone()));
-            want(CgroupHook::BornInCgroup);
-            if packets {
-                want(CgroupHook::ClaimOut);
-            }
-            if self.hooks.ingress || self.hooks.deliver {
-                want(CgroupHook::ClaimIn);
-            }
-            if !by_process {
-                acting(self.hooks).for_each(want);
+        if own.iter().any(|target| target.cgroup.is_none()) {
+            let root = open_cgroup(&cgroup::mount_point()?)?;
+            links.cgroup(object, CgroupHook::BornOfProcess, &root)?;
+            for hook in acting(self.hooks) {
+                links.cgroup(object, hook, &root)?;
             }
         }
-        if by_process {
-            let root = cgroup::mount_point()?;
-            wanted.push((CgroupHook::BornOfProcess, root.clone()));
-            wanted.extend(acting(self.hooks).map(|hook| (hook, root.clone())));
-        }
-        for (hook, directory) in wanted {
-            let cgroup = std::fs::File::open(&directory).map_err(|error| {
-                Error::system(
-                    format!("open the cgroup {}", printable::path(&directory)),
-                    error,
-                )
-            })?;
-            links.cgroup(object, hook, &cgroup)?;
+        for scope in self.scopes.clone() {
+            if let Some(target) = targets.get(scope as usize) {
+                self.attach_to_cgroup_of(scope, target, targets)?;
+            }
         }
         Ok(())
+    }
+
+    /// Programs on the cgroup of a target, where it is chosen by one.
+    fn attach_to_cgroup_of(
+        &mut self,
+        scope: u32,
+        target: &ResolvedTarget,
+        targets: &[ResolvedTarget],
+    ) -> Result<(), Refusal> {
+        let Some(cgroup) = &target.cgroup else {
+            return Ok(());
+        };
+        let hooks = self.hooks;
+        let packets = hooks.egress || hooks.ingress || hooks.deliver;
+        let mut wanted = vec![CgroupHook::BornInCgroup];
+        if packets {
+            wanted.push(CgroupHook::ClaimOut);
+        }
+        if hooks.ingress || hooks.deliver {
+            wanted.push(CgroupHook::ClaimIn);
+        }
+        if !self.acts_at_the_root(targets) {
+            wanted.extend(acting(hooks));
+        }
+        let directory = open_cgroup(&cgroup.directory)?;
+        let mut links = Links::default();
+        for hook in wanted {
+            links.cgroup(&mut self.object, hook, &directory)?;
+        }
+        // Those of a former cgroup went with it.
+        self.cgroup_links.insert(scope, links);
+        Ok(())
+    }
+
+    /// Whether a target here is chosen by process: then the programs that act are on the root, once for all.
+    fn acts_at_the_root(&self, targets: &[ResolvedTarget]) -> bool {
+        let mut own = self
+            .scopes
+            .iter()
+            .filter_map(|scope| targets.get(*scope as usize));
+        own.any(|target| target.cgroup.is_none())
     }
 
     /// Programs on the devices, and on the TAP first: what is redirected must find its way back.
@@ -414,6 +442,7 @@ impl ArmedNamespace {
     pub fn detach(self) {
         let Self {
             links,
+            cgroup_links,
             covered,
             object,
             maps,
@@ -427,9 +456,17 @@ impl ArmedNamespace {
         // Sleepers first: a program that sleeps keeps what it is attached to.
         drop(calls.seat);
         drop(links);
+        drop(cgroup_links);
         drop((covered, object, maps, events, debug_log));
         drop((line, tap, calls.places));
     }
+}
+
+fn open_cgroup(directory: &Path) -> Result<std::fs::File, Error> {
+    std::fs::File::open(directory).map_err(|error| {
+        let shown = printable::path(directory);
+        Error::system(format!("open the cgroup {shown}"), error)
+    })
 }
 
 /// The cgroup programs that act, as against those that tag.

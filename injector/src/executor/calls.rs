@@ -38,8 +38,8 @@ pub(super) struct CallFaults {
 pub(super) struct Attached {
     /// Whoever sleeps goes on when it is dropped.
     pub(super) seat: Option<Seat>,
-    /// Keeps inodes from becoming other files.
-    pub(super) places: Vec<Places>,
+    /// Keeps inodes from becoming other files; by the rules that are about them.
+    pub(super) places: Vec<(RuleId, Places)>,
 }
 
 /// Whose calls the programs look at. Nobody's where no fault is about calls.
@@ -122,7 +122,7 @@ impl CallFaults {
         for (rule, calls) in context.plan.on_calls(scopes) {
             let id = rule_id(rule.scope, rule.slot);
             maps.write_call_rule(id, &calls.record)?;
-            places.push(write_places(id, rule, context.targets, maps)?);
+            places.push((id, write_places(id, rule, context.targets, maps)?));
             for (call, ops) in &calls.accept {
                 *accept.entry(call.number()).or_insert(0) |= ops;
             }
@@ -174,22 +174,39 @@ fn write_places(
     maps: &mut Maps,
 ) -> Result<Places, Refusal> {
     let places = places(rule, targets)?;
-    for ((device, inode), entry) in &places.entries {
-        let key = PathKey {
-            inode: *inode,
-            device: *device,
-            rule: id,
-        };
-        maps.write_path(key, *entry)?;
-    }
+    write_entries(id, &places, maps)?;
     Ok(places)
+}
+
+/// Makes the inodes known to the programs.
+pub(super) fn write_entries(id: RuleId, places: &Places, maps: &mut Maps) -> Result<(), Error> {
+    places
+        .entries
+        .iter()
+        .try_for_each(|(inode, entry)| maps.write_path(key(id, *inode), *entry))
+}
+
+/// The key of an inode.
+pub(super) fn key(id: RuleId, (device, inode): (u32, u64)) -> PathKey {
+    PathKey {
+        inode,
+        device,
+        rule: id,
+    }
 }
 
 /// Finds them; none where the rule is not about files.
 pub fn places(rule: &PlannedRule, targets: &[ResolvedTarget]) -> Result<Places, Refusal> {
-    let calls = rule.fault.kind.on_calls().map(OnCalls::calls);
-    match (calls, targets.get(rule.fault.target)) {
-        (Some(calls), Some(target)) if !calls.paths.is_empty() => Places::of(calls, target)
+    match targets.get(rule.fault.target) {
+        Some(target) => places_of(rule, target),
+        None => Ok(Places::default()),
+    }
+}
+
+/// The same, as this target sees them.
+pub(super) fn places_of(rule: &PlannedRule, target: &ResolvedTarget) -> Result<Places, Refusal> {
+    match rule.fault.kind.on_calls().map(OnCalls::calls) {
+        Some(calls) if !calls.paths.is_empty() => Places::of(calls, target)
             .map_err(|error| Refusal::usage(format!("{}: {error}.", rule.fault.kind.name()))),
         _ => Ok(Places::default()),
     }

@@ -9,12 +9,14 @@
 //! the cgroup since then may be the caller's shell.
 
 mod choice;
+mod force;
 mod kill;
 mod pause;
 mod schedule;
+mod standing;
 mod starve;
 
-use std::{collections::BTreeMap, path::Path};
+use std::collections::BTreeMap;
 
 use injector_common::rule::Counters;
 
@@ -142,6 +144,23 @@ impl ProcessFaults {
         })
     }
 
+    /// What the faults achieved, where the counters do not say it.
+    pub(super) fn remarks(&self, plan: &Plan) -> Vec<String> {
+        let mut remarks = Vec::new();
+        for (index, acting) in &self.acting {
+            let Some(rule) = plan.rules.get(*index) else {
+                continue;
+            };
+            let mut tell = |what| remarks.push(format!("{}: {what}", rule.fault.kind.name()));
+            match acting {
+                Acting::Kill(_) => {}
+                Acting::Pause(pauser) => pauser.remarks().for_each(&mut tell),
+                Acting::Starve(starver) => starver.remarks().for_each(&mut tell),
+            }
+        }
+        remarks
+    }
+
     /// By what it was done, where that says more than the plan.
     pub(super) fn mechanism(&self, index: usize) -> Option<String> {
         match self.acting.get(&index)? {
@@ -217,12 +236,6 @@ impl Moment<'_> {
             members.extend(matches);
         }
         members
-    }
-
-    /// The directory of the target's cgroup, where it is chosen by one.
-    fn cgroup(&self) -> Option<&Path> {
-        let cgroup = self.target.cgroup.as_ref()?;
-        Some(&cgroup.directory)
     }
 
     /// Whether the process is never a target. One that has ended is nobody's.

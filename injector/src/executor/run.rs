@@ -1,6 +1,7 @@
 //! A run from its journal's first line to its last.
 
 mod counted;
+mod targets;
 
 use std::{
     cell::RefCell,
@@ -19,6 +20,7 @@ use super::{
     ending::{halted_within, lapsed},
     process::{self, ProcessFaults},
     reset::Resetter,
+    roster::Roster,
 };
 use crate::{
     config::Escalation,
@@ -32,7 +34,7 @@ use crate::{
     lever::{self, Lever},
     lookout::{self, Breach, Lookout, OwnHits},
     plan::{Mechanism, Plan},
-    policy::{Override, Radius},
+    policy::{Admission, Override, Radius},
     prepare::Entrance,
     report::{Outcome, RunReport},
     target::ResolvedTarget,
@@ -68,6 +70,8 @@ pub struct Request {
     pub budget: Budget,
     /// Who is told where it is halted or breaks.
     pub escalation: Escalation,
+    /// How targets that are made again are let in.
+    pub admission: Admission,
     /// What ends its leases at once.
     pub brake: Brake,
     /// Whom to signal to stop it; `None` in the daemon.
@@ -181,6 +185,8 @@ struct Armed {
     resetters: BTreeMap<usize, Resetter>,
     spending: Spending,
     processes: ProcessFaults,
+    /// Who the targets are now.
+    roster: Roster,
 }
 
 impl Run<'_> {
@@ -268,6 +274,7 @@ impl Run<'_> {
             resetters: BTreeMap::new(),
             spending: Spending::begin(self.request.budget, armed_at),
             processes: ProcessFaults::asked_by(self.request.asked_by.1),
+            roster: self.roster(armed_at),
         };
         // Before anybody hears of it: whoever waits for that word acts on it at once, and its first
         // packet or call would meet no rule yet.
@@ -352,6 +359,9 @@ impl Run<'_> {
             }
             if now >= ends_at {
                 return None;
+            }
+            if let Some(outcome) = self.look_after_targets(armed) {
+                return Some(outcome);
             }
             if now >= claim_at {
                 claim_at = now + CLAIM_EVERY;
@@ -533,6 +543,8 @@ impl Run<'_> {
                 .iter()
                 .flat_map(delay_line::Stats::losses)
                 .chain(unseen)
+                .chain(armed.processes.remarks(&self.request.plan))
+                .chain(armed.roster.remarks())
                 .collect(),
             undo_errors: errors,
             halt,

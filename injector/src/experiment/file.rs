@@ -29,7 +29,7 @@ use self::{
     fields::Fields,
     node::{Content, Node, Place},
 };
-use super::{Experiment, Fault, Selector, Step, Target};
+use super::{Experiment, Fault, OnTargetExit, Selector, Step, Target};
 use crate::{
     cli::{FaultInFile, TargetInFile},
     condition::Condition,
@@ -56,7 +56,7 @@ fn experiment(
     stem: String,
     selector: Option<Selector>,
 ) -> Result<Experiment, Complaint> {
-    const KNOWN: [&str; 7] = [
+    const KNOWN: [&str; 8] = [
         "name",
         "hypothesis",
         "targets",
@@ -64,6 +64,7 @@ fn experiment(
         "duration",
         "faults",
         "halt",
+        "on-target-exit",
     ];
     let fields = Fields::of(root, "an experiment", &KNOWN)?;
     let name = fields.text("name")?.unwrap_or(stem);
@@ -89,6 +90,7 @@ fn experiment(
         targets,
         steps,
         halt: halt(&fields)?,
+        on_target_exit: on_target_exit(&fields)?,
     };
     // What is left to find has no better place: every part was checked where it stands.
     experiment
@@ -193,6 +195,24 @@ fn halt(fields: &Fields<'_>) -> Result<Vec<Condition>, Complaint> {
             line.parse().map_err(|error| Complaint::at(node.at, error))
         })
         .collect()
+}
+
+/// `on-target-exit: end`
+fn on_target_exit(fields: &Fields<'_>) -> Result<OnTargetExit, Complaint> {
+    let Some(node) = fields.get("on-target-exit") else {
+        return Ok(OnTargetExit::default());
+    };
+    match node.text("on-target-exit")? {
+        "end" => Ok(OnTargetExit::End),
+        "wait" => Ok(OnTargetExit::Wait),
+        other => {
+            let sentence = format!(
+                "`on-target-exit` is `end` or `wait`, and not `{}`; write one of them",
+                crate::printable::line(other)
+            );
+            Err(Complaint::at(node.at, sentence))
+        }
+    }
 }
 
 /// A step without `faults` is a quiet time; one with an empty list was not thought to its end.

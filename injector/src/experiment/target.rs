@@ -66,6 +66,27 @@ pub enum Many {
     All,
 }
 
+/// What a run does when a target has ended: when none of its processes is left.
+///
+/// It goes on as a rule: scripts count on a run's time, containers and units come back under the same name, and how
+/// long somebody else takes to notice the end of a target is often what an experiment is about.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum OnTargetExit {
+    /// It goes on until its time is over, and meets what comes back under the same name
+    #[default]
+    Wait,
+    /// It ends in good order
+    End,
+}
+
+impl OnTargetExit {
+    /// Whether it is what is done where nothing is said.
+    pub const fn is_usual(&self) -> bool {
+        matches!(self, Self::Wait)
+    }
+}
+
 impl Selector {
     /// Whether it names a cgroup with all that is in it, so that nobody else is a sibling there.
     pub fn is_whole_cgroup(&self) -> bool {

@@ -81,6 +81,31 @@ pub enum Record {
         /// Name of the step.
         step: String,
     },
+    /// None of a target's processes is left.
+    TargetEnded {
+        /// Its name.
+        target: String,
+        /// What has happened.
+        how: String,
+        /// How long after arming, in milliseconds.
+        after_ms: u64,
+    },
+    /// A target that had ended is there again, and faults meet it.
+    TargetMet {
+        /// Its name.
+        target: String,
+        /// How long after arming, in milliseconds.
+        after_ms: u64,
+    },
+    /// What came back under a target's name is spared.
+    TargetNotMet {
+        /// Its name.
+        target: String,
+        /// Why.
+        why: String,
+        /// How long after arming, in milliseconds.
+        after_ms: u64,
+    },
     /// Somebody was told that it was halted or broke, or could not be.
     Told {
         /// Who, when, and why not.

@@ -157,6 +157,11 @@ impl Maps {
             .map_err(write_error("INJ_PATHS"))
     }
 
+    /// Makes an inode unknown to a rule on paths.
+    pub fn remove_path(&mut self, key: PathKey) -> Result<(), Error> {
+        absent_is_fine(self.paths.remove(&key)).map_err(write_error("INJ_PATHS"))
+    }
+
     /// Says that a rule has killed, so that it lets nobody start a program any more.
     pub fn mark_killed(&mut self, id: RuleId) -> Result<(), Error> {
         self.killed.set(id, 1, 0).map_err(write_error("INJ_KILLED"))
@@ -217,6 +222,11 @@ impl Maps {
             .map_err(write_error("INJ_CGROUPS"))
     }
 
+    /// Makes it nobody's again, whether or not it was somebody's.
+    pub fn remove_cgroup(&mut self, cgroup_id: u64) -> Result<(), Error> {
+        absent_is_fine(self.cgroups.remove(&cgroup_id)).map_err(write_error("INJ_CGROUPS"))
+    }
+
     /// Makes a process a scope's. An entry that `inj_fork` made first is the same, so it is replaced.
     pub fn write_process(&mut self, key: ProcessKey, target: TargetProcess) -> Result<(), Error> {
         self.processes
@@ -246,6 +256,18 @@ impl Maps {
     /// Another map of the tags alone, for the thread that keeps looking for sockets.
     pub fn tag_of(&self, socket: &impl AsRawFd) -> Option<Tag> {
         self.tags.get(socket, 0).ok()
+    }
+}
+
+fn absent_is_fine(removed: Result<(), aya::maps::MapError>) -> Result<(), aya::maps::MapError> {
+    match removed {
+        Err(aya::maps::MapError::KeyNotFound) => Ok(()),
+        Err(aya::maps::MapError::SyscallError(error))
+            if error.io_error.kind() == std::io::ErrorKind::NotFound =>
+        {
+            Ok(())
+        }
+        other => other,
     }
 }
 

@@ -87,6 +87,7 @@ impl Display for Outcome {
         match self {
             Self::Completed => out.write_str("completed"),
             Self::Stopped => out.write_str("stopped"),
+            Self::TargetEnded { why } => write!(out, "ended with its target: {why}"),
             Self::Halted { why } => write!(out, "halted: {why}"),
             Self::Failed { why } => write!(out, "failed: {why}"),
         }

@@ -48,6 +48,7 @@ pub(super) fn start<K: Keeper + 'static>(
             verdict,
             budget,
             escalation,
+            admission,
         },
         entrance,
     ) = prepare(experiment, terms)?;
@@ -66,6 +67,7 @@ pub(super) fn start<K: Keeper + 'static>(
         radius: verdict.radius,
         budget,
         escalation,
+        admission,
         brake: brake.clone(),
         supervisor,
         // Only the daemon has an audience for them.

@@ -1,11 +1,15 @@
 //! Faults on some of a call's uses: to one far end, on one kind of file.
 
 use std::fs;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use injector_tests::cgroup::Cgroup;
+use injector_tests::eventually::eventually;
 use injector_tests::injector::{Injector, Report};
 use injector_tests::lab::{Family, Lab, Wire};
 use injector_tests::observation::Summary;
+use injector_tests::place::Place;
 use injector_tests::victim::Victim;
 use rustix::process::Signal;
 
@@ -28,6 +32,7 @@ pub(crate) fn cases() -> Vec<Case> {
         case("error_of_connect_by_the_cgroup_v6", || {
             to_one_port(Family::V6, "--mechanism cgroup-sock-addr")
         }),
+        case("connect_follows_a_cgroup_that_is_made_again", made_again),
         case("error_of_what_is_sent_to_one_port", sent_to_one_port),
         case("error_of_one_kind_of_file", one_kind),
     ]
@@ -86,6 +91,50 @@ fn to_one_port(family: Family, mechanism: &str) -> Result<()> {
         "{report:?}"
     );
     none(&meant.round()?, "after")
+}
+
+/// The program is on the cgroup itself, which a restart takes away and makes again.
+fn made_again() -> Result<()> {
+    let mut lab = Lab::new(Wire::Loopback, Family::V4)?;
+    let server = lab.serve("tcp-echo")?.to_string();
+    let make = || lab.cgroups.agent.child("restarts");
+    let client = |cgroup: &Cgroup| {
+        let place = Place {
+            cgroup: Some(cgroup),
+            netns: None,
+        };
+        let count = COUNT.to_string();
+        let words = ["connect", "--connect", &server, "--count", &count, "--wait"];
+        Victim::start(place, &words)
+    };
+    let former = make()?;
+    let path = former.path().to_string_lossy().into_owned();
+    let mut first = client(&former)?;
+    let injector = Injector::new()?;
+    let fault = "sys error --syscall connect --errno ECONNREFUSED --mechanism cgroup-sock-addr";
+    let mut words: Vec<&str> = fault.split_whitespace().collect();
+    words.extend([
+        "--fd-kind",
+        "inet",
+        "--duration",
+        "60s",
+        "--json",
+        "--cgroup",
+        &path,
+    ]);
+    let armed = injector.arm(&words)?;
+    all(&first.round()?, "ECONNREFUSED", "the target")?;
+    drop((first, former));
+    let again = make()?;
+    let mut second = client(&again)?;
+    eventually("it to be met again", Duration::from_secs(5), || {
+        let seen = second.round()?;
+        Ok((seen.error("ECONNREFUSED") == COUNT).then_some(()))
+    })?;
+    armed.report()?;
+    none(&second.round()?, "after")?;
+    drop((second, again));
+    Ok(())
 }
 
 /// Sockets that are connected are known by whom they are connected to.

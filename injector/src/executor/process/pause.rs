@@ -1,31 +1,43 @@
 //! Lets the processes of a target stand still, all the time or in turns, and go on again.
 //!
 //! A whole cgroup is frozen. Processes that share theirs with bystanders are stopped one by one; those
-//! that somebody else has stopped before are left alone, then and at the end.
+//! that somebody else has stopped before are left alone, then and at the end. A hit is what was seen to
+//! stand ([`super::standing`]), and each look sees whether it still does.
+//!
+//! A cgroup that was made again ([`crate::executor`]'s roster) is another one to freeze: the turn begins
+//! anew for it.
 
 use std::{
     collections::HashSet,
     fs,
-    path::{Path, PathBuf},
+    path::Path,
     thread,
     time::{Duration, Instant},
 };
 
-use super::{Moment, Record, choice, choice::Choice, schedule};
+use super::{
+    Moment, Record, choice,
+    choice::Choice,
+    schedule,
+    standing::{Standing, Subject},
+};
 use crate::{
     error::Refusal,
     executor::changes::ChangeId,
     experiment::Pause,
     kernel::clock::boot_ns,
     plan::PlannedRule,
-    target::process::{self, TaskKey},
+    target::{
+        cgroup::Cgroup,
+        process::{self, TaskKey},
+    },
 };
 
-/// How long a freeze is waited for at once; one that takes longer is confirmed later. Processes freeze
-/// when they come back from the kernel, usually within microseconds.
-const CONFIRMED_WITHIN: Duration = Duration::from_millis(20);
+/// How long a stand is waited for at once; one that takes longer is seen later. Processes stop when they
+/// come back from the kernel, usually within microseconds.
+const SEEN_WITHIN: Duration = Duration::from_millis(20);
 
-/// How often a frozen cgroup is looked at meanwhile.
+/// How often is looked meanwhile.
 const LOOK_EVERY: Duration = Duration::from_millis(1);
 
 /// The state of one `proc.pause` fault.
@@ -38,8 +50,9 @@ pub(super) struct Pauser {
     changes: Vec<ChangeId>,
     /// Processes that had their chance in this turn.
     known: HashSet<TaskKey>,
-    /// A cgroup that was told to freeze and has not said yet that it has.
-    unconfirmed: Option<PathBuf>,
+    /// The cgroup that had its chance in this turn, by its id.
+    cgroup: Option<u64>,
+    standing: Standing,
     pub(super) choice: Choice,
 }
 
@@ -50,7 +63,8 @@ impl Pauser {
             turn: None,
             changes: Vec::new(),
             known: HashSet::new(),
-            unconfirmed: None,
+            cgroup: None,
+            standing: Standing::default(),
             choice: Choice::default(),
         }
     }
@@ -71,39 +85,48 @@ impl Pauser {
         if turn.is_none() {
             return Ok(());
         }
-        match moment.cgroup() {
-            Some(directory) if is_new => self.freeze(rule, directory, moment, record)?,
-            Some(_) => {}
+        self.look();
+        match &moment.target.cgroup {
+            Some(cgroup) if self.cgroup == Some(cgroup.id) => {}
+            // It is away; the roster says when it is back.
+            Some(cgroup) if !cgroup.is_there() => {}
+            Some(cgroup) => self.freeze(rule, cgroup, moment, record)?,
             None => self.stop(rule, moment, record)?,
         }
-        self.confirm();
         Ok(())
     }
 
     /// Lets everything go on.
     pub(super) fn lift(&mut self, record: &mut Record<'_>) {
-        self.confirm();
-        self.choice.counters.missed += u64::from(self.unconfirmed.take().is_some());
+        self.look();
         for id in self.changes.drain(..).rev() {
             record.changes.undo(id, record.journal);
         }
+        self.choice.counters.missed += self.standing.end();
         self.known.clear();
+        self.cgroup = None;
         self.turn = None;
+    }
+
+    /// Who went on before its time.
+    pub(super) fn remarks(&self) -> impl Iterator<Item = String> {
+        self.standing.remarks()
     }
 
     fn freeze(
         &mut self,
         rule: &PlannedRule,
-        directory: &Path,
+        cgroup: &Cgroup,
         moment: &Moment<'_>,
         record: &mut Record<'_>,
     ) -> Result<(), Refusal> {
+        self.cgroup = Some(cgroup.id);
         self.choice.counters.seen += 1;
         let holds_protected = moment
             .members()
             .into_iter()
             .any(|key| moment.is_protected(key));
-        let file = directory.join("cgroup.freeze");
+        let file = cgroup.directory.join("cgroup.freeze");
         if holds_protected
             || is_frozen_by_others(&file)
             || !self.choice.falls_on(&rule.compiled.rule, 0)
@@ -111,26 +134,39 @@ impl Pauser {
         {
             return Ok(());
         }
-        let Some(id) = record.changes.set_knob(&file, "1", record.journal)? else {
+        let set = match record.changes.set_knob(&file, "1", record.journal) {
+            // It was removed in this moment.
+            Err(_) if !cgroup.is_there() => None,
+            set => set?,
+        };
+        let Some(id) = set else {
             return Ok(());
         };
         self.changes.push(id);
-        self.unconfirmed = Some(directory.to_owned());
-        let deadline = Instant::now() + CONFIRMED_WITHIN;
-        while self.unconfirmed.is_some() && Instant::now() < deadline {
-            self.confirm();
-            thread::sleep(LOOK_EVERY);
-        }
+        self.standing.watch(Subject::Cgroup(cgroup.clone()));
+        self.await_stand();
         Ok(())
     }
 
-    /// Counts a freeze as a hit once the kernel says that all of the cgroup stands still.
-    fn confirm(&mut self) {
-        if let Some(directory) = &self.unconfirmed
-            && is_frozen(directory)
-        {
-            self.choice.counters.hit_at(boot_ns());
-            self.unconfirmed = None;
+    /// Counts as hits what stands now and did not before.
+    fn look(&mut self) {
+        let now = boot_ns();
+        let seen = self.standing.look(now);
+        for _ in 0..seen.stand {
+            self.choice.counters.hit_at(now);
+        }
+        self.choice.counters.missed += seen.never;
+    }
+
+    /// Waits a moment for what was just told to stand still.
+    fn await_stand(&mut self) {
+        let deadline = Instant::now() + SEEN_WITHIN;
+        loop {
+            self.look();
+            if self.standing.unconfirmed() == 0 || Instant::now() >= deadline {
+                return;
+            }
+            thread::sleep(LOOK_EVERY);
         }
     }
 
@@ -152,7 +188,8 @@ impl Pauser {
                 return Ok(());
             }
             let mut chosen = Vec::new();
-            let mut waiting = 0;
+            // Those that were told and do not stand yet count for the budget.
+            let mut waiting = self.standing.unconfirmed();
             for key in fresh {
                 self.choice.counters.seen += 1;
                 if moment.is_protected(key) || process::is_stopped(key.tgid) {
@@ -167,13 +204,12 @@ impl Pauser {
                 return Ok(());
             }
             let may_go_on = || moment.may_act();
-            let (id, hits) = record.changes.stop(&chosen, &may_go_on, record.journal)?;
+            let (id, _signalled) = record.changes.stop(&chosen, &may_go_on, record.journal)?;
             self.changes.push(id);
-            self.choice.counters.hit += hits;
-            if hits > 0 {
-                self.choice.counters.last_hit_boot_ns = boot_ns();
+            for key in chosen {
+                self.standing.watch(Subject::Process(key));
             }
-            self.choice.counters.missed += waiting - hits;
+            self.await_stand();
         }
     }
 }
@@ -181,10 +217,4 @@ impl Pauser {
 /// Whether it was told to freeze already.
 fn is_frozen_by_others(file: &Path) -> bool {
     fs::read_to_string(file).is_ok_and(|text| text.trim() == "1")
-}
-
-/// Whether all of a cgroup stands still (`kernel/cgroup/freezer.c`, `cgroup_update_frozen`).
-fn is_frozen(directory: &Path) -> bool {
-    let events = fs::read_to_string(directory.join("cgroup.events")).unwrap_or_default();
-    events.lines().any(|line| line == "frozen 1")
 }

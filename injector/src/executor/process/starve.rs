@@ -1,8 +1,8 @@
-//! Limits a target's cgroup, and puts the old limits back.
+//! Limits a target's cgroup, and puts the old limits back. A cgroup that was made again gets them anew.
 
 use std::collections::BTreeSet;
 
-use super::{Moment, Record};
+use super::{Moment, Record, force::Force};
 use crate::{
     error::Refusal,
     executor::changes::ChangeId,
@@ -21,7 +21,9 @@ pub(super) struct Starver {
     starve: Starve,
     /// The limits that are in force, with the change where it was ours.
     limits: Vec<(Limit, Option<ChangeId>)>,
-    has_begun: bool,
+    /// The cgroup that has them, by its id.
+    cgroup: Option<u64>,
+    force: Force,
     /// The names of the files, for the report.
     files: BTreeSet<String>,
     pub(super) counters: Counters,
@@ -32,7 +34,8 @@ impl Starver {
         Self {
             starve,
             limits: Vec::new(),
-            has_begun: false,
+            cgroup: None,
+            force: Force::default(),
             files: BTreeSet::new(),
             counters: Counters::default(),
         }
@@ -45,11 +48,15 @@ impl Starver {
         moment: &Moment<'_>,
         record: &mut Record<'_>,
     ) -> Result<(), Refusal> {
-        if self.has_begun {
+        // Where it is away, the roster says when it is back; a cgroup of version 1 may be there still.
+        if self.cgroup == Some(cgroup.id) || !cgroup.is_there() {
+            self.force.look(boot_ns());
             self.spare_strangers(cgroup, record);
             return Ok(());
         }
-        self.has_begun = true;
+        // What the former one had went with it.
+        self.lift(record);
+        self.cgroup = Some(cgroup.id);
         if moment
             .members()
             .into_iter()
@@ -60,15 +67,25 @@ impl Starver {
                 cgroup.directory.display()
             )));
         }
+        match self.put_in_force(cgroup, record) {
+            // It was removed in this moment.
+            Err(_) if !cgroup.is_there() => Ok(()),
+            done => done,
+        }
+    }
+
+    fn put_in_force(&mut self, cgroup: &Cgroup, record: &mut Record<'_>) -> Result<(), Refusal> {
         for limit in controller::limits(cgroup, &self.starve)? {
             self.counters.seen += 1;
             self.counters.matched += 1;
             let set = record
                 .changes
                 .set_knob(&limit.path, &limit.value, record.journal)?;
+            // The file was read back, and says so.
             self.counters.hit_at(boot_ns());
             let name = limit.path.file_name().unwrap_or_default();
             self.files.insert(name.to_string_lossy().into_owned());
+            self.force.watch(&limit, boot_ns());
             self.limits.push((limit, set));
         }
         Ok(())
@@ -81,6 +98,13 @@ impl Starver {
                 record.changes.undo(id, record.journal);
             }
         }
+        self.force.end();
+        self.cgroup = None;
+    }
+
+    /// What became of the limits.
+    pub(super) fn remarks(&self) -> impl Iterator<Item = String> {
+        self.force.remarks()
     }
 
     /// The files that were written, as the report's mechanism.
@@ -97,7 +121,10 @@ impl Starver {
             |limit: &Limit| (0..2).all(|_| !controller::is_targets_alone(limit, cgroup));
         if self.limits.iter().any(|(limit, _)| is_shared(limit)) {
             self.counters.missed += 1;
+            self.force.spare(boot_ns());
             self.lift(record);
+            // For good: once bystanders were met there, they may come again.
+            self.cgroup = Some(cgroup.id);
         }
     }
 }

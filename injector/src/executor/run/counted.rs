@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use injector_common::{rule::Counters, rule_id};
 
-use super::{Armed, Run};
+use super::{Armed, Run, targets::explain};
 use crate::{
     delay_line, executor::budget::Used, experiment::FaultKind, kernel::maps::CounterReader,
     lookout::Counting, report::FaultReport,
@@ -121,7 +121,9 @@ impl Run<'_> {
             let planned = rule.compiled.mechanism.name();
             let mechanism = armed.processes.mechanism(index);
             let mechanism = mechanism.as_deref().unwrap_or(planned);
-            FaultReport::new(step, &rule.fault, target, mechanism, counters)
+            let mut report = FaultReport::new(step, &rule.fault, target, mechanism, counters);
+            explain(armed, rule.fault.target, &mut report);
+            report
         };
         let rules = self.request.plan.rules.iter().enumerate();
         let reports = rules.map(&mut report).collect();

@@ -4,8 +4,11 @@ use std::fs;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use injector_tests::cgroup::Cgroup;
+use injector_tests::counter::Counter;
 use injector_tests::eventually::eventually;
-use injector_tests::injector::{Injector, send};
+use injector_tests::injector::{Injector, Report, send};
+use injector_tests::place::Place;
 use rustix::process::Signal;
 
 use super::{SOON, Stage, arm, kill_both, next_start, report};
@@ -60,6 +63,8 @@ pub(super) fn cases() -> Vec<Case> {
         case("sigstop_spares_siblings", siblings),
         case("a_thaw_by_somebody_else_is_theirs", thawed_by_others),
         case("sigstop_follows_a_tree", tree),
+        case("a_sigcont_by_another_is_told", continued_by_others),
+        case("freeze_follows_a_cgroup_that_is_made_again", made_again),
     ]);
     cases
 }
@@ -202,8 +207,64 @@ fn thawed_by_others() -> Result<()> {
     let running = arm(&injector, "pause --duration 60s", &stage.by_cgroup())?;
     fs::write(stage.cgroups.agent.path().join("cgroup.freeze"), "0").context("cannot thaw")?;
     stage.agent.expect_going("what somebody else thawed")?;
-    running.report()?;
+    let report = running.report()?;
     ensure!(frozen(&stage)? == "0", "it was frozen again");
+    told_of_another_hand(&report)
+}
+
+/// The report says what was achieved, and not what was asked.
+fn told_of_another_hand(report: &Report) -> Result<()> {
+    let told = report.remarks.join("\n");
+    let is_told = told.contains("went on after") && told.contains("by another's hand");
+    ensure!(is_told, "{:?}", report.remarks);
+    Ok(())
+}
+
+fn continued_by_others() -> Result<()> {
+    let stage = Stage::new()?;
+    let injector = Injector::new()?;
+    let running = arm(&injector, "pause --duration 60s", &stage.by_pid())?;
+    stage.agent.expect_still("the target")?;
+    send(stage.agent.pid(), Signal::CONT)?;
+    stage.agent.expect_going("what somebody else let go on")?;
+    told_of_another_hand(&running.report()?)
+}
+
+/// A container restarts while it stands still: what comes back under its name is frozen, too, and thawed at the end.
+fn made_again() -> Result<()> {
+    let stage = Stage::new()?;
+    let make = || stage.cgroups.agent.child("restarts");
+    let count = |cgroup: &Cgroup| {
+        Counter::start(Place {
+            cgroup: Some(cgroup),
+            netns: None,
+        })
+    };
+    let former = make()?;
+    let path = former.path().to_string_lossy().into_owned();
+    let first = count(&former)?;
+    let injector = Injector::new()?;
+    let target = ["--cgroup".into(), path];
+    let running = arm(&injector, "pause --duration 60s", &target)?;
+    first.expect_still("the target")?;
+    drop((first, former));
+    let again = make()?;
+    let second = count(&again)?;
+    let file = again.path().join("cgroup.freeze");
+    eventually("it to be frozen", Duration::from_secs(1), || {
+        Ok((fs::read_to_string(&file)?.trim() == "1").then_some(()))
+    })?;
+    second.expect_still("what came back")?;
+    stage.agent.expect_going("a process above it")?;
+    let report = running.report()?;
+    second.expect_going("what came back, after the end,")?;
+    drop((second, again));
+    ensure!(report.faults[0].hit == 2, "{report:?}");
+    ensure!(
+        report.remarks.iter().any(|one| one.contains("met again")),
+        "{:?}",
+        report.remarks
+    );
     Ok(())
 }
 

@@ -119,6 +119,15 @@ fn cpu_time() -> Result<()> {
     ensure!(starved < 0.06, "it had {starved} of a CPU");
     let report = running.report()?;
     kitchen.expect_unlimited("after the end")?;
+    // What was achieved, as the kernel counts it.
+    ensure!(
+        report
+            .remarks
+            .iter()
+            .any(|one| one.contains("came up against")),
+        "{:?}",
+        report.remarks
+    );
     // Version 1 has the two numbers in two files.
     let (files, hits) = match kitchen.home.version {
         1 => ("cpu.cfs_period_us+cpu.cfs_quota_us", 2),
@@ -223,9 +232,17 @@ fn set_by_others() -> Result<()> {
         _ => ("cpu.max", "77000 100000"),
     };
     fs::write(kitchen.home.directory.join(file), value).context("cannot set a quota")?;
-    running.report()?;
+    // Two looks of the injector's.
+    std::thread::sleep(Duration::from_millis(200));
+    let report = running.report()?;
     let left = kitchen.quota()?;
     ensure!(left == value, "it was made {left}");
+    let told = report.remarks.join("\n");
+    ensure!(
+        told.contains("by another's hand") && told.contains("77000"),
+        "{:?}",
+        report.remarks
+    );
     Ok(())
 }
 
