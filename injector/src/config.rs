@@ -18,6 +18,7 @@ mod file;
 mod halt;
 mod hours;
 mod limits;
+mod mistake;
 mod protected;
 mod root;
 mod socket;

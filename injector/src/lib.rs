@@ -16,6 +16,7 @@ pub mod config;
 pub mod error;
 pub mod printable;
 pub mod quantity;
+pub mod regular;
 pub mod syscall;
 
 pub mod experiment;

@@ -3,6 +3,10 @@
 //! A command either asks (a daemon, the journals, this host), or arms. What arms becomes a supervisor
 //! that starts this program again as its worker; see the library's [`injector::supervisor`].
 
+mod inherited;
+
+use std::ffi::OsString;
+
 use injector::{
     cli::{self, Action, tell},
     error::{Exit, Refusal},
@@ -11,18 +15,27 @@ use injector::{
 };
 
 fn main() -> Exit {
-    let action = match cli::parse(std::env::args_os()) {
-        Ok(action) => action,
-        Err(refusal) => return refused(&refusal, Output::Text),
-    };
-    let output = action.output();
-    carry_out(action).unwrap_or_else(|refusal| refused(&refusal, output))
+    let words: Vec<OsString> = std::env::args_os().collect();
+    tell::speak(tell::asked_for(&words));
+    if inherited::has_no_output() {
+        tell::without_result();
+    }
+    let exit = cli::parse(words)
+        .and_then(carry_out)
+        .unwrap_or_else(|refusal| {
+            tell::refusal(&refusal);
+            refusal.exit
+        });
+    tell::conclude(exit)
 }
 
 fn carry_out(action: Action) -> Result<Exit, Refusal> {
     match action {
         Action::Print(text) => {
-            tell::result(text);
+            match tell::output() {
+                Output::Text => tell::result(text),
+                Output::Json => tell::json(&text),
+            }
             Ok(Exit::Done)
         }
         Action::Doctor(output) => Ok(cli::doctor(output)),
@@ -52,9 +65,4 @@ fn park_failed(error: &std::io::Error) -> Refusal {
     Refusal::failed(format!(
         "a process of the park failed: {error}; it is not for people to start"
     ))
-}
-
-fn refused(refusal: &Refusal, output: Output) -> Exit {
-    tell::refusal(refusal, output);
-    refusal.exit
 }

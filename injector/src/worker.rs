@@ -72,24 +72,23 @@ pub fn run(link: i32) -> Result<Exit, Refusal> {
     let link = Arc::new(WorkerEnd::inherited(link)?);
     let job = link.job()?;
     let breath = breath::start(Arc::clone(&link))?;
-    let (output, result) = match job {
+    let result = match job {
         Job::Run {
             experiment,
             output,
             terms,
             supervisor,
-        } => (
-            output,
-            once::run(experiment, output, &terms, supervisor, &link),
-        ),
-        Job::Daemon { output, config } => (output, daemon::run(output, config, &link)),
+        } => {
+            tell::speak(output);
+            once::run(experiment, output, &terms, supervisor, &link)
+        }
+        Job::Daemon { output, config } => {
+            tell::speak(output);
+            daemon::run(output, config, &link)
+        }
     };
     drop(breath);
-    // Printed here, because only the job says how.
-    Ok(result.unwrap_or_else(|refusal| {
-        tell::refusal(&refusal, output);
-        refusal.exit
-    }))
+    result
 }
 
 /// Locks the program in memory and gives up what it does not need, while there is one thread. What the

@@ -1,6 +1,11 @@
 //! From words to what is to be done.
 
-use std::{ffi::OsString, fs, io, path::Path, time::Duration};
+use std::{
+    ffi::OsString,
+    io::{self, Read},
+    path::Path,
+    time::Duration,
+};
 
 use clap::Parser;
 
@@ -16,6 +21,7 @@ use crate::{
     journal::RunId,
     plan::Plan,
     policy::Override,
+    printable, regular,
     sweep::Sweeping,
     worker::Output,
 };
@@ -56,28 +62,6 @@ pub enum Action {
     TryPark,
     /// Print a text and be done: `--help`, `--version`.
     Print(String),
-}
-
-impl Action {
-    /// How the command prints.
-    pub fn output(&self) -> Output {
-        match self {
-            Self::Arm(arming) => arming.output,
-            Self::Daemon(_, output)
-            | Self::Ask(_, output)
-            | Self::Halt { output, .. }
-            | Self::Resume(output)
-            | Self::Audit(_, output)
-            | Self::Sweep(_, output)
-            | Self::Doctor(output) => *output,
-            Self::Verifier
-            | Self::Worker(_)
-            | Self::HoldPark(_)
-            | Self::Errand(_)
-            | Self::TryPark
-            | Self::Print(_) => Output::Text,
-        }
-    }
 }
 
 /// A run that is asked for.
@@ -123,6 +107,9 @@ pub enum Question {
         follow: bool,
     },
 }
+
+/// More bytes than any experiment has.
+const LARGEST: u64 = 8 << 20;
 
 /// What one command's only target is called.
 const ONLY_TARGET: &str = "target";
@@ -262,18 +249,31 @@ fn check(experiment: &Experiment) -> Result<(), Refusal> {
 /// Reads an experiment file, or standard input for `-`; the selector replaces that of its only target.
 fn read(path: &Path, selector: Option<Selector>) -> Result<Experiment, Refusal> {
     let (read, path) = if path == Path::new("-") {
-        (io::read_to_string(io::stdin()), Path::new("stdin"))
+        (from_stdin(), Path::new("stdin"))
     } else {
-        (fs::read_to_string(path), path)
+        (regular::read(path, LARGEST), path)
     };
-    let text = read.map_err(|error| {
-        let path = path.display();
+    let shown = printable::path(path);
+    let bytes = read.map_err(|error| {
         Refusal::usage(format!(
-            "the experiment {path} cannot be read: {error}; name a file that can be"
+            "the experiment {shown} cannot be read: {error}; name a file that can be, or `-` for standard input"
         ))
     })?;
-    let experiment = file::parse(&text, &path.display().to_string(), selector)?;
-    Ok(experiment)
+    Ok(file::parse_bytes(
+        &bytes,
+        &path.display().to_string(),
+        selector,
+    )?)
+}
+
+/// All of standard input, which may be a pipe, and of which one byte too many is enough.
+fn from_stdin() -> Result<Vec<u8>, regular::OpenError> {
+    let mut bytes = Vec::new();
+    io::stdin().take(LARGEST + 1).read_to_end(&mut bytes)?;
+    if u64::try_from(bytes.len()).is_ok_and(|length| length > LARGEST) {
+        return Err(regular::OpenError::TooLarge(LARGEST));
+    }
+    Ok(bytes)
 }
 
 fn no_target() -> Refusal {

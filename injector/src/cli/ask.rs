@@ -172,17 +172,41 @@ async fn stop(
     for listed in runs {
         match stop_one(client, listed).await {
             Ok(report) => reports.push(report),
-            Err(refusal) => failed = Some(refusal),
+            Err(refusal) => {
+                // The last of them becomes the command's own.
+                failed.replace(refusal).iter().for_each(tell::complaint);
+            }
         }
     }
-    match output {
-        Output::Json => tell::json(&reports),
-        Output::Text if reports.is_empty() && failed.is_none() => tell::result("no runs to stop"),
-        Output::Text => reports
-            .iter()
-            .for_each(|report| tell::report(report, output)),
+    match (output, failed) {
+        (Output::Json, None) => tell::json(&reports),
+        (Output::Json, Some(refusal)) if reports.is_empty() => return Err(refusal),
+        (Output::Json, Some(refusal)) => {
+            tell::json(&StoppedInPart {
+                refusal: &refusal,
+                reports: &reports,
+            });
+            tell::complaint(&refusal);
+            return Ok(refusal.exit);
+        }
+        (Output::Text, None) if reports.is_empty() => tell::result("no runs to stop"),
+        (Output::Text, failed) => {
+            for report in &reports {
+                tell::report(report, output);
+            }
+            return failed.map_or(Ok(Exit::Done), Err);
+        }
     }
-    failed.map_or(Ok(Exit::Done), Err)
+    Ok(Exit::Done)
+}
+
+/// What `stop --all --json` prints where some of the runs could not be ended.
+#[derive(Serialize)]
+struct StoppedInPart<'a> {
+    #[serde(flatten)]
+    refusal: &'a Refusal,
+    /// Those that were.
+    reports: &'a [RunReport],
 }
 
 async fn stop_one(client: Option<&Client>, listed: ListedRun) -> Result<RunReport, Refusal> {
@@ -308,6 +332,9 @@ async fn follow(client: &Client, run: Option<&RunId>, output: Output) -> Result<
         match told {
             Told::Event(event) if run.is_none_or(|run| event.run == *run) => {
                 tell::event(&event, output);
+                if tell::has_left() {
+                    return Ok(());
+                }
             }
             Told::Event(_) => {}
             Told::Lost => {

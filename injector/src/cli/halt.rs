@@ -29,6 +29,9 @@ struct Told {
     ended: Vec<RunId>,
     /// Runs that do not end.
     still_running: Vec<RunId>,
+    /// Why that is a failure, where it is one.
+    #[serde(flatten)]
+    refusal: Option<Refusal>,
 }
 
 /// How long the daemon may take to answer whoever has pulled the file already.
@@ -70,7 +73,7 @@ pub fn halt(reason: Option<String>, output: Output) -> Result<Exit, Refusal> {
         still_running.retain(|run| now.contains(run));
     }
     note(&Record::Halted { halt: ours });
-    tell_halted(halted, before, still_running, output)
+    Ok(tell_halted(halted, before, still_running, output))
 }
 
 fn tell_halted(
@@ -78,29 +81,35 @@ fn tell_halted(
     before: Vec<RunId>,
     still_running: Vec<RunId>,
     output: Output,
-) -> Result<Exit, Refusal> {
+) -> Exit {
     let told = Told {
         ended: before
             .into_iter()
             .filter(|run| !still_running.contains(run))
             .collect(),
+        refusal: unended(&still_running),
         halted,
         still_running,
     };
-    let is_done = told.still_running.is_empty();
     match output {
         Output::Json => tell::json(&told),
         Output::Text => tell::result(text(&told)),
     }
-    if is_done {
-        return Ok(Exit::Done);
-    }
-    let runs: Vec<_> = told.still_running.iter().map(RunId::as_str).collect();
-    Err(Refusal::failed(format!(
+    let Some(refusal) = told.refusal else {
+        return Exit::Done;
+    };
+    tell::complaint(&refusal);
+    refusal.exit
+}
+
+fn unended(still_running: &[RunId]) -> Option<Refusal> {
+    let runs: Vec<_> = still_running.iter().map(RunId::as_str).collect();
+    let sentence = format!(
         "not ended within 12 s: {}; their leases are over, so nothing of them fires, but their processes \
          hang. `injector list` shows them, `kill -KILL` of the supervisor ends them.",
         runs.join(", ")
-    )))
+    );
+    (!runs.is_empty()).then(|| Refusal::failed(sentence))
 }
 
 /// Tells the daemon, where there is one, so that it need not look; nothing depends on it.
@@ -137,7 +146,7 @@ fn through_the_daemon(
             let now = names(client.status().await?.running);
             still_running.retain(|run| now.contains(run));
         }
-        tell_halted(halted, before, still_running, output)
+        Ok(tell_halted(halted, before, still_running, output))
     })
 }
 

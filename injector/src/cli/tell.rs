@@ -1,13 +1,23 @@
 //! What commands print: results on standard output, everything else on standard error.
 //!
-//! Nothing here fails: who closes the pipe has read enough.
+//! With `--json` standard output has one document (`events` has one for each line, as it comes), and each
+//! line of standard error is an object: an event of the run, a [`refusal`], or an [`aside`]. Which of the
+//! two languages a process speaks is decided once, by [`speak`], from the words of its command line: an
+//! error in them is told in it, too.
+//!
+//! Nothing here fails where it is called. What could not be written is remembered, and [`conclude`] makes
+//! an exit code of it.
 
-use std::io::{Write, stderr, stdout};
+mod outlet;
+
+use std::ffi::{OsStr, OsString};
 
 use serde::Serialize;
 
+pub use outlet::{Lost, Stream, has_left, has_result, output, pass_on, speak, without_result};
+
 use crate::{
-    error::Refusal,
+    error::{Exit, Refusal},
     event::{RunEvent, What},
     experiment::Experiment,
     printable,
@@ -16,21 +26,48 @@ use crate::{
     worker::Output,
 };
 
-/// Prints a line on standard output.
-pub fn result(text: impl AsRef<str>) {
-    let text = printable::lines(text.as_ref());
-    let _ = writeln!(stdout(), "{}", text.trim_end_matches('\n'));
+/// What `--json` prints of a remark.
+#[derive(Serialize)]
+struct Aside<'a> {
+    aside: &'a str,
 }
 
-/// Prints a line on standard error.
+/// The language that a command line asks for, whether or not the rest of it can be understood.
+pub fn asked_for(words: &[OsString]) -> Output {
+    let mut flags = words.iter().take_while(|word| *word != "--");
+    if flags.any(|word| word == OsStr::new("--json")) {
+        Output::Json
+    } else {
+        Output::Text
+    }
+}
+
+/// Prints a line on standard output.
+pub fn result(text: impl AsRef<str>) {
+    line(Stream::Result, &printable::lines(text.as_ref()));
+}
+
+/// Prints a line on standard error, for people; for programs an object.
 pub fn aside(text: impl AsRef<str>) {
-    let text = printable::lines(text.as_ref());
-    let _ = writeln!(stderr(), "{}", text.trim_end_matches('\n'));
+    let text = text.as_ref().trim_end_matches('\n');
+    match output() {
+        Output::Text => line(Stream::Aside, &printable::lines(text)),
+        Output::Json => {
+            // The name in front is for a terminal, where several programs speak.
+            let aside = text.strip_prefix("injector: ").unwrap_or(text);
+            line(Stream::Aside, &as_json(&Aside { aside }));
+        }
+    }
 }
 
 /// Prints JSON on standard output, one line.
 pub fn json(value: &impl Serialize) {
-    let _ = writeln!(stdout(), "{}", as_json(value));
+    line(Stream::Result, &as_json(value));
+}
+
+fn line(stream: Stream, text: &str) {
+    let text = format!("{}\n", text.trim_end_matches('\n'));
+    pass_on(stream, text.as_bytes());
 }
 
 fn as_json(value: &impl Serialize) -> String {
@@ -47,11 +84,35 @@ pub fn report(report: &RunReport, output: Output) {
     }
 }
 
-/// Prints why a command does nothing.
-pub fn refusal(refusal: &Refusal, output: Output) {
-    aside(format!("injector: {refusal}"));
-    if output == Output::Json {
+/// Prints why a command does nothing: for people a sentence, for programs the document of its result.
+pub fn refusal(refusal: &Refusal) {
+    if output() == Output::Json {
         json(refusal);
+    }
+    complaint(refusal);
+}
+
+/// Prints why a command that has told its result fails nevertheless.
+pub fn complaint(refusal: &Refusal) {
+    match output() {
+        Output::Text => line(
+            Stream::Aside,
+            &printable::lines(&format!("injector: {refusal}")),
+        ),
+        Output::Json => line(Stream::Aside, &as_json(refusal)),
+    }
+}
+
+/// The exit code of a command that has told everything: 1 where it has done what it was asked, and what
+/// it told reached nobody.
+pub fn conclude(exit: Exit) -> Exit {
+    let Some(lost) = outlet::lost() else {
+        return exit;
+    };
+    aside(format!("injector: {lost}."));
+    match exit {
+        Exit::Done => Exit::Failed,
+        Exit::Failed | Exit::Usage | Exit::Unsafe => exit,
     }
 }
 
@@ -77,7 +138,7 @@ pub fn turn(event: &RunEvent, headline: &str, output: Output) {
     }
     match (output, &event.what) {
         (Output::Json, _) => {
-            let _ = writeln!(stderr(), "{}", as_json(event));
+            line(Stream::Aside, &as_json(event));
         }
         (Output::Text, What::Armed) => {
             result(format!(

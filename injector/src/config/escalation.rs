@@ -29,6 +29,6 @@ fn command<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> 
         return Ok(words);
     }
     Err(D::Error::custom(
-        "a command is a program with its whole path and its arguments, as in [\"/usr/local/bin/page\", \"--team\", \"a\"]",
+        "a command is a program with its whole path and its arguments, as in [\"/usr/local/bin/page\", \"--team\", \"a\"]; write it so",
     ))
 }

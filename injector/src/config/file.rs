@@ -2,22 +2,28 @@
 
 use std::{
     ffi::OsString,
-    fs::File,
-    io::{self, Read},
+    io,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 
 use serde::{Deserialize, Serialize};
 
-use super::Config;
-use crate::error::Refusal;
+use super::{Config, mistake};
+use crate::{
+    error::Refusal,
+    printable,
+    regular::{self, Access},
+};
 
 /// Where it is where nothing else is said.
 const PATH: &str = "/etc/injector/injector.toml";
 
 /// The variable that says something else.
 const VARIABLE: &str = "INJECTOR_CONFIG";
+
+/// More bytes than any such file has.
+const LARGEST: u64 = 1 << 20;
 
 /// Which file says what this host allows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,7 +54,8 @@ pub enum ConfigError {
     Exposed(PathBuf),
     /// A mistake in it.
     #[error(
-        "{path}:{line}:{column}: {what}; configs/injector.toml of the source explains every key"
+        "{}:{line}:{column}: {what}; configs/injector.toml of the source explains every key",
+        printable::line(path)
     )]
     Mistake {
         /// The file.
@@ -112,7 +119,7 @@ impl Config {
                 path: path.to_owned(),
                 line,
                 column,
-                what: error.message().trim().replace('\n', ", "),
+                what: mistake::sentence(error.message()),
             }
         })
     }
@@ -124,7 +131,7 @@ fn read(path: &Path) -> Result<String, ConfigError> {
         path: path.to_owned(),
         error,
     };
-    let mut file = File::open(path).map_err(unreadable)?;
+    let file = regular::open(path, Access::Read).map_err(|error| unreadable(error.into()))?;
     let metadata = file.metadata().map_err(unreadable)?;
     let ours = rustix::process::geteuid().as_raw();
     // An ordinary user may rehearse with a file of its own; it arms nothing.
@@ -132,9 +139,20 @@ fn read(path: &Path) -> Result<String, ConfigError> {
     if !is_ours || metadata.mode() & 0o022 != 0 {
         return Err(ConfigError::Exposed(path.to_owned()));
     }
-    let mut text = String::new();
-    file.read_to_string(&mut text).map_err(unreadable)?;
-    Ok(text)
+    let bytes = regular::read_from(&file, LARGEST).map_err(|error| unreadable(error.into()))?;
+    String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        let bytes = error.into_bytes();
+        let (before, rest) = bytes.split_at_checked(at).unwrap_or((&bytes, &[]));
+        let (line, column) = place(&String::from_utf8_lossy(before), at);
+        let byte = rest.first().copied().unwrap_or_default();
+        ConfigError::Mistake {
+            path: path.display().to_string(),
+            line,
+            column,
+            what: format!("byte {byte:02X} is not UTF-8; save the file as UTF-8"),
+        }
+    })
 }
 
 /// Line and column of a byte, both from 1.

@@ -24,7 +24,10 @@ pub enum Group {
 
 /// How a group may be written.
 #[derive(Deserialize)]
-#[serde(untagged, expecting = "a group is the name or the number of one")]
+#[serde(
+    untagged,
+    expecting = "a group is the name or the number of one; write it so"
+)]
 enum Written {
     Number(i64),
     Text(String),

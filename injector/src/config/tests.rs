@@ -21,7 +21,7 @@ fn the_written_file_is_the_defaults() {
 
 /// Each key with a value that it does not take, and a word of the complaint.
 const MISTAKES: &[(&str, &str, &str, &str)] = &[
-    ("daemon", "enabled", "1", "boolean"),
+    ("daemon", "enabled", "1", "true or false"),
     ("daemon", "allow", r#"["agent.slice"]"#, "agent.slice"),
     ("daemon", "allow", r#"["/sys/fs/cgroup/a"]"#, "mount point"),
     ("limits", "max_processes", "0", "1 or more"),
@@ -54,7 +54,7 @@ const MISTAKES: &[(&str, &str, &str, &str)] = &[
     ),
     ("escalation", "command", r#"["page"]"#, "whole path"),
     ("escalation", "webhook", r#""https://a/""#, "no TLS"),
-    ("escalation", "journald", r#""yes""#, "boolean"),
+    ("escalation", "journald", r#""yes""#, "true or false"),
 ];
 
 #[test]
@@ -118,6 +118,36 @@ fn unknown_keys_and_sections_are_refused() {
     assert_eq!(line, 2);
     let (line, _, _) = place("[limits]\nmax_hits = 1\nmax_hits = 2\n");
     assert_eq!(line, 3);
+}
+
+#[test]
+fn mistakes_are_told_in_our_words() {
+    let said = |text: &str| Config::parse(text, "f\n.toml").unwrap_err().to_string();
+    for (text, part) in [
+        ("[limits]\nmax_hitz = 5\n", "did you mean `max_hits`?"),
+        (
+            "[limits]\nmax_hits = \"5\"\n",
+            "`5` is a text, and a whole number belongs here",
+        ),
+        (
+            "[limits]\nmax_hits = 1\nmax_hits = 2\n",
+            "for the second time",
+        ),
+        ("[limits\nmax_hits = 1\n", "opened and not closed"),
+        ("[faults]\nallow = \"net.*\"\n", "a list, as in"),
+        ("limits = 5\n", "a section, as in"),
+        ("[limits]\nmax_hits 5\n", "write `key = value`"),
+        ("[limits]\nmax_duration = 1h\n", "quotation marks"),
+        ("[limits]\nmax_duration = \"1h\n", "not closed"),
+        ("[hours]\ndays = [\"mon\" \"tue\"]\n", "a comma is missing"),
+        ("[hours]\ndays = [\"mno\"]\n", "known are: sun, mon"),
+        ("[limits] [faults]\n", "no TOML"),
+    ] {
+        let said = said(text);
+        assert!(said.contains(part), "{text:?}: {said}");
+        assert!(said.starts_with("f\\n.toml:"), "{text:?}: {said}");
+        assert!(!said.contains("expected"), "{text:?}: {said}");
+    }
 }
 
 #[test]

@@ -19,6 +19,7 @@ mod complaint;
 mod fields;
 mod node;
 mod words;
+mod yaml;
 
 use std::{path::Path, time::Duration};
 
@@ -39,6 +40,18 @@ use crate::{
 
 /// What the only target of a file without targets is called.
 const ONLY_TARGET: &str = "target";
+
+/// Parses the bytes of a file, as [`parse`] does its text.
+pub fn parse_bytes(
+    bytes: &[u8],
+    name: &str,
+    selector: Option<Selector>,
+) -> Result<Experiment, FileError> {
+    match str::from_utf8(bytes) {
+        Ok(text) => parse(text, name, selector),
+        Err(error) => Err(complaint::no_utf8(bytes, error.valid_up_to()).of(name)),
+    }
+}
 
 /// Parses an experiment. `name` is the file's, for complaints, and the experiment's where it gives none.
 /// A selector replaces that of the only target.
@@ -66,6 +79,13 @@ fn experiment(
         "halt",
         "on-target-exit",
     ];
+    if matches!(root.content, Content::Null) {
+        let sentence = format!(
+            "the file is empty; an experiment is a map of {}, so write one",
+            KNOWN.join(", ")
+        );
+        return Err(Complaint::at(root.at, sentence));
+    }
     let fields = Fields::of(root, "an experiment", &KNOWN)?;
     let name = fields.text("name")?.unwrap_or(stem);
     let hypothesis = fields.text("hypothesis")?;
@@ -114,6 +134,10 @@ fn targets(fields: &Fields<'_>, selector: Option<Selector>) -> Result<Vec<Target
         let sentence = "`targets` names each target and how to find it, as in `agent: {pid: 4711}`; write it so";
         return Err(Complaint::at(node.at, sentence));
     };
+    if entries.is_empty() {
+        let sentence = "`targets` is empty; name at least one, as in `agent: {pid: 4711}`";
+        return Err(Complaint::at(node.at, sentence));
+    }
     if selector.is_some() && entries.len() != 1 {
         let sentence = format!(
             "a target was named on the command line, but the experiment has {} of them; leave one",

@@ -5,6 +5,7 @@ use aya_log::EbpfLogger;
 use log::{Log, Metadata, Record};
 
 use super::object::Object;
+use crate::cli::tell;
 
 /// The messages of one object.
 pub struct DebugLog(Option<EbpfLogger<ToStderr>>);
@@ -33,7 +34,7 @@ impl Log for ToStderr {
     }
 
     fn log(&self, record: &Record<'_>) {
-        eprintln!("bpf: {}", record.args());
+        tell::aside(format!("bpf: {}", record.args()));
     }
 
     fn flush(&self) {}

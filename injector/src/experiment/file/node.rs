@@ -11,7 +11,7 @@ use serde::{
 };
 use serde_saphyr::{Location, Spanned};
 
-use super::complaint::Complaint;
+use super::{complaint::Complaint, yaml};
 
 /// A place in the file, both numbers from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,30 +83,18 @@ impl Node {
 
 /// Parses one document.
 pub(super) fn parse(source: &str) -> Result<Node, Complaint> {
-    // A hundred pages of faults fit into these limits; what does not is an attack on the daemon.
+    // What does not fit is an attack on the daemon.
     let options = serde_saphyr::options! {
-        budget: serde_saphyr::budget! { max_nodes: 100_000, max_depth: 32 },
+        budget: serde_saphyr::budget! { max_nodes: yaml::MOST_NODES, max_depth: yaml::DEEPEST },
         strict_booleans: true,
     };
     match serde_saphyr::from_str_with_options::<Spanned<Raw>>(source, options) {
         Ok(root) => Ok(node(root, source)),
         Err(error) => {
             let at = error.location().map_or(Place { line: 1, column: 1 }, place);
-            Err(Complaint::at(
-                at,
-                format!("{}; correct the YAML there", sentence(&error)),
-            ))
+            Err(Complaint::at(at, yaml::sentence(&error)))
         }
     }
-}
-
-/// The crate's message without the place, which stands in front of ours, and without its picture.
-fn sentence(error: &serde_saphyr::Error) -> String {
-    let text = error.without_snippet().to_string();
-    let text = text.lines().next().unwrap_or_default();
-    text.rsplit_once(" at line ")
-        .map_or(text, |(what, _)| what)
-        .to_owned()
 }
 
 fn place(location: Location) -> Place {

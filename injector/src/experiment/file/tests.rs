@@ -1,3 +1,5 @@
+use std::fmt::Write;
+
 use super::*;
 use crate::{
     experiment::{Delay, FaultKind, Follow},
@@ -97,7 +99,7 @@ const FAULTS: &[Row] = &[
     ("net.delay: [latency]", 4, 16, "are a map"),
     ("net.delay: { latency: [1s, 2s] }", 4, 27, "one value, not a list"),
     ("net.delay: { latency: }", 4, 25, "has no value"),
-    ("net.delay: { latency: 1s, latency: 2s }", 4, 31, "latency"),
+    ("net.delay: { latency: 1s, latency: 2s }", 4, 31, "`latency` stands here for the second time"),
     ("net.dealy: { latency: 1s }", 4, 5, "did you mean `net.delay`?"),
     ("net: { latency: 1s }", 4, 5, "no fault is called `net`"),
     ("net.loss: { percent: 1%, gemodel: '1%,2%' }", 4, 17, "contradicts"),
@@ -138,10 +140,25 @@ const STEPS: &[Row] = &[
 const FILES: &[Row] = &[
     ("targets: { a: { pid: 7 } }\nsteps: []\n", 2, 8, "at least one step"),
     ("name: x\nsteps: []\nstops: []\n", 3, 1, "did you mean `steps`?"),
-    ("name: a\nname: b\n", 2, 1, "name"),
-    ("name: [\n", 1, 7, "correct the YAML"),
+    ("name: a\nname: b\n", 2, 1, "`name` stands here for the second time"),
+    ("\"a\\nb\": 1\n\"a\\nb\": 2\n", 2, 1, "`a\\nb` stands here for the second time"),
+    ("name: [\n", 1, 7, "opened and not closed"),
+    ("name: 'a\nduration: 5s\n", 1, 7, "quotation mark is opened"),
+    ("name: a\n---\nname: b\n", 3, 1, "a second document begins here"),
+    ("name: a\n...\nname: b\n", 3, 1, "a second document begins here"),
+    ("steps:\n\t- name: a\n", 2, 2, "indent with spaces"),
+    ("name: a\n  duration: 5s\n", 2, 11, "a colon is missing"),
+    ("name: a\nduration 5s\n", 2, 1, "a colon is missing"),
+    ("name: *agent\n", 1, 7, "names an anchor"),
+    ("name: @a\n", 1, 7, "no value begins with this character"),
+    ("name: .nan\n", 1, 7, "no finite number"),
+    ("name: \"\\x\"\n", 1, 7, "this one means nothing"),
+    ("? [a]\n: b\n", 1, 3, "a key is one word"),
+    ("<<: a\n", 1, 5, "takes in a map"),
+    ("targets: {}\nduration: 5s\nfaults: [net.blackhole]\n", 1, 10, "`targets` is empty"),
     ("just words", 1, 1, "an experiment is a map"),
-    ("", 1, 1, "an experiment is a map"),
+    ("", 1, 1, "the file is empty; an experiment is a map"),
+    ("# a comment\n", 2, 1, "the file is empty"),
     ("steps:\n  - duration: 5s\n", 1, 1, "has no `targets`"),
     ("targets: { a: { pid: 7 } }\nduration: 5s\nfaults: [net.blackhole]\nhalt: []\n", 4, 7, "at least one condition"),
     ("targets: { a: { pid: 7 } }\nduration: 5s\nfaults: [net.blackhole]\nhalt:\n  - hsot.load > 8\n", 5, 5, "did you mean `host.load`?"),
@@ -175,6 +192,52 @@ fn complaints_name_line_and_column() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Words that only those know who program with the parser.
+fn is_foreign(said: &str) -> bool {
+    [
+        "Options", "Policy", "from_", "budget", "Budget", "breached", "{", "expected",
+    ]
+    .iter()
+    .any(|word| said.replace("{pid: 4711}", "").contains(word))
+}
+
+#[test]
+fn what_is_too_deep_or_too_large_is_told_in_our_words() {
+    let deep = format!("name: {}{}\n", "[".repeat(33), "]".repeat(33));
+    let many = format!("name: [{}]\n", "a,".repeat(100_001));
+    let mut billion = "a: &a [x,x,x,x,x,x,x,x,x]\n".to_owned();
+    for (above, name) in "abcdefgh".chars().zip("bcdefghi".chars()) {
+        let nine = vec![format!("*{above}"); 9].join(",");
+        writeln!(billion, "{name}: &{name} [{nine}]").unwrap();
+    }
+    for (text, part) in [
+        (deep, "more than 32 deep"),
+        (many, "too large for one experiment"),
+        (billion, "too large for one experiment"),
+    ] {
+        let said = parse(&text, "bad.yaml", None).unwrap_err().to_string();
+        assert!(said.contains(part) && !is_foreign(&said), "{said}");
+        assert!(!said.starts_with("bad.yaml:1:1: "), "{said}");
+    }
+}
+
+#[test]
+fn a_file_that_is_no_utf_8_has_a_place_too() {
+    let error = parse_bytes(b"name: a\n# caf\xe9\n", "bad\n.yaml", None).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "bad\\n.yaml:2:6: byte E9 is not UTF-8; save the file as UTF-8"
+    );
+    let wide: Vec<u8> = "\u{feff}name: a\n"
+        .encode_utf16()
+        .flat_map(u16::to_le_bytes)
+        .collect();
+    let error = parse_bytes(&wide, "wide.yaml", None).unwrap_err();
+    assert_eq!((error.line, error.column), (1, 1), "{error}");
+    let marked = format!("\u{feff}{GOOD}");
+    assert!(parse_bytes(marked.as_bytes(), "marked.yaml", None).is_ok());
 }
 
 #[test]

@@ -1,0 +1,197 @@
+//! Standard output and standard error: the only code of this program that writes to them.
+//!
+//! It remembers how the command wants to be told ([`speak`]) and the first write that failed, which
+//! [`lost`] gives to `main`, so that the exit code says what the report could not. A closed pipe is no
+//! failure: its reader has read enough.
+//!
+//! Bytes go out by write(2) at once and whole, one message at a time. Rejected: the buffers and locks of
+//! the standard library. They take a closed descriptor for a success (`handle_ebadf`), and a descriptor
+//! that does not block, as some runtimes hand down, for a failure.
+
+use std::{
+    io::{stderr, stdout},
+    os::fd::{AsFd, BorrowedFd, IntoRawFd},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use rustix::{
+    event::{PollFd, PollFlags, poll},
+    io::Errno,
+};
+
+use crate::worker::Output;
+
+/// One of the two ways out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stream {
+    /// Standard output: results.
+    Result,
+    /// Standard error: everything else.
+    Aside,
+}
+
+/// What did not reach the reader.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "what this command tells did not reach {}: {errno}; name another place for it. Runs are on record: \
+     `injector audit` shows them",
+    match stream {
+        Stream::Result => "standard output",
+        Stream::Aside => "standard error",
+    }
+)]
+pub struct Lost {
+    /// Where it was written to.
+    pub stream: Stream,
+    /// What the kernel said.
+    pub errno: Errno,
+}
+
+/// What is known of both.
+struct Outlets {
+    output: Output,
+    /// Whether standard output was there when this program started.
+    is_closed: bool,
+    /// Whether the reader of standard output has gone.
+    has_left: bool,
+    /// Whether anything was written to standard output.
+    has_result: bool,
+    lost: Option<Lost>,
+}
+
+static OUTLETS: Mutex<Outlets> = Mutex::new(Outlets {
+    output: Output::Text,
+    is_closed: false,
+    has_left: false,
+    has_result: false,
+    lost: None,
+});
+
+/// The lock also keeps the lines of two threads apart.
+fn outlets() -> MutexGuard<'static, Outlets> {
+    OUTLETS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Decides, once, how this process tells things.
+pub fn speak(output: Output) {
+    outlets().output = output;
+}
+
+/// How this process tells things.
+pub fn output() -> Output {
+    outlets().output
+}
+
+/// Says that standard output was closed when this program started. By now the standard library has put
+/// /dev/null in its place.
+pub fn without_result() {
+    outlets().is_closed = true;
+}
+
+/// Writes bytes as they are, all of them, and remembers where that fails.
+pub fn pass_on(stream: Stream, bytes: &[u8]) {
+    let mut outlets = outlets();
+    let written = match stream {
+        Stream::Result if outlets.is_closed => Err(Errno::BADF),
+        Stream::Result => write(stdout().as_fd(), bytes),
+        Stream::Aside => write(stderr().as_fd(), bytes),
+    };
+    outlets.has_result |= stream == Stream::Result;
+    match written {
+        Ok(()) => {}
+        Err(Errno::PIPE) => outlets.has_left |= stream == Stream::Result,
+        Err(errno) => {
+            outlets.lost.get_or_insert(Lost { stream, errno });
+        }
+    }
+}
+
+/// Whether anything was written to standard output.
+pub fn has_result() -> bool {
+    outlets().has_result
+}
+
+/// Whether the reader of standard output has closed its end, so that going on is of no use.
+pub fn has_left() -> bool {
+    outlets().has_left
+}
+
+/// The first thing that did not reach its reader, once everything has been told.
+pub(super) fn lost() -> Option<Lost> {
+    let mut outlets = outlets();
+    if outlets.has_result
+        && outlets.lost.is_none()
+        && let Err(errno) = settle(stdout().as_fd())
+    {
+        let stream = Stream::Result;
+        outlets.lost = Some(Lost { stream, errno });
+    }
+    outlets.lost
+}
+
+/// Writes everything, however long the reader takes.
+fn write(to: BorrowedFd<'_>, mut bytes: &[u8]) -> Result<(), Errno> {
+    while !bytes.is_empty() {
+        match rustix::io::write(to, bytes) {
+            Ok(count) => bytes = bytes.get(count..).unwrap_or_default(),
+            Err(Errno::INTR) => {}
+            Err(Errno::AGAIN) => {
+                // It does not block; an interrupted wait is a short one.
+                let _ = poll(&mut [PollFd::from_borrowed_fd(to, PollFlags::OUT)], None);
+            }
+            Err(errno) => return Err(errno),
+        }
+    }
+    Ok(())
+}
+
+/// Some file systems tell that the disk was full when a descriptor is closed and not before (NFS, quotas:
+/// `filp_close` calls `flush` for every copy of it).
+fn settle(of: BorrowedFd<'_>) -> Result<(), Errno> {
+    let copy = of.try_clone_to_owned();
+    let copy = copy.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
+    // SAFETY: the descriptor is ours, was made above, and is not used again.
+    match unsafe { libc::close(copy.into_raw_fd()) } {
+        0 => Ok(()),
+        // Linux has closed it all the same.
+        _ => match Errno::from_io_error(&std::io::Error::last_os_error()) {
+            Some(Errno::INTR) | None => Ok(()),
+            Some(errno) => Err(errno),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs::OpenOptions, io::Read, os::unix::net::UnixStream};
+
+    use super::*;
+
+    #[test]
+    fn a_full_disk_and_a_closed_pipe_are_told_apart() {
+        let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
+        assert_eq!(write(full.as_fd(), b"report"), Err(Errno::NOSPC));
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        drop(theirs);
+        assert_eq!(write(ours.as_fd(), b"report"), Err(Errno::PIPE));
+        assert_eq!(settle(ours.as_fd()), Ok(()));
+    }
+
+    #[test]
+    fn a_descriptor_that_does_not_block_is_waited_for() {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        ours.set_nonblocking(true).unwrap();
+        let long = vec![b'x'; 4 << 20];
+        let read = std::thread::scope(|scope| {
+            let read = scope.spawn(move || {
+                std::thread::sleep(std::time::Duration::from_millis(20));
+                let mut all = Vec::new();
+                theirs.read_to_end(&mut all).map(|_| all.len())
+            });
+            assert_eq!(write(ours.as_fd(), &long), Ok(()));
+            drop(ours);
+            read.join().unwrap()
+        });
+        assert_eq!(read.unwrap(), 4 << 20);
+    }
+}
