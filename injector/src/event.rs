@@ -8,7 +8,7 @@ use injector_common::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{journal::RunId, report::RunReport, syscall::Syscall};
+use crate::{experiment::Placed, journal::RunId, report::RunReport, syscall::Syscall};
 
 /// One thing that happened in a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,7 +27,11 @@ pub struct RunEvent {
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum What {
     /// Everything is attached; the first step begins.
-    Armed,
+    Armed {
+        /// Every fault of the run, with all that is in force; none where the record is of an earlier version.
+        #[serde(default)]
+        faults: Vec<Placed>,
+    },
     /// A step's faults are on.
     StepStarted {
         /// Its name.

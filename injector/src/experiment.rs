@@ -13,14 +13,18 @@
 
 mod call;
 mod check;
+mod describe;
 mod fault;
 pub mod file;
 mod filters;
 pub(crate) mod host;
+pub(crate) mod method;
 mod nearest;
 mod path;
 mod process;
+mod settings;
 mod target;
+mod timing;
 mod traffic;
 
 use std::time::Duration;
@@ -33,6 +37,7 @@ pub use call::{
 };
 pub use check::CheckError;
 pub(crate) use check::why_no_regex;
+pub use describe::{Described, Placed};
 pub use fault::{
     CorruptMode, Delay, Distribution, DnsAnswer, Fault, FaultKind, Loss, OnCalls, Peer,
 };
@@ -42,7 +47,9 @@ pub use injector_common::{SCOPES, SLOTS};
 pub use nearest::nearest;
 pub use path::{Depth, FilePattern, Presence};
 pub use process::{Interval, Kill, KillAtCall, Pause, ProcessFaultError, Pulse, Respawn, Starve};
+pub use settings::Settings;
 pub use target::{Follow, Many, OnTargetExit, Selector, Target};
+pub use timing::{Span, TimingError};
 pub use traffic::{Chance, Connections, Direction, GUARDED_PORTS, Protocol, Traffic};
 
 use crate::condition::Condition;
@@ -90,6 +97,16 @@ impl Experiment {
     /// The time that all steps take together.
     pub fn duration(&self) -> Duration {
         self.steps.iter().map(|step| step.duration).sum()
+    }
+
+    /// The time that the faults of a step have.
+    pub fn span(&self, step: usize) -> Span {
+        let on = self
+            .steps
+            .get(step)
+            .map_or(Duration::ZERO, |step| step.duration);
+        let left = self.steps.iter().skip(step).map(|step| step.duration).sum();
+        Span { on, left }
     }
 
     /// Every fault with its step, in the order of the file.

@@ -16,7 +16,7 @@ use crate::{
     config::{Config, Escalation, Source},
     error::Refusal,
     executor::{self, Budget},
-    experiment::{Experiment, FaultKind},
+    experiment::{Experiment, FaultKind, Placed},
     journal, lever,
     lookout::{self, WhoAsks},
     plan::{Names, Need, Plan},
@@ -64,6 +64,8 @@ pub struct Prepared {
 pub struct DryRun {
     /// The plan, for people.
     pub text: String,
+    /// Its faults, with all that is in force.
+    pub faults: Vec<Placed>,
     /// How far the run would reach.
     pub radius: Radius,
     /// The refusal that a run would meet now.
@@ -153,12 +155,14 @@ pub fn dry_run(experiment: &Experiment, terms: &Terms) -> Result<DryRun, Refusal
         .iter()
         .map(|target| target::resolve(target, &guard).map_err(|error| error.to_string()))
         .collect();
-    let mut text = plan(&experiment, &Host::default())?.render(&experiment, &targets);
+    let plan = plan(&experiment, &Host::default())?;
+    let mut text = plan.render(&experiment, &targets);
     let found: Vec<_> = targets.iter().flatten().collect();
     let Verdict { radius, .. } = decide(&experiment, &found, terms, &config)?;
     text.push_str(&radius.to_string());
     Ok(DryRun {
         text,
+        faults: plan.describe(&experiment),
         radius,
         refusal: look(experiment, terms, &config, &guard).err(),
     })

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     error::Exit,
     escalation::Notice,
-    experiment::{Fault, Target},
+    experiment::{Described, Fault, Target},
     journal::RunId,
 };
 
@@ -105,6 +105,9 @@ pub struct FaultReport {
     pub missed: u64,
     /// What a person should know about these numbers.
     pub note: Option<String>,
+    /// What it was: all parameters and filters in force; empty in reports of earlier versions.
+    #[serde(flatten)]
+    pub described: Described,
 }
 
 impl RunReport {
@@ -132,7 +135,7 @@ impl FaultReport {
     /// The report of a fault, with the note that its counters call for.
     pub fn new(
         step: &str,
-        fault: &Fault,
+        (fault, described): (&Fault, &Described),
         target: &Target,
         mechanism: &str,
         counted: Counters,
@@ -147,6 +150,7 @@ impl FaultReport {
             hit: counted.hit,
             missed: counted.missed,
             note: note::note(fault, counted),
+            described: described.clone(),
         }
     }
 }

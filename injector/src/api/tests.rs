@@ -84,6 +84,7 @@ impl Control for Fake {
             started_unix_ms: 5,
             supervisor: None,
             to_restore: vec![],
+            faults: vec![],
             damaged_lines: 0,
             report: None,
         });
@@ -91,7 +92,7 @@ impl Control for Fake {
         let event = RunEvent {
             run: run.clone(),
             boot_ns: 9,
-            what: What::Armed,
+            what: What::Armed { faults: vec![] },
         };
         // Nobody may listen.
         let _ = self.events.send(event);
@@ -241,7 +242,10 @@ async fn a_run_is_started_followed_listed_and_stopped() {
     let Some(Told::Event(event)) = told else {
         panic!("{told:?}")
     };
-    assert_eq!((&event.run, &event.what), (&started.run, &What::Armed));
+    assert_eq!(
+        (&event.run, &event.what),
+        (&started.run, &What::Armed { faults: vec![] })
+    );
     let caller = server.fake.callers.lock().unwrap()[0];
     assert_eq!(caller.pid, std::process::id());
     assert_eq!(

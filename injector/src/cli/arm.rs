@@ -8,7 +8,7 @@ use crate::{
     api::{Client, StartRequest, client::Told, socket_path},
     config::Source,
     error::{Exit, Refusal},
-    experiment::Experiment,
+    experiment::{Experiment, Placed},
     journal::{self, Process, RunId, RunState},
     policy::{Door, Radius},
     prepare::{self, Terms},
@@ -67,6 +67,8 @@ pub fn daemon(config: Source, output: Output) -> Result<Exit, Refusal> {
 #[derive(Serialize)]
 struct Rehearsed<'a> {
     plan: Option<&'a str>,
+    /// The same as data; without a plan, what was asked.
+    faults: &'a [Placed],
     radius: Option<&'a Radius>,
     refusal: Option<&'a Refusal>,
 }
@@ -74,14 +76,18 @@ struct Rehearsed<'a> {
 /// Prints the plan, and the refusal that a run would meet: a fact about this machine at this moment, and
 /// no failure of the experiment unless the person says so.
 fn rehearse(experiment: &Experiment, terms: &Terms, rehearsal: Rehearsal, output: Output) -> Exit {
-    let (plan, radius, refusal) = match prepare::dry_run(experiment, terms) {
-        Ok(dry_run) => (Some(dry_run.text), Some(dry_run.radius), dry_run.refusal),
-        Err(refusal) => (None, None, Some(refusal)),
+    let (plan, faults, radius, refusal) = match prepare::dry_run(experiment, terms) {
+        Ok(dry_run) => {
+            let radius = Some(dry_run.radius);
+            (Some(dry_run.text), dry_run.faults, radius, dry_run.refusal)
+        }
+        Err(refusal) => (None, experiment.describe(), None, Some(refusal)),
     };
     match output {
         Output::Json => {
             tell::json(&Rehearsed {
                 plan: plan.as_deref(),
+                faults: &faults,
                 radius: radius.as_ref(),
                 refusal: refusal.as_ref(),
             });

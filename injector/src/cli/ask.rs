@@ -127,9 +127,12 @@ fn list(runs: &[ListedRun], output: Output) {
     match output {
         Output::Json => tell::json(&runs),
         Output::Text if runs.is_empty() => tell::result("no runs"),
-        Output::Text => runs
-            .iter()
-            .for_each(|listed| tell::result(printable::line(&line(listed)))),
+        Output::Text => runs.iter().for_each(|listed| {
+            tell::result(printable::line(&line(listed)));
+            for fault in &listed.faults {
+                tell::result(printable::line(&format!("    {fault}")));
+            }
+        }),
     }
 }
 
@@ -294,7 +297,11 @@ pub(super) fn sentence(record: &Record) -> String {
                 .unwrap_or("the run keeps that limit anyway");
             format!("user {by_uid}, process {by_pid}, asked for {limit}: {what}")
         }
-        Record::Planned { .. } => "planned".to_owned(),
+        Record::Planned { faults, .. } if faults.is_empty() => "planned".to_owned(),
+        Record::Planned { faults, .. } => {
+            let faults: Vec<_> = faults.iter().map(ToString::to_string).collect();
+            format!("planned: {}", faults.join(" | "))
+        }
         Record::Change { id, change } => format!("change {id}: {change}"),
         Record::TargetEnded {
             target,

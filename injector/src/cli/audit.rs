@@ -156,12 +156,15 @@ fn print(audit: &Audit) {
 fn print_records(told: &Told) {
     for stamped in &told.records {
         let time = journal::time(stamped.unix_ms);
-        let sentence = ask::sentence(&stamped.record);
-        tell::result(format!("  {time}  {sentence}"));
-        if let Record::Planned { text } = &stamped.record {
+        // The plan has a line for each fault, and more.
+        if let Record::Planned { text, .. } = &stamped.record {
+            tell::result(format!("  {time}  planned"));
             for line in text.lines() {
                 tell::result(format!("      {line}"));
             }
+        } else {
+            let sentence = ask::sentence(&stamped.record);
+            tell::result(format!("  {time}  {sentence}"));
         }
     }
     for Damaged { line, why } in &told.damaged {

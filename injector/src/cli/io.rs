@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand};
 
 use super::{
     fault::{Request, With},
@@ -14,9 +14,10 @@ use crate::{
     experiment::{
         CallDamage, CallDelay, CallError, CallShort, Calls, Fault, FaultKind, FilePattern, Filling,
         Presence, Realism, SleepAt, Sleeps,
+        method::{FileMethod, Method, VectorMethod},
     },
     quantity::{Errno, duration},
-    syscall::{READS, VECTOR_READS, VECTOR_WRITES},
+    syscall::READS,
 };
 
 /// The faults on files; `C` is what surrounds a fault, on the command line or in a file.
@@ -57,19 +58,6 @@ pub(super) struct PathFlags {
     future: bool,
 }
 
-/// What is done with files.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Method {
-    /// They are opened
-    Open,
-    /// They are read
-    Read,
-    /// They are written
-    Write,
-    /// What was written is brought to the disk
-    Fsync,
-}
-
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Files")]
 struct FileFlags {
@@ -90,7 +78,7 @@ struct MethodFlags {
         value_delimiter = ',',
         default_value = "read,write"
     )]
-    methods: Vec<Method>,
+    methods: Vec<FileMethod>,
 }
 
 #[derive(Args, Debug)]
@@ -150,15 +138,6 @@ pub(super) struct CorruptFlags {
     chance: ChanceFlags,
 }
 
-/// What is done with files, in several pieces at once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum VectorMethod {
-    /// They are read by readv, preadv or preadv2
-    Readv,
-    /// They are written by writev, pwritev or pwritev2
-    Writev,
-}
-
 #[derive(Args, Debug)]
 pub(super) struct ShortFlags {
     #[command(flatten)]
@@ -178,26 +157,6 @@ pub(super) struct ShortFlags {
     at_most: u32,
     #[command(flatten)]
     chance: ChanceFlags,
-}
-
-impl VectorMethod {
-    const fn calls(self) -> &'static [&'static str] {
-        match self {
-            Self::Readv => VECTOR_READS,
-            Self::Writev => VECTOR_WRITES,
-        }
-    }
-}
-
-impl Method {
-    const fn calls(self) -> &'static [&'static str] {
-        match self {
-            Self::Open => &["open", "openat", "openat2", "creat"],
-            Self::Read => READS,
-            Self::Write => &["write", "pwrite64", "writev", "pwritev", "pwritev2"],
-            Self::Fsync => &["fsync", "fdatasync"],
-        }
-    }
 }
 
 impl MethodFlags {

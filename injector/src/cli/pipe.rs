@@ -15,6 +15,7 @@ use crate::{
     experiment::{
         CallDelay, CallError, Calls, Fault, FaultKind, FdKind, LONGEST_SLEEP, Realism, SleepAt,
         Sleeps,
+        method::{Method, PipeMethod},
     },
     quantity::{Errno, duration},
 };
@@ -42,15 +43,6 @@ impl<C: Args> PipeFault<C> {
             Self::Corrupt(with) => with.split(),
         }
     }
-}
-
-/// What is done with pipes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Method {
-    /// They are read
-    Read,
-    /// They are written
-    Write,
 }
 
 #[derive(Args, Debug)]
@@ -83,7 +75,7 @@ impl From<PipeKind> for FdKind {
 }
 
 impl NarrowFlags {
-    fn calls(self, methods: &[Method]) -> Calls {
+    fn calls(self, methods: &[PipeMethod]) -> Calls {
         let names = methods.iter().flat_map(|method| method.calls());
         Calls {
             kinds: self.fd_kind.into_iter().map(FdKind::from).collect(),
@@ -103,7 +95,7 @@ struct PipeFlags {
         value_delimiter = ',',
         default_value = "read,write"
     )]
-    methods: Vec<Method>,
+    methods: Vec<PipeMethod>,
     #[command(flatten)]
     narrow: NarrowFlags,
 }
@@ -146,7 +138,7 @@ pub(super) struct StallFlags {
         value_delimiter = ',',
         default_value = "read"
     )]
-    methods: Vec<Method>,
+    methods: Vec<PipeMethod>,
     #[command(flatten)]
     narrow: NarrowFlags,
     /// How long one call stands still at most, up to 1 min (longer than 10 s in a chain of sleeps); then it does
@@ -165,15 +157,6 @@ pub(super) struct CorruptFlags {
     damage: DamageFlags,
     #[command(flatten)]
     chance: ChanceFlags,
-}
-
-impl Method {
-    const fn calls(self) -> &'static [&'static str] {
-        match self {
-            Self::Read => &["read", "readv", "recvfrom", "recvmsg"],
-            Self::Write => &["write", "writev", "sendto", "sendmsg"],
-        }
-    }
 }
 
 impl PipeFlags {
@@ -230,7 +213,7 @@ impl Request for StallFlags {
 
 impl Request for CorruptFlags {
     fn fault(self) -> Fault {
-        let calls = self.narrow.calls(&[Method::Read]);
+        let calls = self.narrow.calls(&[PipeMethod::Read]);
         let kind = FaultKind::PipeCorrupt(self.damage.damage(calls));
         on_calls(kind, self.chance.chance())
     }

@@ -140,11 +140,12 @@ pub fn turn(event: &RunEvent, headline: &str, output: Output) {
         (Output::Json, _) => {
             line(Stream::Aside, &as_json(event));
         }
-        (Output::Text, What::Armed) => {
-            result(format!(
-                "armed {headline} (run {}); Ctrl-C ends it",
-                event.run
-            ));
+        (Output::Text, What::Armed { faults }) => {
+            let mut text = format!("armed {headline} (run {}); Ctrl-C ends it", event.run);
+            for fault in faults {
+                text = format!("{text}\n  {fault}");
+            }
+            result(text);
         }
         (Output::Text, What::Ended { .. }) => {}
         (Output::Text, what) => aside(printable::line(&sentence(what))),
@@ -164,7 +165,11 @@ pub fn event(event: &RunEvent, output: Output) {
 
 fn sentence(what: &What) -> String {
     match what {
-        What::Armed => "armed".to_owned(),
+        What::Armed { faults } if faults.is_empty() => "armed".to_owned(),
+        What::Armed { faults } => {
+            let faults: Vec<_> = faults.iter().map(ToString::to_string).collect();
+            format!("armed: {}", faults.join(" | "))
+        }
         What::StepStarted { step } => format!("step {step}"),
         What::StepEnded { step } => format!("end of step {step}"),
         What::DeviceCovered { device } => format!("device {device} appeared and is covered"),

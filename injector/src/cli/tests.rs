@@ -66,7 +66,7 @@ fn every_fault_has_its_command_and_its_name() {
         ),
         ("net loss --percent 0%", "net.loss"),
         (
-            "proc kill --signal TERM --after 1s --interval 2s --percent 50%",
+            "proc kill --signal TERM --after 100ms --interval 2s --percent 50%",
             "proc.kill",
         ),
         ("proc pause --active 1s --dormant 1s", "proc.pause"),

@@ -23,6 +23,8 @@ pub struct Stats {
     pub overflowed: u64,
     /// Lost because a slow link's queue was full; meant by [`super::Bandwidth`].
     pub queue_full: u64,
+    /// Written back before their time, because the run ended.
+    pub early: u64,
     /// Lost because they were overdue by more than a lease when the injector woke.
     pub late: u64,
     /// Lost because they were no frames of ours or had no meaning.
@@ -36,8 +38,16 @@ pub struct Stats {
 }
 
 impl Stats {
-    /// What a person should know: frames that were lost although no fault asked for it.
+    /// What a person should know: frames that were lost although no fault asked for it, and those whose time had
+    /// not come when the run ended.
     pub fn losses(&self) -> Vec<String> {
+        let early = (self.early > 0).then(|| {
+            let packets = if self.early == 1 { "packet was" } else { "packets were" };
+            format!(
+                "{} {packets} still held when the run ended, and let go before the time that the fault asks for",
+                self.early
+            )
+        });
         let told = [
             (self.overflowed, "the memory for held packets was full"),
             (
@@ -50,6 +60,7 @@ impl Stats {
         told.into_iter()
             .filter(|(count, _)| *count > 0)
             .map(|(count, why)| format!("{count} packets were lost in the delay line: {why}"))
+            .chain(early)
             .collect()
     }
 }
@@ -73,6 +84,7 @@ pub(super) struct Counters {
     pub(super) released: AtomicU64,
     pub(super) overflowed: AtomicU64,
     pub(super) queue_full: AtomicU64,
+    pub(super) early: AtomicU64,
     pub(super) late: AtomicU64,
     pub(super) foreign: AtomicU64,
     pub(super) damaged: AtomicU64,
@@ -89,6 +101,7 @@ impl Counters {
             released: self.released.load(Relaxed),
             overflowed: self.overflowed.load(Relaxed),
             queue_full: self.queue_full.load(Relaxed),
+            early: self.early.load(Relaxed),
             late: self.late.load(Relaxed),
             foreign: self.foreign.load(Relaxed),
             damaged: self.damaged.load(Relaxed),

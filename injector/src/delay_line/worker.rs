@@ -135,7 +135,11 @@ impl<C: Clock> Worker<C> {
 
     /// Lets all frames go, undamaged and in order: those that wait, then those in the TAP's queue.
     pub(super) fn flush(&mut self) -> io::Result<()> {
-        while let Some((_, held)) = self.wheel.pop_any() {
+        let now = self.clock.now();
+        while let Some((due, held)) = self.wheel.pop_any() {
+            if due > now {
+                count(&self.counters.early);
+            }
             self.give_back(Held {
                 damage: None,
                 ..held

@@ -201,7 +201,8 @@ impl Run<'_> {
             .plan
             .render_resolved(&self.request.experiment, &self.request.targets);
         text.push_str(&self.request.radius.to_string());
-        self.journal.append(&Record::Planned { text })?;
+        let faults = self.request.plan.describe(&self.request.experiment);
+        self.journal.append(&Record::Planned { text, faults })?;
         // Whoever pulled the lever before this run had a journal did not see it.
         let directory = journal::directory();
         let lever = Lever::watch(&directory)?;
@@ -280,7 +281,8 @@ impl Run<'_> {
         // packet or call would meet no rule yet.
         self.switch(&mut armed, Some(0))?;
         self.act_on_processes(&mut armed, 0)?;
-        self.tell(What::Armed);
+        let faults = self.request.plan.describe(&self.request.experiment);
+        self.tell(What::Armed { faults });
         for what in told {
             self.tell(what);
         }

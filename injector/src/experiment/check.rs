@@ -4,7 +4,7 @@ use std::{collections::HashSet, time::Duration};
 
 use super::{
     CallFaultError, Experiment, Fault, FaultKind, FilterError, LONGEST, MOST_CONDITIONS, OnCalls,
-    ProcessFaultError, SCOPES, SLOTS, Selector, Target,
+    ProcessFaultError, SCOPES, SLOTS, Selector, Target, TimingError,
 };
 use crate::{printable, quantity::duration};
 
@@ -54,6 +54,9 @@ pub enum CheckError {
     /// Filters that let nothing through.
     #[error(transparent)]
     Filters(#[from] FilterError),
+    /// A fault that has no effect in its step.
+    #[error(transparent)]
+    Timing(#[from] TimingError),
     /// More threads than a run should have.
     #[error("the experiment has {0} halt conditions; leave at most {MOST_CONDITIONS}")]
     TooManyConditions(usize),
@@ -90,6 +93,7 @@ impl Experiment {
         }
         let mut faults = vec![0; self.targets.len()];
         for (step, fault) in self.faults() {
+            fault.check_in(step.duration)?;
             let count = faults
                 .get_mut(fault.target)
                 .ok_or_else(|| CheckError::NoSuchTarget {

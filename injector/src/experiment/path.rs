@@ -54,6 +54,11 @@ pub struct FilePatternError {
 const LONGEST: usize = 4096;
 
 impl FilePattern {
+    /// As it was written.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
     /// The path itself; `None` where it is a pattern.
     pub fn exact(&self) -> Option<&Path> {
         self.name.is_none().then_some(Path::new(&self.text))

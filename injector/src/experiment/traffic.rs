@@ -4,7 +4,7 @@ use injector_common::{rule::When, threshold::Threshold};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use crate::quantity::{Percent, PortRange, format_when, threshold, when};
+use crate::quantity::{PortRange, threshold, when};
 
 /// Ports that no fault touches unless it names each by itself: a session over SSH that stops answering is how a
 /// person loses the host, and names that do not resolve break more than was asked for. A range names no port:
@@ -78,7 +78,7 @@ pub enum Connections {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Chance {
-    /// The share that is hit. [`Percent`] shows it as the person wrote it.
+    /// The share that is hit. [`Percent`](crate::quantity::Percent) shows it as the person wrote it.
     #[serde(with = "threshold")]
     pub percent: Threshold,
     /// Which matches may be hit at all, by their number.
@@ -100,22 +100,6 @@ impl Chance {
         max_hits: None,
         seed: None,
     };
-}
-
-impl std::fmt::Display for Chance {
-    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(out, "{} of matches", Percent(self.percent))?;
-        if self.when != When::ALWAYS {
-            write!(out, ", numbers {}", format_when(&self.when))?;
-        }
-        if let Some(most) = self.max_hits {
-            write!(out, ", at most {most}")?;
-        }
-        if let Some(seed) = self.seed {
-            write!(out, ", seed {seed}")?;
-        }
-        Ok(())
-    }
 }
 
 impl std::fmt::Display for Protocol {

@@ -10,7 +10,10 @@ use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
 use super::{HostChange, Process, Record, Replay, RunId, replay};
-use crate::report::{Outcome, RunReport};
+use crate::{
+    experiment::Placed,
+    report::{Outcome, RunReport},
+};
 
 /// A run, as its journal tells it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,6 +33,9 @@ pub struct ListedRun {
     /// Host settings that may still have the run's value, in the order in which to restore them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub to_restore: Vec<HostChange>,
+    /// Its faults, with all that is in force.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub faults: Vec<Placed>,
     /// Lines of the journal that could not be read.
     #[serde(default)]
     pub damaged_lines: usize,
@@ -108,16 +114,24 @@ pub fn read(path: &Path, run: RunId) -> io::Result<(ListedRun, Replay)> {
             .into_iter()
             .map(|(_, change)| change)
             .collect(),
+        faults: Vec::new(),
         damaged_lines: replay.damaged.len(),
         report: None,
     };
     for stamped in &replay.records {
         match &stamped.record {
             Record::Started {
-                name, supervisor, ..
+                name,
+                supervisor,
+                experiment,
+                ..
             } => {
+                listed.faults = experiment.describe();
                 listed.name.clone_from(name);
                 listed.supervisor = *supervisor;
+            }
+            Record::Planned { faults, .. } if !faults.is_empty() => {
+                listed.faults.clone_from(faults);
             }
             Record::Ended { report } => listed.report = Some(report.clone()),
             _ => {}

@@ -6,7 +6,11 @@ use serde::{Deserialize, Serialize};
 
 use super::RunId;
 use crate::{
-    escalation::Notice, experiment::Experiment, lever::Halt, policy::Override, report::RunReport,
+    escalation::Notice,
+    experiment::{Experiment, Placed},
+    lever::Halt,
+    policy::Override,
+    report::RunReport,
 };
 
 /// One thing that happened, or is about to.
@@ -44,6 +48,9 @@ pub enum Record {
     Planned {
         /// The plan.
         text: String,
+        /// Its faults, with all that is in force; none in journals of earlier versions.
+        #[serde(default)]
+        faults: Vec<Placed>,
     },
     /// A host setting is about to change.
     Change {

@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 
 use super::{Plan, limits};
 use crate::{
-    experiment::{Experiment, Follow},
+    experiment::{Described, Experiment, Follow},
+    printable,
     quantity::duration,
     target::ResolvedTarget,
 };
@@ -55,13 +56,9 @@ impl Plan {
             for rule in rules {
                 let mechanism = rule.compiled.mechanism;
                 let target = &experiment.targets[rule.fault.target].name;
-                let _ = writeln!(
-                    text,
-                    "              {} on {target}: {}, seed {}",
-                    rule.fault.kind.name(),
-                    rule.fault.chance,
-                    rule.compiled.rule.seed,
-                );
+                let target = printable::line(target);
+                let _ = writeln!(text, "              {} on {target}", rule.fault.kind.name());
+                describe(&mut text, &rule.described);
                 let _ = writeln!(text, "                by {mechanism}: {}", mechanism.why());
                 if let Some(denial) = rule.compiled.denial {
                     let _ = writeln!(text, "                and by {denial}: {}", denial.why());
@@ -78,6 +75,46 @@ impl Plan {
         let _ = writeln!(text, "  ends        by itself after {total}");
         text
     }
+}
+
+/// What a fault does, to what, how often; what names stood for; what a person should know.
+fn describe(text: &mut String, described: &Described) {
+    let sets = [
+        ("", &described.parameters),
+        ("only ", &described.filters),
+        ("hits ", &described.chance),
+    ];
+    for (before, set) in sets.into_iter().filter(|(_, set)| !set.is_empty()) {
+        wrapped(text, &format!("{before}{set}"));
+    }
+    for (name, addresses) in &described.resolved {
+        let addresses: Vec<_> = addresses.iter().map(ToString::to_string).collect();
+        let name = printable::line(name);
+        wrapped(text, &format!("{name} stands for {}", addresses.join(", ")));
+    }
+    for remark in &described.remarks {
+        wrapped(text, &format!("note: {remark}"));
+    }
+}
+
+/// A line of a fault, wrapped at spaces.
+fn wrapped(text: &mut String, line: &str) {
+    const WIDTH: usize = 100;
+    let mut column = 0;
+    for word in line.split(' ') {
+        let length = word.chars().count();
+        let indent = match column {
+            0 => "                ",
+            at if at + 1 + length > WIDTH => "\n                  ",
+            _ => " ",
+        };
+        column = match indent.rsplit_once('\n') {
+            Some((_, indent)) => indent.len() + length,
+            None => column + indent.len() + length,
+        };
+        let _ = write!(text, "{indent}{word}");
+    }
+    text.push('\n');
 }
 
 /// Who will feel it.

@@ -8,7 +8,7 @@ use super::{
     CallPlan, Compiled, Error, Mechanism, Names, Need,
     compile::{compile, rank},
 };
-use crate::experiment::{Experiment, Fault};
+use crate::experiment::{Described, Experiment, Fault, Placed, Span};
 
 /// The most prefixes that the filter trie holds (`INJ_FILTERS` of the BPF crate).
 const MOST_FILTERS: usize = 65_536;
@@ -31,6 +31,8 @@ pub struct PlannedRule {
     pub scope: u32,
     /// Its place in the order of composition.
     pub slot: u32,
+    /// The same in words, with what is known now: addresses of names, the seed, remarks.
+    pub described: Described,
     /// The rest.
     pub compiled: Compiled,
 }
@@ -96,6 +98,7 @@ impl Plan {
                 fault: fault.clone(),
                 scope,
                 slot,
+                described: describe(fault, experiment.span(step), names, compiled.rule.seed),
                 compiled,
             });
         }
@@ -107,6 +110,18 @@ impl Plan {
             });
         }
         Ok(Self { rules: planned })
+    }
+
+    /// Every fault in its place, as every surface tells it.
+    pub fn describe(&self, experiment: &Experiment) -> Vec<Placed> {
+        let place = |rule: &PlannedRule| Placed {
+            step: experiment.steps[rule.step].name.clone(),
+            fault: rule.fault.kind.name().to_owned(),
+            target: experiment.targets[rule.fault.target].name.clone(),
+            mechanism: Some(rule.compiled.mechanism.name().to_owned()),
+            described: rule.described.clone(),
+        };
+        self.rules.iter().map(place).collect()
     }
 
     /// Refuses what no host could carry out, whatever it offers and whatever names stand for there.
@@ -177,6 +192,20 @@ impl Plan {
             .flat_map(|rule| rule.compiled.needs())
             .collect()
     }
+}
+
+/// A fault in words, with what the plan has found out.
+fn describe(fault: &Fault, span: Span, names: &Names, seed: u64) -> Described {
+    let mut described = fault.describe();
+    if !described.chance.is_empty() {
+        described.chance.set("seed", seed);
+    }
+    described.resolved = fault
+        .names()
+        .map(|name| (name.to_owned(), names.addresses(name).to_vec()))
+        .collect();
+    described.remarks.extend(fault.remarks_in(span));
+    described
 }
 
 /// Gives the faults of each target their slots, in order of composition.

@@ -44,6 +44,10 @@ impl Display for RunReport {
         }
         for (row, fault) in rows.iter().zip(&self.faults) {
             line(out, row, &widths)?;
+            let described = fault.described.to_string();
+            if !described.is_empty() {
+                wrapped(out, &described)?;
+            }
             if let Some(note) = &fault.note {
                 wrapped(out, note)?;
             }
@@ -136,6 +140,7 @@ fn wrapped(out: &mut Formatter<'_>, note: &str) -> fmt::Result {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::experiment::Described;
 
     fn sample() -> RunReport {
         let fault = |name: &str, hit, note: Option<&str>| FaultReport {
@@ -148,6 +153,7 @@ mod tests {
             hit,
             missed: 0,
             note: note.map(Into::into),
+            described: Described::default(),
         };
         let note = "applied, but the target never met it: it sent nothing while the fault was on";
         RunReport {

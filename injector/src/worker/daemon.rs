@@ -131,7 +131,7 @@ impl Daemon {
         let (ended, end) = watch::channel(None);
         let events = self.events.clone();
         let running = runs::start(experiment, &terms, None, &self.link, move |event| {
-            if event.what == What::Armed {
+            if matches!(event.what, What::Armed { .. }) {
                 armed.send_replace(true);
             }
             // Nobody has to listen.

@@ -121,7 +121,8 @@ impl Run<'_> {
             let planned = rule.compiled.mechanism.name();
             let mechanism = armed.processes.mechanism(index);
             let mechanism = mechanism.as_deref().unwrap_or(planned);
-            let mut report = FaultReport::new(step, &rule.fault, target, mechanism, counters);
+            let asked = (&rule.fault, &rule.described);
+            let mut report = FaultReport::new(step, asked, target, mechanism, counters);
             explain(armed, rule.fault.target, &mut report);
             report
         };

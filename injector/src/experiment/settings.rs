@@ -1,0 +1,143 @@
+//! Names and values in the order in which they are said; a map in JSON.
+
+use std::fmt;
+
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::{MapAccess, Visitor},
+};
+
+use crate::printable;
+
+/// Values by their names.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Settings(Vec<(String, Value)>);
+
+/// What a name has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub(super) enum Value {
+    /// Nothing but that it is there.
+    On(bool),
+    /// One value.
+    One(String),
+    /// Several.
+    Many(Vec<String>),
+}
+
+impl Settings {
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "callers hand over what they have just made"
+    )]
+    pub(super) fn one(&mut self, name: &str, value: impl ToString) {
+        self.0
+            .push((name.to_owned(), Value::One(value.to_string())));
+    }
+
+    pub(super) fn some(&mut self, name: &str, value: Option<impl ToString>) {
+        if let Some(value) = value {
+            self.one(name, value);
+        }
+    }
+
+    pub(super) fn list<T: ToString>(&mut self, name: &str, values: impl IntoIterator<Item = T>) {
+        let values: Vec<String> = values.into_iter().map(|value| value.to_string()).collect();
+        if !values.is_empty() {
+            self.0.push((name.to_owned(), Value::Many(values)));
+        }
+    }
+
+    pub(super) fn flag(&mut self, name: &str, is_set: bool) {
+        if is_set {
+            self.0.push((name.to_owned(), Value::On(true)));
+        }
+    }
+
+    /// Says a value that has become known, in place of what was said before.
+    pub fn set(&mut self, name: &str, value: impl ToString) {
+        self.0.retain(|(known, _)| known != name);
+        self.one(name, value);
+    }
+
+    /// Whether there is nothing to say.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The value of a name, as text.
+    pub fn get(&self, name: &str) -> Option<String> {
+        let found = self.0.iter().find(|(known, _)| known == name);
+        found.map(|(_, value)| value.to_string())
+    }
+
+    pub(super) fn words(&self) -> Vec<String> {
+        let mut words = Vec::new();
+        for (name, value) in &self.0 {
+            match value {
+                Value::On(true) => words.push(format!("--{name}")),
+                Value::On(false) => {}
+                Value::One(value) => words.push(format!("--{name}={value}")),
+                Value::Many(values) => {
+                    words.extend(values.iter().map(|value| format!("--{name}={value}")));
+                }
+            }
+        }
+        words
+    }
+}
+
+impl fmt::Display for Value {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::On(is_set) => write!(out, "{is_set}"),
+            Self::One(value) => out.write_str(&printable::line(value)),
+            Self::Many(values) => out.write_str(&printable::line(&values.join(","))),
+        }
+    }
+}
+
+/// `latency 5m, jitter 5us`, `dest-port 443,8000-8010`.
+impl fmt::Display for Settings {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, (name, value)) in self.0.iter().enumerate() {
+            let comma = if index == 0 { "" } else { ", " };
+            match value {
+                Value::On(true) => write!(out, "{comma}{name}")?,
+                value => write!(out, "{comma}{name} {value}")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Serialize for Settings {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_map(self.0.iter().map(|(name, value)| (name, value)))
+    }
+}
+
+impl<'de> Deserialize<'de> for Settings {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_map(InOrder)
+    }
+}
+
+/// Keeps the order in which the map is written.
+struct InOrder;
+
+impl<'de> Visitor<'de> for InOrder {
+    type Value = Settings;
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("names and values")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Settings, A::Error> {
+        let mut settings = Settings::default();
+        while let Some(entry) = entries.next_entry()? {
+            settings.0.push(entry);
+        }
+        Ok(settings)
+    }
+}
