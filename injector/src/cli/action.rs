@@ -111,9 +111,6 @@ pub enum Question {
 /// More bytes than any experiment has.
 const LARGEST: u64 = 8 << 20;
 
-/// What one command's only target is called.
-const ONLY_TARGET: &str = "target";
-
 /// Parses a command line, its first word the program's name. A usage error is a [`Refusal`] in the
 /// words of [`usage`].
 pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Action, Refusal> {
@@ -196,7 +193,7 @@ fn one_fault(fault: Fault, context: OnCommandLine, config: Source) -> Result<Arm
         name: name.clone(),
         hypothesis: None,
         targets: vec![Target {
-            name: ONLY_TARGET.to_owned(),
+            name: Target::ONLY.to_owned(),
             selector,
         }],
         steps: vec![Step {

@@ -8,6 +8,7 @@ use super::{Question, tell};
 use crate::{
     api::{Client, Status, client::Told, foreground, socket_path},
     error::{Exit, Refusal},
+    experiment::Target,
     journal::{self, ListedRun, Record, RunId, RunState, Stamped},
     lever::{self, Halt},
     printable,
@@ -307,15 +308,21 @@ pub(super) fn sentence(record: &Record) -> String {
             target,
             how,
             after_ms,
-        } => format!("target {target} ended after {after_ms} ms: {how}"),
+        } => format!(
+            "{} ended after {after_ms} ms: {how}",
+            Target::in_words(target)
+        ),
         Record::TargetMet { target, after_ms } => {
-            format!("target {target} met again after {after_ms} ms")
+            format!("{} met again after {after_ms} ms", Target::in_words(target))
         }
         Record::TargetNotMet {
             target,
             why,
             after_ms,
-        } => format!("target {target} back after {after_ms} ms and not met: {why}"),
+        } => format!(
+            "{} back after {after_ms} ms and not met: {why}",
+            Target::in_words(target)
+        ),
         Record::Changed { id } => format!("change {id} made"),
         Record::Restored { id } => format!("change {id} undone"),
         Record::RestoreFailed { id, why } => format!("change {id} could not be undone: {why}"),

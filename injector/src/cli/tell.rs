@@ -19,7 +19,7 @@ pub use outlet::{Lost, Stream, has_left, has_result, output, pass_on, speak, wit
 use crate::{
     error::{Exit, Refusal},
     event::{RunEvent, What},
-    experiment::Experiment,
+    experiment::{Experiment, Target},
     printable,
     quantity::duration,
     report::RunReport,
@@ -179,32 +179,30 @@ fn sentence(what: &What) -> String {
             target,
             pid,
             after_ms,
-        } => format!(
-            "process {pid} of {target} ended after {}",
-            seconds(*after_ms)
-        ),
+        } => {
+            let (target, after) = (Target::in_words(target), seconds(*after_ms));
+            format!("process {pid} of {target} ended after {after}")
+        }
         What::TargetEnded {
             target,
             how,
             after_ms,
-        } => format!(
-            "the target {target} ended after {}: {how}",
-            seconds(*after_ms)
-        ),
+        } => {
+            let (target, after) = (Target::in_words(target), seconds(*after_ms));
+            format!("{target} ended after {after}: {how}")
+        }
         What::TargetMet { target, after_ms } => {
-            format!(
-                "the target {target} is met again after {}",
-                seconds(*after_ms)
-            )
+            let (target, after) = (Target::in_words(target), seconds(*after_ms));
+            format!("{target} is met again after {after}")
         }
         What::TargetNotMet {
             target,
             why,
             after_ms,
-        } => format!(
-            "what came back as {target} after {} is not met: {why}",
-            seconds(*after_ms)
-        ),
+        } => {
+            let (target, after) = (Target::in_words(target), seconds(*after_ms));
+            format!("what came back as {target} after {after} is not met: {why}")
+        }
         What::Hit {
             fault,
             target,

@@ -266,20 +266,20 @@ impl Entry {
             return None;
         }
         self.remarks.push(format!(
-            "target {} came back and was not met: {why}",
-            crate::printable::line(&self.target.name)
+            "{} came back and was not met: {why}",
+            Target::in_words(&self.target.name)
         ));
         self.kept_out = Some(why.clone());
         Some(Turn::KeptOut { scope, why })
     }
 
     fn remarks(&self) -> Vec<String> {
-        let name = crate::printable::line(&self.target.name);
+        let name = Target::in_words(&self.target.name);
         let mut remarks = Vec::new();
         if self.attendance.away_since().is_none() && !self.ended.is_empty() {
             let named = self.ended.iter().take(NAMED).map(|(key, after)| {
                 let after = super::seconds(*after);
-                format!("process {} of target {name} ended after {after}", key.tgid)
+                format!("process {} of {name} ended after {after}", key.tgid)
             });
             remarks.extend(named);
             if self.ended.len() > NAMED {

@@ -6,7 +6,7 @@ use super::{
     CallFaultError, Experiment, Fault, FaultKind, FilterError, LONGEST, MOST_CONDITIONS, OnCalls,
     ProcessFaultError, SCOPES, SLOTS, Selector, Target, TimingError,
 };
-use crate::{printable, quantity::duration};
+use crate::quantity::duration;
 
 /// The shortest step: below it, arming takes longer than the step.
 const SHORTEST: Duration = Duration::from_millis(1);
@@ -25,11 +25,6 @@ pub enum CheckError {
     SameName(String),
     #[error("target `{0}` selects nothing; give it a pid, cgroup, unit, container or process")]
     EmptySelector(String),
-    #[error(
-        "target `{target}`: the cgroup {path} is not UTF-8, and requests and journals are; name its processes \
-         with --pid or --process, or a cgroup above it"
-    )]
-    NoText { target: String, path: String },
     #[error(
         "target `{target}`: `{pattern}` is not a regular expression: {why}; correct it, or escape it"
     )]
@@ -142,12 +137,6 @@ impl Target {
         };
         if is_empty || self.name.is_empty() {
             return Err(CheckError::EmptySelector(self.name.clone()));
-        }
-        if let Selector::Cgroup(path) = &self.selector
-            && path.to_str().is_none()
-        {
-            let (target, path) = (self.name.clone(), printable::path(path));
-            return Err(CheckError::NoText { target, path });
         }
         if let Selector::Process { pattern, .. } = &self.selector
             && let Some(why) = why_no_regex(pattern)

@@ -38,9 +38,6 @@ use crate::{
     quantity::duration,
 };
 
-/// What the only target of a file without targets is called.
-const ONLY_TARGET: &str = "target";
-
 /// Parses the bytes of a file, as [`parse`] does its text.
 pub fn parse_bytes(
     bytes: &[u8],
@@ -126,7 +123,7 @@ fn targets(fields: &Fields<'_>, selector: Option<Selector>) -> Result<Vec<Target
             Complaint::at(fields.at, sentence)
         })?;
         return Ok(vec![Target {
-            name: ONLY_TARGET.to_owned(),
+            name: Target::ONLY.to_owned(),
             selector,
         }]);
     };

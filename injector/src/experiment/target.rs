@@ -16,6 +16,20 @@ pub struct Target {
     pub selector: Selector,
 }
 
+impl Target {
+    /// What one command's only target is called, and that of a file without targets.
+    pub const ONLY: &str = "target";
+
+    /// A target's name in a sentence: `target agent`, or `the target` where it is the only one and has no name.
+    pub fn in_words(name: &str) -> String {
+        if name == Self::ONLY {
+            "the target".to_owned()
+        } else {
+            format!("target {}", printable::line(name))
+        }
+    }
+}
+
 /// How the processes of a target are found, when the run is armed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase", deny_unknown_fields)]

@@ -113,15 +113,12 @@ impl Attendance {
                     || "it did not come back".to_owned(),
                     |back| format!("it was met again after {}", seconds(back)),
                 );
-                format!("target {name} ended after {after} ({how}); {back}")
+                format!("{name} ended after {after} ({how}); {back}")
             })
             .collect();
         let more = self.ends.len().saturating_sub(TOLD);
         if more > 0 {
-            remarks.insert(
-                0,
-                format!("target {name} had ended {more} times more before that"),
-            );
+            remarks.insert(0, format!("{name} had ended {more} times more before that"));
         }
         remarks
     }
@@ -146,7 +143,7 @@ mod tests {
         assert_eq!(one.see(Sight::Ended, 2 * SECOND), None);
         assert_eq!(one.away_since(), Some(SECOND));
         assert_eq!(
-            one.remarks("agent"),
+            one.remarks("target agent"),
             ["target agent ended after 1.0 s (its last process has ended); it did not come back"]
         );
     }
@@ -172,7 +169,7 @@ mod tests {
         assert_eq!(one.see(Sight::Here, 4 * SECOND), None);
         assert_eq!(one.away_since(), None);
         assert_eq!(
-            one.remarks("a"),
+            one.remarks("target a"),
             [
                 "target a ended after 1.0 s (its last process has ended); it was met again after 3.0 s"
             ]

@@ -8,7 +8,7 @@ use crate::{
         roster::{Roster, Turn},
         seconds,
     },
-    experiment::OnTargetExit,
+    experiment::{OnTargetExit, Target},
     journal::Record,
     kernel::clock::boot_ns,
     report::{FaultReport, Outcome},
@@ -72,7 +72,8 @@ impl Run<'_> {
 
     fn ended(&mut self, scope: usize, how: &str, after: u64) -> Outcome {
         let target = self.name_of(scope);
-        let why = format!("{target} ended after {} ({how})", seconds(after));
+        let words = Target::in_words(&target);
+        let why = format!("{words} ended after {} ({how})", seconds(after));
         let after_ms = after / 1_000_000;
         self.note(&Record::TargetEnded {
             target: target.clone(),
