@@ -8,7 +8,8 @@
 //!
 //! | limit | value |
 //! | --- | --- |
-//! | connections at once | 192, of which 32 are the owner's alone; 64 more are told why not; the rest is closed |
+//! | connections at once | 192, of which 32 are the owner's alone, and 96 at most of those who only look |
+//! | on top of them | 64 for requests that end a run or everything; 64 that are told why not; the rest is closed |
 //! | header of a request | 16 KiB, 64 fields, 5 s from the end of the last request |
 //! | body | 256 KiB, 5 s |
 //! | a request, from header to answer | 30 s |
@@ -19,27 +20,35 @@
 
 mod access;
 mod admission;
+mod body;
 pub mod client;
 mod connection;
 mod control;
 mod events;
 pub mod foreground;
+mod json;
+mod lanes;
+mod other_end;
 mod patience;
 mod peer;
 mod permission;
+mod query;
 mod reply;
 mod routes;
 mod server;
 mod socket;
+mod survey;
+mod words;
 
 use serde::{Deserialize, Serialize};
 
 pub use access::Access;
+pub(crate) use body::{Format, read};
 pub use client::Client;
-pub use control::Control;
-pub(crate) use routes::read;
+pub use control::{Control, Tie};
+pub use lanes::{Lane, Lanes, THREADS};
 pub use server::serve;
-pub use socket::{bind, socket_path};
+pub use socket::{Bound, SocketFile, bind, socket_path};
 
 use crate::{experiment::Experiment, journal::ListedRun, lever::Halt, policy::Override};
 
@@ -63,17 +72,27 @@ pub struct StartRequest {
     pub overrides: Vec<Override>,
 }
 
+/// How long a run goes on, beside its duration and what ends it for all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Lifetime {
+    /// Whatever becomes of the client.
+    #[default]
+    Detached,
+    /// Until the client's process ends, were it by SIGKILL.
+    Client,
+}
+
 /// Pulls the safety lever.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HaltRequest {
-    /// Why, in at most [`HaltRequest::LONGEST`] bytes.
+    /// Why, in at most [`HaltRequest::LONGEST`] characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
 
 impl HaltRequest {
-    /// The longest reason: it has to fit into the lever's file.
+    /// The longest reason, in characters: it has to fit into the lever's file.
     pub const LONGEST: usize = 4_096;
 }
 

@@ -28,7 +28,7 @@ use serde::Deserialize;
 pub use daemon::DaemonGates;
 pub use escalation::Escalation;
 pub use faults::{AllowedFaults, FaultGlob};
-pub use file::{ConfigError, Source};
+pub use file::{ConfigError, ConfigFile, Source};
 pub use halt::HaltDefaults;
 pub use hours::{Day, Hours, Moment, TimeOfDay};
 pub use limits::Limits;
@@ -57,6 +57,9 @@ pub struct Config {
     pub halt: HaltDefaults,
     /// `[escalation]`
     pub escalation: Escalation,
+    /// The file that it was read from, for the record; `None` for the defaults.
+    #[serde(skip)]
+    pub file: Option<ConfigFile>,
 }
 
 #[cfg(test)]

@@ -59,6 +59,16 @@ impl Termination for Exit {
     }
 }
 
+/// What stands behind a refusal, where a program asks for more than the sentences.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Ground {
+    /// What was asked, or this host.
+    #[default]
+    Request,
+    /// Another run, or what became of the one that is meant: later, or without that run, it may go well.
+    Clash,
+}
+
 /// Why something is not done: what, why, and what to do about it, in full sentences.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 #[error("{message}")]
@@ -68,6 +78,9 @@ pub struct Refusal {
     /// The sentences.
     #[serde(rename = "error")]
     pub message: String,
+    /// What stands behind it; stays in this process.
+    #[serde(skip)]
+    pub ground: Ground,
 }
 
 impl Refusal {
@@ -76,6 +89,15 @@ impl Refusal {
         Self {
             exit: Exit::Usage,
             message: message.into(),
+            ground: Ground::Request,
+        }
+    }
+
+    /// Another run, or its state, does not allow it.
+    pub fn clash(message: impl Into<String>) -> Self {
+        Self {
+            ground: Ground::Clash,
+            ..Self::usage(message)
         }
     }
 
@@ -84,6 +106,7 @@ impl Refusal {
         Self {
             exit: Exit::Unsafe,
             message: message.into(),
+            ground: Ground::Request,
         }
     }
 
@@ -92,6 +115,7 @@ impl Refusal {
         Self {
             exit: Exit::Failed,
             message: message.into(),
+            ground: Ground::Request,
         }
     }
 }

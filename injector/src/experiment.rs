@@ -6,7 +6,7 @@
 //! Invariants, which [`Experiment::check`] enforces wherever one enters the program: one to
 //! [`SCOPES`] targets with distinct names; at least one step; no step without a fault; every duration
 //! between 1 ms and [`LONGEST`]; every fault's target exists; a target has at most [`SLOTS`] faults; there are
-//! at most [`MOST_CONDITIONS`] halt conditions.
+//! at most [`MOST_CONDITIONS`] halt conditions; no name is longer than [`LONGEST_NAME`].
 //!
 //! Rejected: types whose fields are private and whose constructors validate. The planner, the report
 //! and the tests all take experiments apart; one check at each door costs less than forty getters.
@@ -57,6 +57,9 @@ pub use crate::quantity::duration::LONGEST;
 
 /// The most halt conditions: each probe among them has a thread.
 pub const MOST_CONDITIONS: usize = 32;
+
+/// The longest name of an experiment, a target or a step, in characters.
+pub const LONGEST_NAME: usize = 128;
 
 /// A validated experiment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -79,13 +79,13 @@ fn holds_together(experiment: &Experiment) {
 
 /// The body of a request: JSON, or YAML after a first byte that says so.
 pub fn api_request(bytes: &[u8]) {
-    let (content_type, body) = match bytes {
-        [b'Y', body @ ..] => ("application/yaml", body),
-        body => ("application/json", body),
+    let (format, body) = match bytes {
+        [b'Y', body @ ..] => (api::Format::Yaml, body),
+        body => (api::Format::Json, body),
     };
-    match api::read(Some(content_type), body) {
+    match api::read(format, body) {
         Ok(asked) => holds_together(&asked.experiment),
-        Err(refusal) => assert!(!refusal.message.is_empty()),
+        Err(failure) => assert!(!failure.message().is_empty()),
     }
 }
 

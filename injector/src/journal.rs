@@ -16,7 +16,7 @@ mod replay;
 mod run_id;
 mod writer;
 
-pub use list::{ListedRun, RunState, files, list, read};
+pub use list::{Asked, ListedRun, RunState, files, list, read};
 pub use record::{HostChange, Process, Record};
 pub use replay::{Damaged, Replay, Stamped, replay};
 pub use run_id::{RunId, RunIdError};

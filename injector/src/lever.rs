@@ -26,7 +26,7 @@ use std::{
 };
 
 use rustix::{
-    fs::{AtFlags, CWD, Mode, OFlags, fstat, openat, statat},
+    fs::{AtFlags, CWD, Mode, OFlags, RenameFlags, fstat, openat, renameat_with, statat},
     io::Errno,
 };
 use serde::{Deserialize, Serialize};
@@ -49,6 +49,9 @@ pub struct Halt {
     pub by_uid: u32,
     /// Process id; 0 where the file was made by hand.
     pub by_pid: u32,
+    /// The user who logged in and became `by_uid`, as by sudo; `None` where it is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub login_uid: Option<u32>,
     /// In milliseconds since 1970.
     pub since_unix_ms: u64,
     /// In their words.
@@ -60,6 +63,9 @@ impl std::fmt::Display for Halt {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let since = journal::time(self.since_unix_ms);
         write!(out, "halted by user {}", self.by_uid)?;
+        if let Some(login) = self.login_uid.filter(|login| *login != self.by_uid) {
+            write!(out, " (logged in as {login})")?;
+        }
         if self.by_pid != 0 {
             write!(out, " (process {})", self.by_pid)?;
         }
@@ -140,6 +146,7 @@ pub fn standing(directory: &Path) -> Result<Option<Halt>, LeverError> {
     let by_hand = || Halt {
         by_uid: metadata.uid(),
         by_pid: 0,
+        login_uid: None,
         since_unix_ms: u64::try_from(metadata.mtime())
             .unwrap_or_default()
             .saturating_mul(1_000),
@@ -200,7 +207,7 @@ pub fn release(directory: &Path) -> Result<Option<Halt>, LeverError> {
     let Some(halt) = standing(directory)? else {
         return Ok(None);
     };
-    match fs::remove_file(&path) {
+    match take_away(&path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         removed => removed.map_err(stuck)?,
     }
@@ -208,6 +215,25 @@ pub fn release(directory: &Path) -> Result<Option<Halt>, LeverError> {
         .and_then(|directory| directory.sync_all())
         .map_err(stuck)?;
     Ok(Some(halt))
+}
+
+/// Removes the lever's file. One whose content is not ours keeps it under another name, `halt.NUMBER`: any
+/// file halts, and the directory may be one in which somebody keeps a file of that name.
+fn take_away(path: &Path) -> io::Result<()> {
+    let metadata = fs::symlink_metadata(path)?;
+    if metadata.is_symlink()
+        || metadata.is_file() && (metadata.len() == 0 || content(path).is_some())
+    {
+        return fs::remove_file(path);
+    }
+    let aside = path.with_extension(journal::unix_ms().to_string());
+    Ok(renameat_with(
+        CWD,
+        path,
+        CWD,
+        aside,
+        RenameFlags::NOREPLACE,
+    )?)
 }
 
 /// The lever's own journal in a directory of journals.
@@ -247,6 +273,7 @@ mod tests {
         Halt {
             by_uid: 7,
             by_pid: 9,
+            login_uid: Some(1000),
             since_unix_ms: 1_700_000_000_000,
             reason: Some(reason.to_owned()),
         }
@@ -281,7 +308,23 @@ mod tests {
             let halt = standing(directory.path()).unwrap().unwrap();
             assert_eq!((halt.by_pid, halt.reason), (0, None));
             release(directory.path()).unwrap();
+            assert!(!lever.is_pulled());
+            // What injector did not write is kept.
+            let kept = fs::read_dir(directory.path()).unwrap().find_map(|entry| {
+                let path = entry.unwrap().path();
+                (path.file_stem()? == NAME).then_some(path)
+            });
+            assert_eq!(kept.is_some(), !content.is_empty(), "{content}");
+            if let Some(kept) = kept {
+                assert_eq!(fs::read_to_string(&kept).unwrap(), content);
+                fs::remove_file(kept).unwrap();
+            }
         }
+        fs::create_dir(&path).unwrap();
+        fs::write(path.join("inside"), "kept").unwrap();
+        assert!(lever.is_pulled());
+        release(directory.path()).unwrap();
+        assert!(!lever.is_pulled());
         std::os::unix::fs::symlink("/nowhere", &path).unwrap();
         assert!(lever.is_pulled());
         assert!(check(directory.path()).is_err());

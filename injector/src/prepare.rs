@@ -13,7 +13,7 @@ pub use entrance::Entrance;
 use host::Host;
 
 use crate::{
-    config::{Config, Escalation, Source},
+    config::{Config, ConfigFile, Escalation, Source},
     error::Refusal,
     executor::{self, Budget},
     experiment::{Experiment, FaultKind, Placed},
@@ -57,6 +57,8 @@ pub struct Prepared {
     pub escalation: Escalation,
     /// How targets that are made again are let in.
     pub admission: Admission,
+    /// The file that set the limits.
+    pub config: Option<ConfigFile>,
 }
 
 /// What a dry run found out.
@@ -138,6 +140,7 @@ fn look(
             uid: terms.asked_by.uid,
             overrides: terms.overrides.clone(),
         },
+        config: config.file.clone(),
         experiment,
         targets,
         plan,

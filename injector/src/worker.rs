@@ -5,6 +5,7 @@
 
 mod breath;
 mod daemon;
+mod login;
 mod once;
 mod runs;
 
@@ -22,6 +23,8 @@ use crate::{
     privilege,
     supervisor::link::WorkerEnd,
 };
+
+pub use login::{login_uid, session_uid};
 
 /// What a worker is started for.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -53,6 +56,9 @@ pub struct AskedBy {
     pub uid: u32,
     /// Process id.
     pub pid: u32,
+    /// The user who logged in and became that user id, as by sudo; `None` where it is not known.
+    #[serde(default)]
+    pub login_uid: Option<u32>,
 }
 
 /// How a command prints.

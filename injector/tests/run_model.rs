@@ -65,6 +65,8 @@ impl Life {
             name: "model".into(),
             by_uid: 0,
             by_pid: 1,
+            login_uid: None,
+            config: None,
             supervisor: None,
             experiment: file::parse(text, "model.yaml", None).unwrap(),
         };

@@ -154,7 +154,11 @@ mod tests {
 
     fn caller(uid: u32, gid: u32, supplementary: &[u32]) -> Caller {
         Caller {
-            asked_by: AskedBy { uid, pid: 9 },
+            asked_by: AskedBy {
+                uid,
+                pid: 9,
+                login_uid: None,
+            },
             gid,
             supplementary: supplementary.to_vec(),
         }

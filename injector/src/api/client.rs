@@ -18,7 +18,9 @@ use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
 use tokio::{net::UnixStream, time::timeout};
 
-use super::{HaltRequest, Resumed, StartRequest, Status, VERSION, VERSION_HEADER};
+use super::{
+    HaltRequest, Lifetime, Resumed, StartRequest, Status, VERSION, VERSION_HEADER, socket::foreign,
+};
 use crate::{
     error::Refusal,
     event::RunEvent,
@@ -61,7 +63,10 @@ impl Client {
             Ok(_) => Ok(Some(Self {
                 socket: socket.to_owned(),
             })),
-            Err(error) if is_absence(&error) => Ok(None),
+            // Something that is no socket refuses connections, too (`unix_find_bsd` in net/unix/af_unix.c).
+            Err(error) if is_absence(&error) => {
+                foreign(socket).map_or(Ok(None), |error| Err(error.into()))
+            }
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
                 Err(Refusal::usage(format!(
                     "the daemon at {} serves root, its own user, and the groups that its configuration names; \
@@ -76,14 +81,22 @@ impl Client {
         }
     }
 
-    /// Starts a run.
-    pub async fn start(&self, asked: &StartRequest) -> Result<ListedRun, Refusal> {
+    /// Starts a run that lives as long as is said.
+    pub async fn start(
+        &self,
+        asked: &StartRequest,
+        lifetime: Lifetime,
+    ) -> Result<ListedRun, Refusal> {
         let body = serde_json::to_vec(asked).map_err(|error| {
             Refusal::usage(format!(
                 "the experiment cannot be sent: {error}; use UTF-8 paths"
             ))
         })?;
-        self.ask(Method::POST, "/v1/runs", body.into()).await
+        let path = match lifetime {
+            Lifetime::Detached => "/v1/runs",
+            Lifetime::Client => "/v1/runs?lifetime=client",
+        };
+        self.ask(Method::POST, path, body.into()).await
     }
 
     /// Every run.

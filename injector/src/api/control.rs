@@ -1,10 +1,13 @@
 //! What the server asks of the daemon.
 
-use std::future::Future;
+use std::{future::Future, io, os::fd::OwnedFd};
 
-use tokio::{sync::broadcast, task::spawn_blocking};
+use tokio::sync::broadcast;
 
-use super::StartRequest;
+use super::{
+    Lanes, StartRequest,
+    lanes::{Broke, Lane},
+};
 use crate::{
     error::Refusal,
     event::RunEvent,
@@ -15,16 +18,32 @@ use crate::{
     worker::AskedBy,
 };
 
+/// Whose end ends a run before its time.
+#[derive(Debug)]
+pub enum Tie {
+    /// No process's.
+    None,
+    /// That of the process behind this pidfd.
+    Process(OwnedFd),
+}
+
 /// The daemon behind the server. The experiment has been checked; the caller is known to the kernel.
 pub trait Control: Send + Sync + 'static {
+    /// Where work that waits is done.
+    fn lanes(&self) -> &Lanes;
+
     /// Starts a run and returns its name when it is armed. A refusal means that nothing of it is there.
     fn start(
         &self,
         asked: StartRequest,
         by: AskedBy,
+        tie: Tie,
     ) -> impl Future<Output = Result<RunId, Refusal>> + Send;
 
-    /// Ends a run and returns when nothing of it fires any more.
+    /// Whether a run is the daemon's own, and goes on. Never waits.
+    fn carries_out(&self, run: &RunId) -> bool;
+
+    /// Ends a run of its own and returns when nothing of it fires any more.
     fn stop(&self, run: &RunId) -> impl Future<Output = Result<RunReport, Refusal>> + Send;
 
     /// Ends every run of the daemon.
@@ -42,38 +61,61 @@ pub trait Control: Send + Sync + 'static {
 
     /// Every run that has a journal, the daemon's and others.
     fn list(&self) -> impl Future<Output = Result<Vec<ListedRun>, Refusal>> + Send {
-        async {
+        let read = self.lanes().look.run(|| {
             let directory = journal::directory();
-            let shown = directory.display().to_string();
-            match spawn_blocking(move || journal::list(&directory)).await {
-                Ok(Ok(runs)) => Ok(runs),
-                Ok(Err(error)) => Err(Refusal::usage(format!(
-                    "the journals in {shown} cannot be read: {error}; check the directory"
-                ))),
-                Err(_) => Err(Refusal::failed(
-                    "reading the journals broke; the daemon's log says how",
-                )),
-            }
+            journal::list(&directory).map_err(|error| unreadable(&error))
+        });
+        async { read.await.map_err(|Broke| reading_broke())? }
+    }
+
+    /// One run, by its journal; `None` where it has none.
+    fn find(
+        &self,
+        run: &RunId,
+        lane: &Lane,
+    ) -> impl Future<Output = Result<Option<ListedRun>, Refusal>> + Send {
+        let run = run.clone();
+        async move {
+            let read = lane.run(move || {
+                // A run's name is digits; it leads nowhere else.
+                let path = journal::directory().join(format!("{run}.jsonl"));
+                match journal::read(&path, run) {
+                    Ok((listed, _)) => Ok(Some(listed)),
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+                    Err(error) => Err(unreadable(&error)),
+                }
+            });
+            read.await.map_err(|Broke| reading_broke())?
         }
     }
 
     /// Who has pulled the safety lever.
     fn halted(&self) -> impl Future<Output = Result<Option<Halt>, Refusal>> + Send {
-        async {
-            let standing = spawn_blocking(|| lever::standing(&journal::directory())).await;
-            let broke =
-                |_| Refusal::failed("looking at the lever broke; the daemon's log says how");
-            Ok(standing.map_err(broke)??)
-        }
+        let look = self.lanes().look.run(|| {
+            let standing = lever::standing(&journal::directory());
+            standing.map_err(|error| Refusal::failed(error.to_string()))
+        });
+        let broke =
+            |Broke| Refusal::failed("looking at the lever broke; the daemon's log says how");
+        async move { look.await.map_err(broke)? }
     }
 
     /// What this machine offers.
     fn capabilities(&self) -> impl Future<Output = Result<Vec<Capability>, Refusal>> + Send {
-        async {
-            let survey = spawn_blocking(capability::survey).await;
-            survey.map_err(|_| {
-                Refusal::failed("the survey of this machine broke; the daemon's log says how")
-            })
-        }
+        let survey = self.lanes().look.run(capability::survey);
+        let broke =
+            |Broke| Refusal::failed("the survey of this machine broke; the daemon's log says how");
+        async move { survey.await.map_err(broke) }
     }
+}
+
+fn unreadable(error: &io::Error) -> Refusal {
+    let shown = journal::directory().display().to_string();
+    Refusal::failed(format!(
+        "the journals in {shown} cannot be read: {error}; check the directory"
+    ))
+}
+
+fn reading_broke() -> Refusal {
+    Refusal::failed("reading the journals broke; the daemon's log says how")
 }

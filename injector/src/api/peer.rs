@@ -8,7 +8,7 @@ use std::{
 use rustix::fs::Gid;
 use tokio::net::UnixStream;
 
-use crate::worker::AskedBy;
+use crate::worker::{AskedBy, session_uid};
 
 /// The longest list of supplementary groups that the kernel keeps (`NGROUPS_MAX`).
 const MOST_GROUPS: usize = 65_536;
@@ -35,6 +35,7 @@ impl Caller {
             asked_by: AskedBy {
                 uid: credentials.uid(),
                 pid,
+                login_uid: session_uid(pid),
             },
             gid: credentials.gid(),
             supplementary: supplementary_groups(stream.as_fd())?,

@@ -1,9 +1,10 @@
-//! What a request is checked for before a route sees it: the client's version, and the caller's right.
+//! What a request is checked for before a route sees it: the client's version, the host that it names, and
+//! the caller's right.
 
 use axum::{
     Extension,
     extract::Request,
-    http::{HeaderValue, Method},
+    http::{HeaderValue, Method, StatusCode, Version, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -29,6 +30,18 @@ pub(super) async fn only_what_is_allowed(
     next.run(request).await
 }
 
+/// Refuses a request that names two hosts, or none, as RFC 9112 (section 3.2) asks of a server. Which one it
+/// names says nothing on a socket that has a path: any will do.
+pub(super) async fn one_host(request: Request, next: Next) -> Response {
+    let hosts = request.headers().get_all(header::HOST).iter().count();
+    // HTTP/1.0 has no such field.
+    if hosts == 1 || hosts == 0 && request.version() < Version::HTTP_11 {
+        return next.run(request).await;
+    }
+    let sentence = "a request has one field `host`, and this one has none or several; send one";
+    Failure::new(StatusCode::BAD_REQUEST, sentence).into_response()
+}
+
 /// Tells our version, and refuses a client that says it is of another.
 pub(super) async fn compare_versions(request: Request, next: Next) -> Response {
     let theirs = request
@@ -43,7 +56,7 @@ pub(super) async fn compare_versions(request: Request, next: Next) -> Response {
                 "the daemon is version {VERSION} and this command is version {theirs}; restart the daemon \
                  from the same build"
             );
-            Failure::from(Refusal::usage(sentence)).into_response()
+            Failure::new(StatusCode::BAD_REQUEST, sentence).into_response()
         }
         _ => next.run(request).await,
     };

@@ -1,4 +1,7 @@
 //! Refusals as responses: `{"error": "...", "exit": N}` with the status that fits.
+//!
+//! 400 is for what is no request of this interface, as its document describes them. 422 is for one that is,
+//! and cannot be carried out: what no document can say, and what this host does not allow.
 
 use axum::{
     Json,
@@ -7,16 +10,21 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use crate::error::{Exit, Refusal};
+use crate::error::{Exit, Ground, Refusal};
 
 /// A refusal and its status.
 #[derive(Clone, Debug)]
-pub(super) struct Failure {
+pub(crate) struct Failure {
     status: StatusCode,
     refusal: Refusal,
 }
 
 impl Failure {
+    /// The sentences.
+    pub(crate) fn message(&self) -> &str {
+        &self.refusal.message
+    }
+
     pub(super) fn new(status: StatusCode, sentence: impl Into<String>) -> Self {
         Self {
             status,
@@ -27,10 +35,11 @@ impl Failure {
 
 impl From<Refusal> for Failure {
     fn from(refusal: Refusal) -> Self {
-        let status = match refusal.exit {
-            Exit::Unsafe => StatusCode::FORBIDDEN,
-            Exit::Usage => StatusCode::BAD_REQUEST,
-            Exit::Failed | Exit::Done => StatusCode::INTERNAL_SERVER_ERROR,
+        let status = match (refusal.ground, refusal.exit) {
+            (Ground::Clash, _) => StatusCode::CONFLICT,
+            (Ground::Request, Exit::Unsafe) => StatusCode::FORBIDDEN,
+            (Ground::Request, Exit::Usage) => StatusCode::UNPROCESSABLE_ENTITY,
+            (Ground::Request, Exit::Failed | Exit::Done) => StatusCode::INTERNAL_SERVER_ERROR,
         };
         Self { status, refusal }
     }
@@ -50,6 +59,8 @@ impl From<BytesRejection> for Failure {
 
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
-        (self.status, Json(self.refusal)).into_response()
+        let mut response = (self.status, Json(&self.refusal)).into_response();
+        response.extensions_mut().insert(self.refusal);
+        response
     }
 }

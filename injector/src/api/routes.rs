@@ -1,25 +1,30 @@
 //! The routes, each a few lines between HTTP and [`Control`].
 
-use std::{sync::Arc, time::Duration};
+use std::{os::fd::OwnedFd, sync::Arc};
 
 use axum::{
     Extension, Json,
     body::Bytes,
-    extract::{FromRequest, Path, Query, Request, State},
-    http::{HeaderMap, StatusCode, header},
+    extract::{Path, State},
+    http::{StatusCode, header},
     response::{IntoResponse, Response},
     routing::{MethodRouter, get, post},
 };
-use serde::Deserialize;
-use tokio::{sync::watch, time::timeout};
+use tokio::sync::watch;
 
 use super::{
-    Control, HaltRequest, OPENAPI, Resumed, StartRequest, Status, VERSION, events, foreground,
+    Control, Lifetime, OPENAPI, Resumed, Status, VERSION,
+    body::Body,
+    control::Tie,
+    events, foreground,
+    lanes::Lane,
+    other_end::OtherEnd,
+    query::{Starting, Wanted},
     reply::Failure,
+    survey::Survey,
 };
 use crate::{
     error::Refusal,
-    experiment::file,
     journal::{self, ListedRun, RunId, RunState},
     kernel::capability::Capability,
     lever::Halt,
@@ -27,29 +32,11 @@ use crate::{
     worker::AskedBy,
 };
 
-/// The longest that a body may take to arrive: it comes from this host, and is a megabyte at most.
-const BODY_WITHIN: Duration = Duration::from_secs(5);
-
-/// A body that has arrived whole and in time.
-struct Body(Bytes);
-
-impl<S: Send + Sync> FromRequest<S> for Body {
-    type Rejection = Failure;
-
-    async fn from_request(request: Request, state: &S) -> Result<Self, Failure> {
-        match timeout(BODY_WITHIN, Bytes::from_request(request, state)).await {
-            Ok(body) => Ok(Self(body?)),
-            Err(_) => Err(Failure::new(
-                StatusCode::REQUEST_TIMEOUT,
-                "the body did not arrive within 5 s; send it in one go",
-            )),
-        }
-    }
-}
-
 /// What the routes share.
 pub(super) struct Daemon<C> {
     pub(super) control: C,
+    /// What this machine offers.
+    pub(super) survey: Survey,
     /// True once the server is told to end.
     pub(super) is_ending: watch::Receiver<bool>,
 }
@@ -76,47 +63,72 @@ pub(super) fn stream<C: Control>() -> (&'static str, MethodRouter<Arc<Daemon<C>>
     ("/v1/events", get(events::<C>))
 }
 
-async fn list<C: Control>(State(daemon): Shared<C>) -> Result<Json<Vec<ListedRun>>, Failure> {
-    Ok(Json(daemon.control.list().await?))
+/// Many runs make a long text: it is made where journals are read, and not on the thread of the server.
+async fn list<C: Control>(State(daemon): Shared<C>) -> Result<Response, Failure> {
+    let runs = daemon.control.list().await?;
+    let written = move || serde_json::to_vec(&runs);
+    if let Ok(Ok(body)) = daemon.control.lanes().look.run(written).await {
+        return Ok(json(Bytes::from(body)));
+    }
+    let sentence = "the list could not be written; the daemon's log says how";
+    Err(Refusal::failed(sentence).into())
 }
 
 async fn show<C: Control>(
     State(daemon): Shared<C>,
     Path(run): Path<String>,
 ) -> Result<Json<ListedRun>, Failure> {
-    find(&daemon.control, &run).await.map(Json)
+    let control = &daemon.control;
+    find(control, &control.lanes().look, &run).await.map(Json)
 }
 
 async fn start<C: Control>(
     State(daemon): Shared<C>,
     Extension(by): Extension<AskedBy>,
-    headers: HeaderMap,
+    Extension(other_end): Extension<OtherEnd>,
+    starting: Starting,
     body: Result<Body, Failure>,
 ) -> Result<Response, Failure> {
-    let content_type = headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok());
-    let asked = read(content_type, &body?.0)?;
-    let run = daemon.control.start(asked, by).await?;
-    let listed = find(&daemon.control, run.as_str()).await?;
+    let asked = body?.start()?;
+    let tie = match starting.lifetime {
+        Lifetime::Detached => Tie::None,
+        Lifetime::Client => Tie::Process(client(&other_end, by)?),
+    };
+    let control = &daemon.control;
+    let run = control.start(asked, by, tie).await?;
+    let listed = find(control, &control.lanes().start, run.as_str()).await?;
     Ok((StatusCode::CREATED, Json(listed)).into_response())
 }
 
+/// The process that asks.
+fn client(other_end: &OtherEnd, by: AskedBy) -> Result<OwnedFd, Refusal> {
+    other_end.process(by.pid).map_err(|error| {
+        Refusal::usage(format!(
+            "the kernel does not tell whose end is to be the end of the run: {error}; start it without \
+             `lifetime=client`, or from this host's own processes"
+        ))
+    })
+}
+
+/// A run of the daemon's own is ended without a look at any journal.
 async fn stop<C: Control>(
     State(daemon): Shared<C>,
     Path(run): Path<String>,
 ) -> Result<Json<RunReport>, Failure> {
-    let listed = find(&daemon.control, &run).await?;
-    if listed.state != RunState::Running {
-        let sentence = format!("the run {run} is over already; `injector list` says how it ended");
-        return Err(Failure::new(StatusCode::CONFLICT, sentence));
+    let control = &daemon.control;
+    if let Ok(run) = run.parse()
+        && control.carries_out(&run)
+    {
+        return Ok(Json(control.stop(&run).await?));
     }
-    let Some(supervisor) = listed.supervisor else {
-        return Ok(Json(daemon.control.stop(&listed.run).await?));
+    let listed = find(control, &control.lanes().end, &run).await?;
+    let (RunState::Running, Some(supervisor)) = (&listed.state, listed.supervisor) else {
+        let sentence = format!("the run {run} is over already; `injector list` says how it ended");
+        return Err(Refusal::clash(sentence).into());
     };
     // A run in the foreground of somebody's terminal.
     let stop = move || foreground::stop(&journal::directory(), &listed, supervisor);
-    let stopped = tokio::task::spawn_blocking(stop).await;
+    let stopped = control.lanes().end.run(stop).await;
     let broke =
         |_| Refusal::failed("ending the run broke; `injector list` tells whether it goes on");
     Ok(Json(stopped.map_err(broke)??))
@@ -132,32 +144,14 @@ async fn halt<C: Control>(
     Extension(by): Extension<AskedBy>,
     body: Result<Body, Failure>,
 ) -> Result<Json<Halt>, Failure> {
-    let HaltRequest { reason } = halting(&body?.0)?;
     let halt = Halt {
         by_uid: by.uid,
         by_pid: by.pid,
+        login_uid: by.login_uid,
         since_unix_ms: journal::unix_ms(),
-        reason,
+        reason: body?.halt()?.reason,
     };
     Ok(Json(daemon.control.halt(halt).await?))
-}
-
-fn halting(body: &[u8]) -> Result<HaltRequest, Refusal> {
-    if body.is_empty() {
-        return Ok(HaltRequest::default());
-    }
-    let asked: HaltRequest = serde_json::from_slice(body).map_err(|error| {
-        Refusal::usage(format!(
-            "the body is no request to halt: {error}; send `{{\"reason\": \"...\"}}`, or nothing"
-        ))
-    })?;
-    match &asked.reason {
-        Some(reason) if reason.len() > HaltRequest::LONGEST => Err(Refusal::usage(format!(
-            "the reason is longer than {} bytes; write a shorter one",
-            HaltRequest::LONGEST
-        ))),
-        _ => Ok(asked),
-    }
 }
 
 async fn resume<C: Control>(
@@ -180,39 +174,24 @@ async fn status<C: Control>(State(daemon): Shared<C>) -> Result<Json<Status>, Fa
 }
 
 async fn doctor<C: Control>(State(daemon): Shared<C>) -> Result<Json<Vec<Capability>>, Failure> {
-    Ok(Json(daemon.control.capabilities().await?))
+    let control = Arc::clone(&daemon);
+    let survey = move || async move { control.control.capabilities().await };
+    Ok(Json(daemon.survey.ask(survey).await?))
 }
 
 async fn openapi() -> Response {
-    ([(header::CONTENT_TYPE, "application/json")], OPENAPI).into_response()
+    json(OPENAPI)
 }
 
-/// Which events are wanted.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Wanted {
-    /// Only those of this run.
-    run: Option<RunId>,
-    /// Hits too; they may be many.
-    #[serde(default = "yes")]
-    hits: bool,
-}
-
-const fn yes() -> bool {
-    true
+fn json(body: impl Into<axum::body::Body>) -> Response {
+    let body: axum::body::Body = body.into();
+    ([(header::CONTENT_TYPE, "application/json")], body).into_response()
 }
 
 async fn events<C: Control>(
     State(daemon): Shared<C>,
-    wanted: Result<Query<Wanted>, axum::extract::rejection::QueryRejection>,
+    Wanted { run, hits }: Wanted,
 ) -> Result<Response, Failure> {
-    let Query(Wanted { run, hits }) = wanted.map_err(|error| {
-        let sentence = format!(
-            "{}; write `run=RUN` and `hits=true` or `hits=false`",
-            error.body_text()
-        );
-        Failure::new(StatusCode::BAD_REQUEST, sentence)
-    })?;
     let filter = events::Filter { run, hits };
     Ok(events::stream(
         daemon.control.events(),
@@ -221,39 +200,14 @@ async fn events<C: Control>(
     ))
 }
 
-async fn find<C: Control>(control: &C, run: &str) -> Result<ListedRun, Failure> {
-    let known = control
-        .list()
-        .await?
-        .into_iter()
-        .find(|listed| listed.run.as_str() == run);
+async fn find<C: Control>(control: &C, lane: &Lane, run: &str) -> Result<ListedRun, Failure> {
+    let known = match run.parse::<RunId>() {
+        Ok(run) => control.find(&run, lane).await?,
+        Err(_) => None,
+    };
     known.ok_or_else(|| {
         let sentence =
             format!("there is no run `{run}`; `injector list` shows those that are known");
         Failure::new(StatusCode::NOT_FOUND, sentence)
     })
-}
-
-/// An experiment as JSON, or as the YAML of a file where the content type says so:
-/// `curl --data-binary @FILE -H 'content-type: application/yaml'`.
-pub(crate) fn read(content_type: Option<&str>, body: &[u8]) -> Result<StartRequest, Refusal> {
-    if content_type.is_some_and(|content_type| content_type.contains("yaml")) {
-        let text = std::str::from_utf8(body)
-            .map_err(|_| Refusal::usage("the body is not UTF-8; send the experiment as UTF-8"))?;
-        return Ok(StartRequest {
-            experiment: file::parse(text, "experiment.yaml", None)?,
-            overrides: Vec::new(),
-        });
-    }
-    let asked: StartRequest = serde_json::from_slice(body).map_err(|error| {
-        let sentence = "the body is no request for a run";
-        Refusal::usage(format!(
-            "{sentence}: {error}; /v1/openapi.json describes one"
-        ))
-    })?;
-    asked
-        .experiment
-        .check()
-        .map_err(|error| Refusal::usage(error.to_string()))?;
-    Ok(asked)
 }

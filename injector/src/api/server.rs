@@ -24,11 +24,13 @@ use tokio::{
 use super::{
     Access, Control,
     admission::{Admission, Admitted},
-    connection,
+    connection::{self, Client},
     peer::Caller,
-    permission::{compare_versions, only_what_is_allowed},
+    permission::{compare_versions, one_host, only_what_is_allowed},
     reply::Failure,
     routes::{Daemon, routes, stream},
+    survey::Survey,
+    words,
 };
 
 /// The largest body: an experiment with the most rules is a tenth of it.
@@ -53,7 +55,11 @@ pub async fn serve<C: Control>(
     end: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
     let (ending, is_ending) = watch::channel(false);
-    let router = router(Arc::new(Daemon { control, is_ending }));
+    let router = router(Arc::new(Daemon {
+        control,
+        survey: Survey::default(),
+        is_ending,
+    }));
     let admission = Admission::default();
     let connections = GracefulShutdown::new();
     tokio::pin!(end);
@@ -90,17 +96,22 @@ fn receive(
         .as_ref()
         .and_then(|caller| access.right(caller, ours));
     match (admission.admit(right), caller) {
-        (Admitted::Served(right, place), Some(caller)) => {
+        (Admitted::Served(right, place), Some(Caller { asked_by, .. })) => {
+            let client = Client { asked_by, right };
             let (router, watcher) = (router.clone(), connections.watcher());
-            let asked_by = caller.asked_by;
-            tokio::spawn(connection::serve(
-                stream, router, asked_by, right, place, watcher,
+            tokio::spawn(connection::serve(stream, router, client, place, watcher));
+        }
+        (Admitted::InCrowd(right, failure, place), Some(Caller { asked_by, .. })) => {
+            let client = Client { asked_by, right };
+            let router = router.clone();
+            tokio::spawn(connection::serve_an_end(
+                stream, router, client, failure, place,
             ));
         }
         (Admitted::Refused(failure, place), _) => {
             tokio::spawn(connection::refuse(stream, failure, place));
         }
-        (Admitted::Closed | Admitted::Served(..), _) => {}
+        (Admitted::Closed | Admitted::Served(..) | Admitted::InCrowd(..), _) => {}
     }
 }
 
@@ -132,7 +143,9 @@ fn router<C: Control>(daemon: Arc<Daemon<C>>) -> Router {
         .fallback(nothing_here)
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .layer(from_fn(only_what_is_allowed))
+        .layer(from_fn(one_host))
         .layer(from_fn(compare_versions))
+        .layer(from_fn(words::of_the_client))
         .with_state(daemon)
 }
 

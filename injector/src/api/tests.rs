@@ -1,13 +1,18 @@
 //! A real server on a real socket, with a daemon that only remembers what it was asked.
 
 mod abuse;
+mod contract;
+mod crowd;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     io::{Read, Write},
     os::unix::{fs::PermissionsExt, net::UnixStream},
     path::PathBuf,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
     time::Duration,
 };
 
@@ -34,6 +39,9 @@ struct Fake {
     runs: Arc<Mutex<Vec<ListedRun>>>,
     callers: Arc<Mutex<Vec<AskedBy>>>,
     lever: Arc<Mutex<Option<Halt>>>,
+    lanes: Lanes,
+    /// How many surveys there were, each of which takes a while.
+    surveys: Arc<AtomicU32>,
     events: broadcast::Sender<RunEvent>,
 }
 
@@ -44,6 +52,8 @@ impl Fake {
             runs: Arc::default(),
             callers: Arc::default(),
             lever: Arc::default(),
+            lanes: Lanes::default(),
+            surveys: Arc::default(),
             events,
         }
     }
@@ -67,7 +77,11 @@ impl Fake {
 }
 
 impl Control for Fake {
-    async fn start(&self, asked: StartRequest, by: AskedBy) -> Result<RunId, Refusal> {
+    fn lanes(&self) -> &Lanes {
+        &self.lanes
+    }
+
+    async fn start(&self, asked: StartRequest, by: AskedBy, _: Tie) -> Result<RunId, Refusal> {
         let experiment = asked.experiment;
         if matches!(experiment.targets[0].selector, Selector::Pids { ref pids, .. } if *pids == [1])
         {
@@ -76,6 +90,11 @@ impl Control for Fake {
             ));
         }
         let mut runs = self.runs.lock().unwrap();
+        if experiment.name == "twice" && !runs.is_empty() {
+            return Err(Refusal::clash(
+                "another run acts on the same target; stop it",
+            ));
+        }
         let run: RunId = format!("r00000000{:04x}", runs.len()).parse().unwrap();
         runs.push(ListedRun {
             run: run.clone(),
@@ -83,6 +102,7 @@ impl Control for Fake {
             state: RunState::Running,
             started_unix_ms: 5,
             supervisor: None,
+            asked: None,
             to_restore: vec![],
             faults: vec![],
             damaged_lines: 0,
@@ -97,6 +117,12 @@ impl Control for Fake {
         // Nobody may listen.
         let _ = self.events.send(event);
         Ok(run)
+    }
+
+    fn carries_out(&self, run: &RunId) -> bool {
+        let runs = self.runs.lock().unwrap();
+        runs.iter()
+            .any(|listed| listed.run == *run && listed.state == RunState::Running)
     }
 
     async fn stop(&self, run: &RunId) -> Result<RunReport, Refusal> {
@@ -131,11 +157,19 @@ impl Control for Fake {
         Ok(self.runs.lock().unwrap().clone())
     }
 
+    async fn find(&self, run: &RunId, _: &Lane) -> Result<Option<ListedRun>, Refusal> {
+        let runs = self.runs.lock().unwrap();
+        Ok(runs.iter().find(|listed| listed.run == *run).cloned())
+    }
+
     async fn halted(&self) -> Result<Option<Halt>, Refusal> {
         Ok(self.lever.lock().unwrap().clone())
     }
 
     async fn capabilities(&self) -> Result<Vec<crate::kernel::capability::Capability>, Refusal> {
+        self.surveys.fetch_add(1, Ordering::Relaxed);
+        let survey = || std::thread::sleep(Duration::from_millis(300));
+        self.lanes.look.run(survey).await.unwrap();
         Ok(vec![])
     }
 }
@@ -156,7 +190,8 @@ impl Server {
     fn start_for(access: Access) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let fake = Fake::new();
-        let listener = bind(&folder.path().join("run/injector.sock"), access).unwrap();
+        let Bound { listener, .. } =
+            bind(&folder.path().join("run/injector.sock"), access).unwrap();
         let listener = tokio::net::UnixListener::from_std(listener).unwrap();
         let (end, ended) = oneshot::channel();
         let served = serve(
@@ -190,6 +225,11 @@ impl Server {
         let text = format!(
             "{head}\r\nhost: x\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}"
         );
+        self.exchange(text).await
+    }
+
+    /// Sends a text, and reads what comes until the server closes the connection.
+    async fn exchange(&self, text: String) -> (u16, String) {
         let socket = self.socket();
         let exchange = tokio::task::spawn_blocking(move || {
             let mut stream = UnixStream::connect(socket).unwrap();
@@ -230,7 +270,7 @@ async fn a_run_is_started_followed_listed_and_stopped() {
     let server = Server::start();
     let client = server.client().await;
     let mut events = client.events(true).await.unwrap();
-    let started = client.start(&asking(7)).await.unwrap();
+    let started = client.start(&asking(7), Lifetime::Client).await.unwrap();
     assert_eq!(
         (started.name.as_str(), &started.state),
         ("fake", &RunState::Running)
@@ -257,7 +297,7 @@ async fn a_run_is_started_followed_listed_and_stopped() {
     assert_eq!((report.outcome, report.armed_for_ms), (Outcome::Stopped, 7));
     let again = client.stop(&started.run).await.unwrap_err();
     assert!(again.message.contains("is over already"), "{again}");
-    client.start(&asking(8)).await.unwrap();
+    client.start(&asking(8), Lifetime::Detached).await.unwrap();
     assert_eq!(client.stop_all().await.unwrap().len(), 1);
     assert_eq!(client.list().await.unwrap().len(), 2);
     // The end of the server ends the stream that is still open.
@@ -300,7 +340,8 @@ async fn the_lever_is_pulled_and_released_by_name() {
         "7",
         &format!("{{\"reason\":\"{}\"}}", "x".repeat(5_000)),
     ] {
-        let (status, said) = server.raw("POST /v1/halt HTTP/1.1", body).await;
+        let head = "POST /v1/halt HTTP/1.1\r\ncontent-type: application/json";
+        let (status, said) = server.raw(head, body).await;
         assert_eq!(status, 400, "{said}");
     }
     assert_eq!(server.raw("POST /v1/halt HTTP/1.1", "").await.0, 200);
@@ -310,7 +351,10 @@ async fn the_lever_is_pulled_and_released_by_name() {
 async fn a_refusal_arrives_as_it_was_said() {
     let server = Server::start();
     let client = server.client().await;
-    let refusal = client.start(&asking(1)).await.unwrap_err();
+    let refusal = client
+        .start(&asking(1), Lifetime::Client)
+        .await
+        .unwrap_err();
     assert_eq!(
         refusal,
         Refusal::endangers("PID 1 is never a target; choose another process")
@@ -324,10 +368,13 @@ async fn a_refusal_arrives_as_it_was_said() {
     let mut nobody = experiment(7);
     nobody.steps.clear();
     let refusal = client
-        .start(&StartRequest {
-            experiment: nobody,
-            overrides: vec![],
-        })
+        .start(
+            &StartRequest {
+                experiment: nobody,
+                overrides: vec![],
+            },
+            Lifetime::Client,
+        )
         .await
         .unwrap_err();
     assert!(refusal.message.contains("has no step"), "{refusal}");
@@ -343,7 +390,7 @@ async fn any_program_may_speak_http() {
     assert_eq!(status, 201, "{body}");
     let (status, body) = server.raw(post, "targets: {}\nstops: 1\n").await;
     assert!(
-        status == 400 && body.contains("experiment.yaml:2:1"),
+        status == 422 && body.contains("experiment.yaml:2:1"),
         "{body}"
     );
     for (head, body, expected) in [
@@ -358,7 +405,12 @@ async fn any_program_may_speak_http() {
             "",
             400,
         ),
-        ("POST /v1/runs HTTP/1.1", "{}", 400),
+        ("POST /v1/runs?lifetime=x HTTP/1.1", "", 400),
+        (
+            "POST /v1/runs HTTP/1.1\r\ncontent-type: application/json",
+            "{}",
+            400,
+        ),
         ("POST /v1/runs HTTP/1.1", &"x".repeat(256 * 1024 + 1), 413),
     ] {
         let (status, said) = server.raw(head, body).await;
@@ -461,6 +513,18 @@ fn references(value: &Value) -> Vec<String> {
         Value::Array(items) => items.iter().flat_map(references).collect(),
         _ => Vec::new(),
     }
+}
+
+/// What the document shows as a request is one: `cargo xtask openapi` starts it.
+#[tokio::test]
+async fn the_documents_example_is_a_request() {
+    let document: Value = serde_json::from_str(OPENAPI).unwrap();
+    let example = "/paths/~1v1~1runs/post/requestBody/content/application~1json/example";
+    let body = document.pointer(example).unwrap().to_string();
+    let server = Server::start();
+    let head = "POST /v1/runs HTTP/1.1\r\ncontent-type: application/json";
+    let (status, said) = server.raw(head, &body).await;
+    assert_eq!(status, 201, "{said}");
 }
 
 /// What the document says of an experiment is what one looks like.

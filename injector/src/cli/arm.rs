@@ -5,7 +5,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{Arming, Rehearsal, tell};
 use crate::{
-    api::{Client, StartRequest, client::Told, socket_path},
+    api::{Client, Lifetime, StartRequest, client::Told, socket_path},
     config::Source,
     error::{Exit, Refusal},
     experiment::{Experiment, Placed},
@@ -14,7 +14,7 @@ use crate::{
     prepare::{self, Terms},
     printable, supervisor,
     target::process::TaskKey,
-    worker::{AskedBy, Job, Output},
+    worker::{AskedBy, Job, Output, login_uid},
 };
 
 /// Does what was asked and returns the exit code.
@@ -26,10 +26,12 @@ pub fn arm(arming: Arming) -> Result<Exit, Refusal> {
         config,
         output,
     } = arming;
+    let (uid, pid) = (rustix::process::getuid().as_raw(), std::process::id());
     let terms = Terms {
         asked_by: AskedBy {
-            uid: rustix::process::getuid().as_raw(),
-            pid: std::process::id(),
+            uid,
+            pid,
+            login_uid: login_uid(pid, uid),
         },
         door: Door::OneShot,
         overrides,
@@ -131,7 +133,8 @@ async fn through(client: &Client, asked: &StartRequest, output: Output) -> Resul
     // Both before the start: no turn may be missed, and Ctrl-C must find somebody who listens.
     let mut interrupts = Interrupts::new()?;
     let mut events = client.events(false).await?;
-    let run = client.start(asked).await?.run;
+    // Killed without a word, this command takes its run along.
+    let run = client.start(asked, Lifetime::Client).await?.run;
     let report = loop {
         let told = tokio::select! {
             told = events.next() => told?,

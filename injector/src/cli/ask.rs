@@ -283,9 +283,19 @@ pub(super) fn sentence(record: &Record) -> String {
             name,
             by_uid,
             by_pid,
+            login_uid,
+            config,
             ..
         } => {
-            format!("started {name}, asked by user {by_uid}, process {by_pid}")
+            let login = login_uid.filter(|login| login != by_uid);
+            let login = login.map_or_else(String::new, |login| format!(" (logged in as {login})"));
+            let limits = config.as_ref().map_or_else(
+                || "the default limits".to_owned(),
+                |file| format!("the limits of {file}"),
+            );
+            format!(
+                "started {name}, asked by user {by_uid}{login}, process {by_pid}, under {limits}"
+            )
         }
         Record::Overridden {
             limit,

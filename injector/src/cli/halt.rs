@@ -11,7 +11,7 @@ use crate::{
     journal::{self, Journal, ListedRun, Record, RunId, RunState},
     kernel::clock::boot_ns,
     lever::{self, Halt, LeverError},
-    worker::Output,
+    worker::{Output, login_uid},
 };
 
 /// How long runs may take to end: a worker that hangs is killed after its lease (2 s), one that ends in
@@ -45,17 +45,19 @@ const HURRY_WITHIN: Duration = Duration::from_secs(2);
 pub fn halt(reason: Option<String>, output: Output) -> Result<Exit, Refusal> {
     if reason
         .as_ref()
-        .is_some_and(|reason| reason.len() > HaltRequest::LONGEST)
+        .is_some_and(|reason| reason.chars().count() > HaltRequest::LONGEST)
     {
         return Err(Refusal::usage(format!(
-            "the reason is longer than {} bytes; write a shorter one",
+            "the reason is longer than {} characters; write a shorter one",
             HaltRequest::LONGEST
         )));
     }
     let directory = journal::directory();
+    let by_uid = rustix::process::getuid().as_raw();
     let ours = Halt {
-        by_uid: rustix::process::getuid().as_raw(),
+        by_uid,
         by_pid: std::process::id(),
+        login_uid: login_uid(std::process::id(), by_uid),
         since_unix_ms: journal::unix_ms(),
         reason: reason.clone(),
     };

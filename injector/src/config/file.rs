@@ -8,6 +8,7 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use super::{Config, mistake};
 use crate::{
@@ -32,6 +33,38 @@ pub enum Source {
     Usual,
     /// One that a person named; it must be there.
     Named(PathBuf),
+}
+
+/// Which file said what a host allows, for the record: whoever names a file of their own for one run sets
+/// the limits of that run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConfigFile {
+    /// Its absolute path.
+    pub path: String,
+    /// SHA-256 of its content, in hexadecimal digits, as `sha256sum` prints it.
+    pub sha256: String,
+}
+
+impl ConfigFile {
+    fn of(path: &Path, text: &str) -> Self {
+        let absolute = std::path::absolute(path);
+        let path = absolute.as_deref().unwrap_or(path).display().to_string();
+        let digest = Sha256::digest(text.as_bytes());
+        let digit = |half: u8| char::from_digit(u32::from(half), 16).unwrap_or_default();
+        let digits = digest
+            .iter()
+            .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]);
+        Self {
+            path,
+            sha256: digits.collect(),
+        }
+    }
+}
+
+impl std::fmt::Display for ConfigFile {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "{} (sha256 {})", self.path, self.sha256)
+    }
 }
 
 /// Why the limits of this host are not known. Nothing is armed then.
@@ -104,7 +137,14 @@ impl Source {
             {
                 Ok(Config::default())
             }
-            text => Config::parse(&text?, &path.display().to_string()),
+            text => {
+                let text = text?;
+                let config = Config::parse(&text, &path.display().to_string())?;
+                Ok(Config {
+                    file: Some(ConfigFile::of(path, &text)),
+                    ..config
+                })
+            }
         }
     }
 }
@@ -185,7 +225,15 @@ mod tests {
         let source = Source::Named(path.clone());
         assert!(matches!(source.load(), Err(ConfigError::Unreadable { .. })));
         fs::write(&path, "[limits]\nmax_hits = 7\n").unwrap();
-        assert_eq!(source.load().unwrap().limits.max_hits, 7);
+        let config = source.load().unwrap();
+        assert_eq!(config.limits.max_hits, 7);
+        let file = config.file.unwrap();
+        assert_eq!(file.path, path.display().to_string());
+        // printf '[limits]\nmax_hits = 7\n' | sha256sum
+        assert_eq!(
+            file.sha256,
+            "11ed0502fd54ff27497aaa22b783cec94fd082916d403ffd6c06273caad429de"
+        );
         fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();
         assert!(matches!(source.load(), Err(ConfigError::Exposed(_))));
     }

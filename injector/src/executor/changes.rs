@@ -85,7 +85,7 @@ impl Changes {
     ) -> Result<Option<ChangeId>, Refusal> {
         let _lock = Lock::take(journal.path());
         if others(journal.path()).any(|change| knob::is_about(&change, path, new)) {
-            return Err(Refusal::usage(format!(
+            return Err(Refusal::clash(format!(
                 "another run has set {}; wait for its end, or stop it (`injector list`).",
                 path.display()
             )));

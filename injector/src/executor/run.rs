@@ -23,6 +23,7 @@ use super::{
     roster::Roster,
 };
 use crate::{
+    config::ConfigFile,
     config::Escalation,
     delay_line,
     error::Refusal,
@@ -62,6 +63,10 @@ pub struct Request {
     pub plan: Plan,
     /// Who asked: user id and process id.
     pub asked_by: (u32, u32),
+    /// The user who logged in and became theirs.
+    pub login_uid: Option<u32>,
+    /// The file that set the limits.
+    pub config: Option<ConfigFile>,
     /// The limits of this host that they lifted, with what each would have refused.
     pub overrides: Vec<(Override, Option<String>)>,
     /// How far it reaches.
@@ -104,6 +109,8 @@ pub fn execute(
         name: request.experiment.name.clone(),
         by_uid: request.asked_by.0,
         by_pid: request.asked_by.1,
+        login_uid: request.login_uid,
+        config: request.config.clone(),
         supervisor: request.supervisor,
         experiment: request.experiment.clone(),
     })?;

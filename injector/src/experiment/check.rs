@@ -3,8 +3,8 @@
 use std::{collections::HashSet, time::Duration};
 
 use super::{
-    CallFaultError, Experiment, Fault, FaultKind, FilterError, LONGEST, MOST_CONDITIONS, OnCalls,
-    ProcessFaultError, SCOPES, SLOTS, Selector, Target, TimingError,
+    CallFaultError, Experiment, Fault, FaultKind, FilterError, LONGEST, LONGEST_NAME,
+    MOST_CONDITIONS, OnCalls, ProcessFaultError, SCOPES, SLOTS, Selector, Target, TimingError,
 };
 use crate::quantity::duration;
 
@@ -17,6 +17,8 @@ const SHORTEST: Duration = Duration::from_millis(1);
 pub enum CheckError {
     #[error("the experiment has no name; give it one")]
     NoName,
+    #[error("{0} has more than {LONGEST_NAME} characters; give it a shorter one")]
+    LongName(&'static str),
     #[error("the experiment has no target; name at least one under `targets`")]
     NoTarget,
     #[error("the experiment has {0} targets; one run has at most {SCOPES}, so split it")]
@@ -68,6 +70,7 @@ impl Experiment {
         if self.name.trim().is_empty() {
             return Err(CheckError::NoName);
         }
+        check_name("the name of the experiment", &self.name)?;
         self.check_targets()?;
         if self.steps.is_empty() {
             return Err(CheckError::NoStep);
@@ -76,6 +79,7 @@ impl Experiment {
             return Err(CheckError::NoFault);
         }
         for step in &self.steps {
+            check_name("the name of a step", &step.name)?;
             if !(SHORTEST..=LONGEST).contains(&step.duration) {
                 return Err(CheckError::Duration {
                     step: step.name.clone(),
@@ -135,6 +139,7 @@ impl Target {
             // An empty pattern matches every process there is.
             Selector::Process { pattern, .. } => pattern.is_empty(),
         };
+        check_name("the name of a target", &self.name)?;
         if is_empty || self.name.is_empty() {
             return Err(CheckError::EmptySelector(self.name.clone()));
         }
@@ -211,6 +216,14 @@ impl Fault {
         }
         Ok(())
     }
+}
+
+/// Names stand in lists, reports and journals, again and again.
+fn check_name(whose: &'static str, name: &str) -> Result<(), CheckError> {
+    if name.chars().count() > LONGEST_NAME {
+        return Err(CheckError::LongName(whose));
+    }
+    Ok(())
 }
 
 /// What is wrong with a regular expression, in one line; `None` where it compiles.

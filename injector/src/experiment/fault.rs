@@ -32,7 +32,7 @@ pub struct Fault {
 ///
 /// In JSON: `{"fault": "net.delay", "with": {"latency": "500ms", ...}}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "fault", content = "with")]
+#[serde(tag = "fault", content = "with", deny_unknown_fields)]
 pub enum FaultKind {
     /// Counts and does nothing else: the pattern for a new fault.
     #[serde(rename = "noop")]
@@ -188,7 +188,7 @@ pub enum Distribution {
 
 /// Which packets are lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Loss {
     /// Each on its own, with the fault's chance.
     Independent {

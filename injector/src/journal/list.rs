@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{HostChange, Process, Record, Replay, RunId, replay};
 use crate::{
+    config::ConfigFile,
     experiment::Placed,
     report::{Outcome, RunReport},
 };
@@ -30,6 +31,9 @@ pub struct ListedRun {
     /// Who can be signalled to stop it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub supervisor: Option<Process>,
+    /// Who asked for it, and under which limits; absent where that record is damaged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked: Option<Asked>,
     /// Host settings that may still have the run's value, in the order in which to restore them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub to_restore: Vec<HostChange>,
@@ -42,6 +46,21 @@ pub struct ListedRun {
     /// What it did, where it says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub report: Option<RunReport>,
+}
+
+/// Who asked for a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Asked {
+    /// User id.
+    pub by_uid: u32,
+    /// Process id.
+    pub by_pid: u32,
+    /// The user who logged in and became `by_uid`, as by sudo; absent where it is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub login_uid: Option<u32>,
+    /// The file that set the limits; absent for the defaults.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config: Option<ConfigFile>,
 }
 
 /// Whether a run lives.
@@ -109,6 +128,7 @@ pub fn read(path: &Path, run: RunId) -> io::Result<(ListedRun, Replay)> {
         state: state(&replay, is_running),
         started_unix_ms: replay.records.first().map_or(0, |stamped| stamped.unix_ms),
         supervisor: None,
+        asked: None,
         to_restore: replay
             .to_restore()
             .into_iter()
@@ -122,12 +142,22 @@ pub fn read(path: &Path, run: RunId) -> io::Result<(ListedRun, Replay)> {
         match &stamped.record {
             Record::Started {
                 name,
+                by_uid,
+                by_pid,
+                login_uid,
+                config,
                 supervisor,
                 experiment,
                 ..
             } => {
                 listed.faults = experiment.describe();
                 listed.name.clone_from(name);
+                listed.asked = Some(Asked {
+                    by_uid: *by_uid,
+                    by_pid: *by_pid,
+                    login_uid: *login_uid,
+                    config: config.clone(),
+                });
                 listed.supervisor = *supervisor;
             }
             Record::Planned { faults, .. } if !faults.is_empty() => {

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::RunId;
 use crate::{
+    config::ConfigFile,
     escalation::Notice,
     experiment::{Experiment, Placed},
     lever::Halt,
@@ -27,6 +28,12 @@ pub enum Record {
         by_uid: u32,
         /// Process id of whoever asked.
         by_pid: u32,
+        /// The user who logged in and became `by_uid`, as by sudo; `None` where it is not known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        login_uid: Option<u32>,
+        /// The file that set the limits; `None` for the defaults.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        config: Option<ConfigFile>,
         /// The supervisor to signal in order to stop this run and no other; `None` for a run of the
         /// daemon, which is stopped through the API.
         supervisor: Option<Process>,
@@ -215,6 +222,19 @@ pub struct Process {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_start_without_login_and_configuration_is_read() {
+        let text = r#"{"type":"started","run":"r000000010001","name":"x","by_uid":0,"by_pid":7,
+            "supervisor":null,"experiment":{"name":"x","targets":[],"steps":[]}}"#;
+        let Ok(Record::Started {
+            login_uid, config, ..
+        }) = serde_json::from_str(text)
+        else {
+            panic!("an old journal is not read");
+        };
+        assert_eq!((login_uid, config), (None, None));
+    }
 
     /// Journals outlive the version that wrote them: these texts are on disks.
     #[test]

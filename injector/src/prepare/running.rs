@@ -28,7 +28,7 @@ pub(super) fn check(plan: &Plan, targets: &[ResolvedTarget], guard: &Guard) -> R
             continue;
         };
         if acts_on_packets(&experiment) && shares_target(&experiment, targets, guard) {
-            return Err(Refusal::usage(format!(
+            return Err(Refusal::clash(format!(
                 "run {} ({}) acts on packets of the same target, and frames that this run holds would \
                  pass it by; stop it with `injector stop {}`, or put both into one experiment file.",
                 listed.run, listed.name, listed.run

@@ -3,19 +3,20 @@
 use std::{
     collections::BTreeMap,
     io,
+    os::fd::OwnedFd,
     sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc::Sender},
 };
 
 use tokio::{
+    io::{Interest, unix::AsyncFd},
     runtime::Builder,
     signal::unix::{SignalKind, signal},
     sync::{broadcast, watch},
-    task::spawn_blocking,
 };
 
-use super::{AskedBy, Output, runs};
+use super::{AskedBy, Output, login_uid, runs};
 use crate::{
-    api::{self, Access, Control, StartRequest},
+    api::{self, Access, Bound, Control, Lanes, StartRequest, Tie},
     cli::tell,
     config::Source,
     error::{Exit, Refusal},
@@ -34,23 +35,17 @@ use crate::{
 /// How many things that happen a slow listener may fall behind before it misses some.
 const BACKLOG: usize = 4_096;
 
-/// How many requests may wait for the disk or for a run to be armed at once, each on a thread of its own.
-const BLOCKING: usize = 16;
-
 /// Serves requests until it is told to end, then ends its runs.
 pub(super) fn run(output: Output, config: Source, link: &Arc<WorkerEnd>) -> Result<Exit, Refusal> {
     let runtime = Builder::new_current_thread()
         .enable_all()
-        .max_blocking_threads(BLOCKING)
+        .max_blocking_threads(api::THREADS)
         .build()
         .map_err(|error| broken("the runtime cannot be started", &error))?;
     runtime.block_on(async {
         let path = api::socket_path();
         let access = Access::of(&config.load()?.socket)?;
-        let listener = api::bind(&path, access)?;
-        listener
-            .set_nonblocking(true)
-            .map_err(|error| broken("the socket cannot be used", &error))?;
+        let Bound { listener, file } = api::bind(&path, access)?;
         let listener = tokio::net::UnixListener::from_std(listener)
             .map_err(|error| broken("the socket cannot be used", &error))?;
         let mut term = signal(SignalKind::terminate())
@@ -61,6 +56,7 @@ pub(super) fn run(output: Output, config: Source, link: &Arc<WorkerEnd>) -> Resu
             link: Arc::clone(link),
             config,
             runs: Arc::default(),
+            lanes: Lanes::default(),
             events,
         };
         if output == Output::Text {
@@ -72,7 +68,8 @@ pub(super) fn run(output: Output, config: Source, link: &Arc<WorkerEnd>) -> Resu
         .await;
         // The runs end whether or not serving them did so well.
         let stopped = daemon.stop_all().await;
-        let _ = std::fs::remove_file(&path);
+        // One that stays is replaced by the next daemon.
+        let _ = file.remove();
         served.map_err(|error| broken("the socket broke", &error))?;
         stopped.map(|_| Exit::Done)
     })
@@ -107,6 +104,7 @@ struct Daemon {
     /// Read anew for each run.
     config: Source,
     runs: Arc<Mutex<BTreeMap<RunId, Entry>>>,
+    lanes: Lanes,
     events: broadcast::Sender<RunEvent>,
 }
 
@@ -116,7 +114,11 @@ impl Daemon {
     }
 
     /// Starts a run on threads of its own. Returns its name, and what becomes true when it is armed.
-    fn launch(&self, asked: StartRequest, by: AskedBy) -> Result<Launched, Refusal> {
+    fn launch(&self, asked: StartRequest, by: AskedBy, tie: Tie) -> Result<Launched, Refusal> {
+        let by = AskedBy {
+            login_uid: login_uid(by.pid, by.uid),
+            ..by
+        };
         let StartRequest {
             experiment,
             overrides,
@@ -159,6 +161,9 @@ impl Daemon {
                 ended.send_replace(Some(result));
             });
         waiter.map_err(|error| broken("a thread cannot be started", &error))?;
+        if let Tie::Process(process) = tie {
+            tokio::spawn(self.clone().end_with(process, run.clone(), end.clone()));
+        }
         Ok(Launched {
             run,
             armed: is_armed,
@@ -176,6 +181,28 @@ impl Daemon {
         brakes.iter().for_each(Brake::pull);
     }
 
+    /// Ends a run when the process behind a pidfd ends, if that comes first.
+    async fn end_with(self, process: OwnedFd, run: RunId, mut end: watch::Receiver<End>) {
+        let gone = async {
+            // One that cannot be watched could end unseen, which is worse than a run that ends early.
+            // SAFETY: the descriptor is the `OwnedFd` that is moved in: it stays open and the same until the
+            // `AsyncFd` is dropped.
+            let process = unsafe { AsyncFd::register_with_interest(process, Interest::READABLE) };
+            if let Ok(process) = process {
+                let _ = process.readable().await;
+            }
+        };
+        let is_over = async { drop(end.wait_for(Option::is_some).await) };
+        let is_abandoned = tokio::select! {
+            () = gone => true,
+            () = is_over => false,
+        };
+        if is_abandoned {
+            // One that ended meanwhile by itself is no failure.
+            let _ = self.end(&run).await;
+        }
+    }
+
     /// Orders an end and waits for it.
     async fn end(&self, run: &RunId) -> Result<RunReport, Refusal> {
         let entry = self
@@ -183,8 +210,8 @@ impl Daemon {
             .get(run)
             .map(|entry| (entry.orders.clone(), entry.end.clone()));
         let Some((orders, mut end)) = entry else {
-            return Err(Refusal::usage(format!(
-                "the daemon has no run {run}; `injector list` shows those that there are"
+            return Err(Refusal::clash(format!(
+                "the run {run} is over already; `injector list` says how it ended"
             )));
         };
         // A run that is about to end takes no orders.
@@ -198,6 +225,11 @@ impl Daemon {
     }
 }
 
+/// A lever that does not move is the host's failure, and not the request's.
+fn stuck(error: &LeverError) -> Refusal {
+    Refusal::failed(error.to_string())
+}
+
 /// Puts it on record, after the fact: the lever does not wait for a disk.
 fn note(record: &Record) {
     if let Err(error) = Journal::note(&lever::journal(&journal::directory()), record) {
@@ -206,9 +238,14 @@ fn note(record: &Record) {
 }
 
 impl Control for Daemon {
-    async fn start(&self, asked: StartRequest, by: AskedBy) -> Result<RunId, Refusal> {
+    fn lanes(&self) -> &Lanes {
+        &self.lanes
+    }
+
+    async fn start(&self, asked: StartRequest, by: AskedBy, tie: Tie) -> Result<RunId, Refusal> {
         let daemon = self.clone();
-        let launched = spawn_blocking(move || daemon.launch(asked, by)).await;
+        let launch = move || daemon.launch(asked, by, tie);
+        let launched = self.lanes.start.run(launch).await;
         let Launched {
             run,
             mut armed,
@@ -230,12 +267,23 @@ impl Control for Daemon {
         }
     }
 
+    fn carries_out(&self, run: &RunId) -> bool {
+        self.runs().contains_key(run)
+    }
+
     async fn stop(&self, run: &RunId) -> Result<RunReport, Refusal> {
         self.end(run).await
     }
 
     async fn stop_all(&self) -> Result<Vec<RunReport>, Refusal> {
-        let names: Vec<RunId> = self.runs().keys().cloned().collect();
+        let names: Vec<RunId> = {
+            let runs = self.runs();
+            // Together, so that nobody's end waits for another's.
+            for entry in runs.values() {
+                let _ = entry.orders.send(Order::Stop);
+            }
+            runs.keys().cloned().collect()
+        };
         let mut reports = Vec::new();
         for run in names {
             // One that ended meanwhile by itself is no failure.
@@ -249,16 +297,19 @@ impl Control for Daemon {
     /// The leases come first: the lever's disk may be slow, full, or gone.
     async fn halt(&self, halt: Halt) -> Result<Halt, Refusal> {
         self.pull_brakes();
-        let pulled = spawn_blocking(move || -> Result<Halt, LeverError> {
-            let directory = journal::directory();
-            let pulled = lever::pull(&directory, halt.clone())?;
-            // Whoever was first has it on record.
-            if pulled == halt {
-                note(&Record::Halted { halt });
-            }
-            Ok(pulled)
-        })
-        .await;
+        let pulled = self
+            .lanes
+            .lever
+            .run(move || -> Result<Halt, LeverError> {
+                let directory = journal::directory();
+                let pulled = lever::pull(&directory, halt.clone())?;
+                // Whoever was first has it on record.
+                if pulled == halt {
+                    note(&Record::Halted { halt });
+                }
+                Ok(pulled)
+            })
+            .await;
         // And those that were armed meanwhile.
         self.pull_brakes();
         let broke = |error| {
@@ -266,25 +317,28 @@ impl Control for Daemon {
                 "pulling the lever broke: {error}; the daemon's runs have ended"
             ))
         };
-        Ok(pulled.map_err(broke)??)
+        pulled.map_err(broke)?.map_err(|error| stuck(&error))
     }
 
     async fn resume(&self, by: AskedBy) -> Result<Option<Halt>, Refusal> {
-        let released = spawn_blocking(move || -> Result<Option<Halt>, LeverError> {
-            let released = lever::release(&journal::directory())?;
-            if released.is_some() {
-                let AskedBy { uid, pid } = by;
-                note(&Record::Resumed {
-                    by_uid: uid,
-                    by_pid: pid,
-                });
-            }
-            Ok(released)
-        })
-        .await;
+        let released = self
+            .lanes
+            .lever
+            .run(move || -> Result<Option<Halt>, LeverError> {
+                let released = lever::release(&journal::directory())?;
+                if released.is_some() {
+                    let AskedBy { uid, pid, .. } = by;
+                    note(&Record::Resumed {
+                        by_uid: uid,
+                        by_pid: pid,
+                    });
+                }
+                Ok(released)
+            })
+            .await;
         let broke =
             |error| Refusal::failed(format!("releasing the lever broke: {error}; try again"));
-        Ok(released.map_err(broke)??)
+        released.map_err(broke)?.map_err(|error| stuck(&error))
     }
 
     fn events(&self) -> broadcast::Receiver<RunEvent> {

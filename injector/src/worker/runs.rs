@@ -49,6 +49,7 @@ pub(super) fn start<K: Keeper + 'static>(
             budget,
             escalation,
             admission,
+            config,
         },
         entrance,
     ) = prepare(experiment, terms)?;
@@ -63,6 +64,8 @@ pub(super) fn start<K: Keeper + 'static>(
         targets,
         plan,
         asked_by: (terms.asked_by.uid, terms.asked_by.pid),
+        login_uid: terms.asked_by.login_uid,
+        config,
         overrides,
         radius: verdict.radius,
         budget,
