@@ -40,6 +40,11 @@ impl Cgroup {
         Self::at(mount()?.join(name))
     }
 
+    /// A cgroup of this name directly below the mount; an error where there is one.
+    pub fn named(name: &str) -> Result<Self> {
+        Self::at(mount()?.join(name))
+    }
+
     /// A cgroup below this one.
     pub fn child(&self, name: &str) -> Result<Self> {
         Self::at(self.path.join(name))

@@ -19,6 +19,7 @@ mod demo;
 mod kernel;
 mod libtest;
 mod mutation;
+mod openapi;
 mod paths;
 mod process;
 mod report;
@@ -80,6 +81,15 @@ enum Task {
     },
     /// The first steps of `test` alone: format, lints of both workspaces, licences and advisories (no root).
     Lint,
+    /// Have redocly read configs/openapi.json, and schemathesis try the daemon's interface against it.
+    ///
+    /// Each is a counted skip where it is not on PATH. schemathesis needs root, and takes some minutes; what follows `--` is for it, as
+    /// in `-- --max-time 600 --seed 7`.
+    Openapi {
+        /// Arguments of `schemathesis run`.
+        #[arg(last = true)]
+        arguments: Vec<String>,
+    },
     /// Measure injector on this machine; writes a table to `bench/` in cargo's target folder.
     Bench {
         #[command(subcommand)]
@@ -138,6 +148,7 @@ fn perform(task: Task) -> anyhow::Result<ExitCode> {
         Task::Demo { vm: false, .. } => demo::run(&project),
         Task::Test { filter } => Ok(test::run(&project, filter.as_deref())),
         Task::Lint => Ok(test::lint(&project)),
+        Task::Openapi { arguments } => Ok(openapi::run(&project, &arguments)),
         Task::Bench { subject } => bench::run(&project, &subject),
         Task::Campaign(campaign) => campaign::run(&project, &campaign),
         Task::Kernel { task } => kernel::run(&project, &task),

@@ -7,7 +7,7 @@ use std::process::{Command, ExitCode};
 
 use crate::{
     build::{self, BpfDebug},
-    campaign, libtest,
+    campaign, libtest, openapi,
     paths::Project,
     process::{self, CommandFailed, announce},
     report::Report,
@@ -64,6 +64,7 @@ impl<'a> Steps<'a> {
         self.format();
         self.lints();
         self.dependencies();
+        openapi::lint(self.project, &mut self.report);
     }
 
     fn outcome(&self) -> ExitCode {
