@@ -6,15 +6,16 @@
 //! ingress program passes them to the device that they were taken from. Each frame says itself whose
 //! it is and which rules sent it here ([`injector_common::frame::Meta`]).
 //!
-//! Reading order: [`table`] (what is asked), [`model`] and [`distribution`] (how long), [`rules`]
-//! (how several rules compose), [`store`] and [`wheel`] (where frames wait), `worker` (the loop),
+//! Reading order: [`table`] (what is asked), [`model`] and [`distribution`] (how long), [`order`]
+//! (and no earlier than what came before), [`rules`] (how several rules compose), [`store`] and [`wheel`] (where frames wait), `worker` (the loop),
 //! `handle` (the thread as others see it). [`packet`], [`checksum`], [`segment`] and [`dns`] are for
 //! the two faults that look into frames.
 //!
 //! Invariants:
 //! - A frame is never released before its time, and never more than a lease after it: whatever a
 //!   stopped or suspended injector finds overdue when it wakes is discarded.
-//! - With no jitter asked, frames of one target keep their order.
+//! - With no jitter asked, frames of one target keep their order; with jitter, those of a connection do
+//!   ([`order`]). Only [`Model::Reorder`] lets frames overtake each other.
 //! - Nothing is allocated for a frame. Memory has a cap; what does not fit is dropped and counted, as
 //!   a full queue on a router would.
 //!
@@ -30,6 +31,7 @@ pub mod dns;
 mod error;
 mod handle;
 pub mod model;
+pub mod order;
 pub mod packet;
 pub mod rules;
 pub mod segment;

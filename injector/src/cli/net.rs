@@ -65,7 +65,7 @@ pub(super) struct DelayFlags {
     /// How much later, one way in each direction that the fault is on
     #[arg(long, value_name = "TIME", value_parser = duration::parse)]
     latency: Duration,
-    /// How far a packet's delay may stray from the latency
+    /// How far a packet's delay may stray from the latency; packets of a connection keep their order
     #[arg(long, value_name = "TIME", value_parser = duration::parse, default_value = "0s")]
     jitter: Duration,
     /// How much a packet's jitter resembles the one before

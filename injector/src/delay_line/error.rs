@@ -1,8 +1,8 @@
 //! What can go wrong with the delay line, in sentences for people.
 
-use std::{io, time::Duration};
+use std::io;
 
-/// Why the delay line could not be set up, changed or ended.
+/// Why the delay line could not be set up or ended.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The TUN driver's device node cannot be opened.
@@ -36,12 +36,6 @@ pub enum Error {
          a new run"
     )]
     Stopped(String),
-    /// The thread did not answer in time.
-    #[error(
-        "the delay line did not answer within {0:?}; the host may be overloaded; disarm and start a \
-         new run"
-    )]
-    Unresponsive(Duration),
 }
 
 impl From<Error> for crate::error::Refusal {

@@ -5,10 +5,9 @@ use std::{
     os::fd::{AsFd, OwnedFd},
     sync::{
         Arc, Mutex, PoisonError,
-        mpsc::{self, Receiver, RecvTimeoutError, Sender, SyncSender, TryRecvError},
+        mpsc::{self, Receiver, Sender, TryRecvError},
     },
     thread::JoinHandle,
-    time::Duration,
 };
 
 use rustix::event::{EventfdFlags, eventfd};
@@ -19,9 +18,6 @@ use super::{
     stats::Counters,
     worker::{Turn, Worker},
 };
-
-/// How long a command may take to be heard. The thread hears one after each batch of frames.
-const HEARD_WITHIN: Duration = Duration::from_secs(2);
 
 /// How much the delay line may hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,7 +50,6 @@ pub struct DelayLine {
 }
 
 enum Command {
-    Replace(LineTable, SyncSender<()>),
     Flush,
     Discard,
 }
@@ -91,18 +86,6 @@ impl DelayLine {
             outcome,
             thread,
         })
-    }
-
-    /// Changes the rules. Frames that wait keep the times that they were given. When this returns, every
-    /// frame that is sent to the TAP from now on finds the new rules.
-    pub fn replace(&self, table: LineTable) -> Result<(), Error> {
-        let (done, heard) = mpsc::sync_channel(1);
-        self.tell(Command::Replace(table, done))?;
-        match heard.recv_timeout(HEARD_WITHIN) {
-            Ok(()) => Ok(()),
-            Err(RecvTimeoutError::Timeout) => Err(Error::Unresponsive(HEARD_WITHIN)),
-            Err(RecvTimeoutError::Disconnected) => Err(self.stopped()),
-        }
     }
 
     /// Lets every frame go at once, in order and undamaged, and ends the thread. Call it when nothing
@@ -169,11 +152,6 @@ fn run<C: Clock>(
     loop {
         let turn = worker.turn()?;
         match orders.try_recv() {
-            Ok(Command::Replace(table, done)) => {
-                worker.replace(&table);
-                // Nobody listens after a timeout; the rules are in force all the same.
-                let _ = done.send(());
-            }
             Ok(Command::Flush) => return worker.flush(),
             Ok(Command::Discard) | Err(TryRecvError::Disconnected) => return Ok(()),
             Err(TryRecvError::Empty) if turn == Turn::Idle => {
@@ -210,7 +188,7 @@ mod tests {
         Model,
         testing::{self, Peer},
     };
-    use std::time::Instant;
+    use std::time::{Duration, Instant};
 
     fn held(latency_ms: u64) -> LineTable {
         let latency = Duration::from_millis(latency_ms);
@@ -254,19 +232,6 @@ mod tests {
     }
 
     #[test]
-    fn new_rules_are_in_force_when_replace_returns() {
-        let (line, peer) = start(60_000);
-        peer.send(0, 1);
-        let deadline = Instant::now() + Duration::from_secs(10);
-        while line.stats().frames < 1 {
-            assert!(Instant::now() < deadline);
-        }
-        line.replace(LineTable::new()).unwrap();
-        peer.send(1, 1);
-        assert_eq!(await_frames(&peer, 1), [1]);
-    }
-
-    #[test]
     fn after_a_flush_everything_has_come_back() {
         let (line, peer) = start(60_000);
         for n in 0..30 {
@@ -299,8 +264,6 @@ mod tests {
             );
             std::thread::yield_now();
         }
-        let error = line.replace(LineTable::new()).unwrap_err();
-        assert!(matches!(error, Error::Stopped(_)), "{error}");
         assert!(matches!(line.flush(), Err(Error::Stopped(_))));
     }
 }

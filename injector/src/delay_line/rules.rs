@@ -2,13 +2,20 @@
 //!
 //! Slow links send first, one after the other in the order of their slots, starting when the frame
 //! comes; then all the delays are added, as propagation adds to serialisation. So a link is never idle
-//! for a frame that is still on its way, and frames leave it in the order in which they came.
+//! for a frame that is still on its way, and frames leave it in the order in which they came. Each direction
+//! has a link of its own. A delay with jitter keeps the packets of a connection in order
+//! ([`order`](super::order)); only `net reorder` lets them overtake each other.
 
-use injector_common::{RuleId, SCOPES, SLOTS, decide, frame::Meta, rule_id};
+use injector_common::{
+    RuleId, SCOPES, SLOTS, decide,
+    frame::{Direction, Meta},
+    rule_id,
+};
 
 use super::{
     dns,
     model::{Draws, Link, hold, nanoseconds},
+    order::{Lane, Order},
     stats::DnsCounters,
     table::{DnsFailure, DnsFault, LineTable, Model},
     vnet::{meta, wire_bytes},
@@ -46,41 +53,56 @@ pub struct Rules {
 struct Running {
     model: Model,
     memory: Memory,
+    /// Where draws could let frames overtake each other.
+    order: Option<Order>,
 }
 
 /// What a rule remembers; each kind uses its own part.
 #[derive(Clone, Copy, Debug, Default)]
 struct Memory {
     draws: Draws,
-    link: Link,
+    links: Links,
     damaged: u64,
     look_ups: DnsCounters,
     decide: decide::Memory,
 }
 
+/// A slow link for each direction.
+#[derive(Clone, Copy, Debug, Default)]
+struct Links {
+    egress: Link,
+    ingress: Link,
+}
+
+impl Links {
+    fn towards(&mut self, direction: Direction) -> &mut Link {
+        match direction {
+            Direction::Egress => &mut self.egress,
+            Direction::Ingress => &mut self.ingress,
+        }
+    }
+}
+
+impl Running {
+    /// A rule with no past.
+    fn new(model: &Model) -> Self {
+        let draws = matches!(model, Model::Delay(delay) if !delay.jitter.is_zero());
+        Self {
+            model: model.clone(),
+            memory: Memory::default(),
+            order: draws.then(Order::default),
+        }
+    }
+}
+
 impl Rules {
     /// The rules of a table, with no past.
     pub fn new(table: &LineTable) -> Self {
-        let mut rules = Self {
-            running: (0..SCOPES * SLOTS).map(|_| None).collect(),
-        };
-        rules.replace(table);
-        rules
-    }
-
-    /// Changes to another table. A rule that is in both, unchanged, keeps its memory.
-    pub fn replace(&mut self, table: &LineTable) {
-        let mut before = std::mem::take(&mut self.running);
-        self.running = (0..SCOPES * SLOTS).map(|_| None).collect();
+        let mut running: Box<[_]> = (0..SCOPES * SLOTS).map(|_| None).collect();
         for (id, model) in table.iter() {
-            let id = id as usize;
-            let kept = before[id].take().filter(|running| running.model == *model);
-            let fresh = || Running {
-                model: model.clone(),
-                memory: Memory::default(),
-            };
-            self.running[id] = Some(kept.unwrap_or_else(fresh));
+            running[id as usize] = Some(Running::new(model));
         }
+        Self { running }
     }
 
     /// What becomes of `frame`, which comes at `now`. A look-up that fails is turned into its answer in
@@ -91,7 +113,13 @@ impl Rules {
         now: u64,
         mut counted: impl FnMut(RuleId, DnsCounters),
     ) -> Fate {
-        let Some(Meta { scope, slots, .. }) = meta(frame) else {
+        let Some(Meta {
+            direction,
+            scope,
+            slots,
+            ..
+        }) = meta(frame)
+        else {
             return Fate::LookUpLost;
         };
         let mut release = Release {
@@ -99,22 +127,21 @@ impl Rules {
             len: frame.len(),
             damage: None,
         };
+        let lane = Lane::of(frame, direction);
         let mut sent = now;
-        let mut held = 0u64;
         for slot in set_bits(slots) {
             let id = rule_id(u32::from(scope), slot);
-            let Some(Running { model, memory }) = &mut self.running[id as usize] else {
+            let Some(Running { model, memory, .. }) = &mut self.running[id as usize] else {
                 continue;
             };
             match model {
-                Model::Noop => {}
-                Model::Delay(delay) => held += hold(delay, &mut memory.draws),
-                Model::Reorder { latency } => held += nanoseconds(*latency),
+                Model::Noop | Model::Delay(_) | Model::Reorder { .. } => {}
                 Model::Bandwidth(bandwidth) => {
-                    match memory
-                        .link
-                        .send(*bandwidth, sent, wire_bytes(&frame[..release.len]))
-                    {
+                    match memory.links.towards(direction).send(
+                        *bandwidth,
+                        sent,
+                        wire_bytes(&frame[..release.len]),
+                    ) {
                         Some(at) => sent = at,
                         None => return Fate::QueueFull,
                     }
@@ -136,8 +163,31 @@ impl Rules {
                 }
             }
         }
-        release.at = sent.saturating_add(held);
+        release.at = self.held(u32::from(scope), slots, lane, sent);
         Fate::Release(release)
+    }
+
+    /// When a frame that was sent at `sent` comes out of the delays of its rules.
+    fn held(&mut self, scope: u32, slots: u32, lane: Lane, sent: u64) -> u64 {
+        let mut at = sent;
+        // Added last: what is held back on purpose has no part in the order of the others.
+        let mut back = 0u64;
+        for slot in set_bits(slots) {
+            let Some(running) = &mut self.running[rule_id(scope, slot) as usize] else {
+                continue;
+            };
+            match &running.model {
+                Model::Delay(delay) => {
+                    at = at.saturating_add(hold(delay, &mut running.memory.draws));
+                    if let Some(order) = &mut running.order {
+                        at = order.behind(lane, at);
+                    }
+                }
+                Model::Reorder { latency } => back = back.saturating_add(nanoseconds(*latency)),
+                Model::Noop | Model::Bandwidth(_) | Model::WireCorrupt { .. } | Model::Dns(_) => {}
+            }
+        }
+        at.saturating_add(back)
     }
 }
 
@@ -181,9 +231,13 @@ mod tests {
     use std::{num::NonZeroU64, time::Duration};
 
     fn frame(scope: u16, slots: u32, len: usize) -> Vec<u8> {
+        frame_to(Direction::Egress, scope, slots, len)
+    }
+
+    fn frame_to(direction: Direction, scope: u16, slots: u32, len: usize) -> Vec<u8> {
         let mut frame = vec![0; VNET + len];
         let meta = Meta {
-            direction: Direction::Egress,
+            direction,
             scope,
             device: 0,
             slots,
@@ -249,17 +303,15 @@ mod tests {
     }
 
     #[test]
-    fn an_unchanged_rule_keeps_its_memory() {
+    fn each_direction_has_a_link_of_its_own() {
         let mut table = LineTable::new();
         table.set(0, 0, megabit());
         let mut rules = Rules::new(&table);
-        assert_eq!(at(&mut rules, &mut frame(0, 1, 125), 0), MS);
-        table.set(0, 1, delay(1, 0));
-        rules.replace(&table);
-        assert_eq!(at(&mut rules, &mut frame(0, 1, 125), 0), 2 * MS);
-        rules.replace(&LineTable::new());
-        rules.replace(&table);
-        assert_eq!(at(&mut rules, &mut frame(0, 1, 125), 0), MS);
+        let (mut out, mut back) = (frame(0, 1, 125), frame_to(Direction::Ingress, 0, 1, 125));
+        for n in 1..4 {
+            assert_eq!(at(&mut rules, &mut out, 0), n * MS);
+            assert_eq!(at(&mut rules, &mut back, 0), n * MS);
+        }
     }
 
     #[test]
@@ -308,6 +360,32 @@ mod tests {
                     last = release.at;
                 }
             }
+        }
+
+        /// With jitter, and however wide, frames of a connection keep their order; and what came after a pause
+        /// that is longer than any draw waits for exactly what it has drawn.
+        #[test]
+        fn with_jitter_frames_keep_their_order(
+            latency in 0u64..50,
+            jitter in 1u64..100,
+            gaps in prop::collection::vec(0u64..20 * MS, 2..60),
+        ) {
+            let mut table = LineTable::new();
+            table.set(0, 0, delay(latency, jitter));
+            let Model::Delay(alone) = delay(latency, jitter) else { unreachable!() };
+            let (mut rules, mut draws) = (Rules::new(&table), Draws::default());
+            let (mut now, mut last) = (0, 0);
+            for gap in gaps {
+                now += gap;
+                let drawn = now + hold(&alone, &mut draws);
+                let out = at(&mut rules, &mut frame(0, 1, 60), now);
+                prop_assert_eq!(out, drawn.max(last));
+                last = out;
+            }
+            // Four deviations at most.
+            now = last + (latency + 4 * jitter) * MS;
+            let drawn = now + hold(&alone, &mut draws);
+            prop_assert_eq!(at(&mut rules, &mut frame(0, 1, 60), now), drawn);
         }
 
         #[test]

@@ -31,10 +31,12 @@ pub enum Model {
     Dns(DnsFault),
 }
 
-/// Latency with jitter, as `tc qdisc netem delay` has it.
+/// Latency with jitter, as `tc qdisc netem delay` has it, but for the order: packets of a connection keep
+/// theirs ([`super::order`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Delay {
-    /// The mean.
+    /// The mean, where the jitter does not reach below zero: a packet cannot leave before it came, so what is
+    /// drawn below zero counts as zero, and the mean is above this.
     pub latency: Duration,
     /// The spread: half the width of the uniform distribution, the deviation of the others.
     pub jitter: Duration,
@@ -58,7 +60,7 @@ pub enum Distribution {
     Pareto,
 }
 
-/// A link that sends one frame after the other.
+/// A link that sends one frame after the other; one for each direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bandwidth {
     /// Bits of Ethernet frames per second.

@@ -23,7 +23,7 @@ use super::{
     table::LineTable,
     tap::QUEUE,
     vnet::VNET,
-    wheel::Wheel,
+    wheel::{TICK_NS, Wheel},
 };
 
 /// The most frames taken in, and the most let go, before the other has its turn.
@@ -89,10 +89,6 @@ impl<C: Clock> Worker<C> {
             awake,
             clock,
         }
-    }
-
-    pub(super) fn replace(&mut self, table: &LineTable) {
-        self.rules.replace(table);
     }
 
     /// Lets some due frames go and takes some new ones in.
@@ -233,7 +229,8 @@ impl<C: Clock> Worker<C> {
                 at,
                 len,
                 damage: None,
-            }) if at <= now => {
+            }) if at <= now && self.wheel.next_ns().is_none_or(|next| next > now + TICK_NS) => {
+                // What is due by now may still wait for its tick: then this one takes its turn behind it.
                 write(self.tap.as_fd(), &frame[..len], counters, Written::Frame);
             }
             Fate::Release(Release { at, len, damage }) => {

@@ -90,14 +90,25 @@ fn a_shorter_delay_overtakes() {
     assert_eq!(bench.pass(90 * MS).peer.received(), [0, 5]);
 }
 
+/// Draws below zero go on at once, but not past a frame that is due and waits for its tick.
 #[test]
-fn changed_rules_leave_waiting_frames_alone() {
-    let mut bench = Bench::new(&table([held(100)]), &Options::default());
-    bench.peer.send(0, 1);
-    bench.pass(0).worker.replace(&table([held(20)]));
-    bench.peer.send(1, 1);
-    assert_eq!(bench.pass(0).pass(20 * MS).peer.received(), [1]);
-    assert_eq!(bench.pass(80 * MS).peer.received(), [0]);
+fn jitter_keeps_the_order_of_a_connection() {
+    let jittery = Model::Delay(Delay {
+        latency: Duration::from_micros(100),
+        jitter: Duration::from_millis(2),
+        correlation: injector_common::threshold::Threshold::NEVER,
+        distribution: Distribution::Normal,
+        seed: 5,
+    });
+    let mut bench = Bench::new(&table([jittery]), &Options::default());
+    let mut back = Vec::new();
+    for n in 0..300 {
+        bench.peer.send(n, 1);
+        bench.pass(13_000);
+        back.extend(bench.peer.received());
+    }
+    back.extend(bench.pass(20 * MS).peer.received());
+    assert_eq!(back, (0..300).collect::<Vec<_>>());
 }
 
 #[test]
