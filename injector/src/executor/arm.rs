@@ -337,7 +337,7 @@ impl ArmedNamespace {
         let Some(covered) = &mut self.covered else {
             return Vec::new();
         };
-        let devices = covered.appeared();
+        let devices = covered.changed();
         if devices.is_empty() {
             return Vec::new();
         }

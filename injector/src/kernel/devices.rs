@@ -1,4 +1,4 @@
-//! Network devices of a namespace: those that are there, and those that appear later.
+//! Network devices of a namespace: those that are there, and those that appear or change later.
 
 use std::{
     sync::mpsc::{self, Receiver},
@@ -10,7 +10,7 @@ use rtnetlink::{
     LinkUnspec, MulticastGroup,
     packet_core::NetlinkPayload,
     packet_route::{
-        RouteNetlinkMessage,
+        AddressFamily, RouteNetlinkMessage,
         link::{InfoKind, LinkAttribute, LinkInfo, LinkLayerType, LinkMessage},
     },
 };
@@ -162,19 +162,49 @@ fn with_netlink<T>(
     })
 }
 
-/// Tells of devices that appear in a namespace, until it is dropped.
+/// Something about a device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// It has appeared or is otherwise than before; it may also be told of when nothing that matters here is.
+    Is(NetDevice),
+    /// The device of this index has left the namespace.
+    Gone(u32),
+}
+
+impl Change {
+    /// What a message says. A bridge tells of its ports in messages of its own, in which a port that leaves the
+    /// bridge looks like a device that is deleted (`net/bridge/br_netlink.c`, `br_ifinfo_notify`); the device's own
+    /// message follows, so those are passed over.
+    fn from_message(message: RouteNetlinkMessage) -> Option<Self> {
+        match message {
+            RouteNetlinkMessage::NewLink(link) if !is_of_bridge(&link) => {
+                Some(Self::Is(NetDevice::from_message(link)))
+            }
+            RouteNetlinkMessage::DelLink(link) if !is_of_bridge(&link) => {
+                Some(Self::Gone(link.header.index))
+            }
+            _ => None,
+        }
+    }
+}
+
+fn is_of_bridge(link: &LinkMessage) -> bool {
+    link.header.interface_family == AddressFamily::Bridge
+}
+
+/// Tells of devices that appear, change and go in a namespace, until it is dropped.
 pub struct Watch {
-    /// Devices as they appear; a device may be told of more than once, whenever it changes.
-    pub appeared: Receiver<NetDevice>,
+    /// Changes in their order.
+    pub changes: Receiver<Change>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Watch {
-    /// Starts to watch. Devices that appear after this returns are told of.
+    /// Starts to watch. What changes after this returns is told of.
     pub fn start(namespace: &Namespace) -> Result<Self, Error> {
         let namespace = namespace.try_clone()?;
-        let (tell, appeared) = mpsc::channel();
+        let (tell, changes) = mpsc::channel();
         let (stop, stopped) = oneshot::channel();
         let (ready, is_ready) = mpsc::channel();
         let thread = std::thread::Builder::new()
@@ -195,7 +225,7 @@ impl Watch {
             .map_err(|error| Error::system("start a thread", error))?;
         match is_ready.recv() {
             Ok(Ok(())) => Ok(Self {
-                appeared,
+                changes,
                 stop: Some(stop),
                 thread: Some(thread),
             }),
@@ -209,7 +239,7 @@ impl Watch {
 }
 
 async fn watch(
-    tell: mpsc::Sender<NetDevice>,
+    tell: mpsc::Sender<Change>,
     mut stopped: oneshot::Receiver<()>,
     ready: mpsc::Sender<Result<(), Error>>,
 ) {
@@ -230,8 +260,9 @@ async fn watch(
             _ = &mut stopped => None,
         };
         let Some((message, _)) = message else { return };
-        if let NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewLink(link)) = message.payload
-            && tell.send(NetDevice::from_message(link)).is_err()
+        if let NetlinkPayload::InnerMessage(message) = message.payload
+            && let Some(change) = Change::from_message(message)
+            && tell.send(change).is_err()
         {
             return;
         }
