@@ -9,6 +9,8 @@ mod calls;
 mod compile;
 mod denial;
 mod error;
+#[cfg(test)]
+mod filter_model;
 mod limits;
 mod mechanism;
 pub mod names;

@@ -246,6 +246,8 @@ fn filters(fault: &Fault, id: RuleId, names: &Names) -> (Vec<(FilterKey, u32)>, 
 
     set.networks(kind::DEST_ADDR, bits::DEST_ADDR, &traffic.dest);
     for name in &traffic.hostnames {
+        // A name without an address lets nothing through, and not everything.
+        set.bits |= bits::DEST_ADDR;
         set.addresses(kind::DEST_ADDR, bits::DEST_ADDR, names.addresses(name));
     }
     if let FaultKind::Partition { peers } = &fault.kind {
@@ -255,6 +257,7 @@ fn filters(fault: &Fault, id: RuleId, names: &Names) -> (Vec<(FilterKey, u32)>, 
                     set.networks(kind::DEST_ADDR, bits::DEST_ADDR, std::slice::from_ref(net));
                 }
                 Peer::Host(name) => {
+                    set.bits |= bits::DEST_ADDR;
                     set.addresses(kind::DEST_ADDR, bits::DEST_ADDR, names.addresses(name));
                 }
             }
@@ -319,14 +322,16 @@ impl FilterSet {
     fn networks(&mut self, kind: u16, bit: u32, networks: &[ipnet::IpNet]) {
         for network in networks {
             self.bits |= bit;
-            self.prefixes.push(prefix::network(self.id, kind, network));
+            self.prefixes
+                .extend(prefix::network(self.id, kind, network));
         }
     }
 
     fn addresses(&mut self, kind: u16, bit: u32, addresses: &[std::net::IpAddr]) {
         for address in addresses {
             self.bits |= bit;
-            self.prefixes.push(prefix::address(self.id, kind, *address));
+            self.prefixes
+                .extend(prefix::address(self.id, kind, *address));
         }
     }
 

@@ -27,6 +27,14 @@ impl Names {
         Ok(Self(names))
     }
 
+    /// Names that were looked up elsewhere.
+    #[cfg(test)]
+    pub fn of(names: &[(&str, &[IpAddr])]) -> Self {
+        let known =
+            |(name, addresses): &(&str, &[IpAddr])| ((*name).to_owned(), addresses.to_vec());
+        Self(names.iter().map(known).collect())
+    }
+
     /// The addresses of a name that was looked up.
     pub fn addresses(&self, name: &str) -> &[IpAddr] {
         self.0.get(name).map_or(&[], Vec::as_slice)

@@ -3,22 +3,38 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use injector_common::{RuleId, filter::FilterKey};
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv6Net};
 
 /// A prefix of a rule's filters: the key, and how many bits of its value count.
 pub(super) type Prefix = (FilterKey, u32);
 
-/// The prefix of a network; IPv4 is v4-mapped, as the programs see it.
-pub(super) fn network(rule: RuleId, kind: u16, network: &IpNet) -> Prefix {
-    let (address, bits) = match network {
-        IpNet::V4(v4) => (mapped(v4.network()), 96 + u32::from(v4.prefix_len())),
-        IpNet::V6(v6) => (v6.network(), u32::from(v6.prefix_len())),
+/// Where IPv4 lies among the keys: `::ffff:0:0/96`.
+const MAPPED: Ipv6Net = Ipv6Net::new_assert(Ipv6Addr::new(0, 0, 0, 0, 0, 0xffff, 0, 0), 96);
+
+/// The prefixes of a network; IPv4 is v4-mapped, as the programs see it. A network of IPv6 that would hold
+/// all of IPv4 by that, as `::/0` does, is cut into those around it.
+pub(super) fn network(rule: RuleId, kind: u16, network: &IpNet) -> Vec<Prefix> {
+    let prefix = |address: Ipv6Addr, bits: u8| {
+        let key = FilterKey::address(rule, kind, address.octets());
+        (key, u32::from(bits))
     };
-    (FilterKey::address(rule, kind, address.octets()), bits)
+    match network {
+        IpNet::V4(v4) => vec![prefix(mapped(v4.network()), 96 + v4.prefix_len())],
+        IpNet::V6(v6) if v6.prefix_len() < 96 && v6.contains(&MAPPED) => {
+            let beside = |bits: u8| {
+                let branch = 1u128 << (128 - u32::from(bits));
+                let keep = u128::MAX << (128 - u32::from(bits));
+                let address = (u128::from(MAPPED.network()) ^ branch) & keep;
+                prefix(address.into(), bits)
+            };
+            (v6.prefix_len() + 1..=96).map(beside).collect()
+        }
+        IpNet::V6(v6) => vec![prefix(v6.network(), v6.prefix_len())],
+    }
 }
 
 /// The prefix of one address.
-pub(super) fn address(rule: RuleId, kind: u16, address: IpAddr) -> Prefix {
+pub(super) fn address(rule: RuleId, kind: u16, address: IpAddr) -> Vec<Prefix> {
     network(rule, kind, &IpNet::from(address))
 }
 
@@ -66,17 +82,44 @@ mod tests {
         #[test]
         fn network_prefixes_cover_their_addresses(bits: u32, length in 0u8..=32, other: u32) {
             let net = IpNet::new(Ipv4Addr::from(bits).into(), length).unwrap();
-            let prefix = network(3, kind::DEST_ADDR, &net);
+            let prefixes = network(3, kind::DEST_ADDR, &net);
             let asked = Ipv4Addr::from(other);
-            let key = FilterKey::address(3, kind::DEST_ADDR, mapped(asked).octets());
-            prop_assert_eq!(covers(&prefix.0, prefix.1, &key), net.contains(&IpAddr::from(asked)));
+            prop_assert_eq!(
+                covered(&prefixes, mapped(asked)),
+                usize::from(net.contains(&IpAddr::from(asked)))
+            );
         }
+
+        /// Each address of IPv6 is covered once where it is in the network, and none of IPv4 ever is.
+        #[test]
+        fn networks_of_ipv6_hold_ipv6_alone(bits: u128, length in 0u8..96, near in 0u32..128, other: u32) {
+            let any: IpNet = IpNet::new(Ipv6Addr::from(bits).into(), length).unwrap();
+            let around = IpNet::new(mapped(Ipv4Addr::from(other)).into(), length).unwrap();
+            for net in [any, around] {
+                let prefixes = network(3, kind::DEST_ADDR, &net);
+                prop_assert_eq!(covered(&prefixes, mapped(Ipv4Addr::from(other))), 0);
+                let asked = Ipv6Addr::from(u128::from(mapped(Ipv4Addr::from(other))) ^ 1 << near);
+                if asked.to_ipv4_mapped().is_none() {
+                    prop_assert_eq!(
+                        covered(&prefixes, asked),
+                        usize::from(net.contains(&IpAddr::from(asked)))
+                    );
+                }
+            }
+        }
+    }
+
+    fn covered(prefixes: &[Prefix], address: Ipv6Addr) -> usize {
+        let key = FilterKey::address(3, kind::DEST_ADDR, address.octets());
+        let covering = prefixes
+            .iter()
+            .filter(|(prefix, bits)| covers(prefix, *bits, &key));
+        covering.count()
     }
 
     #[test]
     fn an_ipv4_network_covers_no_ipv6_address() {
         let any = network(3, kind::DEST_ADDR, &"0.0.0.0/0".parse().unwrap());
-        let v6 = FilterKey::address(3, kind::DEST_ADDR, Ipv6Addr::LOCALHOST.octets());
-        assert!(!covers(&any.0, any.1, &v6));
+        assert_eq!(covered(&any, Ipv6Addr::LOCALHOST), 0);
     }
 }
