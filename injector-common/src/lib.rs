@@ -6,7 +6,7 @@
 //!
 //! Reading order: [`lease`] (may anything fire?), [`tag`] (whose socket is it?), [`rule`] (what was
 //! asked?), [`filter`] (which packets?), [`call`] and [`glob`] (which system calls?), [`decide`] (does
-//! this one take it?), [`frame`] (what the delay line is told), [`park`] (where threads sleep), [`event`]
+//! this one take it?), [`flow`] and [`met`] (whose is a packet that arrives, and was it met before?), [`frame`] (what the delay line is told), [`park`] (where threads sleep), [`event`]
 //! (what is told to people).
 //!
 //! Layout rules: `repr(C)`, no `bool`, no enum with forbidden bit patterns, no implicit padding;
@@ -21,9 +21,11 @@ pub mod call;
 pub mod decide;
 pub mod event;
 pub mod filter;
+pub mod flow;
 pub mod frame;
 pub mod glob;
 pub mod lease;
+pub mod met;
 pub mod park;
 pub mod process;
 pub mod rule;
@@ -67,6 +69,7 @@ mod pod {
         crate::rule::RuleState,
         crate::rule::Counters,
         crate::filter::FilterKey,
+        crate::flow::Unjudged,
         crate::frame::Device,
         crate::process::ProcessKey,
         crate::process::TargetProcess,

@@ -9,6 +9,7 @@ use aya_ebpf::{
 };
 use injector_common::{
     frame::{Direction, ETHERNET, META_AT, Meta},
+    met::RETURNED,
     rule::action,
 };
 
@@ -22,9 +23,6 @@ use crate::{
 /// (net/core/filter.c, `skb_do_redirect`), as a wire would: TCP retransmits, UDP senders see success.
 /// Dropping at egress instead would be reported to the sender as local congestion.
 const NOWHERE: u32 = i32::MAX as u32;
-
-/// Put into `__sk_buff::tc_index` of frames that come back on their way in, so that they are let by.
-pub const RETURNED: u32 = 0x1a9e;
 
 /// The most payload bytes that damage is drawn from: enough for any one segment of a real device.
 const DAMAGE_WITHIN: u32 = 1024;
@@ -94,9 +92,10 @@ fn duplicate(skb: *mut __sk_buff, direction: Direction, tap: u32) {
                 bpf_clone_redirect(skb, ifindex, 0);
             }
             Direction::Ingress => {
+                let mark = (*skb).tc_index;
                 (*skb).tc_index = RETURNED;
                 bpf_clone_redirect(skb, ifindex, u64::from(BPF_F_INGRESS));
-                (*skb).tc_index = 0;
+                (*skb).tc_index = mark;
             }
         }
     }

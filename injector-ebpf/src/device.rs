@@ -3,32 +3,30 @@
 use aya_ebpf::{
     EbpfContext,
     bindings::{
-        __sk_buff, BPF_F_INGRESS, bpf_sock, bpf_sock_tuple, bpf_sock_tuple__bindgen_ty_1,
-        bpf_sock_tuple__bindgen_ty_1__bindgen_ty_1, bpf_sock_tuple__bindgen_ty_1__bindgen_ty_2,
+        __sk_buff, BPF_F_INGRESS,
         tcx_action_base::{TCX_DROP, TCX_NEXT},
     },
     helpers::generated::{
-        bpf_get_socket_cookie, bpf_redirect, bpf_sk_lookup_udp, bpf_sk_release,
-        bpf_skb_change_type, bpf_skb_load_bytes, bpf_skb_store_bytes, bpf_skc_lookup_tcp,
+        bpf_get_socket_cookie, bpf_redirect, bpf_sk_fullsock, bpf_skb_change_type,
+        bpf_skb_load_bytes, bpf_skb_store_bytes,
     },
     macros::classifier,
     programs::TcContext,
 };
 use injector_common::{
     frame::{Direction, META_AT, Meta},
+    met::{self, RETURNED},
     tag::Tag,
 };
 
 use crate::{
-    act::{self, RETURNED},
+    act, arrival,
+    ends::PACKET_HOST,
     gate,
     maps::{INJ_ACTIVE, INJ_DEVICES, Owner, Scratch, scratch},
-    packet::{self, Headers},
+    packet,
     rules::{self, Verdict},
 };
-
-/// `PACKET_HOST`: the packet is for this host.
-const PACKET_HOST: u32 = 0;
 
 /// Packets that a target sends, at every device of its network namespace.
 #[classifier]
@@ -43,16 +41,23 @@ pub fn inj_egress(ctx: TcContext) -> i32 {
 #[inline(always)]
 fn try_egress(skb: *mut __sk_buff, admitted: &gate::Admitted) -> Option<i32> {
     let mask = INJ_ACTIVE.get(admitted.scope)?.egress;
-    // SAFETY: plain context fields. A frame that carries a VLAN tag was seen on its VLAN device.
-    if mask == 0 || unsafe { (*skb).vlan_present } != 0 {
+    // SAFETY: plain context fields.
+    let is_met =
+        unsafe { met::is_met_elsewhere((*skb).tc_index, Direction::Egress, (*skb).ifindex) };
+    if mask == 0 || is_met || has_vlan_tag(skb) {
         return None;
     }
     let scratch = scratch(Owner::Egress)?;
     packet::read(skb, &mut scratch.headers)?;
-    if is_encapsulated(skb, &scratch.headers) {
-        return None;
-    }
+    mark(skb, Direction::Egress);
     scratch.walk.packet = scratch.headers.sent_by_target(is_new(skb, admitted.tag));
+    // SAFETY: a plain context field.
+    let sk = unsafe { (*skb).__bindgen_anon_2.sk };
+    if !sk.is_null() {
+        // SAFETY: the helper takes any socket, and this one was checked for null.
+        let full = unsafe { bpf_sk_fullsock(sk) };
+        arrival::as_socket_sees(full, scratch);
+    }
     Some(walk(skb, Direction::Egress, admitted.scope, mask, scratch))
 }
 
@@ -76,21 +81,6 @@ fn walk(
     #[cfg(feature = "debug-log")]
     crate::debug::verdict(skb, &scratch.walk);
     act::act(skb, direction, scratch)
-}
-
-/// Whether a tunnel has wrapped the target's packet since its socket sent it: the socket's own port is
-/// not the packet's. Such a packet was seen on the tunnel's device.
-#[inline(always)]
-fn is_encapsulated(skb: *mut __sk_buff, headers: &Headers) -> bool {
-    // SAFETY: plain context fields; the socket is checked for null.
-    unsafe {
-        let sk = (*skb).__bindgen_anon_2.sk;
-        if sk.is_null() || headers.source_port == 0 {
-            return false;
-        }
-        let port = (*sk).src_port;
-        port != 0 && port != u32::from(headers.source_port)
-    }
 }
 
 /// Whether the connection began after arming. An accepted socket's inherited tag is made its own
@@ -119,13 +109,14 @@ fn is_new(skb: *mut __sk_buff, tag: *mut Tag) -> bool {
 #[classifier]
 pub fn inj_ingress(ctx: TcContext) -> i32 {
     let skb: *mut __sk_buff = ctx.as_ptr().cast();
-    // SAFETY: plain context fields; `tc_index` is ours to clear, we set it.
+    // SAFETY: plain context fields; `tc_index` is ours to write, see `met`.
     unsafe {
-        if (*skb).tc_index == RETURNED {
-            (*skb).tc_index = 0;
+        let (mark, ifindex) = ((*skb).tc_index, (*skb).ifindex);
+        if mark == RETURNED {
+            (*skb).tc_index = met::met_at(Direction::Ingress, ifindex);
             return TCX_NEXT;
         }
-        if (*skb).vlan_present != 0 {
+        if met::is_met_elsewhere(mark, Direction::Ingress, ifindex) || has_vlan_tag(skb) {
             return TCX_NEXT;
         }
     }
@@ -136,93 +127,27 @@ pub fn inj_ingress(ctx: TcContext) -> i32 {
 fn try_ingress(skb: *mut __sk_buff) -> Option<i32> {
     let scratch = scratch(Owner::Ingress)?;
     packet::read(skb, &mut scratch.headers)?;
-    let (scope, is_new) = receiver(skb, &scratch.headers)?;
+    let scope = arrival::receiver(skb, scratch)?;
     let mask = INJ_ACTIVE.get(scope)?.ingress;
     if mask == 0 {
         return None;
     }
-    scratch.walk.packet = scratch.headers.sent_to_target(is_new);
+    mark(skb, Direction::Ingress);
     Some(walk(skb, Direction::Ingress, scope, mask, scratch))
 }
 
-/// The target that the packet is for, if any, and whether its connection is new.
+/// Whether the frame belongs to a VLAN, at whose own device it is met. A tag of VLAN 0 is only a priority.
 #[inline(always)]
-fn receiver(skb: *mut __sk_buff, headers: &Headers) -> Option<(u32, bool)> {
-    let sk = look_up(skb, headers);
-    if sk.is_null() {
-        return None;
-    }
-    let found = gate::admit(gate::full_socket(sk)).map(|admitted| {
-        // SAFETY: the tag lives as long as the socket, which is released only below.
-        (
-            admitted.scope,
-            unsafe { (*admitted.tag).origin } == Tag::NEW,
-        )
-    });
-    // SAFETY: the look-up took a reference, which is given back on every path.
-    unsafe { bpf_sk_release(sk.cast()) };
-    found
+fn has_vlan_tag(skb: *mut __sk_buff) -> bool {
+    // SAFETY: plain context fields.
+    unsafe { (*skb).vlan_present != 0 && (*skb).vlan_tci & 0xfff != 0 }
 }
 
-/// Finds the socket that will receive the packet, in the device's own network namespace.
+/// Says that the packet is met here, so that devices below or above this one let it by.
 #[inline(always)]
-fn look_up(skb: *mut __sk_buff, headers: &Headers) -> *mut bpf_sock {
-    /// `BPF_F_CURRENT_NETNS`.
-    const CURRENT: u64 = u64::MAX;
-    let (sport, dport) = (headers.source_port.to_be(), headers.dest_port.to_be());
-    let mut tuple = if headers.is_v4 != 0 {
-        let ipv4 = bpf_sock_tuple__bindgen_ty_1__bindgen_ty_1 {
-            saddr: word(&headers.source, 12),
-            daddr: word(&headers.dest, 12),
-            sport,
-            dport,
-        };
-        bpf_sock_tuple {
-            __bindgen_anon_1: bpf_sock_tuple__bindgen_ty_1 { ipv4 },
-        }
-    } else {
-        let ipv6 = bpf_sock_tuple__bindgen_ty_1__bindgen_ty_2 {
-            saddr: words(&headers.source),
-            daddr: words(&headers.dest),
-            sport,
-            dport,
-        };
-        bpf_sock_tuple {
-            __bindgen_anon_1: bpf_sock_tuple__bindgen_ty_1 { ipv6 },
-        }
-    };
-    let tuple = &raw mut tuple;
-    // SAFETY: the tuple is on our stack and the sizes are those of its two forms.
-    unsafe {
-        match (headers.is_tcp(), headers.is_udp(), headers.is_v4 != 0) {
-            (true, _, true) => bpf_skc_lookup_tcp(skb.cast(), tuple, 12, CURRENT, 0),
-            (true, _, false) => bpf_skc_lookup_tcp(skb.cast(), tuple, 36, CURRENT, 0),
-            (_, true, true) => bpf_sk_lookup_udp(skb.cast(), tuple, 12, CURRENT, 0),
-            (_, true, false) => bpf_sk_lookup_udp(skb.cast(), tuple, 36, CURRENT, 0),
-            _ => core::ptr::null_mut(),
-        }
-    }
-}
-
-/// Four bytes of an address as they stand in memory.
-#[inline(always)]
-fn word(address: &[u8; 16], at: usize) -> u32 {
-    u32::from_ne_bytes([
-        address[at],
-        address[at + 1],
-        address[at + 2],
-        address[at + 3],
-    ])
-}
-
-#[inline(always)]
-fn words(address: &[u8; 16]) -> [u32; 4] {
-    [
-        word(address, 0),
-        word(address, 4),
-        word(address, 8),
-        word(address, 12),
-    ]
+fn mark(skb: *mut __sk_buff, direction: Direction) {
+    // SAFETY: plain context fields; `tc_index` is ours to write, see `met`.
+    unsafe { (*skb).tc_index = met::met_at(direction, (*skb).ifindex) };
 }
 
 /// Frames that the delay line gives back: reads the six bytes, puts the device's own address back and

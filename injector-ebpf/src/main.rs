@@ -3,7 +3,8 @@
 //! Reading order follows a packet: [`maps`] is everything the programs know, [`gate`] says whether a
 //! packet belongs to a target, [`packet`] reads its headers, [`rules`] asks each of the target's
 //! rules, [`act`] carries the verdict out, [`emit`] tells user space. The programs themselves are in
-//! [`device`] (TCX), [`cgroup`] and [`process`]. [`park`] puts the calling thread to sleep.
+//! [`device`] (TCX), [`cgroup`] and [`process`]; [`arrival`] says whose a packet is that arrives at a device, from
+//! what [`flows`] has learnt at the sockets. [`park`] puts the calling thread to sleep.
 //!
 //! A system call is met in [`lsm`], [`syscall`] or [`trace`]: [`caller`] is the gate, [`subject`] says what
 //! the call is about and [`names`] whether a rule means that, [`calls`] asks the rules, [`carry`] does what
@@ -25,6 +26,7 @@
 
 mod act;
 mod address;
+mod arrival;
 mod caller;
 mod calls;
 mod carry;
@@ -34,7 +36,9 @@ mod claim;
 mod debug;
 mod device;
 mod emit;
+mod ends;
 mod flight;
+mod flows;
 mod gate;
 mod kill;
 mod lsm;

@@ -6,12 +6,13 @@ use aya_ebpf::{
     bindings::{BPF_F_CLONE, BPF_F_NO_PREALLOC, bpf_map_type::BPF_MAP_TYPE_SK_STORAGE, bpf_sock},
     helpers::generated::bpf_sk_storage_get,
     macros::{btf_map, map},
-    maps::{Array, HashMap, LpmTrie, PerCpuArray, RingBuf},
+    maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, RingBuf},
 };
 use injector_common::{
     SCOPES, SLOTS,
     call::{Accept, CallRule, PathEntry, PathKey, Pending, SYSCALLS},
     filter::FilterKey,
+    flow::{Flow, Unjudged},
     frame::{DEVICES as DEVICE_SLOTS, Device},
     lease::Lease,
     park::{Park, SLOTS as PARK_SLOTS, Sleep, Trial},
@@ -61,6 +62,19 @@ pub static INJ_DEVICE_AT: HashMap<u32, u32> = HashMap::with_max_entries(DEVICE_S
 /// Interface index of the delay line's TAP; 0 is none. One entry.
 #[map]
 pub static INJ_TAP: Array<u32> = Array::with_max_entries(1, 0);
+
+/// How packets reach targets, by their ends on the wire: the ends as the target's socket has them. The oldest
+/// are forgotten first.
+#[map]
+pub static INJ_FLOWS: LruHashMap<Flow, Flow> = LruHashMap::with_max_entries(2_048, 0);
+
+/// 1 when [`INJ_FLOWS`] has entries, so that nobody looks into it in vain. One entry.
+#[map]
+pub static INJ_FLOWS_KNOWN: Array<u32> = Array::with_max_entries(1, 0);
+
+/// Packets that reached a target and that no rule was asked about, by scope.
+#[map]
+pub static INJ_UNJUDGED: PerCpuArray<Unjudged> = PerCpuArray::with_max_entries(SCOPES as u32, 0);
 
 /// Scope of each target cgroup, by cgroup id.
 #[map]

@@ -11,8 +11,10 @@ pub const IPV4: u32 = 0x0800u16.to_be() as u32;
 /// Ethernet type of IPv6.
 pub const IPV6: u32 = 0x86ddu16.to_be() as u32;
 
-const TCP: u8 = 6;
-const UDP: u8 = 17;
+/// IP protocol numbers.
+pub const TCP: u8 = 6;
+/// See [`TCP`].
+pub const UDP: u8 = 17;
 const ICMP: u8 = 1;
 const ICMPV6: u8 = 58;
 
@@ -35,6 +37,10 @@ pub struct Headers {
     pub protocol: u8,
     /// 1 for IPv4.
     pub is_v4: u8,
+    /// TCP's flags.
+    pub tcp_flags: u8,
+    /// Explicit, so that nothing is left unset.
+    pub pad: [u8; 3],
     /// Where the packet ends, as its IP header says: short frames are padded. 0 where it does not say.
     pub ends_at: u32,
     /// Where the transport header starts.
@@ -78,6 +84,7 @@ pub fn read(skb: *mut __sk_buff, headers: &mut Headers) -> Option<()> {
         let tcp: [u8; 14] = load(skb, at)?;
         set_ports(headers, [tcp[0], tcp[1], tcp[2], tcp[3]]);
         headers.payload_at = headers.transport_at + u16::from(tcp[12] >> 4) * 4;
+        headers.tcp_flags = tcp[13];
     } else if headers.is_udp() {
         set_ports(headers, load(skb, at)?);
         headers.payload_at = headers.transport_at + 8;
@@ -181,6 +188,12 @@ impl Headers {
             ICMP | ICMPV6 => bits::ICMP,
             _ => bits::OTHER,
         }
+    }
+
+    /// Whether this asks for a connection: SYN, and no ACK.
+    #[inline(always)]
+    pub fn asks_to_connect(&self) -> bool {
+        self.is_tcp() && self.tcp_flags & 0x12 == 0x02
     }
 
     /// Bytes of the payload of a frame of this length, without an Ethernet frame's padding. Large

@@ -24,6 +24,7 @@ mod reset;
 mod roster;
 mod rst;
 pub mod run;
+mod unjudged;
 
 pub use arm::Listening;
 pub use budget::Budget;

@@ -61,6 +61,20 @@ const MUTATIONS: &[Mutation] = &[
         noticed_by: Check::Test("proc::a_sigcont_by_another_is_told"),
     },
     Mutation {
+        what: "who listens on any address gets what is forwarded",
+        file: "injector-ebpf/src/arrival.rs",
+        from: "    if !is_connected && matches!(proof, Proof::Connected) {\n",
+        to: "    if !is_connected && matches!(proof, Proof::Connected) && scratch.walk.scope == u32::MAX {\n",
+        noticed_by: Check::Test("bystander::of_forwarded_packets_v4"),
+    },
+    Mutation {
+        what: "a packet is met at each device that it passes",
+        file: "injector-ebpf/src/device.rs",
+        from: "met::is_met_elsewhere((*skb).tc_index, Direction::Egress",
+        to: "met::is_met_elsewhere(0, Direction::Egress",
+        noticed_by: Check::Test("bystander::macvlan_is_met_once"),
+    },
+    Mutation {
         what: "the lease is not asked in the kernel",
         file: "injector-ebpf/src/gate.rs",
         from: "INJ_LEASE.get(0).is_some_and(|lease| lease.is_live(now))",

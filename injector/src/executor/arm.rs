@@ -10,6 +10,7 @@ use std::{
 };
 
 use injector_common::{
+    flow::Unjudged,
     rule::{ActiveSlots, Counters, Rule},
     rule_id,
     tag::Tag,
@@ -21,6 +22,7 @@ use super::{
     changes::Changes,
     claim::Claimed,
     coverage::Covered,
+    unjudged,
 };
 use crate::{
     condition::{Condition, Counted},
@@ -426,6 +428,16 @@ impl ArmedNamespace {
         })
     }
 
+    /// Packets that reached the targets and that no rule was asked about, in words.
+    pub fn unjudged(&self) -> Vec<String> {
+        if !self.hooks.ingress {
+            return Vec::new();
+        }
+        let of_scope = |scope: &u32| self.maps.unjudged(*scope).unwrap_or_default();
+        let all = self.scopes.iter().map(of_scope);
+        unjudged::told(all.fold(Unjudged::default(), Unjudged::add))
+    }
+
     /// Waits until no sleepable program is on its way through a call of a target.
     fn await_flight(&self) -> Result<(), Error> {
         let deadline = Instant::now() + FLIGHT;
@@ -469,10 +481,12 @@ fn open_cgroup(directory: &Path) -> Result<std::fs::File, Error> {
     })
 }
 
-/// The cgroup programs that act, as against those that tag.
+/// The cgroup programs that act, and those that learn for the devices' programs, as against those that tag.
 fn acting(hooks: Hooks) -> impl Iterator<Item = CgroupHook> {
     [
         (hooks.deliver, CgroupHook::Deliver),
+        (hooks.ingress, CgroupHook::LearnIn),
+        (hooks.ingress, CgroupHook::LearnOut),
         (hooks.connect, CgroupHook::Connect4),
         (hooks.connect, CgroupHook::Connect6),
         (hooks.reset, CgroupHook::Sequence),

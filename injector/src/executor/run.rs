@@ -537,6 +537,11 @@ impl Run<'_> {
             .iter()
             .flat_map(ArmedNamespace::unseen)
             .collect();
+        let unjudged: Vec<String> = armed
+            .namespaces
+            .iter()
+            .flat_map(ArmedNamespace::unjudged)
+            .collect();
         for namespace in armed.namespaces {
             namespace.detach();
         }
@@ -554,6 +559,7 @@ impl Run<'_> {
                 .chain(unseen)
                 .chain(armed.processes.remarks(&self.request.plan))
                 .chain(armed.roster.remarks())
+                .chain(unjudged)
                 .collect(),
             undo_errors: errors,
             halt,

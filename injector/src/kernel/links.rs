@@ -42,6 +42,10 @@ pub enum CgroupHook {
     ClaimIn,
     /// Loses packets on their way into a socket.
     Deliver,
+    /// Learns at which addresses packets reach targets.
+    LearnIn,
+    /// Learns from where answers to targets come.
+    LearnOut,
     /// Fails `connect(2)`, IPv4.
     Connect4,
     /// Fails `connect(2)`, IPv6.
@@ -118,6 +122,8 @@ impl CgroupHook {
             Self::ClaimOut => "inj_claim_out",
             Self::ClaimIn => "inj_claim_in",
             Self::Deliver => "inj_deliver",
+            Self::LearnIn => "inj_learn_in",
+            Self::LearnOut => "inj_learn_out",
             Self::Connect4 => "inj_connect4",
             Self::Connect6 => "inj_connect6",
             Self::CallConnect4 => "inj_call_connect4",
@@ -187,8 +193,12 @@ impl Links {
                 let id = program.attach(cgroup, mode).map_err(failed)?;
                 Attached::CgroupSock(program.take_link(id).map_err(failed)?)
             }
-            CgroupHook::ClaimOut | CgroupHook::ClaimIn | CgroupHook::Deliver => {
-                let attach_type = if hook == CgroupHook::ClaimOut {
+            CgroupHook::ClaimOut
+            | CgroupHook::ClaimIn
+            | CgroupHook::Deliver
+            | CgroupHook::LearnIn
+            | CgroupHook::LearnOut => {
+                let attach_type = if matches!(hook, CgroupHook::ClaimOut | CgroupHook::LearnOut) {
                     CgroupSkbAttachType::Egress
                 } else {
                     CgroupSkbAttachType::Ingress

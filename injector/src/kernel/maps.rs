@@ -8,6 +8,7 @@ use injector_common::{
     call::{Accept, CallRule, PathEntry, PathKey},
     event::Event,
     filter::{FilterKey, PREFIX_BITS},
+    flow::Unjudged,
     frame::Device,
     lease::Lease,
     park::{Park, Sleep},
@@ -25,6 +26,7 @@ pub struct Maps {
     state: Array<MapData, RuleState>,
     counters: PerCpuArray<MapData, Counters>,
     lost_events: PerCpuArray<MapData, u64>,
+    unjudged: PerCpuArray<MapData, Unjudged>,
     filters: LpmTrie<MapData, FilterKey, u32>,
     devices: Array<MapData, Device>,
     device_at: HashMap<MapData, u32, u32>,
@@ -93,6 +95,7 @@ impl Maps {
             state: take(object, "INJ_STATE", Array::try_from)?,
             counters: take(object, "INJ_COUNTERS", PerCpuArray::try_from)?,
             lost_events: take(object, "INJ_LOST", PerCpuArray::try_from)?,
+            unjudged: take(object, "INJ_UNJUDGED", PerCpuArray::try_from)?,
             filters: take(object, "INJ_FILTERS", LpmTrie::try_from)?,
             devices: take(object, "INJ_DEVICES", Array::try_from)?,
             device_at: take(object, "INJ_DEVICE_AT", HashMap::try_from)?,
@@ -193,6 +196,17 @@ impl Maps {
             .map_err(read_error("INJ_LOST"))?
             .iter()
             .sum())
+    }
+
+    /// Packets that reached a target and that no rule was asked about, all CPUs together.
+    pub fn unjudged(&self, scope: u32) -> Result<Unjudged, Error> {
+        let values = self
+            .unjudged
+            .get(&scope, 0)
+            .map_err(read_error("INJ_UNJUDGED"))?;
+        Ok(values
+            .iter()
+            .fold(Unjudged::default(), |sum, value| sum.add(*value)))
     }
 
     /// Makes a device known to the delay line under an index of the caller's.

@@ -4,6 +4,7 @@
 //! a test that leaves anything behind fails, whatever it was about. A test that this machine cannot
 //! run says why and counts as ignored.
 
+mod bystanders;
 mod calls;
 mod catalogue;
 mod daemon;
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
         refusals::cases(),
         effects::cases(),
         filters::cases(),
+        bystanders::cases(),
         targets::cases(),
         rates::cases(),
         lifecycle::cases(),

@@ -19,12 +19,15 @@ use crate::suite::Case;
 const SELECTION: &str = "INJECTOR_TESTS";
 
 /// What is run beside the tests that show a fault.
-const ALSO: [&str; 16] = [
+const ALSO: [&str; 18] = [
     // Nobody but the target, by each way to a socket: a device's and a cgroup's.
     "scope::delay_tcp::loopback_v4",
     "scope::connect_refused::loopback_v4",
     // Another device than `lo`.
     "effect::delay_tcp::veth_v6",
+    // What the host forwards, and the kernel's own look-ups decide.
+    "bystander::of_forwarded_packets_v4",
+    "bystander::of_forwarded_packets_v6",
     // The worker dies, the worker sleeps.
     "death::kill_9_with_a_delay",
     "death::a_stopped_worker_loses_its_lease",

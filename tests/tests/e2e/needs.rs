@@ -40,6 +40,13 @@ pub(crate) fn iproute2() -> Option<String> {
     (!found).then(|| "needs ip (Debian package iproute2)".to_owned())
 }
 
+/// `nft`, for the translation of addresses.
+pub(crate) fn nft() -> Option<String> {
+    let version = Command::new("nft").arg("--version").output();
+    let found = version.is_ok_and(|output| output.status.success());
+    (!found).then(|| "needs nft (Debian package nftables)".to_owned())
+}
+
 /// `unshare`, for namespaces of other kinds.
 pub(crate) fn unshare() -> Option<String> {
     let found = Command::new("unshare").arg("--version").output().is_ok();

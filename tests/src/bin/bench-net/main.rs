@@ -5,6 +5,7 @@
 //! median counts.
 
 mod arming;
+mod arrival_cost;
 mod attached;
 mod line;
 mod packet_cost;
@@ -20,7 +21,7 @@ use injector_tests::snapshot::Snapshot;
 type Part = fn(&Injector, &mut Table) -> Result<()>;
 
 /// What is promised, and what measures it.
-const PARTS: [(&str, Part); 6] = [
+const PARTS: [(&str, Part); 7] = [
     ("A one-shot command is armed within 1 s", arming::measure),
     (
         "100 ms asked are 100 ms got, and the bystander is as fast as before",
@@ -41,6 +42,10 @@ const PARTS: [(&str, Part); 6] = [
     (
         "A packet of who is not the target costs at most 100 ns, whatever the number of rules",
         packet_cost::measure,
+    ),
+    (
+        "A packet that arrives for who is not the target costs at most 1 µs, where a fault is on what arrives",
+        arrival_cost::measure,
     ),
 ];
 
