@@ -81,7 +81,7 @@ impl Plan {
 fn describe(text: &mut String, described: &Described) {
     let sets = [
         ("", &described.parameters),
-        ("only ", &described.filters),
+        ("where ", &described.filters),
         ("hits ", &described.chance),
     ];
     for (before, set) in sets.into_iter().filter(|(_, set)| !set.is_empty()) {
