@@ -19,6 +19,7 @@ mod io;
 mod net;
 mod pipe;
 mod proc;
+mod record;
 mod sweep;
 mod sys;
 mod target;

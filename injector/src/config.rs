@@ -17,6 +17,7 @@ mod faults;
 mod file;
 mod halt;
 mod hours;
+mod journal;
 mod limits;
 mod mistake;
 mod protected;
@@ -31,6 +32,7 @@ pub use faults::{AllowedFaults, FaultGlob};
 pub use file::{ConfigError, ConfigFile, Source};
 pub use halt::HaltDefaults;
 pub use hours::{Day, Hours, Moment, TimeOfDay};
+pub use journal::JournalRule;
 pub use limits::Limits;
 pub use protected::Protected;
 pub(crate) use protected::is_of_unit;
@@ -57,6 +59,8 @@ pub struct Config {
     pub halt: HaltDefaults,
     /// `[escalation]`
     pub escalation: Escalation,
+    /// `[journal]`
+    pub journal: JournalRule,
     /// The file that it was read from, for the record; `None` for the defaults.
     #[serde(skip)]
     pub file: Option<ConfigFile>,

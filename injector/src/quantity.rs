@@ -3,6 +3,7 @@
 //! Each type parses from the text that the command line and the experiment file share, displays as the
 //! same text, and travels through JSON as that text, so that a journal reads like a command.
 
+mod count;
 mod cpu;
 mod errno;
 mod gemodel;
@@ -17,6 +18,7 @@ pub mod when;
 pub mod bytes;
 pub mod duration;
 
+pub use count::count;
 pub use cpu::{CpuMax, CpuMaxError};
 pub use errno::{Errno, ErrnoError};
 pub use gemodel::{GeModel, GeModelError};

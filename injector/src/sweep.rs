@@ -30,6 +30,8 @@ use crate::{
     journal::{HostChange, RunId},
     kernel::pins,
     lever::{self, Halt},
+    printable,
+    quantity::count,
 };
 
 /// Whether what is found is removed.
@@ -81,6 +83,11 @@ pub enum What {
     },
     /// A journal that never got its name.
     UnnamedJournal {
+        /// Its path.
+        path: PathBuf,
+    },
+    /// What has the name of a journal and cannot be read.
+    Unreadable {
         /// Its path.
         path: PathBuf,
     },
@@ -150,7 +157,11 @@ impl fmt::Display for Leftover {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.what {
             What::Run { run, name, .. } => {
-                write!(out, "run {run} ({name}) was aborted with its supervisor")
+                write!(
+                    out,
+                    "run {run} ({}) was aborted with its supervisor",
+                    printable::line(name)
+                )
             }
             What::Tap { device, .. } => write!(out, "device {device} of a delay line"),
             What::Socket { path } => {
@@ -159,17 +170,15 @@ impl fmt::Display for Leftover {
             What::UnnamedJournal { path } => {
                 write!(out, "journal {} of a start that died", path.display())
             }
+            What::Unreadable { path } => write!(out, "journal {}", printable::path(path)),
             What::Pin { path, name } => write!(out, "{name}, pinned at {}", path.display()),
             What::Lever { halt } => halt.fmt(out),
         }?;
         match (&self.fate, &self.what) {
             (Fate::Removed { how }, _) => write!(out, "; {how}"),
             (Fate::Found, What::Run { to_restore, .. }) => {
-                write!(
-                    out,
-                    "; {} host settings would be restored",
-                    to_restore.len()
-                )
+                let settings = count(to_restore.len(), "host setting", "host settings");
+                write!(out, "; {settings} would be restored")
             }
             (Fate::Found, _) => out.write_str("; would be removed"),
             (Fate::Left { why }, _) => write!(out, "; left alone: {why}"),

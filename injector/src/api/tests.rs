@@ -100,7 +100,7 @@ impl Control for Fake {
             run: run.clone(),
             name: experiment.name,
             state: RunState::Running,
-            started_unix_ms: 5,
+            started_unix_ms: Some(5),
             supervisor: None,
             asked: None,
             to_restore: vec![],

@@ -1,17 +1,17 @@
 //! `status`, `list`, `stop`, `events`: answered by the daemon where there is one, by the journals else.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::Serialize;
 
-use super::{Question, tell};
+use super::{Question, record::Reader, tell};
 use crate::{
     api::{Client, Status, client::Told, foreground, socket_path},
     error::{Exit, Refusal},
-    experiment::Target,
-    journal::{self, ListedRun, Record, RunId, RunState, Stamped},
+    journal::{self, ListedRun, Listing, Reports, RunId, RunState, Stamped, Unreadable},
     lever::{self, Halt},
     printable,
+    quantity::count,
     report::RunReport,
     worker::Output,
 };
@@ -24,24 +24,24 @@ pub fn ask(question: Question, output: Output) -> Result<Exit, Refusal> {
 async fn answer(question: Question, output: Output) -> Result<Exit, Refusal> {
     let client = Client::connect(&socket_path()).await?;
     match question {
-        Question::Status => status(client.as_ref(), output).await?,
-        Question::List => list(&runs(client.as_ref()).await?, output),
+        Question::Status => return status(client.as_ref(), output).await,
+        Question::List => {
+            let Listing { runs, unreadable } = runs(client.as_ref(), output).await?;
+            list(&runs, output);
+            return Ok(tell_unreadable(&unreadable));
+        }
         Question::Stop(run) => {
-            let runs = runs(client.as_ref()).await?;
+            let Listing { runs, .. } = runs(client.as_ref(), output).await?;
             let listed = runs.into_iter().find(|listed| listed.run == run);
-            let listed = listed.ok_or_else(|| {
-                Refusal::usage(format!(
-                    "there is no run {run}; `injector list` shows those that are known"
-                ))
-            })?;
+            let listed = listed.ok_or_else(|| unknown(&run))?;
             return stop(client.as_ref(), vec![listed], output).await;
         }
         Question::StopAll => {
-            let mut runs = runs(client.as_ref()).await?;
+            let Listing { mut runs, .. } = runs(client.as_ref(), output).await?;
             runs.retain(|listed| listed.state == RunState::Running);
             return stop(client.as_ref(), runs, output).await;
         }
-        Question::Events { run, follow: false } => events(run.as_ref(), output)?,
+        Question::Events { run, follow: false } => return events(run.as_ref(), output),
         Question::Events { run, follow: true } => {
             let client = client.ok_or_else(|| {
                 Refusal::usage(format!(
@@ -56,20 +56,39 @@ async fn answer(question: Question, output: Output) -> Result<Exit, Refusal> {
     Ok(Exit::Done)
 }
 
-async fn runs(client: Option<&Client>) -> Result<Vec<ListedRun>, Refusal> {
+/// The daemon's answer, or what the journals say and which of them cannot be read.
+async fn runs(client: Option<&Client>, output: Output) -> Result<Listing, Refusal> {
+    let reports = match output {
+        Output::Text => Reports::Without,
+        Output::Json => Reports::With,
+    };
     match client {
-        Some(client) => client.list().await,
-        None => journals(&journal::directory()),
+        Some(client) => Ok(Listing {
+            runs: client.list().await?,
+            unreadable: Vec::new(),
+        }),
+        None => {
+            let directory = journal::directory();
+            journal::look(&directory, reports).map_err(|error| unreadable(&directory, &error))
+        }
     }
 }
 
-fn journals(directory: &Path) -> Result<Vec<ListedRun>, Refusal> {
-    journal::list(directory).map_err(|error| unreadable(directory, &error))
+/// Names what could not be read, and gives the exit code of whoever asked.
+fn tell_unreadable(unreadable: &[Unreadable]) -> Exit {
+    for one in unreadable {
+        tell::aside(format!("injector: {one}; look what it is, and delete it"));
+    }
+    if unreadable.is_empty() {
+        Exit::Done
+    } else {
+        Exit::Failed
+    }
 }
 
 fn unreadable(path: &Path, error: &std::io::Error) -> Refusal {
-    let path = path.display();
-    Refusal::usage(format!(
+    let path = printable::path(path);
+    Refusal::failed(format!(
         "the journals in {path} cannot be read: {error}; use sudo, or check the path"
     ))
 }
@@ -82,21 +101,26 @@ struct Standing {
     halted: Option<Halt>,
 }
 
-async fn status(client: Option<&Client>, output: Output) -> Result<(), Refusal> {
+async fn status(client: Option<&Client>, output: Output) -> Result<Exit, Refusal> {
     let daemon = match client {
         Some(client) => Some(client.status().await?),
         None => None,
     };
-    let running = if let Some(status) = &daemon {
-        status.running.clone()
-    } else {
-        let mut runs = journals(&journal::directory())?;
-        runs.retain(|listed| listed.state == RunState::Running);
-        runs
+    let directory = journal::directory();
+    let Listing {
+        runs: mut running,
+        unreadable,
+    } = match &daemon {
+        Some(status) => Listing {
+            runs: status.running.clone(),
+            unreadable: Vec::new(),
+        },
+        None => journal::unfinished(&directory).map_err(|error| unreadable(&directory, &error))?,
     };
+    running.retain(|listed| listed.state == RunState::Running);
     let halted = match &daemon {
         Some(status) => status.halted.clone(),
-        None => lever::standing(&journal::directory())?,
+        None => lever::standing(&directory)?,
     };
     match output {
         Output::Json => tell::json(&Standing {
@@ -121,7 +145,7 @@ async fn status(client: Option<&Client>, output: Output) -> Result<(), Refusal> 
             list(&running, output);
         }
     }
-    Ok(())
+    Ok(tell_unreadable(&unreadable))
 }
 
 fn list(runs: &[ListedRun], output: Output) {
@@ -152,17 +176,23 @@ fn line(listed: &ListedRun) -> String {
         RunState::Aborted { why: Some(why) } => format!("aborted: {why}"),
         RunState::Aborted { why: None } => "aborted, with nobody left to say why".to_owned(),
     };
-    let mut text = format!(
-        "{run}  {}  {name}  {state}",
-        journal::time(listed.started_unix_ms)
-    );
+    let mut text = format!("{run}  {}  {name}  {state}", started(listed));
     if !matches!(listed.state, RunState::Running) && !to_restore.is_empty() {
-        text = format!("{text}; {} host settings to restore", to_restore.len());
+        let settings = count(to_restore.len(), "host setting", "host settings");
+        text = format!("{text}; {settings} to restore");
     }
     if *damaged_lines > 0 {
-        text = format!("{text}; {damaged_lines} damaged lines in its journal");
+        let lines = count(*damaged_lines, "damaged line", "damaged lines");
+        text = format!("{text}; {lines} in its journal");
     }
     text
+}
+
+/// When a run started, as far as its journal says.
+fn started(listed: &ListedRun) -> String {
+    listed
+        .started_unix_ms
+        .map_or_else(|| "unknown time".to_owned(), journal::time)
 }
 
 /// Ends runs one after the other, and fails at the end if one of them could not be ended.
@@ -238,35 +268,47 @@ async fn stop_one(client: Option<&Client>, listed: ListedRun) -> Result<RunRepor
 }
 
 /// What the journals tell.
-fn events(run: Option<&RunId>, output: Output) -> Result<(), Refusal> {
+fn events(wanted: Option<&RunId>, output: Output) -> Result<Exit, Refusal> {
     let directory = journal::directory();
-    let runs = journals(&directory)?;
-    if let Some(run) = run
-        && !runs.iter().any(|listed| listed.run == *run)
-    {
-        let sentence = format!("there is no run {run}; `injector list` shows those that are known");
-        return Err(Refusal::usage(sentence));
+    let mut files = journal::files(&directory).map_err(|error| unreadable(&directory, &error))?;
+    if let Some(wanted) = wanted {
+        files.retain(|(_, run)| run == wanted);
+        if files.is_empty() {
+            return Err(unknown(wanted));
+        }
     }
-    for listed in runs
-        .iter()
-        .filter(|listed| run.is_none_or(|run| listed.run == *run))
-    {
-        let path: PathBuf = directory.join(format!("{}.jsonl", listed.run));
-        let replay = journal::replay(&path).map_err(|error| unreadable(&path, &error))?;
+    let mut exit = Exit::Done;
+    for (file, run) in files {
+        let replay = match journal::replay(&file) {
+            Ok(replay) => replay,
+            Err(error) => {
+                let why = error.to_string();
+                tell_unreadable(&[Unreadable { file, why }]);
+                exit = Exit::Failed;
+                continue;
+            }
+        };
+        let mut reader = Reader::default();
         for stamped in &replay.records {
             match output {
-                Output::Json => tell::json(&OfRun {
-                    run: &listed.run,
-                    stamped,
-                }),
+                Output::Json => tell::json(&OfRun { run: &run, stamped }),
                 Output::Text => {
-                    let (time, what) = (journal::time(stamped.unix_ms), sentence(&stamped.record));
-                    tell::result(format!("{time}  {}  {what}", listed.run));
+                    let (time, what) = (
+                        journal::time(stamped.unix_ms),
+                        reader.sentence(&stamped.record),
+                    );
+                    tell::result(format!("{time}  {run}  {what}"));
                 }
             }
         }
     }
-    Ok(())
+    Ok(exit)
+}
+
+fn unknown(run: &RunId) -> Refusal {
+    Refusal::usage(format!(
+        "there is no run {run}; `injector list` shows those that are known"
+    ))
 }
 
 /// A record with the name of its run.
@@ -275,78 +317,6 @@ struct OfRun<'a> {
     run: &'a RunId,
     #[serde(flatten)]
     stamped: &'a Stamped,
-}
-
-pub(super) fn sentence(record: &Record) -> String {
-    match record {
-        Record::Started {
-            name,
-            by_uid,
-            by_pid,
-            login_uid,
-            config,
-            ..
-        } => {
-            let login = login_uid.filter(|login| login != by_uid);
-            let login = login.map_or_else(String::new, |login| format!(" (logged in as {login})"));
-            let limits = config.as_ref().map_or_else(
-                || "the default limits".to_owned(),
-                |file| format!("the limits of {file}"),
-            );
-            format!(
-                "started {name}, asked by user {by_uid}{login}, process {by_pid}, under {limits}"
-            )
-        }
-        Record::Overridden {
-            limit,
-            by_uid,
-            by_pid,
-            lifted,
-        } => {
-            let what = lifted
-                .as_deref()
-                .unwrap_or("the run keeps that limit anyway");
-            format!("user {by_uid}, process {by_pid}, asked for {limit}: {what}")
-        }
-        Record::Planned { faults, .. } if faults.is_empty() => "planned".to_owned(),
-        Record::Planned { faults, .. } => {
-            let faults: Vec<_> = faults.iter().map(ToString::to_string).collect();
-            format!("planned: {}", faults.join(" | "))
-        }
-        Record::Change { id, change } => format!("change {id}: {change}"),
-        Record::TargetEnded {
-            target,
-            how,
-            after_ms,
-        } => format!(
-            "{} ended after {after_ms} ms: {how}",
-            Target::in_words(target)
-        ),
-        Record::TargetMet { target, after_ms } => {
-            format!("{} met again after {after_ms} ms", Target::in_words(target))
-        }
-        Record::TargetNotMet {
-            target,
-            why,
-            after_ms,
-        } => format!(
-            "{} back after {after_ms} ms and not met: {why}",
-            Target::in_words(target)
-        ),
-        Record::Changed { id } => format!("change {id} made"),
-        Record::Restored { id } => format!("change {id} undone"),
-        Record::RestoreFailed { id, why } => format!("change {id} could not be undone: {why}"),
-        Record::Armed => "armed".to_owned(),
-        Record::StepStarted { step } => format!("step {step}"),
-        Record::StepEnded { step } => format!("end of step {step}"),
-        Record::Told { notice } => notice.to_string(),
-        Record::Ended { report } => format!("ended: {}", report.outcome),
-        Record::Aborted { why } => format!("aborted: {why}"),
-        Record::Halted { halt } => halt.to_string(),
-        Record::Resumed { by_uid, by_pid } => {
-            format!("resumed by user {by_uid}, process {by_pid}")
-        }
-    }
 }
 
 /// What happens from now on; an interrupt ends this command as it does any other.

@@ -7,11 +7,11 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::{Wanted, ask, tell};
+use super::{Wanted, record::Reader, tell};
 use crate::{
     error::{Exit, Refusal},
-    journal::{self, Damaged, ListedRun, Record, Replay, RunState, Stamped},
-    lever,
+    journal::{self, Damaged, ListedRun, Record, Replay, RunState, Stamped, Unreadable},
+    lever, printable,
     report::FaultReport,
     worker::Output,
 };
@@ -43,12 +43,6 @@ struct Told {
     damaged: Vec<Damaged>,
 }
 
-#[derive(Serialize)]
-struct Unreadable {
-    file: PathBuf,
-    why: String,
-}
-
 /// Reads, and prints.
 pub fn audit(wanted: &Wanted, output: Output) -> Result<Exit, Refusal> {
     let audit = read(wanted)?;
@@ -56,13 +50,21 @@ pub fn audit(wanted: &Wanted, output: Output) -> Result<Exit, Refusal> {
         Output::Json => tell::json(&audit),
         Output::Text => print(&audit),
     }
-    Ok(Exit::Done)
+    for one in &audit.unreadable {
+        tell::aside(format!("injector: {one}; look what it is, and delete it"));
+    }
+    // Whoever audits must not take what cannot be read for what was not done.
+    Ok(if audit.unreadable.is_empty() {
+        Exit::Done
+    } else {
+        Exit::Failed
+    })
 }
 
 fn read(wanted: &Wanted) -> Result<Audit, Refusal> {
     let directory = journal::directory();
     let files = journal::files(&directory).map_err(|error| {
-        Refusal::usage(format!(
+        Refusal::failed(format!(
             "the journals in {} cannot be read: {error}; use sudo, or check the path",
             directory.display()
         ))
@@ -83,7 +85,10 @@ fn read(wanted: &Wanted) -> Result<Audit, Refusal> {
         match journal::read(&file, run) {
             Ok((listed, replay)) => {
                 // Without a record that can be trusted nobody knows when it was.
-                if listed.started_unix_ms >= since || replay.records.is_empty() {
+                if listed
+                    .started_unix_ms
+                    .is_none_or(|started| started >= since)
+                {
                     let told = told(file, replay);
                     audit.runs.push(AuditedRun { listed, told });
                 }
@@ -105,11 +110,18 @@ fn read(wanted: &Wanted) -> Result<Audit, Refusal> {
         return Err(Refusal::usage(sentence));
     }
     let file = lever::journal(&directory);
-    if wanted.run.is_none()
-        && let Ok(mut replay) = journal::replay(&file)
-    {
-        replay.records.retain(|stamped| stamped.unix_ms >= since);
-        audit.lever = Some(told(file, replay));
+    if wanted.run.is_none() {
+        match journal::replay(&file) {
+            Ok(mut replay) => {
+                replay.records.retain(|stamped| stamped.unix_ms >= since);
+                audit.lever = Some(told(file, replay));
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => audit.unreadable.push(Unreadable {
+                file,
+                why: error.to_string(),
+            }),
+        }
     }
     Ok(audit)
 }
@@ -128,13 +140,14 @@ fn print(audit: &Audit) {
         let ListedRun {
             run, name, state, ..
         } = listed;
-        tell::result(format!("run {run}  {name}  {}", how(state)));
+        let how = how(state);
+        tell::result(printable::line(&format!("run {run}  {name}  {how}")));
         print_records(told);
         for fault in listed.report.iter().flat_map(|report| &report.faults) {
-            tell::result(format!("  {}", counters(fault)));
+            tell::result(printable::line(&format!("  {}", counters(fault))));
         }
         for error in listed.report.iter().flat_map(|report| &report.undo_errors) {
-            tell::result(format!("  not put back: {error}"));
+            tell::result(printable::line(&format!("  not put back: {error}")));
         }
     }
     if let Some(told) = audit
@@ -145,17 +158,17 @@ fn print(audit: &Audit) {
         tell::result("the safety lever");
         print_records(told);
     }
-    for Unreadable { file, why } in &audit.unreadable {
-        tell::result(format!("{} cannot be read: {why}", file.display()));
-    }
     if audit.runs.is_empty() && audit.unreadable.is_empty() {
         tell::result("no runs");
     }
 }
 
 fn print_records(told: &Told) {
+    let mut reader = Reader::default();
     for stamped in &told.records {
         let time = journal::time(stamped.unix_ms);
+        // Every record passes the reader, which remembers changes.
+        let sentence = reader.sentence(&stamped.record);
         // The plan has a line for each fault, and more.
         if let Record::Planned { text, .. } = &stamped.record {
             tell::result(format!("  {time}  planned"));
@@ -163,12 +176,12 @@ fn print_records(told: &Told) {
                 tell::result(format!("      {line}"));
             }
         } else {
-            let sentence = ask::sentence(&stamped.record);
             tell::result(format!("  {time}  {sentence}"));
         }
     }
     for Damaged { line, why } in &told.damaged {
-        tell::result(format!("  {}:{line}: {why}", told.file.display()));
+        let file = printable::path(&told.file);
+        tell::result(format!("  {file}:{line}: {why}"));
     }
 }
 

@@ -8,7 +8,7 @@ use super::tell;
 use crate::{
     api::{Client, HaltRequest, Resumed, socket_path},
     error::{Exit, Refusal},
-    journal::{self, Journal, ListedRun, Record, RunId, RunState},
+    journal::{self, Journal, ListedRun, Listing, Record, RunId, RunState},
     kernel::clock::boot_ns,
     lever::{self, Halt, LeverError},
     worker::{Output, login_uid},
@@ -168,7 +168,8 @@ fn text(told: &Told) -> String {
 
 fn running() -> Result<Vec<RunId>, Refusal> {
     let directory = journal::directory();
-    let runs = journal::list(&directory).map_err(|error| {
+    let unfinished = journal::unfinished(&directory);
+    let runs = unfinished.and_then(Listing::whole).map_err(|error| {
         Refusal::failed(format!(
             "injector is halted, but the journals in {} cannot be read: {error}; runs end by themselves \
              within the lease.",

@@ -212,6 +212,7 @@ fn sentence(what: &What) -> String {
         } => {
             format!("{fault} hit match {number} of {target}: {remote}, {bytes} bytes")
         }
+        What::EventsLost { count: 1 } => "1 hit was counted but not listed".to_owned(),
         What::EventsLost { count } => format!("{count} hits were counted but not listed"),
         What::Ended { report } => format!("ended: {}", report.outcome),
     }

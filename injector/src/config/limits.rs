@@ -49,7 +49,7 @@ impl Default for Limits {
 }
 
 /// A number from 1: who wants none of something takes `enabled` or `[faults]`.
-fn count<'de, D: Deserializer<'de>>(from: D) -> Result<NonZeroU32, D::Error> {
+pub(super) fn count<'de, D: Deserializer<'de>>(from: D) -> Result<NonZeroU32, D::Error> {
     let number = i64::deserialize(from)?;
     let count = u32::try_from(number).ok().and_then(NonZeroU32::new);
     count.ok_or_else(|| D::Error::custom(format!("{number} is out of range; write 1 or more")))

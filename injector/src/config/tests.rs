@@ -54,6 +54,8 @@ const MISTAKES: &[(&str, &str, &str, &str)] = &[
     ),
     ("escalation", "command", r#"["page"]"#, "whole path"),
     ("escalation", "webhook", r#""https://a/""#, "no TLS"),
+    ("journal", "keep", "0", "1 or more"),
+    ("journal", "max_age", r#""90""#, "unit"),
     ("escalation", "journald", r#""yes""#, "true or false"),
 ];
 
@@ -98,7 +100,7 @@ fn every_key_is_tried() {
             assert!(is_tried, "{section}.{key}");
         }
     }
-    assert_eq!(keys, 22);
+    assert_eq!(keys, 24);
 }
 
 #[test]

@@ -247,7 +247,8 @@ fn others(own: &Path) -> impl Iterator<Item = HostChange> {
     let name = own.file_stem().map(ToOwned::to_owned).unwrap_or_default();
     let runs = own
         .parent()
-        .and_then(|directory| journal::list(directory).ok());
+        .and_then(|directory| journal::unfinished(directory).ok())
+        .map(|unfinished| unfinished.runs);
     runs.into_iter()
         .flatten()
         .filter(move |run| run.state == RunState::Running && name != *run.run.as_str())

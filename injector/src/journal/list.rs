@@ -1,7 +1,11 @@
 //! Which runs there are, and which of them nobody looks after any more.
+//!
+//! Journals of runs that are over are not read again: the [`index`] has what they said. What it does not
+//! know is read, and what lies there without being a journal (a FIFO, a device, a directory) is told by
+//! name, and nothing waits for it.
 
 use std::{
-    fs::File,
+    fs::{self, File},
     io,
     path::{Path, PathBuf},
 };
@@ -9,10 +13,16 @@ use std::{
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
-use super::{HostChange, Process, Record, Replay, RunId, replay};
+use super::{
+    HostChange, Process, Record, Replay, RunId,
+    index::{Index, Stamp},
+    replay::LARGEST,
+};
 use crate::{
     config::ConfigFile,
     experiment::Placed,
+    printable,
+    regular::{self, Access},
     report::{Outcome, RunReport},
 };
 
@@ -26,8 +36,9 @@ pub struct ListedRun {
     /// Whether it lives, and if not, how it ended.
     #[serde(flatten)]
     pub state: RunState,
-    /// When it started, in milliseconds since 1970.
-    pub started_unix_ms: u64,
+    /// When it started, in milliseconds since 1970; absent where the journal does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_unix_ms: Option<u64>,
     /// Who can be signalled to stop it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub supervisor: Option<Process>,
@@ -82,23 +93,121 @@ pub enum RunState {
     },
 }
 
-/// The runs of a directory, oldest first. A directory that does not exist has none.
-pub fn list(directory: &Path) -> io::Result<Vec<ListedRun>> {
-    let mut runs = Vec::new();
+/// Whether a list needs the reports of runs that are over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reports {
+    /// It does.
+    With,
+    /// It has none of those that the index knows, which saves most of the reading.
+    Without,
+}
+
+/// What there is in a directory.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Listing {
+    /// The runs, oldest first.
+    pub runs: Vec<ListedRun>,
+    /// What has the name of a journal and cannot be read.
+    pub unreadable: Vec<Unreadable>,
+}
+
+/// A journal that cannot be read at all.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Unreadable {
+    /// The file.
+    pub file: PathBuf,
+    /// Why.
+    pub why: String,
+}
+
+impl std::fmt::Display for Unreadable {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            out,
+            "the journal {} cannot be read: {}",
+            printable::path(&self.file),
+            self.why
+        )
+    }
+}
+
+/// The runs of a directory, and what of it cannot be read. A directory that does not exist has none.
+pub fn look(directory: &Path, reports: Reports) -> io::Result<Listing> {
+    let index = Index::load(directory);
+    let known = |run: &RunId, stamp| index.listed(run, stamp, reports);
+    let mut found = Listing::default();
     for (path, run) in files(directory)? {
-        match read(&path, run) {
-            // Somebody tidied up while we looked.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            read => runs.push(read?.0),
+        if let Some(listed) = stamp(&path).and_then(|stamp| known(&run, stamp)) {
+            found.runs.push(listed);
+        } else {
+            found.add(path, run);
         }
     }
-    runs.sort_by(|a, b| (a.started_unix_ms, &a.run).cmp(&(b.started_unix_ms, &b.run)));
-    Ok(runs)
+    let started = |listed: &ListedRun| listed.started_unix_ms.unwrap_or(0);
+    found
+        .runs
+        .sort_by(|a, b| (started(a), &a.run).cmp(&(started(b), &b.run)));
+    Ok(found)
+}
+
+/// The runs of a directory, oldest first; a journal that cannot be read is an error.
+pub fn list(directory: &Path) -> io::Result<Vec<ListedRun>> {
+    look(directory, Reports::With)?.whole()
+}
+
+/// The runs that need somebody: those that go on, those without an end, and those that have left
+/// something to restore. What the index knows to be over is not among them and is not read. What cannot be
+/// read may be such a run: whoever must not miss one asks for the [`Listing::whole`].
+pub fn unfinished(directory: &Path) -> io::Result<Listing> {
+    let index = Index::load(directory);
+    let mut found = Listing::default();
+    for (path, run) in files(directory)? {
+        let ended = stamp(&path).and_then(|stamp| index.ended(&run, stamp));
+        if ended.is_none() {
+            found.add(path, run);
+        }
+    }
+    found.runs.retain(|listed| match &listed.state {
+        RunState::Running | RunState::Aborted { why: None } => true,
+        RunState::Ended { .. } | RunState::Aborted { why: Some(_) } => {
+            !listed.to_restore.is_empty()
+        }
+    });
+    Ok(found)
+}
+
+/// What a row of the index has to agree with. Of a link it is the link's, so that its file is read.
+fn stamp(path: &Path) -> Option<Stamp> {
+    let metadata = fs::symlink_metadata(path).ok()?;
+    Some(Stamp::of(&metadata))
+}
+
+impl Listing {
+    /// Reads a journal.
+    fn add(&mut self, file: PathBuf, run: RunId) {
+        match read(&file, run) {
+            Ok((listed, _)) => self.runs.push(listed),
+            // Somebody tidied up while we looked.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => self.unreadable.push(Unreadable {
+                file,
+                why: error.to_string(),
+            }),
+        }
+    }
+
+    /// The runs, where all could be read.
+    pub fn whole(self) -> io::Result<Vec<ListedRun>> {
+        match self.unreadable.first() {
+            None => Ok(self.runs),
+            Some(first) => Err(io::Error::other(first.to_string())),
+        }
+    }
 }
 
 /// The journals of a directory, by the names of their runs. A directory that does not exist has none.
 pub fn files(directory: &Path) -> io::Result<Vec<(PathBuf, RunId)>> {
-    let entries = match std::fs::read_dir(directory) {
+    let entries = match fs::read_dir(directory) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries?,
     };
@@ -119,14 +228,30 @@ pub fn files(directory: &Path) -> io::Result<Vec<(PathBuf, RunId)>> {
 
 /// A run as its journal tells it, and what the journal says.
 pub fn read(path: &Path, run: RunId) -> io::Result<(ListedRun, Replay)> {
+    let Seen { listed, replay, .. } = look_at(path, run)?;
+    Ok((listed, replay))
+}
+
+/// A journal that was read.
+pub(super) struct Seen {
+    pub(super) listed: ListedRun,
+    pub(super) replay: Replay,
+    /// Which file that was, before it was read.
+    pub(super) stamp: Stamp,
+}
+
+/// Reads a journal, all of it from one descriptor.
+pub(super) fn look_at(path: &Path, run: RunId) -> io::Result<Seen> {
+    let file = regular::open(path, Access::Read)?;
     // The lock first: a run that ends in between has written its end by the time we read.
-    let is_running = is_locked(&File::open(path)?)?;
-    let replay = replay(path)?;
+    let is_running = is_locked(&file)?;
+    let stamp = Stamp::of(&file.metadata()?);
+    let replay = Replay::of(&regular::read_from(&file, LARGEST)?);
     let mut listed = ListedRun {
         run,
         name: String::new(),
         state: state(&replay, is_running),
-        started_unix_ms: replay.records.first().map_or(0, |stamped| stamped.unix_ms),
+        started_unix_ms: replay.records.first().map(|stamped| stamped.unix_ms),
         supervisor: None,
         asked: None,
         to_restore: replay
@@ -167,7 +292,11 @@ pub fn read(path: &Path, run: RunId) -> io::Result<(ListedRun, Replay)> {
             _ => {}
         }
     }
-    Ok((listed, replay))
+    Ok(Seen {
+        listed,
+        replay,
+        stamp,
+    })
 }
 
 fn state(replay: &Replay, is_running: bool) -> RunState {
@@ -190,11 +319,14 @@ fn state(replay: &Replay, is_running: bool) -> RunState {
     last_word.unwrap_or(RunState::Aborted { why: None })
 }
 
-/// Whether somebody holds the journal. The shared lock that finds out is gone with the descriptor; no
-/// run can be refused because of it, for a journal is locked before it has its name.
+/// Whether somebody holds the journal. The shared lock that finds out is let go at once; no run can be
+/// refused because of it, for a journal is locked before it has its name.
 fn is_locked(file: &File) -> io::Result<bool> {
     match flock(file, FlockOperation::NonBlockingLockShared) {
-        Ok(()) => Ok(false),
+        Ok(()) => {
+            flock(file, FlockOperation::Unlock)?;
+            Ok(false)
+        }
         Err(rustix::io::Errno::WOULDBLOCK) => Ok(true),
         Err(error) => Err(error.into()),
     }
@@ -254,7 +386,7 @@ mod tests {
         // A copy of the descriptor is a holder too: the supervisor of a dead worker.
         let copy = rustix::io::dup(&open[0]).unwrap();
         drop(open);
-        std::fs::write(state.join("notes.txt"), "not a journal").unwrap();
+        fs::write(state.join("notes.txt"), "not a journal").unwrap();
         let listed = list(&state).unwrap();
         let states: Vec<_> = listed.iter().map(|listed| listed.state.clone()).collect();
         let ended = RunState::Ended {

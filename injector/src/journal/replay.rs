@@ -1,11 +1,15 @@
 //! Reading a journal back, whatever a crash has left of it.
 
-use std::{collections::BTreeMap, fs, io, path::Path};
+use std::{collections::BTreeMap, io, path::Path};
 
 use serde::Serialize;
 
 pub use super::line::Stamped;
 use super::{HostChange, Record, line};
+use crate::regular;
+
+/// More bytes than the journal of any run has: a day of pulses, twenty a second.
+pub(super) const LARGEST: u64 = 512 << 20;
 
 /// What a journal says, and what of it could not be read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,7 +31,7 @@ pub struct Damaged {
 
 /// Reads a journal. Only a file that cannot be read at all is an error.
 pub fn replay(path: &Path) -> io::Result<Replay> {
-    Ok(Replay::of(&fs::read(path)?))
+    Ok(Replay::of(&regular::read(path, LARGEST)?))
 }
 
 impl Replay {
@@ -48,9 +52,10 @@ impl Replay {
                     // Only a jump ahead is a loss: supervisor and worker may both write number n.
                     if stamped.seq > expected {
                         let lost = stamped.seq - expected;
-                        replay
-                            .damaged
-                            .push(damaged(format!("{lost} records before it are missing")));
+                        replay.damaged.push(damaged(match lost {
+                            1 => "the record before it is missing".to_owned(),
+                            _ => format!("{lost} records before it are missing"),
+                        }));
                     }
                     expected = stamped.seq.max(expected).saturating_add(1);
                     replay.records.push(stamped);

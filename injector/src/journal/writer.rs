@@ -15,8 +15,8 @@ use rustix::fs::{
     CWD, FallocateFlags, FlockOperation, RenameFlags, fallocate, flock, renameat_with,
 };
 
-use super::{Record, Replay, RunId, Stamped, line};
-use crate::{error::Refusal, kernel::clock::boot_ns};
+use super::{Record, Replay, RunId, Stamped, finish, line};
+use crate::{error::Refusal, kernel::clock::boot_ns, regular};
 
 /// Where journals are kept where nothing else is said.
 const DIRECTORY: &str = "/var/lib/injector/runs";
@@ -139,7 +139,11 @@ impl Journal {
             .append(true)
             .create(true)
             .mode(0o600)
+            .custom_flags(libc::O_NONBLOCK)
             .open(path)
+            .map_err(unwritable)?;
+        file.metadata()
+            .and_then(|metadata| Ok(regular::check(&metadata)?))
             .map_err(unwritable)?;
         let mut tries = 0;
         while let Err(errno) = flock(&file, FlockOperation::NonBlockingLockExclusive) {
@@ -198,6 +202,10 @@ impl Journal {
             .write_all(&bytes)
             .and_then(|()| self.file.sync_data());
         self.is_torn = written.is_err();
+        if let Record::Ended { .. } | Record::Aborted { .. } = record {
+            // What was set aside has served; that it cannot be given back is no reason to fail.
+            let _ = finish(&self.file);
+        }
         written.map_err(|error| JournalError::Unwritable {
             path: self.path.clone(),
             error,

@@ -76,14 +76,14 @@ fn population(mount: &Path, path: &Path) -> usize {
 /// How many runs go on in this state directory. One that cannot be read hides none: it is an error.
 pub fn running() -> Result<usize, Refusal> {
     let directory = journal::directory();
-    match journal::list(&directory) {
+    match journal::unfinished(&directory).and_then(journal::Listing::whole) {
         Ok(runs) => Ok(runs
             .iter()
             .filter(|run| run.state == RunState::Running)
             .count()),
         // Whoever may not read them may not arm either; this is an ordinary user's dry run.
         Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => Ok(0),
-        Err(error) => Err(Refusal::usage(format!(
+        Err(error) => Err(Refusal::failed(format!(
             "the journals in {} cannot be read: {error}; injector refuses to arm before it knows which runs go \
              on.",
             directory.display()

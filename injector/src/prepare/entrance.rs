@@ -20,6 +20,7 @@ use std::{
 use crate::{
     error::Refusal,
     journal::{self, JournalError},
+    regular,
 };
 
 /// The file's name.
@@ -57,7 +58,11 @@ impl Entrance {
             .truncate(false)
             .write(true)
             .mode(0o600)
+            .custom_flags(libc::O_NONBLOCK)
             .open(&path)
+            .map_err(barred)?;
+        file.metadata()
+            .and_then(|metadata| Ok(regular::check(&metadata)?))
             .map_err(barred)?;
         let deadline = Instant::now() + patience;
         loop {

@@ -19,7 +19,9 @@ pub(super) fn check(plan: &Plan, targets: &[ResolvedTarget], guard: &Guard) -> R
         return Ok(());
     }
     let directory = journal::directory();
-    for listed in journal::list(&directory).unwrap_or_default() {
+    // What cannot be read has refused the run already (`policy::survey`).
+    let unfinished = journal::unfinished(&directory).unwrap_or_default();
+    for listed in unfinished.runs {
         if listed.state != RunState::Running {
             continue;
         }

@@ -1,29 +1,31 @@
 //! Runs whose worker and supervisor both died: their journals have no lock and no end.
 
-use std::{fs, os::fd::OwnedFd, path::Path};
+use std::{os::fd::OwnedFd, path::Path};
 
 use rustix::fs::{FlockOperation, flock};
 
 use super::{Fate, Leftover, Sweeping, What};
 use crate::{
+    config::Source,
     error::Refusal,
-    journal::{self, Journal, Record, RunState, replay},
+    journal::{self, Journal, Record, RunState, Unreadable, replay},
     kernel::netns::Namespace,
+    regular::{self, Access},
     supervisor::clean::restore_all,
 };
 
 /// Restores what dead runs left, and closes their journals.
 pub fn bury_dead_runs(sweeping: Sweeping) -> Result<Vec<Leftover>, Refusal> {
     let directory = journal::directory();
-    let runs = journal::list(&directory).map_err(|error| {
-        Refusal::usage(format!(
+    let unfinished = journal::unfinished(&directory).map_err(|error| {
+        Refusal::failed(format!(
             "the journals in {} cannot be read: {error}; injector refuses to arm before it knows that \
              nothing is left of earlier runs.",
             directory.display()
         ))
     })?;
     let mut found = Vec::new();
-    for listed in runs {
+    for listed in unfinished.runs {
         // What a supervisor has cleaned up after carries its reason.
         if listed.state != (RunState::Aborted { why: None }) {
             continue;
@@ -40,16 +42,34 @@ pub fn bury_dead_runs(sweeping: Sweeping) -> Result<Vec<Leftover>, Refusal> {
         };
         found.extend(fate.map(|fate| Leftover { what, fate }));
     }
+    found.extend(unfinished.unreadable.into_iter().map(unreadable));
+    if sweeping == Sweeping::Remove {
+        tend(&directory);
+    }
     Ok(found)
+}
+
+/// What has the name of a journal may be a run's; whoever arms is refused until it is gone.
+fn unreadable(Unreadable { file, why }: Unreadable) -> Leftover {
+    let why = format!("{why}; look what it is, and delete it");
+    Leftover {
+        what: What::Unreadable { path: file },
+        fate: Fate::Failed { why },
+    }
+}
+
+/// Keeps the directory from growing, by the rule of this host: a file that one run names with `--config`
+/// does not decide about the records of others.
+fn tend(directory: &Path) {
+    if let Ok(config) = Source::choose(None).load() {
+        // What is not tidied now is tidied later, and no run depends on it.
+        let _ = journal::tend(directory, config.journal.rule());
+    }
 }
 
 /// Restores one dead run; `None` when somebody else holds it.
 fn bury(path: &Path) -> Option<Fate> {
-    let file = fs::OpenOptions::new()
-        .read(true)
-        .append(true)
-        .open(path)
-        .ok()?;
+    let file = regular::open(path, Access::Append).ok()?;
     flock(&file, FlockOperation::NonBlockingLockExclusive).ok()?;
     let (mut journal, replayed) = Journal::adopt(OwnedFd::from(file), path.to_owned()).ok()?;
     let how = restore_all(&mut journal, replayed.to_restore(), Namespace::find);

@@ -25,11 +25,18 @@ pub fn tap_label(run: &str) -> String {
 /// Looks in our network namespace and in those that runs of this state directory have changed.
 pub(super) fn sweep(sweeping: Sweeping) -> Result<Vec<Leftover>, Refusal> {
     let directory = journal::directory();
-    let runs = journal::list(&directory).unwrap_or_default();
-    let states: BTreeMap<&str, &RunState> = runs
+    let runs = journal::unfinished(&directory).unwrap_or_default().runs;
+    let is_over = RunState::Aborted { why: None };
+    // Every run that has a journal; those that need somebody with their state.
+    let files = journal::files(&directory).unwrap_or_default();
+    let mut states: BTreeMap<&str, &RunState> = files
         .iter()
-        .map(|listed| (listed.run.as_str(), &listed.state))
+        .map(|(_, run)| (run.as_str(), &is_over))
         .collect();
+    states.extend(
+        runs.iter()
+            .map(|listed| (listed.run.as_str(), &listed.state)),
+    );
     let ours = Namespace::current()?;
     let mut inodes: Vec<u64> = runs
         .iter()

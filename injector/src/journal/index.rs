@@ -1,0 +1,198 @@
+//! What ended runs were, in one file beside their journals, so that nobody has to read them all again.
+//!
+//! `ended.index` has a row for each run that is over with nothing left to restore. A row names the journal
+//! that it was made from by inode, size and time of change (ctime), and counts only while all three
+//! are what they were, and its own checksum fits. So the index can be missing, torn, old or of another
+//! directory: what it does not know is read from the journal, and what it knows wrongly it cannot know. It
+//! is never the only place of anything, and deleting it costs one reading.
+//!
+//! A row has fields with tabs between them (JSON has none): version, run, inode, size, ctime in
+//! nanoseconds, time of the last record, the run as [`ListedRun`] without its report, the report, and a
+//! CRC-32 of all that. A start looks at the first six and reads no JSON. Later versions add fields behind
+//! the report, or count up the version, and older ones then read the journals.
+//!
+//! Rejected: a directory for ended runs, which moves evidence while others read it, and breaks every path
+//! that a person has noted down; and rows by each run's end, which must wait for nothing.
+
+use std::{
+    collections::HashMap,
+    fs::{File, Metadata},
+    io,
+    ops::Range,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+};
+
+use super::{ListedRun, RunId, list::Reports};
+use crate::regular;
+
+/// The file's name, which is no run's.
+const NAME: &str = "ended.index";
+
+/// What a row begins with.
+const VERSION: &str = "1";
+
+/// More bytes than the index of a hundred thousand runs has.
+const LARGEST: u64 = 256 << 20;
+
+/// Which journal a row was made from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Stamp {
+    inode: u64,
+    size: u64,
+    changed_ns: i128,
+}
+
+impl Stamp {
+    pub(super) fn of(metadata: &Metadata) -> Self {
+        Self {
+            inode: metadata.ino(),
+            size: metadata.size(),
+            changed_ns: i128::from(metadata.ctime()) * 1_000_000_000
+                + i128::from(metadata.ctime_nsec()),
+        }
+    }
+}
+
+/// The index, as it was read.
+#[derive(Debug, Default)]
+pub(super) struct Index {
+    bytes: Vec<u8>,
+    rows: HashMap<RunId, Row>,
+    /// Rows that say nothing: damaged, or followed by a newer one of the same run.
+    idle: usize,
+}
+
+#[derive(Debug)]
+struct Row {
+    stamp: Stamp,
+    last_unix_ms: u64,
+    whole: Range<usize>,
+    brief: Range<usize>,
+    report: Range<usize>,
+}
+
+impl Index {
+    /// The file of a directory.
+    pub(super) fn path(directory: &Path) -> PathBuf {
+        directory.join(NAME)
+    }
+
+    /// Reads it; where that fails, nothing is known.
+    pub(super) fn load(directory: &Path) -> Self {
+        let bytes = regular::read(&Self::path(directory), LARGEST);
+        Self::of(bytes.unwrap_or_default())
+    }
+
+    /// Reads it from the file that is locked.
+    pub(super) fn load_from(file: &File) -> io::Result<Self> {
+        Ok(Self::of(regular::read_from(file, LARGEST)?))
+    }
+
+    fn of(bytes: Vec<u8>) -> Self {
+        let mut rows = HashMap::new();
+        let (mut start, mut idle) = (0, 0);
+        for line in bytes.split(|byte| *byte == b'\n') {
+            let read = parse(line, start);
+            start += line.len() + 1;
+            match read {
+                Some((run, row)) => idle += usize::from(rows.insert(run, row).is_some()),
+                None => idle += usize::from(!line.is_empty()),
+            }
+        }
+        Self { bytes, rows, idle }
+    }
+
+    /// When the run's last record was written, where the row is about this very journal.
+    pub(super) fn ended(&self, run: &RunId, stamp: Stamp) -> Option<u64> {
+        let row = self.rows.get(run)?;
+        (row.stamp == stamp).then_some(row.last_unix_ms)
+    }
+
+    /// The run, where the row is about this very journal.
+    pub(super) fn listed(&self, run: &RunId, stamp: Stamp, reports: Reports) -> Option<ListedRun> {
+        let row = self.rows.get(run).filter(|row| row.stamp == stamp)?;
+        let mut listed: ListedRun =
+            serde_json::from_slice(self.bytes.get(row.brief.clone())?).ok()?;
+        if reports == Reports::With {
+            listed.report = serde_json::from_slice(self.bytes.get(row.report.clone())?).ok()?;
+        }
+        Some(listed)
+    }
+
+    /// Whether more of it is about nothing than about one of these runs.
+    pub(super) fn is_worn(&self, is_there: impl Fn(&RunId) -> bool) -> bool {
+        let gone = self.rows.keys().filter(|run| !is_there(run)).count();
+        self.idle + gone > 64 + self.rows.len() / 2
+    }
+
+    /// The rows of those runs, as they stand.
+    pub(super) fn kept(&self, is_there: impl Fn(&RunId) -> bool) -> Vec<u8> {
+        let rows = self.rows.iter().filter(|(run, _)| is_there(run));
+        let lines = rows.filter_map(|(_, row)| self.bytes.get(row.whole.clone()));
+        lines.flat_map(|line| [line, b"\n"].concat()).collect()
+    }
+
+    /// Whether the file ends in the middle of a row.
+    pub(super) fn is_torn(&self) -> bool {
+        self.bytes.last().is_some_and(|last| *last != b'\n')
+    }
+}
+
+/// A row, with its line feed.
+pub(super) fn row(
+    listed: &ListedRun,
+    stamp: Stamp,
+    last_unix_ms: u64,
+) -> Result<Vec<u8>, serde_json::Error> {
+    let mut brief = listed.clone();
+    let report = serde_json::to_string(&brief.report.take())?;
+    let Stamp {
+        inode,
+        size,
+        changed_ns,
+    } = stamp;
+    let mut line = format!(
+        "{VERSION}\t{}\t{inode}\t{size}\t{changed_ns}\t{last_unix_ms}\t{}\t{report}",
+        listed.run,
+        serde_json::to_string(&brief)?
+    )
+    .into_bytes();
+    let checksum = format!("\t{:08x}\n", crc32fast::hash(&line));
+    line.extend_from_slice(checksum.as_bytes());
+    Ok(line)
+}
+
+/// A row that can be trusted; `start` is where it stands in the file.
+fn parse(line: &[u8], start: usize) -> Option<(RunId, Row)> {
+    let (body, checksum) = line.split_at_checked(line.len().checked_sub(9)?)?;
+    if checksum != format!("\t{:08x}", crc32fast::hash(body)).as_bytes() {
+        return None;
+    }
+    let mut at = 0;
+    let mut fields = body.split(|byte| *byte == b'\t').map(|field| {
+        let range = at..at + field.len();
+        at = range.end + 1;
+        (range, str::from_utf8(field).ok())
+    });
+    let mut next = || fields.next();
+    if next()?.1? != VERSION {
+        return None;
+    }
+    let run = next()?.1?.parse().ok()?;
+    let stamp = Stamp {
+        inode: next()?.1?.parse().ok()?,
+        size: next()?.1?.parse().ok()?,
+        changed_ns: next()?.1?.parse().ok()?,
+    };
+    let last_unix_ms = next()?.1?.parse().ok()?;
+    let within = |range: Range<usize>| start + range.start..start + range.end;
+    let row = Row {
+        stamp,
+        last_unix_ms,
+        whole: start..start + line.len(),
+        brief: within(next()?.0),
+        report: within(next()?.0),
+    };
+    Some((run, row))
+}
