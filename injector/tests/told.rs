@@ -195,3 +195,68 @@ fn programs_read_one_document_and_objects() {
         assert_objects(&output.stderr, words);
     }
 }
+
+/// What is no journal, with the name of one, and what is no file, with the name of one.
+#[test]
+fn nothing_waits_for_what_is_no_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let runs = folder.path().join("runs");
+    std::fs::create_dir(&runs).unwrap();
+    let fifo = runs.join("r000000000001.jsonl");
+    let made = Command::new("mkfifo").arg(&fifo).status().unwrap();
+    assert!(made.success());
+    std::os::unix::fs::symlink("/dev/zero", runs.join("r000000000002.jsonl")).unwrap();
+    std::fs::create_dir(runs.join("r000000000003.jsonl")).unwrap();
+    std::fs::write(runs.join("r000000000004.jsonl"), "garbage\n").unwrap();
+    let path = fifo.to_str().unwrap();
+    let ask = |words: &[&str], config: &str| {
+        let output = Command::new(env!("CARGO_BIN_EXE_injector"))
+            .args(words)
+            .env("INJECTOR_STATE_DIR", &runs)
+            .env("INJECTOR_SOCKET", folder.path().join("injector.sock"))
+            .env("INJECTOR_CONFIG", config)
+            .output()
+            .unwrap();
+        let said = text(&output.stderr).to_owned();
+        (output.status.code(), text(&output.stdout).to_owned(), said)
+    };
+    for words in [&["list"][..], &["audit"], &["status"], &["events"]] {
+        for more in [&[][..], &["--json"]] {
+            let words = [words, more].concat();
+            let (code, told, said) = ask(&words, "");
+            assert_eq!(code, Some(1), "{words:?}: {told}{said}");
+            for name in ["1.jsonl", "2.jsonl", "3.jsonl"] {
+                assert!(said.contains(name), "{words:?}: {said}");
+            }
+        }
+    }
+    let (_, told, _) = ask(&["list"], "");
+    assert!(
+        told.contains("unknown time") && !told.contains("1970"),
+        "{told}"
+    );
+    assert!(told.contains("1 damaged line in"), "{told}");
+    let blackhole = [
+        "net",
+        "blackhole",
+        "--pid",
+        "7",
+        "--duration",
+        "1s",
+        "--dry-run",
+    ];
+    for (words, config) in [
+        (&["run", path][..], ""),
+        (&blackhole, path),
+        (&blackhole, "/dev/zero"),
+    ] {
+        let (code, told, said) = ask(words, config);
+        let both = format!("{told}{said}");
+        assert!(
+            both.contains("only regular files are read"),
+            "{words:?}: {both}"
+        );
+        // A dry run tells what a run would be refused for.
+        assert!(matches!(code, Some(0 | 2)), "{words:?}: {both}");
+    }
+}

@@ -62,16 +62,14 @@ async fn runs(client: Option<&Client>, output: Output) -> Result<Listing, Refusa
         Output::Text => Reports::Without,
         Output::Json => Reports::With,
     };
-    match client {
-        Some(client) => Ok(Listing {
+    if let Some(client) = client {
+        return Ok(Listing {
             runs: client.list().await?,
             unreadable: Vec::new(),
-        }),
-        None => {
-            let directory = journal::directory();
-            journal::look(&directory, reports).map_err(|error| unreadable(&directory, &error))
-        }
+        });
     }
+    let directory = journal::directory();
+    journal::look(&directory, reports).map_err(|error| unreadable(&directory, &error))
 }
 
 /// Names what could not be read, and gives the exit code of whoever asked.

@@ -20,7 +20,7 @@ const PROBING: [(CapabilitySet, &str); 4] = [
     (CapabilitySet::SYS_ADMIN, "CAP_SYS_ADMIN"),
 ];
 
-/// The only map of the first user namespace (user_namespaces(7)).
+/// The only map of the first user namespace, `user_namespaces(7)`.
 const FIRST: [&str; 3] = ["0", "0", "4294967295"];
 
 /// Probes this machine and prints what it offers. What is missing is no failure: that is the answer.
