@@ -45,7 +45,7 @@ pub use sweep::sweep;
 pub(crate) use target::TargetInFile;
 pub use verifier::verifier;
 
-use crate::{error::Refusal, lookout, park, quantity::duration};
+use crate::{error::Refusal, guardian, lookout, park, quantity::duration, recorder};
 use fault::FaultCommand;
 use flags::{OnCommandLine, OutputFlags, RunFlags};
 
@@ -159,6 +159,23 @@ enum Command {
         /// The supervisor's end of the conversation
         #[arg(long, value_name = "DESCRIPTOR")]
         link: i32,
+    },
+    /// The process that can undo what a worker changes; not for people
+    #[command(hide = true, name = guardian::COMMAND)]
+    Guard {
+        /// The guardian's end of the conversation
+        #[arg(long, value_name = "DESCRIPTOR")]
+        link: i32,
+    },
+    /// The process that writes to disks and terminals; not for people
+    #[command(hide = true, name = recorder::COMMAND)]
+    Record {
+        /// Its end of the conversation about disks
+        #[arg(long, value_name = "DESCRIPTOR")]
+        disk: i32,
+        /// Its end of the conversation about the terminal
+        #[arg(long, value_name = "DESCRIPTOR")]
+        terminal: i32,
     },
     /// The process whose pages threads sleep on; not for people
     #[command(hide = true, name = park::holder::COMMAND)]

@@ -29,8 +29,9 @@ mod unjudged;
 pub use arm::Listening;
 pub use budget::Budget;
 pub use calls::places;
+pub use changes::undo;
 pub use keeper::Keeper;
-pub use run::{Order, Request, execute};
+pub use run::{Order, Request, Surroundings, execute};
 
 /// A time for people, in tenths of a second.
 fn seconds(nanoseconds: u64) -> String {

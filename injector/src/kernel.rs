@@ -27,6 +27,7 @@ mod offsets;
 pub mod park_trial;
 pub mod pins;
 pub mod sysctl;
+pub mod tap_label;
 pub mod trampoline;
 pub mod verifier;
 

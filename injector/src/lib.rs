@@ -24,11 +24,15 @@ pub mod plan;
 pub mod policy;
 pub mod target;
 
+pub mod channel;
 pub mod executor;
+pub mod guardian;
 pub mod lever;
 pub mod lookout;
 pub mod prepare;
 pub mod privilege;
+pub mod recorder;
+mod spawn;
 pub mod supervisor;
 pub mod sweep;
 pub mod watchdog;

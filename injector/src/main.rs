@@ -10,7 +10,7 @@ use std::ffi::OsString;
 use injector::{
     cli::{self, Action, tell},
     error::{Exit, Refusal},
-    lookout, park,
+    guardian, lookout, park, recorder,
     worker::{self, Output},
 };
 
@@ -48,6 +48,8 @@ fn carry_out(action: Action) -> Result<Exit, Refusal> {
         Action::Sweep(sweeping, output) => cli::sweep(sweeping, output),
         Action::Verifier => cli::verifier(),
         Action::Worker(link) => worker::run(link),
+        Action::Guard(link) => guardian::run(link).map(|()| Exit::Done),
+        Action::Record { disk, terminal } => recorder::run(disk, terminal).map(|()| Exit::Done),
         Action::HoldPark(bytes) => Err(park_failed(&park::holder::hold(bytes))),
         Action::Errand(words) => {
             // Whoever started it knows this code from that of the program.

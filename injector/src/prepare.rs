@@ -9,7 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-pub use entrance::Entrance;
+pub use entrance::{Entrance, START_LOCK};
 use host::Host;
 
 use crate::{
@@ -23,6 +23,7 @@ use crate::{
     policy::{
         self, Admission, Case, Door, Override, Radius, Verdict, survey, survey::Surroundings,
     },
+    recorder::Recorder,
     target::{self, ResolvedTarget, controller, guard::Guard, overlap},
     worker::AskedBy,
 };
@@ -74,14 +75,21 @@ pub struct DryRun {
     pub refusal: Option<Refusal>,
 }
 
-/// Prepares an experiment. With it comes the entrance, which is to be held until the run's journal exists.
-pub fn prepare(experiment: Experiment, terms: &Terms) -> Result<(Prepared, Entrance), Refusal> {
+/// Prepares an experiment. With it comes the entrance, which is to be held until the run's journal exists, and what to
+/// tell of dead runs that were cleaned up after: within the entrance, so that no setting that one of them has left is
+/// taken for the host's own.
+pub fn prepare(
+    experiment: Experiment,
+    terms: &Terms,
+    recorder: &Recorder,
+) -> Result<(Prepared, Entrance, Vec<String>), Refusal> {
     let config = terms.config.load()?;
     let guard = Guard::new(terms.asked_by.pid);
     let mut prepared = look(experiment, terms, &config, &guard)?;
     // Not in a dry run: who only wants to know what would happen asks nobody, and runs no program.
     lookout::refuse_failing(&prepared.experiment.halt)?;
-    let entrance = Entrance::enter(&journal::directory())?;
+    let entrance = Entrance::enter(&journal::directory(), recorder)?;
+    let swept = recorder.sweep()?;
     // What was started since the first look is a run by now.
     let targets: Vec<_> = prepared.targets.iter().collect();
     prepared.verdict = decide(&prepared.experiment, &targets, terms, &config)?;
@@ -89,7 +97,7 @@ pub fn prepare(experiment: Experiment, terms: &Terms) -> Result<(Prepared, Entra
         return Err(refusal);
     }
     running::check(&prepared.plan, &prepared.targets, &guard)?;
-    Ok((prepared, entrance))
+    Ok((prepared, entrance, swept))
 }
 
 /// Finds out whether an experiment could be carried out now, and changes nothing.

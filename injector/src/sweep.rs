@@ -23,7 +23,6 @@ use std::{fmt, path::PathBuf};
 use serde::Serialize;
 
 pub use runs::bury_dead_runs;
-pub use taps::tap_label;
 
 use crate::{
     error::Refusal,

@@ -5,6 +5,7 @@
 
 mod breath;
 mod daemon;
+pub(crate) mod endings;
 mod login;
 mod once;
 mod runs;
@@ -21,7 +22,7 @@ use crate::{
     journal::Process,
     prepare::Terms,
     privilege,
-    supervisor::link::WorkerEnd,
+    supervisor::link::{Companions, WorkerEnd},
 };
 
 pub use login::{login_uid, session_uid};
@@ -76,7 +77,18 @@ pub fn run(link: i32) -> Result<Exit, Refusal> {
     privilege::share_one_heap();
     confine()?;
     let link = Arc::new(WorkerEnd::inherited(link)?);
-    let job = link.job()?;
+    let (job, companions) = link.job()?;
+    let Companions {
+        recorder,
+        terminal,
+        guardian,
+    } = companions;
+    tell::through(terminal);
+    let companions = runs::Companions {
+        link: Arc::clone(&link),
+        recorder: Arc::new(recorder),
+        guardian: Arc::new(guardian),
+    };
     let breath = breath::start(Arc::clone(&link))?;
     let result = match job {
         Job::Run {
@@ -86,11 +98,11 @@ pub fn run(link: i32) -> Result<Exit, Refusal> {
             supervisor,
         } => {
             tell::speak(output);
-            once::run(experiment, output, &terms, supervisor, &link)
+            once::run(experiment, output, &terms, supervisor, &companions)
         }
         Job::Daemon { output, config } => {
             tell::speak(output);
-            daemon::run(output, config, &link)
+            daemon::run(output, config, &companions)
         }
     };
     drop(breath);

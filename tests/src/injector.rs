@@ -298,11 +298,36 @@ impl Running {
         send(self.child.id(), signal)
     }
 
-    /// The supervisor's first child.
+    /// The worker's process id.
     pub fn worker(&self) -> Result<u32> {
+        self.companion(Companion::Worker)
+    }
+
+    /// The process id of one of the processes that the supervisor has started.
+    pub fn companion(&self, which: Companion) -> Result<u32> {
         let supervisor = self.child.id();
-        eventually("the worker to be there", Duration::from_secs(2), || {
-            Ok(child_of(supervisor))
+        eventually(
+            "injector's processes to be there",
+            Duration::from_secs(2),
+            || Ok(child_of(supervisor, which.command())),
+        )
+    }
+
+    /// Kills all of injector's processes at once: none sees another's death.
+    pub fn kill_all(&self) -> Result<()> {
+        let others = [Companion::Guardian, Companion::Recorder, Companion::Worker];
+        let others = others.map(|which| self.companion(which));
+        self.signal(Signal::STOP)?;
+        let others = others.into_iter().collect::<Result<Vec<_>>>()?;
+        for pid in &others {
+            send(*pid, Signal::STOP)?;
+        }
+        for pid in others.iter().chain([&self.child.id()]) {
+            send(*pid, Signal::KILL)?;
+        }
+        eventually("injector's processes to be gone", ENDING, || {
+            let is_there = |pid: &u32| Path::new(&format!("/proc/{pid}")).exists();
+            Ok((!others.iter().any(is_there)).then_some(()))
         })
     }
 
@@ -389,14 +414,37 @@ pub fn send(pid: u32, signal: Signal) -> Result<()> {
     kill_process(pid, signal).with_context(|| format!("cannot signal process {pid:?}"))
 }
 
-fn child_of(parent: u32) -> Option<u32> {
+/// A process that the supervisor starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Companion {
+    /// Does the work.
+    Worker,
+    /// Undoes what the worker cannot.
+    Guardian,
+    /// Writes to disks and terminals.
+    Recorder,
+}
+
+impl Companion {
+    const fn command(self) -> &'static str {
+        match self {
+            Self::Worker => "worker",
+            Self::Guardian => "guard",
+            Self::Recorder => "record",
+        }
+    }
+}
+
+fn child_of(parent: u32, command: &str) -> Option<u32> {
     let parent = parent.to_string();
     fs::read_dir("/proc").ok()?.flatten().find_map(|entry| {
         let stat = fs::read_to_string(entry.path().join("stat")).ok()?;
         // The name in parentheses may hold anything; after it: state, parent.
         let (_name, rest) = stat.rsplit_once(')')?;
         let is_child = rest.split_whitespace().nth(1) == Some(parent.as_str());
-        is_child
+        let words = fs::read(entry.path().join("cmdline")).ok()?;
+        let is_it = words.split(|byte| *byte == 0).nth(1) == Some(command.as_bytes());
+        (is_child && is_it)
             .then(|| entry.file_name().to_str()?.parse().ok())
             .flatten()
     })

@@ -54,6 +54,15 @@ pub enum Action {
     Verifier,
     /// Be the worker; the number is the descriptor to talk to the supervisor.
     Worker(i32),
+    /// The process that can undo what a worker changes; the number of the supervisor's descriptor.
+    Guard(i32),
+    /// The process that writes to disks and terminals.
+    Record {
+        /// The number of the descriptor for what goes to disk.
+        disk: i32,
+        /// The number of the descriptor for what goes to the terminal.
+        terminal: i32,
+    },
     /// Be the holder of the park, which maps so many bytes.
     HoldPark(usize),
     /// Become this program.
@@ -170,6 +179,8 @@ fn action(command: Command, config: Source) -> Result<Action, Refusal> {
         Command::Doctor(flags) => Action::Doctor(flags.output()),
         Command::Verifier => Action::Verifier,
         Command::Worker { link } => Action::Worker(link),
+        Command::Guard { link } => Action::Guard(link),
+        Command::Record { disk, terminal } => Action::Record { disk, terminal },
         Command::HoldPark { bytes } => Action::HoldPark(bytes),
         Command::Errand { words } => Action::Errand(words),
         Command::TryPark => Action::TryPark,

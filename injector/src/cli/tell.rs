@@ -14,7 +14,11 @@ use std::ffi::{OsStr, OsString};
 
 use serde::Serialize;
 
-pub use outlet::{Lost, Stream, has_left, has_result, output, pass_on, speak, without_result};
+pub use outlet::{
+    Lost, Stream, hang_up, has_left, has_result, output, pass_on, speak, terminal, through,
+    without_result,
+};
+pub(crate) use outlet::{settle, write};
 
 use crate::{
     error::{Exit, Refusal},

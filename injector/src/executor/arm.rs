@@ -30,7 +30,6 @@ use crate::{
     error::Refusal,
     event::What,
     experiment::Follow,
-    journal::Journal,
     kernel::{
         Error,
         debug_log::DebugLog,
@@ -40,10 +39,12 @@ use crate::{
         netns::Namespace,
         object::Object,
         sysctl,
+        tap_label::TapLabel,
     },
     lookout,
     plan::{Hooks, Plan},
-    printable, sweep,
+    printable,
+    recorder::RunJournal,
     target::{ResolvedTarget, cgroup, process::TaskKey},
 };
 
@@ -84,9 +85,11 @@ pub struct Context<'r> {
     /// All targets, by scope.
     pub targets: &'r [ResolvedTarget],
     /// Where host settings are written down.
-    pub journal: &'r mut Journal,
+    pub journal: &'r mut RunJournal,
     /// The host settings changed so far.
     pub changes: &'r mut Changes,
+    /// When the run will be over as far as is known, on the boot clock, in nanoseconds.
+    pub until: u64,
     /// Who cleans up after us.
     pub keeper: &'r dyn Keeper,
     /// Whether anybody wants to hear of each hit.
@@ -130,7 +133,7 @@ impl ArmedNamespace {
             for key in sysctl::LOOPBACK_NEEDS {
                 context
                     .changes
-                    .set_sysctl(namespace, key, "1", context.journal)?;
+                    .set_sysctl(namespace, key, "1", context.until, context.journal)?;
             }
         }
         let mut object = Object::load_for(calls::callers(&scopes, context)?)?;
@@ -505,7 +508,12 @@ fn make_tap(
     }
     let tap = namespace.run(Tap::create)??;
     // Evidence for `injector sweep`; a device without it is gone with its descriptor all the same.
-    let _ = namespace.run(|| devices::label(tap.ifindex, &sweep::tap_label(context.journal.run())));
+    let label = TapLabel::of(context.journal.run()).to_string();
+    let labelled = namespace.run(|| devices::label(tap.ifindex, &label))?;
+    if hooks.loopback {
+        // It is also what other runs see of this one's settings.
+        labelled?;
+    }
     context
         .keeper
         .keep_tap(context.journal, namespace, tap.fd.as_fd())?;

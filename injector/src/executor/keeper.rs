@@ -2,28 +2,28 @@
 
 use std::os::fd::BorrowedFd;
 
-use crate::{error::Refusal, journal::Journal, kernel::netns::Namespace};
+use crate::{error::Refusal, kernel::netns::Namespace, recorder::RunJournal};
 
 /// The executor's view of the supervisor.
 pub trait Keeper: Send + Sync {
     /// Hands over a copy of the journal's descriptor, which carries the lock. From now on the keeper
     /// restores what the journal says, should the executor die.
-    fn keep_journal(&self, journal: &Journal) -> Result<(), Refusal>;
+    fn keep_journal(&self, journal: &RunJournal) -> Result<(), Refusal>;
 
     /// Hands over copies of a TAP and of its namespace: a redirect to a TAP that is gone loses packets
     /// silently, so the TAP has to outlive the links.
     fn keep_tap(
         &self,
-        journal: &Journal,
+        journal: &RunJournal,
         namespace: &Namespace,
         tap: BorrowedFd<'_>,
     ) -> Result<(), Refusal>;
 
     /// Hands over a copy of a namespace whose settings are about to change: only whoever holds it can be
-    /// sure to find it again. The copy belongs to the run, as everything here does.
-    fn keep_namespace(&self, journal: &Journal, namespace: &Namespace) -> Result<(), Refusal>;
+    /// sure to find it again.
+    fn keep_namespace(&self, journal: &RunJournal, namespace: &Namespace) -> Result<(), Refusal>;
 
     /// Everything of the run is undone: the keeper lets go of its copies. When this returns they are
     /// closed.
-    fn release(&self, journal: &Journal) -> Result<(), Refusal>;
+    fn release(&self, journal: &RunJournal) -> Result<(), Refusal>;
 }

@@ -24,9 +24,9 @@ use super::changes::Changes;
 use crate::{
     error::Refusal,
     experiment::{FaultKind, Many, Selector},
-    journal::Journal,
     kernel::Error,
     plan::{Plan, PlannedRule},
+    recorder::RunJournal,
     target::{
         ResolvedTarget,
         guard::Guard,
@@ -54,7 +54,7 @@ enum Acting {
 /// Where changes are made and written down.
 pub(super) struct Record<'r> {
     pub(super) changes: &'r mut Changes,
-    pub(super) journal: &'r mut Journal,
+    pub(super) journal: &'r mut RunJournal,
 }
 
 /// What a fault is to know of the run as it is now.
@@ -80,11 +80,13 @@ impl ProcessFaults {
         }
     }
 
-    /// Does what is due in a step, `now` on the boot clock. The first call of a step is its beginning.
+    /// Does what is due in a step that ends at `ends_at`; this and `now` are on the boot clock, in nanoseconds. The
+    /// first call of a step is its beginning.
     pub(super) fn act(
         &mut self,
         step: usize,
         now: u64,
+        ends_at: u64,
         run: &Surroundings<'_>,
         record: &mut Record<'_>,
     ) -> Result<(), Refusal> {
@@ -106,6 +108,8 @@ impl ProcessFaults {
             };
             let moment = Moment {
                 since: now.saturating_sub(began),
+                began,
+                ends_at,
                 scope: rule.scope,
                 target,
                 selector,
@@ -201,6 +205,10 @@ impl Acting {
 struct Moment<'r> {
     /// Since the fault began, in nanoseconds.
     since: u64,
+    /// When it began, on the boot clock.
+    began: u64,
+    /// When its step ends, on the boot clock.
+    ends_at: u64,
     scope: u32,
     target: &'r ResolvedTarget,
     selector: &'r Selector,

@@ -6,7 +6,10 @@ mod targets;
 use std::{
     cell::RefCell,
     collections::BTreeMap,
-    sync::mpsc::{Receiver, RecvTimeoutError},
+    sync::{
+        Arc,
+        mpsc::{Receiver, RecvTimeoutError},
+    },
     time::Duration,
 };
 
@@ -30,13 +33,15 @@ use crate::{
     escalation,
     event::{RunEvent, What},
     experiment::{Experiment, Follow},
-    journal::{self, Journal, Process, Record, RunId},
+    guardian::Guardian,
+    journal::{self, Process, Record, RunId},
     kernel::{clock::boot_ns, grace},
     lever::{self, Lever},
     lookout::{self, Breach, Lookout, OwnHits},
     plan::{Mechanism, Plan},
     policy::{Admission, Override, Radius},
     prepare::Entrance,
+    recorder::{Recorder, RunJournal},
     report::{Outcome, RunReport},
     target::ResolvedTarget,
     watchdog::{Brake, Watchdog},
@@ -50,6 +55,9 @@ const CLAIM_EVERY: u64 = 1_000_000_000;
 
 /// How long a run may overstep its duration before the lease itself ends it.
 const GRACE_NS: u64 = 1_000_000_000;
+
+/// How long arming may take before the guardian puts the settings back that it has changed.
+const ARMING_NS: u64 = 60_000_000_000;
 
 /// What a run is made from.
 pub struct Request {
@@ -85,6 +93,16 @@ pub struct Request {
     pub listening: Listening,
 }
 
+/// The processes that stand beside a run.
+pub struct Surroundings<'s> {
+    /// Keeps what must not vanish with this process.
+    pub keeper: &'s dyn Keeper,
+    /// Writes to the disk.
+    pub recorder: &'s Recorder,
+    /// Undoes what this process cannot.
+    pub guardian: Arc<Guardian>,
+}
+
 /// What a run may be told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
@@ -99,12 +117,17 @@ pub enum Order {
 pub fn execute(
     request: Request,
     entrance: Entrance,
-    keeper: &dyn Keeper,
+    surroundings: Surroundings<'_>,
     orders: &Receiver<Order>,
     tell: &mut dyn FnMut(RunEvent),
 ) -> Result<RunReport, Refusal> {
-    let mut journal = Journal::create(&request.run)?;
-    journal.append(&Record::Started {
+    let Surroundings {
+        keeper,
+        recorder,
+        guardian,
+    } = surroundings;
+    let mut journal = recorder.create(&request.run)?;
+    journal.before(&Record::Started {
         run: request.run.clone(),
         name: request.experiment.name.clone(),
         by_uid: request.asked_by.0,
@@ -116,7 +139,7 @@ pub fn execute(
     })?;
     drop(entrance);
     for (limit, lifted) in &request.overrides {
-        journal.append(&Record::Overridden {
+        journal.before(&Record::Overridden {
             limit: limit.clone(),
             by_uid: request.asked_by.0,
             by_pid: request.asked_by.1,
@@ -124,10 +147,11 @@ pub fn execute(
         })?;
     }
     keeper.keep_journal(&journal)?;
+    let name = request.run.to_string();
     let mut run = Run {
         request,
         journal,
-        changes: Changes::default(),
+        changes: Changes::of(&name, guardian),
         tell,
     };
     let result = run.through(keeper, orders);
@@ -146,8 +170,11 @@ pub fn execute(
     });
     for notice in result.iter().flat_map(|report| &report.told) {
         let notice = notice.clone();
-        // The last record has all of them, and says so where it cannot be written.
-        let _ = journal.append(&Record::Told { notice });
+        journal.after(&Record::Told { notice });
+    }
+    // The recorder's end is the supervisor's to tell: it closes the journal.
+    if !journal.has_recorder() {
+        return result;
     }
     let last = match &result {
         Ok(report) => Record::Ended {
@@ -157,11 +184,13 @@ pub fn execute(
             why: refusal.message.clone(),
         },
     };
-    // Released even when the last line cannot be written: nothing is left to look after.
-    let written = journal.append(&last);
+    // Released even when the last line is not on the disk yet: nothing is left to look after.
+    let written = journal.finish(&last);
     keeper.release(&journal)?;
-    written?;
-    let report = result?;
+    let mut report = result?;
+    if let Err(refusal) = written {
+        report.remarks.push(refusal.message);
+    }
     tell(RunEvent {
         run: report.run.clone(),
         boot_ns: boot_ns(),
@@ -174,7 +203,7 @@ pub fn execute(
 
 struct Run<'t> {
     request: Request,
-    journal: Journal,
+    journal: RunJournal,
     changes: Changes,
     tell: &'t mut dyn FnMut(RunEvent),
 }
@@ -209,7 +238,7 @@ impl Run<'_> {
             .render_resolved(&self.request.experiment, &self.request.targets);
         text.push_str(&self.request.radius.to_string());
         let faults = self.request.plan.describe(&self.request.experiment);
-        self.journal.append(&Record::Planned { text, faults })?;
+        self.journal.before(&Record::Planned { text, faults })?;
         // Whoever pulled the lever before this run had a journal did not see it.
         let directory = journal::directory();
         let lever = Lever::watch(&directory)?;
@@ -225,6 +254,7 @@ impl Run<'_> {
     }
 
     fn arm(&mut self, keeper: &dyn Keeper, lever: Lever) -> Result<Armed, Refusal> {
+        let length = nanos(self.request.experiment.duration());
         let mut namespaces = Vec::new();
         let mut leases = Vec::new();
         let mut told = Vec::new();
@@ -246,6 +276,10 @@ impl Run<'_> {
                 targets: &self.request.targets,
                 journal: &mut self.journal,
                 changes: &mut self.changes,
+                until: boot_ns()
+                    .saturating_add(ARMING_NS)
+                    .saturating_add(length)
+                    .saturating_add(GRACE_NS),
                 keeper,
                 listening: self.request.listening,
                 conditions: &self.request.experiment.halt,
@@ -256,12 +290,10 @@ impl Run<'_> {
             leases.push(opened.lease);
             told.extend(news);
         }
-        self.journal.append(&Record::Armed)?;
+        self.journal.before(&Record::Armed)?;
         let armed_at = boot_ns();
-        let length = u64::try_from(self.request.experiment.duration().as_nanos());
-        let deadline = armed_at
-            .saturating_add(length.unwrap_or(u64::MAX))
-            .saturating_add(GRACE_NS);
+        let deadline = armed_at.saturating_add(length).saturating_add(GRACE_NS);
+        self.changes.set_deadline(deadline)?;
         let own_hits = OwnHits::default();
         let around = lookout::Surroundings {
             targets: &self.request.targets,
@@ -287,7 +319,9 @@ impl Run<'_> {
         // Before anybody hears of it: whoever waits for that word acts on it at once, and its first
         // packet or call would meet no rule yet.
         self.switch(&mut armed, Some(0))?;
-        self.act_on_processes(&mut armed, 0)?;
+        let first = self.request.experiment.steps.first();
+        let first = first.map_or(0, |step| nanos(step.duration));
+        self.act_on_processes(&mut armed, 0, armed_at.saturating_add(first))?;
         let faults = self.request.plan.describe(&self.request.experiment);
         self.tell(What::Armed { faults });
         for what in told {
@@ -310,18 +344,17 @@ impl Run<'_> {
         for index in 0..self.request.experiment.steps.len() {
             let step = &self.request.experiment.steps[index];
             let (name, duration) = (step.name.clone(), step.duration);
-            ends_at =
-                ends_at.saturating_add(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX));
+            ends_at = ends_at.saturating_add(nanos(duration));
             self.switch(armed, Some(index))?;
             self.journal
-                .append(&Record::StepStarted { step: name.clone() })?;
+                .after(&Record::StepStarted { step: name.clone() });
             self.tell(What::StepStarted { step: name.clone() });
             let outcome = self.wait(armed, index, ends_at, orders);
             self.lift(armed);
             self.switch(armed, None)?;
             armed.spending.before = self.used(armed, index);
             self.journal
-                .append(&Record::StepEnded { step: name.clone() })?;
+                .after(&Record::StepEnded { step: name.clone() });
             self.tell(What::StepEnded { step: name });
             if let Some(outcome) = outcome {
                 return Ok(outcome);
@@ -372,6 +405,9 @@ impl Run<'_> {
             if let Some(outcome) = self.look_after_targets(armed) {
                 return Some(outcome);
             }
+            if let Some(why) = self.alone() {
+                return Some(Outcome::Failed { why: why.into() });
+            }
             if now >= claim_at {
                 claim_at = now + CLAIM_EVERY;
                 for namespace in &mut armed.namespaces {
@@ -391,7 +427,7 @@ impl Run<'_> {
             }
             self.tell_own_hits(armed);
             self.reset(armed, step);
-            if let Err(refusal) = self.act_on_processes(armed, step) {
+            if let Err(refusal) = self.act_on_processes(armed, step, ends_at) {
                 return Some(Outcome::Failed {
                     why: refusal.message,
                 });
@@ -403,6 +439,19 @@ impl Run<'_> {
                 Err(RecvTimeoutError::Disconnected) => std::thread::sleep(TICK),
                 Err(RecvTimeoutError::Timeout) => {}
             }
+        }
+    }
+
+    /// Which process is missing without which the run must not go on.
+    fn alone(&self) -> Option<&'static str> {
+        if !self.changes.has_guardian() {
+            Some(
+                "the guardian process (injector guard) has ended, which would undo this run's changes",
+            )
+        } else if !self.journal.has_recorder() {
+            Some("the process that writes the journal (injector record) has ended")
+        } else {
+            None
         }
     }
 
@@ -428,7 +477,12 @@ impl Run<'_> {
     }
 
     /// Does what is due of a step's faults on processes.
-    fn act_on_processes(&mut self, armed: &mut Armed, step: usize) -> Result<(), Refusal> {
+    fn act_on_processes(
+        &mut self,
+        armed: &mut Armed,
+        step: usize,
+        ends_at: u64,
+    ) -> Result<(), Refusal> {
         let Armed {
             namespaces,
             watchdog,
@@ -478,7 +532,7 @@ impl Run<'_> {
             changes: &mut self.changes,
             journal: &mut self.journal,
         };
-        processes.act(step, boot_ns(), &surroundings, &mut record)
+        processes.act(step, boot_ns(), ends_at, &surroundings, &mut record)
     }
 
     /// Undoes what a step's faults on processes have changed.
@@ -596,6 +650,10 @@ fn overspent(armed: &Armed, why: String) -> Outcome {
         seen_boot_ns: boot_ns(),
     });
     Outcome::Halted { why }
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// The scopes by the namespace that their targets live in.

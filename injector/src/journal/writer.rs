@@ -183,10 +183,20 @@ impl Journal {
 
     /// Writes a record and waits until the disk has it.
     pub fn append(&mut self, record: &Record) -> Result<(), JournalError> {
+        self.append_made_at(record, boot_ns(), unix_ms())
+    }
+
+    /// The same for a record that was made at a time on the boot clock, in nanoseconds, and in milliseconds since 1970.
+    pub fn append_made_at(
+        &mut self,
+        record: &Record,
+        boot_ns: u64,
+        unix_ms: u64,
+    ) -> Result<(), JournalError> {
         let stamped = Stamped {
             seq: self.next_seq,
-            boot_ns: boot_ns(),
-            unix_ms: unix_ms(),
+            boot_ns,
+            unix_ms,
             record: record.clone(),
         };
         let mut bytes = if self.is_torn {

@@ -10,21 +10,15 @@
 //! keep nobody from doing that.
 
 use std::{
-    fs::{File, OpenOptions, TryLockError},
-    io,
-    os::unix::fs::OpenOptionsExt,
+    fs::{File, TryLockError},
     path::Path,
     time::{Duration, Instant},
 };
 
-use crate::{
-    error::Refusal,
-    journal::{self, JournalError},
-    regular,
-};
+use crate::{error::Refusal, recorder::Recorder};
 
 /// The file's name.
-const NAME: &str = "entrance";
+pub const START_LOCK: &str = "entrance";
 
 /// How long a start waits for others.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -37,33 +31,13 @@ const BETWEEN: Duration = Duration::from_millis(5);
 pub struct Entrance(#[expect(dead_code, reason = "the descriptor holds the lock")] File);
 
 impl Entrance {
-    /// Waits for its turn.
-    pub(super) fn enter(directory: &Path) -> Result<Self, Refusal> {
-        Self::within(directory, PATIENCE)
+    /// Waits for its turn. The recorder opens the file: making one waits for the disk.
+    pub(super) fn enter(directory: &Path, recorder: &Recorder) -> Result<Self, Refusal> {
+        let file = recorder.start_lock(directory)?.into();
+        Self::within(file, &directory.join(START_LOCK), PATIENCE)
     }
 
-    fn within(directory: &Path, patience: Duration) -> Result<Self, Refusal> {
-        journal::make_directory(directory)?;
-        let path = directory.join(NAME);
-        // Where this cannot be written, neither can a journal.
-        let barred = |error: io::Error| -> Refusal {
-            JournalError::Unwritable {
-                path: path.clone(),
-                error,
-            }
-            .into()
-        };
-        let file = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .mode(0o600)
-            .custom_flags(libc::O_NONBLOCK)
-            .open(&path)
-            .map_err(barred)?;
-        file.metadata()
-            .and_then(|metadata| Ok(regular::check(&metadata)?))
-            .map_err(barred)?;
+    fn within(file: File, path: &Path, patience: Duration) -> Result<Self, Refusal> {
         let deadline = Instant::now() + patience;
         loop {
             match file.try_lock() {
@@ -79,7 +53,12 @@ impl Entrance {
                         path.display()
                     )));
                 }
-                Err(TryLockError::Error(error)) => return Err(barred(error)),
+                Err(TryLockError::Error(error)) => {
+                    return Err(Refusal::failed(format!(
+                        "{} cannot be locked: {error}; start again.",
+                        path.display()
+                    )));
+                }
             }
         }
     }
@@ -92,7 +71,8 @@ mod tests {
     #[test]
     fn one_at_a_time() {
         let directory = tempfile::tempdir().unwrap();
-        let enter = || Entrance::within(directory.path(), Duration::ZERO);
+        let path = directory.path().join(START_LOCK);
+        let enter = || Entrance::within(File::create(&path).unwrap(), &path, Duration::ZERO);
         let first = enter().unwrap();
         let refusal = enter().unwrap_err();
         assert!(refusal.message.contains("fuser"), "{refusal}");
@@ -103,9 +83,11 @@ mod tests {
     #[test]
     fn a_start_waits_for_its_turn() {
         let directory = tempfile::tempdir().unwrap();
-        let first = Entrance::enter(directory.path()).unwrap();
+        let path = directory.path().join(START_LOCK);
+        let enter = || Entrance::within(File::create(&path).unwrap(), &path, PATIENCE);
+        let first = enter().unwrap();
         std::thread::scope(|scope| {
-            let second = scope.spawn(|| Entrance::enter(directory.path()).map(drop));
+            let second = scope.spawn(|| enter().map(drop));
             std::thread::sleep(4 * BETWEEN);
             assert!(!second.is_finished());
             drop(first);

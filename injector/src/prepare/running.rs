@@ -4,6 +4,8 @@
 //! their socket, so the older one's packet programs, which stand behind it (TCX, newest first), would
 //! never see them as the target's.
 
+use std::collections::BTreeSet;
+
 use crate::{
     error::Refusal,
     experiment::{Experiment, FaultKind},
@@ -12,10 +14,13 @@ use crate::{
     target::{self, ResolvedTarget, guard::Guard, overlap},
 };
 
-/// Refuses a plan that holds frames of a target that another run acts on at its devices.
+/// Refuses a plan that holds frames of a target that another run acts on at its devices, or that wants a state of
+/// processes that another run has.
 pub(super) fn check(plan: &Plan, targets: &[ResolvedTarget], guard: &Guard) -> Result<(), Refusal> {
     let holds = plan.rules.iter().any(|rule| rule.compiled.line.is_some());
-    if !holds {
+    let kinds = plan.rules.iter().map(|rule| &rule.fault.kind);
+    let states: BTreeSet<State> = kinds.filter_map(State::of).collect();
+    if !holds && states.is_empty() {
         return Ok(());
     }
     let directory = journal::directory();
@@ -29,15 +34,55 @@ pub(super) fn check(plan: &Plan, targets: &[ResolvedTarget], guard: &Guard) -> R
         let Some(experiment) = experiment_of(&path) else {
             continue;
         };
-        if acts_on_packets(&experiment) && shares_target(&experiment, targets, guard) {
+        let why = if holds && acts_on_packets(&experiment) {
+            "acts on packets of the same target, and frames that this run holds would pass it by"
+        } else if let Some(state) = common_state(&experiment, &states) {
+            state.clash()
+        } else {
+            continue;
+        };
+        if shares_target(&experiment, targets, guard) {
             return Err(Refusal::clash(format!(
-                "run {} ({}) acts on packets of the same target, and frames that this run holds would \
-                 pass it by; stop it with `injector stop {}`, or put both into one experiment file.",
+                "run {} ({}) {why}; stop it with `injector stop {}`, or put both into one experiment file.",
                 listed.run, listed.name, listed.run
             )));
         }
     }
     Ok(())
+}
+
+/// A state of processes that one run has at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum State {
+    /// They stand still, or go on.
+    Pause,
+    /// Their cgroup's limits.
+    Limits,
+}
+
+impl State {
+    /// The state that a fault changes, if it does.
+    const fn of(kind: &FaultKind) -> Option<Self> {
+        match kind {
+            FaultKind::Pause(_) => Some(Self::Pause),
+            FaultKind::Starve(_) => Some(Self::Limits),
+            _ => None,
+        }
+    }
+
+    const fn clash(self) -> &'static str {
+        match self {
+            Self::Pause => "pauses processes of the same target",
+            Self::Limits => "limits the cgroup of the same target",
+        }
+    }
+}
+
+fn common_state(experiment: &Experiment, ours: &BTreeSet<State>) -> Option<State> {
+    experiment
+        .faults()
+        .filter_map(|(_, fault)| State::of(&fault.kind))
+        .find(|state| ours.contains(state))
 }
 
 fn experiment_of(path: &std::path::Path) -> Option<Experiment> {

@@ -1,26 +1,26 @@
-//! What the supervisor holds for the worker, and what it does with it when the worker is gone.
+//! What the supervisor holds for the worker, and what becomes of it when the worker is gone.
 
 use std::{
     collections::BTreeMap,
-    os::fd::OwnedFd,
+    os::fd::{AsFd, OwnedFd},
     path::{Path, PathBuf},
 };
 
 use crate::{
-    executor::changes,
+    executor::{changes, undo},
     journal::{HostChange, Journal, Record},
     kernel::netns::Namespace,
+    recorder::Recorder,
 };
 
 /// Copies of the worker's descriptors.
 #[derive(Default)]
 pub(super) struct Kept {
     journals: BTreeMap<PathBuf, OwnedFd>,
-    /// TAPs, by the journal of their run.
+    /// TAPs, each with its namespace, by the journal of their run.
     taps: Vec<(PathBuf, OwnedFd)>,
-    /// Namespaces, by the journal of their run and by inode. A copy for each run: one that two runs shared
-    /// would outlive the first to end, and with it everything in the namespace of a container that is gone.
-    namespaces: BTreeMap<(PathBuf, u64), OwnedFd>,
+    /// Namespaces whose settings change, by the journal of the run that changes them.
+    namespaces: Vec<(PathBuf, OwnedFd)>,
 }
 
 impl Kept {
@@ -32,26 +32,24 @@ impl Kept {
     }
 
     /// Keeps a TAP and its namespace.
-    pub(super) fn tap(&mut self, path: PathBuf, netns_inode: u64, descriptors: Vec<OwnedFd>) {
+    pub(super) fn tap(&mut self, path: PathBuf, descriptors: Vec<OwnedFd>) {
         let mut descriptors = descriptors.into_iter();
         if let (Some(namespace), Some(tap)) = (descriptors.next(), descriptors.next()) {
-            self.namespaces
-                .insert((path.clone(), netns_inode), namespace);
+            self.namespaces.push((path.clone(), namespace));
             self.taps.push((path, tap));
         }
     }
 
-    /// Keeps a namespace whose settings a run changes.
-    pub(super) fn namespace(&mut self, path: PathBuf, netns_inode: u64, descriptors: Vec<OwnedFd>) {
-        if let Some(fd) = descriptors.into_iter().next() {
-            self.namespaces.insert((path, netns_inode), fd);
-        }
+    /// Keeps a namespace whose settings change.
+    pub(super) fn namespace(&mut self, path: PathBuf, descriptors: Vec<OwnedFd>) {
+        let namespace = descriptors.into_iter().next();
+        self.namespaces.extend(namespace.map(|fd| (path, fd)));
     }
 
     /// Lets go of everything that belongs to a run.
     pub(super) fn release(&mut self, path: &Path) {
         self.taps.retain(|(of, _)| of != path);
-        self.namespaces.retain(|(of, _), _| of != path);
+        self.namespaces.retain(|(of, _)| of != path);
         self.journals.remove(path);
     }
 
@@ -60,45 +58,58 @@ impl Kept {
         self.journals.is_empty()
     }
 
-    /// Cleans up after a worker that is gone: links went with it, so the TAPs go now, then host settings
-    /// are restored. Returns what to tell.
-    pub(super) fn clean_up(mut self, why: &str) -> Vec<String> {
-        self.taps.clear();
+    /// Cleans up after a worker that is gone: its links went with it, and the guardian has undone what it changed. The
+    /// TAPs go now, and the recorder closes the journals. Returns what to tell.
+    pub(super) fn clean_up(self, why: &str, recorder: &Recorder) -> Vec<String> {
+        drop(self.taps);
         let mut told = Vec::new();
-        for (path, fd) in std::mem::take(&mut self.journals) {
-            let name = path
-                .file_stem()
-                .unwrap_or_default()
-                .to_string_lossy()
-                .into_owned();
-            let restored = self.restore(fd, &path, why);
+        for (path, journal) in self.journals {
+            let name = path.file_stem().unwrap_or_default().to_string_lossy();
+            let namespaces: Vec<_> = self
+                .namespaces
+                .iter()
+                .filter(|(of, _)| *of == path)
+                .map(|(_, fd)| fd.as_fd())
+                .collect();
+            let concluded = recorder.conclude(&path, journal.as_fd(), &namespaces, why);
+            let settings = match concluded {
+                Ok(lines) => lines.join("; "),
+                Err(refusal) => format!("its journal could not be closed: {refusal}"),
+            };
             told.push(format!(
-                "{why}; run {name} is aborted, its faults ended with the worker; {restored}."
+                "{why}; run {name} is aborted, its faults ended with the worker; {settings}."
             ));
         }
         told
     }
+}
 
-    fn restore(&self, fd: OwnedFd, path: &Path, why: &str) -> String {
-        // By the descriptor, not by its name: somebody may have deleted that.
-        let (mut journal, replayed) = match Journal::adopt(fd, path.to_owned()) {
-            Ok(adopted) => adopted,
-            Err(error) => return format!("its journal cannot be continued: {error}"),
-        };
-        let told = restore_all(&mut journal, replayed.to_restore(), |inode| {
-            let kept = self
-                .namespaces
-                .get(&(path.to_owned(), inode))
-                .and_then(|fd| fd.try_clone().ok());
-            kept.and_then(|fd| Namespace::from_fd(fd).ok())
-                .or_else(|| Namespace::find(inode))
-        });
-        match journal.append(&Record::Aborted {
-            why: why.to_owned(),
-        }) {
-            Ok(()) => told,
-            Err(error) => format!("{told}; {error}"),
-        }
+/// Closes the journal of a run whose worker is gone, by its descriptor and not by its name, which may be deleted. What
+/// the guardian has not undone is undone. Returns what to tell.
+pub(crate) fn conclude(
+    journal: OwnedFd,
+    namespaces: Vec<OwnedFd>,
+    path: &Path,
+    why: &str,
+) -> String {
+    let (mut journal, replayed) = match Journal::adopt(journal, path.to_owned()) {
+        Ok(adopted) => adopted,
+        Err(error) => return format!("its journal cannot be continued: {error}"),
+    };
+    let kept: Vec<Namespace> = namespaces
+        .into_iter()
+        .filter_map(|fd| Namespace::from_fd(fd).ok())
+        .collect();
+    let told = restore_all(&mut journal, replayed.to_restore(), |inode| {
+        let kept = kept.iter().find(|namespace| namespace.inode() == inode);
+        kept.and_then(|namespace| namespace.try_clone().ok())
+            .or_else(|| Namespace::find(inode))
+    });
+    match journal.append(&Record::Aborted {
+        why: why.to_owned(),
+    }) {
+        Ok(()) => told,
+        Err(error) => format!("{told}; {error}"),
     }
 }
 
@@ -108,15 +119,26 @@ pub(crate) fn restore_all(
     open: Vec<(u32, HostChange)>,
     find: impl Fn(u64) -> Option<Namespace>,
 ) -> String {
+    let run = journal.run().to_owned();
     let (mut restored, mut failed) = (0, Vec::new());
     for (id, change) in open {
         let namespace = change.namespace().and_then(&find);
-        let undone = changes::undo(id, &change, namespace.as_ref(), journal);
-        restored += u32::from(undone.fate == Some(changes::Fate::Restored));
-        failed.extend(undone.errors);
+        let record = match undo(&change, namespace.as_ref(), &run) {
+            Ok(fate) => {
+                restored += u32::from(fate == changes::Fate::Restored);
+                Record::Restored { id }
+            }
+            Err(error) => {
+                let why = error.to_string();
+                failed.push(why.clone());
+                Record::RestoreFailed { id, why }
+            }
+        };
+        failed.extend(journal.append(&record).err().map(|error| error.to_string()));
     }
     match (restored, failed.is_empty()) {
         (0, true) => "no host setting had to be restored".into(),
+        (1, true) => "1 host setting was restored".into(),
         (n, true) => format!("{n} host settings were restored"),
         (n, false) => format!(
             "{n} host settings were restored, not so: {}",
@@ -127,52 +149,26 @@ pub(crate) fn restore_all(
 
 #[cfg(test)]
 mod tests {
-    use rustix::{
-        event::{PollFd, PollFlags, Timespec, poll},
-        pipe::{PipeFlags, pipe_with},
-    };
-
     use super::*;
 
-    /// One end to give away, and one that tells whether the other is still held. Numbers of descriptors would
-    /// not do: other tests take those that are free.
-    fn held() -> (OwnedFd, OwnedFd) {
-        pipe_with(PipeFlags::CLOEXEC).unwrap()
+    fn descriptor() -> OwnedFd {
+        tempfile::tempfile().unwrap().into()
     }
 
-    /// Whether the other end has been closed, or is within a second.
-    fn is_let_go(reader: &OwnedFd, wait: i64) -> bool {
-        let mut polled = [PollFd::new(reader, PollFlags::empty())];
-        let timeout = Timespec {
-            tv_sec: wait,
-            tv_nsec: 0,
-        };
-        poll(&mut polled, Some(&timeout)).unwrap() == 1
-    }
-
-    /// Two runs that overlap, each in a namespace of its own, and a third namespace that both are in.
     #[test]
-    fn a_run_that_ends_gives_its_namespaces_back_while_others_go_on() {
-        let (one, two) = (PathBuf::from("one.jsonl"), PathBuf::from("two.jsonl"));
-        let (readers, writers): (Vec<OwnedFd>, Vec<OwnedFd>) =
-            std::iter::repeat_with(held).take(8).unzip();
-        let mut writers = writers.into_iter();
-        let mut next = |count: usize| writers.by_ref().take(count).collect::<Vec<_>>();
+    fn what_is_kept_is_given_back_with_its_run_and_no_sooner() {
         let mut kept = Kept::default();
-        kept.journal(one.clone(), next(1));
-        kept.tap(one.clone(), 10, next(2));
-        kept.namespace(one.clone(), 11, next(1));
-        kept.journal(two.clone(), next(1));
-        kept.tap(two.clone(), 20, next(2));
-        kept.namespace(two.clone(), 11, next(1));
-
+        let [one, other] = ["one", "other"].map(PathBuf::from);
+        for path in [&one, &other] {
+            kept.journal(path.clone(), vec![descriptor()]);
+            kept.tap(path.clone(), vec![descriptor(), descriptor()]);
+            kept.namespace(path.clone(), vec![descriptor()]);
+        }
         kept.release(&one);
-        assert!(readers[..4].iter().all(|reader| is_let_go(reader, 1)));
-        assert!(!readers[4..].iter().any(|reader| is_let_go(reader, 0)));
         assert!(!kept.is_empty());
-
-        kept.release(&two);
-        assert!(readers.iter().all(|reader| is_let_go(reader, 1)));
+        assert_eq!((kept.taps.len(), kept.namespaces.len()), (1, 2));
+        kept.release(&other);
         assert!(kept.is_empty());
+        assert_eq!((kept.taps.len(), kept.namespaces.len()), (0, 0));
     }
 }

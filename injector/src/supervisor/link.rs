@@ -1,32 +1,26 @@
 //! What worker and supervisor say to each other: short messages over a socket pair, with descriptors.
 
 use std::{
-    io::{IoSlice, IoSliceMut, Read, Seek, SeekFrom, Write},
-    mem::MaybeUninit,
-    os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd},
-    path::{Path, PathBuf},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    path::PathBuf,
     sync::{Mutex, PoisonError},
+    time::Duration,
 };
 
-use rustix::{
-    fs::{MemfdFlags, memfd_create},
-    io::Errno,
-    net::{
-        AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
-        SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
-    },
-};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    error::Refusal, executor::Keeper, journal::Journal, kernel::netns::Namespace, worker::Job,
+    channel::{Channel, ChannelError, Wait},
+    error::Refusal,
+    executor::Keeper,
+    guardian::Guardian,
+    kernel::netns::Namespace,
+    recorder::{Recorder, RunJournal, Terminal},
+    worker::Job,
 };
 
-/// The longest message; paths are the longest things in one.
-const LONGEST: usize = 8_192;
-
-/// Descriptors that one message carries at most.
-const DESCRIPTORS: usize = 2;
+/// How long the supervisor may take to answer. It does nothing that waits.
+const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 
 /// What the worker says.
 #[derive(Debug, Serialize, Deserialize)]
@@ -44,15 +38,11 @@ pub enum ToSupervisor {
     Tap {
         /// The journal of its run.
         path: PathBuf,
-        /// Which namespace.
-        netns_inode: u64,
     },
     /// "Keep this namespace": its descriptor.
     Namespace {
         /// The journal of its run.
         path: PathBuf,
-        /// Which namespace.
-        netns_inode: u64,
     },
     /// "This run is over": close what belongs to it.
     Release {
@@ -62,74 +52,70 @@ pub enum ToSupervisor {
 }
 
 impl ToSupervisor {
-    /// What a message says. One that cannot be read is taken for a breath.
+    /// What a text says. One that cannot be read is taken for a breath.
     pub fn read(bytes: &[u8]) -> Self {
         serde_json::from_slice(bytes).unwrap_or(Self::Breath)
     }
 }
 
 /// The supervisor's end.
-pub struct SupervisorEnd(OwnedFd);
+pub struct SupervisorEnd(Channel);
 
 /// The worker's end.
 pub struct WorkerEnd {
-    socket: OwnedFd,
+    channel: Channel,
     /// Held from a question to its answer, so that answers are not mixed up.
     asking: Mutex<()>,
 }
 
+/// What a worker gets with its job: its ends of the conversations with the other processes.
+pub struct Companions {
+    /// What goes to disk.
+    pub recorder: Recorder,
+    /// What goes to the terminal.
+    pub terminal: Terminal,
+    /// What must be undone whatever becomes of the worker.
+    pub guardian: Guardian,
+}
+
 /// Makes the two ends; the second is for the worker.
-pub fn pair() -> Result<(SupervisorEnd, OwnedFd), Refusal> {
-    let (ours, theirs) = socketpair(
-        AddressFamily::UNIX,
-        SocketType::SEQPACKET,
-        SocketFlags::CLOEXEC,
-        None,
-    )
-    .map_err(|errno| Refusal::failed(format!("a socket pair cannot be made: {errno}.")))?;
+pub fn pair() -> Result<(SupervisorEnd, Channel), Refusal> {
+    let (ours, theirs) = Channel::pair()
+        .map_err(|error| Refusal::failed(format!("a socket pair cannot be made: {error}.")))?;
     Ok((SupervisorEnd(ours), theirs))
 }
 
 impl SupervisorEnd {
-    /// Hands the worker its job, in a file of its own: an experiment may be longer than a message.
-    pub fn send_job(&self, job: &Job) -> Result<(), Refusal> {
-        let failed =
-            |what: String| Refusal::failed(format!("the worker cannot be told its job: {what}."));
+    /// Hands the worker its job, and its ends of the conversations with recorder (disk, terminal) and guardian.
+    pub fn send_job(&self, job: &Job, ends: [&Channel; 3]) -> Result<(), Refusal> {
         // A path is all in a job that may be no text.
-        let text = serde_json::to_vec(job).map_err(|_| {
+        serde_json::to_value(job).map_err(|_| {
             Refusal::usage(
                 "the configuration's path is not UTF-8, and requests and journals are; name it by another \
                  path, as a link.",
             )
         })?;
-        let file = memfd_create(c"injector-job", MemfdFlags::CLOEXEC)
-            .map_err(|errno| failed(errno.to_string()))?;
-        let mut file = std::fs::File::from(file);
-        file.write_all(&text)
-            .and_then(|()| file.seek(SeekFrom::Start(0)))
-            .map_err(|error| failed(error.to_string()))?;
-        send(self.0.as_fd(), b"job", &[file.as_fd()], SendFlags::NOSIGNAL)
-            .map_err(|errno| failed(errno.to_string()))
+        let ends = ends.map(AsFd::as_fd);
+        self.0
+            .send(job, &ends, Wait::at_most(ANSWER_WITHIN))
+            .map_err(|error| {
+                Refusal::failed(format!("the worker cannot be told its job: {error}."))
+            })
     }
 
     /// The next message, if one waits. What cannot be read is taken for a breath.
     pub fn receive(&self) -> Option<(ToSupervisor, Vec<OwnedFd>)> {
-        let (bytes, descriptors) = receive(self.0.as_fd(), RecvFlags::DONTWAIT).ok()?;
-        if bytes.is_empty() {
-            return None;
+        match self.0.receive(Wait::No) {
+            Ok(heard) => Some(heard),
+            Err(ChannelError::Broken(_)) => Some((ToSupervisor::Breath, Vec::new())),
+            Err(ChannelError::Late | ChannelError::Closed) => None,
         }
-        Some((ToSupervisor::read(&bytes), descriptors))
     }
 
     /// Tells the worker that its last message was taken in.
     pub fn acknowledge(&self) {
         // A worker that is gone needs no answer.
-        let _ = send(
-            self.0.as_fd(),
-            b"ok",
-            &[],
-            SendFlags::NOSIGNAL | SendFlags::DONTWAIT,
-        );
+        let _ = self.0.send(&(), &[], Wait::No);
     }
 }
 
@@ -142,45 +128,38 @@ impl AsFd for SupervisorEnd {
 impl WorkerEnd {
     /// The end whose number the supervisor put on the command line.
     pub fn inherited(number: i32) -> Result<Self, Refusal> {
-        if number < 3 {
-            return Err(Refusal::usage(
-                "`injector worker` is started by injector itself.",
-            ));
-        }
-        // SAFETY: the supervisor left this descriptor open for us and nobody else here knows of it; a
-        // wrong number makes the first read fail.
-        let socket = unsafe { OwnedFd::from_raw_fd(number) };
-        rustix::io::fcntl_setfd(&socket, rustix::io::FdFlags::CLOEXEC)
+        let channel = Channel::inherited(number)
             .map_err(|_| Refusal::usage("`injector worker` is started by injector itself."))?;
         Ok(Self {
-            socket,
+            channel,
             asking: Mutex::new(()),
         })
     }
 
-    /// Waits for the job.
-    pub fn job(&self) -> Result<Job, Refusal> {
+    /// Waits for the job and for what comes with it.
+    pub fn job(&self) -> Result<(Job, Companions), Refusal> {
         let failed =
             |what: String| Refusal::failed(format!("the worker was not told its job: {what}."));
-        let (_, descriptors) = receive(self.socket.as_fd(), RecvFlags::empty())
-            .map_err(|errno| failed(errno.to_string()))?;
-        let file = descriptors
-            .into_iter()
-            .next()
-            .ok_or_else(|| failed("nothing came".into()))?;
-        let mut text = Vec::new();
-        std::fs::File::from(file)
-            .read_to_end(&mut text)
+        let (job, came) = self
+            .channel
+            .receive(Wait::Forever)
             .map_err(|error| failed(error.to_string()))?;
-        serde_json::from_slice(&text).map_err(|error| failed(error.to_string()))
+        let mut ends = came.into_iter().map(Channel::from);
+        let (Some(disk), Some(terminal), Some(guardian)) = (ends.next(), ends.next(), ends.next())
+        else {
+            return Err(failed("what belongs to it did not come".into()));
+        };
+        let companions = Companions {
+            recorder: Recorder::new(disk),
+            terminal: Terminal::new(terminal),
+            guardian: Guardian::new(guardian),
+        };
+        Ok((job, companions))
     }
 
     /// Breathes. A supervisor that does not listen is not waited for.
     pub fn breathe(&self) {
-        if let Ok(text) = serde_json::to_vec(&ToSupervisor::Breath) {
-            let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
-            let _ = send(self.socket.as_fd(), &text, &[], flags);
-        }
+        let _ = self.channel.send(&ToSupervisor::Breath, &[], Wait::No);
     }
 
     /// Says that requests are served from here on.
@@ -190,113 +169,60 @@ impl WorkerEnd {
 
     /// Says something and waits until the supervisor has taken it in.
     fn ask(&self, message: &ToSupervisor, descriptors: &[BorrowedFd<'_>]) -> Result<(), Refusal> {
-        let failed =
-            |what: String| Refusal::failed(format!("the supervisor does not answer: {what}."));
-        let text = serde_json::to_vec(message).map_err(|error| failed(error.to_string()))?;
+        let wait = Wait::at_most(ANSWER_WITHIN);
         let _asking = self.asking.lock().unwrap_or_else(PoisonError::into_inner);
-        send(self.socket.as_fd(), &text, descriptors, SendFlags::NOSIGNAL)
-            .map_err(|errno| failed(errno.to_string()))?;
-        let (answer, _) = receive(self.socket.as_fd(), RecvFlags::empty())
-            .map_err(|errno| failed(errno.to_string()))?;
-        if answer.is_empty() {
-            Err(failed("it is gone".into()))
-        } else {
-            Ok(())
-        }
+        // An answer that came too late for its question.
+        while self.channel.receive::<()>(Wait::No).is_ok() {}
+        self.channel
+            .send(message, descriptors, wait)
+            .and_then(|()| self.channel.receive::<()>(wait))
+            .map(drop)
+            .map_err(|error| Refusal::failed(format!("the supervisor does not answer: {error}.")))
     }
 }
 
 impl Keeper for WorkerEnd {
-    fn keep_journal(&self, journal: &Journal) -> Result<(), Refusal> {
+    fn keep_journal(&self, journal: &RunJournal) -> Result<(), Refusal> {
         let path = journal.path().to_owned();
         self.ask(&ToSupervisor::Journal { path }, &[journal.as_fd()])
     }
 
     fn keep_tap(
         &self,
-        journal: &Journal,
+        journal: &RunJournal,
         namespace: &Namespace,
         tap: BorrowedFd<'_>,
     ) -> Result<(), Refusal> {
-        let message = ToSupervisor::Tap {
-            path: journal.path().to_owned(),
-            netns_inode: namespace.inode(),
-        };
+        let path = journal.path().to_owned();
         let fd = namespace.fd();
-        self.ask(&message, &[fd.as_fd(), tap])
+        self.ask(&ToSupervisor::Tap { path }, &[fd.as_fd(), tap])
     }
 
-    fn keep_namespace(&self, journal: &Journal, namespace: &Namespace) -> Result<(), Refusal> {
-        let message = ToSupervisor::Namespace {
-            path: journal.path().to_owned(),
-            netns_inode: namespace.inode(),
-        };
+    fn keep_namespace(&self, journal: &RunJournal, namespace: &Namespace) -> Result<(), Refusal> {
+        let path = journal.path().to_owned();
         let fd = namespace.fd();
-        self.ask(&message, &[fd.as_fd()])
+        self.ask(&ToSupervisor::Namespace { path }, &[fd.as_fd()])
     }
 
-    fn release(&self, journal: &Journal) -> Result<(), Refusal> {
-        let path: &Path = journal.path();
-        self.ask(
-            &ToSupervisor::Release {
-                path: path.to_owned(),
-            },
-            &[],
-        )
+    fn release(&self, journal: &RunJournal) -> Result<(), Refusal> {
+        let path = journal.path().to_owned();
+        self.ask(&ToSupervisor::Release { path }, &[])
     }
-}
-
-fn send(
-    socket: BorrowedFd<'_>,
-    text: &[u8],
-    descriptors: &[BorrowedFd<'_>],
-    flags: SendFlags,
-) -> Result<(), Errno> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS))];
-    let mut ancillary = SendAncillaryBuffer::new(&mut space);
-    if !descriptors.is_empty() {
-        ancillary.push(SendAncillaryMessage::ScmRights(descriptors));
-    }
-    sendmsg(socket, &[IoSlice::new(text)], &mut ancillary, flags).map(|_| ())
-}
-
-fn receive(socket: BorrowedFd<'_>, flags: RecvFlags) -> Result<(Vec<u8>, Vec<OwnedFd>), Errno> {
-    let mut text = vec![0; LONGEST];
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS))];
-    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-    let flags = flags | RecvFlags::CMSG_CLOEXEC;
-    let received = loop {
-        match recvmsg(
-            socket,
-            &mut [IoSliceMut::new(&mut text)],
-            &mut ancillary,
-            flags,
-        ) {
-            Err(Errno::INTR) => {}
-            other => break other?,
-        }
-    };
-    text.truncate(received.bytes);
-    let mut descriptors = Vec::new();
-    for message in ancillary.drain() {
-        if let RecvAncillaryMessage::ScmRights(rights) = message {
-            descriptors.extend(rights);
-        }
-    }
-    Ok((text, descriptors))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn ends() -> (SupervisorEnd, WorkerEnd) {
+        let (supervisor, channel) = pair().unwrap();
+        let asking = Mutex::new(());
+        (supervisor, WorkerEnd { channel, asking })
+    }
+
     #[test]
     fn descriptors_travel_with_messages() {
-        let (supervisor, worker) = pair().unwrap();
-        let worker = WorkerEnd {
-            socket: worker,
-            asking: Mutex::new(()),
-        };
+        let (supervisor, worker) = ends();
         worker.breathe();
         assert!(
             matches!(supervisor.receive(), Some((ToSupervisor::Breath, fds)) if fds.is_empty())
@@ -306,13 +232,8 @@ mod tests {
         let file = tempfile::tempfile().unwrap();
         std::thread::scope(|scope| {
             scope.spawn(|| {
-                worker.ask(
-                    &ToSupervisor::Tap {
-                        path: PathBuf::new(),
-                        netns_inode: 7,
-                    },
-                    &[file.as_fd(), file.as_fd()],
-                )
+                let path = PathBuf::new();
+                worker.ask(&ToSupervisor::Tap { path }, &[file.as_fd(), file.as_fd()])
             });
             let heard = loop {
                 if let Some(heard) = supervisor.receive() {
@@ -320,7 +241,7 @@ mod tests {
                 }
                 std::thread::yield_now();
             };
-            assert!(matches!(heard.0, ToSupervisor::Tap { netns_inode: 7, .. }));
+            assert!(matches!(heard.0, ToSupervisor::Tap { .. }));
             assert_eq!(heard.1.len(), 2);
             supervisor.acknowledge();
         });
@@ -328,12 +249,8 @@ mod tests {
 
     #[test]
     fn a_worker_whose_supervisor_is_gone_is_told_so() {
-        let (supervisor, worker) = pair().unwrap();
+        let (supervisor, worker) = ends();
         drop(supervisor);
-        let worker = WorkerEnd {
-            socket: worker,
-            asking: Mutex::new(()),
-        };
         assert!(worker.ask(&ToSupervisor::Breath, &[]).is_err());
     }
 }

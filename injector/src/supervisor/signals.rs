@@ -7,8 +7,26 @@ use std::{
 
 use crate::error::Refusal;
 
-/// Signals that ask for an end.
-const ENDING: [libc::c_int; 3] = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP];
+/// Signals that ask for an end, or would be one (signal(7)): every signal that can be caught and ends a process, but for
+/// those by which the kernel tells a thread of its own mistake.
+pub const ENDING: [libc::c_int; 16] = [
+    libc::SIGINT,
+    libc::SIGTERM,
+    libc::SIGHUP,
+    libc::SIGQUIT,
+    libc::SIGABRT,
+    libc::SIGUSR1,
+    libc::SIGUSR2,
+    libc::SIGALRM,
+    libc::SIGVTALRM,
+    libc::SIGPROF,
+    libc::SIGIO,
+    libc::SIGPWR,
+    libc::SIGSTKFLT,
+    libc::SIGXCPU,
+    libc::SIGXFSZ,
+    libc::SIGTRAP,
+];
 
 /// Signals of a terminal that would stop the supervisor while its worker has a fault armed.
 const STOPPING: [libc::c_int; 3] = [libc::SIGTSTP, libc::SIGTTIN, libc::SIGTTOU];
@@ -29,6 +47,9 @@ impl Signals {
         unsafe {
             libc::sigemptyset(set.as_mut_ptr());
             for signal in ENDING {
+                libc::sigaddset(set.as_mut_ptr(), signal);
+            }
+            for signal in libc::SIGRTMIN()..=libc::SIGRTMAX() {
                 libc::sigaddset(set.as_mut_ptr(), signal);
             }
             for signal in STOPPING {

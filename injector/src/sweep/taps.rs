@@ -11,16 +11,9 @@ use crate::{
         Error,
         devices::{self, StrayTap},
         netns::Namespace,
+        tap_label::TapLabel,
     },
 };
-
-/// What a label begins with; the run's name follows.
-const LABEL: &str = "injector run ";
-
-/// What a run writes on its devices (`ip link` shows it as `alias`).
-pub fn tap_label(run: &str) -> String {
-    format!("{LABEL}{run}")
-}
 
 /// Looks in our network namespace and in those that runs of this state directory have changed.
 pub(super) fn sweep(sweeping: Sweeping) -> Result<Vec<Leftover>, Refusal> {
@@ -50,7 +43,7 @@ pub(super) fn sweep(sweeping: Sweeping) -> Result<Vec<Leftover>, Refusal> {
     let mut found = Vec::new();
     for namespace in std::iter::once(ours).chain(others) {
         for tap in namespace.run(devices::taps)?? {
-            let state = run_of(&tap).and_then(|run| states.get(run).copied());
+            let state = run_of(&tap).and_then(|run| states.get(run.as_str()).copied());
             // A device of a run that goes on, here or elsewhere, is nobody's leftover.
             let fate = match judge(&tap, state) {
                 Judgement::InUse => continue,
@@ -82,8 +75,9 @@ enum Judgement {
     NotOurs(&'static str),
 }
 
-fn run_of(tap: &StrayTap) -> Option<&str> {
-    tap.alias.as_deref()?.strip_prefix(LABEL)
+fn run_of(tap: &StrayTap) -> Option<String> {
+    let label: TapLabel = tap.alias.as_deref()?.parse().ok()?;
+    Some(label.run)
 }
 
 /// `state` is that of the run on the label, where this state directory knows it.
@@ -130,8 +124,7 @@ mod tests {
         };
         let dead = RunState::Aborted { why: None };
         let ours = tap(Some("injector run r000000010001"), false);
-        assert_eq!(run_of(&ours), Some("r000000010001"));
-        assert_eq!(tap_label("r000000010001"), ours.alias.clone().unwrap());
+        assert_eq!(run_of(&ours).as_deref(), Some("r000000010001"));
         assert_eq!(judge(&ours, Some(&dead)), Judgement::Stray);
         assert_eq!(judge(&ours, Some(&RunState::Running)), Judgement::InUse);
         assert!(matches!(judge(&ours, None), Judgement::NotOurs(_)));

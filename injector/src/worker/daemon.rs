@@ -10,11 +10,10 @@ use std::{
 use tokio::{
     io::{Interest, unix::AsyncFd},
     runtime::Builder,
-    signal::unix::{SignalKind, signal},
     sync::{broadcast, watch},
 };
 
-use super::{AskedBy, Output, login_uid, runs};
+use super::{AskedBy, Output, endings::Endings, login_uid, runs};
 use crate::{
     api::{self, Access, Bound, Control, Lanes, StartRequest, Tie},
     cli::tell,
@@ -22,13 +21,13 @@ use crate::{
     error::{Exit, Refusal},
     event::{RunEvent, What},
     executor::Order,
-    journal::{self, Journal, Record, RunId},
-    lever::{self, Halt, LeverError},
+    journal::{self, Record, RunId},
+    lever::{self, Halt},
     policy::Door,
     prepare::Terms,
     privilege,
+    recorder::Recorder,
     report::RunReport,
-    supervisor::link::WorkerEnd,
     watchdog::Brake,
 };
 
@@ -36,7 +35,11 @@ use crate::{
 const BACKLOG: usize = 4_096;
 
 /// Serves requests until it is told to end, then ends its runs.
-pub(super) fn run(output: Output, config: Source, link: &Arc<WorkerEnd>) -> Result<Exit, Refusal> {
+pub(super) fn run(
+    output: Output,
+    config: Source,
+    companions: &runs::Companions,
+) -> Result<Exit, Refusal> {
     let runtime = Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(api::THREADS)
@@ -48,12 +51,14 @@ pub(super) fn run(output: Output, config: Source, link: &Arc<WorkerEnd>) -> Resu
         let Bound { listener, file } = api::bind(&path, access)?;
         let listener = tokio::net::UnixListener::from_std(listener)
             .map_err(|error| broken("the socket cannot be used", &error))?;
-        let mut term = signal(SignalKind::terminate())
-            .map_err(|error| broken("signals cannot be listened to", &error))?;
-        link.serving()?;
+        let mut endings = Endings::listen()?;
+        for left in companions.recorder.sweep()? {
+            tell::aside(format!("injector: {left}."));
+        }
+        companions.link.serving()?;
         let (events, _) = broadcast::channel(BACKLOG);
         let daemon = Daemon {
-            link: Arc::clone(link),
+            companions: companions.clone(),
             config,
             runs: Arc::default(),
             lanes: Lanes::default(),
@@ -63,7 +68,7 @@ pub(super) fn run(output: Output, config: Source, link: &Arc<WorkerEnd>) -> Resu
             tell::result(format!("listening on {}", path.display()));
         }
         let served = api::serve(listener, daemon.clone(), access, async move {
-            term.recv().await;
+            endings.next().await;
         })
         .await;
         // The runs end whether or not serving them did so well.
@@ -100,7 +105,7 @@ struct Launched {
 /// The daemon, as its requests share it.
 #[derive(Clone)]
 struct Daemon {
-    link: Arc<WorkerEnd>,
+    companions: runs::Companions,
     /// Read anew for each run.
     config: Source,
     runs: Arc<Mutex<BTreeMap<RunId, Entry>>>,
@@ -132,7 +137,7 @@ impl Daemon {
         let (armed, is_armed) = watch::channel(false);
         let (ended, end) = watch::channel(None);
         let events = self.events.clone();
-        let running = runs::start(experiment, &terms, None, &self.link, move |event| {
+        let running = runs::start(experiment, &terms, None, &self.companions, move |event| {
             if matches!(event.what, What::Armed { .. }) {
                 armed.send_replace(true);
             }
@@ -225,16 +230,9 @@ impl Daemon {
     }
 }
 
-/// A lever that does not move is the host's failure, and not the request's.
-fn stuck(error: &LeverError) -> Refusal {
-    Refusal::failed(error.to_string())
-}
-
 /// Puts it on record, after the fact: the lever does not wait for a disk.
-fn note(record: &Record) {
-    if let Err(error) = Journal::note(&lever::journal(&journal::directory()), record) {
-        tell::aside(format!("injector: this is not on record: {error}"));
-    }
+fn note(recorder: &Recorder, record: &Record) {
+    recorder.note(&lever::journal(&journal::directory()), record);
 }
 
 impl Control for Daemon {
@@ -297,15 +295,15 @@ impl Control for Daemon {
     /// The leases come first: the lever's disk may be slow, full, or gone.
     async fn halt(&self, halt: Halt) -> Result<Halt, Refusal> {
         self.pull_brakes();
+        let recorder = Arc::clone(&self.companions.recorder);
         let pulled = self
             .lanes
             .lever
-            .run(move || -> Result<Halt, LeverError> {
-                let directory = journal::directory();
-                let pulled = lever::pull(&directory, halt.clone())?;
-                // Whoever was first has it on record.
+            .run(move || -> Result<Halt, Refusal> {
+                let pulled = recorder.pull_lever(&journal::directory(), &halt)?;
+                // The first is on record already.
                 if pulled == halt {
-                    note(&Record::Halted { halt });
+                    note(&recorder, &Record::Halted { halt });
                 }
                 Ok(pulled)
             })
@@ -317,28 +315,30 @@ impl Control for Daemon {
                 "pulling the lever broke: {error}; the daemon's runs have ended"
             ))
         };
-        pulled.map_err(broke)?.map_err(|error| stuck(&error))
+        pulled.map_err(broke)?
     }
 
     async fn resume(&self, by: AskedBy) -> Result<Option<Halt>, Refusal> {
+        let recorder = Arc::clone(&self.companions.recorder);
         let released = self
             .lanes
             .lever
-            .run(move || -> Result<Option<Halt>, LeverError> {
-                let released = lever::release(&journal::directory())?;
+            .run(move || -> Result<Option<Halt>, Refusal> {
+                let released = recorder.release_lever(&journal::directory())?;
                 if released.is_some() {
                     let AskedBy { uid, pid, .. } = by;
-                    note(&Record::Resumed {
+                    let record = Record::Resumed {
                         by_uid: uid,
                         by_pid: pid,
-                    });
+                    };
+                    note(&recorder, &record);
                 }
                 Ok(released)
             })
             .await;
         let broke =
             |error| Refusal::failed(format!("releasing the lever broke: {error}; try again"));
-        released.map_err(broke)?.map_err(|error| stuck(&error))
+        released.map_err(broke)?
     }
 
     fn events(&self) -> broadcast::Receiver<RunEvent> {

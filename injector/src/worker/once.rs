@@ -1,13 +1,8 @@
 //! One run in the foreground.
 
-use std::sync::Arc;
+use tokio::runtime::Builder;
 
-use tokio::{
-    runtime::Builder,
-    signal::unix::{SignalKind, signal},
-};
-
-use super::{Output, runs};
+use super::{Output, endings::Endings, runs};
 use crate::{
     cli::tell,
     error::{Exit, Refusal},
@@ -15,7 +10,6 @@ use crate::{
     experiment::Experiment,
     journal::Process,
     prepare::Terms,
-    supervisor::link::WorkerEnd,
 };
 
 /// Carries a run out, prints its turns and its report, and returns the exit code.
@@ -24,7 +18,7 @@ pub(super) fn run(
     output: Output,
     terms: &Terms,
     supervisor: Process,
-    link: &Arc<WorkerEnd>,
+    companions: &runs::Companions,
 ) -> Result<Exit, Refusal> {
     let runtime = Builder::new_current_thread()
         .enable_all()
@@ -32,27 +26,27 @@ pub(super) fn run(
         .map_err(|error| Refusal::failed(format!("the runtime cannot be started: {error}.")))?;
     let headline = tell::headline(&experiment);
     // Before the run is started: a Ctrl-C that comes early ends it in good order too.
-    let mut term = {
+    let mut endings = {
         let _runtime = runtime.enter();
-        signal(SignalKind::terminate()).ok()
+        Endings::listen()?
     };
-    let running = runs::start(experiment, terms, Some(supervisor), link, move |event| {
-        tell::turn(&event, &headline, output);
-    })?;
+    let running = runs::start(
+        experiment,
+        terms,
+        Some(supervisor),
+        companions,
+        move |event| {
+            tell::turn(&event, &headline, output);
+        },
+    )?;
     let orders = running.orders.clone();
     let joined = runtime.block_on(async {
         let mut thread = tokio::task::spawn_blocking(move || running.thread.join());
         loop {
-            let asked = async {
-                match &mut term {
-                    Some(term) => term.recv().await,
-                    None => std::future::pending().await,
-                }
-            };
             tokio::select! {
                 joined = &mut thread => break joined,
                 // A run that is over takes no orders.
-                _ = asked => drop(orders.send(Order::Stop)),
+                () = endings.next() => drop(orders.send(Order::Stop)),
             }
         }
     });

@@ -9,16 +9,31 @@ use std::{
 };
 
 use crate::{
+    cli::tell,
     error::Refusal,
     event::RunEvent,
-    executor::{self, Keeper, Listening, Order, Request},
+    executor::{self, Listening, Order, Request},
     experiment::Experiment,
+    guardian::Guardian,
     journal::{Process, RunId},
     policy::Override,
     prepare::{Prepared, Terms, prepare},
+    recorder::Recorder,
     report::RunReport,
+    supervisor::link::WorkerEnd,
     watchdog::Brake,
 };
+
+/// The processes that a worker works with.
+#[derive(Clone)]
+pub(super) struct Companions {
+    /// The supervisor.
+    pub(super) link: Arc<WorkerEnd>,
+    /// What writes to disks.
+    pub(super) recorder: Arc<Recorder>,
+    /// What undoes changes where the worker cannot.
+    pub(super) guardian: Arc<Guardian>,
+}
 
 /// A run that goes on.
 pub(super) struct Running {
@@ -33,11 +48,11 @@ pub(super) struct Running {
 }
 
 /// Prepares a run and starts it. A refusal means that nothing was touched.
-pub(super) fn start<K: Keeper + 'static>(
+pub(super) fn start(
     experiment: Experiment,
     terms: &Terms,
     supervisor: Option<Process>,
-    keeper: &Arc<K>,
+    companions: &Companions,
     mut tell: impl FnMut(RunEvent) + Send + 'static,
 ) -> Result<Running, Refusal> {
     let (
@@ -52,7 +67,11 @@ pub(super) fn start<K: Keeper + 'static>(
             config,
         },
         entrance,
-    ) = prepare(experiment, terms)?;
+        swept,
+    ) = prepare(experiment, terms, &companions.recorder)?;
+    for left in swept {
+        tell::aside(format!("injector: {left}."));
+    }
     let lifted = |limit: &Override| (limit.clone(), verdict.lifted_by(limit));
     let overrides = terms.overrides.iter().map(lifted).collect();
     let brake = Brake::default();
@@ -81,10 +100,17 @@ pub(super) fn start<K: Keeper + 'static>(
         },
     };
     let (orders, inbox) = mpsc::channel();
-    let keeper = Arc::clone(keeper);
+    let companions = companions.clone();
     let thread = std::thread::Builder::new()
         .name("run".into())
-        .spawn(move || executor::execute(request, entrance, keeper.as_ref(), &inbox, &mut tell))
+        .spawn(move || {
+            let surroundings = executor::Surroundings {
+                keeper: companions.link.as_ref(),
+                recorder: &companions.recorder,
+                guardian: companions.guardian,
+            };
+            executor::execute(request, entrance, surroundings, &inbox, &mut tell)
+        })
         .map_err(|error| Refusal::failed(format!("a thread cannot be started: {error}.")))?;
     Ok(Running {
         run,

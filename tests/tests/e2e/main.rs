@@ -14,6 +14,7 @@ mod experiments;
 mod files;
 mod filters;
 mod guarded;
+mod guardians;
 mod halts;
 mod harness_itself;
 mod lifecycle;
@@ -47,6 +48,7 @@ fn main() -> ExitCode {
         death::cases(),
         daemon::cases(),
         guarded::cases(),
+        guardians::cases(),
         policy::cases(),
         halts::cases(),
         experiments::cases(),

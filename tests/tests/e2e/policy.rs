@@ -489,13 +489,9 @@ fn double_kill() -> Result<()> {
     let _off = SettingsOff::new()?;
     let armed = lab.arm(&injector, &DELAY)?;
     let id = id_of_only_run(&injector)?;
-    let worker = armed.worker()?;
-    // The worker dies with its supervisor, so neither restores anything.
-    armed.signal(Signal::KILL)?;
+    // None is left that could restore anything.
+    armed.kill_all()?;
     armed.wait_within(Duration::from_secs(5))?;
-    eventually("the worker to be gone", Duration::from_secs(5), || {
-        Ok((!fs::exists(format!("/proc/{worker}"))?).then_some(()))
-    })?;
     let found = injector.once(&["sweep", "--dry-run"])?;
     ensure!(
         found.code == Some(0) && found.stdout.contains(&id),

@@ -94,12 +94,19 @@ fn report(running: Running) -> Result<Report> {
     Ok(report)
 }
 
-/// Kills supervisor and worker at once.
+/// Kills supervisor and worker at once: the guardian is left.
 fn kill_both(running: Running) -> Result<()> {
     let worker = running.worker()?;
     running.signal(Signal::KILL)?;
     // Fails where it went with its parent already.
     let _gone_already = send(worker, Signal::KILL);
+    running.wait_within(SOON)?;
+    Ok(())
+}
+
+/// Kills all of injector's processes at once: none is left.
+fn kill_all(running: Running) -> Result<()> {
+    running.kill_all()?;
     running.wait_within(SOON)?;
     Ok(())
 }

@@ -19,10 +19,16 @@ use rustix::{
     io::Errno,
 };
 
-use crate::worker::Output;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    channel::ChannelError,
+    recorder::{Flushed, Terminal},
+    worker::Output,
+};
 
 /// One of the two ways out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Stream {
     /// Standard output: results.
     Result,
@@ -50,6 +56,8 @@ pub struct Lost {
 /// What is known of both.
 struct Outlets {
     output: Output,
+    /// The recorder, where it writes for this process ([`crate::recorder`]).
+    terminal: Option<Terminal>,
     /// Whether standard output was there when this program started.
     is_closed: bool,
     /// Whether the reader of standard output has gone.
@@ -61,6 +69,7 @@ struct Outlets {
 
 static OUTLETS: Mutex<Outlets> = Mutex::new(Outlets {
     output: Output::Text,
+    terminal: None,
     is_closed: false,
     has_left: false,
     has_result: false,
@@ -88,9 +97,44 @@ pub fn without_result() {
     outlets().is_closed = true;
 }
 
+/// From now on the recorder writes: this process holds what must not wait for a reader.
+pub fn through(terminal: Terminal) {
+    outlets().terminal = Some(terminal);
+}
+
+/// Talks to the recorder about the terminal.
+pub fn terminal<T>(
+    talk: impl FnOnce(&Terminal) -> Result<T, ChannelError>,
+) -> Result<T, ChannelError> {
+    match &outlets().terminal {
+        Some(terminal) => talk(terminal),
+        None => Err(ChannelError::Closed),
+    }
+}
+
+/// From now on this process writes itself again; how it went meanwhile, where that is known.
+pub fn hang_up(flushed: Option<&Flushed>) {
+    let mut outlets = outlets();
+    outlets.terminal = None;
+    let Some(flushed) = flushed else { return };
+    outlets.has_result |= flushed.has_result;
+    let errno = match flushed.failed {
+        Some(errno) => Some(Errno::from_raw_os_error(errno)),
+        None => (outlets.is_closed && flushed.has_result).then_some(Errno::BADF),
+    };
+    if let Some(errno) = errno {
+        let stream = Stream::Result;
+        outlets.lost.get_or_insert(Lost { stream, errno });
+    }
+}
+
 /// Writes bytes as they are, all of them, and remembers where that fails.
 pub fn pass_on(stream: Stream, bytes: &[u8]) {
     let mut outlets = outlets();
+    if let Some(terminal) = &outlets.terminal {
+        // What this program prints is text.
+        return terminal.print(stream, String::from_utf8_lossy(bytes).into_owned());
+    }
     let written = match stream {
         Stream::Result if outlets.is_closed => Err(Errno::BADF),
         Stream::Result => write(stdout().as_fd(), bytes),
@@ -130,7 +174,7 @@ pub(super) fn lost() -> Option<Lost> {
 }
 
 /// Writes everything, however long the reader takes.
-fn write(to: BorrowedFd<'_>, mut bytes: &[u8]) -> Result<(), Errno> {
+pub(crate) fn write(to: BorrowedFd<'_>, mut bytes: &[u8]) -> Result<(), Errno> {
     while !bytes.is_empty() {
         match rustix::io::write(to, bytes) {
             Ok(count) => bytes = bytes.get(count..).unwrap_or_default(),
@@ -147,7 +191,7 @@ fn write(to: BorrowedFd<'_>, mut bytes: &[u8]) -> Result<(), Errno> {
 
 /// Some file systems tell that the disk was full when a descriptor is closed and not before (NFS, quotas:
 /// `filp_close` calls `flush` for every copy of it).
-fn settle(of: BorrowedFd<'_>) -> Result<(), Errno> {
+pub(crate) fn settle(of: BorrowedFd<'_>) -> Result<(), Errno> {
     let copy = of.try_clone_to_owned();
     let copy = copy.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
     // SAFETY: the descriptor is ours, was made above, and is not used again.

@@ -3,10 +3,7 @@
 use std::{io, path::Path};
 
 use super::Fate;
-use crate::{
-    journal::HostChange,
-    kernel::{Error, knob},
-};
+use crate::kernel::{Error, knob};
 
 /// The setting as it is now.
 pub(super) fn current(path: &Path, like: &str) -> Result<String, Error> {
@@ -34,6 +31,9 @@ pub(super) fn restore(path: &Path, old: &str, new: &str) -> Result<Fate, Error> 
         Err(error) if is_gone(&error) => return Ok(Fate::Gone),
         found => found.map_err(|error| failed("read", path, error))?,
     };
+    if found == old {
+        return Ok(Fate::Restored);
+    }
     if found != new {
         return Ok(Fate::ChangedByOthers);
     }
@@ -42,16 +42,6 @@ pub(super) fn restore(path: &Path, old: &str, new: &str) -> Result<Fate, Error> 
         written => written
             .map(|()| Fate::Restored)
             .map_err(|error| failed(&format!("write `{old}` to"), path, error)),
-    }
-}
-
-/// Whether a change is about this setting.
-pub(super) fn is_about(change: &HostChange, wanted: &Path, value: &str) -> bool {
-    match change {
-        HostChange::CgroupKnob { path, new, .. } => {
-            path == wanted && knob::is_same_setting(path, new, value)
-        }
-        _ => false,
     }
 }
 

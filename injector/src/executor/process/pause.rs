@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     error::Refusal,
-    executor::changes::ChangeId,
+    executor::changes::{Asked, ChangeId},
     experiment::Pause,
     kernel::clock::boot_ns,
     plan::PlannedRule,
@@ -113,6 +113,24 @@ impl Pauser {
         self.standing.remarks()
     }
 
+    /// When what begins now is to be over, on the boot clock.
+    fn ends_at(&self, moment: &Moment<'_>) -> u64 {
+        match schedule::end_of_turn(self.pause.pulse, moment.since) {
+            Some(end) => moment.began.saturating_add(end).min(moment.ends_at),
+            None => moment.ends_at,
+        }
+    }
+
+    /// The change, where it was made. A first turn that could not be put on record ends the run; a later one is left
+    /// out, and its processes are counted as missed.
+    fn made(&self, asked: Asked) -> Result<Option<ChangeId>, Refusal> {
+        match asked {
+            Asked::Made(id) => Ok(Some(id)),
+            Asked::NotOnRecord(refusal) if self.turn == Some(1) => Err(refusal),
+            Asked::AlreadySo | Asked::NotOnRecord(_) => Ok(None),
+        }
+    }
+
     fn freeze(
         &mut self,
         rule: &PlannedRule,
@@ -134,12 +152,15 @@ impl Pauser {
         {
             return Ok(());
         }
-        let set = match record.changes.set_knob(&file, "1", record.journal) {
+        let until = self.ends_at(moment);
+        let asked = match record.changes.set_knob(&file, "1", until, record.journal) {
             // It was removed in this moment.
-            Err(_) if !cgroup.is_there() => None,
-            set => set?,
+            Err(_) if !cgroup.is_there() => Asked::AlreadySo,
+            asked => asked?,
         };
-        let Some(id) = set else {
+        let was_left_out = matches!(asked, Asked::NotOnRecord(_));
+        let Some(id) = self.made(asked)? else {
+            self.choice.counters.missed += u64::from(was_left_out);
             return Ok(());
         };
         self.changes.push(id);
@@ -204,8 +225,16 @@ impl Pauser {
                 return Ok(());
             }
             let may_go_on = || moment.may_act();
-            let (id, _signalled) = record.changes.stop(&chosen, &may_go_on, record.journal)?;
-            self.changes.push(id);
+            let until = self.ends_at(moment);
+            let asked = record
+                .changes
+                .stop(&chosen, until, &may_go_on, record.journal);
+            let was_left_out = matches!(asked, Asked::NotOnRecord(_));
+            self.changes.extend(self.made(asked)?);
+            if was_left_out {
+                self.choice.counters.missed += chosen.len() as u64;
+                return Ok(());
+            }
             for key in chosen {
                 self.standing.watch(Subject::Process(key));
             }

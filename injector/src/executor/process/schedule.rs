@@ -23,6 +23,13 @@ pub(super) fn turn(pulse: Option<Pulse>, since: u64) -> Option<u64> {
     (since % both < nanos(active)).then_some((since / both).saturating_add(1))
 }
 
+/// When the turn that goes on at `since` is over, as time since the fault began; `None` where its step ends it.
+pub(super) fn end_of_turn(pulse: Option<Pulse>, since: u64) -> Option<u64> {
+    let Pulse { active, dormant } = pulse?;
+    let both = nanos(active).saturating_add(nanos(dormant)).max(1);
+    Some((since - since % both).saturating_add(nanos(active)))
+}
+
 fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
@@ -85,6 +92,7 @@ mod tests {
             let expected = (at < u64::from(active)).then_some(n + 1);
             prop_assert_eq!(turn(Some(pulse), n * both + at), expected);
             prop_assert_eq!(turn(None, at), Some(1));
+            prop_assert_eq!(end_of_turn(Some(pulse), n * both + at), Some(n * both + u64::from(active)));
         }
     }
 }

@@ -67,20 +67,29 @@ impl Starver {
                 cgroup.directory.display()
             )));
         }
-        match self.put_in_force(cgroup, record) {
+        match self.put_in_force(cgroup, moment, record) {
             // It was removed in this moment.
             Err(_) if !cgroup.is_there() => Ok(()),
             done => done,
         }
     }
 
-    fn put_in_force(&mut self, cgroup: &Cgroup, record: &mut Record<'_>) -> Result<(), Refusal> {
+    fn put_in_force(
+        &mut self,
+        cgroup: &Cgroup,
+        moment: &Moment<'_>,
+        record: &mut Record<'_>,
+    ) -> Result<(), Refusal> {
         for limit in controller::limits(cgroup, &self.starve)? {
             self.counters.seen += 1;
             self.counters.matched += 1;
-            let set = record
-                .changes
-                .set_knob(&limit.path, &limit.value, record.journal)?;
+            let asked = record.changes.set_knob(
+                &limit.path,
+                &limit.value,
+                moment.ends_at,
+                record.journal,
+            )?;
+            let set = Result::from(asked)?;
             // The file was read back, and says so.
             self.counters.hit_at(boot_ns());
             let name = limit.path.file_name().unwrap_or_default();

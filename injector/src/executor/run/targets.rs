@@ -171,9 +171,9 @@ impl Run<'_> {
         target.map(|target| target.name.clone()).unwrap_or_default()
     }
 
-    /// Puts on record what the report says too: a journal that cannot be written now is told at the end.
+    /// Puts on record what the report says too.
     fn note(&mut self, record: &Record) {
-        let _ = self.journal.append(record);
+        self.journal.after(record);
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow, ensure};
 use injector_common::decide::random64;
 use injector_tests::boot_clock::now_ns;
-use injector_tests::injector::{Injector, Running, send};
+use injector_tests::injector::{Companion, Injector, Running, send};
 use injector_tests::measure::{millis, p50, p99};
 use injector_tests::snapshot::Snapshot;
 use rustix::event::{PollFd, PollFlags, poll};
@@ -44,6 +44,12 @@ pub(crate) enum Ending {
     SupervisorKilled,
     /// kill -9 of both.
     BothKilled,
+    /// kill -9 of the guardian.
+    GuardianKilled,
+    /// kill -9 of the recorder.
+    RecorderKilled,
+    /// SIGQUIT of the command.
+    Quit,
     /// The kernel kills the worker for want of memory.
     WorkerStarved,
     /// It kills its supervisor.
@@ -62,8 +68,13 @@ pub(crate) enum Ending {
 
 impl Ending {
     /// All deaths.
-    pub(crate) const KILLS: [Self; 3] =
-        [Self::WorkerKilled, Self::SupervisorKilled, Self::BothKilled];
+    pub(crate) const KILLS: [Self; 5] = [
+        Self::WorkerKilled,
+        Self::SupervisorKilled,
+        Self::BothKilled,
+        Self::GuardianKilled,
+        Self::RecorderKilled,
+    ];
 
     /// The same deaths, by the kernel's own hand.
     pub(crate) const OUT_OF_MEMORY: [Self; 3] = [
@@ -87,7 +98,9 @@ impl Ending {
     fn grace_ns(self) -> u64 {
         match self {
             // The command has returned by then.
-            Self::Stop => 0,
+            Self::Stop | Self::Quit => 0,
+            // The run ends in good order.
+            Self::GuardianKilled | Self::RecorderKilled => 1_000_000_000,
             Self::WorkerStopped | Self::Frozen | Self::Hung("watchdog") => 2_100_000_000,
             // The supervisor gives a worker so long to end, and then kills it.
             Self::Hung(_) => 8_500_000_000,
@@ -95,17 +108,9 @@ impl Ending {
         }
     }
 
-    /// Whether a change of the host outlives this end, until the next start or `sweep`; or, where both are
-    /// frozen, until they are thawed.
+    /// Whether a change of the host outlives this end, until both are thawed.
     const fn leaves_state(self) -> bool {
-        matches!(
-            self,
-            Self::SupervisorKilled
-                | Self::BothKilled
-                | Self::SupervisorStarved
-                | Self::BothStarved
-                | Self::Frozen
-        )
+        matches!(self, Self::Frozen)
     }
 
     const fn pace(self) -> Pace {
@@ -120,7 +125,11 @@ impl Ending {
     /// that took.
     fn bring(self, running: Running) -> Result<(u64, u64)> {
         let (supervisor, worker) = (running.pid(), running.worker()?);
-        let mortal = Mortal::of(worker)?;
+        let mortal = Mortal::of(match self {
+            Self::GuardianKilled => running.companion(Companion::Guardian)?,
+            Self::RecorderKilled => running.companion(Companion::Recorder)?,
+            _ => worker,
+        })?;
         let began = now_ns();
         match self {
             Self::Frozen => {
@@ -139,8 +148,12 @@ impl Ending {
                 drop(hung);
                 return Ok((moment, moment - began));
             }
-            Self::Stop => {
-                running.signal(Signal::INT)?;
+            Self::Stop | Self::Quit => {
+                running.signal(if self == Self::Stop {
+                    Signal::INT
+                } else {
+                    Signal::QUIT
+                })?;
                 let finished = running.wait_within(SOON)?;
                 let now = now_ns();
                 if finished.code != Some(0) {
@@ -148,6 +161,8 @@ impl Ending {
                 }
                 return Ok((now, now - began));
             }
+            Self::GuardianKilled => send(running.companion(Companion::Guardian)?, Signal::KILL)?,
+            Self::RecorderKilled => send(running.companion(Companion::Recorder)?, Signal::KILL)?,
             _ => self.strike(supervisor, worker)?,
         }
         if self != Self::WorkerStopped {
@@ -176,7 +191,11 @@ impl Ending {
             Self::BothStarved => memory::run_out(&[supervisor, worker]),
             Self::WorkerStopped => send(worker, Signal::STOP),
             Self::Stop => send(supervisor, Signal::TERM),
-            Self::Frozen | Self::Hung(_) => Err(anyhow!("{self:?} takes more than a blow")),
+            Self::Quit
+            | Self::GuardianKilled
+            | Self::RecorderKilled
+            | Self::Frozen
+            | Self::Hung(_) => Err(anyhow!("{self:?} takes more than a blow")),
         }
     }
 

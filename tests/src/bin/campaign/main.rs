@@ -136,7 +136,7 @@ fn run(cli: &Cli) -> Result<Outcome> {
         Name::Sigstop => endings(&[Ending::WorkerStopped], 12),
         Name::Freeze => endings(&[Ending::Frozen], 12),
         Name::HungRuntime => endings(&Ending::HANGS, 24),
-        Name::StopLatency => endings(&[Ending::Stop], 24),
+        Name::StopLatency => endings(&[Ending::Stop, Ending::Quit], 24),
         Name::Kill9EveryStep => every_step::campaign(cli.seed, runs(1)),
         Name::Scope => scope::campaign(runs(1_000_000)),
         Name::ProbabilityAndBudget => budget::campaign(cli.seed, runs(4)),

@@ -11,7 +11,7 @@ use injector_tests::injector::{Injector, Report, send};
 use injector_tests::place::Place;
 use rustix::process::Signal;
 
-use super::{SOON, Stage, arm, kill_both, next_start, report};
+use super::{SOON, Stage, arm, kill_all, kill_both, next_start, report};
 use crate::needs::INJECTOR;
 use crate::suite::Case;
 
@@ -30,6 +30,7 @@ enum End {
     WorkerKilled,
     WorkerStopped,
     BothKilled,
+    AllKilled,
 }
 
 pub(super) fn cases() -> Vec<Case> {
@@ -40,7 +41,8 @@ pub(super) fn cases() -> Vec<Case> {
             ("ends_with_ctrl_c", End::Interrupt),
             ("ends_with_its_worker", End::WorkerKilled),
             ("ends_with_a_worker_that_stopped", End::WorkerStopped),
-            ("is_swept_after_a_double_kill", End::BothKilled),
+            ("ends_with_a_double_kill", End::BothKilled),
+            ("is_swept_when_all_are_killed", End::AllKilled),
         ] {
             let name = format!("proc::{how}_{name}");
             let case = Case::new(name, INJECTOR, move || pause(by, end));
@@ -111,10 +113,14 @@ fn pause(by: By, end: End) -> Result<()> {
         }
         End::BothKilled => {
             kill_both(running)?;
-            // Nobody is left who could; that it still stands is what the sweep is for.
+            None
+        }
+        End::AllKilled => {
+            kill_all(running)?;
+            // No process is left that could; that it still stands is what the sweep is for.
             stage
                 .agent
-                .expect_still("the target, after the double kill,")?;
+                .expect_still("the target, when all were killed,")?;
             next_start(&injector, &target)?;
             None
         }

@@ -10,7 +10,7 @@ use injector_tests::counter::Counter;
 use injector_tests::eventually::eventually;
 use injector_tests::injector::Injector;
 
-use super::{SOON, agent, arm, kill_both, next_start};
+use super::{SOON, agent, arm, kill_all, next_start};
 use crate::needs::{INJECTOR, Need};
 use crate::suite::Case;
 
@@ -213,7 +213,7 @@ fn both_killed() -> Result<()> {
         "starve --cpu 10% --duration 60s",
         &kitchen.target(),
     )?;
-    kill_both(running)?;
+    kill_all(running)?;
     ensure!(kitchen.quota()? != kitchen.unlimited(), "who undid it?");
     next_start(&injector, &kitchen.target())?;
     kitchen.expect_unlimited("after the next start")
