@@ -6,7 +6,7 @@
 //!
 //! Reading order: [`lease`] (may anything fire?), [`tag`] (whose socket is it?), [`rule`] (what was
 //! asked?), [`filter`] (which packets?), [`call`] and [`glob`] (which system calls?), [`decide`] (does
-//! this one take it?), [`flow`] and [`met`] (whose is a packet that arrives, and was it met before?), [`frame`] (what the delay line is told), [`park`] (where threads sleep), [`event`]
+//! this one take it?), [`flow`] and [`met`] (whose is a packet that arrives, and was it met before?), [`frame`] (what the delay line is told), [`look`] (which sockets are open?), [`park`] (where threads sleep), [`event`]
 //! (what is told to people).
 //!
 //! Layout rules: `repr(C)`, no `bool`, no enum with forbidden bit patterns, no implicit padding;
@@ -25,6 +25,7 @@ pub mod flow;
 pub mod frame;
 pub mod glob;
 pub mod lease;
+pub mod look;
 pub mod met;
 pub mod park;
 pub mod process;
@@ -63,6 +64,7 @@ mod pod {
     }
     pod!(
         crate::lease::Lease,
+        crate::look::Look,
         crate::tag::Tag,
         crate::rule::Rule,
         crate::rule::ActiveSlots,

@@ -15,6 +15,10 @@ pub struct Tag {
     pub origin: u32,
     /// Cookie of the socket that was tagged; a clone with another cookie was accepted later.
     pub cookie: u64,
+    /// Slots of resets that have asked this connection, one bit each: each asks it once.
+    pub asked: u32,
+    /// Keeps the record without gaps.
+    pub pad: u32,
 }
 
 impl Tag {
@@ -29,6 +33,8 @@ impl Tag {
             scope_plus_one: scope + 1,
             origin,
             cookie,
+            asked: 0,
+            pad: 0,
         }
     }
 

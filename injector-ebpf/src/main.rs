@@ -4,7 +4,7 @@
 //! packet belongs to a target, [`packet`] reads its headers, [`rules`] asks each of the target's
 //! rules, [`act`] carries the verdict out, [`emit`] tells user space. The programs themselves are in
 //! [`device`] (TCX), [`cgroup`] and [`process`]; [`arrival`] says whose a packet is that arrives at a device, from
-//! what [`flows`] has learnt at the sockets. [`park`] puts the calling thread to sleep.
+//! what [`flows`] has learnt at the sockets, and [`look`] goes through open ones. [`park`] puts the calling thread to sleep.
 //!
 //! A system call is met in [`lsm`], [`syscall`] or [`trace`]: [`caller`] is the gate, [`subject`] says what
 //! the call is about and [`names`] whether a rule means that, [`calls`] asks the rules, [`carry`] does what
@@ -41,6 +41,7 @@ mod flight;
 mod flows;
 mod gate;
 mod kill;
+mod look;
 mod lsm;
 mod maps;
 mod names;

@@ -1,5 +1,8 @@
 //! Everything that the programs know, on one screen. All of it belongs to one run in one network
 //! namespace, and all of it starts out zero, which means "nobody" and "nothing".
+//!
+//! Sizes are the largest that any run needs; what a run has, its plan says
+//! (`injector/src/kernel/sizes.rs`). A new table that takes memory while it is empty gets a line there.
 
 use aya_ebpf::{
     Global,
@@ -15,6 +18,7 @@ use injector_common::{
     flow::{Flow, Unjudged},
     frame::{DEVICES as DEVICE_SLOTS, Device},
     lease::Lease,
+    look::Look,
     park::{Park, SLOTS as PARK_SLOTS, Sleep, Trial},
     process::{ProcessKey, TargetProcess},
     rule::{ActiveSlots, Counters, Rule, RuleState},
@@ -26,6 +30,10 @@ const RULE_SLOTS: u32 = (SCOPES * SLOTS) as u32;
 /// The lease; one entry.
 #[map]
 pub static INJ_LEASE: Array<Lease> = Array::with_max_entries(1, 0);
+
+/// Whose sockets user space looks through just now; one entry.
+#[map]
+pub static INJ_LOOK: Array<Look> = Array::with_max_entries(1, 0);
 
 /// Which slots of a scope are on.
 #[map]
@@ -80,17 +88,20 @@ pub static INJ_UNJUDGED: PerCpuArray<Unjudged> = PerCpuArray::with_max_entries(S
 #[map]
 pub static INJ_CGROUPS: HashMap<u64, u32> = HashMap::with_max_entries(1_024, 0);
 
-/// Target processes, by thread group id.
+/// Target processes, by thread group id. It takes memory for those that are in it: a followed tree may have very
+/// many, and nearly none has.
 #[map]
-pub static INJ_PROCESSES: HashMap<ProcessKey, TargetProcess> = HashMap::with_max_entries(65_536, 0);
+pub static INJ_PROCESSES: HashMap<ProcessKey, TargetProcess> =
+    HashMap::with_max_entries(65_536, BPF_F_NO_PREALLOC);
 
 /// Where threads sleep; all zero is nowhere. One entry.
 #[map]
 pub static INJ_PARK: Array<Park> = Array::with_max_entries(1, 0);
 
-/// Who sleeps and until when, by page of the park.
+/// Who sleeps and until when, by page of the park. It takes memory for those that do.
 #[map]
-pub static INJ_SLEEPS: HashMap<u32, Sleep> = HashMap::with_max_entries(PARK_SLOTS, 0);
+pub static INJ_SLEEPS: HashMap<u32, Sleep> =
+    HashMap::with_max_entries(PARK_SLOTS, BPF_F_NO_PREALLOC);
 
 /// Processes of the park's self-test, by thread group id.
 #[map]
@@ -158,7 +169,7 @@ pub static INJ_PATHS: HashMap<PathKey, PathEntry> = HashMap::with_max_entries(4_
 
 /// Threads whose call the first of two programs at its place has met, for the second, which is next.
 #[map]
-pub static INJ_MET: HashMap<u32, u32> = HashMap::with_max_entries(16_384, 0);
+pub static INJ_MET: HashMap<u32, u32> = HashMap::with_max_entries(4_096, 0);
 
 /// Damage in the making, by thread.
 #[map]
@@ -174,7 +185,7 @@ pub static INJ_KILLED: Array<u32> = Array::with_max_entries(RULE_SLOTS, 0);
 
 /// Calls on their way through the rules, by thread.
 #[map]
-pub static INJ_WALKS: HashMap<u32, crate::calls::Walk> = HashMap::with_max_entries(4_096, 0);
+pub static INJ_WALKS: HashMap<u32, crate::calls::Walk> = HashMap::with_max_entries(2_048, 0);
 
 /// Programs of targets that are running now and may sleep; one entry.
 #[map]
@@ -182,7 +193,8 @@ pub static INJ_IN_FLIGHT: Array<u64> = Array::with_max_entries(1, 0);
 
 /// What is left to do in a call, by thread.
 #[map]
-pub static INJ_PENDING: HashMap<u32, Pending> = HashMap::with_max_entries(16_384, 0);
+pub static INJ_PENDING: HashMap<u32, Pending> =
+    HashMap::with_max_entries(16_384, BPF_F_NO_PREALLOC);
 
 /// Levels of the hierarchy at which a target's cgroup lies, one bit each.
 #[unsafe(no_mangle)]
@@ -281,6 +293,24 @@ pub static OFFSET_SOCK_V4: Global<u32> = Global::new(0);
 /// `sock::__sk_common.skc_v6_daddr`.
 #[unsafe(no_mangle)]
 pub static OFFSET_SOCK_V6: Global<u32> = Global::new(0);
+/// `sock::__sk_common.skc_state`.
+#[unsafe(no_mangle)]
+pub static OFFSET_SOCK_STATE: Global<u32> = Global::new(0);
+/// `tcp_sock::rcv_nxt`.
+#[unsafe(no_mangle)]
+pub static OFFSET_TCP_RECEIVED: Global<u32> = Global::new(0);
+/// `tcp_sock::copied_seq`.
+#[unsafe(no_mangle)]
+pub static OFFSET_TCP_COPIED: Global<u32> = Global::new(0);
+/// `tcp_sock::write_seq`.
+#[unsafe(no_mangle)]
+pub static OFFSET_TCP_WRITTEN: Global<u32> = Global::new(0);
+/// `tcp_sock::snd_una`.
+#[unsafe(no_mangle)]
+pub static OFFSET_TCP_UNACKED: Global<u32> = Global::new(0);
+/// `tcp_sock::tcp_mstamp`.
+#[unsafe(no_mangle)]
+pub static OFFSET_TCP_STAMP: Global<u32> = Global::new(0);
 /// `msghdr::msg_name`.
 #[unsafe(no_mangle)]
 pub static OFFSET_MESSAGE_NAME: Global<u32> = Global::new(0);

@@ -8,7 +8,12 @@ use injector_common::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{experiment::Placed, journal::RunId, report::RunReport, syscall::Syscall};
+use crate::{
+    experiment::Placed,
+    journal::RunId,
+    report::{Connection, RunReport},
+    syscall::Syscall,
+};
 
 /// One thing that happened in a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -108,6 +113,17 @@ pub enum What {
         /// Bytes of the packet; 0 for a call.
         bytes: u32,
     },
+    /// A fault has reset a connection.
+    ConnectionReset {
+        /// Its name, `net.reset`.
+        fault: String,
+        /// The name of its target.
+        target: String,
+        /// The number of the match that was hit, from 1.
+        number: u64,
+        /// The connection, as it was the moment before.
+        connection: Connection,
+    },
     /// Hits that were not told of because nobody read them in time. Counters have them.
     EventsLost {
         /// How many.
@@ -121,6 +137,14 @@ pub enum What {
 }
 
 impl What {
+    /// Whether it tells of single hits, of which there may be very many.
+    pub const fn is_of_hits(&self) -> bool {
+        matches!(
+            self,
+            Self::Hit { .. } | Self::ConnectionReset { .. } | Self::EventsLost { .. }
+        )
+    }
+
     /// A hit from the kernel's record.
     pub fn hit(fault: &str, target: &str, event: &Event) -> Self {
         let remote = match event.action {

@@ -2,8 +2,9 @@
 //!
 //! [`run::execute`] takes a plan through its life: write the journal, arm, walk the steps, disarm, put
 //! everything back, report. [`arm`] makes one network namespace ready, [`coverage`] keeps its devices
-//! covered, [`claim`] tags sockets that are open, [`reset`] and [`rst`] reset their connections, [`process`] signals,
-//! pauses and starves processes, `roster` knows the targets as they come and go, [`changes`] changes host settings and restores them.
+//! covered, [`claim`] reaches sockets that are open, as often as [`pace`] lets it, [`reset`] and [`rst`] reset their
+//! connections, [`process`] signals, pauses and starves processes, `roster` knows the targets as they come and go,
+//! [`changes`] changes host settings and restores them.
 //!
 //! Invariants:
 //! - Nothing is touched before the journal is on disk.
@@ -19,6 +20,7 @@ mod claim;
 mod coverage;
 mod ending;
 pub mod keeper;
+mod pace;
 mod process;
 mod reset;
 mod roster;

@@ -50,7 +50,7 @@ pub use process::{Interval, Kill, KillAtCall, Pause, ProcessFaultError, Pulse, R
 pub use settings::Settings;
 pub use target::{Follow, Many, OnTargetExit, Selector, Target};
 pub use timing::{Span, TimingError};
-pub use traffic::{Chance, Connections, Direction, GUARDED_PORTS, Protocol, Traffic};
+pub use traffic::{Activity, Chance, Connections, Direction, GUARDED_PORTS, Protocol, Traffic};
 
 use crate::condition::Condition;
 pub use crate::quantity::duration::LONGEST;

@@ -16,6 +16,7 @@ mod mechanism;
 pub mod names;
 mod prefix;
 mod render;
+mod sizes;
 mod slots;
 
 pub use calls::CallPlan;
@@ -23,4 +24,5 @@ pub use compile::{Compiled, LineModel};
 pub use error::Error;
 pub use mechanism::{Mechanism, Need};
 pub use names::Names;
+pub use sizes::{Known, Told};
 pub use slots::{Hooks, Plan, PlannedRule};

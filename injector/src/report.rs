@@ -1,8 +1,10 @@
 //! What a run did: to whom, how often, and whether it had any effect.
 
+mod connection;
 mod note;
 mod table;
 
+pub use connection::{Connection, ConnectionState, MOST_NAMED};
 use injector_common::rule::Counters;
 use serde::{Deserialize, Serialize};
 
@@ -103,6 +105,9 @@ pub struct FaultReport {
     /// Those that it chose but could not act on; they went through unharmed.
     #[serde(default)]
     pub missed: u64,
+    /// The first connections that it has hit, each as it was the moment before: of `net.reset`, 32 at most.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub connections: Vec<Connection>,
     /// What a person should know about these numbers.
     pub note: Option<String>,
     /// What it was: all parameters and filters in force; empty in reports of earlier versions.
@@ -149,8 +154,16 @@ impl FaultReport {
             matched: counted.matched,
             hit: counted.hit,
             missed: counted.missed,
+            connections: Vec::new(),
             note: note::note(fault, counted),
             described: described.clone(),
         }
+    }
+
+    /// The report with the connections that were hit.
+    #[must_use]
+    pub fn on_connections(mut self, connections: Vec<Connection>) -> Self {
+        self.connections = connections;
+        self
     }
 }

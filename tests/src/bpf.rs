@@ -7,8 +7,10 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use anyhow::{Context, Result};
 
 mod empty_egress;
+mod memory;
 
 pub use empty_egress::EmptyEgress;
+pub use memory::tables_of;
 
 /// Commands of bpf(2), from `enum bpf_cmd` in `include/uapi/linux/bpf.h`.
 mod command {

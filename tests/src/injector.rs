@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -76,8 +77,20 @@ pub struct FaultReport {
     pub matched: u64,
     /// Those that the fault acted on.
     pub hit: u64,
+    /// The connections that were hit.
+    #[serde(default)]
+    pub connections: Vec<Connection>,
     /// A remark, as that the target never met the fault.
     pub note: Option<String>,
+}
+
+/// A connection that was reset, as it was the moment before.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Connection {
+    /// The far end.
+    pub remote: SocketAddr,
+    /// `busy` or `idle`.
+    pub state: String,
 }
 
 /// One line of `run --json` on standard error.

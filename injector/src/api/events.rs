@@ -12,10 +12,7 @@ use tokio::sync::{
     watch,
 };
 
-use crate::{
-    event::{RunEvent, What},
-    journal::RunId,
-};
+use crate::{event::RunEvent, journal::RunId};
 
 /// Lines that wait for a slow reader before it loses some.
 const BUFFER: usize = 64;
@@ -34,7 +31,7 @@ struct Lost {
 
 impl Filter {
     fn lets_through(&self, event: &RunEvent) -> bool {
-        let is_hit = matches!(event.what, What::Hit { .. } | What::EventsLost { .. });
+        let is_hit = event.what.is_of_hits();
         (self.hits || !is_hit) && self.run.as_ref().is_none_or(|run| *run == event.run)
     }
 }

@@ -12,7 +12,8 @@ use super::{
 };
 use crate::{
     experiment::{
-        Chance, CorruptMode, Delay, Direction, Distribution, Fault, FaultKind, Loss, Peer, Traffic,
+        Activity, Chance, CorruptMode, Delay, Direction, Distribution, Fault, FaultKind, Loss,
+        Peer, Traffic,
     },
     quantity::{Errno, GeModel, Percent, Rate, duration},
 };
@@ -169,6 +170,9 @@ pub(super) struct PartitionFlags {
 pub(super) struct ResetFlags {
     #[command(flatten)]
     traffic: TrafficFlags,
+    /// Only connections in use (data unread, unacknowledged, or passed within 200 ms), or only those at rest
+    #[arg(long, value_enum, default_value_t, help_heading = "Traffic")]
+    connection: Activity,
     #[command(flatten)]
     chance: ChanceFlags,
 }
@@ -294,7 +298,10 @@ impl Request for ResetFlags {
     fn fault(self) -> Fault {
         on_connections(
             FaultKind::Reset,
-            self.traffic.traffic(),
+            Traffic {
+                activity: self.connection,
+                ..self.traffic.traffic()
+            },
             self.chance.chance(),
         )
     }

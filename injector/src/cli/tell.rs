@@ -137,7 +137,7 @@ pub fn headline(experiment: &Experiment) -> String {
 
 /// Prints a turn of one's own run, as it comes. Hits are for `injector events`, the end for the report.
 pub fn turn(event: &RunEvent, headline: &str, output: Output) {
-    if let What::Hit { .. } | What::EventsLost { .. } = event.what {
+    if event.what.is_of_hits() {
         return;
     }
     match (output, &event.what) {
@@ -217,6 +217,12 @@ fn sentence(what: &What) -> String {
             format!("{fault} hit match {number} of {target}: {remote}, {bytes} bytes")
         }
         What::EventsLost { count: 1 } => "1 hit was counted but not listed".to_owned(),
+        What::ConnectionReset {
+            fault,
+            target,
+            number,
+            connection,
+        } => format!("{fault} hit match {number} of {target}: {connection}"),
         What::EventsLost { count } => format!("{count} hits were counted but not listed"),
         What::Ended { report } => format!("ended: {}", report.outcome),
     }

@@ -6,7 +6,7 @@ use ipnet::IpNet;
 
 use super::values;
 use crate::{
-    experiment::{Chance, Connections, Direction, Protocol, Traffic},
+    experiment::{Activity, Chance, Connections, Direction, Protocol, Traffic},
     quantity::{Percent, PortRange, parse_when},
 };
 
@@ -105,6 +105,7 @@ impl TrafficFlags {
             exclude_ports: self.exclude_port,
             protocol: self.protocol,
             connections: Connections::Any,
+            activity: Activity::Any,
         }
     }
 }

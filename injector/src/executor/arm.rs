@@ -13,15 +13,15 @@ use injector_common::{
     flow::Unjudged,
     rule::{ActiveSlots, Counters, Rule},
     rule_id,
-    tag::Tag,
 };
 
 use super::{
     Keeper,
     calls::{self, Attached, CallFaults},
     changes::Changes,
-    claim::Claimed,
+    claim::{Asking, Meet, Sockets},
     coverage::Covered,
+    pace::{Begun, Pace, Reach},
     unjudged,
 };
 use crate::{
@@ -32,17 +32,19 @@ use crate::{
     experiment::Follow,
     kernel::{
         Error,
+        clock::boot_ns,
         debug_log::DebugLog,
         devices,
         links::{CgroupHook, DeviceHook, Links, ProcessHook, Skipped},
         maps::{CounterReader, EventRing, LeaseMap, Maps},
         netns::Namespace,
         object::Object,
+        sizes::Sizes,
         sysctl,
         tap_label::TapLabel,
     },
     lookout,
-    plan::{Hooks, Plan},
+    plan::{Hooks, Known, Plan, Told},
     printable,
     recorder::RunJournal,
     target::{ResolvedTarget, cgroup, process::TaskKey},
@@ -73,7 +75,11 @@ pub struct ArmedNamespace {
     /// The scopes that live here.
     pub scopes: Vec<u32>,
     hooks: Hooks,
-    claimed: Claimed,
+    sockets: Sockets,
+    /// When sockets without a tag are looked for again.
+    claims: Pace,
+    /// When resets look for connections again.
+    resets: Pace,
     /// Processes that were found in other namespaces and told of.
     strangers: HashSet<TaskKey>,
 }
@@ -136,10 +142,12 @@ impl ArmedNamespace {
                     .set_sysctl(namespace, key, "1", context.until, context.journal)?;
             }
         }
-        let mut object = Object::load_for(calls::callers(&scopes, context)?)?;
+        let mut object =
+            Object::load_for(calls::callers(&scopes, context)?, sizes(&scopes, context))?;
         let call_faults = CallFaults::of(&scopes, context, &mut object)?;
         let debug_log = DebugLog::take(&mut object);
         let counters = CounterReader::open(&mut object)?;
+        let sockets = Sockets::of(&mut object);
         let (mut maps, lease, events) = Maps::take(&mut object)?;
         write_rules(&mut maps, &scopes, context)?;
         if let Some(tap) = &tap {
@@ -163,7 +171,9 @@ impl ArmedNamespace {
             namespace: namespace.try_clone()?,
             scopes,
             hooks,
-            claimed: Claimed::default(),
+            sockets,
+            claims: Pace::default(),
+            resets: Pace::default(),
             strangers: HashSet::new(),
         };
         if let Some(faults) = call_faults {
@@ -290,10 +300,32 @@ impl ArmedNamespace {
                 members = with_new_children(members)?;
                 self.enter(&members, scope, follow)?;
             }
-            self.claimed
-                .claim(&members, scope, Tag::EXISTING, &mut self.maps);
+            self.sockets.claim(&members, scope, &mut self.maps);
         }
         Ok(())
+    }
+
+    /// Looks through the sockets of a scope for connections that these resets have not asked, where a look is due.
+    pub(super) fn look(
+        &mut self,
+        scope: u32,
+        targets: &[ResolvedTarget],
+        asking: Asking,
+        meet: &mut Meet<'_>,
+    ) {
+        let members = self.members(scope, targets);
+        self.sockets
+            .look(&members, scope, asking, &mut self.maps, meet);
+    }
+
+    /// Runs `look` where its turn has come; one that was costly waits longer for its next.
+    pub(super) fn where_due(&mut self, look: impl FnOnce(&mut Self) -> Reach) {
+        if !self.resets.is_due(boot_ns()) {
+            return;
+        }
+        let begun = Begun::now();
+        let reach = look(self);
+        self.resets.looked(boot_ns(), begun.cost_ns(), reach);
     }
 
     /// Makes processes known to the programs.
@@ -307,13 +339,17 @@ impl ArmedNamespace {
     /// Tags sockets that appeared since, and covers devices that appeared since.
     pub fn keep_up(&mut self, targets: &[ResolvedTarget]) -> Vec<What> {
         let mut told = Vec::new();
+        let begun = Begun::now();
+        let is_due = self.claims.is_due(boot_ns());
         for scope in self.scopes.clone() {
             let members = self.members(scope, targets);
-            // Whatever the programs did not see being made was made before: by a stranger, say, who
-            // passed it on.
-            self.claimed
-                .claim(&members, scope, Tag::EXISTING, &mut self.maps);
+            if is_due {
+                self.sockets.claim(&members, scope, &mut self.maps);
+            }
             told.extend(self.elsewhere(&members));
+        }
+        if is_due {
+            self.claims.looked(boot_ns(), begun.cost_ns(), Reach::Whole);
         }
         told.extend(self.cover_new_devices());
         told
@@ -329,6 +365,8 @@ impl ArmedNamespace {
             .filter(|key| !self.strangers.contains(key) && !is_here(key))
             .copied()
             .collect();
+        // Those that have ended are nobody's any more.
+        self.strangers.retain(|key| members.contains(key));
         self.strangers.extend(&away);
         away.iter()
             .map(|key| What::ProcessNotCovered {
@@ -482,6 +520,25 @@ fn open_cgroup(directory: &Path) -> Result<std::fs::File, Error> {
         let shown = printable::path(directory);
         Error::system(format!("open the cgroup {shown}"), error)
     })
+}
+
+/// How large the tables have to be.
+fn sizes(scopes: &[u32], context: &Context<'_>) -> Sizes {
+    let own = || {
+        scopes
+            .iter()
+            .filter_map(|scope| context.targets.get(*scope as usize))
+    };
+    let known = if own().any(|target| target.follow == Follow::Tree) {
+        Known::Followed
+    } else {
+        Known::Present(own().map(|target| target.processes.len()).sum())
+    };
+    let told = match context.listening {
+        Listening::ToHits => Told::Hits,
+        Listening::ToTurns => Told::Nothing,
+    };
+    context.plan.sizes(scopes, known, told)
 }
 
 /// The cgroup programs that act, and those that learn for the devices' programs, as against those that tag.

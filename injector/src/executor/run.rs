@@ -22,7 +22,7 @@ use super::{
     changes::Changes,
     ending::{halted_within, lapsed},
     process::{self, ProcessFaults},
-    reset::Resetter,
+    reset::{Resets, Resetter},
     roster::Roster,
 };
 use crate::{
@@ -456,23 +456,30 @@ impl Run<'_> {
     }
 
     /// Carries out the resets of a step. They are this process's own doing, so the lease is asked here.
-    fn reset(&self, armed: &mut Armed, step: usize) {
-        if !armed.watchdog.is_live() {
+    fn reset(&mut self, armed: &mut Armed, step: usize) {
+        let rules: Vec<_> = (self.request.plan.rules.iter().enumerate())
+            .filter(|(_, rule)| rule.step == step && rule.compiled.mechanism == Mechanism::Reset)
+            .collect();
+        let Armed {
+            namespaces,
+            watchdog,
+            resetters,
+            ..
+        } = armed;
+        if rules.is_empty() || !watchdog.is_live() {
             return;
         }
-        for (index, rule) in self.request.plan.rules.iter().enumerate() {
-            if rule.step != step || rule.compiled.mechanism != Mechanism::Reset {
-                continue;
-            }
-            let resetter = armed.resetters.entry(index).or_default();
-            for namespace in armed
-                .namespaces
-                .iter()
-                .filter(|n| n.scopes.contains(&rule.scope))
-            {
-                let members = namespace.members(rule.scope, &self.request.targets);
-                resetter.sweep(rule, &members, &namespace.maps, &namespace.namespace);
-            }
+        let resets = Resets {
+            rules,
+            targets: &self.request.targets,
+            is_live: &|| watchdog.is_live(),
+        };
+        let mut told = Vec::new();
+        for namespace in namespaces {
+            namespace.where_due(|namespace| resets.look(namespace, resetters, &mut told));
+        }
+        for what in told {
+            self.tell(what);
         }
     }
 

@@ -18,7 +18,7 @@ use injector_common::{rule::When, threshold::Threshold};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    CallDamage, CallDelay, Calls, Chance, Connections, CorruptMode, Fault, FaultKind,
+    Activity, CallDamage, CallDelay, Calls, Chance, Connections, CorruptMode, Fault, FaultKind,
     GUARDED_PORTS, Interval, Kill, KillAtCall, Loss, Peer, Presence, Protocol, Pulse, Realism,
     SleepAt, Sleeps, Starve, Traffic,
     method::{FileMethod, Method, PipeMethod, VectorMethod},
@@ -93,6 +93,11 @@ impl Fault {
             }
             FaultKind::Reset | FaultKind::Connect(_) => {
                 self.traffic.describe(filters);
+                let activity = self.traffic.activity;
+                filters.some(
+                    "connection",
+                    (activity != Activity::Any).then(|| name(activity)),
+                );
                 described.remarks = self.traffic.guard_remarks();
             }
             // They are over UDP port 53, and no other filter is about them.

@@ -8,8 +8,8 @@ use std::{net::IpAddr, time::Duration};
 use ipnet::{IpNet, Ipv4Net};
 
 use super::{
-    Calls, Connections, Direction, Fault, FaultKind, FdKind, Peer, Protocol, Traffic, host,
-    host::HostError,
+    Activity, Calls, Connections, Direction, Fault, FaultKind, FdKind, Peer, Protocol, Traffic,
+    host, host::HostError,
 };
 use crate::quantity::{PortRange, duration};
 
@@ -58,6 +58,10 @@ pub enum FilterError {
         "`{0}` is not about packets, so filters on traffic say nothing about it; leave them out"
     )]
     NoTraffic(&'static str),
+    #[error(
+        "`{0}` is not asked whether a connection is busy or idle, as `net.reset` is; leave `activity` out"
+    )]
+    NoActivity(&'static str),
     #[error("`{0}` works on what the target sends, not on what it receives; leave `direction` out")]
     EgressOnly(&'static str),
     #[error(
@@ -152,6 +156,9 @@ impl Fault {
         self.check_hold()?;
         self.check_names()?;
         let traffic = &self.traffic;
+        if traffic.activity != Activity::Any && self.kind != FaultKind::Reset {
+            return Err(FilterError::NoActivity(fault));
+        }
         match acts_on(&self.kind) {
             ActsOn::Packets => {}
             ActsOn::Connections => {
@@ -419,6 +426,11 @@ mod tests {
             RESET,
             r#""traffic":{},"direction":"both""#,
             "works on what the target sends",
+        ),
+        (
+            BLACKHOLE,
+            r#""traffic":{"activity":"busy"}"#,
+            "is not asked whether a connection is busy",
         ),
         (
             CONNECT,

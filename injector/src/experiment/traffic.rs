@@ -44,6 +44,8 @@ pub struct Traffic {
     pub protocol: Protocol,
     /// The age of the connection.
     pub connections: Connections,
+    /// Whether it is in use; asked by `net reset` alone.
+    pub activity: Activity,
 }
 
 /// Which transport.
@@ -72,6 +74,22 @@ pub enum Connections {
     New,
     /// Those that were there at arming.
     Established,
+}
+
+/// Which connections, by whether they are in use.
+///
+/// One is busy while data is unread or unacknowledged, or has passed within the last 200 ms; see
+/// [`crate::report::ConnectionState`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Activity {
+    /// All of them.
+    #[default]
+    Any,
+    /// Those in use.
+    Busy,
+    /// Those at rest.
+    Idle,
 }
 
 /// How many of the packets or calls that match.

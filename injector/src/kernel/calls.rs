@@ -194,9 +194,7 @@ impl CallPrograms {
         };
         let turn = hook.turn();
         let cookie = turn.map_or(turn::ALONE, Turn::cookie);
-        let (loaded, link) = self
-            .0
-            .attach(program, way, cookie, &function, &object.btf)?;
+        let (loaded, link) = self.0.attach(program, way, cookie, &function, object.btf)?;
         links.trampoline(link);
         if turn == Some(Turn::Again) {
             links.watch(program, loaded);

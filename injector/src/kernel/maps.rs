@@ -267,7 +267,16 @@ impl Maps {
         }
     }
 
-    /// Another map of the tags alone, for the thread that keeps looking for sockets.
+    /// Writes down which resets have asked a connection.
+    pub fn mark_asked(&mut self, socket: &impl AsRawFd, tag: Tag) -> Result<(), Error> {
+        /// `BPF_EXIST`: only where the socket has a tag still.
+        const ONLY_PRESENT: u64 = 2;
+        self.tags
+            .insert(socket, tag, ONLY_PRESENT)
+            .map_err(write_error("INJ_TAGS"))
+    }
+
+    /// The tag of a socket.
     pub fn tag_of(&self, socket: &impl AsRawFd) -> Option<Tag> {
         self.tags.get(socket, 0).ok()
     }

@@ -7,25 +7,15 @@ use std::{
 
 use aya::{Ebpf, EbpfLoader, maps::Map};
 
-use super::{
-    Error,
-    btf::Btf,
-    kfunc::{self, Kfuncs},
-    offsets,
-    trampoline::Trampolines,
-};
-
-/// The compiled programs; empty when the binary was built without them (see `build.rs`).
-static IMAGE: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/injector.bpf.o"));
+use super::{Error, image::Image, kfunc::Kfuncs, sizes::Sizes, trampoline::Trampolines};
 
 /// Programs and maps of one run in one network namespace. Dropping it takes them out of the kernel.
 pub struct Object {
     pub(super) ebpf: Ebpf,
-    pub(super) btf: aya::Btf,
-    kfuncs: Kfuncs,
+    pub(super) btf: &'static aya::Btf,
+    image: &'static Image,
     /// Copies of the maps' descriptors, by name, for programs that aya cannot load.
     maps: HashMap<String, OwnedFd>,
-    missing_for_calls: Option<Error>,
 }
 
 /// Whose calls the programs look at; frozen into them, so that the rest costs nothing.
@@ -40,59 +30,58 @@ pub struct Callers {
 }
 
 impl Object {
-    /// Creates the maps and readies the programs; attaches nothing.
+    /// Creates the maps, as small as may be, and readies the programs; attaches nothing.
     pub fn load() -> Result<Self, Error> {
-        Self::load_for(Callers::default())
+        Self::load_for(Callers::default(), Sizes::LEAST)
     }
 
-    /// The same, for faults on the calls of these.
-    pub fn load_for(callers: Callers) -> Result<Self, Error> {
-        if IMAGE.is_empty() {
-            return Err(Error::NoObject);
-        }
-        let offsets = offsets::find(&Btf::vmlinux()?)?;
-        let btf = aya::Btf::from_sys_fs().map_err(|error| Error::Btf(error.to_string()))?;
+    /// The same, for faults on the calls of these, with tables of these sizes.
+    pub fn load_for(callers: Callers, sizes: Sizes) -> Result<Self, Error> {
+        let image = Image::of_this_kernel()?;
         let mut loader = EbpfLoader::new();
-        loader.btf(Some(&btf));
-        for (name, offset) in &offsets.globals {
+        loader.btf(Some(&image.btf));
+        for (name, offset) in &image.offsets.globals {
             loader.override_global(name, offset, true);
         }
         loader.override_global("CGROUP_LEVELS", &callers.cgroup_levels, true);
         loader.override_global("PROCESS_TARGETS", &callers.processes, true);
         loader.override_global("OWN_TGID", &callers.spared, true);
-        let mut image = IMAGE.to_vec();
-        let kfuncs = kfunc::link(&mut image, &btf);
-        let park_available = u32::from(kfuncs == Kfuncs::Park);
+        let park_available = u32::from(image.kfuncs == Kfuncs::Park);
         loader.override_global("PARK_AVAILABLE", &park_available, true);
-        let ebpf = loader.load(&image).map_err(Box::new)?;
+        for (table, entries) in sizes.tables() {
+            loader.map_max_entries(table, entries);
+        }
+        let ebpf = loader.load(&image.elf).map_err(Box::new)?;
         let maps = copies(&ebpf)?;
         Ok(Self {
             ebpf,
-            btf,
-            kfuncs,
+            btf: &image.btf,
+            image,
             maps,
-            missing_for_calls: offsets.missing_for_calls,
         })
     }
 
     /// The programs for trampolines, on this object's maps.
-    pub(super) fn trampolines(&mut self) -> Result<Trampolines, Error> {
-        match self.missing_for_calls.take() {
-            Some(missing) => Err(missing),
+    pub(super) fn trampolines(&self) -> Result<Trampolines, Error> {
+        match &self.image.offsets.missing_for_calls {
+            Some(missing) => Err(Error::Btf(missing.clone())),
             None => self.programs(),
         }
     }
 
+    /// Why looks through open sockets cannot be had, if a field that they need is missing.
+    pub(super) fn missing_for_looks(&self) -> Option<&str> {
+        self.image.offsets.missing_for_looks.as_deref()
+    }
+
     /// All programs, on this object's maps, to be loaded by hand.
     pub(super) fn programs(&self) -> Result<Trampolines, Error> {
-        let mut image = IMAGE.to_vec();
-        kfunc::link(&mut image, &self.btf);
-        Trampolines::read(&image, &self.maps)
+        Trampolines::read(&self.image.elf, &self.maps)
     }
 
     /// Which functions of the kernel's its programs can call.
     pub fn kfuncs(&self) -> Kfuncs {
-        self.kfuncs
+        self.image.kfuncs
     }
 }
 

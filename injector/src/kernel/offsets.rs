@@ -40,12 +40,26 @@ const FOR_CALLS: [(&str, &str, &str); 25] = [
     ("OFFSET_BPRM_FILE", "linux_binprm", "file"),
 ];
 
+/// What looks through open sockets need besides, of which [`FOR_CALLS`] has some.
+const FOR_LOOKS: [(&str, &str, &str); 8] = [
+    ("OFFSET_SOCKET_SK", "socket", "sk"),
+    ("OFFSET_SOCK_FAMILY", "sock", "__sk_common.skc_family"),
+    ("OFFSET_SOCK_STATE", "sock", "__sk_common.skc_state"),
+    ("OFFSET_TCP_RECEIVED", "tcp_sock", "rcv_nxt"),
+    ("OFFSET_TCP_COPIED", "tcp_sock", "copied_seq"),
+    ("OFFSET_TCP_WRITTEN", "tcp_sock", "write_seq"),
+    ("OFFSET_TCP_UNACKED", "tcp_sock", "snd_una"),
+    ("OFFSET_TCP_STAMP", "tcp_sock", "tcp_mstamp"),
+];
+
 /// Where fields are on this kernel.
 pub(super) struct Offsets {
     /// The globals with their values.
     pub(super) globals: Vec<(&'static str, u32)>,
-    /// Why faults on system calls cannot be had, if a field of theirs is missing.
-    pub(super) missing_for_calls: Option<Error>,
+    /// Why faults on system calls cannot be had, if a field of theirs is missing: what [`Error::Btf`] says.
+    pub(super) missing_for_calls: Option<String>,
+    /// The same of looks through open sockets.
+    pub(super) missing_for_looks: Option<String>,
 }
 
 /// Looks all of them up.
@@ -54,15 +68,30 @@ pub(super) fn find(types: &Btf) -> Result<Offsets, Error> {
     for (global, record, field) in NEEDED {
         globals.push((global, types.offset(record, field)?));
     }
-    let mut missing_for_calls = None;
-    for (global, record, field) in FOR_CALLS {
-        match types.offset(record, field) {
-            Ok(offset) => globals.push((global, offset)),
-            Err(error) => missing_for_calls = missing_for_calls.or(Some(error)),
-        }
-    }
+    let missing_for_calls = add(types, &FOR_CALLS, &mut globals)?;
+    let missing_for_looks = add(types, &FOR_LOOKS, &mut globals)?;
     Ok(Offsets {
         globals,
         missing_for_calls,
+        missing_for_looks,
     })
+}
+
+/// Adds the fields that are there; the answer is about the first that is not.
+fn add(
+    types: &Btf,
+    fields: &[(&'static str, &str, &str)],
+    globals: &mut Vec<(&'static str, u32)>,
+) -> Result<Option<String>, Error> {
+    let mut first = None;
+    for (global, record, field) in fields {
+        match types.offset(record, field) {
+            Ok(offset) => globals.push((global, offset)),
+            Err(Error::Btf(missing)) => {
+                first.get_or_insert(missing);
+            }
+            Err(other) => return Err(other),
+        }
+    }
+    Ok(first)
 }

@@ -50,7 +50,7 @@ impl ParkTrial {
         let (_loaded, link) =
             object
                 .programs()?
-                .attach(PROGRAM, way, turn::ALONE, function, &object.btf)?;
+                .attach(PROGRAM, way, turn::ALONE, function, object.btf)?;
         Ok(Self {
             trials: maps::take(object, MAP, HashMap::try_from)?,
             _link: link,

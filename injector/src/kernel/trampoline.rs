@@ -6,7 +6,7 @@
 //! read with aya-obj and loaded with bpf(2) by hand, on the maps that aya has made. Each attachment is a
 //! descriptor; dropping it detaches.
 
-mod bpf;
+pub(super) mod bpf;
 
 use std::{
     collections::{HashMap, HashSet},

@@ -20,6 +20,7 @@ use serde::Serialize;
 use super::{
     Error,
     object::{Callers, Object},
+    sizes::Sizes,
 };
 use crate::syscall::points::{self, Point};
 use load::Request;
@@ -35,13 +36,16 @@ enum Target {
     ModifyReturn(&'static str),
     /// A function behind which the program runs (`fexit`).
     Exit(&'static str),
+    /// An iterator: `task_file`.
+    Iterator(&'static str),
 }
 
 /// Program to its target, beside those of [`points::ALL`].
-const TARGETS: [(&str, Target); 8] = [
+const TARGETS: [(&str, Target); 9] = [
     ("inj_fork", Target::Tracepoint("sched_process_fork")),
     ("inj_exit", Target::Tracepoint("sched_process_exit")),
     ("inj_retransmit", Target::Tracepoint("tcp_retransmit_skb")),
+    ("inj_look", Target::Iterator("task_file")),
     ("inj_park_trial_s", Target::Lsm("file_open")),
     ("inj_call", Target::ModifyReturn("__x64_sys_openat")),
     ("inj_call_enter_s", Target::ModifyReturn("__x64_sys_openat")),
@@ -84,12 +88,12 @@ pub enum Verdict {
 
 /// Asks the verifier about every program of the object, in the order of their names.
 pub fn figures() -> Result<Vec<Figures>, Error> {
-    let object = Object::load_for(EVERYBODY)?;
+    let object = Object::load_for(EVERYBODY, Sizes::MOST)?;
     let programs = object.programs()?;
     let mut figures: Vec<Figures> = programs
         .all()
         .map(|(name, program, code)| {
-            let verdict = request(name, &program.section, &object.btf)
+            let verdict = request(name, &program.section, object.btf)
                 .and_then(|request| load::statistics(code, programs.types(), &request));
             Figures {
                 program: name.to_owned(),
@@ -188,6 +192,12 @@ fn of_target(target: Target, kernel: &aya::Btf) -> Result<Request, String> {
             tracing,
             attach::BPF_TRACE_FEXIT,
             function.to_owned(),
+            BtfKind::Func,
+        ),
+        Target::Iterator(over) => (
+            tracing,
+            attach::BPF_TRACE_ITER,
+            format!("bpf_iter_{over}"),
             BtfKind::Func,
         ),
     };

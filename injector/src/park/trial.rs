@@ -17,8 +17,9 @@ use crate::kernel::{
     Error,
     kfunc::Kfuncs,
     maps::{Maps, SleepMap},
-    object::Object,
+    object::{Callers, Object},
     park_trial::{ParkTrial, Stand},
+    sizes::Sizes,
 };
 
 /// How the hidden command is called.
@@ -37,7 +38,7 @@ pub fn run() -> Result<(), Error> {
 }
 
 fn at(stand: Stand) -> Result<(), Error> {
-    let mut object = Object::load()?;
+    let mut object = Object::load_for(Callers::default(), Sizes::TRIAL)?;
     if object.kfuncs() == Kfuncs::None {
         return Err(Error::Probe(
             "the kernel has no `bpf_task_from_pid` for BPF programs (6.2 has)".into(),

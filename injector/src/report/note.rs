@@ -4,7 +4,8 @@ use injector_common::rule::{Counters, When};
 
 use crate::{
     experiment::{
-        Chance, Connections, Direction, Fault, FaultKind, GUARDED_PORTS, Protocol, Traffic,
+        Activity, Chance, Connections, Direction, Fault, FaultKind, GUARDED_PORTS, Protocol,
+        Traffic,
     },
     quantity::{Percent, format_when},
 };
@@ -72,7 +73,14 @@ fn unseen(fault: &Fault) -> String {
         (FaultKind::Connect(_), _) => {
             return "it never called connect(2) while the fault was on".to_owned();
         }
-        (FaultKind::Reset, _) => return "it had no established connection".to_owned(),
+        (FaultKind::Reset, _) => {
+            return match fault.traffic.activity {
+                Activity::Any => "it had no established connection",
+                Activity::Busy => "it had no connection that was busy while the fault was on",
+                Activity::Idle => "it had no connection that was idle while the fault was on",
+            }
+            .to_owned();
+        }
         (FaultKind::Kill(_) | FaultKind::Pause(_) | FaultKind::Starve(_), _) => {
             return "it had no process while the fault was on, or the fault was not due before its end"
                 .to_owned();
@@ -124,7 +132,10 @@ fn filters(traffic: &Traffic) -> String {
         ("dest-port", !traffic.dest_ports.is_empty()),
         ("source-port", !traffic.source_ports.is_empty()),
         ("protocol", traffic.protocol != Protocol::Any),
-        ("connection", traffic.connections != Connections::Any),
+        (
+            "connection",
+            traffic.connections != Connections::Any || traffic.activity != Activity::Any,
+        ),
     ];
     let mut parts: Vec<String> = set
         .into_iter()

@@ -48,6 +48,13 @@ impl Display for RunReport {
             if !described.is_empty() {
                 wrapped(out, &described)?;
             }
+            for connection in &fault.connections {
+                wrapped(out, &format!("hit {connection}"))?;
+            }
+            if fault.hit > fault.connections.len() as u64 && !fault.connections.is_empty() {
+                let more = fault.hit - fault.connections.len() as u64;
+                wrapped(out, &format!("and {more} more connections"))?;
+            }
             if let Some(note) = &fault.note {
                 wrapped(out, note)?;
             }
@@ -152,6 +159,7 @@ mod tests {
             matched: 900,
             hit,
             missed: 0,
+            connections: Vec::new(),
             note: note.map(Into::into),
             described: Described::default(),
         };

@@ -3,7 +3,7 @@
 //! A copy is closed again at once. Holding one for a moment has one effect: a target that closes the
 //! socket just then sends its FIN when the copy goes, microseconds later.
 
-use std::{collections::HashSet, fs, hash::BuildHasher, os::fd::OwnedFd};
+use std::{fs, os::fd::OwnedFd};
 
 use rustix::{
     net::{AddressFamily, sockopt},
@@ -21,13 +21,9 @@ pub struct TargetSocket {
     pub cookie: u64,
 }
 
-/// Calls `visit` with each internet socket of a process that is not in `known`, and adds it there.
-/// Sockets are known by inode. Processes and descriptors that vanish meanwhile are passed over.
-pub fn visit_new(
-    key: TaskKey,
-    known: &mut HashSet<u64, impl BuildHasher>,
-    mut visit: impl FnMut(TargetSocket),
-) {
+/// Calls `visit` with the inode of each socket of a process, and with what copies its descriptor: that gives `None`
+/// for a socket that is no internet socket. Processes and descriptors that vanish meanwhile are passed over.
+pub fn visit(key: TaskKey, mut visit: impl FnMut(u64, &mut dyn FnMut() -> Option<TargetSocket>)) {
     let Ok(entries) = fs::read_dir(format!("/proc/{}/fd", key.tgid)) else {
         return;
     };
@@ -47,22 +43,13 @@ pub fn visit_new(
         else {
             continue;
         };
-        if !known.insert(inode) {
-            continue;
-        }
-        if pidfd.is_none() {
-            pidfd = pidfd::open(key).ok();
-        }
-        let Some(pidfd) = &pidfd else { return };
-        if let Some(socket) = copy(pidfd, number) {
-            visit(socket);
-        }
+        visit(inode, &mut || {
+            if pidfd.is_none() {
+                pidfd = pidfd::open(key).ok();
+            }
+            copy(pidfd.as_ref()?, number)
+        });
     }
-}
-
-/// Calls `visit` with each internet socket of a process.
-pub fn visit_all(key: TaskKey, visit: impl FnMut(TargetSocket)) {
-    visit_new(key, &mut HashSet::new(), visit);
 }
 
 /// The inode in `socket:[123]`.
@@ -74,7 +61,8 @@ fn socket_inode(link: &std::path::Path) -> Option<u64> {
         .ok()
 }
 
-fn copy(pidfd: &OwnedFd, number: i32) -> Option<TargetSocket> {
+/// A copy of a process's descriptor, where it is an internet socket.
+pub fn copy(pidfd: &OwnedFd, number: i32) -> Option<TargetSocket> {
     let fd = pidfd_getfd(pidfd, number, PidfdGetfdFlags::empty()).ok()?;
     let family = sockopt::socket_domain(&fd).ok()?;
     if family != AddressFamily::INET && family != AddressFamily::INET6 {
@@ -101,13 +89,17 @@ mod tests {
         let cookie = sockopt::socket_cookie(&listener).unwrap();
         let key = TaskKey::of(std::process::id()).unwrap();
         let mut seen = Vec::new();
-        visit_all(key, |socket| seen.push(socket.cookie));
+        visit(key, |_, copy| {
+            seen.extend(copy().map(|socket| socket.cookie));
+        });
         assert!(seen.contains(&cookie));
 
         let stranger = TaskKey {
             start_ticks: key.start_ticks + 1,
             ..key
         };
-        visit_all(stranger, |_| panic!("a stranger's socket was taken"));
+        visit(stranger, |_, copy| {
+            assert!(copy().is_none(), "a stranger's socket was taken");
+        });
     }
 }

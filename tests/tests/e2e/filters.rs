@@ -42,9 +42,51 @@ pub(crate) fn cases() -> Vec<Case> {
         case("source_port", source_port),
         case("new_connections", || connection_age("new")),
         case("established_connections", || connection_age("established")),
+        case("busy_connections", busy_connections),
+        case("idle_connections", idle_connections),
         case("port_53_is_spared_unless_named", port_53_is_spared),
         case("connect_by_address", connect_by_address),
     ]
+}
+
+/// A pool of two connections, of which one is used: that is the one that a reset is worth spending on.
+fn busy_connections() -> Result<()> {
+    let mut lab = Lab::new(Wire::Loopback, Family::V4)?;
+    let server = Probe::TcpPing.serve(&mut lab)?;
+    let mut waits = Probe::Idle.observe(lab.agent(), server)?;
+    let mut streams = Probe::TcpPing.observe(lab.agent(), server)?;
+    let injector = Injector::new()?;
+    let reset = ["net", "reset", "--connection", "busy", "--max-hits", "1"];
+    let armed = lab.arm(&injector, &reset)?;
+    waits.expect_calm("a pool at rest")?;
+    let seen = streams.look()?;
+    ensure!(seen.error("ECONNRESET") == 1, "not reset: {seen:?}");
+    waits.expect_calm("the connection at rest")?;
+    let report = armed.report()?;
+    let hit = &report.faults[0].connections;
+    ensure!(report.faults[0].hit == 1 && hit.len() == 1, "{report:?}");
+    ensure!(
+        hit[0].state == "busy" && hit[0].remote == server,
+        "it says that another was hit: {hit:?}"
+    );
+    Ok(())
+}
+
+fn idle_connections() -> Result<()> {
+    let mut lab = Lab::new(Wire::Loopback, Family::V6)?;
+    let server = Probe::TcpPing.serve(&mut lab)?;
+    let mut waits = Probe::Idle.observe(lab.agent(), server)?;
+    let injector = Injector::new()?;
+    let armed = lab.arm(&injector, &["net", "reset", "--connection", "idle"])?;
+    let seen = waits.look()?;
+    ensure!(seen.error("ECONNRESET") == 1, "not reset: {seen:?}");
+    let report = armed.report()?;
+    let hit = &report.faults[0].connections;
+    ensure!(
+        hit.len() == 1 && hit[0].state == "idle" && hit[0].remote == server,
+        "it says that another was hit: {hit:?}"
+    );
+    Ok(())
 }
 
 /// Two peers with other addresses and ports: the filter cuts the first and spares the second.

@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
+use injector_tests::bpf;
 use injector_tests::eventually::eventually;
 use injector_tests::injector::Injector;
 use injector_tests::lab::{Family, Lab, Wire};
@@ -34,8 +35,35 @@ pub(crate) fn cases() -> Vec<Case> {
         case("an_ack_in_time_wait_gets_out", time_wait_ack_gets_out),
         case("a_look_up_off_port_53_is_explained", || look_up(Some(0))),
         case("a_look_up_without_a_packet_is_explained", || look_up(None)),
+        case("memory_of_the_kernels_tables", memory_of_tables),
         case("injector_in_a_pid_namespace", own_pid_namespace).also_needs(unshare),
     ]
+}
+
+/// The tables of a run are as large as its plan says, and not as any plan could ask: 64 namespaces have to fit
+/// into 256 MB, followed trees and all.
+fn memory_of_tables() -> Result<()> {
+    const MOST: u64 = 256_000_000 / 64;
+    let lab = Lab::new(Wire::Loopback, Family::V4)?;
+    let listen = ["udp-echo", "--listen", "127.0.0.1:0"];
+    let target = Victim::start(lab.agent(), &listen)?;
+    let pid = target.pid().to_string();
+    let injector = Injector::new()?;
+    let faults: [&[&str]; 2] = [
+        &["net", "delay", "--latency", "10ms", "--direction", "both"],
+        &["net", "connect", "--errno", "ECONNREFUSED", "--tree"],
+    ];
+    for fault in faults {
+        let rest = ["--pid", &pid, "--duration", "60s", "--json"];
+        let armed = injector.arm(&[fault, &rest].concat())?;
+        let tables = bpf::tables_of(armed.worker()?)?;
+        ensure!(
+            (1..=MOST).contains(&tables),
+            "the tables of {fault:?} take {tables} bytes"
+        );
+        armed.report()?;
+    }
+    Ok(())
 }
 
 /// `net connect` sees connect(2) alone: no send of a socket that has a peer, or that names one each time.

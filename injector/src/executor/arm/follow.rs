@@ -4,7 +4,7 @@
 //! new one has another id. The programs come first and the id last: until it is in the map, they find nobody. What
 //! the target had open when it was seen is tagged then, as at arming.
 
-use injector_common::{RuleId, rule_id, tag::Tag};
+use injector_common::{RuleId, rule_id};
 
 use super::{ArmedNamespace, open_cgroup};
 use crate::{
@@ -39,8 +39,7 @@ impl ArmedNamespace {
         self.maps.remove_cgroup(from.id)?;
         self.maps.write_cgroup(to.id, scope)?;
         let members = target.members();
-        self.claimed
-            .claim(&members, scope, Tag::EXISTING, &mut self.maps);
+        self.sockets.claim(&members, scope, &mut self.maps);
         Ok(())
     }
 

@@ -122,7 +122,10 @@ impl Run<'_> {
             let mechanism = armed.processes.mechanism(index);
             let mechanism = mechanism.as_deref().unwrap_or(planned);
             let asked = (&rule.fault, &rule.described);
-            let mut report = FaultReport::new(step, asked, target, mechanism, counters);
+            let resets = armed.resetters.get(&index);
+            let hit = resets.map(|resetter| resetter.hit.clone());
+            let mut report = FaultReport::new(step, asked, target, mechanism, counters)
+                .on_connections(hit.unwrap_or_default());
             explain(armed, rule.fault.target, &mut report);
             report
         };

@@ -23,6 +23,7 @@ use crate::{
         links::Links,
         maps::Maps,
         object::{Callers, Object},
+        sizes::Sizes,
     },
     target::process::TaskKey,
 };
@@ -245,7 +246,7 @@ impl Aim {
             processes: 1,
             ..Callers::default()
         };
-        let mut object = Object::load_for(callers)?;
+        let mut object = Object::load_for(callers, Sizes::TRIAL)?;
         let programs = CallPrograms::of(&mut object)?;
         let mut links = Links::default();
         for hook in std::mem::take(&mut self.hooks) {

@@ -74,7 +74,7 @@ struct CreateLink {
 }
 
 /// Asks bpf(2) for a descriptor.
-fn call<A>(command: libc::c_long, attributes: &A) -> io::Result<OwnedFd> {
+pub(in crate::kernel) fn call<A>(command: libc::c_long, attributes: &A) -> io::Result<OwnedFd> {
     // SAFETY: the attributes are as large as is said, and every pointer in them is into memory that the
     // caller keeps until the call has returned.
     let result = unsafe { libc::syscall(libc::SYS_bpf, command, attributes, size_of::<A>()) };
