@@ -5,6 +5,8 @@
 //! operations a system call may meet is a table of user space's ([`Accept`]), so the hooks need no list of
 //! their own and no call is decided twice.
 
+use crate::SLOTS;
+
 /// Which of two programs at one place a program is: the first decides, the second for calls that the kernel has
 /// not run the first for. The number is the cookie of an attachment; nobody's is 0.
 pub mod turn {
@@ -114,6 +116,8 @@ pub mod kind {
     pub const CHARACTER: u32 = 32;
     /// Anything else, or nothing at all.
     pub const OTHER: u32 = 64;
+    /// Not the call's own doing: a socket of the kernel's, which no fault is about.
+    pub const NONE: u32 = 0;
     /// Whatever it is.
     pub const ANY: u32 = 127;
 }
@@ -409,9 +413,15 @@ pub mod reach {
 pub const DEPTH: u32 = 128;
 
 /// What one hook leaves for a later one of the same call, by thread.
+///
+/// The id of a thread is not enough to find it again: a thread that starts a program takes that of its process
+/// (fs/exec.c, `de_thread`) and leaves the entry, and the id becomes another's. No two threads of one id were started
+/// in the same nanosecond.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Pending {
+    /// When the thread was started, on the boot clock in nanoseconds (`task_struct::start_boottime`).
+    pub thread_start_ns: u64,
     /// Still to be slept, in nanoseconds.
     pub sleep_ns: u64,
     /// The number of the match, for damage.
@@ -433,6 +443,7 @@ pub struct Pending {
 impl Pending {
     /// Nothing is to be done.
     pub const NOTHING: Self = Self {
+        thread_start_ns: 0,
         sleep_ns: 0,
         number: 0,
         sleeper: 0,
@@ -448,11 +459,18 @@ impl Pending {
     pub const fn is_empty(&self) -> bool {
         self.sleeper == 0 && self.errno == 0
     }
+
+    /// Whether it was left in this very call of this very thread, for the target that the thread belongs to.
+    #[inline(always)]
+    pub const fn is_of(&self, thread_start_ns: u64, syscall: u32, scope: u32) -> bool {
+        let of_target = self.sleeper == 0 || (self.sleeper - 1) / SLOTS as u32 == scope;
+        self.thread_start_ns == thread_start_ns && self.syscall == syscall && of_target
+    }
 }
 
 const _: () = assert!(size_of::<CallRule>() == 304);
 const _: () = assert!(size_of::<PathEntry>() == 72);
-const _: () = assert!(size_of::<Pending>() == 40);
+const _: () = assert!(size_of::<Pending>() == 48);
 
 #[cfg(test)]
 mod tests {
@@ -477,6 +495,21 @@ mod tests {
         assert!(!rule.is_about(op::OPEN, 2));
         assert!(rule.is_about(op::OPEN, NO_NUMBER));
         assert!(!rule.is_about(op::READ, NO_NUMBER));
+    }
+
+    #[test]
+    fn what_was_left_is_for_its_own_thread_call_and_target_alone() {
+        let left = Pending {
+            thread_start_ns: 7,
+            syscall: 257,
+            sleeper: crate::rule_id(3, 5) + 1,
+            ..Pending::NOTHING
+        };
+        assert!(left.is_of(7, 257, 3));
+        assert!(!left.is_of(8, 257, 3), "another thread with its id");
+        assert!(!left.is_of(7, 87, 3), "a later call");
+        assert!(!left.is_of(7, 257, 2), "another target");
+        assert!(!Pending::NOTHING.is_of(7, 257, 3));
     }
 
     #[test]

@@ -1,8 +1,12 @@
 //! What the kernel side tells: one record a hit.
+//!
+//! A record says itself what it is about, and does not leave it to whoever knows which action means what: an action
+//! that is added later cannot be read as something that it is not.
 
 use crate::RuleId;
 
-/// A hit. Events are lost, and counted as lost, when nobody reads them fast enough; counters are not.
+/// A hit, as the kernel side writes it; [`Hit`] is what it means. Events are lost, and counted as lost, when nobody
+/// reads them fast enough; counters are not.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Event {
@@ -12,14 +16,53 @@ pub struct Event {
     pub match_number: u64,
     /// The rule.
     pub rule: RuleId,
-    /// The rule's action, one of [`crate::rule::action`].
-    pub action: u32,
+    /// What was hit, one of [`about`].
+    pub about: u32,
     /// Bytes of the packet (an skb, up to 64 KiB), 0 for a call.
     pub bytes: u32,
     /// Far end's port in the low 16 bits, the target's own in the high 16 bits.
     pub ports: u32,
     /// Far end's address, IPv6 or v4-mapped, in network order; of a call, its [`Caller`].
     pub remote: [u8; 16],
+}
+
+/// What a record is about. Zero is nothing.
+pub mod about {
+    /// A packet.
+    pub const PACKET: u32 = 1;
+    /// A system call.
+    pub const CALL: u32 = 2;
+}
+
+/// A hit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hit {
+    /// When, on the boot clock, in nanoseconds.
+    pub boot_ns: u64,
+    /// Number of the match that was hit, from 1; 0 where the mechanism does not number them.
+    pub match_number: u64,
+    /// The rule.
+    pub rule: RuleId,
+    /// What was hit.
+    pub on: On,
+}
+
+/// What was hit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum On {
+    /// A packet.
+    Packet {
+        /// The far end's address, IPv6 or v4-mapped, in network order.
+        remote: [u8; 16],
+        /// The far end's port.
+        remote_port: u16,
+        /// The target's own port.
+        local_port: u16,
+        /// Its length (an skb, up to 64 KiB).
+        bytes: u32,
+    },
+    /// A system call.
+    Call(Caller),
 }
 
 /// Who made a call that was hit, and which; in an event of a call they stand where a packet has its
@@ -53,10 +96,15 @@ impl Caller {
     }
 }
 
-impl Event {
-    /// Reads a record from the ring buffer; `None` where the length is not a record's.
+impl Hit {
+    /// Reads a record from the ring buffer; `None` where the length is not a record's, or it is about nothing that is
+    /// known here.
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the halves of a word are taken apart"
+    )]
     pub fn decode(bytes: &[u8]) -> Option<Self> {
-        let bytes: &[u8; size_of::<Self>()] = bytes.try_into().ok()?;
+        let bytes: &[u8; size_of::<Event>()] = bytes.try_into().ok()?;
         let u64_at = |at: usize| {
             let mut value = [0; 8];
             value.copy_from_slice(&bytes[at..at + 8]);
@@ -69,14 +117,22 @@ impl Event {
         };
         let mut remote = [0; 16];
         remote.copy_from_slice(&bytes[32..48]);
+        let ports = u32_at(28);
+        let on = match u32_at(20) {
+            about::PACKET => On::Packet {
+                remote,
+                remote_port: ports as u16,
+                local_port: (ports >> 16) as u16,
+                bytes: u32_at(24),
+            },
+            about::CALL => On::Call(Caller::decode(remote)),
+            _unknown => return None,
+        };
         Some(Self {
             boot_ns: u64_at(0),
             match_number: u64_at(8),
             rule: u32_at(16),
-            action: u32_at(20),
-            bytes: u32_at(24),
-            ports: u32_at(28),
-            remote,
+            on,
         })
     }
 }
@@ -97,7 +153,9 @@ mod tests {
 
         #[test]
         fn decode_is_total(bytes in proptest::collection::vec(any::<u8>(), 0..100)) {
-            prop_assert_eq!(Event::decode(&bytes).is_some(), bytes.len() == 48);
+            let about = bytes.get(20..24).map(|about| about.try_into().map(u32::from_ne_bytes));
+            let is_known = matches!(about, Some(Ok(about::PACKET | about::CALL)));
+            prop_assert_eq!(Hit::decode(&bytes).is_some(), bytes.len() == 48 && is_known);
         }
     }
 }

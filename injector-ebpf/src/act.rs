@@ -10,7 +10,6 @@ use aya_ebpf::{
 use injector_common::{
     frame::{Direction, ETHERNET, META_AT, Meta},
     met::RETURNED,
-    rule::action,
 };
 
 use crate::{
@@ -116,7 +115,7 @@ fn corrupt_counted(skb: *mut __sk_buff, scratch: &Scratch) {
         counters.hit_at(gate::now());
         counters.bytes += u64::from(walk.bytes);
         if INJ_RULES.get(rule).is_some_and(|rule| rule.tell != 0) {
-            emit::hit(rule, action::CORRUPT_PAYLOAD, 0, &walk.packet, walk.bytes);
+            emit::hit(rule, 0, &walk.packet, walk.bytes);
         }
     } else {
         counters.missed += 1;

@@ -15,9 +15,10 @@ use crate::{
     claim::{self, field},
     gate,
     maps::{
-        CGROUP_LEVELS, INJ_ACCEPT, INJ_CGROUPS, OFFSET_TASK_FLAGS, OFFSET_THREAD_STATUS, OWN_TGID,
-        PROCESS_TARGETS,
+        CGROUP_LEVELS, INJ_ACCEPT, INJ_CGROUPS, OFFSET_CRED, OFFSET_REAL_CRED, OFFSET_START,
+        OFFSET_TASK_FLAGS, OFFSET_THREAD_STATUS, OWN_TGID, PROCESS_TARGETS,
     },
+    subject::read,
 };
 
 /// The levels below the root at which a target's cgroup can lie.
@@ -97,6 +98,23 @@ pub fn accepts(number: u32) -> Accept {
 #[inline(always)]
 pub fn tid() -> u32 {
     aya_ebpf::helpers::bpf_get_current_pid_tgid() as u32
+}
+
+/// When the calling thread was started, on the boot clock in nanoseconds. Together with its id that is one thread.
+#[inline(always)]
+pub fn start_ns() -> u64 {
+    // SAFETY: the helper returns the running task, which cannot go away meanwhile.
+    field(unsafe { bpf_get_current_task_btf() }, OFFSET_START.load())
+}
+
+/// Whether the kernel acts for a file system and not for the call itself: overlayfs opens, reads, changes and copies
+/// the files below it in its caller's name and with its mounter's rights (fs/overlayfs, `ovl_override_creds`), some of
+/// them under its own locks. The call was met when it came to the upper file.
+#[inline(always)]
+pub fn acts_for_a_file_system() -> bool {
+    let task = task();
+    read::<u64>(task + u64::from(OFFSET_CRED.load()))
+        != read::<u64>(task + u64::from(OFFSET_REAL_CRED.load()))
 }
 
 /// The calling thread's `struct task_struct`.

@@ -10,7 +10,7 @@ use core::intrinsics::{AtomicOrdering, atomic_xadd};
 use aya_ebpf::helpers::generated::bpf_loop;
 use injector_common::{
     RuleId, SLOTS,
-    call::{CallRule, NO_NUMBER, Pending, filters, op},
+    call::{CallRule, NO_NUMBER, Pending, filters, kind, op},
     rule::{Counters, Rule, action},
     rule_id,
 };
@@ -79,6 +79,21 @@ impl Place for OnCgroups {
     const CAN_SIGNAL: bool = false;
 }
 
+/// Operations at which one file system may meet the files of another in its caller's name.
+const FILES: u64 = 1 << op::OPEN
+    | 1 << op::READ
+    | 1 << op::WRITE
+    | 1 << op::UNLINK
+    | 1 << op::RENAME
+    | 1 << op::MKDIR
+    | 1 << op::RMDIR
+    | 1 << op::STAT
+    | 1 << op::TRUNCATE
+    | 1 << op::LINK
+    | 1 << op::SYMLINK
+    | 1 << op::IOCTL
+    | 1 << op::LOCK;
+
 /// Decides about a call that a thread makes; `None` where no rule is asked, and then nobody looks what the
 /// call is about.
 #[inline(always)]
@@ -109,15 +124,17 @@ pub fn decide_numbered<P: Place>(
         if op == op::TRACE || op == op::VECTOR || op == op::ENTRY {
             return None;
         }
-    } else if caller::accepts(number) >> op & 1 == 0 {
+    } else if caller::accepts(number) >> op & 1 == 0
+        || FILES >> op & 1 != 0 && caller::acts_for_a_file_system()
+    {
         return None;
     }
     let thread = caller::tid();
     INJ_WALKS.insert(thread, &Walk::NOWHERE, 0).ok()?;
     let mut walk: *mut Walk = INJ_WALKS.get_ptr_mut(thread)?;
     let subject = subject();
-    // A socket is read and written at its own hooks, behind this one.
-    if matches!(op, op::READ | op::WRITE) && subject.sock != 0 {
+    // A socket is read and written at its own hooks, behind this one, and one of the kernel's is nobody's.
+    if matches!(op, op::READ | op::WRITE) && subject.sock != 0 || subject.kind == kind::NONE {
         let _ = INJ_WALKS.remove(thread);
         return None;
     }
@@ -252,7 +269,7 @@ pub fn count(id: RuleId, what: Count) {
 pub fn hit(id: RuleId, rule: &Rule, match_number: u64, syscall: u32) {
     count(id, Count::Hit);
     if rule.tell != 0 {
-        emit::call(id, rule.action, match_number, syscall);
+        emit::call(id, match_number, syscall);
     }
 }
 
@@ -263,6 +280,6 @@ pub fn hit_later(id: RuleId, syscall: u32) {
     if let Some(rule) = INJ_RULES.get(id)
         && rule.tell != 0
     {
-        emit::call(id, rule.action, 0, syscall);
+        emit::call(id, 0, syscall);
     }
 }

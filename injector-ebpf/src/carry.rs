@@ -88,14 +88,27 @@ fn after_nap(mut pending: Pending) -> Pending {
     pending
 }
 
+/// The same where the kernel holds what others would wait for, this time: nobody sleeps.
+#[inline(always)]
+pub fn out_without_sleep(mut pending: Pending) -> i64 {
+    if pending.sleeper != 0 && pending.sleep_at == sleep::ENTER {
+        miss_sleep(&mut pending);
+    }
+    out_asleep(pending)
+}
+
 /// Leaves what is still to be done for the call's later hooks. What has no later hook is missed.
 #[inline(always)]
 pub fn leave(pending: &Pending) {
     if pending.is_empty() {
         return;
     }
+    let left = Pending {
+        thread_start_ns: caller::start_ns(),
+        ..*pending
+    };
     let is_left =
-        pending.syscall != NO_NUMBER && INJ_PENDING.insert(caller::tid(), *pending, 0).is_ok();
+        pending.syscall != NO_NUMBER && INJ_PENDING.insert(caller::tid(), left, 0).is_ok();
     if !is_left {
         miss(pending);
     }
@@ -108,13 +121,16 @@ pub fn is_waited_for() -> bool {
     unsafe { INJ_PENDING.get(caller::tid()) }.is_some()
 }
 
-/// Takes what an earlier hook of this very call has left. Worth nothing without a live lease.
+/// Takes what an earlier hook of this very call has left. Worth nothing without a live lease, nor to anybody but the
+/// thread of the target that left it.
 #[inline(always)]
 pub fn left(syscall: u32) -> Option<Pending> {
     let tid = caller::tid();
     // SAFETY: only this thread writes its own entry.
     let pending = *unsafe { INJ_PENDING.get(tid) }?;
-    if pending.syscall != syscall || !gate::is_armed() {
+    let is_own =
+        caller::scope().is_some_and(|scope| pending.is_of(caller::start_ns(), syscall, scope));
+    if !is_own || !gate::is_armed() {
         let _ = INJ_PENDING.remove(tid);
         return None;
     }

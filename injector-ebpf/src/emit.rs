@@ -4,7 +4,7 @@
 use aya_ebpf::{bindings::BPF_RB_NO_WAKEUP, helpers::generated::bpf_ktime_get_boot_ns};
 use injector_common::{
     RuleId,
-    event::{Caller, Event},
+    event::{Caller, Event, about},
     filter::Packet,
 };
 
@@ -15,12 +15,12 @@ use crate::{
 
 /// Emits a hit on a packet.
 #[inline(always)]
-pub fn hit(rule: RuleId, action: u32, match_number: u64, packet: &Packet, bytes: u32) {
+pub fn hit(rule: RuleId, match_number: u64, packet: &Packet, bytes: u32) {
     tell(Event {
         boot_ns: 0,
         match_number,
         rule,
-        action,
+        about: about::PACKET,
         bytes,
         ports: u32::from(packet.local_port) << 16 | u32::from(packet.remote_port),
         remote: packet.remote,
@@ -29,7 +29,7 @@ pub fn hit(rule: RuleId, action: u32, match_number: u64, packet: &Packet, bytes:
 
 /// Emits a hit on a call of the current thread.
 #[inline(always)]
-pub fn call(rule: RuleId, action: u32, match_number: u64, syscall: u32) {
+pub fn call(rule: RuleId, match_number: u64, syscall: u32) {
     let caller = Caller {
         tgid: claim::tgid(),
         tid: caller::tid(),
@@ -39,7 +39,7 @@ pub fn call(rule: RuleId, action: u32, match_number: u64, syscall: u32) {
         boot_ns: 0,
         match_number,
         rule,
-        action,
+        about: about::CALL,
         bytes: 0,
         ports: 0,
         remote: caller.encode(),

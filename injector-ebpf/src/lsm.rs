@@ -13,7 +13,7 @@ use injector_common::call::op;
 use crate::{
     caller, calls, carry, flight,
     maps::OFFSET_BPRM_FILE,
-    subject::{Subject, read},
+    subject::{Subject, is_opened_by_its_folder, read},
 };
 
 /// The `n`-th argument of the hook.
@@ -46,9 +46,30 @@ macro_rules! hook {
     };
 }
 
-hook!(inj_file_open, inj_file_open_s, op::OPEN, |context| {
+hook!(inj_file_open, op::OPEN, |context| {
     Subject::file(argument(context, 0))
 });
+
+/// The sleepable twin of `inj_file_open`, which looks whether the folder is locked.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "lsm.s/inj_file_open_s")]
+extern "C" fn inj_file_open_s(context: *mut c_void) -> i64 {
+    if caller::scope().is_none() {
+        return 0;
+    }
+    let file = argument(context, 0);
+    flight::counted(|| {
+        let Some(pending) = calls::decide(op::OPEN, || Subject::file(file)) else {
+            return 0;
+        };
+        if pending.sleeper != 0 && is_opened_by_its_folder(file) {
+            carry::out_without_sleep(pending)
+        } else {
+            carry::out_asleep(pending)
+        }
+    })
+}
+
 hook!(inj_bprm_creds, inj_bprm_creds_s, op::EXEC, |context| {
     let bprm = argument(context, 0);
     Subject::file(read(bprm + u64::from(OFFSET_BPRM_FILE.load())))
@@ -59,10 +80,10 @@ hook!(inj_task_alloc, inj_task_alloc_s, op::FORK, |_context| {
 hook!(inj_mmap_file, inj_mmap_file_s, op::MMAP, |context| {
     Subject::file(argument(context, 0))
 });
-hook!(inj_unlink, inj_unlink_s, op::UNLINK, |context| {
+hook!(inj_unlink, op::UNLINK, |context| {
     Subject::dentry(argument(context, 1))
 });
-hook!(inj_rename, inj_rename_s, op::RENAME, |context| {
+hook!(inj_rename, op::RENAME, |context| {
     Subject {
         other: argument(context, 3),
         ..Subject::dentry(argument(context, 1))
@@ -71,7 +92,7 @@ hook!(inj_rename, inj_rename_s, op::RENAME, |context| {
 hook!(inj_mkdir, op::MKDIR, |context| {
     Subject::dentry(argument(context, 1))
 });
-hook!(inj_rmdir, inj_rmdir_s, op::RMDIR, |context| {
+hook!(inj_rmdir, op::RMDIR, |context| {
     Subject::dentry(argument(context, 1))
 });
 hook!(inj_getattr, inj_getattr_s, op::STAT, |context| {
@@ -80,13 +101,13 @@ hook!(inj_getattr, inj_getattr_s, op::STAT, |context| {
 hook!(inj_truncate, inj_truncate_s, op::TRUNCATE, |context| {
     Subject::path(argument(context, 0))
 });
-hook!(inj_chmod, inj_chmod_s, op::CHMOD, |context| {
+hook!(inj_chmod, op::CHMOD, |context| {
     Subject::path(argument(context, 0))
 });
-hook!(inj_chown, inj_chown_s, op::CHOWN, |context| {
+hook!(inj_chown, op::CHOWN, |context| {
     Subject::path(argument(context, 0))
 });
-hook!(inj_symlink, inj_symlink_s, op::SYMLINK, |context| {
+hook!(inj_symlink, op::SYMLINK, |context| {
     Subject::dentry(argument(context, 1))
 });
 hook!(inj_link, op::LINK, |context| {

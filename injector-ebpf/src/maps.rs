@@ -230,6 +230,12 @@ pub static OFFSET_TASK_FLAGS: Global<u32> = Global::new(0);
 /// `thread_info::status`, from the task's beginning.
 #[unsafe(no_mangle)]
 pub static OFFSET_THREAD_STATUS: Global<u32> = Global::new(0);
+/// `task_struct::cred`.
+#[unsafe(no_mangle)]
+pub static OFFSET_CRED: Global<u32> = Global::new(0);
+/// `task_struct::real_cred`.
+#[unsafe(no_mangle)]
+pub static OFFSET_REAL_CRED: Global<u32> = Global::new(0);
 /// `task_struct::comm`.
 #[unsafe(no_mangle)]
 pub static OFFSET_COMM: Global<u32> = Global::new(0);
@@ -272,12 +278,21 @@ pub static OFFSET_INODE_INO: Global<u32> = Global::new(0);
 /// `inode::i_mode`.
 #[unsafe(no_mangle)]
 pub static OFFSET_INODE_MODE: Global<u32> = Global::new(0);
+/// `inode::i_op`.
+#[unsafe(no_mangle)]
+pub static OFFSET_INODE_OP: Global<u32> = Global::new(0);
+/// `inode_operations::atomic_open`.
+#[unsafe(no_mangle)]
+pub static OFFSET_ATOMIC_OPEN: Global<u32> = Global::new(0);
 /// `inode::i_sb`.
 #[unsafe(no_mangle)]
 pub static OFFSET_INODE_SB: Global<u32> = Global::new(0);
 /// `super_block::s_dev`.
 #[unsafe(no_mangle)]
 pub static OFFSET_SB_DEV: Global<u32> = Global::new(0);
+/// `socket::file`.
+#[unsafe(no_mangle)]
+pub static OFFSET_SOCKET_FILE: Global<u32> = Global::new(0);
 /// `socket::sk`.
 #[unsafe(no_mangle)]
 pub static OFFSET_SOCKET_SK: Global<u32> = Global::new(0);

@@ -154,7 +154,7 @@ fn record(walk: &Walk, id: RuleId, rule: &Rule, number: u64, counters: &mut Coun
     if rule.tell == 0 {
         return;
     }
-    emit::hit(id, rule.action, number, &walk.packet, walk.bytes);
+    emit::hit(id, number, &walk.packet, walk.bytes);
 }
 
 /// Whether the filter trie has the key.

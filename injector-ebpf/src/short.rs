@@ -40,6 +40,8 @@ const LENGTH: u64 = 8;
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct Vector {
+    /// When its thread was started: the id alone may be another's by now, see [`injector_common::call::Pending`].
+    thread_start_ns: u64,
     /// Where it lies.
     at: u64,
     /// The most bytes that its call may move.
@@ -51,6 +53,7 @@ pub struct Vector {
 impl Vector {
     /// One without pieces.
     const NONE: Self = Self {
+        thread_start_ns: 0,
         at: 0,
         most: 0,
         lengths: [0; PIECES],
@@ -144,6 +147,7 @@ fn cut(rule: RuleId, registers: u64) -> Option<()> {
     };
     // SAFETY: the entry is this thread's until it is removed.
     let vector = unsafe { &mut *vector };
+    vector.thread_start_ns = caller::start_ns();
     vector.at = at;
     vector.most = u64::from(call.bytes);
     let mut whole = 0_u64;
@@ -180,7 +184,7 @@ fn mend(registers: u64) {
     let Some(vector) = (unsafe { INJ_VECTORS.get(thread) }) else {
         return;
     };
-    if read::<u64>(registers + SI) == vector.at {
+    if vector.thread_start_ns == caller::start_ns() && read::<u64>(registers + SI) == vector.at {
         vector.each_cut(|address, length, kept| {
             if read_user::<u64>(address) == kept {
                 write(address, length);

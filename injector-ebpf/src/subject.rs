@@ -8,9 +8,10 @@ use aya_ebpf::helpers::generated::bpf_probe_read_kernel;
 use injector_common::call::{Remote, kind};
 
 use crate::maps::{
-    OFFSET_DENTRY_INODE, OFFSET_FDT, OFFSET_FDT_FD, OFFSET_FDT_MAX, OFFSET_FILE_DENTRY,
-    OFFSET_FILE_INODE, OFFSET_FILE_PRIVATE, OFFSET_FILES, OFFSET_INODE_MODE, OFFSET_MESSAGE_NAME,
-    OFFSET_PATH_DENTRY, OFFSET_SOCK_FAMILY, OFFSET_SOCK_PORT, OFFSET_SOCK_V4, OFFSET_SOCK_V6,
+    OFFSET_ATOMIC_OPEN, OFFSET_DENTRY_INODE, OFFSET_DENTRY_PARENT, OFFSET_FDT, OFFSET_FDT_FD,
+    OFFSET_FDT_MAX, OFFSET_FILE_DENTRY, OFFSET_FILE_INODE, OFFSET_FILE_PRIVATE, OFFSET_FILES,
+    OFFSET_INODE_MODE, OFFSET_INODE_OP, OFFSET_MESSAGE_NAME, OFFSET_PATH_DENTRY,
+    OFFSET_SOCK_FAMILY, OFFSET_SOCK_PORT, OFFSET_SOCK_V4, OFFSET_SOCK_V6, OFFSET_SOCKET_FILE,
     OFFSET_SOCKET_SK,
 };
 
@@ -101,9 +102,13 @@ impl Subject {
 
     /// A socket, `struct socket`, and the address that goes with the call, `struct sockaddr` in kernel memory
     /// (0 is none: its far end is whom it is connected to).
+    ///
+    /// A socket without a file is the kernel's own: a file system (SMB, NFS) sends over it what a target and
+    /// bystanders alike read and write, in the name of whoever comes along and under its locks.
     #[inline(always)]
     pub fn socket(socket: u64, address: u64) -> Self {
         let sock: u64 = read(socket + u64::from(OFFSET_SOCKET_SK.load()));
+        let file: u64 = read(socket + u64::from(OFFSET_SOCKET_FILE.load()));
         Self {
             sock,
             remote: if address == 0 {
@@ -111,7 +116,11 @@ impl Subject {
             } else {
                 at_address(address)
             },
-            kind: kind_of_sock(sock),
+            kind: if file == 0 {
+                kind::NONE
+            } else {
+                kind_of_sock(sock)
+            },
             ..Self::NONE
         }
     }
@@ -137,6 +146,17 @@ impl Subject {
         let array: u64 = read(table + u64::from(OFFSET_FDT_FD.load()));
         Self::file(read(array + 8 * u64::from(fd)))
     }
+}
+
+/// Whether a file may be about to be opened with its folder locked: its file system opens files while it looks their
+/// names up (fs/namei.c, `atomic_open`).
+#[inline(always)]
+pub fn is_opened_by_its_folder(file: u64) -> bool {
+    let dentry: u64 = read(file + u64::from(OFFSET_FILE_DENTRY.load()));
+    let folder: u64 = read(dentry + u64::from(OFFSET_DENTRY_PARENT.load()));
+    let inode: u64 = read(folder + u64::from(OFFSET_DENTRY_INODE.load()));
+    let operations: u64 = read(inode + u64::from(OFFSET_INODE_OP.load()));
+    read::<u64>(operations + u64::from(OFFSET_ATOMIC_OPEN.load())) != 0
 }
 
 const S_IFMT: u16 = 0o170_000;

@@ -1,11 +1,8 @@
 //! What a run tells while it goes on: its own turns, and the kernel's hits.
 
-use std::net::Ipv6Addr;
+use std::{fmt, net::Ipv6Addr};
 
-use injector_common::{
-    event::{Caller, Event},
-    rule::action,
-};
+use injector_common::event::{Caller, Hit, On};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -108,10 +105,9 @@ pub enum What {
         target: String,
         /// The number of the match that was hit, from 1; 0 where the mechanism does not number them.
         number: u64,
-        /// The far end; of a system call, its name and who made it.
-        remote: String,
-        /// Bytes of the packet; 0 for a call.
-        bytes: u32,
+        /// What it acted on.
+        #[serde(flatten)]
+        on: HitOn,
     },
     /// A fault has reset a connection.
     ConnectionReset {
@@ -136,6 +132,29 @@ pub enum What {
     },
 }
 
+/// What a fault acted on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "about", rename_all = "snake_case")]
+pub enum HitOn {
+    /// A packet.
+    Packet {
+        /// The far end, address and port.
+        remote: String,
+        /// Its length.
+        bytes: u32,
+    },
+    /// A system call.
+    Call {
+        /// Its name; absent where it has no native number (`io_uring`, 32-bit calls).
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        call: Option<Syscall>,
+        /// The thread that made it.
+        thread: u32,
+        /// The process that made it.
+        process: u32,
+    },
+}
+
 impl What {
     /// Whether it tells of single hits, of which there may be very many.
     pub const fn is_of_hits(&self) -> bool {
@@ -146,32 +165,109 @@ impl What {
     }
 
     /// A hit from the kernel's record.
-    pub fn hit(fault: &str, target: &str, event: &Event) -> Self {
-        let remote = match event.action {
-            action::FAIL | action::SLEEP | action::DAMAGE | action::SIGNAL => {
-                of_call(Caller::decode(event.remote))
-            }
-            _ => far_end(event),
-        };
+    pub fn hit(fault: &str, target: &str, hit: &Hit) -> Self {
         Self::Hit {
             fault: fault.to_owned(),
             target: target.to_owned(),
-            number: event.match_number,
-            remote,
-            bytes: event.bytes,
+            number: hit.match_number,
+            on: HitOn::from(hit.on),
         }
     }
 }
 
-fn far_end(event: &Event) -> String {
-    let address = Ipv6Addr::from(event.remote);
+impl From<On> for HitOn {
+    fn from(on: On) -> Self {
+        match on {
+            On::Packet {
+                remote,
+                remote_port,
+                local_port: _,
+                bytes,
+            } => Self::Packet {
+                remote: far_end(remote, remote_port),
+                bytes,
+            },
+            On::Call(Caller { tgid, tid, syscall }) => Self::Call {
+                call: Syscall::of(syscall),
+                thread: tid,
+                process: tgid,
+            },
+        }
+    }
+}
+
+impl fmt::Display for HitOn {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Packet { remote, bytes } => write!(out, "{remote}, {bytes} bytes"),
+            Self::Call {
+                call,
+                thread,
+                process,
+            } => {
+                let call = call.map_or("a call", Syscall::name);
+                write!(out, "{call} of thread {thread} of process {process}")
+            }
+        }
+    }
+}
+
+fn far_end(address: [u8; 16], port: u16) -> String {
+    let address = Ipv6Addr::from(address);
     let address = address
         .to_ipv4_mapped()
         .map_or_else(|| format!("[{address}]"), |v4| v4.to_string());
-    format!("{address}:{}", event.ports & 0xffff)
+    format!("{address}:{port}")
 }
 
-fn of_call(caller: Caller) -> String {
-    let name = Syscall::of(caller.syscall).map_or("a call", Syscall::name);
-    format!("{name} of thread {} of process {}", caller.tid, caller.tgid)
+#[cfg(test)]
+mod tests {
+    use injector_common::event::{Event, about};
+
+    use super::*;
+
+    /// As the kernel side writes it.
+    fn told(event: Event) -> String {
+        let mut bytes = Vec::new();
+        bytes.extend(event.boot_ns.to_ne_bytes());
+        bytes.extend(event.match_number.to_ne_bytes());
+        for word in [event.rule, event.about, event.bytes, event.ports] {
+            bytes.extend(word.to_ne_bytes());
+        }
+        bytes.extend(event.remote);
+        let What::Hit { on, .. } = What::hit("f", "t", &Hit::decode(&bytes).unwrap()) else {
+            return String::new();
+        };
+        on.to_string()
+    }
+
+    /// Whatever the rule did to it: a vector that was cut, the start of a program that was refused.
+    #[test]
+    fn a_hit_on_a_call_is_told_as_a_call() {
+        let caller = Caller {
+            tgid: 4711,
+            tid: 4712,
+            syscall: 19,
+        };
+        let event = Event {
+            about: about::CALL,
+            remote: caller.encode(),
+            ..Event::default()
+        };
+        assert_eq!(told(event), "readv of thread 4712 of process 4711");
+    }
+
+    #[test]
+    fn a_hit_on_a_packet_is_told_by_its_far_end() {
+        let event = Event {
+            about: about::PACKET,
+            bytes: 1500,
+            ports: 40_000 << 16 | 443,
+            remote: std::net::Ipv4Addr::new(10, 0, 0, 1)
+                .to_ipv6_mapped()
+                .octets(),
+            ..Event::default()
+        };
+        assert_eq!(told(event), "10.0.0.1:443, 1500 bytes");
+    }
 }

@@ -12,7 +12,7 @@
     reason = "a panic is how these functions answer, as the module says"
 )]
 
-use injector_common::event::Event;
+use injector_common::event::{Event, Hit};
 
 use crate::{
     api,
@@ -120,10 +120,11 @@ pub fn link_message(bytes: &[u8]) {
 
 /// A record of the kernel's ring buffer.
 pub fn kernel_event(bytes: &[u8]) {
-    let Some(event) = Event::decode(bytes) else {
-        return assert_ne!(bytes.len(), size_of::<Event>());
+    let Some(hit) = Hit::decode(bytes) else {
+        return;
     };
-    let hit = What::hit("net.loss", "agent", &event);
+    assert_eq!(bytes.len(), size_of::<Event>());
+    let hit = What::hit("net.loss", "agent", &hit);
     if let Ok(told) = serde_json::to_vec(&hit) {
         assert_eq!(serde_json::from_slice::<What>(&told).ok(), Some(hit));
     }

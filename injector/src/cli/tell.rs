@@ -211,11 +211,8 @@ fn sentence(what: &What) -> String {
             fault,
             target,
             number,
-            remote,
-            bytes,
-        } => {
-            format!("{fault} hit match {number} of {target}: {remote}, {bytes} bytes")
-        }
+            on,
+        } => format!("{fault} hit match {number} of {target}: {on}"),
         What::EventsLost { count: 1 } => "1 hit was counted but not listed".to_owned(),
         What::ConnectionReset {
             fault,

@@ -6,7 +6,7 @@ use aya::maps::{Array, HashMap, LpmTrie, Map, MapData, PerCpuArray, RingBuf, SkS
 use injector_common::{
     RuleId,
     call::{Accept, CallRule, PathEntry, PathKey},
-    event::Event,
+    event::Hit,
     filter::{FilterKey, PREFIX_BITS},
     flow::Unjudged,
     frame::Device,
@@ -368,13 +368,13 @@ impl LeaseMap {
     }
 }
 
-/// The hits that wait now; `None` is not the end, more may come. Records of a wrong length cannot come
+/// The hits that wait now; `None` is not the end, more may come. Records that do not decode cannot come
 /// from our own programs.
 impl Iterator for EventRing {
-    type Item = Event;
+    type Item = Hit;
 
-    fn next(&mut self) -> Option<Event> {
+    fn next(&mut self) -> Option<Hit> {
         let item = self.0.next()?;
-        Event::decode(&item)
+        Hit::decode(&item)
     }
 }

@@ -12,9 +12,11 @@ const NEEDED: [(&str, &str, &str); 5] = [
 ];
 
 /// What faults on system calls need besides. A field of a field is `a.b`.
-const FOR_CALLS: [(&str, &str, &str); 25] = [
+const FOR_CALLS: [(&str, &str, &str); 30] = [
     ("OFFSET_TASK_FLAGS", "task_struct", "flags"),
     ("OFFSET_THREAD_STATUS", "task_struct", "thread_info.status"),
+    ("OFFSET_CRED", "task_struct", "cred"),
+    ("OFFSET_REAL_CRED", "task_struct", "real_cred"),
     ("OFFSET_COMM", "task_struct", "comm"),
     ("OFFSET_FILES", "task_struct", "files"),
     ("OFFSET_FDT", "files_struct", "fdt"),
@@ -29,8 +31,11 @@ const FOR_CALLS: [(&str, &str, &str); 25] = [
     ("OFFSET_DENTRY_NAME", "dentry", "d_name"),
     ("OFFSET_INODE_INO", "inode", "i_ino"),
     ("OFFSET_INODE_MODE", "inode", "i_mode"),
+    ("OFFSET_INODE_OP", "inode", "i_op"),
+    ("OFFSET_ATOMIC_OPEN", "inode_operations", "atomic_open"),
     ("OFFSET_INODE_SB", "inode", "i_sb"),
     ("OFFSET_SB_DEV", "super_block", "s_dev"),
+    ("OFFSET_SOCKET_FILE", "socket", "file"),
     ("OFFSET_SOCKET_SK", "socket", "sk"),
     ("OFFSET_SOCK_FAMILY", "sock", "__sk_common.skc_family"),
     ("OFFSET_SOCK_PORT", "sock", "__sk_common.skc_dport"),
