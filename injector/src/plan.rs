@@ -19,7 +19,7 @@ mod render;
 mod sizes;
 mod slots;
 
-pub use calls::CallPlan;
+pub use calls::{CallPlan, why_not_at_hooks};
 pub use compile::{Compiled, LineModel};
 pub use error::Error;
 pub use mechanism::{Mechanism, Need};

@@ -19,7 +19,7 @@ use crate::{
     experiment::{Experiment, FaultKind, Placed},
     journal, lever,
     lookout::{self, WhoAsks},
-    plan::{Names, Need, Plan},
+    plan::{Names, Need, Plan, why_not_at_hooks},
     policy::{
         self, Admission, Case, Door, Override, Radius, Verdict, survey, survey::Surroundings,
     },
@@ -256,8 +256,12 @@ fn check_needs(plan: &Plan, experiment: &Experiment, host: &Host) -> Result<(), 
             .iter()
             .find(|rule| rule.compiled.needs().any(|other| other == need));
         let what = by.map_or("--tree", |rule| rule.fault.kind.name());
+        let hooks = by.and_then(|rule| why_not_at_hooks(&rule.fault.kind));
+        let hooks = hooks.map_or_else(String::new, |why| {
+            format!(" It is not done otherwise, because {why}.")
+        });
         return Err(Refusal::usage(format!(
-            "{what} needs {}, which this host lacks: {}; {}.",
+            "{what} needs {}, which this host lacks: {}; {}.{hooks}",
             capability.name, missing.why, missing.remedy
         )));
     }

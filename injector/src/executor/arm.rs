@@ -431,6 +431,15 @@ impl ArmedNamespace {
         self.line.as_ref().is_none_or(DelayLine::is_running)
     }
 
+    /// Whether threads that are put to sleep, if any are, still sleep and wake: whoever kills the process that holds
+    /// the pages they sleep on ends that.
+    pub fn park_is_serving(&self) -> bool {
+        self.calls
+            .seat
+            .as_ref()
+            .is_none_or(|seat| seat.park().is_serving())
+    }
+
     /// A rule's counters, the delay line's share included.
     pub fn counters(
         &self,

@@ -399,6 +399,11 @@ impl Run<'_> {
                     why: "the delay line has stopped by itself".into(),
                 });
             }
+            if !armed.namespaces.iter().all(ArmedNamespace::park_is_serving) {
+                return Some(Outcome::Failed {
+                    why: "the process that holds the pages which threads sleep on (`injector hold-park`) was killed, or its file system was aborted; nobody sleeps any more".into(),
+                });
+            }
             if now >= ends_at {
                 return None;
             }

@@ -118,7 +118,7 @@ fn request(name: &str, section: &ProgramSection, kernel: &aya::Btf) -> Result<Re
 fn target(program: &str) -> Option<Target> {
     let listed = TARGETS.iter().find(|(of, _)| *of == program);
     let at_hook = || {
-        let named = |point: &&Point| point.program == program || point.sleepable == Some(program);
+        let named = |point: &&Point| point.program == program || point.sleeper() == Some(program);
         points::ALL.iter().find(named)
     };
     listed

@@ -18,7 +18,7 @@ use crate::{
     },
     syscall::{
         Syscall,
-        points::{self, Point},
+        points::{self, Lock, Point},
     },
 };
 
@@ -96,6 +96,15 @@ pub(super) fn choose(
         .find(|one| offered(one))
         .or(reaching.first());
     let Some(mechanism) = chosen.copied() else {
+        if let OnCalls::Delay(_) = on_calls
+            && let locked = locked(calls, subject)
+            && !locked.is_empty()
+        {
+            return Err(match forced {
+                Some(Mechanism::LsmPark) => Error::OthersWouldWait { locked },
+                _ => Error::OnlyWhereOthersWouldWait { locked },
+            });
+        }
         if let Some(mechanism) = forced {
             let beyond = calls
                 .syscalls
@@ -179,13 +188,33 @@ impl Subject {
     }
 }
 
+/// The calls that cannot sleep at their hook because others would wait, each with what they would wait for.
+fn locked(calls: &Calls, subject: Subject) -> Vec<(Syscall, Lock)> {
+    let of = |call: &Syscall| {
+        let mut locks = subject.points(*call).filter_map(Point::lock);
+        Some((*call, locks.next()?))
+    };
+    calls.syscalls.iter().filter_map(of).collect()
+}
+
+/// Why a fault that is done at the calls' own functions is not done at their hooks, where that spares bystanders; a
+/// refusal says so beside what the host lacks.
+pub fn why_not_at_hooks(fault: &FaultKind) -> Option<String> {
+    let on_calls @ OnCalls::Delay(_) = fault.on_calls()? else {
+        return None;
+    };
+    let calls = on_calls.calls();
+    let locked = locked(calls, Subject::of(fault, calls));
+    (!locked.is_empty()).then(|| super::error::would_wait(&locked))
+}
+
 /// Whether a mechanism meets a call, and knows there what it is about.
 fn reaches(mechanism: Mechanism, call: Syscall, subject: Subject) -> bool {
     match mechanism {
         Mechanism::Lsm | Mechanism::SecurityReturn => subject.points(call).next().is_some(),
         Mechanism::LsmPark => {
             let mut points = subject.points(call).peekable();
-            points.peek().is_some() && points.all(|point| point.sleepable.is_some())
+            points.peek().is_some() && points.all(|point| point.sleeper().is_some())
         }
         Mechanism::Trace => call.returns_bytes(),
         Mechanism::Vector => call.has_vector(),
@@ -307,7 +336,7 @@ fn at_points(plan: &mut CallPlan, call: Syscall, mechanism: Mechanism, subject: 
     let mut ops = 0;
     for point in subject.points(call) {
         let hook = point.hook;
-        let program = match (mechanism, point.sleepable) {
+        let program = match (mechanism, point.sleeper()) {
             (Mechanism::LsmPark, Some(sleepable)) => sleepable,
             _ => point.program,
         };
@@ -501,6 +530,66 @@ mod tests {
         assert_eq!(chosen(&slow(&[FdKind::Unix]), &all), Mechanism::LsmPark);
         assert_eq!(chosen(&slow(&[FdKind::Pipe]), &all), Mechanism::SyscallPark);
         assert_eq!(chosen(&slow(&[]), &all), Mechanism::SyscallPark);
+    }
+
+    #[test]
+    fn nobody_sleeps_at_a_hook_where_others_would_wait() {
+        use Need::{Lsm, Park, SleepableSyscall, SyscallReturn};
+        let all = [Lsm, SyscallReturn, SleepableSyscall, Park];
+        for call in [
+            "unlink",
+            "unlinkat",
+            "rename",
+            "renameat2",
+            "rmdir",
+            "symlinkat",
+            "chmod",
+            "fchown",
+            "openat,unlink",
+        ] {
+            let fault = delay(call, SleepAt::Enter);
+            assert_eq!(chosen(&fault, &all), Mechanism::SyscallPark, "{call}");
+            // What is missing is named, and why the hook will not do.
+            assert_eq!(
+                chosen(&fault, &[Lsm, Park]),
+                Mechanism::SyscallPark,
+                "{call}"
+            );
+            let why = why_not_at_hooks(&fault).unwrap();
+            assert!(why.contains("others would wait"), "{why}");
+            // Failing there keeps nobody waiting.
+            assert_eq!(chosen(&error(call), &all), Mechanism::Lsm, "{call}");
+        }
+        let open = delay("openat", SleepAt::Enter);
+        assert_eq!(
+            (chosen(&open, &all), why_not_at_hooks(&open)),
+            (Mechanism::LsmPark, None)
+        );
+    }
+
+    #[test]
+    fn who_insists_on_the_hook_is_told_what_others_would_wait_for() {
+        for (call, lock) in [("unlink", "the folder"), ("fchmod", "the file")] {
+            let FaultKind::SysDelay(mut fault) = delay(call, SleepAt::Enter) else {
+                continue;
+            };
+            fault.calls.mechanism = Some(CallMechanism::LsmPark);
+            let error = choose(&FaultKind::SysDelay(fault), &|_| true).unwrap_err();
+            let error = error.to_string();
+            assert!(
+                error.contains(lock) && error.contains("syscall-park"),
+                "{error}"
+            );
+        }
+        let FaultKind::SysDelay(mut fault) = delay("rename", SleepAt::Enter) else {
+            return;
+        };
+        fault.calls.kinds = vec![FdKind::Directory];
+        let error = choose(&FaultKind::SysDelay(fault), &|_| true).unwrap_err();
+        assert!(
+            error.to_string().contains("leave --path and --fd-kind out"),
+            "{error}"
+        );
     }
 
     #[test]

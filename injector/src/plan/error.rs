@@ -1,6 +1,10 @@
 //! Why a plan cannot be made.
 
-use crate::{error::Refusal, experiment::FilterError};
+use crate::{
+    error::Refusal,
+    experiment::FilterError,
+    syscall::{Syscall, points::Lock},
+};
 
 /// Why an experiment cannot be planned.
 #[derive(Debug, thiserror::Error)]
@@ -59,6 +63,24 @@ pub enum Error {
         /// Those that it is done by.
         those: Vec<super::Mechanism>,
     },
+    /// A thread would sleep with something locked that others need.
+    #[error(
+        "{}; leave --mechanism out, or say --mechanism syscall-park, which sleeps before anything is locked",
+        would_wait(locked)
+    )]
+    OthersWouldWait {
+        /// The calls, and what is locked.
+        locked: Vec<(Syscall, Lock)>,
+    },
+    /// The same, and only there is it known which file a call is about.
+    #[error(
+        "{}; leave --path and --fd-kind out, because before anything is locked it is not known yet what these calls are about",
+        would_wait(locked)
+    )]
+    OnlyWhereOthersWouldWait {
+        /// The calls, and what is locked.
+        locked: Vec<(Syscall, Lock)>,
+    },
     /// Calls that the mechanism asked for does not meet.
     #[error(
         "{mechanism} does not meet {}; leave --mechanism out, or make a fault of each",
@@ -76,6 +98,16 @@ pub enum Error {
     /// A glob that does not parse.
     #[error("a host name pattern is not a glob: {0}")]
     Glob(#[from] globset::Error),
+}
+
+/// What would happen if a thread slept at the hooks of these calls.
+pub(super) fn would_wait(locked: &[(Syscall, Lock)]) -> String {
+    let one = |(call, lock): &(Syscall, Lock)| format!("{call} ({})", lock.name());
+    let calls: Vec<String> = locked.iter().map(one).collect();
+    format!(
+        "at the kernel's check of {} a thread would sleep with that locked, and others would wait for it",
+        calls.join(", ")
+    )
 }
 
 impl From<Error> for Refusal {

@@ -66,6 +66,9 @@ pub(crate) fn cases() -> Vec<Case> {
         case("sleepers_go_on_when_the_worker_is_killed", || {
             freed(End::WorkerKilled)
         }),
+        case("sleepers_go_on_when_the_page_holder_is_killed", || {
+            freed(End::HolderKilled)
+        }),
         case("a_sleeper_can_be_killed", killed),
         case("a_forced_mechanism_serves_or_is_refused_by_name", forced),
         case("refusals_name_what_is_wrong", refusals),
@@ -331,6 +334,7 @@ fn threads() -> Result<()> {
 enum End {
     Stop,
     WorkerKilled,
+    HolderKilled,
 }
 
 fn freed(end: End) -> Result<()> {
@@ -344,6 +348,7 @@ fn freed(end: End) -> Result<()> {
     match end {
         End::Stop => running.signal(Signal::INT)?,
         End::WorkerKilled => send(running.worker()?, Signal::KILL)?,
+        End::HolderKilled => send(page_holder(running.worker()?)?, Signal::KILL)?,
     }
     let during = stage.agent.summary()?;
     all_well(&during, "the target")?;
@@ -351,8 +356,25 @@ fn freed(end: End) -> Result<()> {
         since.elapsed() < Duration::from_secs(9),
         "it slept to the end"
     );
-    let _code = running.wait_within(SOON)?;
+    let finished = running.wait_within(SOON)?;
+    if end == End::HolderKilled {
+        // A run that delays nobody any more does not go on as if it did.
+        ensure!(finished.code == Some(1), "{finished:?}");
+        ensure!(finished.stdout.contains("hold-park"), "{finished:?}");
+    }
     all_well(&stage.agent.round()?, "the target after")
+}
+
+/// The process that holds the pages which a worker's sleepers sleep on.
+fn page_holder(worker: u32) -> Result<u32> {
+    let parent = format!("PPid:\t{worker}\n");
+    for entry in fs::read_dir("/proc")?.flatten() {
+        let read = |name: &str| fs::read_to_string(entry.path().join(name)).unwrap_or_default();
+        if read("cmdline").contains("hold-park") && read("status").contains(&parent) {
+            return Ok(entry.file_name().to_string_lossy().parse()?);
+        }
+    }
+    anyhow::bail!("worker {worker} has no process that holds pages")
 }
 
 /// Waits until the target's thread sleeps, as a thread does that waits for a page.

@@ -31,6 +31,7 @@ mod readme;
 mod refusals;
 mod suite;
 mod targets;
+mod waiting;
 mod ways;
 
 use std::process::ExitCode;
@@ -55,6 +56,7 @@ fn main() -> ExitCode {
         limits::cases(),
         processes::cases(),
         calls::cases(),
+        waiting::cases(),
         narrow::cases(),
         ways::cases(),
         files::cases(),

@@ -19,7 +19,7 @@ use crate::suite::Case;
 const SELECTION: &str = "INJECTOR_TESTS";
 
 /// What is run beside the tests that show a fault.
-const ALSO: [&str; 18] = [
+const ALSO: [&str; 21] = [
     // Nobody but the target, by each way to a socket: a device's and a cgroup's.
     "scope::delay_tcp::loopback_v4",
     "scope::connect_refused::loopback_v4",
@@ -43,6 +43,10 @@ const ALSO: [&str; 18] = [
     // Sleepers at once, and without their worker.
     "sys::delay_of_64_threads_at_once",
     "sys::sleepers_go_on_when_the_worker_is_killed",
+    "sys::sleepers_go_on_when_the_page_holder_is_killed",
+    // Nobody sleeps with a lock that a neighbour waits for.
+    "bystander::waits_for_no_change_that_is_delayed",
+    "bystander::waits_for_no_look_that_is_delayed",
     // A tracepoint with types that asks for a socket's storage, and pidfds.
     "halt::too_many_retransmits",
     "halt::a_process_that_ends",

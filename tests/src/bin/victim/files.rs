@@ -1,9 +1,9 @@
 //! System calls on a file, for their own sake.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, Permissions};
 use std::hint::black_box;
 use std::io::{Error, ErrorKind, IoSlice, IoSliceMut, Write};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, PermissionsExt, symlink};
 use std::path::Path;
 use std::thread;
 
@@ -32,6 +32,12 @@ pub(crate) enum Call {
     Fsync,
     /// `unlink` of a file that it makes before.
     Unlink,
+    /// All that changes names in its folder or the file's mode.
+    Change,
+    /// All that looks at files: makes a new one, asks what it is, locks it.
+    Look,
+    /// What others do meanwhile: makes a file beside it, removes it, and writes to the file.
+    Beside,
     /// `openat` by several threads at once; an operation is all of them.
     OpenByThreads,
 }
@@ -95,6 +101,14 @@ fn round(
             // Left behind where the call is refused; the folder goes with the test.
             std::fs::remove_file(&other)
         }
+        Call::Change => change(path, number),
+        Call::Look => look(path, number),
+        Call::Beside => {
+            let other = path.with_extension(format!("beside-{number}"));
+            File::create(&other)?;
+            std::fs::remove_file(&other)?;
+            file.write_all_at(first, 0)
+        }
         Call::OpenByThreads => thread::scope(|scope| {
             let threads: Vec<_> = (0..THREADS)
                 .map(|_| scope.spawn(|| File::open(path).map(drop)))
@@ -104,6 +118,26 @@ fn round(
                 .try_for_each(|thread| thread.join().unwrap_or(Ok(())))
         }),
     })
+}
+
+/// `chmod`, `symlink`, `rename`, `rmdir` and `unlink`, each once.
+fn change(path: &Path, number: u64) -> std::io::Result<()> {
+    let name = |what: &str| path.with_extension(format!("{what}-{number}"));
+    let (link, renamed, folder) = (name("link"), name("renamed"), name("folder"));
+    std::fs::set_permissions(path, Permissions::from_mode(0o644))?;
+    symlink(path, &link)?;
+    std::fs::rename(&link, &renamed)?;
+    std::fs::create_dir(&folder)?;
+    std::fs::remove_dir(&folder)?;
+    std::fs::remove_file(&renamed)
+}
+
+/// `openat` that makes a file, `statx` and `flock`, each once.
+fn look(path: &Path, number: u64) -> std::io::Result<()> {
+    let file = File::create(path.with_extension(format!("look-{number}")))?;
+    file.metadata()?;
+    rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive)?;
+    Ok(())
 }
 
 /// Whether a call has moved all of its vector, and left it as it was.
