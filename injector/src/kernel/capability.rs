@@ -3,7 +3,11 @@
 //!
 //! Versions and distribution names are never asked: a 5.14 with backports and a 6.12 without a
 //! configuration option are both common.
+//!
+//! The programs are read and their maps made once for all that is asked in one breath ([`Prober`]); of the programs,
+//! each probe loads those that it is about.
 
+mod bench;
 pub mod calls;
 
 use std::os::fd::AsFd;
@@ -16,6 +20,7 @@ use super::{
     object::Object,
 };
 use crate::{delay_line::Tap, park, plan::Need, target::cgroup};
+use bench::Bench;
 
 /// One thing that a host may offer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -156,56 +161,89 @@ impl Need {
 
 /// Finds out about everything.
 pub fn survey() -> Vec<Capability> {
-    ALL.into_iter().map(probe).collect()
+    let mut prober = Prober::default();
+    ALL.into_iter().map(|need| prober.probe(need)).collect()
 }
 
-/// Finds out about one thing.
-pub fn probe(need: Need) -> Capability {
-    let found = match need {
-        Need::DeviceLinks => in_scratch_namespace(device_links),
-        Need::CgroupLinks => cgroup_links(&[
-            CgroupHook::BornInCgroup,
-            CgroupHook::ClaimOut,
-            CgroupHook::Deliver,
-        ]),
-        Need::ConnectErrno => cgroup_links(&[CgroupHook::Connect4, CgroupHook::Connect6]),
-        Need::AddressErrno => cgroup_links(&[
-            CgroupHook::CallConnect4,
-            CgroupHook::CallConnect6,
-            CgroupHook::CallBind4,
-            CgroupHook::CallBind6,
-        ]),
-        Need::Tap => in_scratch_namespace(|| {
-            Tap::create()
-                .map(|_| ())
-                .map_err(|error| Error::Probe(error.to_string()))
-        }),
-        Need::SocketCopies => socket_copies(),
-        Need::Sequence => cgroup_links(&[CgroupHook::Sequence]),
-        Need::ForkTracepoint => fork_tracepoint(),
-        Need::Lsm => calls::lsm(),
-        Need::SecurityReturn => calls::security(),
-        Need::SyscallReturn => calls::syscall(),
-        Need::SleepableSyscall => calls::sleepable_syscall(),
-        Need::KprobeOverride => calls::kprobe(),
-        Need::ProcessSignals => process_signals(),
-        Need::CallSignals => calls::signals(),
-        Need::Freezer => cgroup::has_freezer().map_err(|error| Error::Probe(error.to_string())),
-        Need::Park => park::trial::run(),
-        Need::Trace => calls::trace(),
-        Need::Vector => calls::vector(),
-    };
-    Capability {
-        name: need.name().into(),
-        serves: need.serves().into(),
-        missing: found.err().map(|error| Missing {
-            why: first_line(&error.to_string()),
-            remedy: if is_withheld(&error) {
-                WITHHELD.into()
-            } else {
-                need.remedy().into()
-            },
-        }),
+/// Finds out about one thing after the other. Nothing of it is kept in the kernel when it is dropped.
+#[derive(Default)]
+pub struct Prober(Option<Bench>);
+
+impl Prober {
+    /// Finds out about one thing.
+    pub fn probe(&mut self, need: Need) -> Capability {
+        let found = self.find(need);
+        Capability {
+            name: need.name().into(),
+            serves: need.serves().into(),
+            missing: found.err().map(|error| Missing {
+                why: first_line(&error.to_string()),
+                remedy: if is_withheld(&error) {
+                    WITHHELD.into()
+                } else {
+                    need.remedy().into()
+                },
+            }),
+        }
+    }
+
+    /// The programs, which the first probe that needs them reads.
+    fn bench(&mut self) -> Result<&mut Bench, Error> {
+        Ok(match &mut self.0 {
+            Some(bench) => bench,
+            none => none.insert(Bench::load()?),
+        })
+    }
+
+    fn find(&mut self, need: Need) -> Result<(), Error> {
+        match need {
+            Need::DeviceLinks => {
+                let object = &mut self.bench()?.object;
+                in_scratch_namespace(|| device_links(object))
+            }
+            Need::CgroupLinks => self.cgroup_links(&[
+                CgroupHook::BornInCgroup,
+                CgroupHook::ClaimOut,
+                CgroupHook::Deliver,
+            ]),
+            Need::ConnectErrno => self.cgroup_links(&[CgroupHook::Connect4, CgroupHook::Connect6]),
+            Need::AddressErrno => self.cgroup_links(&[
+                CgroupHook::CallConnect4,
+                CgroupHook::CallConnect6,
+                CgroupHook::CallBind4,
+                CgroupHook::CallBind6,
+            ]),
+            Need::Tap => in_scratch_namespace(|| {
+                Tap::create()
+                    .map(|_| ())
+                    .map_err(|error| Error::Probe(error.to_string()))
+            }),
+            Need::SocketCopies => socket_copies(),
+            Need::Sequence => self.cgroup_links(&[CgroupHook::Sequence]),
+            Need::ForkTracepoint => fork_tracepoint(&mut self.bench()?.object),
+            Need::Lsm => calls::lsm(self.bench()?),
+            Need::SecurityReturn => calls::security(self.bench()?),
+            Need::SyscallReturn => calls::syscall(self.bench()?),
+            Need::SleepableSyscall => calls::sleepable_syscall(self.bench()?),
+            Need::KprobeOverride => calls::kprobe(self.bench()?),
+            Need::ProcessSignals => process_signals(),
+            Need::CallSignals => calls::signals(self.bench()?),
+            Need::Freezer => cgroup::has_freezer().map_err(|error| Error::Probe(error.to_string())),
+            Need::Park => park::trial::run(),
+            Need::Trace => calls::trace(self.bench()?),
+            Need::Vector => calls::vector(self.bench()?),
+        }
+    }
+
+    fn cgroup_links(&mut self, hooks: &[CgroupHook]) -> Result<(), Error> {
+        let mount = cgroup::mount_point().map_err(|error| Error::Probe(error.to_string()))?;
+        let root = std::fs::File::open(&mount)
+            .map_err(|error| Error::system(format!("open {}", mount.display()), error))?;
+        let object = &mut self.bench()?.object;
+        let mut links = Links::default();
+        hooks
+            .iter()
+            .try_for_each(|hook| links.cgroup(object, *hook, root.as_fd()))
     }
 }
 
@@ -224,7 +262,7 @@ fn first_line(text: &str) -> String {
 }
 
 /// Runs on a thread that leaves for a network namespace of its own, which goes with the thread.
-fn in_scratch_namespace(probe: fn() -> Result<(), Error>) -> Result<(), Error> {
+fn in_scratch_namespace(probe: impl FnOnce() -> Result<(), Error> + Send) -> Result<(), Error> {
     std::thread::scope(|scope| {
         let thread = scope.spawn(|| {
             // SAFETY: only the network namespace of this thread changes, and the thread ends with it.
@@ -240,30 +278,17 @@ fn in_scratch_namespace(probe: fn() -> Result<(), Error>) -> Result<(), Error> {
     })
 }
 
-fn device_links() -> Result<(), Error> {
-    let mut object = Object::load()?;
+fn device_links(object: &mut Object) -> Result<(), Error> {
     let mut links = Links::default();
-    links.device(&mut object, DeviceHook::Egress, "lo")?;
-    links.device(&mut object, DeviceHook::Ingress, "lo")?;
-    links.device(&mut object, DeviceHook::Return, "lo")
+    links.device(object, DeviceHook::Egress, "lo")?;
+    links.device(object, DeviceHook::Ingress, "lo")?;
+    links.device(object, DeviceHook::Return, "lo")
 }
 
-fn cgroup_links(hooks: &[CgroupHook]) -> Result<(), Error> {
-    let mount = cgroup::mount_point().map_err(|error| Error::Probe(error.to_string()))?;
-    let root = std::fs::File::open(&mount)
-        .map_err(|error| Error::system(format!("open {}", mount.display()), error))?;
-    let mut object = Object::load()?;
+fn fork_tracepoint(object: &mut Object) -> Result<(), Error> {
     let mut links = Links::default();
-    hooks
-        .iter()
-        .try_for_each(|hook| links.cgroup(&mut object, *hook, root.as_fd()))
-}
-
-fn fork_tracepoint() -> Result<(), Error> {
-    let mut object = Object::load()?;
-    let mut links = Links::default();
-    links.process(&mut object, ProcessHook::Fork)?;
-    links.process(&mut object, ProcessHook::Exit)
+    links.process(object, ProcessHook::Fork)?;
+    links.process(object, ProcessHook::Exit)
 }
 
 /// Asks whether this process could send itself a signal, which sends none.

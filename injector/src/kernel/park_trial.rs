@@ -5,7 +5,11 @@ use std::os::fd::OwnedFd;
 use aya::maps::{HashMap, MapData};
 use injector_common::{call::turn, park::Trial};
 
-use super::{Error, maps, object::Object, trampoline::Way};
+use super::{
+    Error, maps,
+    object::Object,
+    trampoline::{Trampolines, Way},
+};
 
 const PROGRAM: &str = "inj_park_trial_s";
 const MAP: &str = "INJ_TRIALS";
@@ -39,22 +43,30 @@ impl Stand {
 /// The program, attached while this lives.
 pub struct ParkTrial {
     trials: HashMap<MapData, u32, Trial>,
-    _link: OwnedFd,
+    programs: Trampolines,
+    link: Option<OwnedFd>,
 }
 
 impl ParkTrial {
-    /// Loads and attaches the program. That this works says nothing about whether it ever runs: kernels that
-    /// leave `bpf` out of their list of security modules attach it there and never call it.
-    pub fn attach(object: &mut Object, stand: Stand) -> Result<Self, Error> {
-        let (way, function) = stand.place();
-        let (_loaded, link) =
-            object
-                .programs()?
-                .attach(PROGRAM, way, turn::ALONE, function, object.btf)?;
+    /// Readies the program.
+    pub fn ready(object: &mut Object) -> Result<Self, Error> {
         Ok(Self {
+            programs: object.programs()?,
             trials: maps::take(object, MAP, HashMap::try_from)?,
-            _link: link,
+            link: None,
         })
+    }
+
+    /// Loads and attaches it, here and nowhere else any more. That this works says nothing about whether it ever
+    /// runs: kernels that leave `bpf` out of their list of security modules attach it there and never call it.
+    pub fn stand(&mut self, object: &Object, stand: Stand) -> Result<(), Error> {
+        let (way, function) = stand.place();
+        self.link = None;
+        let attached = self
+            .programs
+            .attach(PROGRAM, way, turn::ALONE, function, object.btf)?;
+        self.link = Some(attached.1);
+        Ok(())
     }
 
     /// From now on the process sleeps that long, in nanoseconds, each time that it opens a file.

@@ -73,9 +73,12 @@ impl Sizes {
         events: Self::PAGE,
     };
 
-    /// Room for a self-test: one rule on the calls of one thread of ours, beside which others of this process
-    /// go through the same programs.
+    /// Room for self-tests: one rule after the other on the calls of one thread of ours, beside which others of this
+    /// process go through the same programs.
+    #[expect(clippy::cast_possible_truncation, reason = "it is a small constant")]
     pub const TRIAL: Self = Self {
+        rules: SLOTS as u32,
+        call_rules: SLOTS as u32,
         processes: 16,
         walks: 256,
         met: 256,

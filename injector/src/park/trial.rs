@@ -34,25 +34,37 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Puts a child to sleep, at whichever of the two places works. An error says what is missing at the first,
 /// which more calls can be met at.
 pub fn run() -> Result<(), Error> {
-    at(Stand::Hook).or_else(|missing| at(Stand::Call).map_err(|_also| missing))
-}
-
-fn at(stand: Stand) -> Result<(), Error> {
     let mut object = Object::load_for(Callers::default(), Sizes::TRIAL)?;
     if object.kfuncs() == Kfuncs::None {
         return Err(Error::Probe(
             "the kernel has no `bpf_task_from_pid` for BPF programs (6.2 has)".into(),
         ));
     }
-    let mut trial = ParkTrial::attach(&mut object, stand)?;
+    let mut trial = ParkTrial::ready(&mut object)?;
     let sleeps = SleepMap::take(&mut object)?;
     let (mut maps, _lease, _events) = Maps::take(&mut object)?;
+    // Where neither place takes the program there is nothing to start.
+    let stand = match trial.stand(&object, Stand::Hook) {
+        Ok(()) => Stand::Hook,
+        Err(missing) => match trial.stand(&object, Stand::Call) {
+            Ok(()) => Stand::Call,
+            Err(_also) => return Err(missing),
+        },
+    };
     let park = Park::start().map_err(|error| Error::Probe(error.to_string()))?;
     let seat = Arc::new(park)
         .seat(move |slot| sleeps.wake_boot_ns(slot))
         .map_err(|error| Error::Probe(error.to_string()))?;
     maps.write_park(seat.record())?;
+    sleep_once(stand, &mut trial).or_else(|missing| {
+        if stand == Stand::Call || trial.stand(&object, Stand::Call).is_err() {
+            return Err(missing);
+        }
+        sleep_once(Stand::Call, &mut trial).map_err(|_also| missing)
+    })
+}
 
+fn sleep_once(stand: Stand, trial: &mut ParkTrial) -> Result<(), Error> {
     let mut sleeper = Sleeper::start()?;
     let pid = sleeper.0.id();
     trial.put(pid, u64::try_from(SLEEP.as_nanos()).unwrap_or(0))?;

@@ -3,22 +3,25 @@
 use std::{cell::RefCell, collections::BTreeMap};
 
 use crate::{
-    kernel::capability::{self, Capability},
+    kernel::capability::{Capability, Prober},
     plan::Need,
 };
 
 /// The answers so far. Worth nothing for a later run: modules come and go.
-#[derive(Debug, Default)]
-pub(super) struct Host(RefCell<BTreeMap<Need, Capability>>);
+#[derive(Default)]
+pub(super) struct Host {
+    known: RefCell<BTreeMap<Need, Capability>>,
+    prober: RefCell<Prober>,
+}
 
 impl Host {
     /// What a probe says.
     pub(super) fn capability(&self, need: Need) -> Capability {
-        if let Some(known) = self.0.borrow().get(&need) {
+        if let Some(known) = self.known.borrow().get(&need) {
             return known.clone();
         }
-        let found = capability::probe(need);
-        self.0.borrow_mut().insert(need, found.clone());
+        let found = self.prober.borrow_mut().probe(need);
+        self.known.borrow_mut().insert(need, found.clone());
         found
     }
 

@@ -11,7 +11,8 @@ use injector::park::Park;
 
 pub(crate) fn serve() -> Result<()> {
     let mut object = Object::load()?;
-    let mut trial = ParkTrial::attach(&mut object, Stand::Hook)?;
+    let mut trial = ParkTrial::ready(&mut object)?;
+    trial.stand(&object, Stand::Hook)?;
     let sleeps = SleepMap::take(&mut object)?;
     let (mut maps, _lease, _events) = Maps::take(&mut object)?;
     let park = Park::shared()?;
