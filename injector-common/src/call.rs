@@ -463,7 +463,7 @@ impl Pending {
     /// Whether it was left in this very call of this very thread, for the target that the thread belongs to.
     #[inline(always)]
     pub const fn is_of(&self, thread_start_ns: u64, syscall: u32, scope: u32) -> bool {
-        let of_target = self.sleeper == 0 || (self.sleeper - 1) / SLOTS as u32 == scope;
+        let of_target = self.sleeper == 0 || (self.sleeper - 1) as usize / SLOTS == scope as usize;
         self.thread_start_ns == thread_start_ns && self.syscall == syscall && of_target
     }
 }

@@ -262,7 +262,7 @@ mod tests {
         let event = Event {
             about: about::PACKET,
             bytes: 1500,
-            ports: 40_000 << 16 | 443,
+            ports: (40_000 << 16) + 443,
             remote: std::net::Ipv4Addr::new(10, 0, 0, 1)
                 .to_ipv6_mapped()
                 .octets(),
