@@ -32,6 +32,7 @@ use crate::{
     channel::{Channel, ChannelError, Wait},
     error::Refusal,
     kernel::clock::boot_ns,
+    privilege,
 };
 use hold::Holds;
 use message::{FromSupervisor, FromWorker};
@@ -63,6 +64,8 @@ pub fn run(link: i32) -> Result<(), Refusal> {
             "`injector {COMMAND}` is started by injector itself."
         ))
     };
+    // What the host withholds, the supervisor has told.
+    let _ = privilege::confine_supervisor();
     let supervisor = Channel::inherited(link).map_err(|_| not_for_people())?;
     let Ok((FromSupervisor::Watch, came)) = supervisor.receive(Wait::Forever) else {
         return Err(not_for_people());

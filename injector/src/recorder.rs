@@ -33,7 +33,7 @@ pub use run_journal::RunJournal;
 pub use spawn::{Recording, start};
 pub use terminal::{Flushed, Terminal};
 
-use crate::{channel::Channel, error::Refusal};
+use crate::{channel::Channel, error::Refusal, privilege};
 
 /// How the hidden command is called.
 pub const COMMAND: &str = "record";
@@ -48,6 +48,8 @@ pub fn run(disk: i32, terminal: i32) -> Result<(), Refusal> {
             "`injector {COMMAND}` is started by injector itself."
         ))
     };
+    // What the host withholds, the supervisor has told.
+    let _ = privilege::confine_supervisor();
     let disk = Channel::inherited(disk).map_err(not_for_people)?;
     let terminal = Channel::inherited(terminal).map_err(not_for_people)?;
     let printing = std::thread::Builder::new()

@@ -439,7 +439,13 @@ impl Run<'_> {
             }
             self.drain(armed);
             match orders.recv_timeout(TICK.min(Duration::from_nanos(ends_at - now))) {
-                Ok(Order::Stop) => return Some(Outcome::Stopped),
+                // The supervisor orders it too where another process is missing.
+                Ok(Order::Stop) => {
+                    return Some(
+                        self.alone()
+                            .map_or(Outcome::Stopped, |why| Outcome::Failed { why: why.into() }),
+                    );
+                }
                 // Nobody is left who could stop it; it ends by itself.
                 Err(RecvTimeoutError::Disconnected) => std::thread::sleep(TICK),
                 Err(RecvTimeoutError::Timeout) => {}

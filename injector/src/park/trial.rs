@@ -42,6 +42,7 @@ pub fn run() -> Result<(), Error> {
     }
     let mut trial = ParkTrial::ready(&mut object)?;
     let sleeps = SleepMap::take(&mut object)?;
+    // All of them stay open: programs that are loaded later name them by their descriptors.
     let (mut maps, _lease, _events) = Maps::take(&mut object)?;
     // Where neither place takes the program there is nothing to start.
     let stand = match trial.stand(&object, Stand::Hook) {

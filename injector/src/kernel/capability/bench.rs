@@ -3,7 +3,7 @@
 use crate::kernel::{
     Error,
     calls::CallPrograms,
-    maps::{LeaseMap, Maps},
+    maps::{EventRing, LeaseMap, Maps},
     object::{Callers, Object},
     sizes::Sizes,
 };
@@ -13,6 +13,8 @@ pub(super) struct Bench {
     pub(super) object: Object,
     pub(super) maps: Maps,
     pub(super) lease: LeaseMap,
+    /// Open for as long as programs may be loaded, which name it by its descriptor.
+    _events: EventRing,
     programs: Option<Result<CallPrograms, String>>,
     trials: u32,
 }
@@ -26,11 +28,12 @@ impl Bench {
             ..Callers::default()
         };
         let mut object = Object::load_for(callers, Sizes::TRIAL)?;
-        let (maps, lease, _events) = Maps::take(&mut object)?;
+        let (maps, lease, events) = Maps::take(&mut object)?;
         Ok(Self {
             object,
             maps,
             lease,
+            _events: events,
             programs: None,
             trials: 0,
         })
