@@ -9,7 +9,11 @@ use axum::{
 };
 use tokio::time::timeout;
 
-use super::{HaltRequest, StartRequest, json, reply::Failure};
+use super::{
+    HaltRequest, StartRequest,
+    json::{self, JsonError},
+    reply::Failure,
+};
 use crate::{error::Refusal, experiment::file};
 
 /// The longest that a body may take to arrive: it comes from this host, and is a megabyte at most.
@@ -62,7 +66,7 @@ impl Body {
         if self.format()? != Format::Json {
             return Err(unknown_kind());
         }
-        let asked: HaltRequest = json::read(&self.bytes).map_err(malformed)?;
+        let asked: HaltRequest = json::read(&self.bytes).map_err(unread)?;
         match &asked.reason {
             Some(reason) if reason.chars().count() > HaltRequest::LONGEST => {
                 Err(malformed(format!(
@@ -97,6 +101,17 @@ fn unknown_kind() -> Failure {
     Failure::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, sentence)
 }
 
+/// JSON that is no request, or one in which a text says nothing that it could say there: which durations or
+/// conditions there are, no schema can tell.
+fn unread(error: JsonError) -> Failure {
+    match error {
+        JsonError::Content(complaint) if complaint.is_of_a_text() => {
+            Refusal::usage(complaint.to_string()).into()
+        }
+        JsonError::Content(_) | JsonError::Syntax { .. } => malformed(error),
+    }
+}
+
 fn malformed(why: impl std::fmt::Display) -> Failure {
     let sentence = format!("{why} (/v1/openapi.json describes each request)");
     Failure::new(StatusCode::BAD_REQUEST, sentence)
@@ -112,7 +127,7 @@ pub(crate) fn read(format: Format, body: &[u8]) -> Result<StartRequest, Failure>
             overrides: Vec::new(),
         });
     }
-    let asked: StartRequest = json::read(body).map_err(malformed)?;
+    let asked: StartRequest = json::read(body).map_err(unread)?;
     asked
         .experiment
         .check()

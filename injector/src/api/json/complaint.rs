@@ -66,6 +66,11 @@ impl Complaint {
         Self::new(What::Twice(short(field)))
     }
 
+    /// Whether it is about what a text says, which no schema can tell.
+    pub(in crate::api) const fn is_of_a_text(&self) -> bool {
+        matches!(self.what, What::Own(_))
+    }
+
     /// The same, seen from the object around.
     pub(super) fn in_field(mut self, field: &str) -> Self {
         let field = short(field);

@@ -57,6 +57,11 @@ async fn each_refusal_has_its_status() {
         ("[]".to_owned(), 400),
         (with("/experiment", Value::Null), 400),
         (with("/experiment/steps/0/faults/0/target", 1.into()), 422),
+        (with("/experiment/steps/0/duration", 5.into()), 400),
+        (
+            with("/experiment/steps/0/duration", "5 parsecs".into()),
+            422,
+        ),
         (with("/experiment/name", "twice".into()), 201),
         (with("/experiment/name", "twice".into()), 409),
         (with("/experiment/name", "x".repeat(129).into()), 422),
