@@ -17,6 +17,7 @@ use injector_tests::injector::{Companion, Injector, Running, send};
 use injector_tests::lab::{Family, Lab, Wire};
 use injector_tests::place::Place;
 use injector_tests::victim::Victim;
+use rustix::pipe::PipeFlags;
 use rustix::process::Signal;
 
 use crate::needs::{self, INJECTOR};
@@ -207,7 +208,7 @@ fn signals() -> Result<()> {
 
 /// A pipe that is full, whose reader does not read.
 fn stuffed() -> Result<(OwnedFd, OwnedFd)> {
-    let (reader, writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::NONBLOCK)?;
+    let (reader, writer) = rustix::pipe::pipe_with(PipeFlags::NONBLOCK | PipeFlags::CLOEXEC)?;
     while rustix::io::write(&writer, &[b'x'; 4096]).is_ok() {}
     while rustix::io::write(&writer, b"x").is_ok() {}
     rustix::fs::fcntl_setfl(&writer, rustix::fs::OFlags::empty())?;
@@ -334,10 +335,7 @@ fn frozen_disk() -> Result<()> {
         );
         // Nothing is begun that cannot be put on record first.
         let refused = on_disk(&words)?.wait_within(SOON)?;
-        ensure!(
-            refused.code == Some(2),
-            "{refused:?}"
-        );
+        ensure!(refused.code == Some(2), "{refused:?}");
         ensure!(
             !stage.is_changed(state)?,
             "a start that was refused changed it"
