@@ -1,5 +1,5 @@
 //! Looks through the open files of one process for its sockets, when user space asks for it: an iterator over
-//! files (kernel/bpf/task_iter.c), which the kernel runs once for each and nobody else ever meets.
+//! files (`kernel/bpf/task_iter.c`), which the kernel runs once for each and nobody else ever meets.
 //!
 //! It puts the tag on sockets without one, and tells of TCP connections that a reset has not asked yet.
 //!
@@ -29,7 +29,7 @@ use crate::{
     },
 };
 
-/// The context (kernel/bpf/task_iter.c, `struct bpf_iter__task_file`).
+/// The context (`kernel/bpf/task_iter.c`, `struct bpf_iter__task_file`).
 #[repr(C)]
 struct OfFile {
     meta: *const Meta,
