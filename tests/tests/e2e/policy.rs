@@ -568,8 +568,8 @@ fn dry_run() -> Result<()> {
     ensure!(told["radius"]["processes"] == 1, "{told}");
     ensure!(told["radius"]["max_hits"] == 1_000_000, "{told}");
     ensure!(told["refusal"].is_null(), "{told}");
-    let residue = before.residue(&Snapshot::take()?);
-    ensure!(residue.is_empty(), "{residue:?}");
+    // What it probed with is gone when the kernel has freed it, some 40 ms after its end.
+    before.assert_same()?;
     ensure!(
         !injector.state().join("runs").exists(),
         "it began a journal"

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use injector_tests::cgroup::CgroupPair;
+use injector_tests::counter::Counter;
 use injector_tests::injector::{Injector, Running};
 use injector_tests::place::Place;
 use injector_tests::victim::Victim;
@@ -42,7 +43,13 @@ pub(crate) fn cases() -> Vec<Case> {
 /// Where the kernel lets nobody sleep before the lock is taken, the delay is refused, and the refusal says why.
 fn changes() -> Result<()> {
     let injector = Injector::new()?;
-    let pid = std::process::id().to_string();
+    // Not this process: the caller of injector is never a target.
+    let cgroups = CgroupPair::create()?;
+    let resident = Counter::start(Place {
+        cgroup: Some(&cgroups.agent),
+        netns: None,
+    })?;
+    let pid = resident.pid().to_string();
     let refused = |words: &str| -> Result<String> {
         let words = format!("sys delay {words} --delay-enter 1s --duration 1s --pid {pid}");
         let words: Vec<&str> = words.split_whitespace().collect();
