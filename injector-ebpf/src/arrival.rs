@@ -9,8 +9,8 @@
 use aya_ebpf::{
     bindings::{
         __sk_buff, BPF_FIB_LKUP_RET_FWD_DISABLED, BPF_FIB_LKUP_RET_NOT_FWDED, bpf_fib_lookup,
-        bpf_sock, bpf_sock_tuple, bpf_sock_tuple__bindgen_ty_1,
-        bpf_sock_tuple__bindgen_ty_1__bindgen_ty_1, bpf_sock_tuple__bindgen_ty_1__bindgen_ty_2,
+        bpf_sock, bpf_sock_tuple, bpf_sock_tuple__bindgen_ty_1__bindgen_ty_1,
+        bpf_sock_tuple__bindgen_ty_1__bindgen_ty_2,
     },
     helpers::generated::{
         bpf_fib_lookup as fib_lookup, bpf_sk_lookup_udp, bpf_sk_release, bpf_skc_lookup_tcp,
@@ -22,9 +22,24 @@ use crate::{
     ends::{self, is_shared},
     flows::LOOPBACK,
     gate,
-    maps::{INJ_FLOWS, INJ_FLOWS_KNOWN, Scratch},
-    packet::{Headers, TCP, UDP},
+    maps::{INJ_FLOWS, INJ_FLOWS_KNOWN, Scratch, forget},
+    packet::{Headers, UDP},
 };
+
+/// `AF_INET` and `AF_INET6`, as a route's question has them.
+const AF_INET: u8 = 2;
+const AF_INET6: u8 = 10;
+
+/// What finding a packet's receiver takes, in scratch memory: on the stack the verifier would follow every value.
+#[repr(C)]
+pub struct Arrival {
+    /// Whose socket is looked for.
+    ends: Flow,
+    /// The same, of packets of anybody.
+    door: Flow,
+    tuple: bpf_sock_tuple,
+    route: bpf_fib_lookup,
+}
 
 /// The target that the packet is for, if any; the packet as its socket sees it is left in the walk.
 #[inline(always)]
@@ -32,10 +47,34 @@ pub fn receiver(skb: *mut __sk_buff, scratch: &mut Scratch) -> Option<u32> {
     if is_shared(skb, &scratch.headers.dest) {
         return None;
     }
-    match meet(skb, &wire(&scratch.headers), scratch, Proof::Connected) {
-        Met::Target(scope) => Some(scope),
-        Met::Bystander => None,
-        Met::Open => open(skb, scratch),
+    let scratch = forget(scratch);
+    let found = find(skb, scratch)?;
+    let scratch = forget(scratch);
+    // SAFETY: the tag lives as long as the socket, which is held until below.
+    let is_new = unsafe { (*found.tag).origin } == Tag::NEW;
+    scratch.walk.packet = scratch.headers.sent_to_target(is_new);
+    as_socket_sees(found.full, scratch);
+    found.sk.release();
+    Some(found.scope)
+}
+
+/// A target's socket that the packet is for.
+struct Found {
+    sk: Held,
+    full: *mut bpf_sock,
+    tag: *mut Tag,
+    scope: u32,
+}
+
+/// A socket that a look-up has taken a reference to, or null. The verifier refuses a path that does not give it
+/// back; there is no `Drop`, which would hide where that is.
+struct Held(*mut bpf_sock);
+
+impl Held {
+    #[inline(always)]
+    fn release(self) {
+        // SAFETY: the look-up took a reference, and `self` is its only owner.
+        unsafe { bpf_sk_release(self.0.cast()) };
     }
 }
 
@@ -51,79 +90,97 @@ enum Proof {
 /// Who was found.
 enum Met {
     /// A target, which the packet is for.
-    Target(u32),
+    Target(Found),
     /// Somebody else.
     Bystander,
     /// Nobody, or a target that takes packets of anybody.
     Open,
 }
 
-/// A packet that no connected socket answers for.
+/// Finds the socket by the packet's ends; where no connected one answers for it, by those that it is known to
+/// have there.
 #[inline(always)]
-fn open(skb: *mut __sk_buff, scratch: &mut Scratch) -> Option<u32> {
-    let wire = wire(&scratch.headers);
+fn find(skb: *mut __sk_buff, scratch: &mut Scratch) -> Option<Found> {
+    put_wire(&scratch.headers, &mut scratch.arrival.ends);
+    match meet(skb, scratch, Proof::Connected) {
+        Met::Target(found) => return Some(found),
+        Met::Bystander => return None,
+        Met::Open => {}
+    }
     // SAFETY: a plain context field.
-    let own = if unsafe { (*skb).ifindex } == LOOPBACK {
-        wire
-    } else {
-        if INJ_FLOWS_KNOWN.get(0).is_none_or(|known| *known == 0) {
-            return None;
-        }
-        // SAFETY: the values of the map are replaced whole.
-        match unsafe { INJ_FLOWS.get(wire) } {
-            Some(own) => *own,
-            None => through_door(skb, &scratch.headers, &wire)?,
-        }
-    };
-    match meet(skb, &own, scratch, Proof::Found) {
-        Met::Target(scope) => Some(scope),
+    if unsafe { (*skb).ifindex } != LOOPBACK {
+        translate(skb, scratch)?;
+    }
+    match meet(skb, scratch, Proof::Found) {
+        Met::Target(found) => Some(found),
         Met::Bystander | Met::Open => None,
     }
 }
 
-/// The flow, if the like of it has reached the target before and the host would not forward it now. Of TCP only
-/// what asks for a connection: all else has a socket of its own, or is somebody else's.
+/// Puts the ends as the target's socket has them in the place of the packet's, if they are known.
 #[inline(always)]
-fn through_door(skb: *mut __sk_buff, headers: &Headers, wire: &Flow) -> Option<Flow> {
-    let may_be = headers.is_udp() || headers.asks_to_connect();
+fn translate(skb: *mut __sk_buff, scratch: &mut Scratch) -> Option<()> {
+    if INJ_FLOWS_KNOWN.get(0).is_none_or(|known| *known == 0) {
+        return None;
+    }
     // SAFETY: the values of the map are replaced whole.
-    let is_door = may_be && unsafe { INJ_FLOWS.get(wire.door()) }.is_some();
-    (is_door && !is_forwarded(skb, headers)).then_some(*wire)
+    match unsafe { INJ_FLOWS.get(&scratch.arrival.ends) } {
+        Some(own) => scratch.arrival.ends = *own,
+        None if is_at_door(skb, scratch) => {}
+        None => return None,
+    }
+    Some(())
 }
 
-/// Looks a socket up by these ends, and says whose it is.
+/// Whether the like of the packet has reached the target before and the host would not forward it now. Of TCP
+/// only what asks for a connection: all else has a socket of its own, or is somebody else's.
 #[inline(always)]
-fn meet(skb: *mut __sk_buff, ends: &Flow, scratch: &mut Scratch, proof: Proof) -> Met {
-    let sk = look_up(skb, ends, scratch.headers.is_v4 != 0);
-    if sk.is_null() {
+fn is_at_door(skb: *mut __sk_buff, scratch: &mut Scratch) -> bool {
+    let Scratch {
+        headers, arrival, ..
+    } = scratch;
+    if !headers.is_udp() && !headers.asks_to_connect() {
+        return false;
+    }
+    arrival.door = Flow {
+        remote: [0; 16],
+        remote_port: 0,
+        ..arrival.ends
+    };
+    // SAFETY: the values of the map are replaced whole.
+    let is_door = unsafe { INJ_FLOWS.get(&arrival.door) }.is_some();
+    is_door && !is_forwarded(skb, headers, &mut arrival.route)
+}
+
+/// Looks a socket up by the ends, and says whose it is.
+#[inline(always)]
+fn meet(skb: *mut __sk_buff, scratch: &mut Scratch, proof: Proof) -> Met {
+    let sk = look_up(skb, scratch);
+    if sk.0.is_null() {
         return Met::Open;
     }
-    let met = judge(sk, scratch, proof);
-    // SAFETY: the look-up took a reference, which is given back on every path.
-    unsafe { bpf_sk_release(sk.cast()) };
-    met
-}
-
-#[inline(always)]
-fn judge(sk: *mut bpf_sock, scratch: &mut Scratch, proof: Proof) -> Met {
-    let full = gate::full_socket(sk);
+    let full = gate::full_socket(sk.0);
     if full.is_null() {
+        sk.release();
         return Met::Bystander;
     }
     let Some(admitted) = gate::admit_known(full) else {
+        sk.release();
         return Met::Bystander;
     };
     // A connection request is found by both its ends, though the listener answers for it.
     // SAFETY: a plain field of a socket that is there.
-    let is_connected = unsafe { (*full).dst_port != 0 } || !gate::is_full_socket(sk);
+    let is_connected = unsafe { (*full).dst_port != 0 } || !gate::is_full_socket(sk.0);
     if !is_connected && matches!(proof, Proof::Connected) {
+        sk.release();
         return Met::Open;
     }
-    // SAFETY: the tag lives as long as the socket, which the caller still holds.
-    let is_new = unsafe { (*admitted.tag).origin } == Tag::NEW;
-    scratch.walk.packet = scratch.headers.sent_to_target(is_new);
-    as_socket_sees(full, scratch);
-    Met::Target(admitted.scope)
+    Met::Target(Found {
+        sk,
+        full,
+        tag: admitted.tag,
+        scope: admitted.scope,
+    })
 }
 
 /// Puts the socket's own view in place of the packet's: what the target connected to, whatever the host has made
@@ -172,91 +229,77 @@ fn has_other_end(full: *mut bpf_sock, remote_port: u16) -> bool {
 
 /// The packet's ends on the wire.
 #[inline(always)]
-fn wire(headers: &Headers) -> Flow {
-    Flow {
-        remote: headers.source,
-        local: headers.dest,
-        remote_port: headers.source_port,
-        local_port: headers.dest_port,
-        protocol: if headers.is_tcp() {
-            u32::from(TCP)
-        } else if headers.is_udp() {
-            u32::from(UDP)
-        } else {
-            0
-        },
-    }
+fn put_wire(headers: &Headers, ends: &mut Flow) {
+    ends.remote = headers.source;
+    ends.local = headers.dest;
+    ends.remote_port = headers.source_port;
+    ends.local_port = headers.dest_port;
+    ends.protocol = if headers.is_tcp() || headers.is_udp() {
+        u32::from(headers.protocol)
+    } else {
+        0
+    };
 }
 
 /// Whether the host would send the packet on, by its routes (net/core/filter.c, `bpf_ipv4_fib_lookup`): what is
 /// for this host, has no route, or may not be forwarded, is not.
 #[inline(always)]
-fn is_forwarded(skb: *mut __sk_buff, headers: &Headers) -> bool {
+fn is_forwarded(skb: *mut __sk_buff, headers: &Headers, route: &mut bpf_fib_lookup) -> bool {
     // SAFETY: all zero is a valid value of a struct of integers.
-    let mut ask: bpf_fib_lookup = unsafe { core::mem::zeroed() };
-    ask.family = if headers.is_v4 != 0 { 2 } else { 10 };
-    ask.l4_protocol = headers.protocol;
-    ask.sport = headers.source_port.to_be();
-    ask.dport = headers.dest_port.to_be();
+    *route = unsafe { core::mem::zeroed() };
+    route.l4_protocol = headers.protocol;
+    route.sport = headers.source_port.to_be();
+    route.dport = headers.dest_port.to_be();
     if headers.is_v4 != 0 {
-        ask.__bindgen_anon_3.ipv4_src = word(&headers.source, 12);
-        ask.__bindgen_anon_4.ipv4_dst = word(&headers.dest, 12);
+        route.family = AF_INET;
+        route.__bindgen_anon_3.ipv4_src = word(&headers.source, 12);
+        route.__bindgen_anon_4.ipv4_dst = word(&headers.dest, 12);
     } else {
-        ask.__bindgen_anon_3.ipv6_src = words(&headers.source);
-        ask.__bindgen_anon_4.ipv6_dst = words(&headers.dest);
+        route.family = AF_INET6;
+        route.__bindgen_anon_3.ipv6_src = words(&headers.source);
+        route.__bindgen_anon_4.ipv6_dst = words(&headers.dest);
     }
-    // SAFETY: a plain context field; the helper reads and writes the struct, which is on our stack.
-    let word = unsafe {
-        ask.ifindex = (*skb).ifindex;
-        fib_lookup(
-            skb.cast(),
-            &raw mut ask,
-            size_of::<bpf_fib_lookup>() as i32,
-            0,
-        )
+    // SAFETY: a plain context field; the helper reads and writes the struct, which is all ours.
+    let answer = unsafe {
+        route.ifindex = (*skb).ifindex;
+        fib_lookup(skb.cast(), route, size_of::<bpf_fib_lookup>() as i32, 0)
     };
-    word != i64::from(BPF_FIB_LKUP_RET_NOT_FWDED)
-        && word != i64::from(BPF_FIB_LKUP_RET_FWD_DISABLED)
+    answer != i64::from(BPF_FIB_LKUP_RET_NOT_FWDED)
+        && answer != i64::from(BPF_FIB_LKUP_RET_FWD_DISABLED)
 }
 
-/// Finds the socket for these ends, in the device's own network namespace.
+/// Finds the socket for the ends, in the device's own network namespace.
 #[inline(always)]
-fn look_up(skb: *mut __sk_buff, ends: &Flow, is_v4: bool) -> *mut bpf_sock {
+fn look_up(skb: *mut __sk_buff, scratch: &mut Scratch) -> Held {
     /// `BPF_F_CURRENT_NETNS`.
     const CURRENT: u64 = u64::MAX;
+    let Arrival { ends, tuple, .. } = &mut scratch.arrival;
     let (sport, dport) = (ends.remote_port.to_be(), ends.local_port.to_be());
-    let mut tuple = if is_v4 {
-        let ipv4 = bpf_sock_tuple__bindgen_ty_1__bindgen_ty_1 {
+    let size = if scratch.headers.is_v4 != 0 {
+        tuple.__bindgen_anon_1.ipv4 = bpf_sock_tuple__bindgen_ty_1__bindgen_ty_1 {
             saddr: word(&ends.remote, 12),
             daddr: word(&ends.local, 12),
             sport,
             dport,
         };
-        bpf_sock_tuple {
-            __bindgen_anon_1: bpf_sock_tuple__bindgen_ty_1 { ipv4 },
-        }
+        size_of::<bpf_sock_tuple__bindgen_ty_1__bindgen_ty_1>()
     } else {
-        let ipv6 = bpf_sock_tuple__bindgen_ty_1__bindgen_ty_2 {
+        tuple.__bindgen_anon_1.ipv6 = bpf_sock_tuple__bindgen_ty_1__bindgen_ty_2 {
             saddr: words(&ends.remote),
             daddr: words(&ends.local),
             sport,
             dport,
         };
-        bpf_sock_tuple {
-            __bindgen_anon_1: bpf_sock_tuple__bindgen_ty_1 { ipv6 },
-        }
+        size_of::<bpf_sock_tuple__bindgen_ty_1__bindgen_ty_2>()
     };
-    let tuple = &raw mut tuple;
-    // SAFETY: the tuple is on our stack and the sizes are those of its two forms.
-    unsafe {
-        match (ends.protocol, is_v4) {
-            (6, true) => bpf_skc_lookup_tcp(skb.cast(), tuple, 12, CURRENT, 0),
-            (6, false) => bpf_skc_lookup_tcp(skb.cast(), tuple, 36, CURRENT, 0),
-            (17, true) => bpf_sk_lookup_udp(skb.cast(), tuple, 12, CURRENT, 0),
-            (17, false) => bpf_sk_lookup_udp(skb.cast(), tuple, 36, CURRENT, 0),
+    // SAFETY: the tuple is all ours, and the sizes are those of its two forms.
+    Held(unsafe {
+        match ends.protocol {
+            6 => bpf_skc_lookup_tcp(skb.cast(), tuple, size as u32, CURRENT, 0),
+            17 => bpf_sk_lookup_udp(skb.cast(), tuple, size as u32, CURRENT, 0),
             _ => core::ptr::null_mut(),
         }
-    }
+    })
 }
 
 /// Four bytes of an address as they stand in memory.

@@ -152,5 +152,5 @@ pub fn is_shared(skb: *mut __sk_buff, dest: &[u8; 16]) -> bool {
     }
     let is_v4 = dest[0] == 0 && dest[10] == 0xff;
     dest[0] == 0xff
-        || is_v4 && (dest[12] >= 224 || dest[12] == 127 && dest[13..16] == [0xff, 0xff, 0xff])
+        || is_v4 && (dest[12] >= 224 || dest[12] == 127 && dest[13] & dest[14] & dest[15] == 0xff)
 }

@@ -142,6 +142,14 @@ pub fn scratch(owner: Owner) -> Option<&'static mut Scratch> {
         .map(|scratch| unsafe { &mut *scratch })
 }
 
+/// The same memory, of which the compiler knows nothing any more. What it would have kept in registers it reads
+/// again, and what the verifier reads from a map it takes for any value: it looks at what follows once, and not once
+/// for each way that led here.
+#[inline(always)]
+pub fn forget(scratch: &mut Scratch) -> &mut Scratch {
+    core::hint::black_box(scratch)
+}
+
 /// See [`INJ_SCRATCH`].
 #[repr(C)]
 pub struct Scratch {
@@ -149,6 +157,8 @@ pub struct Scratch {
     pub headers: crate::packet::Headers,
     /// The walk over the rules.
     pub walk: crate::rules::Walk,
+    /// Whose a packet that arrives is.
+    pub arrival: crate::arrival::Arrival,
 }
 
 /// Tags of sockets. aya's own type lacks the clone flag that accepted sockets need.
