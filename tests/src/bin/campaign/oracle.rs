@@ -2,8 +2,10 @@
 
 use std::error::Error;
 use std::fmt::{self, Write};
+use std::time::Duration;
 
 use anyhow::{Result, ensure};
+use injector_tests::eventually::eventually;
 use injector_tests::injector::Injector;
 
 /// Why a campaign cannot be run on this host at all.
@@ -86,15 +88,18 @@ impl Outcome {
     }
 }
 
+/// How long the guardian and the recorder of a run that was killed may take to put back what it changed, and to
+/// write that down.
+const CONCLUDED: Duration = Duration::from_secs(2);
+
 /// Every run is on record, and none is thought to go on. What died without a supervisor is swept first.
 pub(crate) fn journals(injector: &Injector, runs: u64) -> Result<()> {
     sweep(injector)?;
-    let listed = injector.once(&["list", "--json"])?;
-    let text = &listed.stdout;
-    ensure!(
-        !text.contains("\"running\""),
-        "a run is thought to go on: {text}"
-    );
+    let over = || {
+        let listed = injector.once(&["list", "--json"])?.stdout;
+        Ok((!listed.contains("\"running\"")).then_some(listed))
+    };
+    let text = eventually("every run to be over on record", CONCLUDED, over)?;
     let told = text.matches("\"run\":").count() as u64;
     ensure!(told >= runs, "{told} of {runs} runs are on record");
     let damaged = text.matches("\"damaged_lines\":").count();

@@ -14,7 +14,7 @@ const FAULTS: [&str; 6] = [
     "noop",
     "net loss --percent 1%",
     "net connect --errno EIO",
-    "proc kill --after 1h",
+    "proc kill --after 900ms",
     "proc pause",
     "sys error --syscall connect --errno ECONNREFUSED --fd-kind inet",
 ];

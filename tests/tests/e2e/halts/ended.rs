@@ -99,7 +99,8 @@ fn ask(socket: &Path, head: &str, body: &str) -> Result<(u16, String)> {
     let length = body.len();
     write!(
         stream,
-        "{head} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}"
+        "{head} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/json\r\n\
+         content-length: {length}\r\n\r\n{body}"
     )?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;

@@ -278,7 +278,12 @@ fn two_runs() -> Result<()> {
     let words = ["proc", "starve", "--cpu", "20%", "--duration", "1s"];
     let second = injector.once(&[&words[..], &[&target[0], &target[1]]].concat())?;
     ensure!(second.code == Some(2), "{second:?}");
-    ensure!(second.stderr.contains("another run"), "{second:?}");
+    ensure!(
+        second
+            .stderr
+            .contains("limits the cgroup of the same target"),
+        "{second:?}"
+    );
     first.report()?;
     kitchen.expect_unlimited("after the end")
 }
