@@ -306,6 +306,11 @@ impl Remote {
             known: 1,
         }
     }
+
+    #[inline(always)]
+    const fn is_v4(&self) -> bool {
+        self.high == 0 && self.low >> 32 == 0xffff
+    }
 }
 
 /// Far ends with one prefix and a range of ports. All zero is nobody.
@@ -324,7 +329,14 @@ pub struct RemoteFilter {
     pub first_port: u32,
     /// The highest; 0 is nobody.
     pub last_port: u32,
+    /// 1: addresses of IPv4 are not meant, though as IPv6 they may begin so.
+    pub v6_only: u32,
+    /// Keeps the record without gaps.
+    pub pad: u32,
 }
+
+/// Bits of an IPv6 address in front of the IPv4 address in it (`::ffff:0:0/96`).
+const MAPPED_BITS: u32 = 96;
 
 impl RemoteFilter {
     /// Means nobody.
@@ -335,9 +347,20 @@ impl RemoteFilter {
         mask_low: 0,
         first_port: 0,
         last_port: 0,
+        v6_only: 0,
+        pad: 0,
     };
 
+    /// Far ends whose port lies in between, wherever they are.
+    pub const fn anywhere(first_port: u16, last_port: u16) -> Self {
+        Self {
+            v6_only: 0,
+            ..Self::new([0; 16], 0, first_port, last_port)
+        }
+    }
+
     /// Far ends whose address, as IPv6, begins with the first `bits` of this one, and whose port lies in between.
+    /// Fewer than 96 bits are those of a network of IPv6, and hold no address of IPv4.
     #[expect(
         clippy::cast_possible_truncation,
         reason = "the lower halves of words twice as wide"
@@ -357,6 +380,8 @@ impl RemoteFilter {
             mask_low: mask as u64,
             first_port: first_port as u32,
             last_port: last_port as u32,
+            v6_only: (bits < MAPPED_BITS) as u32,
+            pad: 0,
         }
     }
 
@@ -368,6 +393,7 @@ impl RemoteFilter {
             && remote.port >= self.first_port
             && remote.port <= self.last_port
             && self.last_port != 0
+            && (self.v6_only == 0 || !remote.is_v4())
     }
 }
 
@@ -468,7 +494,7 @@ impl Pending {
     }
 }
 
-const _: () = assert!(size_of::<CallRule>() == 304);
+const _: () = assert!(size_of::<CallRule>() == 336);
 const _: () = assert!(size_of::<PathEntry>() == 72);
 const _: () = assert!(size_of::<Pending>() == 48);
 
@@ -554,7 +580,8 @@ mod tests {
             prop_assert!(!rule.means(&remote(address)));
             rule.remotes[place] = RemoteFilter::new(address, bits, first, last);
             let port_fits = (first..=last).contains(&port);
-            prop_assert_eq!(rule.means(&remote(address)), port_fits);
+            let is_v4 = |address| bits < 96 && remote(address).is_v4();
+            prop_assert_eq!(rule.means(&remote(address)), port_fits && !is_v4(address));
             let same = |a: u8, b: u8| (a ^ b).leading_zeros();
             let mut shared = 0;
             for (a, b) in address.into_iter().zip(other) {
@@ -563,7 +590,8 @@ mod tests {
                     break;
                 }
             }
-            prop_assert_eq!(rule.means(&remote(other)), port_fits && shared >= bits);
+            let is_in = shared >= bits && !is_v4(other);
+            prop_assert_eq!(rule.means(&remote(other)), port_fits && is_in);
             prop_assert!(!rule.means(&Remote::default()));
         }
 

@@ -5,6 +5,8 @@
 //! into slots in the documented order of composition and gathers what has to be attached. All of it
 //! is pure: the dry run prints the same plan that a run would execute.
 
+#[cfg(test)]
+mod call_filter_model;
 mod calls;
 mod compile;
 mod denial;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use injector_common::call::{
     Accept, CallRule, FIRST_IS_FD, RemoteFilter, THREAD_NAME, filling, filters, kind, op, sleep,
 };
-use ipnet::{IpNet, Ipv6Net};
+use ipnet::IpNet;
 
 use super::{Error, Mechanism, Need};
 use crate::{
@@ -418,27 +418,30 @@ fn record(on_calls: OnCalls<'_>, subject: Subject) -> CallRule {
 
 /// Each address with each range of ports.
 fn remotes(calls: &Calls) -> impl Iterator<Item = RemoteFilter> {
-    let any_net = IpNet::V6(Ipv6Net::default());
-    let nets = if calls.dest.is_empty() {
-        vec![any_net]
-    } else {
-        calls.dest.clone()
-    };
     let ports: Vec<(u16, u16)> = if calls.dest_ports.is_empty() {
         vec![(0, u16::MAX)]
     } else {
         let ranges = calls.dest_ports.iter();
         ranges.map(|range| (range.first(), range.last())).collect()
     };
+    let nets: Vec<Option<IpNet>> = if calls.dest.is_empty() {
+        vec![None]
+    } else {
+        calls.dest.iter().copied().map(Some).collect()
+    };
     nets.into_iter().flat_map(move |net| {
-        let (address, bits) = match net {
-            IpNet::V4(net) => (
-                net.addr().to_ipv6_mapped(),
-                96 + u32::from(net.prefix_len()),
-            ),
-            IpNet::V6(net) => (net.addr(), u32::from(net.prefix_len())),
+        let of = move |(first, last)| match net {
+            None => RemoteFilter::anywhere(first, last),
+            Some(IpNet::V4(net)) => {
+                let address = net.addr().to_ipv6_mapped();
+                let bits = 96 + u32::from(net.prefix_len());
+                RemoteFilter::new(address.octets(), bits, first, last)
+            }
+            Some(IpNet::V6(net)) => {
+                let bits = u32::from(net.prefix_len());
+                RemoteFilter::new(net.addr().octets(), bits, first, last)
+            }
         };
-        let of = move |(first, last)| RemoteFilter::new(address.octets(), bits, first, last);
         ports.clone().into_iter().map(of)
     })
 }
