@@ -25,7 +25,8 @@ mod writer;
 
 pub use finish::finish;
 pub use list::{
-    Asked, ListedRun, Listing, Reports, RunState, Unreadable, files, list, look, read, unfinished,
+    Asked, ListedRun, Listing, Reports, RunState, Unreadable, files, halted_since, list, look,
+    read, unfinished,
 };
 pub use record::{HostChange, Process, Record};
 pub use replay::{Damaged, Replay, Stamped, replay};

@@ -38,7 +38,7 @@ use crate::{
     privilege,
     recorder::{self, Flushed, Recorder, Recording},
     spawn,
-    worker::Job,
+    worker::{Job, Output},
 };
 use clean::Kept;
 use link::{SupervisorEnd, ToSupervisor};
@@ -79,11 +79,26 @@ pub fn run(job: &Job) -> Result<Exit, Refusal> {
     let flushed = printed(&signals);
     tell::hang_up(flushed.as_ref().ok());
     await_end(process);
-    match (ended, flushed) {
-        // The reader did not come to it, or the recorder is gone.
-        (Ok(Exit::Done), Err(_)) => Ok(Exit::Failed),
-        (ended, _) => ended,
+    let ended = ended?;
+    let is_told = flushed.as_ref().is_ok_and(|flushed| flushed.has_result);
+    if let (Some(broke), Output::Json, Job::Run { .. }, false) =
+        (ended.broke, tell::output(), job, is_told)
+    {
+        // Programs have their document, whoever died.
+        tell::json(&Refusal::failed(broke));
     }
+    match (ended.exit, flushed) {
+        // The reader did not come to it, or the recorder is gone.
+        (Exit::Done, Err(_)) => Ok(Exit::Failed),
+        (exit, _) => Ok(exit),
+    }
+}
+
+/// How a worker's end came out.
+struct Ended {
+    exit: Exit,
+    /// What broke it, if it did not end by itself: a report may never have been told.
+    broke: Option<String>,
 }
 
 /// Starts the other processes and watches them to their end.
@@ -94,7 +109,7 @@ fn supervise(
     signals: &Signals,
     mut withheld: Vec<String>,
     shielded: io::Result<()>,
-) -> Result<Exit, Refusal> {
+) -> Result<Ended, Refusal> {
     let mut supervisor = start(job, recording, recorder)?;
     if let Err(error) = shielded.and_then(|()| privilege::shield_supervisor()) {
         withheld.push(format!(
@@ -309,7 +324,7 @@ impl Supervisor<'_> {
     }
 
     /// Cleans up after a worker that did not, and says how it ended.
-    fn conclude(mut self, status: Option<ExitStatus>) -> Exit {
+    fn conclude(mut self, status: Option<ExitStatus>) -> Ended {
         use std::os::unix::process::ExitStatusExt as _;
         // What it said before it died may still wait: a TAP that it handed over, say.
         self.hear();
@@ -328,7 +343,8 @@ impl Supervisor<'_> {
         } else {
             why
         };
-        for line in self.kept.clean_up(&why, &self.recorder) {
+        let mut broke = self.kept.clean_up(&why, &self.recorder);
+        for line in &broke {
             tell::aside(format!("injector: {line}"));
         }
         let settled = self.recorder.settle();
@@ -337,18 +353,26 @@ impl Supervisor<'_> {
                 "injector: the record of the run is not on disk yet: {refusal}"
             ));
         }
-        match status
-            .and_then(|status| status.code())
+        let code = status.and_then(|status| status.code());
+        let exit = code
             .and_then(|code| u8::try_from(code).ok())
-            .map(Exit::try_from)
-        {
-            Some(Ok(Exit::Done)) if settled.is_err() => Exit::Failed,
-            Some(Ok(exit)) if is_clean => exit,
+            .and_then(|code| Exit::try_from(code).ok());
+        match exit {
+            Some(Exit::Done) if settled.is_err() => Ended {
+                exit: Exit::Failed,
+                broke: None,
+            },
+            Some(exit) if is_clean => Ended { exit, broke: None },
             _ => {
                 if is_clean {
-                    tell::aside(format!("injector: {why} before it armed anything."));
+                    let line = format!("{why} before it armed anything.");
+                    tell::aside(format!("injector: {line}"));
+                    broke.push(line);
                 }
-                Exit::Failed
+                Ended {
+                    exit: Exit::Failed,
+                    broke: Some(broke.join(" ")),
+                }
             }
         }
     }

@@ -150,9 +150,14 @@ impl Injector {
         self.state.path().join("injector.toml")
     }
 
-    /// Its journal folder.
+    /// Its own folder: configuration, socket, journals.
     pub fn state(&self) -> &Path {
         self.state.path()
+    }
+
+    /// The folder of its journals.
+    pub fn runs(&self) -> PathBuf {
+        self.state.path().join("runs")
     }
 
     /// A command with these arguments, not started yet.
@@ -160,7 +165,7 @@ impl Injector {
         let mut command = Command::new(&self.binary);
         command
             .args(arguments)
-            .env("INJECTOR_STATE_DIR", self.state.path().join("runs"))
+            .env("INJECTOR_STATE_DIR", self.runs())
             .env("INJECTOR_SOCKET", self.state.path().join("injector.sock"))
             .env("INJECTOR_CONFIG", self.config())
             .stdin(Stdio::null())
@@ -318,12 +323,7 @@ impl Running {
 
     /// The process id of one of the processes that the supervisor has started.
     pub fn companion(&self, which: Companion) -> Result<u32> {
-        let supervisor = self.child.id();
-        eventually(
-            "injector's processes to be there",
-            Duration::from_secs(2),
-            || Ok(child_of(supervisor, which.command())),
-        )
+        which.of(self.child.id())
     }
 
     /// Kills all of injector's processes at once: none sees another's death.
@@ -439,6 +439,15 @@ pub enum Companion {
 }
 
 impl Companion {
+    /// Its process id beside this supervisor.
+    pub fn of(self, supervisor: u32) -> Result<u32> {
+        eventually(
+            "injector's processes to be there",
+            Duration::from_secs(2),
+            || Ok(child_of(supervisor, self.command())),
+        )
+    }
+
     const fn command(self) -> &'static str {
         match self {
             Self::Worker => "worker",

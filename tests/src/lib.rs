@@ -12,6 +12,7 @@ pub mod bpf;
 pub mod cgroup;
 pub mod controller;
 pub mod counter;
+pub mod disk;
 pub mod eventually;
 pub mod injector;
 pub mod lab;

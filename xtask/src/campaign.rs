@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// What `cargo xtask test` runs of each: enough to see it bite, in seconds.
-pub(crate) const SHORT: [(&str, &str); 17] = [
+pub(crate) const SHORT: [(&str, &str); 18] = [
     ("kill9-random", "30"),
     ("kill9-every-step", "1"),
     ("sigstop", "10"),
@@ -22,6 +22,7 @@ pub(crate) const SHORT: [(&str, &str); 17] = [
     ("hung-runtime", "10"),
     ("oom", "10"),
     ("stop-latency", "20"),
+    ("standstill", "16"),
     ("scope", "200000"),
     ("probability-and-budget", "1"),
     ("overlap", "10"),

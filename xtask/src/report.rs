@@ -1,6 +1,9 @@
 //! The closing count of a test run.
 
-use std::fmt;
+use std::{
+    fmt,
+    time::{Duration, Instant},
+};
 
 use crate::libtest::Counts;
 
@@ -11,9 +14,18 @@ pub(crate) struct Report {
     failed: Vec<String>,
     skipped: Vec<(String, String)>,
     refused: Vec<(String, String)>,
+    took: Vec<(String, Duration)>,
 }
 
+/// Shorter steps are not worth a line of their own.
+const WORTH_A_LINE: Duration = Duration::from_secs(10);
+
 impl Report {
+    /// A step is over that began then.
+    pub(crate) fn took(&mut self, what: &str, began: Instant) {
+        self.took.push((what.to_owned(), began.elapsed()));
+    }
+
     /// One check passed.
     pub(crate) fn pass(&mut self) {
         self.passed += 1;
@@ -62,6 +74,17 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let long: Vec<_> = self
+            .took
+            .iter()
+            .filter(|(_, time)| *time >= WORTH_A_LINE)
+            .collect();
+        if !long.is_empty() {
+            writeln!(formatter, "time:")?;
+        }
+        for (name, time) in long {
+            writeln!(formatter, "  {:>5} s  {name}", time.as_secs())?;
+        }
         if !self.skipped.is_empty() {
             writeln!(formatter, "skipped:")?;
         }

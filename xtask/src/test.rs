@@ -3,7 +3,10 @@
 //! A step that fails does not stop the later ones. What cannot run here is a counted skip with its
 //! reason; what could run and did not is a failure.
 
-use std::process::{Command, ExitCode};
+use std::{
+    process::{Command, ExitCode},
+    time::Instant,
+};
 
 use crate::{
     build::{self, BpfDebug},
@@ -36,10 +39,8 @@ pub(crate) fn run(project: &Project, filter: Option<&str>) -> ExitCode {
     steps.end_to_end();
     if filter.is_none() {
         steps.campaigns();
-        announce("tests on other kernels");
-        vm::everywhere(project, &mut steps.report);
-        announce("bounds of the BPF programs");
-        vm::check_bounds(project, &mut steps.report);
+        steps.on_kernels("tests on other kernels", vm::everywhere);
+        steps.on_kernels("bounds of the BPF programs", vm::check_bounds);
     }
     steps.outcome()
 }
@@ -169,8 +170,10 @@ impl<'a> Steps<'a> {
     fn end_to_end(&mut self) {
         const WHAT: &str = "end-to-end tests";
         // Built even where they cannot run: that they compile is worth knowing.
+        let began = Instant::now();
         let built = build::product(self.project, BpfDebug::Silent)
             .and_then(|()| build::end_to_end(self.project));
+        self.report.took("build of the end-to-end tests", began);
         let program = match built {
             Ok(program) => program,
             Err(error) => return self.report.fail(WHAT, &format!("{error:#}")),
@@ -214,7 +217,10 @@ impl<'a> Steps<'a> {
     /// A campaign, which may not be for this host.
     fn campaign(&mut self, what: &str, command: &mut Command) {
         announce(what);
-        match process::stream(command) {
+        let began = Instant::now();
+        let outcome = process::stream(command);
+        self.report.took(what, began);
+        match outcome {
             Ok(outcome) if outcome.status.success() => self.report.pass(),
             Ok(outcome) if outcome.status.code() == Some(campaign::NOT_HERE) => {
                 self.report.skip(what, &outcome.stdout.trim());
@@ -224,10 +230,21 @@ impl<'a> Steps<'a> {
         }
     }
 
+    /// What also runs in virtual machines, and counts for itself.
+    fn on_kernels(&mut self, what: &str, run: impl FnOnce(&Project, &mut Report)) {
+        announce(what);
+        let began = Instant::now();
+        run(self.project, &mut self.report);
+        self.report.took(what, began);
+    }
+
     /// A program that says yes or no by its exit code.
     fn check(&mut self, what: &str, command: &mut Command) {
         announce(what);
-        match process::run(command, what) {
+        let began = Instant::now();
+        let outcome = process::run(command, what);
+        self.report.took(what, began);
+        match outcome {
             Ok(()) => self.report.pass(),
             Err(error) if error.is::<CommandFailed>() => {
                 self.report.fail(what, &"the reason is printed above");
@@ -239,7 +256,10 @@ impl<'a> Steps<'a> {
     /// A program that counts its tests; what it printed.
     fn harness(&mut self, what: &str, command: &mut Command) -> String {
         announce(what);
-        match process::stream(command) {
+        let began = Instant::now();
+        let outcome = process::stream(command);
+        self.report.took(what, began);
+        match outcome {
             Ok(outcome) => {
                 let counts = libtest::read(&outcome.stdout);
                 self.report.harness(what, counts, outcome.status.success());

@@ -74,8 +74,21 @@ pub fn halt(reason: Option<String>, output: Output) -> Result<Exit, Refusal> {
         let now = running()?;
         still_running.retain(|run| now.contains(run));
     }
+    let before = with_those_that_were_quick(before, &ours);
     note(&Record::Halted { halt: ours });
     Ok(tell_halted(halted, before, still_running, output))
+}
+
+/// Adds the runs that had ended for this halt before anybody could look which are on.
+fn with_those_that_were_quick(mut before: Vec<RunId>, halt: &Halt) -> Vec<RunId> {
+    let halted = journal::halted_since(&journal::directory(), halt.since_unix_ms);
+    // Where they cannot be read, the list is what was seen.
+    for run in halted.unwrap_or_default() {
+        if !before.contains(&run) {
+            before.push(run);
+        }
+    }
+    before
 }
 
 fn tell_halted(

@@ -176,6 +176,33 @@ pub fn unfinished(directory: &Path) -> io::Result<Listing> {
     Ok(found)
 }
 
+/// The runs whose last word, said at this time or later (in milliseconds since 1970), is that they were halted.
+pub fn halted_since(directory: &Path, unix_ms: u64) -> io::Result<Vec<RunId>> {
+    let index = Index::load(directory);
+    let mut found = Vec::new();
+    for (path, run) in files(directory)? {
+        let last = stamp(&path).and_then(|stamp| index.ended(&run, stamp));
+        if last.is_some_and(|last| last < unix_ms) {
+            continue;
+        }
+        // What cannot be read has said nothing.
+        let Ok((listed, replay)) = read(&path, run.clone()) else {
+            continue;
+        };
+        let last = replay.records.last().map_or(0, |record| record.unix_ms);
+        let is_halted = matches!(
+            listed.state,
+            RunState::Ended {
+                outcome: Outcome::Halted { .. }
+            }
+        );
+        if is_halted && last >= unix_ms {
+            found.push(run);
+        }
+    }
+    Ok(found)
+}
+
 /// What a row of the index has to agree with. Of a link it is the link's, so that its file is read.
 fn stamp(path: &Path) -> Option<Stamp> {
     let metadata = fs::symlink_metadata(path).ok()?;
@@ -406,5 +433,27 @@ mod tests {
             list(&state).unwrap()[0].state,
             RunState::Aborted { why: None }
         );
+    }
+    #[test]
+    fn only_runs_that_were_halted_since_then_are_told() {
+        let directory = tempfile::tempdir().unwrap();
+        let runs: Vec<RunId> = (1..=3)
+            .map(|n| format!("r00000001000{n}").parse().unwrap())
+            .collect();
+        let before = crate::journal::unix_ms();
+        let why = String::from("injector was halted");
+        let halted = Outcome::Halted { why };
+        for (run, outcome) in runs.iter().zip([halted, Outcome::Stopped]) {
+            let mut journal = Journal::create_in(directory.path(), run).unwrap();
+            let report = RunReport {
+                outcome,
+                ..report(run)
+            };
+            journal.append(&Record::Ended { report }).unwrap();
+        }
+        let _goes_on = Journal::create_in(directory.path(), &runs[2]).unwrap();
+        assert_eq!(halted_since(directory.path(), before).unwrap(), runs[..1]);
+        let later = crate::journal::unix_ms() + 1;
+        assert_eq!(halted_since(directory.path(), later).unwrap(), []);
     }
 }

@@ -4,14 +4,14 @@
 
 use std::fs;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use injector_tests::cgroup::CgroupPair;
 use injector_tests::counter::Counter;
+use injector_tests::disk::{self, Disk};
 use injector_tests::eventually::eventually;
 use injector_tests::injector::{Companion, Injector, Running, send};
 use injector_tests::lab::{Family, Lab, Wire};
@@ -20,7 +20,7 @@ use injector_tests::victim::Victim;
 use rustix::pipe::PipeFlags;
 use rustix::process::Signal;
 
-use crate::needs::{self, INJECTOR};
+use crate::needs::INJECTOR;
 use crate::suite::Case;
 
 /// How long after the last thread of a killed process everything may take to be as it was.
@@ -49,7 +49,7 @@ pub(crate) fn cases() -> Vec<Case> {
     cases.extend([
         case("every_signal_ends_in_good_order", signals),
         case("a_reader_that_does_not_read_holds_up_no_end", full_pipe),
-        case("a_frozen_disk_holds_up_no_end", frozen_disk).also_needs(needs::freezable_disk),
+        case("a_frozen_disk_holds_up_no_end", frozen_disk).also_needs(disk::lacks),
         case("a_second_run_on_the_same_state_is_refused", second_run),
     ]);
     cases
@@ -154,6 +154,15 @@ fn killed(wanted: State, one: Option<Companion>) -> Result<()> {
         finished.code != Some(0),
         "it calls that a success: {finished:?}"
     );
+    if one == Some(Companion::Worker) {
+        let document: serde_json::Value = serde_json::from_str(&finished.stdout)
+            .with_context(|| format!("no document, or more than one: {finished:?}"))?;
+        let why = document["error"].as_str().unwrap_or_default();
+        ensure!(
+            why.contains("the worker was ended by signal 9"),
+            "{document}"
+        );
+    }
     // What the others had to say is on record, and nothing is left to be done.
     eventually("the end of the others", SOON, || {
         let left = injector.once(&["sweep", "--dry-run"])?;
@@ -246,79 +255,16 @@ fn full_pipe() -> Result<()> {
     Ok(())
 }
 
-/// A file system of its own in a file, which can be made to stand still.
-struct Disk {
-    directory: tempfile::TempDir,
-    is_frozen: bool,
-}
-
-impl Disk {
-    fn new() -> Result<Self> {
-        let directory = tempfile::tempdir()?;
-        let image = directory.path().join("image");
-        fs::File::create(&image)?.set_len(24 << 20)?;
-        run("mkfs.ext4", &["-q", "-F"], &[&image])?;
-        let disk = Self {
-            directory,
-            is_frozen: false,
-        };
-        fs::create_dir(disk.mount_point())?;
-        run("mount", &["-o", "loop"], &[&image, &disk.mount_point()])?;
-        Ok(disk)
-    }
-
-    fn mount_point(&self) -> PathBuf {
-        self.directory.path().join("disk")
-    }
-
-    fn freeze(&mut self) -> Result<()> {
-        run("fsfreeze", &["--freeze"], &[&self.mount_point()])?;
-        self.is_frozen = true;
-        Ok(())
-    }
-
-    fn thaw(&mut self) -> Result<()> {
-        self.is_frozen = false;
-        run("fsfreeze", &["--unfreeze"], &[&self.mount_point()])
-    }
-}
-
-impl Drop for Disk {
-    fn drop(&mut self) {
-        if self.is_frozen {
-            let _thawed = self.thaw();
-        }
-        // A recorder that waited may write for a moment still.
-        let _unmounted = eventually("the disk to be free", SOON, || {
-            Ok(run("umount", &[], &[&self.mount_point()]).ok())
-        });
-    }
-}
-
-fn run(program: &str, words: &[&str], paths: &[&Path]) -> Result<()> {
-    let output = Command::new(program)
-        .args(words)
-        .args(paths)
-        .output()
-        .with_context(|| format!("cannot start {program}"))?;
-    ensure!(output.status.success(), "{program}: {output:?}");
-    Ok(())
-}
-
 fn frozen_disk() -> Result<()> {
     for state in State::ALL {
         let stage = Stage::new()?;
         if stage.is_changed(state)? {
             continue;
         }
-        let mut disk = Disk::new()?;
         let injector = Injector::new()?;
-        let runs = disk.mount_point().join("runs");
-        let on_disk = |words: &[&str]| {
-            let mut command = injector.command(words);
-            command.env("INJECTOR_STATE_DIR", &runs);
-            Running::spawn(command)
-        };
+        let runs = injector.runs();
+        let mut disk = Disk::mount(&runs)?;
+        let on_disk = |words: &[&str]| injector.start_here(words);
         let words = stage.words(state, "1500ms");
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         let mut running = on_disk(&[&words[..], &["--json"]].concat())?;

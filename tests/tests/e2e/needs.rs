@@ -60,20 +60,6 @@ pub(crate) fn systemd_analyze() -> Option<String> {
     (!found).then(|| "needs systemd-analyze (Debian package systemd)".to_owned())
 }
 
-/// A file system in a file, which can be made to stand still.
-pub(crate) fn freezable_disk() -> Option<String> {
-    if !Path::new("/dev/loop-control").exists() {
-        return Some("needs loop devices".to_owned());
-    }
-    ["mkfs.ext4", "fsfreeze", "mount"]
-        .into_iter()
-        .find_map(|program| {
-            let found = Command::new(program).arg("-V").output().is_ok();
-            (!found)
-                .then(|| format!("needs {program} (Debian packages e2fsprogs, util-linux, mount)"))
-        })
-}
-
 /// Addresses of the sixth version.
 pub(crate) fn ipv6() -> Option<String> {
     let there = Path::new("/proc/net/if_inet6").exists();

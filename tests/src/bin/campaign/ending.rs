@@ -18,7 +18,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};
 
 use crate::memory;
 use crate::oracle::{self, Outcome};
-use crate::pace::{Pace, is_held_up, is_hurt};
+use crate::pace::Pace;
 use crate::scene::Scene;
 use crate::stillness;
 
@@ -30,10 +30,8 @@ const LATEST_MS: u64 = 200;
 const PROVES_NOTHING: u64 = 30;
 /// How long worker and supervisor are frozen: longer than the lease.
 const FREEZE: Duration = Duration::from_millis(2500);
-/// How the files of CPU time begin where there is no limit: version 1 says -1, version 2 says max.
-const UNLIMITED: [char; 2] = ['-', 'm'];
 /// How long an end may take.
-const SOON: Duration = Duration::from_secs(15);
+pub(crate) const SOON: Duration = Duration::from_secs(15);
 
 /// How a run ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -363,37 +361,7 @@ fn play(scene: &mut Scene, injector: &Injector, ending: Ending, random: u64) -> 
         oracle::sweep(injector)?;
         moment = now_ns();
     }
-    let limit = scene.limit()?;
-    let (felt_by_agent, _) = scene.agent.operations()?;
-    let (felt_by_control, _) = scene.control.operations()?;
-    let mut outcome = Outcome {
-        runs: 1,
-        ..Outcome::default()
-    };
-    let mut early = felt_by_agent.iter().filter(|op| op.start_ns <= moment);
-    outcome.hits = u64::from(early.any(|op| scene.symptom.is_in(op)));
-    let allowed = moment + ending.grace_ns();
-    if let Some(limit) = limit.as_ref().filter(|limit| !limit.starts_with(UNLIMITED)) {
-        outcome.violated(format!(
-            "{}, {ending:?}: still limited: {limit}",
-            scene.fault
-        ));
-    }
-    for op in felt_by_agent
-        .iter()
-        .filter(|op| limit.is_none() && is_hurt(op) && op.start_ns > allowed)
-    {
-        outcome.violated(format!(
-            "{}, {ending:?}: hurt {:.1} ms after its end: {op:?}",
-            scene.fault,
-            millis(op.start_ns - moment)
-        ));
-    }
-    for op in felt_by_control.iter().filter(|op| is_held_up(op)) {
-        outcome.violated(format!(
-            "{}, {ending:?}: the control was hurt: {op:?}",
-            scene.fault
-        ));
-    }
+    let what = format!("{}, {ending:?}", scene.fault);
+    let outcome = scene.judge(&what, moment, ending.grace_ns())?;
     Ok(Some((outcome, took)))
 }

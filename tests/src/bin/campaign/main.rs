@@ -20,6 +20,7 @@ mod scene;
 mod scope;
 mod selfish;
 mod soak;
+mod standstill;
 mod stillness;
 mod upgrade;
 
@@ -71,6 +72,8 @@ enum Name {
     HungRuntime,
     /// A stop in good order: nothing fires once it has returned.
     StopLatency,
+    /// The disk of the journals stands still, or nobody reads what the command says; and the run ends.
+    Standstill,
     /// The control makes calls beside a fault that hits everything of the target.
     Scope,
     /// The share that was asked for, and a budget that eight threads use up together.
@@ -137,6 +140,7 @@ fn run(cli: &Cli) -> Result<Outcome> {
         Name::Freeze => endings(&[Ending::Frozen], 12),
         Name::HungRuntime => endings(&Ending::HANGS, 24),
         Name::StopLatency => endings(&[Ending::Stop, Ending::Quit], 24),
+        Name::Standstill => standstill::campaign(cli.seed, runs(32), &cli.only),
         Name::Kill9EveryStep => every_step::campaign(cli.seed, runs(1)),
         Name::Scope => scope::campaign(runs(1_000_000)),
         Name::ProbabilityAndBudget => budget::campaign(cli.seed, runs(4)),

@@ -9,11 +9,15 @@ use injector_tests::controller::{Home, is_there};
 use injector_tests::injector::{Injector, Running};
 use injector_tests::lab::{Family, Lab, Wire};
 use injector_tests::lack::Lack;
+use injector_tests::measure::millis;
+use injector_tests::observation::Op;
 use injector_tests::victim::Victim;
 
+use crate::oracle::Outcome;
 use crate::pace::{
     Pace,
     Symptom::{self, Error, Slow},
+    is_held_up, is_hurt,
 };
 
 /// What a client does.
@@ -136,6 +140,9 @@ const FAULTS: &[(&str, Client, Symptom)] = &[
     ("proc starve --cpu 1%", Client::Computes, Slow),
 ];
 
+/// How the files of CPU time begin where there is no limit: version 1 says -1, version 2 says max.
+const UNLIMITED: [char; 2] = ['-', 'm'];
+
 /// How long one that starves, or stands still in turns, needs until an operation has taken long.
 const TURNS: Duration = Duration::from_millis(800);
 
@@ -241,19 +248,61 @@ impl Scene {
         home.value(file).map(Some)
     }
 
+    /// Whether a limit of CPU time is in force.
+    pub(crate) fn is_limited(&self) -> Result<bool> {
+        let limit = self.limit()?;
+        Ok(limit.is_some_and(|limit| !limit.starts_with(UNLIMITED)))
+    }
+
+    /// The command that arms the fault for longer than any test of it takes.
+    pub(crate) fn words(&self) -> Vec<String> {
+        let mut words: Vec<String> = self.fault.split_whitespace().map(str::to_owned).collect();
+        if !words.iter().any(|word| word == "--pid") {
+            let cgroup = self.lab.cgroups.agent.path();
+            words.extend(["--cgroup".into(), cgroup.to_string_lossy().into_owned()]);
+        }
+        words.extend(["--duration", "60s", "--json"].map(String::from));
+        words
+    }
+
     /// Arms the fault; `None` where this host cannot do it.
     pub(crate) fn arm(&self, injector: &Injector) -> Result<Option<Running>> {
-        let words: Vec<&str> = self.fault.split_whitespace().collect();
-        let armed = if words.contains(&"--pid") {
-            injector.arm(&[&words[..], &["--duration", "60s", "--json"]].concat())
-        } else {
-            self.lab.arm(injector, &words)
-        };
-        match armed {
+        let words = self.words();
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        match injector.arm(&words) {
             Ok(running) => Ok(Some(running)),
             Err(error) if error.is::<Lack>() => Ok(None),
             Err(error) => Err(error),
         }
+    }
+}
+
+impl Scene {
+    /// What came of the round that both clients were asked for: nothing of the fault may be left from `grace_ns`
+    /// after `moment` on, a time on the boot clock.
+    pub(crate) fn judge(&self, what: &str, moment: u64, grace_ns: u64) -> Result<Outcome> {
+        let limit = self.limit()?;
+        let (felt_by_agent, _) = self.agent.operations()?;
+        let (felt_by_control, _) = self.control.operations()?;
+        let mut early = felt_by_agent.iter().filter(|op| op.start_ns <= moment);
+        let mut outcome = Outcome {
+            runs: 1,
+            hits: u64::from(early.any(|op| self.symptom.is_in(op))),
+            ..Outcome::default()
+        };
+        if let Some(limit) = limit.as_ref().filter(|limit| !limit.starts_with(UNLIMITED)) {
+            outcome.violated(format!("{what}: still limited: {limit}"));
+        }
+        let allowed = moment + grace_ns;
+        let is_late = |op: &&Op| limit.is_none() && is_hurt(op) && op.start_ns > allowed;
+        for op in felt_by_agent.iter().filter(is_late) {
+            let after = millis(op.start_ns - moment);
+            outcome.violated(format!("{what}: hurt {after:.1} ms after its end: {op:?}"));
+        }
+        for op in felt_by_control.iter().filter(|op| is_held_up(op)) {
+            outcome.violated(format!("{what}: the control was hurt: {op:?}"));
+        }
+        Ok(outcome)
     }
 }
 
