@@ -118,6 +118,10 @@ fn find(skb: *mut __sk_buff, scratch: &mut Scratch) -> Option<Found> {
 }
 
 /// Puts the ends as the target's socket has them in the place of the packet's, if they are known.
+#[expect(
+    clippy::needless_borrows_for_generic_args,
+    reason = "a value that is passed would lie on the stack"
+)]
 #[inline(always)]
 fn translate(skb: *mut __sk_buff, scratch: &mut Scratch) -> Option<()> {
     if INJ_FLOWS_KNOWN.get(0).is_none_or(|known| *known == 0) {
@@ -134,6 +138,10 @@ fn translate(skb: *mut __sk_buff, scratch: &mut Scratch) -> Option<()> {
 
 /// Whether the like of the packet has reached the target before and the host would not forward it now. Of TCP
 /// only what asks for a connection: all else has a socket of its own, or is somebody else's.
+#[expect(
+    clippy::needless_borrows_for_generic_args,
+    reason = "a value that is passed would lie on the stack"
+)]
 #[inline(always)]
 fn is_at_door(skb: *mut __sk_buff, scratch: &mut Scratch) -> bool {
     let Scratch {
