@@ -15,7 +15,11 @@ use crate::{
 #[derive(Subcommand)]
 pub(crate) enum Subject {
     /// Latency, throughput and overhead of the network faults (needs root, some minutes).
-    Net,
+    Net {
+        /// Only what has this in its promise; the table is printed and not kept.
+        #[arg(long, value_name = "TEXT")]
+        only: Option<String>,
+    },
     /// What a system call costs beside a fault and in it, and under strace (needs root, a minute).
     Sys {
         /// On this kernel, in a virtual machine: a name as `cargo xtask vm` has them, or a path.
@@ -27,7 +31,7 @@ pub(crate) enum Subject {
 impl Subject {
     fn name(&self) -> &'static str {
         match self {
-            Self::Net => "net",
+            Self::Net { .. } => "net",
             Self::Sys { .. } => "sys",
         }
     }
@@ -48,11 +52,18 @@ pub(crate) fn run(project: &Project, subject: &Subject) -> Result<ExitCode> {
     let program = project.binary(&format!("bench-{}", subject.name()));
     let injector = project.binary("injector");
     let mut bench = root.command(project, &program, &[("INJECTOR_BIN", injector.as_os_str())]);
-    let outcome = process::stream(&mut bench)?;
+    let only = match subject {
+        Subject::Net { only } => only.as_deref(),
+        Subject::Sys { .. } => None,
+    };
+    let outcome = process::stream(bench.args(only))?;
     if !outcome.status.success() {
         // No table: half a measurement must not be mistaken for the last good one.
         process::announce("the bench failed; no table was written");
         return Ok(ExitCode::FAILURE);
+    }
+    if only.is_some() {
+        return Ok(ExitCode::SUCCESS);
     }
     let folder = project.target().join("bench");
     let table = folder.join(subject.name()).with_extension("md");

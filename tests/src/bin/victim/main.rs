@@ -11,6 +11,7 @@ mod errors;
 mod files;
 mod fork_tree;
 mod hog;
+mod hold;
 mod http;
 mod http_agent;
 mod icmp;
@@ -256,6 +257,11 @@ enum Role {
         #[arg(long, default_value = "1ms", value_parser = humantime::parse_duration)]
         pause: Duration,
     },
+    /// Has so many connections with itself, and does nothing.
+    HoldTcp {
+        #[arg(long)]
+        count: usize,
+    },
     /// Does nothing.
     Sleep,
     /// Asked to, takes so much memory and keeps it for a moment.
@@ -317,6 +323,7 @@ fn main() -> Result<()> {
         Role::Plugin => plugin::echo(),
         Role::Ways { path, call } => ways::all(&path, call),
         Role::Way { path, call } => ways::once(&path, call),
+        Role::HoldTcp { count } => hold::connections(count),
         Role::IdleTcp { connect } => connect::idle(connect),
         Role::Dns {
             server,
