@@ -33,6 +33,8 @@ pub(super) enum Answering {
 /// What is asked for.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Ask {
+    /// To say that it is there.
+    Greet,
     /// To take part in another conversation. With it: the other end of it.
     Converse,
     /// To begin the journal of a run. Answered with a copy of its descriptor, which carries the lock.

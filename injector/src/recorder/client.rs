@@ -21,6 +21,9 @@ use crate::{
 /// How long cleaning up after dead runs may take: it reads journals, and restores what they say.
 const SWEEP_WITHIN: Duration = Duration::from_secs(10);
 
+/// How long a new recorder may take until it answers.
+const STARTED_WITHIN: Duration = Duration::from_secs(10);
+
 /// Namespaces that one message carries at most.
 const MOST_NAMESPACES: usize = 3;
 
@@ -117,6 +120,25 @@ impl Recorder {
     ) -> Result<(Answer, Vec<OwnedFd>), Refusal> {
         let mut conversation = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         conversation.ask(ask, descriptors, within)
+    }
+
+    /// Waits until the recorder's program runs. Nothing has to reach a disk for that, so a slow start of a process on
+    /// a busy host is not taken for a disk that stands still.
+    pub(super) fn greet(&self) -> Result<(), Refusal> {
+        let mut conversation = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let asked = conversation.number(Ask::Greet, Answering::Wanted);
+        let wait = Wait::at_most(STARTED_WITHIN);
+        let sent = conversation.channel.send(&asked, &[], wait);
+        let answered = sent.and_then(|()| conversation.channel.receive::<Answered>(wait));
+        match answered {
+            Ok(_) => Ok(()),
+            Err(ChannelError::Late) => Err(Refusal::failed(format!(
+                "the process that writes the journal (injector record) has not started within {} s; this host \
+                 is too busy. Nothing is armed; try again.",
+                STARTED_WITHIN.as_secs()
+            ))),
+            Err(error) => Err(unanswered(&error, STARTED_WITHIN)),
+        }
     }
 
     /// Another conversation: its other end is to be handed to the process or run that will have it.

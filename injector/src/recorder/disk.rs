@@ -171,7 +171,7 @@ impl Party {
                 let told = clean::conclude(journal, came.collect(), &path, &why);
                 Ok((Answer::Tell(vec![told]), None))
             }
-            Ask::Settle => done,
+            Ask::Greet | Ask::Settle => done,
         }
     }
 }

@@ -32,9 +32,13 @@ pub fn start() -> Result<Recording, Refusal> {
         .stdout(Stdio::inherit())
         .stderr(Stdio::inherit());
     let process = spawn::start(command, spawn::Lifetime::Own).map_err(failed)?;
+    // Only this process's copies are left, so that the end of the recorder is heard.
+    drop((its_disk, its_terminal));
+    let recorder = Recorder::new(disk);
+    recorder.greet()?;
     Ok(Recording {
         process,
-        recorder: Recorder::new(disk),
+        recorder,
         terminal: Terminal::new(terminal),
     })
 }
