@@ -46,12 +46,13 @@ pub(super) fn run(
         .build()
         .map_err(|error| broken("the runtime cannot be started", &error))?;
     runtime.block_on(async {
+        // Before the socket is there: from then on others take it for a daemon that ends in good order.
+        let mut endings = Endings::listen()?;
         let path = api::socket_path();
         let access = Access::of(&config.load()?.socket)?;
         let Bound { listener, file } = api::bind(&path, access)?;
         let listener = tokio::net::UnixListener::from_std(listener)
             .map_err(|error| broken("the socket cannot be used", &error))?;
-        let mut endings = Endings::listen()?;
         for left in companions.recorder.sweep()? {
             tell::aside(format!("injector: {left}."));
         }
