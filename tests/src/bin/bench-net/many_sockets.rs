@@ -9,8 +9,9 @@ use injector_tests::injector::{Companion, Injector, Running};
 use injector_tests::lab::{Family, Lab, Wire};
 use injector_tests::victim::Victim;
 
-/// Connections of the target to itself: 20 000 sockets.
-const CONNECTIONS: &str = "10000";
+/// Processes of the target, and connections of each with itself: 20 000 sockets.
+const HOLDERS: usize = 4;
+const CONNECTIONS: &str = "2500";
 /// What comes once, when the fault is new, is over by then.
 const SETTLED: Duration = Duration::from_secs(10);
 /// How long it is watched.
@@ -20,7 +21,11 @@ const TICKS: f64 = 100.0;
 
 pub(crate) fn measure(injector: &Injector, table: &mut Table) -> Result<()> {
     let lab = Lab::new(Wire::Loopback, Family::V4)?;
-    let _holder = Victim::start(lab.agent(), &["hold-tcp", "--count", CONNECTIONS])?;
+    let mut holders = Vec::new();
+    for _holder in 0..HOLDERS {
+        let holding = ["hold-tcp", "--count", CONNECTIONS];
+        holders.push(Victim::start(lab.agent(), &holding)?);
+    }
     for (what, fault) in [
         ("net delay", &["net", "delay", "--latency", "10ms"][..]),
         // One that looks at each connection and lets nearly all be.
@@ -35,6 +40,7 @@ pub(crate) fn measure(injector: &Injector, table: &mut Table) -> Result<()> {
         let row = format!("{what}, 20 000 sockets: of one CPU");
         table.bounded(&row, 100.0 * share, f64::NEG_INFINITY, 5.0, "%");
     }
+    drop(holders);
     Ok(())
 }
 

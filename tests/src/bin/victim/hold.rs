@@ -3,21 +3,18 @@
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 
 use anyhow::{Context, Result};
-use rustix::process::{Resource, Rlimit, setrlimit};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::speak;
 
-/// Descriptors beside the connections' own.
-const OTHERS: u64 = 64;
-
 /// Opens so many connections to itself, holds both ends of each, and does nothing.
 pub(crate) fn connections(count: usize) -> Result<()> {
-    let most = Some(2 * u64::try_from(count)? + OTHERS);
+    let allowed = getrlimit(Resource::Nofile);
     let limit = Rlimit {
-        current: most,
-        maximum: most,
+        current: allowed.maximum,
+        ..allowed
     };
-    setrlimit(Resource::Nofile, limit).context("cannot have so many descriptors")?;
+    setrlimit(Resource::Nofile, limit).context("cannot have as many descriptors as are allowed")?;
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     let address = listener.local_addr()?;
     let mut held = Vec::with_capacity(count);
