@@ -29,20 +29,9 @@ mod table;
 mod verdict;
 mod verifier;
 
-use std::{
-    collections::BTreeMap,
-    num::NonZero,
-    path::PathBuf,
-    process::ExitCode,
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
-    thread::{self, ScopedJoinHandle},
-    time::Duration,
-};
+use std::{path::PathBuf, process::ExitCode, time::Duration};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
 
 use crate::{paths::Project, process::announce};
@@ -96,7 +85,7 @@ pub(crate) struct Kernels {
     wanted: Vec<String>,
 }
 
-/// Does it.
+/// Does it, one machine at a time.
 pub(crate) fn run(project: &Project, task: &Task) -> Result<ExitCode> {
     match task {
         Task::Test { kernels, filter } => harness::run(project, kernels, filter.as_deref()),
@@ -139,79 +128,23 @@ enum Visit {
     Ran(Ended),
 }
 
-/// Machines that run at the same time, where the host has a CPU for each. Those of the tests wait for most of
-/// their time.
-const AT_ONCE: usize = 2;
-
-/// Boots each kernel that is wanted with what `pack` put into its initramfs, several at a time.
+/// Boots each kernel that is wanted with what `pack` put into its initramfs.
 fn visit(
     project: &Project,
     kernels: &Kernels,
     task: &str,
     limit: Duration,
-    pack: impl Fn(&mut Initramfs) -> Result<()> + Sync,
-) -> Result<Vec<(String, Visit)>> {
-    let candidates = catalogue::chosen(project, &kernels.wanted)?;
-    let cpus = thread::available_parallelism().map_or(1, NonZero::get);
-    let next = AtomicUsize::new(0);
-    // Two that fetch the same package would write to the same file.
-    let fetching = Mutex::new(());
-    let visits = Mutex::new(BTreeMap::new());
-    let one_by_one = || -> Result<()> {
-        let mut machine = Machine::new(folder(project).join("logs"), limit)?;
-        loop {
-            let place = next.fetch_add(1, Ordering::Relaxed);
-            let Some(candidate) = candidates.get(place) else {
-                return Ok(());
-            };
-            announce(&format!("{task} on {}", candidate.name));
-            let packed = {
-                let _alone = fetching.lock().unwrap_or_else(PoisonError::into_inner);
-                packed(project, candidate, &pack)?
-            };
-            let visited = match packed {
-                Packed::Ready(kernel, initramfs) => {
-                    enter(project, &mut machine, candidate, task, &kernel, &initramfs)?
-                }
-                Packed::Missing(reason) => Visit::Skipped(reason),
-            };
-            let mut visits = visits.lock().unwrap_or_else(PoisonError::into_inner);
-            visits.insert(place, (candidate.name.clone(), visited));
-        }
-    };
-    thread::scope(|scope| {
-        let threads: Vec<_> = (0..AT_ONCE.min(cpus))
-            .map(|_| scope.spawn(one_by_one))
-            .collect();
-        let panicked = |_panic| Err(anyhow!("a thread that boots machines panicked"));
-        let mut ended = threads.into_iter().map(ScopedJoinHandle::join);
-        ended.try_for_each(|ended| ended.unwrap_or_else(panicked))
-    })?;
-    let visits = visits.into_inner().unwrap_or_else(PoisonError::into_inner);
-    Ok(visits.into_values().collect())
-}
-
-/// What a machine is booted with.
-enum Packed {
-    Ready(Kernel, Initramfs),
-    /// The kernel cannot be had here, for this reason.
-    Missing(String),
-}
-
-fn packed(
-    project: &Project,
-    candidate: &Candidate,
     pack: impl Fn(&mut Initramfs) -> Result<()>,
-) -> Result<Packed> {
-    let (kernel, mut initramfs) = match ready(project, candidate) {
-        Ok(ready) => ready,
-        Err(reason) => return Ok(Packed::Missing(format!("{reason:#}"))),
-    };
-    pack(&mut initramfs)?;
-    if let Some(folder) = &kernel.modules {
-        initramfs.modules(folder, &["tun", "veth", "fuse"])?;
-    }
-    Ok(Packed::Ready(kernel, initramfs))
+) -> Result<Vec<(String, Visit)>> {
+    let mut machine = Machine::new(folder(project).join("logs"), limit)?;
+    catalogue::chosen(project, &kernels.wanted)?
+        .into_iter()
+        .map(|candidate| {
+            announce(&format!("{task} on {}", candidate.name));
+            let visited = enter(project, &mut machine, &candidate, task, &pack)?;
+            Ok((candidate.name, visited))
+        })
+        .collect()
 }
 
 fn enter(
@@ -219,9 +152,16 @@ fn enter(
     machine: &mut Machine,
     candidate: &Candidate,
     task: &str,
-    kernel: &Kernel,
-    initramfs: &Initramfs,
+    pack: impl Fn(&mut Initramfs) -> Result<()>,
 ) -> Result<Visit> {
+    let (kernel, mut initramfs) = match ready(project, candidate) {
+        Ok(ready) => ready,
+        Err(reason) => return Ok(Visit::Skipped(format!("{reason:#}"))),
+    };
+    pack(&mut initramfs)?;
+    if let Some(folder) = &kernel.modules {
+        initramfs.modules(folder, &["tun", "veth", "fuse"])?;
+    }
     // Its own: another machine may be running on the last one's.
     let image = tempfile::Builder::new()
         .prefix("initramfs-")
@@ -233,7 +173,7 @@ fn enter(
         .with_context(|| format!("{} could not be written", image.path().display()))?;
     // The name of a kernel may be its path.
     let log = format!("{}-{task}", candidate.name.replace('/', "_"));
-    Ok(Visit::Ran(machine.boot(kernel, image.path(), &log)?))
+    Ok(Visit::Ran(machine.boot(&kernel, image.path(), &log)?))
 }
 
 /// All that is not of our own making; an error is the reason why this kernel cannot be had here.

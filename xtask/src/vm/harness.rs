@@ -30,8 +30,8 @@ pub(super) const ONLY_MATRIX: (&str, &str) = ("INJECTOR_TESTS", "matrix");
 
 /// A whole test run on an emulated processor takes most of an hour.
 const WHOLE_SUITE: Duration = Duration::from_mins(90);
-/// The few tests take some minutes there, beside another machine; thrice that is a machine that hangs.
-const MATRIX: Duration = Duration::from_mins(15);
+/// The few tests take up to six minutes there; twice that is a machine that hangs.
+const MATRIX: Duration = Duration::from_mins(12);
 
 /// What the tests came to on one kernel.
 pub(super) struct Outcome {
