@@ -137,7 +137,7 @@ fn translate(skb: *mut __sk_buff, scratch: &mut Scratch) -> Option<()> {
 }
 
 /// Whether the like of the packet has reached the target before and the host would not forward it now. Of TCP
-/// only what asks for a connection: all else has a socket of its own, or is somebody else's.
+/// only what asks for a connection: any other segment has a socket of its own, or is for another process or host.
 #[expect(
     clippy::needless_borrows_for_generic_args,
     reason = "a value that is passed would lie on the stack"

@@ -84,7 +84,7 @@ pub fn run(job: &Job) -> Result<Exit, Refusal> {
     if let (Some(broke), Output::Json, Job::Run { .. }, false) =
         (ended.broke, tell::output(), job, is_told)
     {
-        // Programs have their document, whoever died.
+        // A program that reads our output gets its document, though the worker died before it could print one.
         tell::json(&Refusal::failed(broke));
     }
     match (ended.exit, flushed) {

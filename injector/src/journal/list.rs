@@ -434,6 +434,7 @@ mod tests {
             RunState::Aborted { why: None }
         );
     }
+
     #[test]
     fn only_runs_that_were_halted_since_then_are_told() {
         let directory = tempfile::tempdir().unwrap();

@@ -29,7 +29,7 @@ struct Asked {
 struct Made {
     thread: &'static str,
     kind: &'static str,
-    /// Of sockets of IPv4 and IPv6 that are connected, or send to somebody.
+    /// Of sockets of IPv4 and IPv6 that are connected, or are given an address to send to.
     far_end: Option<(IpAddr, u16)>,
 }
 

@@ -72,7 +72,7 @@ enum Name {
     HungRuntime,
     /// A stop in good order: nothing fires once it has returned.
     StopLatency,
-    /// The disk of the journals stands still, or nobody reads what the command says; and the run ends.
+    /// The disk of the journals stands still, or the reader of the output does; and the run ends.
     Standstill,
     /// The control makes calls beside a fault that hits everything of the target.
     Scope,

@@ -1,5 +1,5 @@
-//! What injector writes to stands still: the disk of its journals is frozen, or nobody reads what it says. Then the
-//! run is stopped, or one of its processes is killed; the fault ends all the same.
+//! What injector writes to stands still: the disk of its journals is frozen, or the reader of its output stops
+//! reading. Then the run is stopped, or one of its processes is killed; the fault ends all the same.
 
 use std::fs::OpenOptions;
 use std::io::{BufRead, BufReader, PipeReader, Write, pipe};
@@ -34,7 +34,7 @@ const LATEST_MS: u64 = 200;
 enum Still {
     /// The file system of the journals.
     Disk,
-    /// Whoever reads standard output and standard error, whose pipe is full.
+    /// The process that reads standard output and standard error, whose pipe is full.
     Reader,
 }
 
@@ -161,7 +161,7 @@ fn judged(
     scene.judge(&what, moment, grace)
 }
 
-/// A command whose output nobody reads: one pipe for all of it, which is full.
+/// A command whose output no process reads: one pipe for all of it, which is full.
 struct Unread {
     child: Child,
     output: BufReader<PipeReader>,
