@@ -1,4 +1,4 @@
-//! What a Prometheus server answers: see `injector::fuzzing`.
+//! What a Prometheus server answers: see `injector_tests::fuzzing`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| injector::fuzzing::prometheus_answer(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| injector_tests::fuzzing::prometheus_answer(bytes));

@@ -1,4 +1,4 @@
-//! The body of a request: see `injector::fuzzing`.
+//! The body of a request: see `injector_tests::fuzzing`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| injector::fuzzing::api_request(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| injector_tests::fuzzing::api_request(bytes));

@@ -1,4 +1,4 @@
-//! The kernel's types: see `injector::fuzzing`.
+//! The kernel's types: see `injector_tests::fuzzing`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| injector::fuzzing::kernel_types(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| injector_tests::fuzzing::kernel_types(bytes));

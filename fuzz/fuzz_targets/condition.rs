@@ -1,4 +1,4 @@
-//! A halt condition's line: see `injector::fuzzing`.
+//! A halt condition's line: see `injector_tests::fuzzing`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| injector::fuzzing::halt_condition(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| injector_tests::fuzzing::halt_condition(bytes));

@@ -1,4 +1,4 @@
-//! The limits of a host: see `injector::fuzzing`.
+//! The limits of a host: see `injector_tests::fuzzing`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| injector::fuzzing::configuration(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| injector_tests::fuzzing::configuration(bytes));

@@ -1,4 +1,4 @@
-//! A record of the ring buffer: see `injector::fuzzing`.
+//! A record of the ring buffer: see `injector_tests::fuzzing`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| injector::fuzzing::kernel_event(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| injector_tests::fuzzing::kernel_event(bytes));

@@ -1,4 +1,4 @@
-//! An experiment file: see `injector::fuzzing`.
+//! An experiment file: see `injector_tests::fuzzing`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| injector::fuzzing::experiment_file(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| injector_tests::fuzzing::experiment_file(bytes));

@@ -1,4 +1,4 @@
-//! A journal: see `injector::fuzzing`.
+//! A journal: see `injector_tests::fuzzing`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| injector::fuzzing::journal_file(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| injector_tests::fuzzing::journal_file(bytes));

@@ -1,6 +1,6 @@
 //! What the BPF programs know of the park: how a thread is put to sleep, and until when.
 //!
-//! A thread sleeps in a page fault on a mapping of another process, the *holder* (see `injector/src/park.rs`).
+//! A thread sleeps in a page fault on a mapping of another process, the *holder* (see `injector/host/src/park.rs`).
 //! The program says in the table of sleeps how long, under the number of the page; the server that the fault
 //! arrives at reads it there.
 

@@ -2,7 +2,7 @@
 //! namespace, and all of it starts out zero, which means "nobody" and "nothing".
 //!
 //! Sizes are the largest that any run needs; what a run has, its plan says
-//! (`injector/src/kernel/sizes.rs`). A new table that takes memory while it is empty gets a line there.
+//! (`injector/plan/src/tables.rs`). A new table that takes memory while it is empty gets a line there.
 
 use aya_ebpf::{
     Global,

@@ -10,23 +10,12 @@ mod action;
 mod arm;
 mod ask;
 mod audit;
-mod dns;
 mod doctor;
-mod fault;
 mod flags;
 mod halt;
-mod io;
-mod net;
-mod pipe;
-mod proc;
 mod record;
 mod sweep;
-mod sys;
-mod target;
-pub mod tell;
-mod traffic;
 mod usage;
-mod values;
 mod verifier;
 
 use std::{ffi::OsString, path::PathBuf, time::Duration};
@@ -38,16 +27,16 @@ pub use arm::{arm, daemon};
 pub use ask::ask;
 pub use audit::audit;
 pub use doctor::doctor;
-pub(crate) use fault::FaultInFile;
 pub use flags::Rehearsal;
 pub use halt::{halt, resume};
 pub use sweep::sweep;
-pub(crate) use target::TargetInFile;
 pub use verifier::verifier;
 
-use crate::{error::Refusal, guardian, lookout, park, quantity::duration, recorder};
-use fault::FaultCommand;
 use flags::{OnCommandLine, OutputFlags, RunFlags};
+use injector_engine::{guardian, lookout, recorder};
+use injector_host::park;
+use injector_spec::grammar::FaultCommand;
+use injector_spec::{error::Refusal, quantity::duration};
 
 /// The whole command line.
 #[derive(Parser, Debug)]

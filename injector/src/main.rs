@@ -1,18 +1,20 @@
 //! The `injector` command.
 //!
 //! A command either asks (a daemon, the journals, this host), or arms. What arms becomes a supervisor
-//! that starts this program again as its worker; see the library's [`injector::supervisor`].
+//! that starts this program again as its worker; see the library's [`injector_engine::supervisor`].
 
 mod inherited;
 
 use std::ffi::OsString;
 
-use injector::{
-    cli::{self, Action, tell},
-    error::{Exit, Refusal},
-    guardian, lookout, park, recorder,
+use injector::cli::{self, Action};
+use injector_api::daemon;
+use injector_engine::{
+    guardian, lookout, recorder, tell,
     worker::{self, Output},
 };
+use injector_host::park;
+use injector_spec::error::{Exit, Refusal};
 
 fn main() -> Exit {
     let words: Vec<OsString> = std::env::args_os().collect();
@@ -47,7 +49,7 @@ fn carry_out(action: Action) -> Result<Exit, Refusal> {
         Action::Audit(wanted, output) => cli::audit(&wanted, output),
         Action::Sweep(sweeping, output) => cli::sweep(sweeping, output),
         Action::Verifier => cli::verifier(),
-        Action::Worker(link) => worker::run(link),
+        Action::Worker(link) => worker::run(link, daemon::run),
         Action::Guard(link) => guardian::run(link).map(|()| Exit::Done),
         Action::Record { disk, terminal } => recorder::run(disk, terminal).map(|()| Exit::Done),
         Action::HoldPark(bytes) => Err(park_failed(&park::holder::hold(bytes))),

@@ -51,8 +51,19 @@ fn shells_in(source: &str) -> Vec<&'static str> {
 fn the_product_names_no_shell() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let mut found = Vec::new();
-    for package in ["injector", "injector-common", "injector-ebpf"] {
+    for package in ["injector-common", "injector-ebpf"] {
         sources(&root.join(package).join("src"), &mut found);
+    }
+    for layer in fs::read_dir(root.join("injector")).unwrap() {
+        let path = layer.unwrap().path();
+        let path = if path.ends_with("src") {
+            path
+        } else {
+            path.join("src")
+        };
+        if path.is_dir() {
+            sources(&path, &mut found);
+        }
     }
     assert!(found.len() > 100, "the sources were not found");
     for path in found {

@@ -14,6 +14,7 @@ pub mod controller;
 pub mod counter;
 pub mod disk;
 pub mod eventually;
+pub mod fuzzing;
 pub mod injector;
 pub mod lab;
 pub mod lack;

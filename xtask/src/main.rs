@@ -17,6 +17,8 @@ mod campaign;
 mod debian;
 mod demo;
 mod kernel;
+#[cfg(test)]
+mod layers;
 mod libtest;
 mod mutation;
 mod openapi;

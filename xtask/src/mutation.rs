@@ -41,21 +41,21 @@ enum Check {
 const MUTATIONS: &[Mutation] = &[
     Mutation {
         what: "a cgroup that was made again keeps its old id in the programs' table",
-        file: "injector/src/executor/arm/follow.rs",
+        file: "injector/engine/src/executor/arm/follow.rs",
         from: "        self.maps.write_cgroup(to.id, scope)?;\n",
         to: "",
         noticed_by: Check::Test("target::a_cgroup_that_is_made_again"),
     },
     Mutation {
         what: "what comes back is let in unasked",
-        file: "injector/src/executor/roster.rs",
+        file: "injector/engine/src/executor/roster.rs",
         from: "            Err(refusal) | Ok(Some(refusal)) => entry.keep_out(scope, refusal.message),\n            Ok(None) =>",
         to: "            Err(refusal) => entry.keep_out(scope, refusal.message),\n            Ok(_) =>",
         noticed_by: Check::Test("target::a_cgroup_that_stays_away"),
     },
     Mutation {
         what: "a process that another one lets go on counts as standing",
-        file: "injector/src/executor/process/standing.rs",
+        file: "injector/engine/src/executor/process/standing.rs",
         from: "News::WentOn(after) => went_on.push((subject.clone(), after)),",
         to: "News::WentOn(_) => {}",
         noticed_by: Check::Test("proc::a_sigcont_by_another_is_told"),
@@ -90,23 +90,23 @@ const MUTATIONS: &[Mutation] = &[
     },
     Mutation {
         what: "links are leaked",
-        file: "injector/src/executor/arm.rs",
+        file: "injector/engine/src/executor/arm.rs",
         from: "        drop(links);\n",
         to: "        std::mem::forget(links);\n",
         noticed_by: Check::Campaign("soak", "15"),
     },
     Mutation {
         what: "what a run has locked in memory stays locked",
-        file: "injector/src/privilege/memory.rs",
+        file: "injector/host/src/privilege/memory.rs",
         from: "                if *entry.get() == 0 {\n",
         to: "                if *entry.get() == usize::MAX {\n",
         noticed_by: Check::Campaign("soak", "15"),
     },
     Mutation {
         what: "the supervisor reads the journal by its name",
-        file: "injector/src/supervisor/clean.rs",
-        from: "match Journal::adopt(fd, path.to_owned()) {\n            Ok(adopted)",
-        to: "match Journal::adopt(fd, path.to_owned()) {\n            Ok(_) if !path.exists() => return String::new(),\n            Ok(adopted)",
+        file: "injector/engine/src/supervisor/clean.rs",
+        from: "match Journal::adopt(journal, path.to_owned()) {\n        Ok(adopted)",
+        to: "match Journal::adopt(journal, path.to_owned()) {\n        Ok(_) if !path.exists() => return String::new(),\n        Ok(adopted)",
         noticed_by: Check::Test("death::kill_9_when_the_journal_was_deleted"),
     },
     Mutation {
@@ -125,14 +125,14 @@ const MUTATIONS: &[Mutation] = &[
     },
     Mutation {
         what: "settings of the host are not put back",
-        file: "injector/src/executor/changes.rs",
+        file: "injector/engine/src/executor/changes/undo.rs",
         from: "let Some(namespace) = namespace else {\n                return Ok(Fate::Gone);",
         to: "let Some(namespace) = namespace.filter(|_| false) else {\n                return Ok(Fate::Gone);",
         noticed_by: Check::Test("effect::delay_tcp::loopback_v4"),
     },
     Mutation {
         what: "the worker outlives its supervisor",
-        file: "injector/src/supervisor/spawn.rs",
+        file: "injector/engine/src/spawn.rs",
         from: "libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL)",
         to: "libc::prctl(libc::PR_SET_PDEATHSIG, 0)",
         noticed_by: Check::Test("death::kill_9_of_the_supervisor_of_a_stopped_worker"),
@@ -247,4 +247,21 @@ fn passes(scratch: &Project, root: Root, check: Check) -> Result<bool> {
         check.name()
     );
     Ok(outcome.status.success())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::Path};
+
+    use super::MUTATIONS;
+
+    #[test]
+    fn every_mutation_has_its_place() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        for mutation in MUTATIONS {
+            let text = fs::read_to_string(root.join(mutation.file)).unwrap();
+            let places = text.matches(mutation.from).count();
+            assert_eq!(places, 1, "{} in {}", mutation.what, mutation.file);
+        }
+    }
 }

@@ -14,16 +14,15 @@ use super::{
     flags::{OnCommandLine, RunFlags},
     usage,
 };
-use crate::{
+use injector_engine::{sweep::Sweeping, worker::Output};
+use injector_plan::{Plan, policy::Override};
+use injector_record::journal::RunId;
+use injector_record::regular;
+use injector_spec::{
     config::Source,
     error::Refusal,
     experiment::{Experiment, Fault, Selector, Step, Target, file},
-    journal::RunId,
-    plan::Plan,
-    policy::Override,
-    printable, regular,
-    sweep::Sweeping,
-    worker::Output,
+    printable,
 };
 
 /// What is to be done, with nothing left to validate but this machine.
@@ -189,7 +188,7 @@ fn action(command: Command, config: Source) -> Result<Action, Refusal> {
 
 fn run_id(text: &str) -> Result<RunId, Refusal> {
     text.parse()
-        .map_err(|error: crate::journal::RunIdError| Refusal::usage(error.to_string()))
+        .map_err(|error: injector_record::journal::RunIdError| Refusal::usage(error.to_string()))
 }
 
 fn one_fault(fault: Fault, context: OnCommandLine, config: Source) -> Result<Arming, Refusal> {

@@ -3,18 +3,23 @@
 use serde::Serialize;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::{Arming, Rehearsal, tell};
-use crate::{
-    api::{Client, Lifetime, StartRequest, client::Told, socket_path},
+use super::{Arming, Rehearsal};
+use injector_api::{Client, Lifetime, StartRequest, client::Told, socket_path};
+use injector_engine::tell;
+use injector_engine::{
+    prepare::{self, Terms},
+    supervisor,
+    worker::{AskedBy, Job, Output, login_uid},
+};
+use injector_host::target::process::TaskKey;
+use injector_plan::policy::{Door, Radius};
+use injector_record::configuration;
+use injector_record::journal::{self, Process, RunId, RunState};
+use injector_spec::{
     config::Source,
     error::{Exit, Refusal},
     experiment::{Experiment, Placed},
-    journal::{self, Process, RunId, RunState},
-    policy::{Door, Radius},
-    prepare::{self, Terms},
-    printable, supervisor,
-    target::process::TaskKey,
-    worker::{AskedBy, Job, Output, login_uid},
+    printable,
 };
 
 /// Does what was asked and returns the exit code.
@@ -55,7 +60,7 @@ pub fn arm(arming: Arming) -> Result<Exit, Refusal> {
 
 /// Becomes the daemon's supervisor, where this host lets there be one.
 pub fn daemon(config: Source, output: Output) -> Result<Exit, Refusal> {
-    if !config.load()?.daemon.enabled {
+    if !configuration::load(&config)?.daemon.enabled {
         return Err(Refusal::endangers(format!(
             "the daemon is not enabled on this host; set `enabled = true` under [daemon] in {} and list the \
              cgroups that it may touch (`allow`), or let root run commands that arm without a daemon.",
@@ -143,7 +148,7 @@ async fn through(client: &Client, asked: &StartRequest, output: Output) -> Resul
         match told {
             Some(Told::Event(event)) if event.run == run => {
                 tell::turn(&event, &headline, output);
-                if let crate::event::What::Ended { report } = event.what {
+                if let injector_record::event::What::Ended { report } = event.what {
                     break report;
                 }
             }

@@ -4,16 +4,19 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::{Question, record::Reader, tell};
-use crate::{
-    api::{Client, Status, client::Told, foreground, socket_path},
-    error::{Exit, Refusal},
+use super::{Question, record::Reader};
+use injector_api::{Client, Status, client::Told, foreground, socket_path};
+use injector_engine::tell;
+use injector_engine::{lever, worker::Output};
+use injector_record::halt::Halt;
+use injector_record::{
     journal::{self, ListedRun, Listing, Reports, RunId, RunState, Stamped, Unreadable},
-    lever::{self, Halt},
+    report::RunReport,
+};
+use injector_spec::{
+    error::{Exit, Refusal},
     printable,
     quantity::count,
-    report::RunReport,
-    worker::Output,
 };
 
 /// Answers, and returns the exit code.

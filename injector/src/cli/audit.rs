@@ -7,13 +7,16 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::{Wanted, record::Reader, tell};
-use crate::{
-    error::{Exit, Refusal},
+use super::{Wanted, record::Reader};
+use injector_engine::tell;
+use injector_engine::{lever, worker::Output};
+use injector_record::{
     journal::{self, Damaged, ListedRun, Record, Replay, RunState, Stamped, Unreadable},
-    lever, printable,
     report::FaultReport,
-    worker::Output,
+};
+use injector_spec::{
+    error::{Exit, Refusal},
+    printable,
 };
 
 /// Everything that is on record.

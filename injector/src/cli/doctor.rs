@@ -5,12 +5,10 @@
 
 use rustix::thread::{CapabilitySet, capabilities};
 
-use super::tell;
-use crate::{
-    error::Exit,
-    kernel::capability::{self, Capability, Missing},
-    worker::Output,
-};
+use injector_engine::tell;
+use injector_engine::worker::Output;
+use injector_host::kernel::capability::{self, Capability, Missing};
+use injector_spec::error::Exit;
 
 /// What the probes themselves need.
 const PROBING: [(CapabilitySet, &str); 4] = [

@@ -4,11 +4,10 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::Args;
 
-use super::target::TargetFlags;
-use crate::{
-    condition::Condition, experiment::OnTargetExit, policy::Override, quantity::duration,
-    worker::Output,
-};
+use injector_engine::worker::Output;
+use injector_plan::policy::Override;
+use injector_spec::grammar::TargetFlags;
+use injector_spec::{condition::Condition, experiment::OnTargetExit, quantity::duration};
 
 /// What surrounds a fault on the command line.
 #[derive(Args, Debug)]

@@ -4,15 +4,16 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::tell;
-use crate::{
-    api::{Client, HaltRequest, Resumed, socket_path},
-    error::{Exit, Refusal},
-    journal::{self, Journal, ListedRun, Listing, Record, RunId, RunState},
-    kernel::clock::boot_ns,
-    lever::{self, Halt, LeverError},
+use injector_api::{Client, HaltRequest, Resumed, socket_path};
+use injector_engine::tell;
+use injector_engine::{
+    lever::{self, LeverError},
     worker::{Output, login_uid},
 };
+use injector_host::kernel::clock::boot_ns;
+use injector_record::halt::Halt;
+use injector_record::journal::{self, Journal, ListedRun, Listing, Record, RunId, RunState};
+use injector_spec::error::{Exit, Refusal};
 
 /// How long runs may take to end: a worker that hangs is killed after its lease (2 s), one that ends in
 /// good order is given 8 s by its supervisor.

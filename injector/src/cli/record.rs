@@ -5,11 +5,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::{
-    experiment::Target,
-    journal::{HostChange, Record},
-    printable,
-};
+use injector_record::journal::{HostChange, Record};
+use injector_spec::{experiment::Target, printable};
 
 /// What was announced so far in one journal.
 #[derive(Debug, Default)]

@@ -2,12 +2,12 @@
 
 use serde::Serialize;
 
-use super::tell;
-use crate::{
-    error::{Exit, Refusal},
+use injector_engine::tell;
+use injector_engine::{
     sweep::{self, Fate, Leftover, Sweeping},
     worker::Output,
 };
+use injector_spec::error::{Exit, Refusal};
 
 /// What `--json` prints.
 #[derive(Serialize)]

@@ -1,7 +1,8 @@
 use clap::CommandFactory;
 
 use super::*;
-use crate::{
+use injector_spec::grammar::{FaultInFile, TargetInFile};
+use injector_spec::{
     error::{Exit, Refusal},
     experiment::{Direction, Experiment, FaultKind, Follow, Many, Selector},
 };

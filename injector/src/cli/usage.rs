@@ -11,7 +11,7 @@ use clap::{
 };
 
 use super::Cli;
-use crate::{error::Refusal, printable};
+use injector_spec::{error::Refusal, printable};
 
 /// Flags of which one does in place of the other, where a command has both; clap names the first alone.
 const EITHER: [(&str, &str); 4] = [
@@ -142,7 +142,7 @@ fn unknown(error: &clap::Error, at: &Place<'_>, words: &[OsString]) -> String {
         .command
         .get_arguments()
         .filter(|flag| !flag.is_hide_set());
-    let near = crate::experiment::nearest(name, known.filter_map(clap::Arg::get_long));
+    let near = injector_spec::nearest::nearest(name, known.filter_map(clap::Arg::get_long));
     match near {
         Some(like) => format!("`{path}` has no flag {shown}; did you mean `--{like}`?"),
         None => format!("`{path}` has no flag {shown}; see `{path} --help`"),

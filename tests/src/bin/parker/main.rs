@@ -1,4 +1,4 @@
-//! Tries the park (`injector::park`) without the rest of the injector: one process that serves it, others
+//! Tries the park (`injector_host::park`) without the rest of the injector: one process that serves it, others
 //! that sleep there. Lines go in, lines come out; see `injector_tests::parker`.
 
 mod opener;
@@ -7,7 +7,7 @@ mod server;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
-use injector::park::holder;
+use injector_host::park::holder;
 
 fn main() -> ExitCode {
     match run() {

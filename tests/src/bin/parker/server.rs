@@ -4,10 +4,10 @@ use std::io::stdin;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail, ensure};
-use injector::kernel::maps::{Maps, SleepMap};
-use injector::kernel::object::Object;
-use injector::kernel::park_trial::{ParkTrial, Stand};
-use injector::park::Park;
+use injector_host::kernel::maps::{Maps, SleepMap};
+use injector_host::kernel::object::Object;
+use injector_host::kernel::park_trial::{ParkTrial, Stand};
+use injector_host::park::Park;
 
 pub(crate) fn serve() -> Result<()> {
     let mut object = Object::load()?;

@@ -1,0 +1,92 @@
+//! What stands behind the `?` of a request.
+
+use axum::{
+    extract::{FromRequestParts, Query},
+    http::{StatusCode, request::Parts},
+};
+
+use super::{Lifetime, reply::Failure};
+use injector_record::journal::RunId;
+
+/// Names and values, as they came.
+type Pairs = Vec<(String, String)>;
+
+/// How a run is started.
+pub(super) struct Starting {
+    pub(super) lifetime: Lifetime,
+}
+
+/// Which events are wanted.
+pub(super) struct Wanted {
+    /// Only those of this run.
+    pub(super) run: Option<RunId>,
+    /// Hits too; they may be many.
+    pub(super) hits: bool,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Starting {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {
+        let mut query = pairs(parts)?;
+        let lifetime = match take(&mut query, "lifetime")?.as_deref() {
+            None | Some("detached") => Lifetime::Detached,
+            Some("client") => Lifetime::Client,
+            Some(_) => return Err(wrong("`lifetime` is `detached` or `client`")),
+        };
+        nothing_else(&query, "`lifetime`")?;
+        Ok(Self { lifetime })
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Wanted {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {
+        let mut query = pairs(parts)?;
+        let run = match take(&mut query, "run")? {
+            None => None,
+            Some(run) => Some(
+                run.parse()
+                    .map_err(|_| wrong("`run` is the name of a run, as `GET /v1/runs` shows it"))?,
+            ),
+        };
+        let hits = match take(&mut query, "hits")?.as_deref() {
+            None | Some("true") => true,
+            Some("false") => false,
+            Some(_) => return Err(wrong("`hits` is `true` or `false`")),
+        };
+        nothing_else(&query, "`run` and `hits`")?;
+        Ok(Self { run, hits })
+    }
+}
+
+fn pairs(parts: &Parts) -> Result<Pairs, Failure> {
+    Query::try_from_uri(&parts.uri)
+        .map(|Query(pairs)| pairs)
+        .map_err(|_| wrong("names and values are written `name=value`, with `&` between them"))
+}
+
+/// The value of a parameter, which may be there once.
+fn take(query: &mut Pairs, name: &str) -> Result<Option<String>, Failure> {
+    let mut found = query.extract_if(.., |(theirs, _)| theirs == name);
+    let value = found.next().map(|(_, value)| value);
+    if found.next().is_some() {
+        return Err(wrong(&format!("`{name}` may be there once")));
+    }
+    Ok(value)
+}
+
+fn nothing_else(query: &Pairs, known: &str) -> Result<(), Failure> {
+    match query.first() {
+        None => Ok(()),
+        Some(_) => Err(wrong(&format!(
+            "this request knows no parameter but {known}"
+        ))),
+    }
+}
+
+fn wrong(rule: &str) -> Failure {
+    let sentence = format!("the part of the path behind `?` cannot be: {rule}");
+    Failure::new(StatusCode::BAD_REQUEST, sentence)
+}

@@ -1,0 +1,52 @@
+//! The questions by which targets are let in, once more while a run goes on: for one that was made again.
+//!
+//! What is asked is whom the run reaches: the daemon's gates, how many processes and how much of each cgroup,
+//! what the host's owner protects, each with the overrides that the run was started with. What is not
+//! asked again is the run itself (its faults, its time, the hours, how many others go on): it has begun. The
+//! configuration is the one that it began with, since the thread that looks after a run waits for no disk.
+
+use crate::surroundings::{self, Surroundings};
+use injector_host::target::ResolvedTarget;
+use injector_plan::policy::{Case, Door, Override, once_more};
+use injector_spec::{config::Config, error::Refusal, experiment::Experiment};
+
+/// The terms on which a run was let in.
+#[derive(Clone, Debug)]
+pub struct Admission {
+    /// What the host allowed then.
+    pub config: Config,
+    /// The run.
+    pub experiment: Experiment,
+    /// Who asked.
+    pub door: Door,
+    /// Their user id.
+    pub uid: u32,
+    /// What they lifted.
+    pub overrides: Vec<Override>,
+}
+
+impl Admission {
+    /// Why these targets, as they are now, may not be met, if they may not.
+    ///
+    /// # Errors
+    /// A refusal where it cannot be told.
+    pub fn refusal(&self, targets: &[&ResolvedTarget]) -> Result<Option<Refusal>, Refusal> {
+        let Surroundings {
+            footprints,
+            populations,
+        } = Surroundings::of(targets)?;
+        let case = Case {
+            config: &self.config,
+            experiment: &self.experiment,
+            footprints: &footprints,
+            populations: &populations,
+            // It has its place among them.
+            running: 0,
+            now: surroundings::now()?,
+            door: self.door,
+            uid: self.uid,
+            overrides: &self.overrides,
+        };
+        Ok(once_more(&case).refusal())
+    }
+}

@@ -1,0 +1,32 @@
+//! Putting one change back: it takes no journal, no disk, and nothing that another process could hold up for long.
+//!
+//! The worker does it at the end of a step, the guardian where the worker does not come to that, and the start after
+//! next where neither did. It may be done twice: what has its old value already is left as it is.
+
+use super::{
+    Fate, knob,
+    shared::{self, LoopbackSetting},
+    stopped,
+};
+use injector_host::kernel::{Error, netns::Namespace};
+use injector_record::journal::HostChange;
+
+/// Undoes a change of a run. The namespace is that of [`HostChange::namespace`], where it could be found.
+pub fn undo(change: &HostChange, namespace: Option<&Namespace>, run: &str) -> Result<Fate, Error> {
+    match change {
+        HostChange::Sysctl { key, old, new, .. } => {
+            // A namespace that is gone took its settings with it.
+            let Some(namespace) = namespace else {
+                return Ok(Fate::Gone);
+            };
+            let setting = LoopbackSetting {
+                namespace,
+                key,
+                run,
+            };
+            shared::leave(&setting, old, new)
+        }
+        HostChange::CgroupKnob { path, old, new } => knob::restore(path, old, new),
+        HostChange::StoppedProcesses { processes } => stopped::restore(processes),
+    }
+}

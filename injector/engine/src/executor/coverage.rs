@@ -1,0 +1,259 @@
+//! Keeps the programs on every device of a namespace, those that appear later included.
+
+use std::collections::HashMap;
+
+use injector_common::frame::{DEVICES, Device};
+
+use injector_host::kernel::{
+    Error,
+    devices::{Change, Coverage, NetDevice, Watch},
+    links::{DeviceHook, Links},
+    maps::Maps,
+    netns::Namespace,
+    object::Object,
+};
+use injector_plan::Hooks;
+use injector_record::event::What;
+
+/// Which devices are covered.
+pub(super) struct Covered {
+    watch: Watch,
+    /// Devices that were dealt with, by interface index.
+    known: HashMap<u32, Known>,
+    next_slot: u32,
+    own_tap: Option<u32>,
+}
+
+/// A device that was dealt with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Known {
+    /// What it was when it was last told of.
+    coverage: Coverage,
+    mac: [u8; 6],
+    /// Its place in the delay line's table, where it is covered.
+    slot: Option<u32>,
+}
+
+/// What a change of a device asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    /// Nothing.
+    None,
+    /// It is new, or has become a device of its own.
+    Cover,
+    /// It has another address, which frames are to be given back to.
+    Readdress {
+        /// Its place in the delay line's table.
+        slot: u32,
+    },
+}
+
+impl Known {
+    /// What is to be done about a device, given what was known of it. One that has become a port stays covered:
+    /// what it shares with the device above is met once (`injector_common::met`).
+    fn step(known: Option<&Self>, now: &NetDevice) -> Step {
+        match known {
+            None => Step::Cover,
+            Some(Self {
+                slot: Some(slot),
+                mac,
+                ..
+            }) => {
+                if *mac == now.mac {
+                    Step::None
+                } else {
+                    Step::Readdress { slot: *slot }
+                }
+            }
+            Some(known) if known.coverage != now.coverage => Step::Cover,
+            Some(_) => Step::None,
+        }
+    }
+}
+
+impl Covered {
+    /// Starts to watch the namespace; covers nothing yet.
+    pub(super) fn start(namespace: &Namespace, own_tap: Option<u32>) -> Result<Self, Error> {
+        let watch = Watch::start(namespace)?;
+        Ok(Self {
+            watch,
+            known: HashMap::new(),
+            next_slot: 0,
+            own_tap,
+        })
+    }
+
+    /// Covers the devices that are there. Runs in the namespace.
+    pub(super) fn cover_present(
+        &mut self,
+        object: &mut Object,
+        maps: &mut Maps,
+        links: &mut Links,
+        hooks: Hooks,
+    ) -> Result<Vec<What>, Error> {
+        let mut told = Vec::new();
+        for device in injector_host::kernel::devices::list()? {
+            told.extend(self.cover(device, object, maps, links, hooks)?);
+        }
+        // Those are a run's normal start; only what is not covered is news.
+        told.retain(|what| matches!(what, What::DeviceNotCovered { .. }));
+        Ok(told)
+    }
+
+    /// Devices that something is to be done about: that appeared or changed since the last call.
+    pub(super) fn changed(&mut self) -> Vec<NetDevice> {
+        let mut changed = Vec::new();
+        while let Ok(change) = self.watch.changes.try_recv() {
+            match change {
+                Change::Gone(ifindex) => drop(self.known.remove(&ifindex)),
+                Change::Is(device) => {
+                    if Known::step(self.known.get(&device.ifindex), &device) != Step::None {
+                        changed.push(device);
+                    }
+                }
+            }
+        }
+        changed
+    }
+
+    /// Covers one device. Runs in the namespace.
+    pub(super) fn cover(
+        &mut self,
+        device: NetDevice,
+        object: &mut Object,
+        maps: &mut Maps,
+        links: &mut Links,
+        hooks: Hooks,
+    ) -> Result<Option<What>, Error> {
+        if Some(device.ifindex) == self.own_tap {
+            return Ok(None);
+        }
+        match Known::step(self.known.get(&device.ifindex), &device) {
+            Step::None => return Ok(None),
+            Step::Readdress { slot } => return self.readdress(&device, slot, maps),
+            Step::Cover => {}
+        }
+        let mut known = Known {
+            coverage: device.coverage,
+            mac: device.mac,
+            slot: None,
+        };
+        self.known.insert(device.ifindex, known);
+        let not_covered = |why: &str| {
+            Ok(Some(What::DeviceNotCovered {
+                device: device.name.clone(),
+                why: why.to_owned(),
+            }))
+        };
+        match device.coverage {
+            Coverage::SeenAbove | Coverage::DelayLine => return Ok(None),
+            Coverage::NoEthernet => return not_covered("its packets have no Ethernet header"),
+            Coverage::Covered => {}
+        }
+        if self.next_slot as usize >= DEVICES {
+            return not_covered("the delay line can tell 512 devices apart");
+        }
+        let slot = self.next_slot;
+        maps.write_device(slot, record(&device))?;
+        self.next_slot += 1;
+        let attached = attach(object, links, hooks, &device.name);
+        if attached.is_err() {
+            // It may have been renamed or removed meanwhile; the next message about it is another chance.
+            self.known.remove(&device.ifindex);
+        }
+        attached?;
+        known.slot = Some(slot);
+        self.known.insert(device.ifindex, known);
+        Ok(Some(What::DeviceCovered {
+            device: device.name,
+        }))
+    }
+}
+
+impl Covered {
+    /// Gives frames back to a device's new address.
+    fn readdress(
+        &mut self,
+        device: &NetDevice,
+        slot: u32,
+        maps: &mut Maps,
+    ) -> Result<Option<What>, Error> {
+        maps.write_device(slot, record(device))?;
+        if let Some(known) = self.known.get_mut(&device.ifindex) {
+            known.mac = device.mac;
+        }
+        Ok(None)
+    }
+}
+
+/// The device as the delay line's table has it.
+fn record(device: &NetDevice) -> Device {
+    Device {
+        ifindex: device.ifindex,
+        mac: device.mac,
+        pad: [0; 2],
+    }
+}
+
+fn attach(object: &mut Object, links: &mut Links, hooks: Hooks, name: &str) -> Result<(), Error> {
+    if hooks.egress {
+        links.device(object, DeviceHook::Egress, name)?;
+    }
+    if hooks.ingress {
+        links.device(object, DeviceHook::Ingress, name)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn device(coverage: Coverage, mac: u8) -> NetDevice {
+        NetDevice {
+            ifindex: 7,
+            name: "br0".into(),
+            mac: [mac; 6],
+            coverage,
+        }
+    }
+
+    fn known(coverage: Coverage, mac: u8, slot: Option<u32>) -> Known {
+        Known {
+            coverage,
+            mac: [mac; 6],
+            slot,
+        }
+    }
+
+    #[test]
+    fn a_device_is_dealt_with_when_it_changes() {
+        use Coverage::{Covered, SeenAbove};
+        let new = device(Covered, 1);
+        assert_eq!(Known::step(None, &new), Step::Cover);
+        assert_eq!(
+            Known::step(Some(&known(Covered, 1, Some(3))), &new),
+            Step::None
+        );
+        // A bridge takes the lowest address of its ports.
+        let readdressed = device(Covered, 2);
+        assert_eq!(
+            Known::step(Some(&known(Covered, 1, Some(3))), &readdressed),
+            Step::Readdress { slot: 3 }
+        );
+        // A port leaves its bridge, and comes back.
+        assert_eq!(
+            Known::step(Some(&known(SeenAbove, 1, None)), &new),
+            Step::Cover
+        );
+        let port = device(SeenAbove, 1);
+        assert_eq!(
+            Known::step(Some(&known(SeenAbove, 1, None)), &port),
+            Step::None
+        );
+        assert_eq!(
+            Known::step(Some(&known(Covered, 1, Some(3))), &port),
+            Step::None
+        );
+    }
+}

@@ -1,0 +1,162 @@
+//! A client for HTTP in plain text: one exchange, in bounded time, with a bounded answer.
+//!
+//! It is hyper, which the daemon's socket needs anyway, on a runtime of the calling thread. Rejected: a crate
+//! with TLS, see [`injector_spec::condition::HttpUrl`].
+
+use std::{io, time::Duration};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::{
+    Method, Request,
+    client::conn::http1::handshake,
+    header::{CONNECTION, CONTENT_TYPE, HOST, USER_AGENT},
+};
+use hyper_util::rt::TokioIo;
+use tokio::{net::TcpStream, runtime::Builder, time::timeout};
+
+use injector_spec::{condition::HttpUrl, quantity::duration};
+
+/// The longest answer that is read.
+const LONGEST: usize = 1024 * 1024;
+
+/// Why there is no answer. What stands in the address is not repeated, for it may be a secret.
+#[derive(Debug, thiserror::Error)]
+pub enum HttpError {
+    /// Nobody can be reached.
+    #[error("no connection: {0}")]
+    Connect(io::Error),
+    /// What comes is no HTTP, or breaks off, or is too long.
+    #[error("no answer: {0}")]
+    Exchange(String),
+    /// It takes too long.
+    #[error("no answer within {}", duration::format(*.0))]
+    Late(Duration),
+    /// This process has too little of something.
+    #[error("it could not be asked: {0}")]
+    Runtime(io::Error),
+}
+
+/// An answer.
+pub(super) struct Answer {
+    pub(super) status: u16,
+    pub(super) body: Bytes,
+}
+
+/// Asks for a path of a server.
+pub(super) fn get(server: &HttpUrl, path: &str, within: Duration) -> Result<Answer, HttpError> {
+    exchange(server, Method::GET, path, Bytes::new(), within)
+}
+
+/// Posts a text of JSON; returns the status.
+pub fn post_json(url: &HttpUrl, body: String, within: Duration) -> Result<u16, HttpError> {
+    exchange(url, Method::POST, url.path(), body.into(), within).map(|answer| answer.status)
+}
+
+fn exchange(
+    server: &HttpUrl,
+    method: Method,
+    path: &str,
+    body: Bytes,
+    within: Duration,
+) -> Result<Answer, HttpError> {
+    let runtime = Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(1)
+        .build()
+        .map_err(HttpError::Runtime)?;
+    let answer = runtime.block_on(async {
+        match timeout(within, converse(server, method, path, body)).await {
+            Ok(answer) => answer,
+            Err(_) => Err(HttpError::Late(within)),
+        }
+    });
+    // A resolver that hangs keeps its thread, and nobody waits for it.
+    runtime.shutdown_background();
+    answer
+}
+
+async fn converse(
+    server: &HttpUrl,
+    method: Method,
+    path: &str,
+    body: Bytes,
+) -> Result<Answer, HttpError> {
+    let broken = |error: &dyn std::error::Error| HttpError::Exchange(error.to_string());
+    let stream = TcpStream::connect(server.host().as_str())
+        .await
+        .map_err(HttpError::Connect)?;
+    let (mut sender, connection) = handshake(TokioIo::new(stream))
+        .await
+        .map_err(|error| broken(&error))?;
+    // It ends with the exchange; what went wrong with it, the exchange reports.
+    tokio::spawn(connection);
+    let request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header(HOST, server.host().as_str())
+        .header(USER_AGENT, "injector")
+        .header(CONTENT_TYPE, "application/json")
+        .header(CONNECTION, "close")
+        .body(Full::new(body))
+        .map_err(|error| broken(&error))?;
+    let response = sender
+        .send_request(request)
+        .await
+        .map_err(|error| broken(&error))?;
+    let status = response.status().as_u16();
+    let body = Limited::new(response.into_body(), LONGEST).collect().await;
+    let body = body.map_err(|error| broken(error.as_ref()))?.to_bytes();
+    Ok(Answer { status, body })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::{Read, Write},
+        net::TcpListener,
+        thread,
+    };
+
+    use super::*;
+
+    fn serve(answer: &'static [u8]) -> HttpUrl {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut asked = [0; 4096];
+            let _ = stream.read(&mut asked);
+            if answer.is_empty() {
+                // Never answers, and never leaves.
+                thread::sleep(Duration::from_mins(1));
+            }
+            let _ = stream.write_all(answer);
+        });
+        format!("http://{address}/secret?token=1").parse().unwrap()
+    }
+
+    #[test]
+    fn an_answer_has_a_status_and_a_body() {
+        let url = serve(b"HTTP/1.1 204 No Content\r\n\r\n");
+        let answer = get(&url, url.path(), Duration::from_secs(5)).unwrap();
+        assert_eq!((answer.status, answer.body.len()), (204, 0));
+        let url = serve(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
+        assert_eq!(
+            post_json(&url, "{}".into(), Duration::from_secs(5)).unwrap(),
+            200
+        );
+    }
+
+    #[test]
+    fn silence_ends_in_time_and_no_error_tells_the_address() {
+        let url = serve(b"");
+        let error = get(&url, url.path(), Duration::from_millis(100))
+            .err()
+            .unwrap();
+        assert!(matches!(error, HttpError::Late(_)), "{error}");
+        let url = serve(b"who are you?\r\n\r\n");
+        let error = get(&url, url.path(), Duration::from_secs(5)).err().unwrap();
+        assert!(!error.to_string().contains("token"), "{error}");
+    }
+}

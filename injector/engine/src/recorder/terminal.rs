@@ -1,0 +1,234 @@
+//! What goes to the terminal, or to whatever the command's output was redirected to.
+//!
+//! One thread reads what processes say, and never waits for a reader; each stream has a thread that does. So a
+//! reader that stands still (a full pipe, Ctrl-S) holds up no other stream and no process but this one.
+
+use std::{
+    fs::File,
+    io::Read,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+};
+
+use rustix::{
+    event::{PollFd, PollFlags, poll},
+    fs::fstat,
+};
+use serde::{Deserialize, Serialize};
+
+use super::writer::{Outcome, Writer};
+use crate::channel::{Channel, ChannelError, Wait};
+use crate::tell::Stream;
+
+/// What is said.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum Say {
+    /// Print this.
+    Print { stream: Stream, text: String },
+    /// Take part in another conversation. With it: its other end.
+    Converse,
+    /// Print what comes out of this pipe as progress: words of a process's last moments. With it: the pipe.
+    Follow,
+    /// Say when everything is printed.
+    Flush,
+}
+
+/// How printing went.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct Flushed {
+    /// Whether there were results.
+    pub has_result: bool,
+    /// Why results could not be written, as a number of errno(3); nothing where their reader has closed its end.
+    pub failed: Option<i32>,
+    /// How many lines of progress were left out, because their reader was far behind.
+    pub dropped: u64,
+}
+
+/// The terminal, as other processes see it.
+#[derive(Debug)]
+pub struct Terminal(Channel);
+
+impl Terminal {
+    /// Talks to the recorder over this channel.
+    pub fn new(channel: Channel) -> Self {
+        Self(channel)
+    }
+
+    /// Has a text printed. The recorder reads at once, so nothing is waited for but its turn to run; where it
+    /// stands still, progress is left out.
+    pub fn print(&self, stream: Stream, text: String) {
+        let wait = match stream {
+            Stream::Result => Wait::at_most(super::ANSWER_WITHIN),
+            Stream::Aside => Wait::No,
+        };
+        let _ = self.0.send(&Say::Print { stream, text }, &[], wait);
+    }
+
+    /// Another conversation, to be handed to another process.
+    pub fn converse(&self) -> Result<Channel, ChannelError> {
+        let (ours, theirs) = Channel::pair().map_err(ChannelError::Broken)?;
+        let wait = Wait::at_most(super::ANSWER_WITHIN);
+        self.0.send(&Say::Converse, &[theirs.as_fd()], wait)?;
+        Ok(ours)
+    }
+
+    /// Has what comes out of a pipe printed as progress.
+    pub fn follow(&self, pipe: &OwnedFd) -> Result<(), ChannelError> {
+        let wait = Wait::at_most(super::ANSWER_WITHIN);
+        self.0.send(&Say::Follow, &[pipe.as_fd()], wait)
+    }
+
+    /// Asks for word when everything is printed; [`Terminal::flushed`] hears it.
+    pub fn flush(&self) -> Result<(), ChannelError> {
+        self.0
+            .send(&Say::Flush, &[], Wait::at_most(super::ANSWER_WITHIN))
+    }
+
+    /// How printing went, once it is done.
+    pub fn flushed(&self) -> Result<Flushed, ChannelError> {
+        self.0.receive(Wait::No).map(|(flushed, _)| flushed)
+    }
+}
+
+impl AsFd for Terminal {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// What is read from.
+enum Source {
+    Conversation(Channel),
+    Pipe(File),
+}
+
+impl AsFd for Source {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Conversation(channel) => channel.as_fd(),
+            Self::Pipe(pipe) => pipe.as_fd(),
+        }
+    }
+}
+
+struct Printer {
+    results: Writer,
+    progress: Writer,
+}
+
+/// Serves until every process has closed its end. The first conversation is that of the process that started
+/// the recorder; where it ends, nobody waits for the rest to be printed.
+pub(super) fn serve(first: Channel) {
+    let Ok(printer) = Printer::start(std::io::stdout().as_fd(), std::io::stderr().as_fd()) else {
+        return;
+    };
+    let mut sources = vec![Source::Conversation(first)];
+    while !sources.is_empty() {
+        let mut polled: Vec<_> = sources
+            .iter()
+            .map(|source| PollFd::new(source, PollFlags::IN))
+            .collect();
+        // An interrupted wait is a short one.
+        let _ = poll(&mut polled, None);
+        // The owner comes last: what it asks about the others is asked after what they said.
+        let mut brought = Vec::new();
+        let owner = sources.remove(0);
+        sources.retain(|source| printer.hear(source, &mut brought));
+        let is_open = printer.hear(&owner, &mut brought);
+        sources.append(&mut brought);
+        if !is_open {
+            break;
+        }
+        sources.insert(0, owner);
+    }
+    drop(printer);
+    let_go();
+}
+
+/// Closes the streams: a disk may keep this process for long, and a reader waits for the last writer of its pipe.
+fn let_go() {
+    if let Ok(null) = File::options().write(true).open("/dev/null") {
+        let _ = rustix::stdio::dup2_stdout(&null);
+        let _ = rustix::stdio::dup2_stderr(&null);
+    }
+}
+
+impl Printer {
+    /// Starts to write. Where both streams go to one terminal or file, one thread writes both.
+    fn start(results: BorrowedFd<'_>, progress: BorrowedFd<'_>) -> std::io::Result<Self> {
+        let file =
+            |fd: BorrowedFd<'_>| Ok::<_, std::io::Error>(File::from(fd.try_clone_to_owned()?));
+        let is_one = matches!(
+            (fstat(results), fstat(progress)),
+            (Ok(one), Ok(other)) if (one.st_dev, one.st_ino) == (other.st_dev, other.st_ino)
+        );
+        let results = Writer::start(Stream::Result, file(results)?)?;
+        let progress = if is_one {
+            results.also(Stream::Aside)
+        } else {
+            Writer::start(Stream::Aside, file(progress)?)?
+        };
+        Ok(Self { results, progress })
+    }
+
+    /// Takes in what a source has said; whether it may say more.
+    fn hear(&self, source: &Source, brought: &mut Vec<Source>) -> bool {
+        match source {
+            Source::Conversation(channel) => loop {
+                match channel.receive(Wait::No) {
+                    Ok((say, came)) => self.meet(channel, say, came.into_iter().next(), brought),
+                    Err(ChannelError::Late) => return true,
+                    Err(ChannelError::Closed) => return false,
+                    Err(ChannelError::Broken(_)) => {}
+                }
+            },
+            Source::Pipe(pipe) => self.copy(pipe),
+        }
+    }
+
+    fn meet(&self, channel: &Channel, say: Say, came: Option<OwnedFd>, brought: &mut Vec<Source>) {
+        match say {
+            Say::Print { stream, text } => match stream {
+                Stream::Result => self.results.write(text.into_bytes()),
+                Stream::Aside => self.progress.write(text.into_bytes()),
+            },
+            Say::Converse => {
+                brought.extend(came.map(|end| Source::Conversation(Channel::from(end))));
+            }
+            Say::Follow => brought.extend(came.map(|pipe| Source::Pipe(File::from(pipe)))),
+            Say::Flush => {
+                let Ok(answer) = channel.as_fd().try_clone_to_owned() else {
+                    return;
+                };
+                let marks = (self.results.mark(), self.progress.mark());
+                let dropped = self.progress.dropped();
+                // Waits for readers, so it is not this thread that does.
+                let _ = std::thread::Builder::new()
+                    .name("flush".into())
+                    .spawn(move || {
+                        let Outcome { has_text, failed } = marks.0.recv().unwrap_or_default();
+                        let _ = marks.1.recv();
+                        let flushed = Flushed {
+                            has_result: has_text,
+                            failed,
+                            dropped,
+                        };
+                        let _ = Channel::from(answer).send(&flushed, &[], Wait::Forever);
+                    });
+            }
+        }
+    }
+
+    /// Copies what a pipe has; whether more may come.
+    fn copy(&self, mut pipe: &File) -> bool {
+        let mut bytes = [0; 4096];
+        loop {
+            match pipe.read(&mut bytes) {
+                Ok(0) => return false,
+                Ok(length) => self.progress.write(bytes[..length].to_vec()),
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return true,
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(_) => return false,
+            }
+        }
+    }
+}

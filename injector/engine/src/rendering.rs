@@ -1,0 +1,148 @@
+//! The plan for people: what the dry run prints and the journal keeps.
+
+use std::fmt::Write as _;
+
+mod details;
+
+use injector_host::target::ResolvedTarget;
+use injector_plan::Plan;
+use injector_spec::{
+    experiment::{Described, Experiment, Follow},
+    printable,
+    quantity::duration,
+};
+
+/// The plan as text: targets, steps, each fault with its mechanism and why, and the blast radius.
+/// A target that could not be found is shown with the reason.
+pub fn render(
+    plan: &Plan,
+    experiment: &Experiment,
+    targets: &[Result<ResolvedTarget, String>],
+) -> String {
+    let targets: Vec<_> = targets.iter().map(|target| target.as_ref()).collect();
+    text(plan, experiment, &targets)
+}
+
+/// The same for targets that are all there.
+pub fn render_resolved(plan: &Plan, experiment: &Experiment, targets: &[ResolvedTarget]) -> String {
+    let targets: Vec<_> = targets.iter().map(Ok).collect();
+    text(plan, experiment, &targets)
+}
+
+fn text(
+    plan: &Plan,
+    experiment: &Experiment,
+    targets: &[Result<&ResolvedTarget, &String>],
+) -> String {
+    let mut text = String::new();
+    let _ = writeln!(text, "{}", experiment.name);
+    if let Some(hypothesis) = &experiment.hypothesis {
+        let _ = writeln!(text, "  hypothesis  {hypothesis}");
+    }
+    for (spec, target) in experiment.targets.iter().zip(targets) {
+        let _ = writeln!(text, "  target      {}: {}", spec.name, spec.selector);
+        let _ = writeln!(text, "              {}", radius(target));
+    }
+    for condition in &experiment.halt {
+        let _ = writeln!(text, "  halts if    {condition}");
+    }
+    for (index, step) in experiment.steps.iter().enumerate() {
+        let duration = duration::format(step.duration);
+        let _ = writeln!(text, "  step        {} for {duration}", step.name);
+        let mut rules: Vec<_> = plan.of_step(index).collect();
+        rules.sort_by_key(|rule| (rule.scope, rule.slot));
+        if rules.is_empty() {
+            let _ = writeln!(text, "              no fault");
+        }
+        for rule in rules {
+            let mechanism = rule.compiled.mechanism;
+            let target = &experiment.targets[rule.fault.target].name;
+            let target = printable::line(target);
+            let _ = writeln!(text, "              {} on {target}", rule.fault.kind.name());
+            describe(&mut text, &rule.described);
+            let _ = writeln!(text, "                by {mechanism}: {}", mechanism.why());
+            if let Some(denial) = rule.compiled.denial {
+                let _ = writeln!(text, "                and by {denial}: {}", denial.why());
+            }
+            let target = targets
+                .get(rule.fault.target)
+                .and_then(|target| target.ok());
+            for line in details::details(rule, target) {
+                let _ = writeln!(text, "                {line}");
+            }
+        }
+    }
+    let total = duration::format(experiment.duration());
+    let _ = writeln!(text, "  ends        by itself after {total}");
+    text
+}
+
+/// What a fault does, to what, how often; what names stood for; what a person should know.
+fn describe(text: &mut String, described: &Described) {
+    let sets = [
+        ("", &described.parameters),
+        ("where ", &described.filters),
+        ("hits ", &described.chance),
+    ];
+    for (before, set) in sets.into_iter().filter(|(_, set)| !set.is_empty()) {
+        wrapped(text, &format!("{before}{set}"));
+    }
+    for (name, addresses) in &described.resolved {
+        let addresses: Vec<_> = addresses.iter().map(ToString::to_string).collect();
+        let name = printable::line(name);
+        wrapped(text, &format!("{name} stands for {}", addresses.join(", ")));
+    }
+    for remark in &described.remarks {
+        wrapped(text, &format!("note: {remark}"));
+    }
+}
+
+/// A line of a fault, wrapped at spaces.
+fn wrapped(text: &mut String, line: &str) {
+    const WIDTH: usize = 100;
+    let mut column = 0;
+    for word in line.split(' ') {
+        let length = word.chars().count();
+        let indent = match column {
+            0 => "                ",
+            at if at + 1 + length > WIDTH => "\n                  ",
+            _ => " ",
+        };
+        column = match indent.rsplit_once('\n') {
+            Some((_, indent)) => indent.len() + length,
+            None => column + indent.len() + length,
+        };
+        let _ = write!(text, "{indent}{word}");
+    }
+    text.push('\n');
+}
+
+/// Who will feel it.
+fn radius(target: &Result<&ResolvedTarget, &String>) -> String {
+    let target = match target {
+        Ok(target) => target,
+        Err(why) => return format!("not found now: {why}"),
+    };
+    let members = target.members();
+    let shown: Vec<_> = members
+        .iter()
+        .take(8)
+        .map(|key| key.tgid.to_string())
+        .collect();
+    let more = if members.len() > shown.len() {
+        ", ..."
+    } else {
+        ""
+    };
+    let children = match (&target.cgroup, target.follow) {
+        (Some(_), _) => "; whatever joins the cgroup later too",
+        (None, Follow::Tree) => "; their children too",
+        (None, Follow::Process) => "",
+    };
+    format!(
+        "{} process{} now ({}{more}){children}",
+        members.len(),
+        if members.len() == 1 { "" } else { "es" },
+        shown.join(", "),
+    )
+}

@@ -1,0 +1,138 @@
+//! The facts that a decision rests on, read from this host.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use injector_host::target::{
+    ResolvedTarget,
+    cgroup::{self, Cgroup},
+    process,
+};
+use injector_plan::policy::{Footprint, Member};
+use injector_record::journal::{self, RunState};
+use injector_spec::{
+    config::{Day, Moment, TimeOfDay},
+    error::Refusal,
+};
+
+/// Targets as they are now, and how many processes the cgroups around them have.
+#[derive(Debug, Default)]
+pub struct Surroundings {
+    /// One for each target.
+    pub footprints: Vec<Footprint>,
+    /// Processes of each cgroup, with all below it.
+    pub populations: BTreeMap<PathBuf, usize>,
+}
+
+impl Surroundings {
+    /// Looks. Processes that end meanwhile are left out.
+    pub fn of(targets: &[&ResolvedTarget]) -> Result<Self, Refusal> {
+        let mount = cgroup::mount_point()?;
+        let mut found = Self::default();
+        for target in targets {
+            let footprint = footprint(target, &mount);
+            let own = footprint.cgroup.iter();
+            let around = footprint.members.iter().map(|member| &member.cgroup);
+            for path in own.chain(around) {
+                if !found.populations.contains_key(path) {
+                    let count = population(&mount, path);
+                    found.populations.insert(path.clone(), count);
+                }
+            }
+            found.footprints.push(footprint);
+        }
+        Ok(found)
+    }
+}
+
+fn footprint(target: &ResolvedTarget, mount: &Path) -> Footprint {
+    let member = |pid| {
+        let comm = process::info(pid).ok()?.comm;
+        let cgroup = process::cgroup(pid).ok()?;
+        Some(Member { pid, comm, cgroup })
+    };
+    Footprint {
+        target: target.name.clone(),
+        cgroup: target.cgroup.as_ref().map(|cgroup| {
+            let below = cgroup.directory.strip_prefix(mount);
+            Path::new("/").join(below.unwrap_or(&cgroup.directory))
+        }),
+        members: target
+            .members()
+            .into_iter()
+            .filter_map(|key| member(key.tgid))
+            .collect(),
+    }
+}
+
+fn population(mount: &Path, path: &Path) -> usize {
+    let directory = mount.join(path.strip_prefix("/").unwrap_or(path));
+    cgroup::processes(&Cgroup { directory, id: 0 }).len()
+}
+
+/// How many runs go on in this state directory. One that cannot be read hides none: it is an error.
+pub fn running() -> Result<usize, Refusal> {
+    let directory = journal::directory();
+    match journal::unfinished(&directory).and_then(journal::Listing::whole) {
+        Ok(runs) => Ok(runs
+            .iter()
+            .filter(|run| run.state == RunState::Running)
+            .count()),
+        // Whoever may not read them may not arm either; this is an ordinary user's dry run.
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => Ok(0),
+        Err(error) => Err(Refusal::failed(format!(
+            "the journals in {} cannot be read: {error}; injector refuses to arm before it knows which runs go \
+             on.",
+            directory.display()
+        ))),
+    }
+}
+
+/// Day and time in this host's local time zone, as `localtime_r(3)` has it.
+pub fn now() -> Result<Moment, Refusal> {
+    let unknown = || Refusal::failed("the local time cannot be told; check the clock and TZ.");
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_err(|_| unknown())?;
+    let seconds = libc::time_t::try_from(since.as_secs()).map_err(|_| unknown())?;
+    // SAFETY: `tm` is made of integers and a pointer; all zero is valid.
+    let mut broken_down: libc::tm = unsafe { std::mem::zeroed() };
+    // SAFETY: both pointers are to values of ours that outlive the call; glibc and musl lock what they
+    // keep of the time zone, and nothing here changes the environment.
+    if unsafe { libc::localtime_r(&raw const seconds, &raw mut broken_down) }.is_null() {
+        return Err(unknown());
+    }
+    let part = |number: libc::c_int| u16::try_from(number).ok();
+    let day = usize::try_from(broken_down.tm_wday)
+        .ok()
+        .and_then(|day| Day::ALL.get(day));
+    let time = part(broken_down.tm_hour)
+        .zip(part(broken_down.tm_min))
+        .and_then(|(hours, minutes)| TimeOfDay::new(hours, minutes));
+    match (day, time) {
+        (Some(day), Some(time)) => Ok(Moment { day: *day, time }),
+        _ => Err(unknown()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_is_a_time_of_day() {
+        let now = now().unwrap();
+        assert!(Day::ALL.contains(&now.day));
+    }
+
+    #[test]
+    fn this_process_is_in_a_cgroup() {
+        if cgroup::mount_point().is_ok() {
+            let path = process::cgroup(std::process::id()).unwrap();
+            assert!(path.is_absolute(), "{}", path.display());
+        }
+    }
+}

@@ -1,0 +1,533 @@
+//! The watchdog: renews a run's leases, or does not.
+//!
+//! One OS thread a run, not a task: it must go on when the runtime hangs. It writes the leases of all of
+//! the run's namespaces every 250 ms, never past the run's deadline, and never again once it has seen
+//! a gap: a process that was stopped for longer than a lease has lost its faults already, and must not
+//! bring them back. Every 50 ms it looks at the run's halt conditions ([`crate::lookout`]) and at the safety
+//! lever ([`crate::lever`]), and ends the leases itself where one says so. Whoever else wants to end them at
+//! once pulls the run's [`Brake`].
+//!
+//! It waits for nobody. Conditions are words in memory that other threads write. So is the lever: a thread of
+//! its own looks for the file, and a lease lasts 2 s from the last time that it was seen not to be there. A
+//! file system that hangs therefore ends the run as a stopped process does.
+
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use injector_common::lease::{LEASE_NS, Lease, RENEW_EVERY_NS};
+
+use crate::{
+    lever::Lever,
+    lookout::{Breach, Slot},
+};
+use injector_host::{
+    kernel::{self, clock::boot_ns, maps::LeaseMap},
+    privilege::{self, Locked},
+};
+
+/// How often the conditions and the lever are looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// A renewal is due a little before its time is over: the next look may come late.
+const DUE_NS: u64 = RENEW_EVERY_NS - 25_000_000;
+
+/// How a run's leases stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// They are renewed.
+    Live,
+    /// The run was disarmed.
+    Disarmed,
+    /// They lapsed: the process was held up for this long, in nanoseconds.
+    Lapsed(u64),
+    /// The deadline has passed.
+    Overdue,
+    /// Somebody has pulled the safety lever.
+    Halted,
+    /// A halt condition, or a limit of the host, came to hold.
+    Breached,
+}
+
+/// How the leases came to their end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ending {
+    /// What was breached, if that was it.
+    pub breach: Option<Breach>,
+    /// When the last lease was ended in the kernel, on the boot clock, in nanoseconds.
+    pub ended_boot_ns: u64,
+}
+
+struct Leases {
+    maps: Vec<LeaseMap>,
+    standing: Standing,
+    renewed_at: u64,
+    deadline: u64,
+    slots: Vec<Slot>,
+    ending: Option<Ending>,
+}
+
+/// Ends the leases of a run at once, from any thread, whether or not the run is armed yet.
+#[derive(Clone, Debug, Default)]
+pub struct Brake(Arc<Mutex<Grip>>);
+
+#[derive(Default)]
+struct Grip {
+    is_pulled: bool,
+    leases: Weak<Mutex<Leases>>,
+}
+
+impl std::fmt::Debug for Grip {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("Grip")
+            .field("is_pulled", &self.is_pulled)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Brake {
+    /// Ends the leases as the safety lever does. A run that is armed later ends at once.
+    pub fn pull(&self) {
+        let mut grip = lock(&self.0);
+        grip.is_pulled = true;
+        if let Some(leases) = grip.leases.upgrade() {
+            // A lease that cannot be ended runs out.
+            let _ = lock(&leases).end(Standing::Halted, None);
+        }
+    }
+
+    /// Takes hold of a run's leases; says whether they are to end now.
+    fn take_hold(&self, leases: &Arc<Mutex<Leases>>) -> bool {
+        let mut grip = lock(&self.0);
+        grip.leases = Arc::downgrade(leases);
+        grip.is_pulled
+    }
+}
+
+/// The lever as a thread of its own has seen it last.
+struct Sight {
+    is_pulled: AtomicBool,
+    /// On the boot clock, in nanoseconds.
+    seen_at: AtomicU64,
+    is_over: AtomicBool,
+}
+
+/// The watchdog of one run. Dropping it disarms the run.
+pub struct Watchdog {
+    /// What the thread looks at. Before the rest, which frees it.
+    _locked: [Locked; 5],
+    leases: Arc<Mutex<Leases>>,
+    /// When the leases were renewed last, for whoever wants to know without a lock.
+    beat: Arc<AtomicU64>,
+    sight: Arc<Sight>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Watchdog {
+    /// Makes the leases live and keeps them so until the deadline, a time on the boot clock, until a slot
+    /// is breached, or until the lever or the brake is pulled. Where one of these is already they never are.
+    pub fn start(
+        maps: Vec<LeaseMap>,
+        deadline_boot_ns: u64,
+        lever: Lever,
+        slots: Vec<Slot>,
+        brake: &Brake,
+    ) -> Result<Self, kernel::Error> {
+        let now = boot_ns();
+        let mut leases = Leases {
+            maps,
+            standing: Standing::Live,
+            renewed_at: now,
+            deadline: deadline_boot_ns,
+            slots,
+            ending: None,
+        };
+        if lever.is_pulled() {
+            leases.end(Standing::Halted, None)?;
+        } else {
+            // What is breached already ends the leases before they begin.
+            leases.look(now)?;
+            leases.renew(now)?;
+        }
+        let leases = Arc::new(Mutex::new(leases));
+        if brake.take_hold(&leases) {
+            lock(&leases).end(Standing::Halted, None)?;
+        }
+        let beat = Arc::new(AtomicU64::new(now));
+        let sight = Arc::new(Sight {
+            is_pulled: AtomicBool::new(false),
+            seen_at: AtomicU64::new(now),
+            is_over: AtomicBool::new(false),
+        });
+        let locked = {
+            let inner = lock(&leases);
+            [
+                privilege::lock_value(leases.as_ref()),
+                privilege::lock_value(inner.maps.as_slice()),
+                privilege::lock_value(inner.slots.as_slice()),
+                privilege::lock_value(beat.as_ref()),
+                privilege::lock_value(sight.as_ref()),
+            ]
+        };
+        spawn("lever", {
+            let sight = Arc::clone(&sight);
+            move || keep_looking(&lever, &sight)
+        })?;
+        let thread = spawn("watchdog", {
+            let (leases, beat) = (Arc::clone(&leases), Arc::clone(&beat));
+            let sight = Arc::clone(&sight);
+            move || {
+                let _locked = privilege::lock_stack();
+                keep(&leases, &sight, &beat);
+            }
+        })?;
+        Ok(Self {
+            _locked: locked,
+            leases,
+            beat,
+            sight,
+            thread: Some(thread),
+        })
+    }
+
+    /// How the leases stand.
+    pub fn standing(&self) -> Standing {
+        lock(&self.leases).standing
+    }
+
+    /// Whether the leases are live, for what acts from user space, where no program asks them. A watchdog that has
+    /// stood still for longer than a lease lasts is none.
+    pub fn is_live(&self) -> bool {
+        let since = boot_ns().saturating_sub(self.beat.load(Ordering::Relaxed));
+        since <= LEASE_NS && self.standing() == Standing::Live
+    }
+
+    /// How the leases came to their end, once they have.
+    pub fn ending(&self) -> Option<Ending> {
+        lock(&self.leases).ending.clone()
+    }
+
+    /// Ends the leases. Programs that have read them already may still act; see
+    /// [`kernel::grace::wait`].
+    pub fn disarm(&self) -> Result<(), kernel::Error> {
+        lock(&self.leases).end(Standing::Disarmed, None)
+    }
+
+    /// Ends the leases for what somebody else has seen.
+    pub fn breach(&self, breach: Breach) -> Result<(), kernel::Error> {
+        lock(&self.leases).end(Standing::Breached, Some(breach))
+    }
+}
+
+impl Drop for Watchdog {
+    fn drop(&mut self) {
+        // The lease runs out by itself where the write fails.
+        let _ = self.disarm();
+        // Nobody waits for the thread that looks at the lever: its file system may hang. It holds no more than
+        // the directory.
+        self.sight.is_over.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            thread.thread().unpark();
+            // A panic there was printed, and has ended the renewals.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Leases {
+    /// Looks at the conditions; ends the leases where one holds.
+    fn look(&mut self, now: u64) -> Result<(), kernel::Error> {
+        if self.standing != Standing::Live {
+            return Ok(());
+        }
+        match self.slots.iter().find_map(|slot| slot.look(now)) {
+            Some(breach) => self.end(Standing::Breached, Some(breach)),
+            None => Ok(()),
+        }
+    }
+
+    /// Renews, or finds out why not. `now` is on the boot clock.
+    fn renew(&mut self, now: u64) -> Result<(), kernel::Error> {
+        // Nothing brings a lease back.
+        if self.standing != Standing::Live {
+            return Ok(());
+        }
+        let gap = now.saturating_sub(self.renewed_at);
+        if now >= self.deadline {
+            return self.end(Standing::Overdue, None);
+        }
+        if gap > LEASE_NS {
+            return self.end(Standing::Lapsed(gap), None);
+        }
+        let expires_boot_ns = Lease::from(now).expires_boot_ns.min(self.deadline);
+        for map in &mut self.maps {
+            map.write(Lease { expires_boot_ns })?;
+        }
+        self.renewed_at = now;
+        Ok(())
+    }
+
+    /// Ends every lease, whatever happens with the others; the first failure is reported.
+    fn end(&mut self, standing: Standing, breach: Option<Breach>) -> Result<(), kernel::Error> {
+        let written: Vec<_> = self
+            .maps
+            .iter_mut()
+            .map(|map| map.write(Lease::DISARMED))
+            .collect();
+        if self.standing == Standing::Live {
+            self.standing = standing;
+            self.ending = Some(Ending {
+                breach,
+                ended_boot_ns: boot_ns(),
+            });
+        }
+        written.into_iter().collect()
+    }
+}
+
+fn keep(leases: &Mutex<Leases>, sight: &Sight, beat: &AtomicU64) {
+    loop {
+        std::thread::park_timeout(LOOK_EVERY);
+        let is_pulled = sight.is_pulled.load(Ordering::Relaxed);
+        // No later than the lever was seen last: what is not known is not renewed.
+        let seen_at = sight.seen_at.load(Ordering::Relaxed);
+        let mut leases = lock(leases);
+        let now = boot_ns();
+        // A gap first: who was stopped has seen no condition meanwhile, and has lost its faults. A lease
+        // that cannot be written or ended runs out by itself, which is the safe side.
+        if now.saturating_sub(leases.renewed_at) > LEASE_NS {
+            let _ = leases.renew(now);
+        } else if is_pulled {
+            let _ = leases.end(Standing::Halted, None);
+        } else {
+            let _ = leases.look(now);
+            let covered = now.min(seen_at);
+            let is_due =
+                covered.saturating_sub(leases.renewed_at) >= DUE_NS || now >= leases.deadline;
+            let covered = if now >= leases.deadline { now } else { covered };
+            if is_due && leases.renew(covered).is_ok() {
+                beat.store(leases.renewed_at, Ordering::Relaxed);
+            }
+        }
+        if leases.standing != Standing::Live {
+            return;
+        }
+    }
+}
+
+/// Looks for the lever until the run is over.
+fn keep_looking(lever: &Lever, sight: &Sight) {
+    while !sight.is_over.load(Ordering::Relaxed) {
+        let now = boot_ns();
+        if lever.is_pulled() {
+            sight.is_pulled.store(true, Ordering::Relaxed);
+            return;
+        }
+        sight.seen_at.store(now, Ordering::Relaxed);
+        std::thread::sleep(LOOK_EVERY);
+    }
+}
+
+fn spawn(
+    name: &'static str,
+    body: impl FnOnce() + Send + 'static,
+) -> Result<JoinHandle<()>, kernel::Error> {
+    std::thread::Builder::new()
+        .name(name.into())
+        .spawn(body)
+        .map_err(|error| kernel::Error::system("start a thread of the watchdog", error))
+}
+
+/// The state is sound after a panic elsewhere: every writer leaves it so at each step.
+fn lock<T>(state: &Mutex<T>) -> MutexGuard<'_, T> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn leases(renewed_at: u64, deadline: u64) -> Leases {
+        Leases {
+            maps: Vec::new(),
+            standing: Standing::Live,
+            renewed_at,
+            deadline,
+            slots: Vec::new(),
+            ending: None,
+        }
+    }
+
+    #[test]
+    fn a_gap_longer_than_the_lease_is_never_mended() {
+        let mut leases = leases(1_000, u64::MAX);
+        leases.renew(1_000 + LEASE_NS).unwrap();
+        assert_eq!(leases.standing, Standing::Live);
+        leases.renew(1_000 + LEASE_NS + LEASE_NS + 1).unwrap();
+        assert_eq!(leases.standing, Standing::Lapsed(LEASE_NS + 1));
+        let renewed_at = leases.renewed_at;
+        leases.renew(1_000 + 2 * LEASE_NS + 2).unwrap();
+        assert_eq!(leases.renewed_at, renewed_at, "a lapsed lease was renewed");
+    }
+
+    /// What can come to a watchdog: time that passes, a person who stops or halts.
+    #[derive(Clone, Copy, Debug)]
+    enum Turn {
+        Passes(u64),
+        Disarms,
+        Halts,
+    }
+
+    proptest! {
+        /// In any order: a lease that has ended stays so, for its first reason, and is renewed neither
+        /// after a gap nor past the deadline.
+        #[test]
+        fn an_end_is_an_end(
+            deadline in 1..40 * RENEW_EVERY_NS,
+            turns in prop::collection::vec(prop_oneof![
+                8 => (0..2 * RENEW_EVERY_NS).prop_map(Turn::Passes),
+                1 => (LEASE_NS - 10..LEASE_NS + 10).prop_map(Turn::Passes),
+                1 => Just(Turn::Disarms),
+                1 => Just(Turn::Halts),
+            ], 1..40),
+        ) {
+            let (mut leases, mut now) = (leases(0, deadline), 0);
+            for turn in turns {
+                let before = (leases.standing, leases.renewed_at);
+                let expected = match turn {
+                    Turn::Disarms => Standing::Disarmed,
+                    Turn::Halts => Standing::Halted,
+                    Turn::Passes(length) => {
+                        now += length;
+                        let gap = now - before.1;
+                        if now >= deadline {
+                            Standing::Overdue
+                        } else if gap > LEASE_NS {
+                            Standing::Lapsed(gap)
+                        } else {
+                            Standing::Live
+                        }
+                    }
+                };
+                match turn {
+                    Turn::Disarms => leases.end(Standing::Disarmed, None).unwrap(),
+                    Turn::Halts => leases.end(Standing::Halted, None).unwrap(),
+                    Turn::Passes(_) => leases.renew(now).unwrap(),
+                }
+                if before.0 == Standing::Live {
+                    prop_assert_eq!(leases.standing, expected);
+                } else {
+                    prop_assert_eq!((leases.standing, leases.renewed_at), before);
+                }
+                prop_assert!(leases.renewed_at < deadline);
+            }
+        }
+    }
+
+    #[test]
+    fn the_deadline_ends_it() {
+        let mut leases = leases(0, 10);
+        leases.renew(10).unwrap();
+        assert_eq!(leases.standing, Standing::Overdue);
+    }
+
+    #[test]
+    fn the_lever_ends_it_and_keeps_it_from_beginning() {
+        let directory = tempfile::tempdir().unwrap();
+        let start = || {
+            let lever = Lever::watch(directory.path()).unwrap();
+            Watchdog::start(Vec::new(), u64::MAX, lever, Vec::new(), &Brake::default()).unwrap()
+        };
+        let watchdog = start();
+        assert_eq!(watchdog.standing(), Standing::Live);
+        std::fs::write(directory.path().join("halt"), "").unwrap();
+        let deadline = std::time::Instant::now() + Duration::from_secs(5);
+        while watchdog.standing() == Standing::Live {
+            assert!(std::time::Instant::now() < deadline, "it goes on");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        assert_eq!(watchdog.standing(), Standing::Halted);
+        assert_eq!(start().standing(), Standing::Halted);
+    }
+
+    #[test]
+    fn the_first_reason_stays() {
+        let mut leases = leases(0, 10);
+        leases.renew(10).unwrap();
+        leases.end(Standing::Disarmed, None).unwrap();
+        assert_eq!(leases.standing, Standing::Overdue);
+    }
+
+    fn started(brake: &Brake) -> (tempfile::TempDir, Watchdog) {
+        let directory = tempfile::tempdir().unwrap();
+        let lever = Lever::watch(directory.path()).unwrap();
+        let watchdog = Watchdog::start(Vec::new(), u64::MAX, lever, Vec::new(), brake).unwrap();
+        (directory, watchdog)
+    }
+
+    #[test]
+    fn the_brake_needs_no_look() {
+        let brake = Brake::default();
+        let (_directory, watchdog) = started(&brake);
+        assert_eq!(watchdog.standing(), Standing::Live);
+        brake.pull();
+        assert_eq!(watchdog.standing(), Standing::Halted);
+        let (_directory, later) = started(&brake);
+        assert_eq!(later.standing(), Standing::Halted, "a run was armed later");
+    }
+
+    #[test]
+    fn a_condition_that_comes_to_hold_ends_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let lever = Lever::watch(directory.path()).unwrap();
+        let then = boot_ns() + 300_000_000;
+        let slots = vec![Slot::clock("clock >= 18:00".into(), then)];
+        let watchdog =
+            Watchdog::start(Vec::new(), u64::MAX, lever, slots, &Brake::default()).unwrap();
+        assert_eq!(watchdog.standing(), Standing::Live);
+        let deadline = std::time::Instant::now() + Duration::from_secs(5);
+        while watchdog.standing() == Standing::Live {
+            assert!(std::time::Instant::now() < deadline, "it goes on");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        assert_eq!(watchdog.standing(), Standing::Breached);
+        let ending = watchdog.ending().unwrap();
+        assert!(ending.ended_boot_ns >= then, "before it held");
+        assert_eq!(ending.breach.unwrap().seen_boot_ns, then);
+    }
+
+    #[test]
+    fn what_holds_already_never_lets_it_live() {
+        let directory = tempfile::tempdir().unwrap();
+        let lever = Lever::watch(directory.path()).unwrap();
+        let slots = vec![Slot::clock("clock >= 18:00".into(), boot_ns())];
+        let watchdog =
+            Watchdog::start(Vec::new(), u64::MAX, lever, slots, &Brake::default()).unwrap();
+        // At once, not at the next look.
+        assert_eq!(watchdog.standing(), Standing::Breached);
+        assert!(!watchdog.is_live());
+    }
+
+    #[test]
+    fn a_breach_ends_it_and_says_why() {
+        let (_directory, watchdog) = started(&Brake::default());
+        let breach = Breach {
+            condition: "hits > 5/s".into(),
+            why: "there were 6 a second".into(),
+            seen_boot_ns: 7,
+        };
+        watchdog.breach(breach.clone()).unwrap();
+        watchdog.disarm().unwrap();
+        assert_eq!(watchdog.standing(), Standing::Breached);
+        let ending = watchdog.ending().unwrap();
+        assert_eq!(ending.breach, Some(breach));
+        assert!(ending.ended_boot_ns <= boot_ns());
+    }
+}

@@ -1,0 +1,232 @@
+//! The plan itself: every rule in its slot, and what has to be attached for all of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use injector_common::{SLOTS, rule::ActiveSlots, rule_id};
+
+use super::{
+    CallPlan, Compiled, Error, Mechanism, Names, Need,
+    compile::{compile, rank},
+};
+use injector_spec::experiment::{Described, Experiment, Fault, Placed, Span};
+
+/// The most prefixes that the filter trie holds (`INJ_FILTERS` of the BPF crate).
+const MOST_FILTERS: usize = 65_536;
+
+/// What a run will do.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Every fault as a rule, in the order of the experiment.
+    pub rules: Vec<PlannedRule>,
+}
+
+/// A fault, compiled and placed.
+#[derive(Clone, Debug)]
+pub struct PlannedRule {
+    /// Index of its step.
+    pub step: usize,
+    /// The fault as it was asked.
+    pub fault: Fault,
+    /// Its target.
+    pub scope: u32,
+    /// Its place in the order of composition.
+    pub slot: u32,
+    /// The same in words, with what is known now: addresses of names, the seed, remarks.
+    pub described: Described,
+    /// The rest.
+    pub compiled: Compiled,
+}
+
+impl PlannedRule {
+    /// Whether it works without a program in the kernel.
+    fn needs_no_program(&self) -> bool {
+        self.compiled.mechanism.needs_no_program() && self.compiled.denial.is_none()
+    }
+}
+
+/// Which kinds of hook the rules of some targets need.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "seven independent questions; any mixture of answers is valid"
+)]
+pub struct Hooks {
+    /// Something acts on packets at devices.
+    pub egress: bool,
+    /// Something acts on packets that arrive at devices.
+    pub ingress: bool,
+    /// Something acts on packets before sockets.
+    pub deliver: bool,
+    /// Something fails `connect(2)`.
+    pub connect: bool,
+    /// Something holds frames, or answers in a peer's place.
+    pub line: bool,
+    /// Frames come back to the loopback device in a way that its sysctls must allow.
+    pub loopback: bool,
+    /// Something disconnects sockets.
+    pub reset: bool,
+}
+
+impl Plan {
+    /// Plans an experiment. `seed` feeds the faults that were given none, so that the journal can name
+    /// the seed that repeats the run.
+    pub fn make(
+        experiment: &Experiment,
+        names: &Names,
+        seed: u64,
+        offers: &dyn Fn(Need) -> bool,
+    ) -> Result<Self, Error> {
+        let mut rules = Vec::new();
+        for (step, fault) in experiment
+            .steps
+            .iter()
+            .enumerate()
+            .flat_map(|(index, step)| step.faults.iter().map(move |fault| (index, fault)))
+        {
+            rules.push((step, fault));
+        }
+        let slots = slots(&rules, experiment)?;
+        let mut planned = Vec::new();
+        for (index, ((step, fault), slot)) in rules.into_iter().zip(slots).enumerate() {
+            let scope = u32::try_from(fault.target).unwrap_or(u32::MAX);
+            let own_seed = injector_common::decide::random64(seed, index as u64 + 1);
+            let mut compiled = compile(fault, rule_id(scope, slot), names, own_seed, offers)?;
+            let selector = &experiment.targets[fault.target].selector;
+            compiled.mechanism = compiled.mechanism.on(selector);
+            planned.push(PlannedRule {
+                step,
+                fault: fault.clone(),
+                scope,
+                slot,
+                described: describe(fault, experiment.span(step), names, compiled.rule.seed),
+                compiled,
+            });
+        }
+        let count = planned.iter().map(|rule| rule.compiled.filters.len()).sum();
+        if count > MOST_FILTERS {
+            return Err(Error::TooManyFilters {
+                count,
+                most: MOST_FILTERS,
+            });
+        }
+        Ok(Self { rules: planned })
+    }
+
+    /// Every fault in its place, as every surface tells it.
+    pub fn describe(&self, experiment: &Experiment) -> Vec<Placed> {
+        let place = |rule: &PlannedRule| Placed {
+            step: experiment.steps[rule.step].name.clone(),
+            fault: rule.fault.kind.name().to_owned(),
+            target: experiment.targets[rule.fault.target].name.clone(),
+            mechanism: Some(rule.compiled.mechanism.name().to_owned()),
+            described: rule.described.clone(),
+        };
+        self.rules.iter().map(place).collect()
+    }
+
+    /// Refuses what no host could carry out, whatever it offers and whatever names stand for there.
+    pub fn check(experiment: &Experiment) -> Result<(), Error> {
+        Self::make(experiment, &Names::default(), 0, &|_| true).map(drop)
+    }
+
+    /// The rules of one step.
+    pub fn of_step(&self, step: usize) -> impl Iterator<Item = &PlannedRule> {
+        self.rules.iter().filter(move |rule| rule.step == step)
+    }
+
+    /// Which slots are on in a step, by scope.
+    pub fn active(&self, step: usize) -> BTreeMap<u32, ActiveSlots> {
+        let mut active = BTreeMap::<u32, ActiveSlots>::new();
+        for rule in self.of_step(step) {
+            let (slots, hooks) = (active.entry(rule.scope).or_default(), rule.compiled.hooks);
+            slots.egress |= hooks.egress << rule.slot;
+            slots.ingress |= hooks.ingress << rule.slot;
+            slots.deliver |= hooks.deliver << rule.slot;
+            slots.connect |= hooks.connect << rule.slot;
+            slots.call |= hooks.call << rule.slot;
+        }
+        active
+    }
+
+    /// What has to be attached for these scopes.
+    pub fn hooks(&self, scopes: &[u32]) -> Hooks {
+        let mut hooks = Hooks::default();
+        for rule in self
+            .rules
+            .iter()
+            .filter(|rule| scopes.contains(&rule.scope))
+        {
+            let at = rule.compiled.hooks;
+            hooks.egress |= at.egress != 0;
+            hooks.ingress |= at.ingress != 0;
+            hooks.deliver |= at.deliver != 0;
+            hooks.connect |= at.connect != 0;
+            hooks.line |= rule.compiled.line.is_some();
+            // A clone that goes back into a device's ingress has lost its route, as held frames have.
+            hooks.loopback |= rule.compiled.line.is_some()
+                || rule.compiled.mechanism == Mechanism::Clone && at.ingress != 0;
+            hooks.reset |= rule.compiled.mechanism == Mechanism::Reset;
+        }
+        hooks
+    }
+
+    /// Whether any rule of these scopes needs a program in the kernel.
+    pub fn needs_programs(&self, scopes: &[u32]) -> bool {
+        self.rules
+            .iter()
+            .any(|rule| scopes.contains(&rule.scope) && !rule.needs_no_program())
+    }
+
+    /// The rules of these scopes that are about system calls.
+    pub fn on_calls(&self, scopes: &[u32]) -> impl Iterator<Item = (&PlannedRule, &CallPlan)> {
+        self.rules
+            .iter()
+            .filter(|rule| scopes.contains(&rule.scope))
+            .filter_map(|rule| Some((rule, rule.compiled.calls.as_ref()?)))
+    }
+
+    /// What the host must offer.
+    pub fn needs(&self) -> BTreeSet<Need> {
+        self.rules
+            .iter()
+            .flat_map(|rule| rule.compiled.needs())
+            .collect()
+    }
+}
+
+/// A fault in words, with what the plan has found out.
+fn describe(fault: &Fault, span: Span, names: &Names, seed: u64) -> Described {
+    let mut described = fault.describe();
+    if !described.chance.is_empty() {
+        described.chance.set("seed", seed);
+    }
+    described.resolved = fault
+        .names()
+        .map(|name| (name.to_owned(), names.addresses(name).to_vec()))
+        .collect();
+    described.remarks.extend(fault.remarks_in(span));
+    described
+}
+
+/// Gives the faults of each target their slots, in order of composition.
+fn slots(rules: &[(usize, &Fault)], experiment: &Experiment) -> Result<Vec<u32>, Error> {
+    let mut slots = vec![0; rules.len()];
+    for (target, spec) in experiment.targets.iter().enumerate() {
+        let mut own: Vec<usize> = (0..rules.len())
+            .filter(|index| rules[*index].1.target == target)
+            .collect();
+        if own.len() > SLOTS {
+            let (target, count) = (spec.name.clone(), own.len());
+            return Err(Error::TooManyFaults {
+                target,
+                count,
+                most: SLOTS,
+            });
+        }
+        own.sort_by_key(|index| (rank(&rules[*index].1.kind), *index));
+        for (slot, index) in (0..).zip(own) {
+            slots[index] = slot;
+        }
+    }
+    Ok(slots)
+}

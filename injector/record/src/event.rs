@@ -1,0 +1,272 @@
+//! What a run tells while it goes on: its own turns, and the kernel's hits.
+
+use std::{fmt, net::Ipv6Addr};
+
+use injector_common::event::{Caller, Hit, On};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    journal::RunId,
+    report::{Connection, RunReport},
+};
+use injector_spec::{experiment::Placed, syscall::Syscall};
+
+/// One thing that happened in a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunEvent {
+    /// The run.
+    pub run: RunId,
+    /// When, on the boot clock, in nanoseconds.
+    pub boot_ns: u64,
+    /// What.
+    #[serde(flatten)]
+    pub what: What,
+}
+
+/// The things that happen in a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum What {
+    /// Everything is attached; the first step begins.
+    Armed {
+        /// Every fault of the run, with all that is in force; none where the record is of an earlier version.
+        #[serde(default)]
+        faults: Vec<Placed>,
+    },
+    /// A step's faults are on.
+    StepStarted {
+        /// Its name.
+        step: String,
+    },
+    /// A step's faults are off.
+    StepEnded {
+        /// Its name.
+        step: String,
+    },
+    /// A device appeared and is covered now.
+    DeviceCovered {
+        /// Its name.
+        device: String,
+    },
+    /// A device appeared, or was there, that faults do not reach.
+    DeviceNotCovered {
+        /// Its name.
+        device: String,
+        /// Why not.
+        why: String,
+    },
+    /// A process of a target lives in a network namespace that is not armed.
+    ProcessNotCovered {
+        /// Its id.
+        pid: u32,
+        /// Why not.
+        why: String,
+    },
+    /// One of a target's several processes has ended.
+    ProcessEnded {
+        /// The target.
+        target: String,
+        /// The process.
+        pid: u32,
+        /// How long after arming, in milliseconds.
+        after_ms: u64,
+    },
+    /// None of a target's processes is left.
+    TargetEnded {
+        /// The target.
+        target: String,
+        /// What has happened.
+        how: String,
+        /// How long after arming, in milliseconds.
+        after_ms: u64,
+    },
+    /// A target that had ended is there again, and faults meet it.
+    TargetMet {
+        /// The target.
+        target: String,
+        /// How long after arming, in milliseconds.
+        after_ms: u64,
+    },
+    /// What came back under a target's name is spared.
+    TargetNotMet {
+        /// The target.
+        target: String,
+        /// Why.
+        why: String,
+        /// How long after arming, in milliseconds.
+        after_ms: u64,
+    },
+    /// A fault acted.
+    Hit {
+        /// Its name, as in `net.loss`.
+        fault: String,
+        /// The name of its target.
+        target: String,
+        /// The number of the match that was hit, from 1; 0 where the mechanism does not number them.
+        number: u64,
+        /// What it acted on.
+        #[serde(flatten)]
+        on: HitOn,
+    },
+    /// A fault has reset a connection.
+    ConnectionReset {
+        /// Its name, `net.reset`.
+        fault: String,
+        /// The name of its target.
+        target: String,
+        /// The number of the match that was hit, from 1.
+        number: u64,
+        /// The connection, as it was the moment before.
+        connection: Connection,
+    },
+    /// Hits that were not told of because nobody read them in time. Counters have them.
+    EventsLost {
+        /// How many.
+        count: u64,
+    },
+    /// The run is over.
+    Ended {
+        /// What it did.
+        report: RunReport,
+    },
+}
+
+/// What a fault acted on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "about", rename_all = "snake_case")]
+pub enum HitOn {
+    /// A packet.
+    Packet {
+        /// The far end, address and port.
+        remote: String,
+        /// Its length.
+        bytes: u32,
+    },
+    /// A system call.
+    Call {
+        /// Its name; absent where it has no native number (`io_uring`, 32-bit calls).
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        call: Option<Syscall>,
+        /// The thread that made it.
+        thread: u32,
+        /// The process that made it.
+        process: u32,
+    },
+}
+
+impl What {
+    /// Whether it tells of single hits, of which there may be very many.
+    pub const fn is_of_hits(&self) -> bool {
+        matches!(
+            self,
+            Self::Hit { .. } | Self::ConnectionReset { .. } | Self::EventsLost { .. }
+        )
+    }
+
+    /// A hit from the kernel's record.
+    pub fn hit(fault: &str, target: &str, hit: &Hit) -> Self {
+        Self::Hit {
+            fault: fault.to_owned(),
+            target: target.to_owned(),
+            number: hit.match_number,
+            on: HitOn::from(hit.on),
+        }
+    }
+}
+
+impl From<On> for HitOn {
+    fn from(on: On) -> Self {
+        match on {
+            On::Packet {
+                remote,
+                remote_port,
+                local_port: _,
+                bytes,
+            } => Self::Packet {
+                remote: far_end(remote, remote_port),
+                bytes,
+            },
+            On::Call(Caller { tgid, tid, syscall }) => Self::Call {
+                call: Syscall::of(syscall),
+                thread: tid,
+                process: tgid,
+            },
+        }
+    }
+}
+
+impl fmt::Display for HitOn {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Packet { remote, bytes } => write!(out, "{remote}, {bytes} bytes"),
+            Self::Call {
+                call,
+                thread,
+                process,
+            } => {
+                let call = call.map_or("a call", Syscall::name);
+                write!(out, "{call} of thread {thread} of process {process}")
+            }
+        }
+    }
+}
+
+fn far_end(address: [u8; 16], port: u16) -> String {
+    let address = Ipv6Addr::from(address);
+    let address = address
+        .to_ipv4_mapped()
+        .map_or_else(|| format!("[{address}]"), |v4| v4.to_string());
+    format!("{address}:{port}")
+}
+
+#[cfg(test)]
+mod tests {
+    use injector_common::event::{Event, about};
+
+    use super::*;
+
+    /// As the kernel side writes it.
+    fn told(event: Event) -> String {
+        let mut bytes = Vec::new();
+        bytes.extend(event.boot_ns.to_ne_bytes());
+        bytes.extend(event.match_number.to_ne_bytes());
+        for word in [event.rule, event.about, event.bytes, event.ports] {
+            bytes.extend(word.to_ne_bytes());
+        }
+        bytes.extend(event.remote);
+        let What::Hit { on, .. } = What::hit("f", "t", &Hit::decode(&bytes).unwrap()) else {
+            return String::new();
+        };
+        on.to_string()
+    }
+
+    /// Whatever the rule did to it: a vector that was cut, the start of a program that was refused.
+    #[test]
+    fn a_hit_on_a_call_is_told_as_a_call() {
+        let caller = Caller {
+            tgid: 4711,
+            tid: 4712,
+            syscall: 19,
+        };
+        let event = Event {
+            about: about::CALL,
+            remote: caller.encode(),
+            ..Event::default()
+        };
+        assert_eq!(told(event), "readv of thread 4712 of process 4711");
+    }
+
+    #[test]
+    fn a_hit_on_a_packet_is_told_by_its_far_end() {
+        let event = Event {
+            about: about::PACKET,
+            bytes: 1500,
+            ports: (40_000 << 16) + 443,
+            remote: std::net::Ipv4Addr::new(10, 0, 0, 1)
+                .to_ipv6_mapped()
+                .octets(),
+            ..Event::default()
+        };
+        assert_eq!(told(event), "10.0.0.1:443, 1500 bytes");
+    }
+}

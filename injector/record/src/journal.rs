@@ -1,0 +1,50 @@
+//! What was done, on disk before it is done: one append-only file of JSON lines for each run.
+//!
+//! The file is evidence twice over. Its lines say what must be restored; the lock on it says whether
+//! anybody is still there to do it. Whoever holds the descriptor, or a copy of it in another process,
+//! holds the lock, and the kernel releases it with the last copy.
+//!
+//! Reading never fails on a torn or corrupt line: what a crash leaves is exactly what must be read.
+//!
+//! Rejected: a database (one more format to repair after a power cut), and one file for all runs (a lock
+//! for each run is what tells the living from the dead).
+//!
+//! What grows with every run is kept in bounds by [`finish`], which gives back what a journal did not use,
+//! and [`tend`], which deletes what the configuration no longer keeps and notes ended runs in an index, so
+//! that a start reads only those that need somebody ([`unfinished`]).
+
+mod finish;
+mod index;
+mod line;
+mod list;
+mod record;
+mod replay;
+mod run_id;
+mod tend;
+mod writer;
+
+pub use finish::finish;
+pub use list::{
+    Asked, ListedRun, Listing, Reports, RunState, Unreadable, files, halted_since, list, look,
+    read, unfinished,
+};
+pub use record::{HostChange, Process, Record};
+pub use replay::{Damaged, Replay, Stamped, replay};
+pub use run_id::{RunId, RunIdError};
+pub use tend::tend;
+pub use writer::{Journal, JournalError, directory, make_directory, unix_ms};
+
+/// The end of the year 9999, behind which no time has four digits for its year.
+const LAST_UNIX_MS: u64 = 253_402_300_800_000;
+
+/// A wall-clock time in milliseconds since 1970, as in `2026-01-31T08:30:00Z`. What no clock has said is
+/// an unknown time.
+pub fn time(unix_ms: u64) -> String {
+    let time = std::time::UNIX_EPOCH
+        .checked_add(std::time::Duration::from_millis(unix_ms))
+        .filter(|_| unix_ms < LAST_UNIX_MS);
+    match time {
+        Some(time) => humantime::format_rfc3339_seconds(time).to_string(),
+        None => "unknown time".to_owned(),
+    }
+}

@@ -1,0 +1,169 @@
+//! What a run did: to whom, how often, and whether it had any effect.
+
+mod connection;
+mod note;
+mod table;
+
+pub use connection::{Connection, ConnectionState, MOST_NAMED};
+use injector_common::rule::Counters;
+use serde::{Deserialize, Serialize};
+
+use crate::journal::RunId;
+use crate::notice::Notice;
+use injector_spec::{
+    error::Exit,
+    experiment::{Described, Fault, Target},
+};
+
+/// The report of one run. Its JSON is what `--json` prints.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunReport {
+    /// The run.
+    pub run: RunId,
+    /// The experiment's name.
+    pub name: String,
+    /// How it ended.
+    #[serde(flatten)]
+    pub outcome: Outcome,
+    /// From the first fault armed to the last one gone, in milliseconds.
+    pub armed_for_ms: u64,
+    /// Each fault, in the order of the experiment.
+    pub faults: Vec<FaultReport>,
+    /// What a person should know about the run as a whole.
+    #[serde(default)]
+    pub remarks: Vec<String>,
+    /// What could not be restored; empty when everything was.
+    pub undo_errors: Vec<String>,
+    /// How it was halted, if it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub halt: Option<HaltReport>,
+    /// Who was told of its end, and who could not be.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub told: Vec<Notice>,
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "lowercase")]
+pub enum Outcome {
+    /// It took its whole time.
+    Completed,
+    /// A person ended it.
+    Stopped,
+    /// A target has ended, and `on-target-exit` says that the run ends then.
+    #[serde(rename = "target-ended")]
+    TargetEnded {
+        /// Which, when, and how.
+        why: String,
+    },
+    /// A condition of the experiment, or a watchdog, ended it.
+    Halted {
+        /// Which, and why.
+        why: String,
+    },
+    /// It broke.
+    Failed {
+        /// What, and why.
+        why: String,
+    },
+}
+
+/// How fast a halted run came to its end. All times are from when the reason was seen.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HaltReport {
+    /// The condition; absent where a person halted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub condition: Option<String>,
+    /// When it was seen, on the boot clock, in nanoseconds; where a person halted, when the last lease was
+    /// ended.
+    pub seen_boot_ns: u64,
+    /// Until the last lease was ended in the kernel, in microseconds.
+    pub disarmed_after_us: u64,
+    /// Until the last hit, in microseconds; absent where none came after it was seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_hit_after_us: Option<u64>,
+}
+
+/// What one fault did.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FaultReport {
+    /// Its step.
+    pub step: String,
+    /// Its name, as in `net.delay`.
+    pub fault: String,
+    /// The name of its target.
+    pub target: String,
+    /// The mechanism that the planner chose.
+    pub mechanism: String,
+    /// Packets or calls that came from the target while it was on. A packet is an skb as the hook sees
+    /// it, up to 64 KiB.
+    pub seen: u64,
+    /// Those that passed its filters.
+    pub matched: u64,
+    /// Those that it acted on.
+    pub hit: u64,
+    /// Those that it chose but could not act on; they went through unharmed.
+    #[serde(default)]
+    pub missed: u64,
+    /// The first connections that it has hit, each as it was the moment before: of `net.reset`, 32 at most.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub connections: Vec<Connection>,
+    /// What a person should know about these numbers.
+    pub note: Option<String>,
+    /// What it was: all parameters and filters in force; empty in reports of earlier versions.
+    #[serde(flatten)]
+    pub described: Described,
+}
+
+impl RunReport {
+    /// The report with what could not be restored.
+    #[must_use]
+    pub fn with_undo_errors(mut self, errors: Vec<String>) -> Self {
+        self.undo_errors.extend(errors);
+        self
+    }
+
+    /// The exit code of a command that ends with this report.
+    pub fn exit(&self) -> Exit {
+        match self.outcome {
+            Outcome::Completed | Outcome::Stopped | Outcome::TargetEnded { .. }
+                if self.undo_errors.is_empty() =>
+            {
+                Exit::Done
+            }
+            _ => Exit::Failed,
+        }
+    }
+}
+
+impl FaultReport {
+    /// The report of a fault, with the note that its counters call for.
+    pub fn new(
+        step: &str,
+        (fault, described): (&Fault, &Described),
+        target: &Target,
+        mechanism: &str,
+        counted: Counters,
+    ) -> Self {
+        Self {
+            step: step.to_owned(),
+            fault: fault.kind.name().to_owned(),
+            target: target.name.clone(),
+            mechanism: mechanism.to_owned(),
+            seen: counted.seen,
+            matched: counted.matched,
+            hit: counted.hit,
+            missed: counted.missed,
+            connections: Vec::new(),
+            note: note::note(fault, counted),
+            described: described.clone(),
+        }
+    }
+
+    /// The report with the connections that were hit.
+    #[must_use]
+    pub fn on_connections(mut self, connections: Vec<Connection>) -> Self {
+        self.connections = connections;
+        self
+    }
+}

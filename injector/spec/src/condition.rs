@@ -1,0 +1,203 @@
+//! Halt conditions: what ends a run before its time.
+//!
+//! A condition is one line, the same on the command line (`--halt-if`), in an experiment (`halt:`), in the
+//! configuration (`[halt]`), through the API, and in what a halted run says of itself: [`grammar`] reads it
+//! and writes it. A condition that is read is valid: its names exist, its numbers are in range and have
+//! their units. Whether this host has what it looks at is found out by [`injector_engine::lookout`].
+//!
+//! ```text
+//! host.psi.cpu.some > 40%                    the kernel's own average over 10 s
+//! target.psi.memory.full > 5% over 2s        the share of the last 2 s
+//! host.load > 8                              over the last minute
+//! target.exits >= 1          target.restarts >= 3
+//! hits > 500/s               errnos > 50/s over 5s        retransmits > 20/s
+//! clock >= 18:00             clock >= 2026-11-25T18:00:00Z
+//! tcp 127.0.0.1:5432 fails 3 of 5 every 500ms within 200ms
+//! http http://127.0.0.1:8080/health status 200 fails 3
+//! command ["/usr/local/bin/check", "--fast"] fails 2 every 5s within 2s
+//! prometheus http://127.0.0.1:9090 "sum(rate(errors_total[1m]))" > 5 every 5s
+//! ```
+//!
+//! Rejected: maps with keys for each part, as faults have. The line is shorter in every place where it is
+//! written, and there is one parser instead of three.
+
+mod error;
+mod grammar;
+mod number;
+mod place;
+mod words;
+
+use std::time::Duration;
+
+pub use error::ConditionError;
+pub use number::{Bound, Comparator, Number};
+pub use place::{Host, HttpUrl};
+
+use crate::config::TimeOfDay;
+
+/// A condition that ends the run when it comes to hold.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Condition {
+    /// `host.psi.cpu.some > 40%`: pressure stall information (Documentation/accounting/psi.rst).
+    Pressure(Pressure),
+    /// `host.load > 8`: the load average of the last minute.
+    Load(Bound),
+    /// `target.exits >= 1`: processes of the targets that came to an end, or came back.
+    Lives {
+        /// Which of the two.
+        of: Lives,
+        /// How many are too many.
+        bound: Bound,
+    },
+    /// `hits > 500/s`: what the injector itself counts.
+    Rate {
+        /// What.
+        of: Counted,
+        /// How many a second are too many.
+        bound: Bound,
+        /// Over which time.
+        over: Duration,
+    },
+    /// `clock >= 18:00`.
+    Clock(Until),
+    /// Something is asked again and again, and fails too often.
+    Probe {
+        /// What.
+        probe: Probe,
+        /// How often it may fail.
+        fails: Fails,
+        /// When it is asked.
+        pace: Pace,
+    },
+}
+
+// Every number in a condition is finite.
+impl Eq for Condition {}
+
+/// A share of time in which processes waited.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Pressure {
+    /// Where.
+    pub of: Whose,
+    /// For what.
+    pub resource: Resource,
+    /// How many of them.
+    pub stalled: Stalled,
+    /// In percent.
+    pub bound: Bound,
+    /// Over which time; `None` is the kernel's average over 10 s.
+    pub over: Option<Duration>,
+}
+
+/// Whose pressure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whose {
+    /// Everybody's.
+    Host,
+    /// That of the targets' cgroups; the highest of them counts.
+    Target,
+}
+
+/// What processes wait for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resource {
+    /// CPU time.
+    Cpu,
+    /// Memory.
+    Memory,
+    /// Disks.
+    Io,
+}
+
+/// How many wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stalled {
+    /// At least one.
+    Some,
+    /// All that are not idle.
+    Full,
+}
+
+/// Ends and new beginnings of processes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lives {
+    /// A process of the targets has ended.
+    Exits,
+    /// Another of the same name came after one had ended.
+    Restarts,
+}
+
+/// What the injector counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Counted {
+    /// Hits of all faults.
+    Hits,
+    /// Calls that it made fail (`sys error`, `net connect`).
+    Errnos,
+    /// TCP segments that the targets sent again.
+    Retransmits,
+}
+
+/// A time on the wall clock. It becomes one on the boot clock when the run is armed, so that who moves the
+/// clock does not prolong the run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Until {
+    /// The next time that it is so late, in local time.
+    TimeOfDay(TimeOfDay),
+    /// In seconds since 1970.
+    Unix(u64),
+}
+
+/// What is asked.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Probe {
+    /// A connection is made; it fails where none is.
+    Tcp(Host),
+    /// A GET; it fails unless the answer has this status.
+    Http {
+        /// Of what.
+        url: HttpUrl,
+        /// The status that is right.
+        status: u16,
+    },
+    /// A program, without a shell; it fails unless it ends with 0. Its path is absolute.
+    Command(Vec<String>),
+    /// A query; it fails where one of the values is out of bounds, or there is no answer. No values at all
+    /// are within bounds.
+    Prometheus {
+        /// The server, without `/api/v1/query`.
+        server: HttpUrl,
+        /// In its own language.
+        query: String,
+        /// What is too much, or too little.
+        bound: Bound,
+    },
+}
+
+/// How many failures halt: so many of the last so many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fails {
+    /// From 1 to `of`.
+    pub count: u8,
+    /// At most [`Fails::MOST`].
+    pub of: u8,
+}
+
+impl Fails {
+    /// As many results as a word has bits.
+    pub const MOST: u8 = 64;
+}
+
+/// When a probe is asked, and how long it has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pace {
+    /// From one question to the next; 100 ms at least.
+    pub every: Duration,
+    /// The longest that an answer may take.
+    pub within: Duration,
+}
+
+crate::quantity::as_text!(Condition);
+
+#[cfg(test)]
+mod tests;

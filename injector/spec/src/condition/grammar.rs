@@ -1,0 +1,592 @@
+//! The grammar: from a line to a [`Condition`], and back.
+
+use std::{fmt, str::FromStr, time::Duration};
+
+use super::{
+    Bound, Comparator, Condition, ConditionError, Counted, Fails, Lives, Number, Pace, Pressure,
+    Probe, Resource, Stalled, Until, Whose,
+    words::{self, Word},
+};
+use crate::{nearest::nearest, quantity::duration};
+
+/// How often rates are formed where nothing is said.
+const RATE_OVER: Duration = Duration::from_secs(1);
+/// When probes are asked, and how long they have.
+const PACE: Pace = Pace {
+    every: Duration::from_secs(1),
+    within: Duration::from_secs(1),
+};
+const PROMETHEUS_PACE: Pace = Pace {
+    every: Duration::from_secs(5),
+    within: Duration::from_secs(2),
+};
+const FAILS: Fails = Fails { count: 3, of: 3 };
+const ONE_FAILURE: Fails = Fails { count: 1, of: 1 };
+
+/// Names that are not made of parts.
+const SIMPLE: [&str; 11] = [
+    "host.load",
+    "target.exits",
+    "target.restarts",
+    "hits",
+    "errnos",
+    "retransmits",
+    "clock",
+    "tcp",
+    "http",
+    "command",
+    "prometheus",
+];
+
+impl FromStr for Condition {
+    type Err = ConditionError;
+
+    fn from_str(line: &str) -> Result<Self, ConditionError> {
+        let words = words::cut(line)?;
+        let (subject, rest) = match words.split_first() {
+            Some((Word::Plain(subject), rest)) => (subject.as_str(), rest),
+            Some((other, _)) => return Err(unknown(&other.to_string())),
+            None => return Err(ConditionError::Empty),
+        };
+        let mut line = Line { subject, rest };
+        let condition = line.condition()?;
+        match line.rest.first() {
+            None => Ok(condition),
+            Some(word) => Err(line.stray(word, &[])),
+        }
+    }
+}
+
+fn unknown(name: &str) -> ConditionError {
+    let all = names();
+    let hint = match nearest(name, all.iter().map(String::as_str)) {
+        Some(like) => format!("did you mean `{like}`?"),
+        None => format!("there are: {}", all.join(", ")),
+    };
+    ConditionError::Unknown {
+        name: name.to_owned(),
+        hint,
+    }
+}
+
+/// Every name that a condition may begin with.
+fn names() -> Vec<String> {
+    let mut names: Vec<String> = SIMPLE.iter().map(|&name| name.to_owned()).collect();
+    for whose in [Whose::Host, Whose::Target] {
+        for resource in [Resource::Cpu, Resource::Memory, Resource::Io] {
+            for stalled in [Stalled::Some, Stalled::Full] {
+                names.push(pressure_name(whose, resource, stalled));
+            }
+        }
+    }
+    names
+}
+
+fn pressure_name(whose: Whose, resource: Resource, stalled: Stalled) -> String {
+    let whose = match whose {
+        Whose::Host => "host",
+        Whose::Target => "target",
+    };
+    format!("{whose}.psi.{}.{}", resource.name(), stalled.name())
+}
+
+fn pressure(name: &str) -> Option<(Whose, Resource, Stalled)> {
+    let mut parts = name.split('.');
+    let whose = match parts.next()? {
+        "host" => Whose::Host,
+        "target" => Whose::Target,
+        _ => return None,
+    };
+    if parts.next()? != "psi" {
+        return None;
+    }
+    let resource = match parts.next()? {
+        "cpu" => Resource::Cpu,
+        "memory" => Resource::Memory,
+        "io" => Resource::Io,
+        _ => return None,
+    };
+    let stalled = match parts.next()? {
+        "some" => Stalled::Some,
+        "full" => Stalled::Full,
+        _ => return None,
+    };
+    parts.next().is_none().then_some((whose, resource, stalled))
+}
+
+impl Resource {
+    /// Its name, in conditions and in the kernel's files.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Cpu => "cpu",
+            Self::Memory => "memory",
+            Self::Io => "io",
+        }
+    }
+}
+
+impl Stalled {
+    /// Its name, in conditions and in the kernel's files.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Some => "some",
+            Self::Full => "full",
+        }
+    }
+}
+
+/// How the number of a bound is written.
+#[derive(Clone, Copy)]
+enum Unit {
+    Percent,
+    PerSecond,
+    Count,
+    Plain,
+}
+
+/// A line while it is read.
+struct Line<'l> {
+    subject: &'l str,
+    rest: &'l [Word],
+}
+
+impl Line<'_> {
+    fn condition(&mut self) -> Result<Condition, ConditionError> {
+        if let Some((of, resource, stalled)) = pressure(self.subject) {
+            let bound = self.upwards(Unit::Percent)?;
+            let over = self.over()?;
+            return Ok(Condition::Pressure(Pressure {
+                of,
+                resource,
+                stalled,
+                bound,
+                over,
+            }));
+        }
+        Ok(match self.subject {
+            "host.load" => Condition::Load(self.upwards(Unit::Plain)?),
+            "target.exits" => self.lives(Lives::Exits)?,
+            "target.restarts" => self.lives(Lives::Restarts)?,
+            "hits" => self.rate(Counted::Hits)?,
+            "errnos" => self.rate(Counted::Errnos)?,
+            "retransmits" => self.rate(Counted::Retransmits)?,
+            "clock" => self.clock()?,
+            "tcp" => {
+                let probe = Probe::Tcp(
+                    self.plain("a host and a port", "tcp 127.0.0.1:5432 fails 3")?
+                        .parse()?,
+                );
+                self.probe(probe, FAILS, PACE)?
+            }
+            "http" => self.http()?,
+            "command" => {
+                let probe = self.command()?;
+                self.probe(probe, FAILS, PACE)?
+            }
+            "prometheus" => self.prometheus()?,
+            other => return Err(unknown(other)),
+        })
+    }
+
+    fn lives(&mut self, of: Lives) -> Result<Condition, ConditionError> {
+        let bound = self.upwards(Unit::Count)?;
+        Ok(Condition::Lives { of, bound })
+    }
+
+    fn rate(&mut self, of: Counted) -> Result<Condition, ConditionError> {
+        let bound = self.upwards(Unit::PerSecond)?;
+        let over = self.over()?.unwrap_or(RATE_OVER);
+        Ok(Condition::Rate { of, bound, over })
+    }
+
+    fn clock(&mut self) -> Result<Condition, ConditionError> {
+        const EXAMPLE: &str = "clock >= 18:00";
+        match self.next() {
+            Some(Word::Sign(sign)) if sign == ">=" || sign == ">" => {}
+            Some(Word::Sign(_)) => return Err(self.downwards()),
+            _ => return Err(self.missing("`>=` and a time", EXAMPLE)),
+        }
+        let text = self.plain("a time", EXAMPLE)?;
+        let unix = |time: std::time::SystemTime| {
+            time.duration_since(std::time::UNIX_EPOCH)
+                .map(|since| Until::Unix(since.as_secs()))
+                .ok()
+        };
+        let date = || humantime::parse_rfc3339(&text).ok().and_then(unix);
+        let until = text.parse().ok().map(Until::TimeOfDay).or_else(date);
+        until
+            .map(Condition::Clock)
+            .ok_or(ConditionError::Clock(text))
+    }
+
+    fn http(&mut self) -> Result<Condition, ConditionError> {
+        let url = self
+            .plain("an address", "http http://127.0.0.1:8080/health fails 3")?
+            .parse()?;
+        let mut status = 200;
+        if self.takes("status") {
+            let text = self.plain("a status", "http http://127.0.0.1:8080/ status 204")?;
+            status = text
+                .parse()
+                .ok()
+                .filter(|status| (100..600).contains(status))
+                .ok_or(ConditionError::Status(text))?;
+        }
+        self.probe(Probe::Http { url, status }, FAILS, PACE)
+    }
+
+    fn command(&mut self) -> Result<Probe, ConditionError> {
+        match self.next() {
+            Some(Word::List(words))
+                if words
+                    .first()
+                    .is_some_and(|program| program.starts_with('/')) =>
+            {
+                let has_nul = words.iter().any(|word| word.contains('\0'));
+                if has_nul {
+                    return Err(ConditionError::Command(words::list(words)));
+                }
+                Ok(Probe::Command(words.clone()))
+            }
+            Some(other) => Err(ConditionError::Command(other.to_string())),
+            None => Err(self.missing(
+                "a program and its arguments",
+                "command [\"/usr/local/bin/check\", \"--fast\"] fails 3",
+            )),
+        }
+    }
+
+    fn prometheus(&mut self) -> Result<Condition, ConditionError> {
+        const EXAMPLE: &str = "prometheus http://127.0.0.1:9090 \"up{job='api'}\" < 1";
+        let server = self.plain("the server's address", EXAMPLE)?.parse()?;
+        let query = match self.next() {
+            Some(Word::Quoted(query) | Word::Plain(query)) if !query.trim().is_empty() => {
+                query.clone()
+            }
+            _ => return Err(self.missing("a query, in `\"...\"`", EXAMPLE)),
+        };
+        let bound = self.bound(Unit::Plain)?;
+        let probe = Probe::Prometheus {
+            server,
+            query,
+            bound,
+        };
+        self.probe(probe, ONE_FAILURE, PROMETHEUS_PACE)
+    }
+
+    /// `fails N of M`, `every T`, `within T`, in any order, each once.
+    fn probe(
+        &mut self,
+        probe: Probe,
+        mut fails: Fails,
+        mut pace: Pace,
+    ) -> Result<Condition, ConditionError> {
+        let mut left = vec!["fails", "every", "within"];
+        while let Some(word) = self.rest.first() {
+            let option = match word {
+                Word::Plain(text) => left.iter().position(|option| option == text),
+                _ => None,
+            };
+            let Some(position) = option else {
+                return Err(self.stray(word, &left));
+            };
+            self.next();
+            match left.remove(position) {
+                "fails" => fails = self.fails()?,
+                "every" => {
+                    pace.every =
+                        self.time("every", Duration::from_millis(100), Duration::from_hours(1))?;
+                }
+                _ => {
+                    pace.within =
+                        self.time("within", Duration::from_millis(10), Duration::from_mins(1))?;
+                }
+            }
+        }
+        Ok(Condition::Probe { probe, fails, pace })
+    }
+
+    fn fails(&mut self) -> Result<Fails, ConditionError> {
+        const EXAMPLE: &str = "tcp 127.0.0.1:5432 fails 3 of 5";
+        let count = self.plain("a number of failures", EXAMPLE)?;
+        let of = if self.takes("of") {
+            Some(self.plain("a number of tries", EXAMPLE)?)
+        } else {
+            None
+        };
+        let number = |text: &str| text.parse::<u8>().ok();
+        let parsed = number(&count).zip(number(of.as_deref().unwrap_or(&count)));
+        match parsed {
+            Some((count, of)) if 1 <= count && count <= of && of <= Fails::MOST => {
+                Ok(Fails { count, of })
+            }
+            _ => Err(ConditionError::Fails(match of {
+                Some(of) => format!("{count} of {of}"),
+                None => count,
+            })),
+        }
+    }
+
+    /// A bound that only too much exceeds.
+    fn upwards(&mut self, unit: Unit) -> Result<Bound, ConditionError> {
+        let bound = self.bound(unit)?;
+        if matches!(bound.comparator, Comparator::Below | Comparator::AtMost) {
+            return Err(self.downwards());
+        }
+        let (number, is_inclusive) = (bound.number.get(), bound.comparator == Comparator::AtLeast);
+        let pointless = |why| ConditionError::Pointless {
+            subject: self.subject.to_owned(),
+            sign: bound.comparator.sign(),
+            number: unit.format(bound.number),
+            why,
+        };
+        if number < 0.0 || number == 0.0 && is_inclusive {
+            return Err(pointless("would hold always"));
+        }
+        if matches!(unit, Unit::Percent) && (number > 100.0 || number >= 100.0 && !is_inclusive) {
+            return Err(pointless("would never hold"));
+        }
+        Ok(bound)
+    }
+
+    fn bound(&mut self, unit: Unit) -> Result<Bound, ConditionError> {
+        let example = unit.example();
+        let comparator = match self.next() {
+            Some(Word::Sign(sign)) => Comparator::ALL
+                .into_iter()
+                .find(|known| known.sign() == sign),
+            _ => None,
+        }
+        .ok_or_else(|| self.missing("one of > >= < <= and a bound", example))?;
+        let text = self.plain("a bound", example)?;
+        let number = unit.parse(&text).ok_or_else(|| ConditionError::Number {
+            subject: self.subject.to_owned(),
+            text,
+            what: unit.what(),
+            example,
+        })?;
+        Ok(Bound { comparator, number })
+    }
+
+    fn over(&mut self) -> Result<Option<Duration>, ConditionError> {
+        if !self.takes("over") {
+            return Ok(None);
+        }
+        self.time("over", Duration::from_millis(200), Duration::from_mins(10))
+            .map(Some)
+    }
+
+    /// A time of one or more words: `1m 30s`.
+    fn time(
+        &mut self,
+        option: &'static str,
+        least: Duration,
+        most: Duration,
+    ) -> Result<Duration, ConditionError> {
+        let begins = |word: &Word| matches!(word, Word::Plain(text) if text.starts_with(|c: char| c.is_ascii_digit()));
+        let mut text = self.plain("a time", "every 500ms")?;
+        while let Some(Word::Plain(more)) = self.rest.first().filter(|word| begins(word)) {
+            text = format!("{text} {more}");
+            self.next();
+        }
+        let time = duration::parse(&text).map_err(|why| ConditionError::Time {
+            option: option.to_owned(),
+            why,
+        })?;
+        if time < least || time > most {
+            return Err(ConditionError::Range {
+                option,
+                given: text,
+                least: duration::format(least),
+                most: duration::format(most),
+            });
+        }
+        Ok(time)
+    }
+
+    fn next(&mut self) -> Option<&Word> {
+        let (word, rest) = self.rest.split_first()?;
+        self.rest = rest;
+        Some(word)
+    }
+
+    /// Takes a word where it comes next.
+    fn takes(&mut self, word: &str) -> bool {
+        let is_next = matches!(self.rest.first(), Some(Word::Plain(next)) if next == word);
+        if is_next {
+            self.next();
+        }
+        is_next
+    }
+
+    fn plain(
+        &mut self,
+        what: &'static str,
+        example: &'static str,
+    ) -> Result<String, ConditionError> {
+        match self.rest.first() {
+            Some(Word::Plain(text) | Word::Quoted(text)) => {
+                let text = text.clone();
+                self.next();
+                Ok(text)
+            }
+            _ => Err(self.missing(what, example)),
+        }
+    }
+
+    fn missing(&self, what: &'static str, example: &'static str) -> ConditionError {
+        ConditionError::Missing {
+            subject: self.subject.to_owned(),
+            what,
+            example,
+        }
+    }
+
+    fn downwards(&self) -> ConditionError {
+        ConditionError::Downwards {
+            subject: self.subject.to_owned(),
+        }
+    }
+
+    fn stray(&self, word: &Word, known: &[&str]) -> ConditionError {
+        let word = word.to_string();
+        let over = match self.subject {
+            subject if pressure(subject).is_some() => &["over"][..],
+            "hits" | "errnos" | "retransmits" => &["over"],
+            _ => known,
+        };
+        let hint = match nearest(&word, over.iter().copied()) {
+            Some(like) => format!("did you mean `{like}`?"),
+            None if over.is_empty() => "leave it out".to_owned(),
+            None => format!("what may stand there: {}", over.join(", ")),
+        };
+        ConditionError::Stray {
+            subject: self.subject.to_owned(),
+            word,
+            hint,
+        }
+    }
+}
+
+impl Unit {
+    fn parse(self, text: &str) -> Option<Number> {
+        let number = match self {
+            Self::Percent => text.strip_suffix('%')?,
+            Self::PerSecond => text.strip_suffix("/s")?,
+            Self::Count | Self::Plain => text,
+        };
+        let number: Number = number.parse().ok()?;
+        let is_whole = number.get().fract() == 0.0;
+        (is_whole || !matches!(self, Self::Count)).then_some(number)
+    }
+
+    const fn example(self) -> &'static str {
+        match self {
+            Self::Percent => "host.psi.cpu.some > 40%",
+            Self::PerSecond => "hits > 500/s",
+            Self::Count => "target.exits >= 1",
+            Self::Plain => "host.load > 8",
+        }
+    }
+
+    const fn what(self) -> &'static str {
+        match self {
+            Self::Percent => "a share with its sign",
+            Self::PerSecond => "how many a second",
+            Self::Count => "a whole number",
+            Self::Plain => "a number",
+        }
+    }
+
+    fn format(self, number: Number) -> String {
+        match self {
+            Self::Percent => format!("{number}%"),
+            Self::PerSecond => format!("{number}/s"),
+            Self::Count | Self::Plain => number.to_string(),
+        }
+    }
+}
+
+impl Bound {
+    fn written(&self, unit: Unit) -> String {
+        format!("{} {}", self.comparator.sign(), unit.format(self.number))
+    }
+}
+
+impl fmt::Display for Condition {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Pressure(pressure) => {
+                let Pressure {
+                    of,
+                    resource,
+                    stalled,
+                    bound,
+                    over,
+                } = pressure;
+                let name = pressure_name(*of, *resource, *stalled);
+                write!(out, "{name} {}", bound.written(Unit::Percent))?;
+                match over {
+                    Some(over) => write!(out, " over {}", duration::format(*over)),
+                    None => Ok(()),
+                }
+            }
+            Self::Load(bound) => write!(out, "host.load {}", bound.written(Unit::Plain)),
+            Self::Lives { of, bound } => {
+                let name = match of {
+                    Lives::Exits => "target.exits",
+                    Lives::Restarts => "target.restarts",
+                };
+                write!(out, "{name} {}", bound.written(Unit::Count))
+            }
+            Self::Rate { of, bound, over } => {
+                let (name, bound) = (of.name(), bound.written(Unit::PerSecond));
+                write!(out, "{name} {bound} over {}", duration::format(*over))
+            }
+            Self::Clock(Until::TimeOfDay(time)) => write!(out, "clock >= {time}"),
+            Self::Clock(Until::Unix(seconds)) => {
+                let time = std::time::UNIX_EPOCH.checked_add(Duration::from_secs(*seconds));
+                // A date that was read can be written.
+                let time = time.map(humantime::format_rfc3339_seconds);
+                write!(out, "clock >= {}", time.ok_or(fmt::Error)?)
+            }
+            Self::Probe { probe, fails, pace } => {
+                write!(out, "{probe} fails {}", fails.count)?;
+                if fails.of != fails.count {
+                    write!(out, " of {}", fails.of)?;
+                }
+                let (every, within) = (duration::format(pace.every), duration::format(pace.within));
+                write!(out, " every {every} within {within}")
+            }
+        }
+    }
+}
+
+impl Counted {
+    /// Its name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Hits => "hits",
+            Self::Errnos => "errnos",
+            Self::Retransmits => "retransmits",
+        }
+    }
+}
+
+impl fmt::Display for Probe {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(host) => write!(out, "tcp {host}"),
+            Self::Http { url, status } => write!(out, "http {url} status {status}"),
+            Self::Command(words) => write!(out, "command {}", words::list(words)),
+            Self::Prometheus {
+                server,
+                query,
+                bound,
+            } => {
+                let (query, bound) = (words::quoted(query), bound.written(Unit::Plain));
+                write!(out, "prometheus {server} {query} {bound}")
+            }
+        }
+    }
+}

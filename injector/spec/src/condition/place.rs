@@ -1,0 +1,145 @@
+//! Whom probes ask: hosts with a port, and addresses of the web in plain text.
+
+use std::{fmt, net::SocketAddr, str::FromStr};
+
+use http::Uri;
+
+/// A host and a port: `127.0.0.1:5432`, `[::1]:80`, `localhost:80`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Host(String);
+
+impl Host {
+    /// As the resolver of the standard library takes it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Why a text is no [`Host`].
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "`{0}` is not a host and a port; write both, as in `127.0.0.1:5432`, `[::1]:80` or `localhost:80`"
+)]
+pub struct HostError(String);
+
+impl FromStr for Host {
+    type Err = HostError;
+
+    fn from_str(text: &str) -> Result<Self, HostError> {
+        let wrong = || HostError(text.to_owned());
+        if let Ok(address) = text.parse::<SocketAddr>() {
+            return if address.port() == 0 {
+                Err(wrong())
+            } else {
+                Ok(Self(text.to_owned()))
+            };
+        }
+        let (name, port) = text.rsplit_once(':').ok_or_else(wrong)?;
+        let is_name = !name.is_empty()
+            && name
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
+        match port.parse::<u16>() {
+            Ok(1..) if is_name && port.bytes().all(|byte| byte.is_ascii_digit()) => {
+                Ok(Self(text.to_owned()))
+            }
+            _ => Err(wrong()),
+        }
+    }
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(out)
+    }
+}
+
+/// An address of the web that is spoken to in plain text: `http://127.0.0.1:9090/path`.
+///
+/// No TLS: a library for it, with its roots of trust, would double what a process with such privileges
+/// is made of. What has to leave the host goes through a relay on it, or a command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpUrl {
+    text: String,
+    host: Host,
+    /// Path and query.
+    path: String,
+}
+
+/// Why a text is no [`HttpUrl`].
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HttpUrlError {
+    /// Not the form.
+    #[error("`{0}` is not an address of the web; write one as in `http://127.0.0.1:8080/health`")]
+    NotAUrl(String),
+    /// TLS.
+    #[error(
+        "injector speaks no TLS, so `https:` cannot be asked; ask a relay on this host by `http:`, or use a \
+         command"
+    )]
+    Tls,
+    /// A password in it. It is not repeated here.
+    #[error(
+        "the address has a user or a password in front of its host, which would stand in the journal; leave \
+         them out"
+    )]
+    Secret,
+}
+
+impl HttpUrl {
+    /// The host and the port, 80 where none is given.
+    pub const fn host(&self) -> &Host {
+        &self.host
+    }
+
+    /// The path, with the query.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// The address without what may be a secret: no path and no query.
+    pub fn without_secrets(&self) -> String {
+        let more = if self.path == "/" { "" } else { "..." };
+        format!("http://{}/{more}", self.host)
+    }
+}
+
+impl FromStr for HttpUrl {
+    type Err = HttpUrlError;
+
+    fn from_str(text: &str) -> Result<Self, HttpUrlError> {
+        let wrong = || HttpUrlError::NotAUrl(text.to_owned());
+        if text.to_ascii_lowercase().starts_with("https:") {
+            return Err(HttpUrlError::Tls);
+        }
+        if text
+            .split(['/', '?'])
+            .nth(2)
+            .is_some_and(|authority| authority.contains('@'))
+        {
+            return Err(HttpUrlError::Secret);
+        }
+        let uri: Uri = text.parse().map_err(|_| wrong())?;
+        if uri.scheme_str() != Some("http") || text.contains('#') {
+            return Err(wrong());
+        }
+        let host = uri.host().ok_or_else(wrong)?;
+        let host = format!("{host}:{}", uri.port_u16().unwrap_or(80));
+        Ok(Self {
+            text: text.to_owned(),
+            host: host.parse().map_err(|_| wrong())?,
+            path: uri
+                .path_and_query()
+                .map_or("/", |path| path.as_str())
+                .to_owned(),
+        })
+    }
+}
+
+impl fmt::Display for HttpUrl {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.text.fmt(out)
+    }
+}
+
+crate::quantity::as_text!(HttpUrl);

@@ -1,0 +1,119 @@
+//! What a person asks for, validated: targets, steps, faults.
+//!
+//! An [`Experiment`] is the same whether it came from one command, from a file or through the API. It
+//! says nothing about this machine: that names resolve and mechanisms exist is the planner's to find out.
+//!
+//! Invariants, which [`Experiment::check`] enforces wherever one enters the program: one to
+//! [`SCOPES`] targets with distinct names; at least one step; no step without a fault; every duration
+//! between 1 ms and [`LONGEST`]; every fault's target exists; a target has at most [`SLOTS`] faults; there are
+//! at most [`MOST_CONDITIONS`] halt conditions; no name is longer than [`LONGEST_NAME`].
+//!
+//! Rejected: types whose fields are private and whose constructors validate. The planner, the report
+//! and the tests all take experiments apart; one check at each door costs less than forty getters.
+
+mod call;
+mod check;
+mod describe;
+mod fault;
+pub mod file;
+mod filters;
+pub(crate) mod host;
+pub(crate) mod method;
+mod path;
+mod process;
+mod settings;
+mod target;
+mod timing;
+mod traffic;
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+pub use call::{
+    CallDamage, CallDelay, CallError, CallFaultError, CallMechanism, CallShort, Calls, FdKind,
+    Filling, LONGEST_CHAIN, LONGEST_SLEEP, Realism, SleepAt, Sleeps,
+};
+pub use check::CheckError;
+pub(crate) use check::why_no_regex;
+pub use describe::{Described, Placed};
+pub use fault::{
+    CorruptMode, Delay, Distribution, DnsAnswer, Fault, FaultKind, Loss, OnCalls, Peer,
+};
+pub use filters::{FilterError, LONGEST_HOLD};
+pub use host::HostError;
+pub use injector_common::{SCOPES, SLOTS};
+pub use path::{Depth, FilePattern, Presence};
+pub use process::{Interval, Kill, KillAtCall, Pause, ProcessFaultError, Pulse, Respawn, Starve};
+pub use settings::Settings;
+pub use target::{Follow, Many, OnTargetExit, Selector, Target};
+pub use timing::{Span, TimingError};
+pub use traffic::{Activity, Chance, Connections, Direction, GUARDED_PORTS, Protocol, Traffic};
+
+use crate::condition::Condition;
+pub use crate::quantity::duration::LONGEST;
+
+/// The most halt conditions: each probe among them has a thread.
+pub const MOST_CONDITIONS: usize = 32;
+
+/// The longest name of an experiment, a target or a step, in characters.
+pub const LONGEST_NAME: usize = 128;
+
+/// A validated experiment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Experiment {
+    /// What reports and lists call it.
+    pub name: String,
+    /// What is expected to hold, in a person's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hypothesis: Option<String>,
+    /// Who is put through it; the position is the scope.
+    pub targets: Vec<Target>,
+    /// What happens, one after the other.
+    pub steps: Vec<Step>,
+    /// What ends it before its time.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub halt: Vec<Condition>,
+    /// What it does when a target has ended.
+    #[serde(default, skip_serializing_if = "OnTargetExit::is_usual")]
+    pub on_target_exit: OnTargetExit,
+}
+
+/// Faults that are on together, for a time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Step {
+    /// What the journal and the report call it.
+    pub name: String,
+    /// How long the faults stay on, counted from when the first of them is armed.
+    #[serde(with = "crate::quantity::duration")]
+    pub duration: Duration,
+    /// The faults; none means a quiet time, to measure a baseline or a recovery.
+    #[serde(default)]
+    pub faults: Vec<Fault>,
+}
+
+impl Experiment {
+    /// The time that all steps take together.
+    pub fn duration(&self) -> Duration {
+        self.steps.iter().map(|step| step.duration).sum()
+    }
+
+    /// The time that the faults of a step have.
+    pub fn span(&self, step: usize) -> Span {
+        let on = self
+            .steps
+            .get(step)
+            .map_or(Duration::ZERO, |step| step.duration);
+        let left = self.steps.iter().skip(step).map(|step| step.duration).sum();
+        Span { on, left }
+    }
+
+    /// Every fault with its step, in the order of the file.
+    pub fn faults(&self) -> impl Iterator<Item = (&Step, &Fault)> {
+        self.steps
+            .iter()
+            .flat_map(|step| step.faults.iter().map(move |fault| (step, fault)))
+    }
+}

@@ -1,0 +1,345 @@
+//! Experiments from files: YAML whose faults are the command line in another spelling.
+//!
+//! ```yaml
+//! name: model-latency-spike
+//! hypothesis: The agent finishes every task.
+//! targets:
+//!   agent: { cgroup: agent.slice }
+//! steps:
+//!   - { name: baseline, duration: 5s }
+//!   - name: spike
+//!     duration: 10s
+//!     faults:
+//!       - net.delay: { target: agent, latency: 500ms, dest-port: [8080] }
+//! ```
+//! Everything below `targets:` and every fault is turned into words and parsed by the definitions of the
+//! command line ([`words`]); the rest is read here. A complaint names file, line and column.
+
+mod complaint;
+mod fields;
+mod node;
+mod words;
+mod yaml;
+
+use std::{path::Path, time::Duration};
+
+pub use complaint::FileError;
+
+use self::{
+    complaint::Complaint,
+    fields::Fields,
+    node::{Content, Node, Place},
+};
+use super::{Experiment, Fault, OnTargetExit, Selector, Step, Target};
+use crate::grammar::{FaultInFile, TargetInFile};
+use crate::{condition::Condition, nearest::nearest, quantity::duration};
+
+/// Parses the bytes of a file, as [`parse`] does its text.
+pub fn parse_bytes(
+    bytes: &[u8],
+    name: &str,
+    selector: Option<Selector>,
+) -> Result<Experiment, FileError> {
+    match str::from_utf8(bytes) {
+        Ok(text) => parse(text, name, selector),
+        Err(error) => Err(complaint::no_utf8(bytes, error.valid_up_to()).of(name)),
+    }
+}
+
+/// Parses an experiment. `name` is the file's, for complaints, and the experiment's where it gives none.
+/// A selector replaces that of the only target.
+pub fn parse(text: &str, name: &str, selector: Option<Selector>) -> Result<Experiment, FileError> {
+    let stem = Path::new(name)
+        .file_stem()
+        .map(|stem| stem.to_string_lossy().into_owned());
+    node::parse(text)
+        .and_then(|root| experiment(&root, stem.unwrap_or_default(), selector))
+        .map_err(|complaint| complaint.of(name))
+}
+
+fn experiment(
+    root: &Node,
+    stem: String,
+    selector: Option<Selector>,
+) -> Result<Experiment, Complaint> {
+    const KNOWN: [&str; 8] = [
+        "name",
+        "hypothesis",
+        "targets",
+        "steps",
+        "duration",
+        "faults",
+        "halt",
+        "on-target-exit",
+    ];
+    if matches!(root.content, Content::Null) {
+        let sentence = format!(
+            "the file is empty; an experiment is a map of {}, so write one",
+            KNOWN.join(", ")
+        );
+        return Err(Complaint::at(root.at, sentence));
+    }
+    let fields = Fields::of(root, "an experiment", &KNOWN)?;
+    let name = fields.text("name")?.unwrap_or(stem);
+    let hypothesis = fields.text("hypothesis")?;
+    let targets = targets(&fields, selector)?;
+    let steps = match fields.get("steps") {
+        Some(node) => {
+            for shorthand in ["duration", "faults"] {
+                if let Some(at) = fields.key_place(shorthand) {
+                    let sentence =
+                        format!("`{shorthand}` cannot stand beside `steps`; move it into a step");
+                    return Err(Complaint::at(at, sentence));
+                }
+            }
+            steps(node, &targets)?
+        }
+        // The shorthand: an experiment of one step.
+        None => vec![step(&fields, name.clone(), &targets)?],
+    };
+    let experiment = Experiment {
+        name,
+        hypothesis,
+        targets,
+        steps,
+        halt: halt(&fields)?,
+        on_target_exit: on_target_exit(&fields)?,
+    };
+    // What is left to find has no better place: every part was checked where it stands.
+    experiment
+        .check()
+        .map_err(|error| Complaint::at(root.at, error))?;
+    Ok(experiment)
+}
+
+fn targets(fields: &Fields<'_>, selector: Option<Selector>) -> Result<Vec<Target>, Complaint> {
+    let Some(node) = fields.get("targets") else {
+        let selector = selector.ok_or_else(|| {
+            let sentence = "the experiment has no `targets`; name at least one, as in `targets: {agent: {pid: 4711}}`";
+            Complaint::at(fields.at, sentence)
+        })?;
+        return Ok(vec![Target {
+            name: Target::ONLY.to_owned(),
+            selector,
+        }]);
+    };
+    let Content::Map(entries) = &node.content else {
+        let sentence = "`targets` names each target and how to find it, as in `agent: {pid: 4711}`; write it so";
+        return Err(Complaint::at(node.at, sentence));
+    };
+    if entries.is_empty() {
+        let sentence = "`targets` is empty; name at least one, as in `agent: {pid: 4711}`";
+        return Err(Complaint::at(node.at, sentence));
+    }
+    if selector.is_some() && entries.len() != 1 {
+        let sentence = format!(
+            "a target was named on the command line, but the experiment has {} of them; leave one",
+            entries.len()
+        );
+        return Err(Complaint::at(node.at, sentence));
+    }
+    entries
+        .iter()
+        .map(|(name, node)| {
+            let written = target(node, selector.is_some())?;
+            let target = Target {
+                name: name.text.clone(),
+                selector: selector.clone().or(written).ok_or_else(|| nobody(name))?,
+            };
+            target
+                .check()
+                .map_err(|error| Complaint::at(name.at, error))?;
+            Ok(target)
+        })
+        .collect()
+}
+
+fn nobody(name: &node::Word) -> Complaint {
+    let sentence = format!(
+        "target `{}` selects nothing; give it a pid, cgroup, unit, container or process",
+        name.text
+    );
+    Complaint::at(name.at, sentence)
+}
+
+/// The selector; a target whose selector is replaced may have none.
+fn target(node: &Node, is_replaced: bool) -> Result<Option<Selector>, Complaint> {
+    if matches!(node.content, Content::Null) && is_replaced {
+        return Ok(None);
+    }
+    let parsed: TargetInFile = words::parse(&[], node, node.at, "a target")?;
+    Ok(parsed.target.selector())
+}
+
+fn steps(node: &Node, targets: &[Target]) -> Result<Vec<Step>, Complaint> {
+    const KNOWN: [&str; 3] = ["name", "duration", "faults"];
+    let items = node
+        .list()
+        .filter(|items| !items.is_empty())
+        .ok_or_else(|| {
+            Complaint::at(
+                node.at,
+                "`steps` is a list of at least one step, each with a `duration`; write one",
+            )
+        })?;
+    items
+        .iter()
+        .enumerate()
+        .map(|(index, node)| {
+            let fields = Fields::of(node, "a step", &KNOWN)?;
+            let name = fields
+                .text("name")?
+                .unwrap_or_else(|| format!("step {}", index + 1));
+            step(&fields, name, targets)
+        })
+        .collect()
+}
+
+/// The halt conditions, each the line that `--halt-if` takes.
+fn halt(fields: &Fields<'_>) -> Result<Vec<Condition>, Complaint> {
+    let Some(node) = fields.get("halt") else {
+        return Ok(Vec::new());
+    };
+    let items = node.list().filter(|items| !items.is_empty()).ok_or_else(|| {
+        let sentence = "`halt` is a list of at least one condition, as in `- host.load > 8`; write one, or \
+                        leave `halt` out";
+        Complaint::at(node.at, sentence)
+    })?;
+    items
+        .iter()
+        .map(|node| {
+            let line = node.text("halt")?;
+            line.parse().map_err(|error| Complaint::at(node.at, error))
+        })
+        .collect()
+}
+
+/// `on-target-exit: end`
+fn on_target_exit(fields: &Fields<'_>) -> Result<OnTargetExit, Complaint> {
+    let Some(node) = fields.get("on-target-exit") else {
+        return Ok(OnTargetExit::default());
+    };
+    match node.text("on-target-exit")? {
+        "end" => Ok(OnTargetExit::End),
+        "wait" => Ok(OnTargetExit::Wait),
+        other => {
+            let sentence = format!(
+                "`on-target-exit` is `end` or `wait`, and not `{}`; write one of them",
+                crate::printable::line(other)
+            );
+            Err(Complaint::at(node.at, sentence))
+        }
+    }
+}
+
+/// A step without `faults` is a quiet time; one with an empty list was not thought to its end.
+fn step(fields: &Fields<'_>, name: String, targets: &[Target]) -> Result<Step, Complaint> {
+    let duration = time(fields)?;
+    let Some(node) = fields.get("faults") else {
+        return Ok(Step {
+            name,
+            duration,
+            faults: Vec::new(),
+        });
+    };
+    let items = node.list().filter(|items| !items.is_empty()).ok_or_else(|| {
+        let sentence = "`faults` is a list of at least one fault, as in `- net.delay: {latency: 500ms}`; write \
+                        one, or leave `faults` out for a quiet time";
+        Complaint::at(node.at, sentence)
+    })?;
+    let faults = items
+        .iter()
+        .map(|node| fault(node, targets))
+        .collect::<Result<_, _>>()?;
+    Ok(Step {
+        name,
+        duration,
+        faults,
+    })
+}
+
+fn time(fields: &Fields<'_>) -> Result<Duration, Complaint> {
+    let node = fields.get("duration").ok_or_else(|| {
+        let sentence = format!(
+            "{} needs a `duration`, as in `duration: 30s`; add it",
+            fields.what
+        );
+        Complaint::at(fields.at, sentence)
+    })?;
+    let time =
+        duration::parse(node.text("duration")?).map_err(|error| Complaint::at(node.at, error))?;
+    if time.is_zero() {
+        return Err(Complaint::at(
+            node.at,
+            "a `duration` of zero is no time; write a longer one",
+        ));
+    }
+    Ok(time)
+}
+
+/// `net.delay: {...}`, or `net.blackhole` where it needs no parameters.
+fn fault(node: &Node, targets: &[Target]) -> Result<Fault, Complaint> {
+    let empty = Node {
+        at: node.at,
+        content: Content::Map(Vec::new()),
+    };
+    let (name, parameters) = match &node.content {
+        Content::Scalar(name) => (name, &empty),
+        Content::Map(entries) if entries.len() == 1 => {
+            let (name, parameters) = &entries[0];
+            let is_bare = matches!(parameters.content, Content::Null);
+            (&name.text, if is_bare { &empty } else { parameters })
+        }
+        _ => {
+            let sentence = "a fault is one name with its parameters, as in \
+                            `- net.delay: {latency: 500ms}`; give each fault a `-` of its own";
+            return Err(Complaint::at(node.at, sentence));
+        }
+    };
+    let path: Vec<&str> = name.split('.').collect();
+    let what = format!("`{name}`");
+    let parsed: FaultInFile = words::parse(&path, parameters, node.at, &what)?;
+    let (fault, target) = parsed.split();
+    let target = index(target.as_deref(), targets, parameters, node.at)?;
+    let fault = Fault { target, ..fault };
+    fault
+        .check()
+        .and_then(|()| fault.check_on(&targets[fault.target]))
+        .map_err(|error| Complaint::at(node.at, error))?;
+    Ok(fault)
+}
+
+/// The position of the target that a fault names, or of the only one.
+fn index(
+    name: Option<&str>,
+    targets: &[Target],
+    parameters: &Node,
+    at: Place,
+) -> Result<usize, Complaint> {
+    let names = targets.iter().map(|target| target.name.as_str());
+    let known = || names.clone().collect::<Vec<_>>().join(", ");
+    match name {
+        None if targets.len() == 1 => Ok(0),
+        None => {
+            let sentence = format!(
+                "the fault needs a `target`, since there are several: {}; add it",
+                known()
+            );
+            Err(Complaint::at(at, sentence))
+        }
+        Some(name) => names
+            .clone()
+            .position(|known| known == name)
+            .ok_or_else(|| {
+                let hint = match nearest(name, names.clone()) {
+                    Some(like) => format!("did you mean `{like}`?"),
+                    None => format!("known are: {}", known()),
+                };
+                let at = parameters.value_place("target").unwrap_or(at);
+                Complaint::at(at, format!("no target is called `{name}`; {hint}"))
+            }),
+    }
+}
+
+#[cfg(test)]
+mod tests;

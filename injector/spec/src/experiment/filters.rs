@@ -1,0 +1,658 @@
+//! Filters that can never let anything through, or that say nothing about what the fault acts on.
+//!
+//! A fault that is on and cannot meet its target looks like a target that is not impressed, so it is refused.
+//! What depends on this host or on a name that is looked up is for the planner.
+
+use std::{net::IpAddr, time::Duration};
+
+use ipnet::{IpNet, Ipv4Net};
+
+use super::{
+    Activity, Calls, Connections, Direction, Fault, FaultKind, FdKind, Peer, Protocol, Traffic,
+    host, host::HostError,
+};
+use crate::quantity::{PortRange, duration};
+
+/// The longest time that a packet is held: what the delay line's wheel reaches (`delay_line::model::LONGEST`).
+pub const LONGEST_HOLD: Duration = Duration::from_mins(10);
+
+/// Why filters make no sense together.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "each message says it all")]
+pub enum FilterError {
+    #[error(
+        "`{0}`: `max-hits` is 0, so nothing would ever be hit; leave it out, or make it 1 or more"
+    )]
+    NoHits(&'static str),
+    #[error("`{0}`: ICMP has no ports, so `{1}` lets none of it through; leave one of the two out")]
+    PortsOfIcmp(&'static str, &'static str),
+    #[error(
+        "`{fault}` acts on {what}, so `protocol: {protocol}` lets nothing through; leave `protocol` out"
+    )]
+    Protocol {
+        fault: &'static str,
+        what: &'static str,
+        protocol: Protocol,
+    },
+    #[error(
+        "`{fault}`: every port of `{filter}` ({}) is excluded as well, so nothing gets through; leave one of \
+         the two out",
+        listed(ports)
+    )]
+    NoPortLeft {
+        fault: &'static str,
+        filter: &'static str,
+        ports: Vec<PortRange>,
+    },
+    #[error(
+        "`{fault}`: every address that it is for ({far_ends}) is excluded as well, so nothing gets through; \
+         leave one of the two out"
+    )]
+    NoAddressLeft {
+        fault: &'static str,
+        far_ends: String,
+    },
+    #[error("`{0}` acts on look-ups over UDP port 53; leave other ports and protocols out")]
+    NotDomain(&'static str),
+    #[error(
+        "`{0}` is not about packets, so filters on traffic say nothing about it; leave them out"
+    )]
+    NoTraffic(&'static str),
+    #[error(
+        "`{0}` is not asked whether a connection is busy or idle, as `net.reset` is; leave `activity` out"
+    )]
+    NoActivity(&'static str),
+    #[error("`{0}` works on what the target sends, not on what it receives; leave `direction` out")]
+    EgressOnly(&'static str),
+    #[error(
+        "`{0}` cannot act on ICMP that the target receives: the kernel has no look-up for the socket behind \
+         it; use `direction: egress`, or `net.loss`"
+    )]
+    IngressIcmp(&'static str),
+    #[error(
+        "`{fault}` would hold packets for {}; {} is the most, use `net.blackhole` for longer",
+        duration::format(*asked), duration::format(LONGEST_HOLD)
+    )]
+    HeldTooLong {
+        fault: &'static str,
+        asked: Duration,
+    },
+    #[error(
+        "`net.connect` fails a call before a connection exists, so `source-port` and `connection` say nothing \
+         about it; leave them out"
+    )]
+    BeforeConnection,
+    #[error(
+        "`net.partition` names its far end with `peer`; leave `dest-ip` and `hostname` out, or use \
+         `net.blackhole` with them"
+    )]
+    TwoFarEnds,
+    #[error("sockets have no path; leave `path` out, or name kinds of files under `fd-kind`")]
+    PathOfSocket,
+    #[error("no call opens a socket by {0}; leave `fd-kind` out, or name `connect` and its kin")]
+    OpenedSocket(&'static str),
+    #[error(transparent)]
+    Host(#[from] HostError),
+}
+
+fn listed(ports: &[PortRange]) -> String {
+    let ports: Vec<_> = ports.iter().map(ToString::to_string).collect();
+    ports.join(", ")
+}
+
+/// What a fault acts on, as far as filters are concerned.
+enum ActsOn {
+    /// Packets at devices and sockets.
+    Packets,
+    /// Established TCP connections.
+    Connections,
+    /// connect(2).
+    Connects,
+    /// Look-ups of names.
+    LookUps,
+    /// Calls or processes; filters on traffic say nothing about them.
+    Others,
+}
+
+const fn acts_on(kind: &FaultKind) -> ActsOn {
+    match kind {
+        FaultKind::Noop
+        | FaultKind::Delay(_)
+        | FaultKind::Loss(_)
+        | FaultKind::Corrupt(_)
+        | FaultKind::Duplicate
+        | FaultKind::Reorder { .. }
+        | FaultKind::Bandwidth(_)
+        | FaultKind::Blackhole
+        | FaultKind::Partition { .. } => ActsOn::Packets,
+        FaultKind::Reset => ActsOn::Connections,
+        FaultKind::Connect(_) => ActsOn::Connects,
+        FaultKind::Dns { .. } => ActsOn::LookUps,
+        FaultKind::Kill(_)
+        | FaultKind::KillAtCall(_)
+        | FaultKind::Pause(_)
+        | FaultKind::Starve(_)
+        | FaultKind::SysError(_)
+        | FaultKind::SysDelay(_)
+        | FaultKind::IoError(_)
+        | FaultKind::IoLatency(_)
+        | FaultKind::IoCorrupt(_)
+        | FaultKind::IoShort(_)
+        | FaultKind::PipeError(_)
+        | FaultKind::PipeDelay(_)
+        | FaultKind::PipeStall(_)
+        | FaultKind::PipeCorrupt(_) => ActsOn::Others,
+    }
+}
+
+impl Fault {
+    /// Checks that its filters can let something through, each on its own and all together.
+    pub(super) fn check_filters(&self) -> Result<(), FilterError> {
+        let fault = self.kind.name();
+        if self.chance.max_hits == Some(0) {
+            return Err(FilterError::NoHits(fault));
+        }
+        self.check_direction()?;
+        self.check_hold()?;
+        self.check_names()?;
+        let traffic = &self.traffic;
+        if traffic.activity != Activity::Any && self.kind != FaultKind::Reset {
+            return Err(FilterError::NoActivity(fault));
+        }
+        match acts_on(&self.kind) {
+            ActsOn::Packets => {}
+            ActsOn::Connections => {
+                traffic.check_protocol(fault, "TCP connections", &[Protocol::Tcp])?;
+            }
+            ActsOn::Connects => {
+                let known = [Protocol::Tcp, Protocol::Udp];
+                traffic.check_protocol(fault, "connect(2) of TCP and UDP sockets", &known)?;
+                if !traffic.source_ports.is_empty() || traffic.connections != Connections::Any {
+                    return Err(FilterError::BeforeConnection);
+                }
+            }
+            ActsOn::LookUps => traffic.check_domain(fault)?,
+            ActsOn::Others if traffic.says_something() => {
+                return Err(FilterError::NoTraffic(fault));
+            }
+            ActsOn::Others => return Ok(()),
+        }
+        if matches!(self.kind, FaultKind::Partition { .. })
+            && (!traffic.dest.is_empty() || !traffic.hostnames.is_empty())
+        {
+            return Err(FilterError::TwoFarEnds);
+        }
+        traffic.check_ports(fault)?;
+        if self.names().next().is_some() {
+            // What a name stands for is not known here.
+            return Ok(());
+        }
+        self.check_addresses(&[])
+    }
+
+    /// Checks that an address is left, where the names of the filters stand for these.
+    pub fn check_addresses(&self, of_names: &[IpAddr]) -> Result<(), FilterError> {
+        let peers: &[Peer] = match &self.kind {
+            FaultKind::Partition { peers } => peers,
+            _ => &[],
+        };
+        let of_peers = peers.iter().filter_map(|peer| match peer {
+            Peer::Net(net) => Some(*net),
+            Peer::Host(_) => None,
+        });
+        let mut far_ends: Vec<IpNet> = self.traffic.dest.iter().copied().chain(of_peers).collect();
+        far_ends.extend(of_names.iter().copied().map(IpNet::from));
+        let is_any = far_ends.is_empty();
+        if is_any {
+            far_ends = vec![
+                IpNet::V4(Ipv4Net::default()),
+                IpNet::V6(ipnet::Ipv6Net::default()),
+            ];
+        }
+        let excluded = IpNet::aggregate(&self.traffic.exclude.iter().map(plain).collect());
+        let is_excluded = |net: &IpNet| excluded.iter().any(|other| other.contains(&plain(net)));
+        if !far_ends.iter().all(is_excluded) {
+            return Ok(());
+        }
+        let shown: Vec<_> = far_ends.iter().map(ToString::to_string).collect();
+        Err(FilterError::NoAddressLeft {
+            fault: self.kind.name(),
+            far_ends: if is_any {
+                "all there are".to_owned()
+            } else {
+                shown.join(", ")
+            },
+        })
+    }
+
+    /// The host names among its far ends.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let peers: &[Peer] = match &self.kind {
+            FaultKind::Partition { peers } => peers,
+            _ => &[],
+        };
+        let of_peers = peers.iter().filter_map(|peer| match peer {
+            Peer::Host(name) => Some(name.as_str()),
+            Peer::Net(_) => None,
+        });
+        self.traffic
+            .hostnames
+            .iter()
+            .map(String::as_str)
+            .chain(of_peers)
+    }
+
+    fn check_names(&self) -> Result<(), FilterError> {
+        self.names().try_for_each(host::check)?;
+        if let FaultKind::Dns { hostnames, .. } = &self.kind {
+            hostnames
+                .iter()
+                .try_for_each(|glob| host::check_pattern(glob))?;
+        }
+        Ok(())
+    }
+
+    /// Refuses what cannot work in the direction asked.
+    fn check_direction(&self) -> Result<(), FilterError> {
+        let fault = self.kind.name();
+        if self.direction == Direction::Egress {
+            return Ok(());
+        }
+        match acts_on(&self.kind) {
+            ActsOn::Connections | ActsOn::Connects | ActsOn::LookUps | ActsOn::Others => {
+                Err(FilterError::EgressOnly(fault))
+            }
+            // Loss of what arrives is done at the socket.
+            ActsOn::Packets if self.kind.loses_packets() => Ok(()),
+            ActsOn::Packets if self.traffic.protocol == Protocol::Icmp => {
+                Err(FilterError::IngressIcmp(fault))
+            }
+            ActsOn::Packets => Ok(()),
+        }
+    }
+
+    /// Refuses delays that the delay line would cut short.
+    fn check_hold(&self) -> Result<(), FilterError> {
+        let asked = match &self.kind {
+            FaultKind::Delay(delay) => delay.latency.saturating_add(delay.jitter),
+            FaultKind::Reorder { latency, .. } => *latency,
+            _ => return Ok(()),
+        };
+        if asked <= LONGEST_HOLD {
+            return Ok(());
+        }
+        let fault = self.kind.name();
+        Err(FilterError::HeldTooLong { fault, asked })
+    }
+}
+
+impl Traffic {
+    fn check_protocol(
+        &self,
+        fault: &'static str,
+        what: &'static str,
+        known: &[Protocol],
+    ) -> Result<(), FilterError> {
+        let protocol = self.protocol;
+        if protocol == Protocol::Any || known.contains(&protocol) {
+            return Ok(());
+        }
+        Err(FilterError::Protocol {
+            fault,
+            what,
+            protocol,
+        })
+    }
+
+    fn check_domain(&self, fault: &'static str) -> Result<(), FilterError> {
+        let is_domain = |range: &PortRange| range.is(53);
+        let is_udp = matches!(self.protocol, Protocol::Any | Protocol::Udp);
+        if is_udp && self.dest_ports.iter().all(is_domain) {
+            return Ok(());
+        }
+        Err(FilterError::NotDomain(fault))
+    }
+
+    fn check_ports(&self, fault: &'static str) -> Result<(), FilterError> {
+        let sets = [
+            ("dest-port", &self.dest_ports),
+            ("source-port", &self.source_ports),
+        ];
+        for (filter, ports) in sets {
+            if ports.is_empty() {
+                continue;
+            }
+            if self.protocol == Protocol::Icmp {
+                return Err(FilterError::PortsOfIcmp(fault, filter));
+            }
+            if ports
+                .iter()
+                .all(|range| is_covered(*range, &self.exclude_ports))
+            {
+                let ports = ports.clone();
+                return Err(FilterError::NoPortLeft {
+                    fault,
+                    filter,
+                    ports,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether any of its filters is set; the ports that stay excluded are none.
+    fn says_something(&self) -> bool {
+        let exclude_ports = self.exclude_ports.clone();
+        *self
+            != Self {
+                exclude_ports,
+                ..Self::default()
+            }
+    }
+}
+
+/// Whether all ports of a range are in some of the others.
+fn is_covered(range: PortRange, others: &[PortRange]) -> bool {
+    (range.first()..=range.last()).all(|port| others.iter().any(|other| other.contains(port)))
+}
+
+/// A v4-mapped network as IPv4, which is how the kernel's filters see both.
+fn plain(net: &IpNet) -> IpNet {
+    let v4 = match net {
+        IpNet::V6(v6) if v6.prefix_len() >= 96 => v6.addr().to_ipv4_mapped(),
+        _ => None,
+    };
+    let mapped = v4.and_then(|address| Ipv4Net::new(address, net.prefix_len() - 96).ok());
+    mapped.map_or(net.trunc(), |v4| IpNet::V4(v4.trunc()))
+}
+
+/// Calls that open files, none of which opens a socket.
+const OPENS: [&str; 4] = ["open", "openat", "openat2", "creat"];
+
+impl Calls {
+    /// Checks that some file can be of a kind, at a path and in a call of those asked.
+    pub(super) fn check_filters(&self) -> Result<(), FilterError> {
+        let is_socket = |kind: &FdKind| matches!(kind, FdKind::Unix | FdKind::Inet);
+        if self.kinds.is_empty() || !self.kinds.iter().all(is_socket) {
+            return Ok(());
+        }
+        if !self.paths.is_empty() {
+            return Err(FilterError::PathOfSocket);
+        }
+        let open = self.syscalls.iter().map(|call| call.name());
+        let opens: Vec<_> = open.filter(|name| OPENS.contains(name)).collect();
+        match opens.first() {
+            Some(name) if opens.len() == self.syscalls.len() => {
+                Err(FilterError::OpenedSocket(name))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A fault with these filters, as JSON.
+    fn fault(kind: &str, rest: &str) -> Fault {
+        let text = format!(
+            r#"{{"target":0,"kind":{kind},"chance":{{"percent":"100%"}},"direction":"egress",{rest}}}"#
+        );
+        // Of two keys the last holds.
+        let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+        serde_json::from_value(value).unwrap()
+    }
+
+    const RESET: &str = r#"{"fault":"net.reset"}"#;
+    const BLACKHOLE: &str = r#"{"fault":"net.blackhole"}"#;
+    const CONNECT: &str = r#"{"fault":"net.connect","with":"ECONNREFUSED"}"#;
+    const DELAY: &str = r#"{"fault":"net.delay","with":{"latency":"1h","jitter":"0s","correlation":"0%","distribution":"uniform"}}"#;
+    const PARTITION: &str = r#"{"fault":"net.partition","with":{"peers":[{"net":"10.0.0.0/8"}]}}"#;
+    const DNS: &str =
+        r#"{"fault":"dns.error","with":{"answer":"timeout","hostnames":["a.example"]}}"#;
+    const PAUSE: &str = r#"{"fault":"proc.pause","with":{}}"#;
+
+    /// Kind, filters, and a part of the complaint.
+    const CONTRADICTIONS: &[(&str, &str, &str)] = &[
+        (
+            RESET,
+            r#""traffic":{"protocol":"udp"}"#,
+            "acts on TCP connections",
+        ),
+        (
+            RESET,
+            r#""traffic":{},"direction":"both""#,
+            "works on what the target sends",
+        ),
+        (
+            BLACKHOLE,
+            r#""traffic":{"activity":"busy"}"#,
+            "is not asked whether a connection is busy",
+        ),
+        (
+            CONNECT,
+            r#""traffic":{"protocol":"icmp"}"#,
+            "connect(2) of TCP and UDP",
+        ),
+        (
+            CONNECT,
+            r#""traffic":{"source_ports":["80"]}"#,
+            "before a connection exists",
+        ),
+        (
+            CONNECT,
+            r#""traffic":{"connections":"new"}"#,
+            "before a connection exists",
+        ),
+        (
+            BLACKHOLE,
+            r#""traffic":{"protocol":"icmp","dest_ports":["80"]}"#,
+            "ICMP has no ports",
+        ),
+        (
+            BLACKHOLE,
+            r#""traffic":{"protocol":"icmp","source_ports":["80"]}"#,
+            "`source-port` lets",
+        ),
+        (
+            BLACKHOLE,
+            r#""traffic":{"dest_ports":["443","80-81"],"exclude_ports":["443","79-90"]}"#,
+            "every port of `dest-port` (443, 80-81) is excluded",
+        ),
+        (
+            BLACKHOLE,
+            r#""traffic":{"source_ports":["443"],"exclude_ports":["1-65535"]}"#,
+            "every port of `source-port`",
+        ),
+        (
+            BLACKHOLE,
+            r#""traffic":{"dest":["127.0.1.1/32"],"exclude":["127.0.0.0/8"]}"#,
+            "every address that it is for (127.0.1.1/32)",
+        ),
+        (
+            BLACKHOLE,
+            r#""traffic":{"dest":["10.0.0.0/8"],"exclude":["10.0.0.0/9","10.128.0.0/9"]}"#,
+            "every address",
+        ),
+        (
+            BLACKHOLE,
+            r#""traffic":{"dest":["::ffff:10.0.0.1/128"],"exclude":["10.0.0.0/8"]}"#,
+            "every address",
+        ),
+        (
+            BLACKHOLE,
+            r#""traffic":{"exclude":["0.0.0.0/0","::/0"]}"#,
+            "(all there are)",
+        ),
+        (
+            BLACKHOLE,
+            r#""traffic":{"hostnames":["https://x.example"]}"#,
+            "the host alone: `x.example`",
+        ),
+        (
+            PARTITION,
+            r#""traffic":{"exclude":["10.0.0.0/8"]}"#,
+            "every address",
+        ),
+        (
+            PARTITION,
+            r#""traffic":{"dest":["10.1.0.0/16"]}"#,
+            "names its far end with `peer`",
+        ),
+        (
+            PARTITION,
+            r#""traffic":{"hostnames":["a.example"]}"#,
+            "names its far end with `peer`",
+        ),
+        (DNS, r#""traffic":{"protocol":"tcp"}"#, "UDP port 53"),
+        (DNS, r#""traffic":{"dest_ports":["5353"]}"#, "UDP port 53"),
+        (
+            DELAY,
+            r#""traffic":{}"#,
+            "hold packets for 1h; 10m is the most",
+        ),
+        (
+            PAUSE,
+            r#""traffic":{"dest_ports":["80"]}"#,
+            "is not about packets",
+        ),
+        (
+            PAUSE,
+            r#""traffic":{},"direction":"ingress""#,
+            "leave `direction` out",
+        ),
+        (
+            BLACKHOLE,
+            r#""traffic":{},"chance":{"percent":"100%","max_hits":0}"#,
+            "`max-hits` is 0",
+        ),
+        (
+            r#"{"fault":"net.duplicate"}"#,
+            r#""traffic":{"protocol":"icmp"},"direction":"both""#,
+            "cannot act on ICMP that the target receives",
+        ),
+    ];
+
+    #[test]
+    fn filters_that_let_nothing_through_are_refused() {
+        for (kind, rest, part) in CONTRADICTIONS {
+            let error = fault(kind, rest).check_filters().unwrap_err().to_string();
+            assert!(error.contains(part), "{rest}: {error}");
+            assert!(
+                !error.contains("--"),
+                "a flag, which files and the API have not: {error}"
+            );
+        }
+    }
+
+    #[test]
+    fn filters_that_let_something_through_are_accepted() {
+        for (kind, rest) in [
+            (RESET, r#""traffic":{"protocol":"tcp"}"#),
+            (
+                CONNECT,
+                r#""traffic":{"protocol":"udp","dest_ports":["80"]}"#,
+            ),
+            (
+                BLACKHOLE,
+                r#""traffic":{"protocol":"icmp"},"direction":"both""#,
+            ),
+            (
+                BLACKHOLE,
+                r#""traffic":{"dest_ports":["20-30"],"exclude_ports":["22"]}"#,
+            ),
+            (
+                BLACKHOLE,
+                r#""traffic":{"dest":["10.0.0.0/8"],"exclude":["10.0.0.0/9"]}"#,
+            ),
+            (BLACKHOLE, r#""traffic":{"exclude":["0.0.0.0/0"]}"#),
+            (PARTITION, r#""traffic":{"exclude":["10.1.0.0/16"]}"#),
+            (
+                DNS,
+                r#""traffic":{"protocol":"udp","dest_ports":["53"],"exclude_ports":["22"]}"#,
+            ),
+            (PAUSE, r#""traffic":{"exclude_ports":["22","53"]}"#),
+        ] {
+            assert_eq!(fault(kind, rest).check_filters(), Ok(()), "{rest}");
+        }
+    }
+
+    #[test]
+    fn what_a_name_stands_for_may_be_excluded() {
+        let named = fault(
+            BLACKHOLE,
+            r#""traffic":{"hostnames":["a.example"],"exclude":["10.0.0.0/8"]}"#,
+        );
+        assert_eq!(named.check_filters(), Ok(()));
+        let inside: IpAddr = "10.9.9.9".parse().unwrap();
+        let outside: IpAddr = "192.0.2.1".parse().unwrap();
+        assert!(named.check_addresses(&[inside]).is_err());
+        assert_eq!(named.check_addresses(&[inside, outside]), Ok(()));
+    }
+
+    #[test]
+    fn sockets_are_neither_opened_nor_at_a_path() {
+        let calls = |names: &str, kinds: Vec<FdKind>, paths: &[&str]| Calls {
+            syscalls: names.split(',').map(|name| name.parse().unwrap()).collect(),
+            kinds,
+            paths: paths.iter().map(|path| path.parse().unwrap()).collect(),
+            ..Calls::default()
+        };
+        let opened = calls("openat", vec![FdKind::Inet], &[]).check_filters();
+        assert_eq!(opened, Err(FilterError::OpenedSocket("openat")));
+        let at_path = calls("read", vec![FdKind::Unix], &["/data"]).check_filters();
+        assert_eq!(at_path, Err(FilterError::PathOfSocket));
+        for (names, kinds, paths) in [
+            ("openat,read", vec![FdKind::Inet], &[][..]),
+            ("openat", vec![FdKind::File], &["/data"]),
+            ("read", vec![FdKind::Inet, FdKind::File], &["/data"]),
+        ] {
+            assert_eq!(calls(names, kinds, paths).check_filters(), Ok(()));
+        }
+    }
+
+    proptest! {
+        /// Against a plain model: refused where no address of a small network is left.
+        #[test]
+        fn nothing_is_left_where_each_address_is_excluded(
+            dest in proptest::collection::vec((0u32..64, 26u8..=32), 1..4),
+            exclude in proptest::collection::vec((0u32..64, 26u8..=32), 0..5),
+        ) {
+            let net = |(low, length): &(u32, u8)| -> IpNet {
+                let address = std::net::Ipv4Addr::from(0x0a00_0000 + low);
+                IpNet::V4(Ipv4Net::new(address, *length).unwrap().trunc())
+            };
+            let mut asked = fault(BLACKHOLE, r#""traffic":{}"#);
+            asked.traffic.dest = dest.iter().map(net).collect();
+            asked.traffic.exclude = exclude.iter().map(net).collect();
+            let passes = |low: u32| {
+                let address = IpAddr::from(std::net::Ipv4Addr::from(0x0a00_0000 + low));
+                let is_in = |nets: &[IpNet]| nets.iter().any(|net| net.contains(&address));
+                is_in(&asked.traffic.dest) && !is_in(&asked.traffic.exclude)
+            };
+            prop_assert_eq!(asked.check_filters().is_ok(), (0..64).any(passes));
+        }
+
+        /// The same for ports.
+        #[test]
+        fn nothing_is_left_where_each_port_is_excluded(
+            dest in proptest::collection::vec((1u16..40, 0u16..5), 1..4),
+            exclude in proptest::collection::vec((1u16..40, 0u16..9), 0..5),
+        ) {
+            let range = |(first, more): &(u16, u16)| -> PortRange {
+                format!("{first}-{}", first + more).parse().unwrap()
+            };
+            let mut asked = fault(BLACKHOLE, r#""traffic":{}"#);
+            asked.traffic.dest_ports = dest.iter().map(range).collect();
+            asked.traffic.exclude_ports = exclude.iter().map(range).collect();
+            let passes = |port: u16| {
+                let is_in = |ranges: &[PortRange]| ranges.iter().any(|range| range.contains(port));
+                is_in(&asked.traffic.dest_ports) && !is_in(&asked.traffic.exclude_ports)
+            };
+            prop_assert_eq!(asked.check_filters().is_ok(), (1..100).any(passes));
+        }
+    }
+}

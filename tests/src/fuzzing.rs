@@ -1,0 +1,181 @@
+//! What reads bytes of somebody else's, one function for each: it must never panic, and what it accepts
+//! must hold together.
+//!
+//! The functions are called twice: by libFuzzer (`fuzz/`, a workspace of its own, with a nightly compiler)
+//! for hours, and on the stable compiler in each test run, on a corpus and on mutations of it
+//! (`injector/tests/fuzz_bodies.rs`). Nothing else calls them.
+//!
+//! They take bytes and return nothing, as libFuzzer wants it. A broken promise is a panic.
+
+#![expect(
+    clippy::missing_panics_doc,
+    reason = "a panic is how these functions answer, as the module says"
+)]
+
+use injector_common::event::{Event, Hit};
+
+use injector_engine::{lookout, rendering, supervisor::link::ToSupervisor, worker::Job};
+use injector_host::{
+    delay_line::{dns, segment},
+    kernel::btf::Btf,
+};
+use injector_plan::{Names, Plan, line::DnsFailure};
+use injector_record::{event::What, journal::Replay};
+use injector_spec::{
+    condition::Condition,
+    config::Config,
+    experiment::{Experiment, file},
+};
+
+/// A body, by its name: that of the libFuzzer target and of the folder of its corpus.
+pub type Body = (&'static str, fn(&[u8]));
+
+/// Every body.
+pub const ALL: [Body; 10] = [
+    ("answer", prometheus_answer),
+    ("api", api_request),
+    ("btf", kernel_types),
+    ("condition", halt_condition),
+    ("config", configuration),
+    ("event", kernel_event),
+    ("experiment", experiment_file),
+    ("frame", held_frame),
+    ("journal", journal_file),
+    ("link", link_message),
+];
+
+/// An experiment file is parsed, checked and planned, or refused with a place in the file.
+pub fn experiment_file(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return;
+    };
+    match file::parse(text, "fuzz.yaml", None) {
+        Ok(experiment) => holds_together(&experiment),
+        Err(error) => assert!(error.to_string().starts_with("fuzz.yaml:"), "{error}"),
+    }
+}
+
+/// What parsing and checking have let through can be planned or refused, sent and stored.
+fn holds_together(experiment: &Experiment) {
+    assert_eq!(experiment.check(), Ok(()));
+    // Without names there is nobody to ask, so that one that is used is refused; nothing else may break.
+    if let Ok(plan) = Plan::make(experiment, &Names::default(), 1, &|_| true) {
+        let nobody: Vec<_> = experiment
+            .targets
+            .iter()
+            .map(|_| Err("nobody".to_owned()))
+            .collect();
+        assert!(!rendering::render(&plan, experiment, &nobody).is_empty());
+    }
+    if let Ok(sent) = serde_json::to_vec(experiment) {
+        match serde_json::from_slice::<Experiment>(&sent) {
+            Ok(received) => assert_eq!(&received, experiment),
+            Err(error) => panic!("what was sent cannot be received: {error}"),
+        }
+    }
+}
+
+/// The body of a request: JSON, or YAML after a first byte that says so.
+pub fn api_request(bytes: &[u8]) {
+    let (format, body) = match bytes {
+        [b'Y', body @ ..] => (injector_api::Format::Yaml, body),
+        body => (injector_api::Format::Json, body),
+    };
+    match injector_api::read(format, body) {
+        Ok(asked) => holds_together(&asked.experiment),
+        Err(failure) => assert!(!failure.message().is_empty()),
+    }
+}
+
+/// A halt condition reads back as it was written.
+pub fn halt_condition(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return;
+    };
+    match text.parse::<Condition>() {
+        Ok(condition) => assert_eq!(condition.to_string().parse(), Ok(condition)),
+        Err(error) => assert!(!error.to_string().is_empty()),
+    }
+}
+
+/// What a server that says that it is Prometheus answers.
+pub fn prometheus_answer(bytes: &[u8]) {
+    if let Err(why) = lookout::values(bytes) {
+        assert!(!why.is_empty());
+    }
+}
+
+/// What worker and supervisor say to each other.
+pub fn link_message(bytes: &[u8]) {
+    let message = ToSupervisor::read(bytes);
+    if let Ok(said) = serde_json::to_vec(&message) {
+        let heard = ToSupervisor::read(&said);
+        assert_eq!(format!("{message:?}"), format!("{heard:?}"));
+    }
+    // An error is an answer.
+    let _ = serde_json::from_slice::<Job>(bytes);
+}
+
+/// A record of the kernel's ring buffer.
+pub fn kernel_event(bytes: &[u8]) {
+    let Some(hit) = Hit::decode(bytes) else {
+        return;
+    };
+    assert_eq!(bytes.len(), size_of::<Event>());
+    let hit = What::hit("net.loss", "agent", &hit);
+    if let Ok(told) = serde_json::to_vec(&hit) {
+        assert_eq!(serde_json::from_slice::<What>(&told).ok(), Some(hit));
+    }
+}
+
+/// A journal, whatever a crash or somebody else has left of it.
+pub fn journal_file(bytes: &[u8]) {
+    let replay = Replay::of(bytes);
+    let lines = bytes.split(|byte| *byte == b'\n').count();
+    assert!(replay.records.len() <= lines);
+    // A line that is there may follow on lines that are missing, which is damage as well.
+    assert!(replay.damaged.len() <= lines);
+    let next = replay.next_seq();
+    assert!(replay.records.iter().all(|stamped| stamped.seq <= next));
+    let mut ids: Vec<_> = replay.to_restore().iter().map(|(id, _)| *id).collect();
+    assert!(
+        ids.is_sorted_by(|one, other| one > other),
+        "not the last first"
+    );
+    ids.dedup();
+    assert!(ids.len() <= replay.records.len());
+}
+
+/// The kernel's types.
+pub fn kernel_types(bytes: &[u8]) {
+    if let Some(btf) = Btf::parse(bytes.to_vec()) {
+        for (name, field) in [("sock", "sk_cgrp_data"), ("outer", "b"), ("", "")] {
+            let _ = btf.offset(name, field);
+        }
+    }
+}
+
+/// The limits of a host.
+pub fn configuration(bytes: &[u8]) {
+    if let Ok(text) = std::str::from_utf8(bytes)
+        && let Err(error) = Config::parse(text, "fuzz.toml")
+    {
+        assert!(error.to_string().starts_with("fuzz.toml:"), "{error}");
+    }
+}
+
+/// A frame in the delay line, in which anybody who talks to the target has a hand.
+pub fn held_frame(bytes: &[u8]) {
+    let mut answered = bytes.to_vec();
+    let length = dns::answer(&mut answered, DnsFailure::NxDomain);
+    assert!(length <= bytes.len());
+    if dns::queried_name(bytes).is_none() {
+        assert_eq!(answered, bytes);
+    }
+    let mut scratch = segment::Scratch::new();
+    let mut ended = 0;
+    segment::damage(bytes, 0x0123_4567_89ab_cdef, &mut scratch, |_, is_last| {
+        assert_eq!(ended, 0, "a segment after the last");
+        ended += u32::from(is_last);
+    });
+}
