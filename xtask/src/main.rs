@@ -4,7 +4,8 @@
 //! - Every step says what it does before it starts, and a step that cannot be done says in one
 //!   sentence what is missing and what to do about it.
 //! - Only finished executables run as root ([`root`]); cargo and rustc run as the user who called.
-//! - Nothing is written outside cargo's target folder, but for rustup's own `rust-src` component.
+//! - Nothing is written outside cargo's target folder, but for rustup's own `rust-src` component, and for what is
+//!   asked for: the table of kernels (`vm table --write`) and the book's pictures (`pictures`).
 //!
 //! Rejected: a `build.rs` that builds the BPF programs. It would run inside every `cargo check`,
 //! would need the BPF toolchain there, and would nest cargo in cargo, which locks the target folder.
@@ -23,6 +24,7 @@ mod libtest;
 mod mutation;
 mod openapi;
 mod paths;
+mod pictures;
 mod process;
 mod report;
 mod root;
@@ -99,6 +101,12 @@ enum Task {
     },
     /// Try to break the promise, many times over, and count (needs root, or a kernel for a virtual machine).
     Campaign(campaign::Campaign),
+    /// Draw what real commands print into docs/src/pictures (needs root, a minute).
+    Pictures {
+        /// Only those whose name contains this; `list` and `audit` show the run of `net-delay`.
+        #[arg(long, value_name = "TEXT")]
+        only: Option<String>,
+    },
     /// Print what the verifiers of this host and of other kernels say of each BPF program.
     ///
     /// Instructions looked at, and bytes of stack; fails where a program is over the bound. This host
@@ -149,6 +157,7 @@ fn perform(task: Task) -> anyhow::Result<ExitCode> {
         Task::Demo { vm: true, kernel } => vm::demo(&project, kernel.as_deref()),
         Task::Demo { vm: false, .. } => demo::run(&project),
         Task::Test { filter } => Ok(test::run(&project, filter.as_deref())),
+        Task::Pictures { only } => pictures::run(&project, only.as_deref()),
         Task::Lint => Ok(test::lint(&project)),
         Task::Openapi { arguments } => Ok(openapi::run(&project, &arguments)),
         Task::Bench { subject } => bench::run(&project, &subject),

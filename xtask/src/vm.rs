@@ -2,11 +2,11 @@
 //!
 //! The reading order is that of a run: [`catalogue`] says which kernels there are, [`debian`] gets
 //! Debian's, [`initramfs`] packs what runs inside, [`machine`] boots it, [`console`] reads what it
-//! says, [`harness`] runs the tests on all kernels, and [`faults`] keeps the table of the README.
+//! says, [`harness`] runs the tests on all kernels, and [`faults`] keeps the table of the book.
 //!
 //! Invariants:
 //! - A kernel that cannot be had is a skip with its reason, never a silent gap.
-//! - Nothing but the target folder is written, and no root is needed: the guest's root is enough.
+//! - Nothing but the target folder is written, the table of kernels aside where that is asked for, and no root is needed: the guest's root is enough.
 //!
 //! Rejected: disk images, which need root or minutes to make; 9p shares of the host's files, which
 //! not every kernel has, and which would let tests write to the host.
@@ -67,7 +67,7 @@ pub(crate) enum Task {
     Table {
         #[command(flatten)]
         kernels: Kernels,
-        /// Put what was seen into the README; columns of other kernels stay as they are.
+        /// Put what was seen into docs/src/kernels.md; columns of other kernels stay as they are.
         #[arg(long)]
         write: bool,
     },
@@ -93,9 +93,9 @@ pub(crate) fn run(project: &Project, task: &Task) -> Result<ExitCode> {
             project,
             kernels,
             if *write {
-                faults::Readme::Write
+                faults::Book::Write
             } else {
-                faults::Readme::Keep
+                faults::Book::Keep
             },
         ),
         Task::Doctor { kernels } => survey::run(project, kernels),

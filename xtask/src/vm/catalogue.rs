@@ -95,7 +95,7 @@ fn is_meant(name: &str, wish: &str, names: &[String]) -> bool {
     name == wish || (name.starts_with(wish) && !names.iter().any(|other| other == wish))
 }
 
-/// The kernels that are the same everywhere; the table of the README has a column for each.
+/// The kernels that are the same everywhere; the table of the book has a column for each.
 pub(super) fn known() -> Vec<Candidate> {
     let debian = debian::RELEASES.iter().map(|release| Candidate {
         name: release.name.to_owned(),

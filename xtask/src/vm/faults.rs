@@ -1,4 +1,4 @@
-//! Every fault on every kernel: as a part of `cargo xtask test`, and as the table of the README.
+//! Every fault on every kernel: as a part of `cargo xtask test`, and as the table of the book.
 
 use std::process::ExitCode;
 
@@ -13,15 +13,15 @@ use super::{
 };
 use crate::{paths::Project, process::announce, report::Report};
 
-/// What becomes of the table in the README.
+/// What becomes of the table in the book.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Readme {
+pub(super) enum Book {
     Keep,
     Write,
 }
 
-/// Tries every fault on each kernel and prints the table; it goes into the README if that is wanted.
-pub(super) fn table(project: &Project, kernels: &Kernels, readme: Readme) -> Result<ExitCode> {
+/// Tries every fault on each kernel and prints the table; it goes into the book if that is wanted.
+pub(super) fn table(project: &Project, kernels: &Kernels, book: Book) -> Result<ExitCode> {
     let here = kernels.wanted.iter().any(|name| name == local::RESTRICTED);
     let wanted = kernels
         .wanted
@@ -43,26 +43,26 @@ pub(super) fn table(project: &Project, kernels: &Kernels, readme: Readme) -> Res
     println!("\n{seen}");
     harness::explain(&outcomes);
     if outcomes.iter().any(Outcome::is_bad) || !seen.is_answered() {
-        announce("something failed, so the README stays as it is");
+        announce("something failed, so the table of the book stays as it is");
         return Ok(ExitCode::FAILURE);
     }
-    if readme == Readme::Write {
-        let mut said = Table::of_readme(project)?;
+    if book == Book::Write {
+        let mut said = Table::of_book(project)?;
         said.take_over(seen);
         let mut order: Vec<String> = catalogue::known().into_iter().map(|it| it.name).collect();
         order.push(local::RESTRICTED.into());
         said.arrange(&order);
         said.write(project)?;
-        announce("wrote the table of README.md");
+        announce("wrote the table of docs/src/kernels.md");
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// Runs the few tests of every kernel, and holds what they saw against the table of the README.
+/// Runs the few tests of every kernel, and holds what they saw against the table of the book.
 pub(crate) fn everywhere(project: &Project, report: &mut Report) {
     const WHAT: &str = "tests on other kernels";
     let tried = harness::outcomes(project, &Kernels::default(), Tests::Matrix)
-        .and_then(|outcomes| Ok((outcomes, Table::of_readme(project)?)));
+        .and_then(|outcomes| Ok((outcomes, Table::of_book(project)?)));
     let (outcomes, said) = match tried {
         Ok(tried) => tried,
         Err(error) => return report.fail(WHAT, &format!("{error:#}")),
@@ -74,7 +74,7 @@ pub(crate) fn everywhere(project: &Project, report: &mut Report) {
     }
 }
 
-/// In how far the tests on this host saw something else than the README says, a sentence each.
+/// In how far the tests on this host saw something else than the book says, a sentence each.
 /// `output` is what the end-to-end tests printed.
 pub(crate) fn contradictions_here(project: &Project, output: &str) -> Result<Vec<String>> {
     let Some(name) = local::name() else {
@@ -83,7 +83,7 @@ pub(crate) fn contradictions_here(project: &Project, output: &str) -> Result<Vec
     let mut column = table::column(&verdict::read(output));
     // What failed is a failure already, and what was not tried has no say.
     column.retain(|_, cell| matches!(cell, Cell::Works | Cell::Refused(_)));
-    Ok(Table::of_readme(project)?.contradictions(name, &column))
+    Ok(Table::of_book(project)?.contradictions(name, &column))
 }
 
 fn seen(outcomes: &[Outcome]) -> Table {

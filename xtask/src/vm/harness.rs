@@ -97,7 +97,7 @@ pub(super) fn outcomes(
         }
         initramfs.program("/injector/release/deps/e2e", &harness);
         // Tests read these where the checkout was when they were built.
-        for name in ["README.md", "configs"] {
+        for name in ["README.md", "docs/src", "configs"] {
             initramfs.same(&project.root().join(name))?;
         }
         initramfs.command(&script);

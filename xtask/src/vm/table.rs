@@ -1,6 +1,6 @@
-//! The table fault × kernel: what was seen, and what the README says.
+//! The table fault × kernel: what was seen, and what the book says.
 //!
-//! The README carries it between two marks. It is written by `cargo xtask vm table --write`, and every
+//! Its page on kernels carries the table between two marks. It is written by `cargo xtask vm table --write`, and every
 //! later run on a kernel must see what it says there, so that it cannot grow old unnoticed.
 
 use std::{
@@ -19,6 +19,8 @@ use crate::paths::Project;
 const BEGIN: &str =
     "<!-- faults by kernel: `cargo xtask vm table --write` writes this table -->\n\n";
 const END: &str = "\n<!-- end of faults by kernel -->\n";
+
+const CANNOT_READ: &str = "the page docs/src/kernels.md cannot be read";
 
 /// What a fault comes to on a kernel.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,20 +44,20 @@ pub(super) struct Table {
 }
 
 impl Table {
-    /// The table of the README.
-    pub(super) fn of_readme(project: &Project) -> Result<Self> {
-        let text = fs::read_to_string(readme(project)).context("README.md cannot be read")?;
+    /// The table of the book.
+    pub(super) fn of_book(project: &Project) -> Result<Self> {
+        let text = fs::read_to_string(page(project)).context(CANNOT_READ)?;
         let (_, table, _) = parts(&text)?;
         Ok(Self::parse(table))
     }
 
-    /// Puts this table into the README.
+    /// Puts this table into the book.
     pub(super) fn write(&self, project: &Project) -> Result<()> {
-        let path = readme(project);
-        let text = fs::read_to_string(&path).context("README.md cannot be read")?;
+        let path = page(project);
+        let text = fs::read_to_string(&path).context(CANNOT_READ)?;
         let (before, _, after) = parts(&text)?;
         fs::write(&path, format!("{before}{BEGIN}{self}{END}{after}"))
-            .context("README.md could not be written")
+            .context("the page docs/src/kernels.md could not be written")
     }
 
     /// Replaces a kernel's column, or adds it.
@@ -107,7 +109,7 @@ impl Table {
                 let said = said.and_then(|(_, column)| column.get(fault));
                 (said != Some(cell)).then(|| {
                     let said = said.map_or_else(|| "nothing".into(), ToString::to_string);
-                    format!("{fault}: seen `{cell}`, and the table of the README says `{said}`")
+                    format!("{fault}: seen `{cell}`, and the table of kernels says `{said}`")
                 })
             })
             .collect()
@@ -211,19 +213,20 @@ pub(super) fn column(verdicts: &Verdicts) -> Column {
     column
 }
 
-fn readme(project: &Project) -> std::path::PathBuf {
-    project.root().join("README.md")
+fn page(project: &Project) -> std::path::PathBuf {
+    project.root().join("docs/src/kernels.md")
 }
 
 /// What stands before the table, the table, and what stands after it.
-fn parts(readme: &str) -> Result<(&str, &str, &str)> {
-    readme
-        .split_once(BEGIN)
+fn parts(page: &str) -> Result<(&str, &str, &str)> {
+    page.split_once(BEGIN)
         .and_then(|(before, rest)| {
             let (table, after) = rest.split_once(END)?;
             Some((before, table, after))
         })
-        .with_context(|| format!("README.md has lost the marks of the table: {BEGIN}...{END}"))
+        .with_context(|| {
+            format!("docs/src/kernels.md has lost the marks of the table: {BEGIN}...{END}")
+        })
 }
 
 #[cfg(test)]
@@ -288,8 +291,8 @@ mod tests {
 
     /// The rows are checked by injector's own tests, which know the faults.
     #[test]
-    fn the_readme_has_a_column_for_every_kernel() {
-        let text = include_str!("../../../README.md");
+    fn the_book_has_a_column_for_every_kernel() {
+        let text = include_str!("../../../docs/src/kernels.md");
         let table = Table::parse(parts(text).unwrap().1);
         let mut columns: Vec<String> = catalogue::known().into_iter().map(|it| it.name).collect();
         columns.push(local::RESTRICTED.into());
