@@ -132,7 +132,7 @@ impl<'a> Steps<'a> {
         );
         let mut own = self
             .project
-            .cargo("test --no-fail-fast -p injector-tests --lib --bins");
+            .cargo("test --no-fail-fast -p injector-tests --lib --bins --test fuzz_bodies");
         self.harness("unit tests of the test programs", own.args(self.filter));
     }
 
