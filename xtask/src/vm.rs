@@ -160,7 +160,7 @@ fn enter(
     };
     pack(&mut initramfs)?;
     if let Some(folder) = &kernel.modules {
-        initramfs.modules(folder, &["tun", "veth", "fuse"])?;
+        initramfs.modules(folder, &["tun", "veth", "fuse", "loop"])?;
     }
     // Its own: another machine may be running on the last one's.
     let image = tempfile::Builder::new()

@@ -60,6 +60,10 @@ impl Initramfs {
         this.insert("/bin/busybox", at(&this.busybox));
         this.insert("/init", here(INIT));
         this.program("/sbin/ip", &ip()?);
+        // Where this machine has none, what needs a disk that can be frozen is a skip with its reason.
+        if let Some(mkfs) = process::find("mkfs.ext4") {
+            this.program("/sbin/mkfs.ext4", &mkfs);
+        }
         Ok(this)
     }
 
