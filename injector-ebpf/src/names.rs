@@ -7,7 +7,9 @@
 use aya_ebpf::helpers::generated::{bpf_get_current_task, bpf_loop};
 use injector_common::{
     RuleId,
-    call::{CallRule, DEPTH, NAME, PathEntry, PathKey, THREAD_NAME, reach},
+    call::{
+        CallRule, DEPTH, MOST_TWINS, Meets, NAME, PathEntry, PathKey, THREAD_NAME, reach,
+    },
     glob,
 };
 
@@ -32,7 +34,8 @@ pub struct Climb {
     rule: RuleId,
     level: u32,
     is_found: u32,
-    pad: u32,
+    /// Which entry of the inode is looked at.
+    nth: u32,
 }
 
 impl Climb {
@@ -44,7 +47,7 @@ impl Climb {
         rule: 0,
         level: 0,
         is_found: 0,
-        pad: 0,
+        nth: 0,
     };
 }
 
@@ -59,23 +62,39 @@ pub fn lies_in(climb: &mut Climb, rule: RuleId, dentry: u64) -> bool {
     climb.rule = rule;
     climb.level = 0;
     climb.is_found = 0;
+    climb.nth = 0;
     let mut context: *mut Climb = climb;
     // SAFETY: the callback has the signature that the helper asks for, and the context outlives the call.
     unsafe {
-        bpf_loop(DEPTH, climb_one as *mut _, (&raw mut context).cast(), 0);
+        bpf_loop(
+            DEPTH + MOST_TWINS,
+            climb_one as *mut _,
+            (&raw mut context).cast(),
+            0,
+        );
         (*context).is_found != 0
     }
 }
 
-/// One step up: 0 goes on, 1 ends it.
+/// One look at an inode, and a step up behind its last entry: 0 goes on, 1 ends it.
 extern "C" fn climb_one(_: u32, context: *mut *mut Climb) -> i64 {
     // SAFETY: `bpf_loop` passes the pointer that `lies_in` gave it.
     let climb = unsafe { &mut **context };
     let inode: u64 = read(climb.at + u64::from(OFFSET_DENTRY_INODE.load()));
-    if inode != 0 && is_named(climb, inode) {
-        climb.is_found = 1;
-        return 1;
+    if inode != 0 {
+        match look(climb, inode) {
+            Look::Found => {
+                climb.is_found = 1;
+                return 1;
+            }
+            Look::Again => {
+                climb.nth += 1;
+                return 0;
+            }
+            Look::Up => {}
+        }
     }
+    climb.nth = 0;
     let parent: u64 = read(climb.at + u64::from(OFFSET_DENTRY_PARENT.load()));
     // The root of a file system is its own parent.
     if parent == climb.at || parent == 0 {
@@ -86,27 +105,41 @@ extern "C" fn climb_one(_: u32, context: *mut *mut Climb) -> i64 {
     0
 }
 
+/// What a look at an inode's entry came to.
+enum Look {
+    /// The file is meant.
+    Found,
+    /// The inode has another entry.
+    Again,
+    /// It has not.
+    Up,
+}
+
 #[inline(always)]
-fn is_named(climb: &mut Climb, inode: u64) -> bool {
+fn look(climb: &mut Climb, inode: u64) -> Look {
     let super_block: u64 = read(inode + u64::from(OFFSET_INODE_SB.load()));
-    let key = PathKey {
-        inode: read(inode + u64::from(OFFSET_INODE_INO.load())),
-        device: read(super_block + u64::from(OFFSET_SB_DEV.load())),
-        rule: climb.rule,
-    };
-    // SAFETY: values are written before the run is armed and not changed while it is.
+    let key = PathKey::new(
+        climb.rule,
+        read(super_block + u64::from(OFFSET_SB_DEV.load())),
+        read(inode + u64::from(OFFSET_INODE_INO.load())),
+        climb.nth,
+    );
+    // SAFETY: values are written before the run is armed, and whole where a target's places change later.
     let Some(entry) = (unsafe { INJ_PATHS.get(key) }) else {
-        return false;
+        return Look::Up;
     };
-    let wanted = match climb.level {
-        0 => reach::ITSELF,
-        1 => reach::CHILDREN | reach::BELOW,
-        _ => reach::BELOW,
+    let is_meant = match entry.meets(climb.level) {
+        Meets::No => false,
+        Meets::Yes => true,
+        Meets::ByName => has_name(&mut climb.comparison, entry, climb.from),
     };
-    if entry.reach & wanted == 0 {
-        return false;
+    if is_meant {
+        Look::Found
+    } else if entry.reach & reach::MORE != 0 {
+        Look::Again
+    } else {
+        Look::Up
     }
-    climb.level == 0 || entry.name_length == 0 || has_name(&mut climb.comparison, entry, climb.from)
 }
 
 /// Whether the last component of a directory entry matches an entry's pattern.

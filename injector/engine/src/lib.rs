@@ -8,6 +8,8 @@ pub mod admission;
 pub mod channel;
 pub mod escalation;
 pub mod executor;
+#[cfg(test)]
+mod file_filter_model;
 pub mod guardian;
 pub mod lever;
 pub mod lookout;

@@ -22,6 +22,6 @@ mod resolve;
 pub mod socket;
 
 pub use error::Error;
-pub use place::{PlaceError, Places};
+pub use place::{Place, PlaceError, Places};
 pub use presence::{Presence, Sight};
 pub use resolve::{ResolvedTarget, resolve};

@@ -19,7 +19,7 @@ use injector_host::{
         object::{Callers, Object},
     },
     park::{Park, Seat},
-    target::{Places, ResolvedTarget, cgroup},
+    target::{Place, Places, ResolvedTarget, cgroup},
 };
 use injector_plan::{Need, PlannedRule, hooks::CallHook};
 use injector_spec::{error::Refusal, experiment::OnCalls, printable};
@@ -179,18 +179,14 @@ fn write_places(
 /// Makes the inodes known to the programs.
 pub(super) fn write_entries(id: RuleId, places: &Places, maps: &mut Maps) -> Result<(), Error> {
     places
-        .entries
-        .iter()
-        .try_for_each(|(inode, entry)| maps.write_path(key(id, *inode), *entry))
+        .entries()
+        .into_iter()
+        .try_for_each(|(place, entry)| maps.write_path(key(id, place), entry))
 }
 
-/// The key of an inode.
-pub(super) fn key(id: RuleId, (device, inode): (u32, u64)) -> PathKey {
-    PathKey {
-        inode,
-        device,
-        rule: id,
-    }
+/// The key of a place.
+pub(super) fn key(id: RuleId, place: Place) -> PathKey {
+    PathKey::new(id, place.device, place.inode, place.nth)
 }
 
 /// Finds them; none where the rule is not about files.

@@ -9,12 +9,15 @@
 use std::{
     collections::BTreeMap,
     fs, io,
-    os::fd::{AsFd, AsRawFd, OwnedFd},
+    os::{
+        fd::{AsFd, AsRawFd, OwnedFd},
+        unix::ffi::OsStrExt,
+    },
     path::{Path, PathBuf},
 };
 
-use injector_common::call::{NAME, PathEntry, reach};
-use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstat, openat, openat2};
+use injector_common::call::{MOST_TWINS, NAME, PathEntry, reach};
+use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstat, openat, openat2, readlinkat};
 
 use super::ResolvedTarget;
 use crate::kernel::mounts::{self, Mount};
@@ -36,9 +39,11 @@ pub enum PlaceError {
     /// Its name is too long for a file that is not there.
     #[error("the name of {0} is longer than {NAME} bytes; name its folder")]
     LongName(String),
-    /// Two patterns in one folder.
-    #[error("{0} and another pattern are about the same folder; make a fault of each")]
-    SameFolder(String),
+    /// Too many patterns in one folder.
+    #[error(
+        "{0} is one pattern too many in its folder: {MOST_TWINS} are the most beside the first; name the folder"
+    )]
+    TooMany(String),
     /// Something else went wrong.
     #[error(
         "{path} cannot be looked at: {error}; check that /proc is mounted and belongs to this kernel"
@@ -55,11 +60,22 @@ pub enum PlaceError {
 /// show (btrfs, overlayfs).
 type Inode = (u32, u64);
 
+/// One entry of the table of paths.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// The file system's device, as the kernel numbers it.
+    pub device: u32,
+    /// The inode's number.
+    pub inode: u64,
+    /// Which of the inode's entries.
+    pub nth: u32,
+}
+
 /// The places of a fault.
 #[derive(Debug, Default)]
 pub struct Places {
-    /// What of each inode is meant.
-    pub entries: BTreeMap<Inode, PathEntry>,
+    /// What of each inode is meant: whatever one of its entries says.
+    meant: BTreeMap<Inode, Vec<PathEntry>>,
     held: Vec<OwnedFd>,
 }
 
@@ -98,6 +114,25 @@ impl Places {
         Ok(places)
     }
 
+    /// What the programs have to know.
+    pub fn entries(&self) -> BTreeMap<Place, PathEntry> {
+        let mut entries = BTreeMap::new();
+        for ((device, inode), all) in &self.meant {
+            let last = all.len().saturating_sub(1);
+            for ((nth, at), entry) in (0..).zip(0..).zip(all) {
+                let more = if at < last { reach::MORE } else { 0 };
+                let place = Place {
+                    device: *device,
+                    inode: *inode,
+                    nth,
+                };
+                let reach = entry.reach | more;
+                entries.insert(place, PathEntry { reach, ..*entry });
+            }
+        }
+        entries
+    }
+
     fn add(
         &mut self,
         pattern: &FilePattern,
@@ -119,7 +154,8 @@ impl Places {
         let file = match view.open(path) {
             Ok(file) => file,
             Err(PlaceError::Nowhere { .. }) if presence == Presence::Future => {
-                return self.add_by_name(view, path, pattern);
+                let mut ways = view.ways(path).into_iter();
+                return ways.try_for_each(|way| self.add_by_name(view, &way, pattern));
             }
             Err(error) => return Err(error),
         };
@@ -131,12 +167,15 @@ impl Places {
             return self.insert(view, file, "", all, pattern);
         }
         self.insert(view, file, "", reach::ITSELF, pattern)?;
-        // Whoever saves a file by writing another one and renaming it makes a new inode of the same name.
-        // Where the folder has another pattern already, the inode has to do.
-        match self.add_by_name(view, path, pattern) {
-            Ok(()) | Err(PlaceError::SameFolder(_) | PlaceError::LongName(_)) => Ok(()),
-            Err(error) => Err(error),
+        // A program that saves a file by writing another one and renaming it makes a new inode of the same name.
+        for way in view.ways(path) {
+            match self.add_by_name(view, &way, pattern) {
+                // The inode has to do.
+                Ok(()) | Err(PlaceError::LongName(_) | PlaceError::Nowhere { .. }) => {}
+                Err(error) => return Err(error),
+            }
         }
+        Ok(())
     }
 
     /// A file by its name in its folder.
@@ -197,22 +236,28 @@ impl Places {
             .get_mut(..name.len())
             .ok_or_else(|| PlaceError::LongName(pattern.to_string()))?
             .copy_from_slice(name.as_bytes());
-        match self.entries.get_mut(&inode) {
-            None => {
-                self.entries.insert(inode, entry);
-            }
-            // A whole folder has everything that a pattern in it could mean.
-            Some(other)
-                if *other == entry || other.name_length == 0 && other.reach & reach == reach => {}
-            Some(other) if entry.name_length == 0 && reach & other.reach == other.reach => {
-                *other = entry;
-            }
-            Some(_) => return Err(PlaceError::SameFolder(pattern.to_string())),
+        let all = self.meant.entry(inode).or_default();
+        if !all.iter().any(|other| covers(other, &entry)) {
+            all.retain(|other| !covers(&entry, other));
+            all.push(entry);
+        }
+        let twins: usize = self.meant.values().map(|all| all.len() - 1).sum();
+        if twins > MOST_TWINS as usize {
+            return Err(PlaceError::TooMany(pattern.to_string()));
         }
         self.held.push(file);
         Ok(())
     }
 }
+
+/// Whether an entry means all that another of the same inode means.
+fn covers(entry: &PathEntry, other: &PathEntry) -> bool {
+    let is_name_alike = (entry.name_length, entry.name) == (other.name_length, other.name);
+    entry.reach & other.reach == other.reach && (entry.name_length == 0 || is_name_alike)
+}
+
+/// The kernel follows no more symbolic links than this (include/linux/namei.h, `MAXSYMLINKS`).
+const MOST_LINKS: usize = 40;
 
 /// The file systems as a process sees them.
 struct View {
@@ -246,6 +291,25 @@ impl View {
             path: path.to_string_lossy().escape_debug().to_string(),
             error: errno.into(),
         })
+    }
+
+    /// A path, and where the symbolic links at its end lead: each is a name by which another file may come.
+    fn ways(&self, path: &Path) -> Vec<PathBuf> {
+        let mut ways = vec![path.to_owned()];
+        while ways.len() <= MOST_LINKS
+            && let Some(next) = ways.last().and_then(|way| self.link(way))
+        {
+            ways.push(next);
+        }
+        ways
+    }
+
+    /// Where a symbolic link leads; `None` where it is none.
+    fn link(&self, path: &Path) -> Option<PathBuf> {
+        let parent = path.parent()?;
+        let folder = self.open(parent).ok()?;
+        let text = readlinkat(&folder, path.file_name()?, Vec::new()).ok()?;
+        Some(parent.join(std::ffi::OsStr::from_bytes(text.to_bytes())))
     }
 
     /// What the kernel calls the inode. The mount says which file system it is on
@@ -296,7 +360,8 @@ mod tests {
         let text = path.to_str().unwrap();
         let found = places(&[text], Presence::Now).unwrap();
         let inode = fs::metadata(&path).unwrap().ino();
-        let entry = |inode| found.entries.iter().find(|(key, _)| key.1 == inode);
+        let entries = found.entries();
+        let entry = |inode| entries.iter().find(|(key, _)| key.inode == inode);
         assert_eq!(entry(inode).unwrap().1.reach, reach::ITSELF);
         let above = fs::metadata(folder.path()).unwrap().ino();
         let (_, above) = entry(above).unwrap();
@@ -313,7 +378,7 @@ mod tests {
             "{error}"
         );
         let found = places(&[&text], Presence::Future).unwrap();
-        assert_eq!(found.entries.len(), 1);
+        assert_eq!(found.entries().len(), 1);
         let deeper = format!("{text}/x");
         assert!(places(&[&deeper], Presence::Future).is_err());
     }
@@ -322,14 +387,26 @@ mod tests {
     fn patterns_of_one_folder_are_told_apart() {
         let folder = tempfile::tempdir().unwrap();
         let text = |name: &str| folder.path().join(name).display().to_string();
-        let error = places(&[&text("*.a"), &text("*.b")], Presence::Now).unwrap_err();
-        assert!(matches!(error, PlaceError::SameFolder(_)), "{error}");
+        let found = places(&[&text("*.a"), &text("*.b")], Presence::Now).unwrap();
+        let more: Vec<_> = found
+            .entries()
+            .values()
+            .map(|entry| entry.reach & reach::MORE)
+            .collect();
+        assert_eq!(more, [reach::MORE, 0]);
         // The whole folder is more than either.
         let whole = folder.path().display().to_string();
-        let found = places(&[&whole, &text("*.b")], Presence::Now).unwrap();
-        assert!(found.entries.values().any(|entry| entry.name_length == 0));
-        let found = places(&[&text("*.b"), &whole], Presence::Now).unwrap();
-        assert!(found.entries.values().any(|entry| entry.name_length == 0));
+        for patterns in [[&whole, &text("*.b")], [&text("*.b"), &whole]] {
+            let patterns = patterns.map(String::as_str);
+            let entries = places(&patterns, Presence::Now).unwrap().entries();
+            let lengths: Vec<_> = entries.values().map(|entry| entry.name_length).collect();
+            assert_eq!(lengths, [0]);
+        }
+        let many: Vec<String> = (0..66).map(|n| text(&format!("{n}*"))).collect();
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        assert!(places(&many[..65], Presence::Now).is_ok());
+        let error = places(&many, Presence::Now).unwrap_err();
+        assert!(matches!(error, PlaceError::TooMany(_)), "{error}");
     }
 
     #[test]
@@ -340,6 +417,6 @@ mod tests {
         std::os::unix::fs::symlink(&file, &link).unwrap();
         let found = places(&[link.to_str().unwrap()], Presence::Now).unwrap();
         let inode = fs::metadata(&file).unwrap().ino();
-        assert!(found.entries.keys().any(|key| key.1 == inode));
+        assert!(found.entries().keys().any(|key| key.inode == inode));
     }
 }

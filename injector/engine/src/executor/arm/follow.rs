@@ -99,9 +99,10 @@ impl ArmedNamespace {
             let held = self.calls.places.iter_mut().find(|(of, _)| *of == id);
             let Some((_, held)) = held else { continue };
             write_entries(id, &fresh, &mut self.maps)?;
-            for inode in held.entries.keys() {
-                if !fresh.entries.contains_key(inode) {
-                    self.maps.remove_path(key(id, *inode))?;
+            let entries = fresh.entries();
+            for place in held.entries().into_keys() {
+                if !entries.contains_key(&place) {
+                    self.maps.remove_path(key(id, place))?;
                 }
             }
             *held = fresh;
