@@ -1,5 +1,6 @@
 //! What filters mean, in plain words, against what the planner makes of them and the programs decide: from the
-//! words of an experiment file, which are those of the command line, to the decision about a packet.
+//! words of an experiment file, which are those of the command line, to the decision about a packet, a connect(2) or
+//! a connection.
 
 use std::{fmt::Write as _, net::IpAddr};
 
@@ -21,29 +22,90 @@ struct Asked {
     exclude_ports: Vec<(u16, u16)>,
     protocol: &'static str,
     connection: &'static str,
-    /// A fault on packets, and what it cannot do without.
-    fault: (&'static str, &'static str),
+    fault: &'static Acting,
 }
 
-/// Faults on packets: each acts on what its filters mean, and on nothing else.
-const FAULTS: [(&str, &str); 7] = [
-    ("net.loss", "percent: 100%"),
-    ("net.delay", "latency: 1ms"),
-    ("net.duplicate", "percent: 100%"),
-    ("net.reorder", "latency: 1ms, percent: 50%"),
-    ("net.corrupt", "mode: payload, percent: 100%"),
-    ("net.bandwidth", "rate: 1mbit"),
-    ("net.blackhole", "percent: 100%"),
+/// A fault with filters on traffic.
+#[derive(Debug)]
+struct Acting {
+    name: &'static str,
+    /// What it cannot do without.
+    parameters: &'static str,
+    /// How it calls networks and names of its far end.
+    far_end: [&'static str; 2],
+    on: On,
+}
+
+/// What a fault is asked about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum On {
+    Packets,
+    /// connect(2): the target's own port is not known yet, and what comes of it is new.
+    Connects,
+    /// Connections, which TCP alone has.
+    Connections,
+}
+
+impl Acting {
+    const fn on_packets(name: &'static str, parameters: &'static str) -> Self {
+        Self {
+            name,
+            parameters,
+            far_end: ["dest-ip", "hostname"],
+            on: On::Packets,
+        }
+    }
+}
+
+/// Each acts on what its filters mean, and on nothing else.
+const FAULTS: [Acting; 10] = [
+    Acting::on_packets("net.loss", "percent: 100%"),
+    Acting::on_packets("net.delay", "latency: 1ms"),
+    Acting::on_packets("net.duplicate", "percent: 100%"),
+    Acting::on_packets("net.reorder", "latency: 1ms, percent: 50%"),
+    Acting::on_packets("net.corrupt", "mode: payload, percent: 100%"),
+    Acting::on_packets("net.bandwidth", "rate: 1mbit"),
+    Acting::on_packets("net.blackhole", "percent: 100%"),
+    Acting {
+        far_end: ["peer", "peer"],
+        ..Acting::on_packets("net.partition", "percent: 100%")
+    },
+    Acting {
+        on: On::Connects,
+        ..Acting::on_packets("net.connect", "errno: ECONNREFUSED")
+    },
+    Acting {
+        on: On::Connections,
+        ..Acting::on_packets("net.reset", "percent: 100%")
+    },
 ];
 
 /// A packet as a person would describe it.
 #[derive(Clone, Copy, Debug)]
-struct Sent {
-    remote: IpAddr,
-    remote_port: u16,
-    local_port: u16,
-    protocol: &'static str,
-    is_new: bool,
+pub(super) struct Sent {
+    pub(super) remote: IpAddr,
+    pub(super) remote_port: u16,
+    pub(super) local_port: u16,
+    pub(super) protocol: &'static str,
+    pub(super) is_new: bool,
+}
+
+impl Sent {
+    /// The packet as the hooks of such a fault would tell of it.
+    fn seen(self, on: On) -> Self {
+        match on {
+            On::Packets => self,
+            On::Connects => Self {
+                local_port: 0,
+                is_new: true,
+                ..self
+            },
+            On::Connections => Self {
+                protocol: "tcp",
+                ..self
+            },
+        }
+    }
 }
 
 /// Whether the filters mean the packet.
@@ -107,20 +169,35 @@ pub(super) fn ports(ranges: &[(u16, u16)]) -> Vec<String> {
 
 /// What the planner makes of the filters; `None` where they contradict themselves, which is refused before.
 fn planned(asked: &Asked) -> Option<Plan> {
-    let (fault, parameters) = asked.fault;
-    let mut words = format!(
-        "{parameters}, protocol: {}, connection: {}",
-        asked.protocol, asked.connection
-    );
-    let hosts = [String::from("a.example")];
-    for (name, values) in [
-        ("dest-ip", texts(&asked.dest)),
-        ("hostname", hosts[..asked.host.len().min(1)].to_vec()),
-        ("exclude-ip", texts(&asked.exclude)),
-        ("dest-port", ports(&asked.dest_ports)),
-        ("source-port", ports(&asked.source_ports)),
-        ("exclude-port", ports(&asked.exclude_ports)),
+    let Acting {
+        name: fault,
+        parameters,
+        far_end: [network, host],
+        ..
+    } = asked.fault;
+    let mut words = String::from(*parameters);
+    for (name, value) in [
+        ("protocol", asked.protocol),
+        ("connection", asked.connection),
     ] {
+        // Not each fault knows all of them, so what says nothing is left out.
+        if value != "any" {
+            let _ = write!(words, ", {name}: {value}");
+        }
+    }
+    let hosts = [String::from("a.example")];
+    let hosts = &hosts[..asked.host.len().min(1)];
+    let far_ends = if network == host {
+        vec![(network, [&texts(&asked.dest)[..], hosts].concat())]
+    } else {
+        vec![(network, texts(&asked.dest)), (host, hosts.to_vec())]
+    };
+    for (name, values) in far_ends.into_iter().chain([
+        (&"exclude-ip", texts(&asked.exclude)),
+        (&"dest-port", ports(&asked.dest_ports)),
+        (&"source-port", ports(&asked.source_ports)),
+        (&"exclude-port", ports(&asked.exclude_ports)),
+    ]) {
         if !values.is_empty() {
             let _ = write!(words, ", {name}: {values:?}");
         }
@@ -134,7 +211,7 @@ fn planned(asked: &Asked) -> Option<Plan> {
 }
 
 /// Whether the compiled rule lets the packet through its filters.
-fn decides(plan: &Plan, sent: &Sent) -> bool {
+pub(super) fn decides(plan: &Plan, sent: &Sent) -> bool {
     let compiled = &plan.rules[0].compiled;
     let packet = Packet {
         remote: match sent.remote {
@@ -224,7 +301,7 @@ fn asked() -> impl Strategy<Value = Asked> {
         ranges(),
         protocol,
         connection,
-        select(&FAULTS[..]),
+        (0..FAULTS.len()).prop_map(|index| &FAULTS[index]),
     )
         .prop_map(
             |(
@@ -251,7 +328,7 @@ fn asked() -> impl Strategy<Value = Asked> {
         )
 }
 
-fn sent() -> impl Strategy<Value = Sent> {
+pub(super) fn sent() -> impl Strategy<Value = Sent> {
     let protocol = select(vec!["tcp", "udp", "icmp", "other"]);
     (address(), port(), port(), protocol, any::<bool>()).prop_map(
         |(remote, remote_port, local_port, protocol, is_new)| {
@@ -268,12 +345,13 @@ fn sent() -> impl Strategy<Value = Sent> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(128))]
+    #![proptest_config(ProptestConfig::with_cases(192))]
 
     #[test]
     fn every_filter_acts_on_what_it_says(asked in asked(), packets in prop::collection::vec(sent(), 20)) {
         if let Some(plan) = planned(&asked) {
             for packet in packets {
+                let packet = packet.seen(asked.fault.on);
                 prop_assert_eq!(decides(&plan, &packet), means(&asked, &packet), "{:?}", packet);
             }
         }
@@ -286,14 +364,23 @@ fn the_model_meets_filters_that_are_planned() {
     let mut runner = TestRunner::deterministic();
     let mut draw = || {
         let asked = asked().new_tree(&mut runner).unwrap().current();
-        let packet = sent().new_tree(&mut runner).unwrap().current();
-        Some(decides(&planned(&asked)?, &packet))
+        let packets = prop::collection::vec(sent(), 20).new_tree(&mut runner);
+        let plan = planned(&asked)?;
+        let decided = packets.unwrap().current().into_iter().map(move |packet| {
+            let packet = packet.seen(asked.fault.on);
+            (asked.fault.name, decides(&plan, &packet))
+        });
+        Some(decided)
     };
-    let decided: Vec<bool> = (0..600).filter_map(|_| draw()).collect();
-    let through = decided.iter().filter(|through| **through).count();
-    assert!(
-        decided.len() > 60 && through > 3,
-        "{} planned, {through} let through",
-        decided.len()
-    );
+    let decided: Vec<_> = (0..800).filter_map(|_| draw()).flatten().collect();
+    for fault in &FAULTS {
+        let of_it = decided.iter().filter(|(name, _)| *name == fault.name);
+        let (through, spared): (Vec<_>, Vec<_>) = of_it.copied().partition(|(_, through)| *through);
+        assert!(
+            through.len() > 3 && spared.len() > 3,
+            "{fault:?}: {} let through, {} spared",
+            through.len(),
+            spared.len()
+        );
+    }
 }

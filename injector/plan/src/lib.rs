@@ -18,6 +18,8 @@ mod error;
 mod filter_model;
 pub mod hooks;
 pub mod line;
+#[cfg(test)]
+mod look_up_filter_model;
 mod mechanism;
 pub mod names;
 mod need;

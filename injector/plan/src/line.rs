@@ -91,7 +91,10 @@ impl DnsFault {
         let mut globs = GlobSet::builder();
         for hostname in hostnames {
             let hostname = hostname.strip_suffix('.').unwrap_or(hostname);
-            globs.add(GlobBuilder::new(hostname).case_insensitive(true).build()?);
+            let mut glob = GlobBuilder::new(hostname);
+            // `api{,-2}` is `api` too.
+            glob.case_insensitive(true).empty_alternates(true);
+            globs.add(glob.build()?);
         }
         Ok(Self {
             failure,

@@ -243,7 +243,7 @@ pub enum CallFaultError {
         "`{0}` is no pattern for the names of threads: they have 1 to 15 bytes; use * and ? as in `tokio-*`"
     )]
     Thread(String),
-    #[error("no path is named; name a file, a folder or a pattern with --path")]
+    #[error("no path is named; name a file, a folder or a pattern under `path`")]
     NoPath,
     #[error(
         "{count} paths are named; {MOST_PATHS} is the most. Name a folder, or make another fault"

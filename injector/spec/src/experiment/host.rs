@@ -171,6 +171,14 @@ pub(super) fn check_pattern(text: &str) -> Result<(), HostError> {
     if is_plain && !is_name(text) {
         return Err(HostError::NotAName(shown(text)));
     }
+    // What a set or a choice puts there is left to them.
+    let says_all = !text.contains(['[', '{', '\\']);
+    let bare = text.strip_suffix('.').unwrap_or(text);
+    if says_all && bare.split('.').any(str::is_empty) {
+        return Err(not(
+            "no name has nothing between two dots, or before the first",
+        ));
+    }
     Ok(())
 }
 
@@ -361,6 +369,8 @@ mod tests {
             ("api.example.com:443", "the port under `dest-port`"),
             ("10.0.0.7", "nobody looks an address up"),
             ("a.example,b.example", "several names"),
+            ("*..example.com", "nothing between two dots"),
+            (".example.*", "nothing between two dots"),
             ("[", "`[` has no `]`"),
             ("{a,b", "`{` has no `}`"),
             ("m*nü.de", "beyond ASCII"),

@@ -6,7 +6,7 @@ use ipnet::IpNet;
 use super::{
     fault::{Request, With},
     traffic::ChanceFlags,
-    values,
+    values::{self, HostPatterns},
 };
 use crate::{
     experiment::{Direction, DnsAnswer, Fault, FaultKind, Protocol, Traffic},
@@ -34,8 +34,8 @@ pub struct DnsErrorFlags {
     #[arg(long = "type", value_name = "TYPE", value_enum)]
     answer: DnsAnswer,
     /// Only names that match, as in `*.example.com`; repeatable
-    #[arg(long, value_name = "GLOB", value_parser = values::host_pattern, value_delimiter = ',')]
-    hostname: Vec<String>,
+    #[arg(long, value_name = "GLOB", value_parser = values::host_patterns)]
+    hostname: Vec<HostPatterns>,
     /// Only queries to this resolver; repeatable
     #[arg(long, value_name = "ADDRESS", value_parser = values::net, value_delimiter = ',', help_heading = "Traffic")]
     dest_ip: Vec<IpNet>,
@@ -62,7 +62,7 @@ impl Request for DnsErrorFlags {
             target: 0,
             kind: FaultKind::Dns {
                 answer: self.answer,
-                hostnames: self.hostname,
+                hostnames: self.hostname.into_iter().flat_map(|all| all.0).collect(),
             },
             direction: Direction::Egress,
             traffic: traffic.guarded(),

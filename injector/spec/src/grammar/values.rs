@@ -154,9 +154,23 @@ pub(super) fn host_name(text: &str) -> Result<String, ValueError> {
     Ok(host::ascii(text)?)
 }
 
-/// A pattern for names that are looked up.
-pub(super) fn host_pattern(text: &str) -> Result<String, ValueError> {
-    Ok(host::ascii_pattern(text)?)
+/// Patterns for names that are looked up.
+#[derive(Clone, Debug)]
+pub(super) struct HostPatterns(pub(super) Vec<String>);
+
+/// Patterns for names that are looked up, with commas between them; those in braces and brackets belong to a pattern.
+pub(super) fn host_patterns(text: &str) -> Result<HostPatterns, ValueError> {
+    let mut depth = 0_u32;
+    let patterns = text.split(|letter| {
+        match letter {
+            '{' | '[' => depth += 1,
+            '}' | ']' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        letter == ',' && depth == 0
+    });
+    let patterns: Result<_, _> = patterns.map(host::ascii_pattern).collect();
+    Ok(HostPatterns(patterns?))
 }
 
 /// An address, a network, or a host name.
@@ -283,7 +297,7 @@ mod tests {
         #[test]
         fn parsing_is_total(text in "\\PC*|[0-9a-f.:/%\\[\\]]{0,24}") {
             let _ = (net(&text), pid(&text), peer(&text), host_name(&text), cgroup(&text), container(&text));
-            let _ = (count::<0, u64>(&text), host_pattern(&text), pattern(&text));
+            let _ = (count::<0, u64>(&text), host_patterns(&text), pattern(&text));
         }
     }
 }
