@@ -457,6 +457,11 @@ impl Companion {
     }
 }
 
+/// The process that holds the pages which a worker's sleepers sleep on; `None` where no thread is put to sleep.
+pub fn page_holder(worker: u32) -> Option<u32> {
+    child_of(worker, "hold-park")
+}
+
 fn child_of(parent: u32, command: &str) -> Option<u32> {
     let parent = parent.to_string();
     fs::read_dir("/proc").ok()?.flatten().find_map(|entry| {

@@ -15,6 +15,7 @@ pub mod counter;
 pub mod disk;
 pub mod eventually;
 pub mod fuzzing;
+pub mod held_exec;
 pub mod injector;
 pub mod lab;
 pub mod lack;

@@ -229,7 +229,7 @@ fn planned(story: &Story, paths: &[String]) -> (Experiment, CallPlan) {
         "name: x\ntargets:\n  t: {{ pid: 1 }}\nsteps:\n  - name: s\n    duration: 1s\n    faults:\n      - {fault}: {{ target: t, {parameters}{paths} }}\n"
     );
     let experiment = file::parse(&text, "x", None).unwrap();
-    let plan = Plan::make(&experiment, &Names::of(&[]), 1, &|_| true).unwrap();
+    let plan = Plan::make(&experiment, &Names::default(), 1, &|_| true).unwrap();
     let calls = plan.rules.into_iter().next().unwrap().compiled.calls;
     (experiment, calls.unwrap())
 }

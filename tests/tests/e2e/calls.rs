@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use injector_tests::cgroup::CgroupPair;
 use injector_tests::eventually::eventually;
-use injector_tests::injector::{Injector, Report, Running, send};
+use injector_tests::injector::{Injector, Report, Running, page_holder, send};
 use injector_tests::observation::Summary;
 use injector_tests::place::Place;
 use injector_tests::victim::Victim;
@@ -348,7 +348,10 @@ fn freed(end: End) -> Result<()> {
     match end {
         End::Stop => running.signal(Signal::INT)?,
         End::WorkerKilled => send(running.worker()?, Signal::KILL)?,
-        End::HolderKilled => send(page_holder(running.worker()?)?, Signal::KILL)?,
+        End::HolderKilled => {
+            let holder = page_holder(running.worker()?).context("no page holder")?;
+            send(holder, Signal::KILL)?;
+        }
     }
     let during = stage.agent.summary()?;
     all_well(&during, "the target")?;
@@ -363,18 +366,6 @@ fn freed(end: End) -> Result<()> {
         ensure!(finished.stdout.contains("hold-park"), "{finished:?}");
     }
     all_well(&stage.agent.round()?, "the target after")
-}
-
-/// The process that holds the pages which a worker's sleepers sleep on.
-fn page_holder(worker: u32) -> Result<u32> {
-    let parent = format!("PPid:\t{worker}\n");
-    for entry in fs::read_dir("/proc")?.flatten() {
-        let read = |name: &str| fs::read_to_string(entry.path().join(name)).unwrap_or_default();
-        if read("cmdline").contains("hold-park") && read("status").contains(&parent) {
-            return Ok(entry.file_name().to_string_lossy().parse()?);
-        }
-    }
-    anyhow::bail!("worker {worker} has no process that holds pages")
 }
 
 /// Waits until the target's thread sleeps, as a thread does that waits for a page.

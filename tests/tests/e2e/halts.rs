@@ -2,6 +2,7 @@
 
 mod asked;
 mod ended;
+mod killed;
 mod watched;
 
 use std::time::Duration;
@@ -28,6 +29,7 @@ pub(crate) fn cases() -> Vec<Case> {
         asked::cases(),
         watched::cases(),
         ended::cases(),
+        killed::cases(),
         vec![bad, held],
     ]
     .into_iter()
