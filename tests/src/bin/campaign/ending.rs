@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow, ensure};
 use injector_common::decide::random64;
 use injector_tests::boot_clock::now_ns;
-use injector_tests::injector::{Companion, Injector, Running, send};
+use injector_tests::injector::{Companion, Injector, Running, page_holder, send};
 use injector_tests::measure::{millis, p50, p99};
 use injector_tests::snapshot::Snapshot;
 use rustix::event::{PollFd, PollFlags, poll};
@@ -46,6 +46,8 @@ pub(crate) enum Ending {
     GuardianKilled,
     /// kill -9 of the recorder.
     RecorderKilled,
+    /// kill -9 of the process whose pages threads sleep on.
+    PageHolderKilled,
     /// SIGQUIT of the command.
     Quit,
     /// The kernel kills the worker for want of memory.
@@ -65,13 +67,23 @@ pub(crate) enum Ending {
 }
 
 impl Ending {
-    /// All deaths.
+    /// The deaths that every run can have.
     pub(crate) const KILLS: [Self; 5] = [
         Self::WorkerKilled,
         Self::SupervisorKilled,
         Self::BothKilled,
         Self::GuardianKilled,
         Self::RecorderKilled,
+    ];
+
+    /// All deaths.
+    pub(crate) const ALL_KILLS: [Self; 6] = [
+        Self::WorkerKilled,
+        Self::SupervisorKilled,
+        Self::BothKilled,
+        Self::GuardianKilled,
+        Self::RecorderKilled,
+        Self::PageHolderKilled,
     ];
 
     /// The same deaths, by the kernel's own hand.
@@ -98,12 +110,17 @@ impl Ending {
             // The command has returned by then.
             Self::Stop | Self::Quit => 0,
             // The run ends in good order.
-            Self::GuardianKilled | Self::RecorderKilled => 1_000_000_000,
+            Self::GuardianKilled | Self::RecorderKilled | Self::PageHolderKilled => 1_000_000_000,
             Self::WorkerStopped | Self::Frozen | Self::Hung("watchdog") => 2_100_000_000,
             // The supervisor gives a worker so long to end, and then kills it.
             Self::Hung(_) => 8_500_000_000,
             _ => 100_000_000,
         }
+    }
+
+    /// Whether a run of this scene can end so.
+    fn can_be_of(self, scene: &Scene) -> bool {
+        self != Self::PageHolderKilled || scene.puts_to_sleep()
     }
 
     /// Whether a change of the host outlives this end, until both are thawed.
@@ -126,6 +143,7 @@ impl Ending {
         let mortal = Mortal::of(match self {
             Self::GuardianKilled => running.companion(Companion::Guardian)?,
             Self::RecorderKilled => running.companion(Companion::Recorder)?,
+            Self::PageHolderKilled => page_holder(worker).context("no page holder")?,
             _ => worker,
         })?;
         let began = now_ns();
@@ -161,6 +179,9 @@ impl Ending {
             }
             Self::GuardianKilled => send(running.companion(Companion::Guardian)?, Signal::KILL)?,
             Self::RecorderKilled => send(running.companion(Companion::Recorder)?, Signal::KILL)?,
+            Self::PageHolderKilled => {
+                send(page_holder(worker).context("no page holder")?, Signal::KILL)?;
+            }
             _ => self.strike(supervisor, worker)?,
         }
         if self != Self::WorkerStopped {
@@ -192,6 +213,7 @@ impl Ending {
             Self::Quit
             | Self::GuardianKilled
             | Self::RecorderKilled
+            | Self::PageHolderKilled
             | Self::Frozen
             | Self::Hung(_) => Err(anyhow!("{self:?} takes more than a blow")),
         }
@@ -259,9 +281,11 @@ pub(crate) fn campaign(endings: &[Ending], seed: u64, runs: u64, how: &How<'_>) 
         let mut played = Vec::new();
         for together in scenes.chunks_mut(how.at_once.max(1)) {
             let first = played.len();
-            let turn = |index| {
+            let turn = |index, scene: &Scene| {
                 let number = (batch * 64 + first + index) as u64;
-                let ending = endings[(batch + first + index) % endings.len()];
+                let possible = endings.iter().filter(|ending| ending.can_be_of(scene));
+                let possible: Vec<Ending> = possible.copied().collect();
+                let ending = possible[(batch + first + index) % possible.len()];
                 (ending, random64(seed, number))
             };
             played.extend(play_together(together, &injector, turn));
@@ -328,14 +352,14 @@ type Played = Result<Option<(Outcome, u64)>>;
 fn play_together(
     scenes: &mut [Scene],
     injector: &Injector,
-    turn: impl Fn(usize) -> (Ending, u64),
+    turn: impl Fn(usize, &Scene) -> (Ending, u64),
 ) -> Vec<Played> {
     thread::scope(|scope| {
         let threads: Vec<_> = scenes
             .iter_mut()
             .enumerate()
             .map(|(index, scene)| {
-                let (ending, random) = turn(index);
+                let (ending, random) = turn(index, scene);
                 scope.spawn(move || play(scene, injector, ending, random))
             })
             .collect();

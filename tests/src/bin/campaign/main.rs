@@ -58,7 +58,7 @@ struct Cli {
 /// The campaigns.
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
 enum Name {
-    /// kill -9 of the worker, the supervisor, or both at once, at a random moment of an armed run.
+    /// kill -9 of each process alone, or of worker and supervisor at once, at a random moment of an armed run.
     Kill9Random,
     /// kill -9 as soon as the journal has so many lines, for each number of lines.
     Kill9EveryStep,
@@ -128,7 +128,7 @@ fn run(cli: &Cli) -> Result<Outcome> {
     };
     let endings = |ways: &[Ending], usual| ending::campaign(ways, cli.seed, runs(usual), &how);
     match cli.name {
-        Name::Kill9Random => endings(&Ending::KILLS, 36),
+        Name::Kill9Random => endings(&Ending::ALL_KILLS, 36),
         Name::Oom => {
             ensure!(
                 memory::is_limitable(),

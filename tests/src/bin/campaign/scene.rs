@@ -248,6 +248,12 @@ impl Scene {
         home.value(file).map(Some)
     }
 
+    /// Whether the fault puts threads to sleep in their calls.
+    pub(crate) fn puts_to_sleep(&self) -> bool {
+        let sleepers = ["sys delay", "io latency", "pipe delay", "pipe stall"];
+        sleepers.iter().any(|fault| self.fault.starts_with(fault))
+    }
+
     /// Whether a limit of CPU time is in force.
     pub(crate) fn is_limited(&self) -> Result<bool> {
         let limit = self.limit()?;
