@@ -182,8 +182,8 @@ fn once_of_twice() -> Result<()> {
 
 fn late() -> Result<()> {
     let mut stage = Stage::with("/bin/true")?;
-    let armed = stage.arm(&[], "fails 1 every 200ms within 700ms", "60s")?;
+    let armed = stage.arm(&[], "fails 1 every 200ms within 3s", "60s")?;
     let held = HeldExec::of(&stage.program)?;
     let errand = helper(&held, &armed)?;
-    stage.expect_halt(armed, errand, "it took longer than 700ms")
+    stage.expect_halt(armed, errand, "it took longer than 3s")
 }
