@@ -37,7 +37,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::{build::BpfDebug, paths::Project, process::CommandFailed};
+use crate::{build::BpfDebug, paths::Project, process::CommandFailed, test::Choice};
 
 /// Build, test and demonstrate injector.
 ///
@@ -82,6 +82,10 @@ enum Task {
         /// are other kernels.
         #[arg(long, value_name = "TEXT")]
         filter: Option<String>,
+        /// What answers in five minutes where most is built: format, lints, unit tests, and of the end-to-end
+        /// tests on this host the effects and refusals.
+        #[arg(long, conflicts_with = "filter")]
+        quick: bool,
     },
     /// The first steps of `test` alone: format, lints of both workspaces, licences and advisories (no root).
     Lint,
@@ -156,9 +160,13 @@ fn perform(task: Task) -> anyhow::Result<ExitCode> {
         }
         Task::Demo { vm: true, kernel } => vm::demo(&project, kernel.as_deref()),
         Task::Demo { vm: false, .. } => demo::run(&project),
-        Task::Test { filter } => Ok(test::run(&project, filter.as_deref())),
+        Task::Test { quick: true, .. } => Ok(test::run(&project, Choice::Quick)),
+        Task::Test { filter, .. } => {
+            let choice = filter.as_deref().map_or(Choice::All, Choice::Named);
+            Ok(test::run(&project, choice))
+        }
         Task::Pictures { only } => pictures::run(&project, only.as_deref()),
-        Task::Lint => Ok(test::lint(&project)),
+        Task::Lint => Ok(test::run(&project, Choice::Lint)),
         Task::Openapi { arguments } => Ok(openapi::run(&project, &arguments)),
         Task::Bench { subject } => bench::run(&project, &subject),
         Task::Campaign(campaign) => campaign::run(&project, &campaign),
@@ -182,6 +190,6 @@ mod tests {
     #[test]
     fn a_test_filter_is_read() {
         let cli = Cli::try_parse_from(["xtask", "test", "--filter", "loss"]).unwrap();
-        assert!(matches!(cli.task, Task::Test { filter: Some(text) } if text == "loss"));
+        assert!(matches!(cli.task, Task::Test { filter: Some(text), .. } if text == "loss"));
     }
 }

@@ -26,6 +26,22 @@ impl Report {
         self.took.push((what.to_owned(), began.elapsed()));
     }
 
+    /// Takes what another report counted.
+    pub(crate) fn add(&mut self, other: Self) {
+        let Self {
+            passed,
+            failed,
+            skipped,
+            refused,
+            took,
+        } = other;
+        self.passed += passed;
+        self.failed.extend(failed);
+        self.skipped.extend(skipped);
+        self.refused.extend(refused);
+        self.took.extend(took);
+    }
+
     /// One check passed.
     pub(crate) fn pass(&mut self) {
         self.passed += 1;

@@ -1,13 +1,24 @@
 //! `cargo xtask test`: every test that this machine can run, and a count that hides nothing.
 //!
 //! A step that fails does not stop the later ones. What cannot run here is a counted skip with its
-//! reason; what could run and did not is a failure.
+//! reason; what could run and did not is a failure. [`plan`] has the order of the steps and its reason,
+//! [`progress`] says where a run stands.
+
+mod plan;
+mod progress;
 
 use std::{
+    path::PathBuf,
     process::{Command, ExitCode},
+    thread::{self, Scope, ScopedJoinHandle},
     time::Instant,
 };
 
+pub(crate) use self::plan::Choice;
+use self::{
+    plan::Step,
+    progress::{Progress, minutes},
+};
 use crate::{
     build::{self, BpfDebug},
     campaign, libtest, openapi,
@@ -19,61 +30,73 @@ use crate::{
     vm,
 };
 
-/// Runs the first steps alone, which need neither root nor a kernel: format, lints, licences and advisories.
-pub(crate) fn lint(project: &Project) -> ExitCode {
-    let mut steps = Steps::new(project, None);
-    steps.words();
-    steps.outcome()
+/// Runs the steps of this choice and counts.
+pub(crate) fn run(project: &Project, choice: Choice<'_>) -> ExitCode {
+    let mut progress = Progress::begin(project, choice.steps());
+    let report = thread::scope(|scope| {
+        let mut steps = Steps::new(project, choice);
+        for (place, step) in choice.steps().iter().enumerate() {
+            progress.enter(place);
+            let began = Instant::now();
+            steps.perform(*step, scope);
+            progress.left(place, began.elapsed());
+        }
+        steps.report
+    });
+    println!("\n{report}");
+    announce(&format!("all of it took {}", minutes(progress.gone())));
+    if report.is_good() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
-/// Runs all steps; with `filter`, only tests whose name contains it.
-pub(crate) fn run(project: &Project, filter: Option<&str>) -> ExitCode {
-    let mut steps = Steps::new(project, filter);
-    if filter.is_none() {
-        steps.words();
-    }
-    steps.unit_tests();
-    if filter.is_none() {
-        steps.undefined_behaviour();
-    }
-    steps.end_to_end();
-    if filter.is_none() {
-        steps.campaigns();
-        steps.on_kernels("tests on other kernels", vm::everywhere);
-        steps.on_kernels("bounds of the BPF programs", vm::check_bounds);
-    }
-    steps.outcome()
-}
-
-struct Steps<'a> {
-    project: &'a Project,
-    filter: Option<&'a str>,
+struct Steps<'scope> {
+    project: &'scope Project,
+    choice: Choice<'scope>,
     report: Report,
+    /// The end-to-end tests, once they are built.
+    program: Option<PathBuf>,
+    bounds: vm::Bounds,
+    machines: Option<ScopedJoinHandle<'scope, vm::Told>>,
 }
 
-impl<'a> Steps<'a> {
-    fn new(project: &'a Project, filter: Option<&'a str>) -> Self {
+impl<'scope> Steps<'scope> {
+    fn new(project: &'scope Project, choice: Choice<'scope>) -> Self {
         Self {
             project,
-            filter,
+            choice,
             report: Report::default(),
+            program: None,
+            bounds: vm::Bounds::default(),
+            machines: None,
         }
     }
 
-    /// What can be said of the sources without running them.
-    fn words(&mut self) {
-        self.format();
-        self.lints();
-        self.dependencies();
-        openapi::lint(self.project, &mut self.report);
+    fn perform(&mut self, step: Step, scope: &'scope Scope<'scope, '_>) {
+        match step {
+            Step::Format => self.format(),
+            Step::Lints => self.lints(),
+            Step::Documents => {
+                self.dependencies();
+                openapi::lint(self.project, &mut self.report);
+            }
+            Step::UnitTests => self.unit_tests(),
+            Step::UndefinedBehaviour => self.undefined_behaviour(),
+            Step::Product => self.product(),
+            Step::Bounds => self.bounds(),
+            Step::Machines => self.start_machines(scope),
+            Step::EndToEnd => self.end_to_end(),
+            Step::Campaigns => self.campaigns(),
+            Step::Kernels => self.kernels(),
+        }
     }
 
-    fn outcome(&self) -> ExitCode {
-        println!("\n{}", self.report);
-        if self.report.is_good() {
-            ExitCode::SUCCESS
-        } else {
-            ExitCode::FAILURE
+    fn filter(&self) -> Option<&'scope str> {
+        match self.choice {
+            Choice::Named(filter) => Some(filter),
+            Choice::All | Choice::Quick | Choice::Lint => None,
         }
     }
 
@@ -128,12 +151,12 @@ impl<'a> Steps<'a> {
         let mut product = self.project.cargo("test --no-fail-fast");
         self.harness(
             "unit, property and documentation tests",
-            product.args(self.filter),
+            product.args(self.filter()),
         );
         let mut own = self
             .project
             .cargo("test --no-fail-fast -p injector-tests --lib --bins --test fuzz_bodies");
-        self.harness("unit tests of the test programs", own.args(self.filter));
+        self.harness("unit tests of the test programs", own.args(self.filter()));
     }
 
     fn undefined_behaviour(&mut self) {
@@ -167,39 +190,103 @@ impl<'a> Steps<'a> {
         self.harness(WHAT, &mut miri);
     }
 
-    fn end_to_end(&mut self) {
-        const WHAT: &str = "end-to-end tests";
-        // Built even where they cannot run: that they compile is worth knowing.
+    /// Built even where they cannot run: that they compile is worth knowing.
+    fn product(&mut self) {
+        let what = Step::Product.name();
         let began = Instant::now();
         let built = build::product(self.project, BpfDebug::Silent)
             .and_then(|()| build::end_to_end(self.project));
-        self.report.took("build of the end-to-end tests", began);
-        let program = match built {
-            Ok(program) => program,
-            Err(error) => return self.report.fail(WHAT, &format!("{error:#}")),
+        self.report.took(what, began);
+        match built {
+            Ok(program) => self.program = Some(program),
+            Err(error) => self.report.fail(what, &format!("{error:#}")),
+        }
+    }
+
+    /// Asked before the machines start, so that no program is loaded here beside the end-to-end tests.
+    fn bounds(&mut self) {
+        if self.program.is_none() {
+            return;
+        }
+        match vm::bounds_here(self.project) {
+            Ok(bounds) => self.bounds = bounds,
+            Err(error) => self.report.fail(Step::Bounds.name(), &format!("{error:#}")),
+        }
+    }
+
+    fn start_machines(&mut self, scope: &'scope Scope<'scope, '_>) {
+        let Some(program) = self.program.clone() else {
+            return;
+        };
+        let project = self.project;
+        let bounds = std::mem::take(&mut self.bounds);
+        self.machines = Some(scope.spawn(move || {
+            let began = Instant::now();
+            let mut told = vm::everywhere(project, &program, bounds);
+            told.report
+                .took("tests on other kernels, beside other steps", began);
+            told
+        }));
+    }
+
+    fn kernels(&mut self) {
+        let what = Step::Kernels.name();
+        let Some(machines) = self.machines.take() else {
+            return self
+                .report
+                .fail(what, &"without a build there was nothing to run");
+        };
+        let began = Instant::now();
+        let ended = machines.join();
+        self.report.took(what, began);
+        match ended {
+            Ok(told) => {
+                println!("{}", told.tables);
+                self.report.add(told.report);
+            }
+            Err(_panic) => self
+                .report
+                .fail(what, &"the thread of the machines panicked"),
+        }
+    }
+
+    fn end_to_end(&mut self) {
+        let what = Step::EndToEnd.name();
+        let Some(program) = &self.program else {
+            return self
+                .report
+                .fail(what, &"without a build there was nothing to run");
         };
         let root = match root::available() {
             Ok(root) => root,
-            Err(reason) => return self.report.skip(WHAT, &reason),
+            Err(reason) => return self.report.skip(what, &reason),
         };
         root.explain("the end-to-end test");
         let injector = self.project.binary("injector");
-        let environment = [("INJECTOR_BIN", injector.as_os_str())];
-        let mut tests = root.command(self.project, &program, &environment);
-        tests.args(self.filter);
-        let output = self.harness(WHAT, &mut tests);
+        let mut environment = vec![("INJECTOR_BIN", injector.as_os_str())];
+        if self.choice == Choice::Quick {
+            environment.push(("INJECTOR_TESTS", "quick".as_ref()));
+        }
+        let mut tests = root.command(self.project, program, &environment);
+        tests.args(self.filter());
+        let output = self.harness(what, &mut tests);
         match vm::contradictions_here(self.project, &output) {
             Ok(found) => {
                 for contradiction in found {
                     self.report.fail("this host", &contradiction);
                 }
             }
-            Err(error) => self.report.fail(WHAT, &format!("{error:#}")),
+            Err(error) => self.report.fail(what, &format!("{error:#}")),
         }
     }
 
     /// A short version of each campaign; long ones are `cargo xtask campaign`.
     fn campaigns(&mut self) {
+        if self.program.is_none() {
+            return self
+                .report
+                .fail("campaigns", &"without a build there was nothing to run");
+        }
         let root = match root::available() {
             Ok(root) => root,
             Err(reason) => return self.report.skip("campaigns", &reason),
@@ -228,14 +315,6 @@ impl<'a> Steps<'a> {
             Ok(_) => self.report.fail(what, &"the reason is printed above"),
             Err(error) => self.report.fail(what, &format!("{error:#}")),
         }
-    }
-
-    /// What also runs in virtual machines, and counts for itself.
-    fn on_kernels(&mut self, what: &str, run: impl FnOnce(&Project, &mut Report)) {
-        announce(what);
-        let began = Instant::now();
-        run(self.project, &mut self.report);
-        self.report.took(what, began);
     }
 
     /// A program that says yes or no by its exit code.

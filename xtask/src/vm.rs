@@ -2,7 +2,8 @@
 //!
 //! The reading order is that of a run: [`catalogue`] says which kernels there are, [`debian`] gets
 //! Debian's, [`initramfs`] packs what runs inside, [`machine`] boots it, [`console`] reads what it
-//! says, [`harness`] runs the tests on all kernels, and [`faults`] keeps the table of the book.
+//! says, [`harness`] runs the tests on all kernels, [`everywhere`] is what `cargo xtask test` asks of each
+//! kernel in one boot, and [`faults`] keeps the table of the book.
 //!
 //! Invariants:
 //! - A kernel that cannot be had is a skip with its reason, never a silent gap.
@@ -15,6 +16,7 @@ mod catalogue;
 mod console;
 mod debian;
 mod demo;
+mod everywhere;
 mod faults;
 mod harness;
 mod initramfs;
@@ -37,11 +39,12 @@ use clap::{Args, Subcommand};
 use crate::{paths::Project, process::announce};
 use catalogue::{Candidate, Kernel};
 pub(crate) use demo::run as demo;
-pub(crate) use faults::{contradictions_here, everywhere};
+pub(crate) use everywhere::{Told, run as everywhere};
+pub(crate) use faults::contradictions_here;
 use initramfs::Initramfs;
-use machine::{Ended, Machine};
+use machine::{Ended, Machine, Presence};
 pub(crate) use single::{Guest, run as single};
-pub(crate) use verifier::{check as check_bounds, run as verifier};
+pub(crate) use verifier::{Findings as Bounds, here as bounds_here, run as verifier};
 
 /// What can be done in virtual machines.
 #[derive(Subcommand)]
@@ -128,20 +131,46 @@ enum Visit {
     Ran(Ended),
 }
 
+/// What is done on each kernel.
+#[derive(Clone, Copy)]
+struct Round<'a> {
+    /// A word for it, also for the names of logs.
+    task: &'a str,
+    /// How long a guest may run.
+    limit: Duration,
+    presence: Presence,
+}
+
+/// A round that the caller waits for.
+const fn watched(task: &str, limit: Duration) -> Round<'_> {
+    Round {
+        task,
+        limit,
+        presence: Presence::Foreground,
+    }
+}
+
 /// Boots each kernel that is wanted with what `pack` put into its initramfs.
 fn visit(
     project: &Project,
     kernels: &Kernels,
-    task: &str,
-    limit: Duration,
+    round: Round<'_>,
     pack: impl Fn(&mut Initramfs) -> Result<()>,
 ) -> Result<Vec<(String, Visit)>> {
-    let mut machine = Machine::new(folder(project).join("logs"), limit)?;
+    let logs = folder(project).join("logs");
+    let mut machine = Machine::new(logs, round.limit, round.presence)?;
     catalogue::chosen(project, &kernels.wanted)?
         .into_iter()
         .map(|candidate| {
-            announce(&format!("{task} on {}", candidate.name));
-            let visited = enter(project, &mut machine, &candidate, task, &pack)?;
+            announce(&format!("{} on {}", round.task, candidate.name));
+            let visited = enter(project, &mut machine, &candidate, round.task, &pack)?;
+            if let Visit::Ran(ended) = &visited {
+                let seconds = ended.took.as_secs();
+                announce(&format!(
+                    "{} on {} ended after {seconds} s",
+                    round.task, candidate.name
+                ));
+            }
             Ok((candidate.name, visited))
         })
         .collect()

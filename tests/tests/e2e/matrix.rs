@@ -15,7 +15,8 @@ use anyhow::{Result, ensure};
 use crate::needs::Need;
 use crate::suite::Case;
 
-/// `matrix`: only these tests. Set by `cargo xtask test` in virtual machines.
+/// `matrix`: only these tests, set by `cargo xtask test` in virtual machines. `quick`: only [`QUICK`], set by
+/// `cargo xtask test --quick`.
 const SELECTION: &str = "INJECTOR_TESTS";
 
 /// What is run beside the tests that show a fault.
@@ -53,6 +54,9 @@ const ALSO: [&str; 21] = [
     "matrix::its_tests_exist",
 ];
 
+/// What the names of the tests begin with that answer in a few minutes.
+const QUICK: [&str; 2] = ["effect::", "refusal::"];
+
 /// The tests that were asked for by [`SELECTION`], with one more that checks the list.
 pub(crate) fn select(mut cases: Vec<Case>) -> Vec<Case> {
     let names: BTreeSet<String> = cases.iter().map(|case| case.name().to_owned()).collect();
@@ -60,8 +64,12 @@ pub(crate) fn select(mut cases: Vec<Case>) -> Vec<Case> {
     cases.push(Case::new("matrix::its_tests_exist", no_needs, move || {
         exist(&names)
     }));
-    if env::var_os(SELECTION).is_some_and(|wanted| wanted == "matrix") {
+    let selection = env::var_os(SELECTION).unwrap_or_default();
+    if selection == "matrix" {
         cases.retain(|case| case.shown_fault().is_some() || ALSO.contains(&case.name()));
+    } else if selection == "quick" {
+        let is_quick = |name: &str| QUICK.iter().any(|prefix| name.starts_with(prefix));
+        cases.retain(|case| is_quick(case.name()));
     }
     cases
 }

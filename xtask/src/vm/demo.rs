@@ -27,14 +27,19 @@ pub(crate) fn run(project: &Project, kernel: Option<&str>) -> Result<ExitCode> {
          /injector/release/demo | cat\n",
         super::quoted(&project.root().to_string_lossy())
     );
-    let visits = super::visit(project, &kernels, "demo", BRIEF, |initramfs| {
-        for name in ["injector", "victim", "demo"] {
-            initramfs.program(&format!("/injector/release/{name}"), &project.binary(name));
-        }
-        initramfs.same(&project.root().join("configs"))?;
-        initramfs.command(&script);
-        Ok(())
-    })?;
+    let visits = super::visit(
+        project,
+        &kernels,
+        super::watched("demo", BRIEF),
+        |initramfs| {
+            for name in ["injector", "victim", "demo"] {
+                initramfs.program(&format!("/injector/release/{name}"), &project.binary(name));
+            }
+            initramfs.same(&project.root().join("configs"))?;
+            initramfs.command(&script);
+            Ok(())
+        },
+    )?;
     let mut code = ExitCode::SUCCESS;
     for (kernel, visit) in visits {
         match visit {

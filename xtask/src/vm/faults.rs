@@ -1,4 +1,4 @@
-//! Every fault on every kernel: as a part of `cargo xtask test`, and as the table of the book.
+//! Every fault on every kernel, as the table of the book.
 
 use std::process::ExitCode;
 
@@ -9,9 +9,9 @@ use super::{
     harness::{self, Outcome, Tests},
     local,
     table::{self, Cell, Table},
-    verdict::{self, Verdict},
+    verdict,
 };
-use crate::{paths::Project, process::announce, report::Report};
+use crate::{paths::Project, process::announce};
 
 /// What becomes of the table in the book.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -58,22 +58,6 @@ pub(super) fn table(project: &Project, kernels: &Kernels, book: Book) -> Result<
     Ok(ExitCode::SUCCESS)
 }
 
-/// Runs the few tests of every kernel, and holds what they saw against the table of the book.
-pub(crate) fn everywhere(project: &Project, report: &mut Report) {
-    const WHAT: &str = "tests on other kernels";
-    let tried = harness::outcomes(project, &Kernels::default(), Tests::Matrix)
-        .and_then(|outcomes| Ok((outcomes, Table::of_book(project)?)));
-    let (outcomes, said) = match tried {
-        Ok(tried) => tried,
-        Err(error) => return report.fail(WHAT, &format!("{error:#}")),
-    };
-    println!("\n{}", seen(&outcomes));
-    for outcome in &outcomes {
-        println!("{}: {}", outcome.kernel, outcome.about);
-        tell(report, outcome, &said);
-    }
-}
-
 /// In how far the tests on this host saw something else than the book says, a sentence each.
 /// `output` is what the end-to-end tests printed.
 pub(crate) fn contradictions_here(project: &Project, output: &str) -> Result<Vec<String>> {
@@ -86,38 +70,11 @@ pub(crate) fn contradictions_here(project: &Project, output: &str) -> Result<Vec
     Ok(Table::of_book(project)?.contradictions(name, &column))
 }
 
-fn seen(outcomes: &[Outcome]) -> Table {
+/// What the outcomes say, as a table.
+pub(super) fn seen(outcomes: &[Outcome]) -> Table {
     let mut table = Table::default();
     for outcome in outcomes.iter().filter(|it| it.skipped.is_none()) {
         table.set(&outcome.kernel, table::column(&outcome.verdicts));
     }
     table
-}
-
-fn tell(report: &mut Report, outcome: &Outcome, said: &Table) {
-    let kernel = &outcome.kernel;
-    if let Some(reason) = &outcome.skipped {
-        return report.skip(&format!("tests on {kernel}"), reason);
-    }
-    if let Some(why) = &outcome.broken {
-        report.fail(&format!("tests on {kernel}"), why);
-    }
-    for (test, verdict) in &outcome.verdicts.tests {
-        let name = format!("{kernel}: {test}");
-        match verdict {
-            Verdict::Passed => report.pass(),
-            Verdict::Refused(lack) => report.refuse(&name, lack),
-            Verdict::Failed(why) => report.fail(&name, why),
-            Verdict::Skipped(reason) => report.skip(&name, reason),
-        }
-    }
-    // A kernel that somebody put into a folder has no column.
-    if !catalogue::known().iter().any(|known| known.name == *kernel) {
-        return;
-    }
-    let mut column = table::column(&outcome.verdicts);
-    column.retain(|_, cell| *cell != Cell::Failed);
-    for contradiction in said.contradictions(kernel, &column) {
-        report.fail(kernel, &contradiction);
-    }
 }

@@ -1,15 +1,16 @@
 //! The end-to-end tests on each kernel; `vm test` counts them.
 
-use std::{process::ExitCode, time::Duration};
+use std::{path::Path, process::ExitCode, time::Duration};
 
 use anyhow::Result;
 
 use super::{
-    Kernels, Visit,
+    Kernels, Round, Visit,
     console::End,
-    machine::Ended,
+    machine::{Ended, Presence},
     matrix::Matrix,
     verdict::{self, Verdict, Verdicts},
+    verifier,
 };
 use crate::{
     build::{self, BpfDebug},
@@ -23,6 +24,8 @@ pub(super) enum Tests<'filter> {
     Named(Option<&'filter str>),
     /// The few that every kernel runs (`tests/tests/e2e/matrix.rs`).
     Matrix,
+    /// What the verifier says of each BPF program, then those few.
+    BoundsAndMatrix,
 }
 
 /// How a harness is told to run those few.
@@ -30,8 +33,9 @@ pub(super) const ONLY_MATRIX: (&str, &str) = ("INJECTOR_TESTS", "matrix");
 
 /// A whole test run on an emulated processor takes most of an hour.
 const WHOLE_SUITE: Duration = Duration::from_mins(90);
-/// The few tests take up to six minutes there; twice that is a machine that hangs.
-const MATRIX: Duration = Duration::from_mins(12);
+/// The few tests take up to six minutes there on a processor of its own, and several times that on one that
+/// other work has first.
+const MATRIX: Duration = Duration::from_mins(25);
 
 /// What the tests came to on one kernel.
 pub(super) struct Outcome {
@@ -39,6 +43,8 @@ pub(super) struct Outcome {
     /// `uname -r` and more.
     pub(super) about: String,
     pub(super) verdicts: Verdicts,
+    /// All that was printed.
+    pub(super) output: String,
     /// Why this kernel as a whole is a failure.
     pub(super) broken: Option<String>,
     /// Why it could not be had.
@@ -80,22 +86,43 @@ pub(super) fn outcomes(
 ) -> Result<Vec<Outcome>> {
     build::product(project, BpfDebug::Silent)?;
     let harness = build::end_to_end(project)?;
+    boot(project, &harness, kernels, tests, Presence::Foreground)
+}
+
+/// The same with a harness, an injector and its victims that are built already.
+pub(super) fn boot(
+    project: &Project,
+    harness: &Path,
+    kernels: &Kernels,
+    tests: Tests<'_>,
+    presence: Presence,
+) -> Result<Vec<Outcome>> {
     // The harness looks for its neighbours where cargo puts them.
     let (name, value) = ONLY_MATRIX;
-    let (selection, filter, limit) = match tests {
+    let only_matrix = format!("export {name}={value}\n");
+    let (before, filter, limit) = match tests {
         Tests::Named(filter) => (String::new(), filter, WHOLE_SUITE),
-        Tests::Matrix => (format!("export {name}={value}\n"), None, MATRIX),
+        Tests::Matrix => (only_matrix, None, MATRIX),
+        Tests::BoundsAndMatrix => {
+            let ask = verifier::script("/injector/release/injector");
+            (format!("{ask}{only_matrix}"), None, MATRIX)
+        }
     };
     let script = format!(
-        "export INJECTOR_BIN=/injector/release/injector\n{selection}\
+        "export INJECTOR_BIN=/injector/release/injector\n{before}\
          exec /injector/release/deps/e2e --color never {}\n",
         filter.map(super::quoted).unwrap_or_default()
     );
-    let visits = super::visit(project, kernels, "test", limit, |initramfs| {
+    let round = Round {
+        task: "test",
+        limit,
+        presence,
+    };
+    let visits = super::visit(project, kernels, round, |initramfs| {
         for name in ["injector", "victim", "parker"] {
             initramfs.program(&format!("/injector/release/{name}"), &project.binary(name));
         }
-        initramfs.program("/injector/release/deps/e2e", &harness);
+        initramfs.program("/injector/release/deps/e2e", harness);
         // Tests read these where the checkout was when they were built.
         for name in ["README.md", "docs/src", "configs"] {
             initramfs.same(&project.root().join(name))?;
@@ -117,6 +144,7 @@ fn outcome(kernel: String, visit: Visit) -> Outcome {
                 kernel,
                 about: "skipped".into(),
                 verdicts: Verdicts::default(),
+                output: String::new(),
                 broken: None,
                 skipped: Some(reason),
             };
@@ -128,6 +156,7 @@ fn outcome(kernel: String, visit: Visit) -> Outcome {
         about: about(&ended),
         broken: broken(&ended, &verdicts),
         verdicts,
+        output: ended.output,
         skipped: None,
     }
 }

@@ -19,7 +19,7 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use rustix::{
     fs::{Access, access},
-    process::{Signal, set_parent_process_death_signal},
+    process::{Signal, nice, set_parent_process_death_signal},
 };
 
 use super::{
@@ -45,9 +45,22 @@ const ATTEMPTS: usize = 3;
 pub(super) struct Machine {
     logs: PathBuf,
     accelerator: Accelerator,
+    presence: Presence,
     /// How long a guest may run.
     limit: Duration,
 }
+
+/// Whether the machine is what the caller waits for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Presence {
+    /// It is: what its command prints appears at once.
+    Foreground,
+    /// It runs beside other work: it gets the CPU time that this leaves, and prints into its log alone.
+    Background,
+}
+
+/// Added to the nice value in the background: about a tenth of the share of other work on the same CPU.
+const BACKGROUND_NICE: i32 = 10;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Accelerator {
@@ -80,7 +93,7 @@ pub(super) fn ensure_qemu() -> Result<()> {
 
 impl Machine {
     /// One that keeps all that its guests print below `logs`, and that ends them after `limit`.
-    pub(super) fn new(logs: PathBuf, limit: Duration) -> Result<Self> {
+    pub(super) fn new(logs: PathBuf, limit: Duration, presence: Presence) -> Result<Self> {
         fs::create_dir_all(&logs)
             .with_context(|| format!("{} could not be made", logs.display()))?;
         let has_kvm = access("/dev/kvm", Access::READ_OK | Access::WRITE_OK).is_ok();
@@ -91,6 +104,7 @@ impl Machine {
             } else {
                 Accelerator::Emulation
             },
+            presence,
             limit,
         })
     }
@@ -114,7 +128,9 @@ impl Machine {
                 _ => false,
             };
             if !again || attempt == ATTEMPTS {
-                announce(&format!("all that it printed is in {}", log.display()));
+                if self.presence == Presence::Foreground {
+                    announce(&format!("all that it printed is in {}", log.display()));
+                }
                 return Ok(ended);
             }
             attempt += 1;
@@ -144,7 +160,7 @@ impl Machine {
                     if line.starts_with(KVM_GAVE_UP) {
                         break true;
                     }
-                    if console.take(&line) {
+                    if console.take(&line) && self.presence == Presence::Foreground {
                         println!("{line}");
                     }
                 }
@@ -193,10 +209,17 @@ impl Machine {
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
-        // SAFETY: between fork and exec only one system call is made; nothing allocates or takes a lock.
+        let nicer = match self.presence {
+            Presence::Foreground => 0,
+            Presence::Background => BACKGROUND_NICE,
+        };
+        // SAFETY: between fork and exec only two system calls are made; nothing allocates or takes a lock.
         unsafe {
-            // Whoever kills this command means the machine too. The thread that starts it waits for its end.
-            qemu.pre_exec(|| Ok(set_parent_process_death_signal(Some(Signal::KILL))?));
+            // A signal that kills this command means the machine too. The thread that starts it waits for its end.
+            qemu.pre_exec(move || {
+                nice(nicer)?;
+                Ok(set_parent_process_death_signal(Some(Signal::KILL))?)
+            });
         }
         qemu
     }

@@ -31,18 +31,23 @@ pub(crate) fn run(project: &Project, kernel: &str, guest: &Guest<'_>) -> Result<
         "export INJECTOR_BIN=/injector/release/injector\n/injector/release/{program} {} 2>&1\n",
         words.join(" ")
     );
-    let visits = super::visit(project, &kernels, program, LONGEST, |initramfs| {
-        for name in ["injector", "victim", program] {
-            initramfs.program(&format!("/injector/release/{name}"), &project.binary(name));
-        }
-        for tool in guest.tools {
-            if let Some(name) = tool.file_name() {
-                initramfs.program(&format!("/bin/{}", name.to_string_lossy()), tool);
+    let visits = super::visit(
+        project,
+        &kernels,
+        super::watched(program, LONGEST),
+        |initramfs| {
+            for name in ["injector", "victim", program] {
+                initramfs.program(&format!("/injector/release/{name}"), &project.binary(name));
             }
-        }
-        initramfs.command(&script);
-        Ok(())
-    })?;
+            for tool in guest.tools {
+                if let Some(name) = tool.file_name() {
+                    initramfs.program(&format!("/bin/{}", name.to_string_lossy()), tool);
+                }
+            }
+            initramfs.command(&script);
+            Ok(())
+        },
+    )?;
     let mut code = ExitCode::SUCCESS;
     for (kernel, visit) in visits {
         match visit {

@@ -27,11 +27,16 @@ struct Missing {
 /// answer; only a machine that gives none is a failure.
 pub(super) fn run(project: &Project, kernels: &Kernels) -> Result<ExitCode> {
     build::product(project, BpfDebug::Silent)?;
-    let visits = super::visit(project, kernels, "doctor", super::BRIEF, |initramfs| {
-        initramfs.program("/injector/injector", &project.binary("injector"));
-        initramfs.command("exec /injector/injector doctor --json\n");
-        Ok(())
-    })?;
+    let visits = super::visit(
+        project,
+        kernels,
+        super::watched("doctor", super::BRIEF),
+        |initramfs| {
+            initramfs.program("/injector/injector", &project.binary("injector"));
+            initramfs.command("exec /injector/injector doctor --json\n");
+            Ok(())
+        },
+    )?;
     let mut table = Matrix::new(["kernel", "release", "available", "missing"]);
     let mut reasons = Vec::new();
     let mut good = true;

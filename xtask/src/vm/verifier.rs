@@ -53,32 +53,24 @@ pub(crate) fn run(project: &Project, kernels: &Kernels) -> Result<ExitCode> {
     })
 }
 
-/// Asks, and counts what is over the bound or gave no answer.
-pub(crate) fn check(project: &Project, report: &mut Report) {
-    const WHAT: &str = "bounds of the BPF programs";
-    let findings = match ask(project, &Kernels::default()) {
-        Ok(findings) => findings,
-        Err(error) => return report.fail(WHAT, &format!("{error:#}")),
-    };
-    if findings.kernels.is_empty() {
-        return report.skip(WHAT, &findings.notes.join("; "));
-    }
-    if findings.failures.is_empty() {
-        report.pass();
-    }
-    for failure in &findings.failures {
-        report.fail(WHAT, failure);
-    }
+/// What a guest's script says so that [`Findings::of_machine`] finds the answer among other output.
+pub(super) fn script(injector: &str) -> String {
+    format!("{injector} verifier || echo \"{FAILED} $?\"\n")
 }
+
+/// Stands before the exit code of an `injector verifier` that failed.
+const FAILED: &str = "injector-bounds: failed with";
 
 /// Asks and prints the table.
 fn ask(project: &Project, kernels: &Kernels) -> Result<Findings> {
     build::product(project, BpfDebug::Silent)?;
-    let mut findings = Findings::default();
-    if kernels.wanted.is_empty() {
-        here(project, &mut findings)?;
-    }
-    let visits = super::visit(project, kernels, "verifier", BRIEF, |initramfs| {
+    let mut findings = if kernels.wanted.is_empty() {
+        here(project)?
+    } else {
+        Findings::default()
+    };
+    let round = super::watched("verifier", BRIEF);
+    let visits = super::visit(project, kernels, round, |initramfs| {
         initramfs.program("/injector/injector", &project.binary("injector"));
         initramfs.command("exec /injector/injector verifier\n");
         Ok(())
@@ -96,12 +88,14 @@ fn ask(project: &Project, kernels: &Kernels) -> Result<Findings> {
     Ok(findings)
 }
 
-fn here(project: &Project, findings: &mut Findings) -> Result<()> {
+/// Asks the verifier of this host; injector must be built.
+pub(crate) fn here(project: &Project) -> Result<Findings> {
+    let mut findings = Findings::default();
     let root = match root::available() {
         Ok(root) => root,
         Err(reason) => {
             findings.notes.push(format!("{HERE}: skipped: {reason}"));
-            return Ok(());
+            return Ok(findings);
         }
     };
     root.explain("asking the verifier");
@@ -109,12 +103,12 @@ fn here(project: &Project, findings: &mut Findings) -> Result<()> {
     let said = process::answer(injector.arg("verifier"))
         .context("injector could not ask the verifier of this host; run `injector verifier`")?;
     findings.add(HERE, &said);
-    Ok(())
+    Ok(findings)
 }
 
 /// What all verifiers said.
 #[derive(Default)]
-struct Findings {
+pub(crate) struct Findings {
     kernels: Vec<String>,
     /// Program to its cells, by kernel.
     cells: BTreeMap<String, BTreeMap<String, String>>,
@@ -123,6 +117,32 @@ struct Findings {
 }
 
 impl Findings {
+    /// Takes what a machine printed that ran [`script`], or why it was not booted.
+    pub(super) fn of_machine(&mut self, kernel: &str, output: &str, skipped: Option<&str>) {
+        if let Some(reason) = skipped {
+            self.notes.push(format!("{kernel}: skipped: {reason}"));
+            return;
+        }
+        if let Some(line) = output.lines().find(|line| line.contains(FAILED)) {
+            self.failures.push(format!("{kernel}: {line}"));
+        }
+        self.add(kernel, output);
+    }
+
+    /// Counts what is over the bound or gave no answer.
+    pub(super) fn judge(&self, report: &mut Report) {
+        const WHAT: &str = "bounds of the BPF programs";
+        if self.kernels.is_empty() && self.failures.is_empty() {
+            return report.skip(WHAT, &self.notes.join("; "));
+        }
+        if self.failures.is_empty() {
+            report.pass();
+        }
+        for failure in &self.failures {
+            report.fail(WHAT, failure);
+        }
+    }
+
     fn add(&mut self, kernel: &str, said: &str) {
         self.kernels.push(kernel.to_owned());
         let lines: Vec<Line> = said
@@ -214,5 +234,20 @@ mod tests {
         assert_eq!(findings.failures.len(), 1);
         findings.add("9.9", "no answer at all");
         assert_eq!(findings.failures.len(), 2);
+    }
+
+    #[test]
+    fn an_answer_among_the_output_of_tests_is_judged() {
+        let mut findings = Findings::default();
+        findings.of_machine("7.3", &format!("{SAID}test a ... ok\n"), None);
+        findings.of_machine("6.1", "", Some("no such package"));
+        let mut report = Report::default();
+        findings.judge(&mut report);
+        assert!(report.is_good());
+        assert_eq!(findings.cells["inj_open"]["7.3"], "refused");
+
+        findings.of_machine("9.9", &format!("{SAID}{FAILED} 2\n"), None);
+        findings.judge(&mut report);
+        assert!(!report.is_good());
     }
 }

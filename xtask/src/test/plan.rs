@@ -1,0 +1,117 @@
+//! What is run, in which order, and how long that usually takes.
+//!
+//! First what says something soon: format, lints, unit tests. Then what needs a machine or root. The
+//! virtual machines run beside the end-to-end tests and the campaigns, which wait most of their time;
+//! beside a compiler they would only take its CPU, and their tests have deadlines.
+
+use std::time::Duration;
+
+/// One step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    Format,
+    Lints,
+    Documents,
+    UnitTests,
+    UndefinedBehaviour,
+    Product,
+    Bounds,
+    /// Starts the virtual machines in the background.
+    Machines,
+    EndToEnd,
+    Campaigns,
+    /// Waits for the virtual machines.
+    Kernels,
+}
+
+/// Which of the steps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Choice<'a> {
+    /// All that this machine can run.
+    All,
+    /// What answers in five minutes: of the end-to-end tests only effects and refusals.
+    Quick,
+    /// What can be said of the sources without running them.
+    Lint,
+    /// Only tests whose name contains this.
+    Named(&'a str),
+}
+
+impl Choice<'_> {
+    /// Its steps, in order.
+    pub(super) const fn steps(self) -> &'static [Step] {
+        match self {
+            Self::All => &[
+                Step::Format,
+                Step::Lints,
+                Step::Documents,
+                Step::UnitTests,
+                Step::UndefinedBehaviour,
+                Step::Product,
+                Step::Bounds,
+                Step::Machines,
+                Step::EndToEnd,
+                Step::Campaigns,
+                Step::Kernels,
+            ],
+            Self::Quick => &[
+                Step::Format,
+                Step::Lints,
+                Step::UnitTests,
+                Step::Product,
+                Step::EndToEnd,
+            ],
+            Self::Lint => &[Step::Format, Step::Lints, Step::Documents],
+            Self::Named(_) => &[Step::UnitTests, Step::Product, Step::EndToEnd],
+        }
+    }
+}
+
+impl Step {
+    /// Its name, the same in the progress line and in the times at the end.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Format => "format",
+            Self::Lints => "lints",
+            Self::Documents => "dependencies and documents",
+            Self::UnitTests => "unit, property and documentation tests",
+            Self::UndefinedBehaviour => "undefined behaviour (miri)",
+            Self::Product => "build of injector and the test programs",
+            Self::Bounds => "bounds of the BPF programs on this host",
+            Self::Machines => "start of the virtual machines, which run beside the next steps",
+            Self::EndToEnd => "end-to-end tests",
+            Self::Campaigns => "campaigns",
+            Self::Kernels => "the rest of the tests on other kernels",
+        }
+    }
+
+    /// How long it takes on two cores where nothing is built yet, until a run on this machine has told.
+    pub(super) const fn usual(self) -> Duration {
+        let seconds = match self {
+            Self::Format | Self::Bounds => 5,
+            Self::Machines => 0,
+            Self::Documents | Self::UndefinedBehaviour => 10,
+            Self::Lints => 150,
+            Self::UnitTests => 240,
+            Self::Product | Self::Campaigns => 300,
+            Self::EndToEnd => 820,
+            Self::Kernels => 120,
+        };
+        Duration::from_secs(seconds)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn machines_run_after_the_last_build_and_are_waited_for() {
+        let steps = Choice::All.steps();
+        let place = |wanted| steps.iter().position(|step| *step == wanted).unwrap();
+        assert!(place(Step::Product) < place(Step::Bounds));
+        assert!(place(Step::Bounds) < place(Step::Machines));
+        assert!(place(Step::Machines) < place(Step::EndToEnd));
+        assert_eq!(steps.last(), Some(&Step::Kernels));
+    }
+}
