@@ -31,6 +31,7 @@ mod readme;
 mod refusals;
 mod suite;
 mod targets;
+mod times;
 mod waiting;
 mod ways;
 

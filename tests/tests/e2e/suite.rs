@@ -4,6 +4,8 @@ use std::any::Any;
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow};
 use injector_tests::lack::Lack;
@@ -13,6 +15,7 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use rustix::fs::{FlockOperation, flock};
 
 use crate::needs::Need;
+use crate::times::Times;
 
 /// One test.
 pub(crate) struct Case {
@@ -72,6 +75,7 @@ pub(crate) fn run(cases: Vec<Case>) -> ExitCode {
     if !arguments.list {
         leftovers::sweep();
     }
+    let times = Arc::new(Times::default());
     let wanted = |name: &str| {
         !arguments.list
             && arguments
@@ -90,12 +94,21 @@ pub(crate) fn run(cases: Vec<Case>) -> ExitCode {
                 println!("shows {}: {fault}", case.name);
             }
             let Case { name, run, .. } = case;
-            let named = name.clone();
-            Trial::test(name, move || between_snapshots(&named, run))
-                .with_ignored_flag(missing.is_some())
+            let (named, times) = (name.clone(), Arc::clone(&times));
+            let timed = move || {
+                let began = Instant::now();
+                let outcome = between_snapshots(&named, run);
+                times.took(&named, began.elapsed());
+                outcome
+            };
+            Trial::test(name, timed).with_ignored_flag(missing.is_some())
         })
         .collect();
-    libtest_mimic::run(&arguments, trials).exit_code()
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    if !arguments.list {
+        println!("\n{times}");
+    }
+    conclusion.exit_code()
 }
 
 /// Runs a test and fails it also where the host is not as it was.

@@ -35,6 +35,12 @@ const BOOT: Duration = Duration::from_mins(2);
 /// The same under KVM, where it takes less than 1 s or does not come at all.
 const BOOT_WITH_KVM: Duration = Duration::from_secs(20);
 
+/// Words for a kernel whose processor is emulated; they more than halve what its tests cost (2.2 s of a CPU in
+/// place of 5.3 s for a test of an effect, Linux 6.12, QEMU 7.2). Programs lie at the same addresses in each process:
+/// what QEMU has translated it finds again only there, and else it translates each program anew whenever one
+/// starts. Page tables have four levels, which QEMU walks for each miss of its own small cache.
+const CHEAPER: &str = " norandmaps no5lvl";
+
 /// What QEMU says when the host's KVM cannot go on; the machine stands still then.
 const KVM_GAVE_UP: &str = "KVM internal error";
 
@@ -188,7 +194,10 @@ impl Machine {
             Accelerator::Emulation => "tcg,thread=single",
         };
         // A kernel that stumbles ends the machine at once instead of hanging until the deadline.
-        let line = format!("console=ttyS0 quiet panic=-1 oops=panic {}", kernel.options);
+        let mut line = format!("console=ttyS0 quiet panic=-1 oops=panic {}", kernel.options);
+        if self.accelerator == Accelerator::Emulation {
+            line.push_str(CHEAPER);
+        }
         let mut qemu = Command::new(QEMU);
         qemu.args([
             "-accel",
