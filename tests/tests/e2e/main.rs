@@ -1,12 +1,13 @@
 //! The end-to-end tests: real processes, real packets, the real binary.
 //!
-//! One after the other, because the kernel's state is shared, and each between two snapshots of it:
-//! a test that leaves anything behind fails, whatever it was about. A test that this machine cannot
-//! run says why and counts as ignored.
+//! One after the other where they share the kernel's state, a few at a time where each has all that it touches
+//! for itself ([`company`]), and between two snapshots of the host: a test that leaves anything behind
+//! fails, whatever it was about. A test that this machine cannot run says why and counts as ignored.
 
 mod bystanders;
 mod calls;
 mod catalogue;
+mod company;
 mod daemon;
 mod death;
 mod effects;

@@ -15,8 +15,8 @@ use anyhow::{Result, ensure};
 use crate::needs::Need;
 use crate::suite::Case;
 
-/// `matrix`: only these tests, set by `cargo xtask test` in virtual machines. `quick`: only [`QUICK`], set by
-/// `cargo xtask test --quick`.
+/// `matrix`: only these tests, set by `cargo xtask test` in virtual machines. `quick`: only what
+/// [`is_quick`], set by `cargo xtask test --quick`.
 const SELECTION: &str = "INJECTOR_TESTS";
 
 /// What is run beside the tests that show a fault.
@@ -54,8 +54,25 @@ const ALSO: [&str; 21] = [
     "matrix::its_tests_exist",
 ];
 
-/// What the names of the tests begin with that answer in a few minutes.
-const QUICK: [&str; 2] = ["effect::", "refusal::"];
+/// Which tests the environment asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Selection {
+    /// All.
+    All,
+    /// The few that are run on every kernel.
+    Matrix,
+    /// What answers in a few minutes.
+    Quick,
+}
+
+/// What [`SELECTION`] says.
+pub(crate) fn selection() -> Selection {
+    match env::var_os(SELECTION) {
+        Some(word) if word == "matrix" => Selection::Matrix,
+        Some(word) if word == "quick" => Selection::Quick,
+        _ => Selection::All,
+    }
+}
 
 /// The tests that were asked for by [`SELECTION`], with one more that checks the list.
 pub(crate) fn select(mut cases: Vec<Case>) -> Vec<Case> {
@@ -64,14 +81,23 @@ pub(crate) fn select(mut cases: Vec<Case>) -> Vec<Case> {
     cases.push(Case::new("matrix::its_tests_exist", no_needs, move || {
         exist(&names)
     }));
-    let selection = env::var_os(SELECTION).unwrap_or_default();
-    if selection == "matrix" {
-        cases.retain(|case| case.shown_fault().is_some() || ALSO.contains(&case.name()));
-    } else if selection == "quick" {
-        let is_quick = |name: &str| QUICK.iter().any(|prefix| name.starts_with(prefix));
-        cases.retain(|case| is_quick(case.name()));
+    match selection() {
+        Selection::All => {}
+        Selection::Matrix => {
+            cases.retain(|case| case.shown_fault().is_some() || ALSO.contains(&case.name()));
+        }
+        Selection::Quick => {
+            cases.retain(|case| is_quick(case.name()));
+        }
     }
     cases
+}
+
+/// What is refused, and each fault's effect on two of the four stages, which differ in wire and family.
+fn is_quick(name: &str) -> bool {
+    let on_a_stage = ["::loopback_v4", "::veth_v6"];
+    let is_effect = name.starts_with("effect::");
+    name.starts_with("refusal::") || is_effect && on_a_stage.iter().any(|it| name.ends_with(it))
 }
 
 fn exist(names: &BTreeSet<String>) -> Result<()> {

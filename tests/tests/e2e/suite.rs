@@ -10,10 +10,11 @@ use std::time::Instant;
 use anyhow::{Context, Result, anyhow};
 use injector_tests::lack::Lack;
 use injector_tests::leftovers;
-use injector_tests::snapshot::Snapshot;
 use libtest_mimic::{Arguments, Failed, Trial};
 use rustix::fs::{FlockOperation, flock};
 
+use crate::company::{Company, Host};
+use crate::matrix::{Selection, selection};
 use crate::needs::Need;
 use crate::times::Times;
 
@@ -22,6 +23,7 @@ pub(crate) struct Case {
     name: String,
     shows: Option<String>,
     needs: Vec<Need>,
+    company: Company,
     run: Box<dyn FnOnce() -> Result<()> + Send>,
 }
 
@@ -36,6 +38,7 @@ impl Case {
             name: name.into(),
             shows: None,
             needs: needs.to_vec(),
+            company: Company::Alone,
             run: Box::new(run),
         }
     }
@@ -43,6 +46,12 @@ impl Case {
     /// The same test, which from now on tells whether this fault works on a kernel: `net delay`.
     pub(crate) fn shows(mut self, fault: impl Into<String>) -> Self {
         self.shows = Some(fault.into());
+        self
+    }
+
+    /// The same test, which may run beside others that touch nothing of its own.
+    pub(crate) fn beside_others(mut self) -> Self {
+        self.company = Company::Others;
         self
     }
 
@@ -63,10 +72,17 @@ impl Case {
     }
 }
 
+/// Tests that run at the same time, of those that may.
+const AT_ONCE: usize = 3;
+
 /// Runs the tests that the command line asks for.
 pub(crate) fn run(cases: Vec<Case>) -> ExitCode {
     let mut arguments = Arguments::from_args();
-    arguments.test_threads = Some(1);
+    arguments.test_threads.get_or_insert(match selection() {
+        // An emulated processor is slow enough with one.
+        Selection::Matrix => 1,
+        Selection::All | Selection::Quick => AT_ONCE,
+    });
     // Two runs at once would see each other's residue.
     let lock = take_lock();
     if let Err(error) = &lock {
@@ -75,7 +91,7 @@ pub(crate) fn run(cases: Vec<Case>) -> ExitCode {
     if !arguments.list {
         leftovers::sweep();
     }
-    let times = Arc::new(Times::default());
+    let (times, host) = (Arc::new(Times::default()), Arc::new(Host::default()));
     let wanted = |name: &str| {
         !arguments.list
             && arguments
@@ -93,11 +109,15 @@ pub(crate) fn run(cases: Vec<Case>) -> ExitCode {
             if let Some(fault) = case.shows.as_ref().filter(|_fault| wanted(&case.name)) {
                 println!("shows {}: {fault}", case.name);
             }
-            let Case { name, run, .. } = case;
-            let (named, times) = (name.clone(), Arc::clone(&times));
+            let Case {
+                name, company, run, ..
+            } = case;
+            let (named, times, host) = (name.clone(), Arc::clone(&times), Arc::clone(&host));
             let timed = move || {
+                host.enter(&named, company)
+                    .map_err(|error| failed(&error))?;
                 let began = Instant::now();
-                let outcome = between_snapshots(&named, run);
+                let outcome = between_snapshots(&named, run, &host);
                 times.took(&named, began.elapsed());
                 outcome
             };
@@ -117,11 +137,11 @@ pub(crate) fn run(cases: Vec<Case>) -> ExitCode {
 fn between_snapshots(
     name: &str,
     run: Box<dyn FnOnce() -> Result<()> + Send>,
+    host: &Host,
 ) -> Result<(), Failed> {
-    let before = Snapshot::take().map_err(|error| failed(&error))?;
     let outcome = catch_unwind(AssertUnwindSafe(run))
         .unwrap_or_else(|panic| Err(anyhow!("panicked: {}", words_of(panic.as_ref()))));
-    let residue = before.assert_same();
+    let residue = host.leave();
     match (outcome, residue) {
         (Ok(()), Ok(())) => Ok(()),
         (Err(error), Ok(())) if error.downcast_ref::<Lack>().is_some() => {
