@@ -113,7 +113,7 @@ pub(crate) fn run(cases: Vec<Case>) -> ExitCode {
                 name, company, run, ..
             } = case;
             let (named, times, host) = (name.clone(), Arc::clone(&times), Arc::clone(&host));
-            let timed = move || {
+            let test = move || {
                 host.enter(&named, company)
                     .map_err(|error| failed(&error))?;
                 let began = Instant::now();
@@ -121,7 +121,7 @@ pub(crate) fn run(cases: Vec<Case>) -> ExitCode {
                 times.took(&named, began.elapsed());
                 outcome
             };
-            Trial::test(name, timed).with_ignored_flag(missing.is_some())
+            Trial::test(name, test).with_ignored_flag(missing.is_some())
         })
         .collect();
     let conclusion = libtest_mimic::run(&arguments, trials);
