@@ -28,7 +28,7 @@ pub(crate) fn run(project: &Project, harness: &Path, mut bounds: Findings) -> To
     let kernels = Kernels::default();
     let tests = Tests::BoundsAndMatrix;
     let tried = harness::boot(project, harness, &kernels, tests, Presence::Background)
-        .and_then(|outcomes| Ok((outcomes, Table::of_readme(project)?)));
+        .and_then(|outcomes| Ok((outcomes, Table::of_book(project)?)));
     let (outcomes, said) = match tried {
         Ok(tried) => tried,
         Err(error) => {
