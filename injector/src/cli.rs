@@ -33,8 +33,8 @@ pub use sweep::sweep;
 pub use verifier::verifier;
 
 use flags::{OnCommandLine, OutputFlags, RunFlags};
-use injector_engine::{guardian, lookout, recorder};
-use injector_host::park;
+use injector_engine::{guardian, halt_monitor, recorder};
+use injector_host::sleep_server;
 use injector_spec::grammar::FaultCommand;
 use injector_spec::{error::Refusal, quantity::duration};
 
@@ -167,21 +167,21 @@ enum Command {
         terminal: i32,
     },
     /// The process whose pages threads sleep on; not for people
-    #[command(hide = true, name = park::holder::COMMAND)]
+    #[command(hide = true, name = sleep_server::page_holder::COMMAND)]
     HoldPark {
         /// How much it maps
         #[arg(value_name = "BYTES")]
         bytes: usize,
     },
     /// The process that becomes a program that a person named; not for people
-    #[command(hide = true, name = lookout::ERRAND)]
-    Errand {
+    #[command(hide = true, name = halt_monitor::EXEC_HELPER)]
+    ExecHelper {
         /// The program and its arguments
         #[arg(value_name = "WORD", required = true, last = true)]
         words: Vec<OsString>,
     },
     /// The process that is put to sleep to see whether that works; not for people
-    #[command(hide = true, name = park::trial::COMMAND)]
+    #[command(hide = true, name = sleep_server::trial::COMMAND)]
     TryPark,
 }
 

@@ -10,10 +10,10 @@ use std::ffi::OsString;
 use injector::cli::{self, Action};
 use injector_api::daemon;
 use injector_engine::{
-    guardian, lookout, recorder, tell,
+    guardian, halt_monitor, recorder, tell,
     worker::{self, Output},
 };
-use injector_host::park;
+use injector_host::sleep_server;
 use injector_spec::error::{Exit, Refusal};
 
 fn main() -> Exit {
@@ -52,13 +52,13 @@ fn carry_out(action: Action) -> Result<Exit, Refusal> {
         Action::Worker(link) => worker::run(link, daemon::run),
         Action::Guard(link) => guardian::run(link).map(|()| Exit::Done),
         Action::Record { disk, terminal } => recorder::run(disk, terminal).map(|()| Exit::Done),
-        Action::HoldPark(bytes) => Err(park_failed(&park::holder::hold(bytes))),
-        Action::Errand(words) => {
+        Action::HoldPark(bytes) => Err(park_failed(&sleep_server::page_holder::hold(bytes))),
+        Action::ExecHelper(words) => {
             // Whoever started it knows this code from that of the program.
-            let _ = lookout::run_errand(&words);
-            std::process::exit(lookout::CANNOT_START)
+            let _ = halt_monitor::run_exec_helper(&words);
+            std::process::exit(halt_monitor::CANNOT_START)
         }
-        Action::TryPark => match park::trial::sleeper() {
+        Action::TryPark => match sleep_server::trial::sleeper() {
             Ok(()) => Ok(Exit::Done),
             Err(error) => Err(park_failed(&error)),
         },

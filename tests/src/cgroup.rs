@@ -61,7 +61,7 @@ impl Cgroup {
     }
 
     /// A descriptor to which a process writes `0` to enter.
-    pub fn entrance(&self) -> Result<File> {
+    pub fn start_lock(&self) -> Result<File> {
         let procs = self.path.join("cgroup.procs");
         File::options()
             .write(true)

@@ -14,13 +14,13 @@
 
 use injector_common::event::{Event, Hit};
 
-use injector_engine::{lookout, rendering, supervisor::link::ToSupervisor, worker::Job};
+use injector_engine::{halt_monitor, rendering, supervisor::link::ToSupervisor, worker::Job};
 use injector_host::{
     delay_line::{dns, segment},
     kernel::btf::Btf,
 };
 use injector_plan::{Names, Plan, line::DnsFailure};
-use injector_record::{event::What, journal::Replay};
+use injector_record::{event::EventKind, journal::Replay};
 use injector_spec::{
     condition::Condition,
     config::Config,
@@ -100,7 +100,7 @@ pub fn halt_condition(bytes: &[u8]) {
 
 /// What a server that says that it is Prometheus answers.
 pub fn prometheus_answer(bytes: &[u8]) {
-    if let Err(why) = lookout::values(bytes) {
+    if let Err(why) = halt_monitor::values(bytes) {
         assert!(!why.is_empty());
     }
 }
@@ -122,9 +122,9 @@ pub fn kernel_event(bytes: &[u8]) {
         return;
     };
     assert_eq!(bytes.len(), size_of::<Event>());
-    let hit = What::hit("net.loss", "agent", &hit);
+    let hit = EventKind::hit("net.loss", "agent", &hit);
     if let Ok(told) = serde_json::to_vec(&hit) {
-        assert_eq!(serde_json::from_slice::<What>(&told).ok(), Some(hit));
+        assert_eq!(serde_json::from_slice::<EventKind>(&told).ok(), Some(hit));
     }
 }
 

@@ -26,21 +26,21 @@ impl Place<'_> {
     /// Makes `command` start here, so that even its first socket belongs to the cgroup, and die with
     /// the thread that starts it.
     pub fn settle(&self, command: &mut Command) -> Result<()> {
-        let entrance = self.cgroup.map(Cgroup::entrance).transpose()?;
+        let start_lock = self.cgroup.map(Cgroup::start_lock).transpose()?;
         let namespace = self.netns.map(NetNs::open).transpose()?;
         // SAFETY: between fork and exec only system calls are made, on descriptors opened before
         // the fork; nothing allocates or takes a lock.
         unsafe {
-            command.pre_exec(move || enter(entrance.as_ref(), namespace.as_ref()));
+            command.pre_exec(move || enter(start_lock.as_ref(), namespace.as_ref()));
         }
         Ok(())
     }
 }
 
-fn enter(entrance: Option<&File>, namespace: Option<&File>) -> io::Result<()> {
+fn enter(start_lock: Option<&File>, namespace: Option<&File>) -> io::Result<()> {
     set_parent_process_death_signal(Some(Signal::KILL))?;
-    if let Some(entrance) = entrance {
-        rustix::io::write(entrance, b"0")?;
+    if let Some(start_lock) = start_lock {
+        rustix::io::write(start_lock, b"0")?;
     }
     if let Some(namespace) = namespace {
         move_into_thread_name_spaces(namespace.as_fd(), ThreadNameSpaceType::NETWORK)?;

@@ -121,7 +121,7 @@ impl Client {
         self.ask(Method::DELETE, "/v1/runs", Bytes::new()).await
     }
 
-    /// Pulls the safety lever; returns who has.
+    /// Pulls the kill switch; returns who has.
     pub async fn halt(&self, asked: &HaltRequest) -> Result<Halt, Refusal> {
         // A text and nothing else always serialises.
         let body = serde_json::to_vec(asked).unwrap_or_default();

@@ -8,7 +8,7 @@ use super::{
     Lanes, StartRequest,
     lanes::{Broke, Lane},
 };
-use injector_engine::{lever, worker::AskedBy};
+use injector_engine::{kill_switch, worker::AskedBy};
 use injector_host::kernel::capability::{self, Capability};
 use injector_record::halt::Halt;
 use injector_record::{
@@ -49,11 +49,11 @@ pub trait Control: Send + Sync + 'static {
     /// Ends every run of the daemon.
     fn stop_all(&self) -> impl Future<Output = Result<Vec<RunReport>, Refusal>> + Send;
 
-    /// Pulls the safety lever. When this returns, the daemon's runs are disarmed, and those of others will
+    /// Pulls the kill switch. When this returns, the daemon's runs are disarmed, and those of others will
     /// be within their watchdogs' next look. Returns who has: somebody else, if they were first.
     fn halt(&self, halt: Halt) -> impl Future<Output = Result<Halt, Refusal>> + Send;
 
-    /// Releases the lever. Returns who had pulled it, if somebody had.
+    /// Releases the kill switch. Returns who had pulled it, if somebody had.
     fn resume(&self, by: AskedBy) -> impl Future<Output = Result<Option<Halt>, Refusal>> + Send;
 
     /// What happens from now on, in all runs of the daemon.
@@ -89,14 +89,14 @@ pub trait Control: Send + Sync + 'static {
         }
     }
 
-    /// Who has pulled the safety lever.
+    /// Who has pulled the kill switch.
     fn halted(&self) -> impl Future<Output = Result<Option<Halt>, Refusal>> + Send {
         let look = self.lanes().look.run(|| {
-            let standing = lever::standing(&journal::directory());
+            let standing = kill_switch::standing(&journal::directory());
             standing.map_err(|error| Refusal::failed(error.to_string()))
         });
         let broke =
-            |Broke| Refusal::failed("looking at the lever broke; the daemon's log says how");
+            |Broke| Refusal::failed("looking at the kill switch broke; the daemon's log says how");
         async move { look.await.map_err(broke)? }
     }
 

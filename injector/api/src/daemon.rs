@@ -15,8 +15,8 @@ use tokio::{
 use crate::{Access, Bound, Control, Lanes, StartRequest, Tie};
 use injector_engine::{
     executor::Order,
-    lever,
-    prepare::Terms,
+    kill_switch,
+    preflight::Terms,
     recorder::Recorder,
     tell,
     watchdog::Brake,
@@ -26,7 +26,7 @@ use injector_host::{other_end, privilege};
 use injector_plan::policy::Door;
 use injector_record::{
     configuration,
-    event::{RunEvent, What},
+    event::{EventKind, RunEvent},
     halt::Halt,
     journal::{self, Record, RunId},
     report::RunReport,
@@ -140,7 +140,7 @@ impl Daemon {
         let (ended, end) = watch::channel(None);
         let events = self.events.clone();
         let running = start(experiment, &terms, None, &self.companions, move |event| {
-            if matches!(event.what, What::Armed { .. }) {
+            if matches!(event.what, EventKind::Armed { .. }) {
                 armed.send_replace(true);
             }
             // Nobody has to listen.
@@ -225,9 +225,9 @@ impl Daemon {
     }
 }
 
-/// Puts it on record, after the fact: the lever does not wait for a disk.
+/// Puts it on record, after the fact: the kill switch does not wait for a disk.
 fn note(recorder: &Recorder, record: &Record) {
-    recorder.note(&lever::journal(&journal::directory()), record);
+    recorder.note(&kill_switch::journal(&journal::directory()), record);
 }
 
 impl Control for Daemon {
@@ -287,15 +287,15 @@ impl Control for Daemon {
         Ok(reports)
     }
 
-    /// The leases come first: the lever's disk may be slow, full, or gone.
+    /// The leases come first: the kill switch's disk may be slow, full, or gone.
     async fn halt(&self, halt: Halt) -> Result<Halt, Refusal> {
         self.pull_brakes();
         let recorder = Arc::clone(&self.companions.recorder);
         let pulled = self
             .lanes
-            .lever
+            .kill_switch
             .run(move || -> Result<Halt, Refusal> {
-                let pulled = recorder.pull_lever(&journal::directory(), &halt)?;
+                let pulled = recorder.pull_kill_switch(&journal::directory(), &halt)?;
                 // The first is on record already.
                 if pulled == halt {
                     note(&recorder, &Record::Halted { halt });
@@ -307,7 +307,7 @@ impl Control for Daemon {
         self.pull_brakes();
         let broke = |error| {
             Refusal::failed(format!(
-                "pulling the lever broke: {error}; the daemon's runs have ended"
+                "pulling the kill switch broke: {error}; the daemon's runs have ended"
             ))
         };
         pulled.map_err(broke)?
@@ -317,9 +317,9 @@ impl Control for Daemon {
         let recorder = Arc::clone(&self.companions.recorder);
         let released = self
             .lanes
-            .lever
+            .kill_switch
             .run(move || -> Result<Option<Halt>, Refusal> {
-                let released = recorder.release_lever(&journal::directory())?;
+                let released = recorder.release_kill_switch(&journal::directory())?;
                 if released.is_some() {
                     let AskedBy { uid, pid, .. } = by;
                     let record = Record::Resumed {
@@ -331,8 +331,11 @@ impl Control for Daemon {
                 Ok(released)
             })
             .await;
-        let broke =
-            |error| Refusal::failed(format!("releasing the lever broke: {error}; try again"));
+        let broke = |error| {
+            Refusal::failed(format!(
+                "releasing the kill switch broke: {error}; try again"
+            ))
+        };
         released.map_err(broke)?
     }
 

@@ -7,7 +7,7 @@ use rustix::{
     process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal},
 };
 
-use injector_host::target::process::TaskKey;
+use injector_host::targets::process::TaskKey;
 use injector_record::{
     journal::{self, ListedRun, Process},
     report::RunReport,

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use tokio::{sync::Semaphore, task::spawn_blocking};
 
-/// How many look at once: journals, the lever, this host.
+/// How many look at once: journals, the kill switch, this host.
 const LOOKS: usize = 4;
 
 /// How many start a run at once. Each may wait for the one before it.
@@ -21,7 +21,7 @@ const STARTS: usize = 8;
 /// How many end a run at once that is in the foreground of a terminal; each may take seconds.
 const ENDS: usize = 8;
 
-/// How many move the lever at once. One is enough, unless its disk hangs.
+/// How many move the kill switch at once. One is enough, unless its disk hangs.
 const LEVERS: usize = 4;
 
 /// The threads that the lanes need together.
@@ -36,8 +36,8 @@ pub struct Lanes {
     pub start: Lane,
     /// Who ends one.
     pub end: Lane,
-    /// Who moves the safety lever.
-    pub lever: Lane,
+    /// Who moves the kill switch.
+    pub kill_switch: Lane,
 }
 
 impl Default for Lanes {
@@ -46,7 +46,7 @@ impl Default for Lanes {
             look: Lane::of(LOOKS),
             start: Lane::of(STARTS),
             end: Lane::of(ENDS),
-            lever: Lane::of(LEVERS),
+            kill_switch: Lane::of(LEVERS),
         }
     }
 }

@@ -89,7 +89,7 @@ pub enum Lifetime {
     Client,
 }
 
-/// Pulls the safety lever.
+/// Pulls the kill switch.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HaltRequest {
@@ -99,11 +99,11 @@ pub struct HaltRequest {
 }
 
 impl HaltRequest {
-    /// The longest reason, in characters: it has to fit into the lever's file.
+    /// The longest reason, in characters: it has to fit into the kill switch's file.
     pub const LONGEST: usize = 4_096;
 }
 
-/// The answer to a release of the lever.
+/// The answer to a release of the kill switch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Resumed {
     /// Who had pulled it; `None` where nobody had.
@@ -119,7 +119,7 @@ pub struct Status {
     pub pid: u32,
     /// The runs that go on.
     pub running: Vec<ListedRun>,
-    /// Who has pulled the safety lever, if somebody has.
+    /// Who has pulled the kill switch, if somebody has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub halted: Option<Halt>,
 }

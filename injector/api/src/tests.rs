@@ -26,7 +26,7 @@ use tokio::{
 use super::{client::Told, *};
 use injector_engine::worker::AskedBy;
 use injector_record::{
-    event::{RunEvent, What},
+    event::{EventKind, RunEvent},
     journal::{RunId, RunState},
     report::{Outcome, RunReport},
 };
@@ -40,7 +40,7 @@ use injector_spec::{
 struct Fake {
     runs: Arc<Mutex<Vec<ListedRun>>>,
     callers: Arc<Mutex<Vec<AskedBy>>>,
-    lever: Arc<Mutex<Option<Halt>>>,
+    kill_switch: Arc<Mutex<Option<Halt>>>,
     lanes: Lanes,
     /// How many surveys there were, each of which takes a while.
     surveys: Arc<AtomicU32>,
@@ -53,7 +53,7 @@ impl Fake {
         Self {
             runs: Arc::default(),
             callers: Arc::default(),
-            lever: Arc::default(),
+            kill_switch: Arc::default(),
             lanes: Lanes::default(),
             surveys: Arc::default(),
             events,
@@ -114,7 +114,7 @@ impl Control for Fake {
         let event = RunEvent {
             run: run.clone(),
             boot_ns: 9,
-            what: What::Armed { faults: vec![] },
+            what: EventKind::Armed { faults: vec![] },
         };
         // Nobody may listen.
         let _ = self.events.send(event);
@@ -143,12 +143,12 @@ impl Control for Fake {
     }
 
     async fn halt(&self, halt: Halt) -> Result<Halt, Refusal> {
-        *self.lever.lock().unwrap() = Some(halt.clone());
+        *self.kill_switch.lock().unwrap() = Some(halt.clone());
         Ok(halt)
     }
 
     async fn resume(&self, _by: AskedBy) -> Result<Option<Halt>, Refusal> {
-        Ok(self.lever.lock().unwrap().take())
+        Ok(self.kill_switch.lock().unwrap().take())
     }
 
     fn events(&self) -> broadcast::Receiver<RunEvent> {
@@ -165,7 +165,7 @@ impl Control for Fake {
     }
 
     async fn halted(&self) -> Result<Option<Halt>, Refusal> {
-        Ok(self.lever.lock().unwrap().clone())
+        Ok(self.kill_switch.lock().unwrap().clone())
     }
 
     async fn capabilities(
@@ -288,7 +288,7 @@ async fn a_run_is_started_followed_listed_and_stopped() {
     };
     assert_eq!(
         (&event.run, &event.what),
-        (&started.run, &What::Armed { faults: vec![] })
+        (&started.run, &EventKind::Armed { faults: vec![] })
     );
     let caller = server.fake.callers.lock().unwrap()[0];
     assert_eq!(caller.pid, std::process::id());
@@ -325,7 +325,7 @@ async fn a_run_is_started_followed_listed_and_stopped() {
 }
 
 #[tokio::test]
-async fn the_lever_is_pulled_and_released_by_name() {
+async fn the_kill_switch_is_pulled_and_released_by_name() {
     let server = Server::start();
     let client = server.client().await;
     let asked = HaltRequest {

@@ -6,7 +6,7 @@
 //! configuration is the one that it began with, since the thread that looks after a run waits for no disk.
 
 use crate::surroundings::{self, Surroundings};
-use injector_host::target::ResolvedTarget;
+use injector_host::targets::ResolvedTarget;
 use injector_plan::policy::{Case, Door, Override, once_more};
 use injector_spec::{config::Config, error::Refusal, experiment::Experiment};
 

@@ -19,7 +19,7 @@ pub mod changes;
 mod claim;
 mod coverage;
 mod ending;
-pub mod keeper;
+pub mod fd_store;
 mod pace;
 mod process;
 mod reset;
@@ -32,7 +32,7 @@ pub use arm::Listening;
 pub use budget::Budget;
 pub use calls::places;
 pub use changes::undo;
-pub use keeper::Keeper;
+pub use fd_store::FdStore;
 pub use run::{Order, Request, Surroundings, execute};
 
 /// A time for people, in tenths of a second.

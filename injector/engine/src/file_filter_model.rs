@@ -16,7 +16,7 @@ use proptest::{prelude::*, sample::select};
 
 use injector_host::{
     kernel::netns::Namespace,
-    target::{Place, PlaceError, Places, ResolvedTarget},
+    targets::{Place, PlaceError, Places, ResolvedTarget},
 };
 use injector_plan::{CallPlan, Names, Plan};
 use injector_spec::experiment::{Experiment, Follow, OnCalls, file};

@@ -2,24 +2,24 @@
 //!
 //! A command becomes a [`supervisor`], which starts a [`worker`] and outlives it; the worker lets a run in
 //! ([`prepare`]) and carries it out ([`executor`]) under a [`watchdog`] and the conditions of the
-//! [`lookout`]. The [`guardian`] can undo what the worker changes, the [`recorder`] writes to disks and terminals.
+//! [`halt_monitor`]. The [`guardian`] can undo what the worker changes, the [`recorder`] writes to disks and terminals.
 
 pub mod admission;
 pub mod channel;
-pub mod escalation;
+pub mod cleanup;
 pub mod executor;
 #[cfg(test)]
 mod file_filter_model;
 pub mod guardian;
-pub mod lever;
-pub mod lookout;
-pub mod prepare;
+pub mod halt_monitor;
+pub mod kill_switch;
+pub mod notifier;
+pub mod preflight;
 pub mod recorder;
 pub mod rendering;
 mod spawn;
 pub mod supervisor;
 pub mod surroundings;
-pub mod sweep;
 pub mod tell;
 pub mod watchdog;
 pub mod worker;

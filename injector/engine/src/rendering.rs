@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 mod details;
 
-use injector_host::target::ResolvedTarget;
+use injector_host::targets::ResolvedTarget;
 use injector_plan::Plan;
 use injector_spec::{
     experiment::{Described, Experiment, Follow},
@@ -61,8 +61,12 @@ fn text(
             let _ = writeln!(text, "              {} on {target}", rule.fault.kind.name());
             describe(&mut text, &rule.described);
             let _ = writeln!(text, "                by {mechanism}: {}", mechanism.why());
-            if let Some(denial) = rule.compiled.denial {
-                let _ = writeln!(text, "                and by {denial}: {}", denial.why());
+            if let Some(exec_deny) = rule.compiled.exec_deny {
+                let _ = writeln!(
+                    text,
+                    "                and by {exec_deny}: {}",
+                    exec_deny.why()
+                );
             }
             let target = targets
                 .get(rule.fault.target)

@@ -3,7 +3,7 @@
 //! Every command that arms is a supervisor. Its children are the worker, which does all the work, the guardian, which
 //! can undo what the worker has changed, and the recorder, which writes to disks and terminals for all of them. The
 //! supervisor holds copies of what must not vanish with the worker (TAPs, journals, namespaces), listens for its
-//! breath, and kills it when it stops breathing. It has no runtime and no BPF, and it writes to nothing: it cannot hang.
+//! heartbeat, and kills it when its heartbeats stop. It has no runtime and no BPF, and it writes to nothing: it cannot hang.
 //!
 //! Order when the worker dies: its links are gone with it, so nothing is redirected any more; the guardian undoes host
 //! settings; then the TAPs are closed; then the recorder closes the journals.
@@ -168,8 +168,8 @@ fn start<'r>(
         recording,
         recorder,
         kept: Kept::default(),
-        last_breath: boot_ns(),
-        breathes: false,
+        last_heartbeat: boot_ns(),
+        beats: false,
         end_by: None,
         killed_at: None,
         notify: match job {
@@ -230,9 +230,9 @@ struct Supervisor<'r> {
     recorder: Recorder,
     kept: Kept,
     /// When the worker was heard last, on the boot clock.
-    last_breath: u64,
+    last_heartbeat: u64,
     /// Whether it has been heard at all.
-    breathes: bool,
+    beats: bool,
     /// When a worker that was asked to end is killed.
     end_by: Option<u64>,
     /// When it was killed.
@@ -264,7 +264,7 @@ impl Supervisor<'_> {
             let now = boot_ns();
             if now.saturating_sub(looked_at) > LEASE_NS / 2 {
                 // We were stopped ourselves; what the worker said meanwhile waits in the socket.
-                self.last_breath = now;
+                self.last_heartbeat = now;
             }
             looked_at = now;
             self.hear();
@@ -280,7 +280,7 @@ impl Supervisor<'_> {
                 self.ask_to_end();
                 self.end_by.get_or_insert(now.saturating_add(END_WITHIN_NS));
             }
-            let is_silent = self.breathes && now.saturating_sub(self.last_breath) > LEASE_NS;
+            let is_silent = self.beats && now.saturating_sub(self.last_heartbeat) > LEASE_NS;
             if is_silent || self.end_by.is_some_and(|by| now > by) {
                 // It may have ended just now; either way it is waited for above.
                 let _ = self.worker.kill();
@@ -305,10 +305,10 @@ impl Supervisor<'_> {
     /// Takes in what the worker has said.
     fn hear(&mut self) {
         while let Some((message, descriptors)) = self.link.receive() {
-            self.last_breath = boot_ns();
-            self.breathes = true;
+            self.last_heartbeat = boot_ns();
+            self.beats = true;
             match message {
-                ToSupervisor::Breath => {
+                ToSupervisor::Heartbeat => {
                     self.notify.tell(State::Alive);
                     continue;
                 }

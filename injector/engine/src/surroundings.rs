@@ -6,7 +6,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use injector_host::target::{
+use injector_host::targets::{
     ResolvedTarget,
     cgroup::{self, Cgroup},
     process,

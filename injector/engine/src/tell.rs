@@ -22,7 +22,7 @@ pub(crate) use outlet::{settle, write};
 
 use crate::worker::Output;
 use injector_record::{
-    event::{RunEvent, What},
+    event::{EventKind, RunEvent},
     report::RunReport,
 };
 use injector_spec::{
@@ -146,14 +146,14 @@ pub fn turn(event: &RunEvent, headline: &str, output: Output) {
         (Output::Json, _) => {
             line(Stream::Aside, &as_json(event));
         }
-        (Output::Text, What::Armed { faults }) => {
+        (Output::Text, EventKind::Armed { faults }) => {
             let mut text = format!("armed {headline} (run {}); Ctrl-C ends it", event.run);
             for fault in faults {
                 text = format!("{text}\n  {fault}");
             }
             result(text);
         }
-        (Output::Text, What::Ended { .. }) => {}
+        (Output::Text, EventKind::Ended { .. }) => {}
         (Output::Text, what) => aside(printable::line(&sentence(what))),
     }
 }
@@ -169,19 +169,21 @@ pub fn event(event: &RunEvent, output: Output) {
     }
 }
 
-fn sentence(what: &What) -> String {
+fn sentence(what: &EventKind) -> String {
     match what {
-        What::Armed { faults } if faults.is_empty() => "armed".to_owned(),
-        What::Armed { faults } => {
+        EventKind::Armed { faults } if faults.is_empty() => "armed".to_owned(),
+        EventKind::Armed { faults } => {
             let faults: Vec<_> = faults.iter().map(ToString::to_string).collect();
             format!("armed: {}", faults.join(" | "))
         }
-        What::StepStarted { step } => format!("step {step}"),
-        What::StepEnded { step } => format!("end of step {step}"),
-        What::DeviceCovered { device } => format!("device {device} appeared and is covered"),
-        What::DeviceNotCovered { device, why } => format!("device {device} is not covered: {why}"),
-        What::ProcessNotCovered { pid, why } => format!("process {pid} is not covered: {why}"),
-        What::ProcessEnded {
+        EventKind::StepStarted { step } => format!("step {step}"),
+        EventKind::StepEnded { step } => format!("end of step {step}"),
+        EventKind::DeviceCovered { device } => format!("device {device} appeared and is covered"),
+        EventKind::DeviceNotCovered { device, why } => {
+            format!("device {device} is not covered: {why}")
+        }
+        EventKind::ProcessNotCovered { pid, why } => format!("process {pid} is not covered: {why}"),
+        EventKind::ProcessEnded {
             target,
             pid,
             after_ms,
@@ -189,7 +191,7 @@ fn sentence(what: &What) -> String {
             let (target, after) = (Target::in_words(target), seconds(*after_ms));
             format!("process {pid} of {target} ended after {after}")
         }
-        What::TargetEnded {
+        EventKind::TargetEnded {
             target,
             how,
             after_ms,
@@ -197,11 +199,11 @@ fn sentence(what: &What) -> String {
             let (target, after) = (Target::in_words(target), seconds(*after_ms));
             format!("{target} ended after {after}: {how}")
         }
-        What::TargetMet { target, after_ms } => {
+        EventKind::TargetMet { target, after_ms } => {
             let (target, after) = (Target::in_words(target), seconds(*after_ms));
             format!("{target} is met again after {after}")
         }
-        What::TargetNotMet {
+        EventKind::TargetNotMet {
             target,
             why,
             after_ms,
@@ -209,21 +211,21 @@ fn sentence(what: &What) -> String {
             let (target, after) = (Target::in_words(target), seconds(*after_ms));
             format!("what came back as {target} after {after} is not met: {why}")
         }
-        What::Hit {
+        EventKind::Hit {
             fault,
             target,
             number,
             on,
         } => format!("{fault} hit match {number} of {target}: {on}"),
-        What::EventsLost { count: 1 } => "1 hit was counted but not listed".to_owned(),
-        What::ConnectionReset {
+        EventKind::EventsLost { count: 1 } => "1 hit was counted but not listed".to_owned(),
+        EventKind::ConnectionReset {
             fault,
             target,
             number,
             connection,
         } => format!("{fault} hit match {number} of {target}: {connection}"),
-        What::EventsLost { count } => format!("{count} hits were counted but not listed"),
-        What::Ended { report } => format!("ended: {}", report.outcome),
+        EventKind::EventsLost { count } => format!("{count} hits were counted but not listed"),
+        EventKind::Ended { report } => format!("ended: {}", report.outcome),
     }
 }
 

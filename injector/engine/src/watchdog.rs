@@ -3,11 +3,11 @@
 //! One OS thread a run, not a task: it must go on when the runtime hangs. It writes the leases of all of
 //! the run's namespaces every 250 ms, never past the run's deadline, and never again once it has seen
 //! a gap: a process that was stopped for longer than a lease has lost its faults already, and must not
-//! bring them back. Every 50 ms it looks at the run's halt conditions ([`crate::lookout`]) and at the safety
-//! lever ([`crate::lever`]), and ends the leases itself where one says so. Whoever else wants to end them at
+//! bring them back. Every 50 ms it looks at the run's halt conditions ([`crate::halt_monitor`]) and at the safety
+//! kill switch ([`crate::kill_switch`]), and ends the leases itself where one says so. Whoever else wants to end them at
 //! once pulls the run's [`Brake`].
 //!
-//! It waits for nobody. Conditions are words in memory that other threads write. So is the lever: a thread of
+//! It waits for nobody. Conditions are words in memory that other threads write. So is the kill switch: a thread of
 //! its own looks for the file, and a lease lasts 2 s from the last time that it was seen not to be there. A
 //! file system that hangs therefore ends the run as a stopped process does.
 
@@ -23,15 +23,15 @@ use std::{
 use injector_common::lease::{LEASE_NS, Lease, RENEW_EVERY_NS};
 
 use crate::{
-    lever::Lever,
-    lookout::{Breach, Slot},
+    halt_monitor::{Breach, Slot},
+    kill_switch::KillSwitch,
 };
 use injector_host::{
     kernel::{self, clock::boot_ns, maps::LeaseMap},
     privilege::{self, Locked},
 };
 
-/// How often the conditions and the lever are looked at.
+/// How often the conditions and the kill switch are looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// A renewal is due a little before its time is over: the next look may come late.
@@ -48,7 +48,7 @@ pub enum Standing {
     Lapsed(u64),
     /// The deadline has passed.
     Overdue,
-    /// Somebody has pulled the safety lever.
+    /// Somebody has pulled the kill switch.
     Halted,
     /// A halt condition, or a limit of the host, came to hold.
     Breached,
@@ -91,7 +91,7 @@ impl std::fmt::Debug for Grip {
 }
 
 impl Brake {
-    /// Ends the leases as the safety lever does. A run that is armed later ends at once.
+    /// Ends the leases as the kill switch does. A run that is armed later ends at once.
     pub fn pull(&self) {
         let mut grip = lock(&self.0);
         grip.is_pulled = true;
@@ -109,7 +109,7 @@ impl Brake {
     }
 }
 
-/// The lever as a thread of its own has seen it last.
+/// The kill switch as a thread of its own has seen it last.
 struct Sight {
     is_pulled: AtomicBool,
     /// On the boot clock, in nanoseconds.
@@ -130,11 +130,11 @@ pub struct Watchdog {
 
 impl Watchdog {
     /// Makes the leases live and keeps them so until the deadline, a time on the boot clock, until a slot
-    /// is breached, or until the lever or the brake is pulled. Where one of these is already they never are.
+    /// is breached, or until the kill switch or the brake is pulled. Where one of these is already they never are.
     pub fn start(
         maps: Vec<LeaseMap>,
         deadline_boot_ns: u64,
-        lever: Lever,
+        kill_switch: KillSwitch,
         slots: Vec<Slot>,
         brake: &Brake,
     ) -> Result<Self, kernel::Error> {
@@ -147,7 +147,7 @@ impl Watchdog {
             slots,
             ending: None,
         };
-        if lever.is_pulled() {
+        if kill_switch.is_pulled() {
             leases.end(Standing::Halted, None)?;
         } else {
             // What is breached already ends the leases before they begin.
@@ -174,9 +174,9 @@ impl Watchdog {
                 privilege::lock_value(sight.as_ref()),
             ]
         };
-        spawn("lever", {
+        spawn("kill-switch", {
             let sight = Arc::clone(&sight);
-            move || keep_looking(&lever, &sight)
+            move || keep_looking(&kill_switch, &sight)
         })?;
         let thread = spawn("watchdog", {
             let (leases, beat) = (Arc::clone(&leases), Arc::clone(&beat));
@@ -228,7 +228,7 @@ impl Drop for Watchdog {
     fn drop(&mut self) {
         // The lease runs out by itself where the write fails.
         let _ = self.disarm();
-        // Nobody waits for the thread that looks at the lever: its file system may hang. It holds no more than
+        // Nobody waits for the thread that looks at the kill switch: its file system may hang. It holds no more than
         // the directory.
         self.sight.is_over.store(true, Ordering::Relaxed);
         if let Some(thread) = self.thread.take() {
@@ -294,7 +294,7 @@ fn keep(leases: &Mutex<Leases>, sight: &Sight, beat: &AtomicU64) {
     loop {
         std::thread::park_timeout(LOOK_EVERY);
         let is_pulled = sight.is_pulled.load(Ordering::Relaxed);
-        // No later than the lever was seen last: what is not known is not renewed.
+        // No later than the kill switch was seen last: what is not known is not renewed.
         let seen_at = sight.seen_at.load(Ordering::Relaxed);
         let mut leases = lock(leases);
         let now = boot_ns();
@@ -320,11 +320,11 @@ fn keep(leases: &Mutex<Leases>, sight: &Sight, beat: &AtomicU64) {
     }
 }
 
-/// Looks for the lever until the run is over.
-fn keep_looking(lever: &Lever, sight: &Sight) {
+/// Looks for the kill switch until the run is over.
+fn keep_looking(kill_switch: &KillSwitch, sight: &Sight) {
     while !sight.is_over.load(Ordering::Relaxed) {
         let now = boot_ns();
-        if lever.is_pulled() {
+        if kill_switch.is_pulled() {
             sight.is_pulled.store(true, Ordering::Relaxed);
             return;
         }
@@ -439,11 +439,18 @@ mod tests {
     }
 
     #[test]
-    fn the_lever_ends_it_and_keeps_it_from_beginning() {
+    fn the_kill_switch_ends_it_and_keeps_it_from_beginning() {
         let directory = tempfile::tempdir().unwrap();
         let start = || {
-            let lever = Lever::watch(directory.path()).unwrap();
-            Watchdog::start(Vec::new(), u64::MAX, lever, Vec::new(), &Brake::default()).unwrap()
+            let kill_switch = KillSwitch::watch(directory.path()).unwrap();
+            Watchdog::start(
+                Vec::new(),
+                u64::MAX,
+                kill_switch,
+                Vec::new(),
+                &Brake::default(),
+            )
+            .unwrap()
         };
         let watchdog = start();
         assert_eq!(watchdog.standing(), Standing::Live);
@@ -467,8 +474,9 @@ mod tests {
 
     fn started(brake: &Brake) -> (tempfile::TempDir, Watchdog) {
         let directory = tempfile::tempdir().unwrap();
-        let lever = Lever::watch(directory.path()).unwrap();
-        let watchdog = Watchdog::start(Vec::new(), u64::MAX, lever, Vec::new(), brake).unwrap();
+        let kill_switch = KillSwitch::watch(directory.path()).unwrap();
+        let watchdog =
+            Watchdog::start(Vec::new(), u64::MAX, kill_switch, Vec::new(), brake).unwrap();
         (directory, watchdog)
     }
 
@@ -486,11 +494,11 @@ mod tests {
     #[test]
     fn a_condition_that_comes_to_hold_ends_it() {
         let directory = tempfile::tempdir().unwrap();
-        let lever = Lever::watch(directory.path()).unwrap();
+        let kill_switch = KillSwitch::watch(directory.path()).unwrap();
         let then = boot_ns() + 300_000_000;
         let slots = vec![Slot::clock("clock >= 18:00".into(), then)];
         let watchdog =
-            Watchdog::start(Vec::new(), u64::MAX, lever, slots, &Brake::default()).unwrap();
+            Watchdog::start(Vec::new(), u64::MAX, kill_switch, slots, &Brake::default()).unwrap();
         assert_eq!(watchdog.standing(), Standing::Live);
         let deadline = std::time::Instant::now() + Duration::from_secs(5);
         while watchdog.standing() == Standing::Live {
@@ -506,10 +514,10 @@ mod tests {
     #[test]
     fn what_holds_already_never_lets_it_live() {
         let directory = tempfile::tempdir().unwrap();
-        let lever = Lever::watch(directory.path()).unwrap();
+        let kill_switch = KillSwitch::watch(directory.path()).unwrap();
         let slots = vec![Slot::clock("clock >= 18:00".into(), boot_ns())];
         let watchdog =
-            Watchdog::start(Vec::new(), u64::MAX, lever, slots, &Brake::default()).unwrap();
+            Watchdog::start(Vec::new(), u64::MAX, kill_switch, slots, &Brake::default()).unwrap();
         // At once, not at the next look.
         assert_eq!(watchdog.standing(), Standing::Breached);
         assert!(!watchdog.is_live());

@@ -1,10 +1,10 @@
 //! The worker: the process that does the work, and may die at any moment.
 //!
-//! It breathes from a thread of its own, carries runs out on threads of their own, and hears signals (or,
+//! It sends heartbeats from a thread of its own, carries runs out on threads of their own, and hears signals (or,
 //! as a daemon, requests) on a small runtime. Everything that it arms is held by its descriptors.
 
-mod breath;
 mod endings;
+mod heartbeat;
 mod login;
 mod once;
 pub mod runs;
@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::tell;
 use crate::{
-    prepare::Terms,
+    preflight::Terms,
     supervisor::link::{self, WorkerEnd},
 };
 use injector_host::privilege;
@@ -97,7 +97,7 @@ pub fn run(link: i32, serve: Serve) -> Result<Exit, Refusal> {
         recorder: Arc::new(recorder),
         guardian: Arc::new(guardian),
     };
-    let breath = breath::start(Arc::clone(&supervisor))?;
+    let heartbeat = heartbeat::start(Arc::clone(&supervisor))?;
     let result = match job {
         Job::Run {
             experiment,
@@ -113,7 +113,7 @@ pub fn run(link: i32, serve: Serve) -> Result<Exit, Refusal> {
             serve(output, config, &companions)
         }
     };
-    drop(breath);
+    drop(heartbeat);
     result
 }
 

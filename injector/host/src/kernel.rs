@@ -11,6 +11,7 @@
 pub mod btf;
 pub mod calls;
 pub mod capability;
+pub mod cgroup_file;
 pub mod clock;
 pub mod debug_log;
 pub mod devices;
@@ -18,7 +19,6 @@ pub mod error;
 pub mod grace;
 mod image;
 pub mod kfunc;
-pub mod knob;
 pub mod links;
 pub mod look;
 pub mod maps;

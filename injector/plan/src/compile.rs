@@ -6,7 +6,7 @@ use injector_common::{
     rule::{ActiveSlots, Rule, action, loss_model},
 };
 
-use super::{CallPlan, Error, Mechanism, Names, Need, calls, denial, prefix};
+use super::{CallPlan, Error, Mechanism, Names, Need, calls, exec_deny, prefix};
 use crate::line;
 use injector_spec::experiment::{
     Connections, CorruptMode, Direction, DnsAnswer, Fault, FaultKind, Loss, OnCalls, Peer,
@@ -27,7 +27,7 @@ pub struct Compiled {
     /// How it is carried out.
     pub mechanism: Mechanism,
     /// How it is seen to that no program is started after it, where that is asked.
-    pub denial: Option<Mechanism>,
+    pub exec_deny: Option<Mechanism>,
     /// What a fault on system calls has besides.
     pub calls: Option<CallPlan>,
 }
@@ -35,7 +35,7 @@ pub struct Compiled {
 impl Compiled {
     /// What the host must offer for it.
     pub fn needs(&self) -> impl Iterator<Item = Need> {
-        let mechanisms = [Some(self.mechanism), self.denial];
+        let mechanisms = [Some(self.mechanism), self.exec_deny];
         mechanisms
             .into_iter()
             .flatten()
@@ -84,10 +84,10 @@ pub(super) fn compile(
         Some((mechanism, plan)) => (mechanism, Some(plan)),
         None => (mechanism(fault), None),
     };
-    let denial = denial::choose(&fault.kind, offers);
-    if let Some(mechanism) = denial {
+    let exec_deny = exec_deny::choose(&fault.kind, offers);
+    if let Some(mechanism) = exec_deny {
         rule.errno = linux_raw_sys::errno::EACCES;
-        denial::add(&mut calls, mechanism);
+        exec_deny::add(&mut calls, mechanism);
     }
     Ok(Compiled {
         rule,
@@ -95,7 +95,7 @@ pub(super) fn compile(
         hooks: hooks(fault),
         line,
         mechanism,
-        denial,
+        exec_deny,
         calls,
     })
 }

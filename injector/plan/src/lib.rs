@@ -12,8 +12,8 @@
 mod call_filter_model;
 mod calls;
 mod compile;
-mod denial;
 mod error;
+mod exec_deny;
 #[cfg(test)]
 mod filter_model;
 pub mod hooks;

@@ -40,7 +40,7 @@ pub struct PlannedRule {
 impl PlannedRule {
     /// Whether it works without a program in the kernel.
     fn needs_no_program(&self) -> bool {
-        self.compiled.mechanism.needs_no_program() && self.compiled.denial.is_none()
+        self.compiled.mechanism.needs_no_program() && self.compiled.exec_deny.is_none()
     }
 }
 

@@ -20,13 +20,13 @@ pub struct RunEvent {
     pub boot_ns: u64,
     /// What.
     #[serde(flatten)]
-    pub what: What,
+    pub what: EventKind,
 }
 
 /// The things that happen in a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
-pub enum What {
+pub enum EventKind {
     /// Everything is attached; the first step begins.
     Armed {
         /// Every fault of the run, with all that is in force; none where the record is of an earlier version.
@@ -154,7 +154,7 @@ pub enum HitOn {
     },
 }
 
-impl What {
+impl EventKind {
     /// Whether it tells of single hits, of which there may be very many.
     pub const fn is_of_hits(&self) -> bool {
         matches!(
@@ -234,7 +234,8 @@ mod tests {
             bytes.extend(word.to_ne_bytes());
         }
         bytes.extend(event.remote);
-        let What::Hit { on, .. } = What::hit("f", "t", &Hit::decode(&bytes).unwrap()) else {
+        let EventKind::Hit { on, .. } = EventKind::hit("f", "t", &Hit::decode(&bytes).unwrap())
+        else {
             return String::new();
         };
         on.to_string()

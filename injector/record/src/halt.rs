@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::journal;
 
-/// Who pulled the lever, when and why.
+/// Who pulled the kill switch, when and why.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Halt {
     /// User id.

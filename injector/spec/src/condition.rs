@@ -3,7 +3,7 @@
 //! A condition is one line, the same on the command line (`--halt-if`), in an experiment (`halt:`), in the
 //! configuration (`[halt]`), through the API, and in what a halted run says of itself: [`grammar`] reads it
 //! and writes it. A condition that is read is valid: its names exist, its numbers are in range and have
-//! their units. Whether this host has what it looks at is found out by [`injector_engine::lookout`].
+//! their units. Whether this host has what it looks at is found out by [`injector_engine::halt_monitor`].
 //!
 //! ```text
 //! host.psi.cpu.some > 40%                    the kernel's own average over 10 s

@@ -14,7 +14,7 @@ use super::{
     flags::{OnCommandLine, RunFlags},
     usage,
 };
-use injector_engine::{sweep::Sweeping, worker::Output};
+use injector_engine::{cleanup::Sweeping, worker::Output};
 use injector_plan::{Plan, policy::Override};
 use injector_record::journal::RunId;
 use injector_record::regular;
@@ -65,7 +65,7 @@ pub enum Action {
     /// Be the holder of the park, which maps so many bytes.
     HoldPark(usize),
     /// Become this program.
-    Errand(Vec<OsString>),
+    ExecHelper(Vec<OsString>),
     /// Be the sleeper of the park's trial.
     TryPark,
     /// Print a text and be done: `--help`, `--version`.
@@ -181,7 +181,7 @@ fn action(command: Command, config: Source) -> Result<Action, Refusal> {
         Command::Guard { link } => Action::Guard(link),
         Command::Record { disk, terminal } => Action::Record { disk, terminal },
         Command::HoldPark { bytes } => Action::HoldPark(bytes),
-        Command::Errand { words } => Action::Errand(words),
+        Command::ExecHelper { words } => Action::ExecHelper(words),
         Command::TryPark => Action::TryPark,
     })
 }

@@ -7,11 +7,11 @@ use super::{Arming, Rehearsal};
 use injector_api::{Client, Lifetime, StartRequest, client::Told, socket_path};
 use injector_engine::tell;
 use injector_engine::{
-    prepare::{self, Terms},
+    preflight::{self, Terms},
     supervisor,
     worker::{AskedBy, Job, Output, login_uid},
 };
-use injector_host::target::process::TaskKey;
+use injector_host::targets::process::TaskKey;
 use injector_plan::policy::{Door, Radius};
 use injector_record::configuration;
 use injector_record::journal::{self, Process, RunId, RunState};
@@ -83,7 +83,7 @@ struct Rehearsed<'a> {
 /// Prints the plan, and the refusal that a run would meet: a fact about this machine at this moment, and
 /// no failure of the experiment unless the person says so.
 fn rehearse(experiment: &Experiment, terms: &Terms, rehearsal: Rehearsal, output: Output) -> Exit {
-    let (plan, faults, radius, refusal) = match prepare::dry_run(experiment, terms) {
+    let (plan, faults, radius, refusal) = match preflight::dry_run(experiment, terms) {
         Ok(dry_run) => {
             let radius = Some(dry_run.radius);
             (Some(dry_run.text), dry_run.faults, radius, dry_run.refusal)
@@ -148,7 +148,7 @@ async fn through(client: &Client, asked: &StartRequest, output: Output) -> Resul
         match told {
             Some(Told::Event(event)) if event.run == run => {
                 tell::turn(&event, &headline, output);
-                if let injector_record::event::What::Ended { report } = event.what {
+                if let injector_record::event::EventKind::Ended { report } = event.what {
                     break report;
                 }
             }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::{Question, record::Reader};
 use injector_api::{Client, Status, client::Told, foreground, socket_path};
 use injector_engine::tell;
-use injector_engine::{lever, worker::Output};
+use injector_engine::{kill_switch, worker::Output};
 use injector_record::halt::Halt;
 use injector_record::{
     journal::{self, ListedRun, Listing, Reports, RunId, RunState, Stamped, Unreadable},
@@ -121,7 +121,7 @@ async fn status(client: Option<&Client>, output: Output) -> Result<Exit, Refusal
     running.retain(|listed| listed.state == RunState::Running);
     let halted = match &daemon {
         Some(status) => status.halted.clone(),
-        None => lever::standing(&directory)?,
+        None => kill_switch::standing(&directory)?,
     };
     match output {
         Output::Json => tell::json(&Standing {

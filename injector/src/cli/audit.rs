@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::{Wanted, record::Reader};
 use injector_engine::tell;
-use injector_engine::{lever, worker::Output};
+use injector_engine::{kill_switch, worker::Output};
 use injector_record::{
     journal::{self, Damaged, ListedRun, Record, Replay, RunState, Stamped, Unreadable},
     report::FaultReport,
@@ -24,8 +24,8 @@ use injector_spec::{
 struct Audit {
     /// The runs, oldest first.
     runs: Vec<AuditedRun>,
-    /// Who pulled and released the safety lever.
-    lever: Option<Told>,
+    /// Who pulled and released the kill switch.
+    kill_switch: Option<Told>,
     /// Journals that cannot be read at all.
     unreadable: Vec<Unreadable>,
 }
@@ -78,7 +78,7 @@ fn read(wanted: &Wanted) -> Result<Audit, Refusal> {
     });
     let mut audit = Audit {
         runs: Vec::new(),
-        lever: None,
+        kill_switch: None,
         unreadable: Vec::new(),
     };
     for (file, run) in files {
@@ -112,12 +112,12 @@ fn read(wanted: &Wanted) -> Result<Audit, Refusal> {
         let sentence = format!("there is no run {run}; `injector list` shows those that are known");
         return Err(Refusal::usage(sentence));
     }
-    let file = lever::journal(&directory);
+    let file = kill_switch::journal(&directory);
     if wanted.run.is_none() {
         match journal::replay(&file) {
             Ok(mut replay) => {
                 replay.records.retain(|stamped| stamped.unix_ms >= since);
-                audit.lever = Some(told(file, replay));
+                audit.kill_switch = Some(told(file, replay));
             }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
             Err(error) => audit.unreadable.push(Unreadable {
@@ -154,11 +154,11 @@ fn print(audit: &Audit) {
         }
     }
     if let Some(told) = audit
-        .lever
+        .kill_switch
         .as_ref()
         .filter(|told| !told.records.is_empty() || !told.damaged.is_empty())
     {
-        tell::result("the safety lever");
+        tell::result("the kill switch");
         print_records(told);
     }
     if audit.runs.is_empty() && audit.unreadable.is_empty() {

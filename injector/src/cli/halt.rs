@@ -1,4 +1,4 @@
-//! `halt` and `resume`: the safety lever, moved by hand.
+//! `halt` and `resume`: the kill switch, moved by hand.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use serde::Serialize;
 use injector_api::{Client, HaltRequest, Resumed, socket_path};
 use injector_engine::tell;
 use injector_engine::{
-    lever::{self, LeverError},
+    kill_switch::{self, KillSwitchError},
     worker::{Output, login_uid},
 };
 use injector_host::kernel::clock::boot_ns;
@@ -38,11 +38,11 @@ struct Told {
 /// How long the daemon may take to answer whoever has pulled the file already.
 const HURRY_WITHIN: Duration = Duration::from_secs(2);
 
-/// Pulls the lever and waits until every run of this state directory is over.
+/// Pulls the kill switch and waits until every run of this state directory is over.
 ///
 /// The file alone does it, for the daemon's runs as for those of other processes: each watchdog sees it
 /// within 100 ms. A daemon is told as well, and ends its leases at once. For whoever may not make the file,
-/// or cannot, the daemon pulls the lever.
+/// or cannot, the daemon pulls the kill switch.
 pub fn halt(reason: Option<String>, output: Output) -> Result<Exit, Refusal> {
     if reason
         .as_ref()
@@ -62,7 +62,7 @@ pub fn halt(reason: Option<String>, output: Output) -> Result<Exit, Refusal> {
         since_unix_ms: journal::unix_ms(),
         reason: reason.clone(),
     };
-    let halted = match lever::pull(&directory, ours.clone()) {
+    let halted = match kill_switch::pull(&directory, ours.clone()) {
         Ok(halted) => halted,
         Err(error) => return through_the_daemon(reason, output, error),
     };
@@ -143,11 +143,11 @@ fn hurry(reason: Option<String>) {
     });
 }
 
-/// Has the daemon pull the lever, and waits until it has no run any more.
+/// Has the daemon pull the kill switch, and waits until it has no run any more.
 fn through_the_daemon(
     reason: Option<String>,
     output: Output,
-    error: LeverError,
+    error: KillSwitchError,
 ) -> Result<Exit, Refusal> {
     super::runtime()?.block_on(async {
         let Some(client) = Client::connect(&socket_path()).await? else {
@@ -198,17 +198,17 @@ fn running() -> Result<Vec<RunId>, Refusal> {
         .collect())
 }
 
-/// Puts it on record, after the fact: the lever does not wait for a disk.
+/// Puts it on record, after the fact: the kill switch does not wait for a disk.
 fn note(record: &Record) {
-    if let Err(error) = Journal::note(&lever::journal(&journal::directory()), record) {
+    if let Err(error) = Journal::note(&kill_switch::journal(&journal::directory()), record) {
         tell::aside(format!("injector: this is not on record: {error}"));
     }
 }
 
-/// Releases the lever.
+/// Releases the kill switch.
 pub fn resume(output: Output) -> Result<Exit, Refusal> {
-    let was_halted = match lever::release(&journal::directory()) {
-        Err(error @ LeverError::NotRoot { .. }) => {
+    let was_halted = match kill_switch::release(&journal::directory()) {
+        Err(error @ KillSwitchError::NotRoot { .. }) => {
             let resumed = super::runtime()?.block_on(async {
                 match Client::connect(&socket_path()).await? {
                     Some(client) => client.resume().await,

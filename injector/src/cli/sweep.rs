@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use injector_engine::tell;
 use injector_engine::{
-    sweep::{self, Fate, Leftover, Sweeping},
+    cleanup::{self, Fate, Leftover, Sweeping},
     worker::Output,
 };
 use injector_spec::error::{Exit, Refusal};
@@ -22,7 +22,7 @@ pub fn sweep(sweeping: Sweeping, output: Output) -> Result<Exit, Refusal> {
             "what is left of runs is root's; run it with sudo.",
         ));
     }
-    let found = sweep::sweep(sweeping)?;
+    let found = cleanup::sweep(sweeping)?;
     match output {
         Output::Json => tell::json(&Swept { leftovers: &found }),
         Output::Text if found.is_empty() => tell::result("nothing is left of any run"),

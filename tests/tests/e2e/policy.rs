@@ -1,4 +1,4 @@
-//! What a host allows is kept, the safety lever ends everything, and all of it is on record.
+//! What a host allows is kept, the kill switch ends everything, and all of it is on record.
 
 use std::fs;
 use std::time::Duration;

@@ -115,9 +115,9 @@ async fn work_that_stands_still_keeps_no_end_waiting() {
     let ended = lanes.end.run(|| 7);
     let ended = timeout(PROMPT, ended).await.expect("ends wait for looks");
     assert!(matches!(ended, Ok(7)));
-    let moved = timeout(PROMPT, lanes.lever.run(|| 8))
+    let moved = timeout(PROMPT, lanes.kill_switch.run(|| 8))
         .await
-        .expect("the lever waits");
+        .expect("the kill switch waits");
     assert!(matches!(moved, Ok(8)));
     ends_get_through(&server).await;
     drop(release);

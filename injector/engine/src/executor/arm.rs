@@ -16,7 +16,7 @@ use injector_common::{
 };
 
 use super::{
-    Keeper,
+    FdStore,
     calls::{self, Attached, CallFaults},
     changes::Changes,
     claim::{Asking, Meet, Sockets},
@@ -24,7 +24,7 @@ use super::{
     pace::{Begun, Pace, Reach},
     unjudged,
 };
-use crate::{lookout, recorder::RunJournal, tell};
+use crate::{halt_monitor, recorder::RunJournal, tell};
 use injector_host::{
     delay_line::{self, DelayLine, Tap},
     kernel::{
@@ -39,10 +39,10 @@ use injector_host::{
         sysctl,
         tap_label::TapLabel,
     },
-    target::{ResolvedTarget, cgroup, process::TaskKey},
+    targets::{ResolvedTarget, cgroup, process::TaskKey},
 };
 use injector_plan::{Hooks, Known, Plan, Told, hooks::CgroupHook, line::LineTable, tables::Sizes};
-use injector_record::event::What;
+use injector_record::event::EventKind;
 use injector_spec::{
     condition::{Condition, Counted},
     error::Refusal,
@@ -97,7 +97,7 @@ pub struct Context<'r> {
     /// When the run will be over as far as is known, on the boot clock, in nanoseconds.
     pub until: u64,
     /// Who cleans up after us.
-    pub keeper: &'r dyn Keeper,
+    pub fd_store: &'r dyn FdStore,
     /// Whether anybody wants to hear of each hit.
     pub listening: Listening,
     /// What is looked at meanwhile.
@@ -131,11 +131,13 @@ impl ArmedNamespace {
         namespace: &Namespace,
         scopes: Vec<u32>,
         context: &mut Context<'_>,
-    ) -> Result<(Self, Opened, Vec<What>), Refusal> {
+    ) -> Result<(Self, Opened, Vec<EventKind>), Refusal> {
         let hooks = context.plan.hooks(&scopes);
         let tap = make_tap(namespace, hooks, context)?;
         if hooks.loopback {
-            context.keeper.keep_namespace(context.journal, namespace)?;
+            context
+                .fd_store
+                .keep_namespace(context.journal, namespace)?;
             for key in sysctl::LOOPBACK_NEEDS {
                 context
                     .changes
@@ -186,7 +188,7 @@ impl ArmedNamespace {
             } = &mut armed;
             armed.calls = faults.attach(scopes, context, maps, object, links)?;
         }
-        if lookout::counts(context.conditions, Counted::Retransmits) {
+        if halt_monitor::counts(context.conditions, Counted::Retransmits) {
             let Self { links, object, .. } = &mut armed;
             links.process(object, ProcessHook::Retransmit)?;
         }
@@ -265,7 +267,7 @@ impl ArmedNamespace {
     }
 
     /// Programs on the devices, and on the TAP first: what is redirected must find its way back.
-    fn attach_to_devices(&mut self, tap: Option<&Tap>) -> Result<Vec<What>, Refusal> {
+    fn attach_to_devices(&mut self, tap: Option<&Tap>) -> Result<Vec<EventKind>, Refusal> {
         if !self.hooks.egress && !self.hooks.ingress {
             return Ok(Vec::new());
         }
@@ -337,7 +339,7 @@ impl ArmedNamespace {
     }
 
     /// Tags sockets that appeared since, and covers devices that appeared since.
-    pub fn keep_up(&mut self, targets: &[ResolvedTarget]) -> Vec<What> {
+    pub fn keep_up(&mut self, targets: &[ResolvedTarget]) -> Vec<EventKind> {
         let mut told = Vec::new();
         let begun = Begun::now();
         let is_due = self.claims.is_due(boot_ns());
@@ -356,7 +358,7 @@ impl ArmedNamespace {
     }
 
     /// Processes that live in another network namespace, each told of once.
-    fn elsewhere(&mut self, members: &[TaskKey]) -> Vec<What> {
+    fn elsewhere(&mut self, members: &[TaskKey]) -> Vec<EventKind> {
         let is_here = |key: &TaskKey| {
             Namespace::of_process(key.tgid).map_or(true, |n| n.inode() == self.namespace.inode())
         };
@@ -369,14 +371,14 @@ impl ArmedNamespace {
         self.strangers.retain(|key| members.contains(key));
         self.strangers.extend(&away);
         away.iter()
-            .map(|key| What::ProcessNotCovered {
+            .map(|key| EventKind::ProcessNotCovered {
                 pid: key.tgid,
                 why: "it lives in a network namespace that this run is not armed in".into(),
             })
             .collect()
     }
 
-    fn cover_new_devices(&mut self) -> Vec<What> {
+    fn cover_new_devices(&mut self) -> Vec<EventKind> {
         let Some(covered) = &mut self.covered else {
             return Vec::new();
         };
@@ -392,7 +394,7 @@ impl ArmedNamespace {
                 let name = device.name.clone();
                 match covered.cover(device, object, maps, links, hooks) {
                     Ok(what) => told.extend(what),
-                    Err(error) => told.push(What::DeviceNotCovered {
+                    Err(error) => told.push(EventKind::DeviceNotCovered {
                         device: name,
                         why: error.to_string(),
                     }),
@@ -435,9 +437,9 @@ impl ArmedNamespace {
     /// the pages they sleep on ends that.
     pub fn park_is_serving(&self) -> bool {
         self.calls
-            .seat
+            .session
             .as_ref()
-            .is_none_or(|seat| seat.park().is_serving())
+            .is_none_or(|session| session.park().is_serving())
     }
 
     /// A rule's counters, the delay line's share included.
@@ -459,7 +461,7 @@ impl ArmedNamespace {
     /// Lets everything that is held go, in order. The lease has ended and programs in flight are done.
     pub fn flush(&mut self) -> Result<delay_line::Stats, Refusal> {
         // Whoever sleeps goes on now, and finds no lease.
-        self.calls.seat = None;
+        self.calls.session = None;
         let flight = self.await_flight();
         let stats = match self.line.take() {
             None => delay_line::Stats::default(),
@@ -516,7 +518,7 @@ impl ArmedNamespace {
             ..
         } = self;
         // Sleepers first: a program that sleeps keeps what it is attached to.
-        drop(calls.seat);
+        drop(calls.session);
         drop(links);
         drop(cgroup_links);
         drop((covered, object, maps, events, debug_log));
@@ -581,7 +583,7 @@ fn make_tap(
         labelled?;
     }
     context
-        .keeper
+        .fd_store
         .keep_tap(context.journal, namespace, tap.fd.as_fd())?;
     Ok(Some(tap))
 }
@@ -633,7 +635,7 @@ fn write_rules(maps: &mut Maps, scopes: &[u32], context: &Context<'_>) -> Result
 /// was attached.
 fn with_new_children(mut members: Vec<TaskKey>) -> Result<Vec<TaskKey>, Refusal> {
     let pids: Vec<u32> = members.iter().map(|key| key.tgid).collect();
-    for pid in injector_host::target::process::trees(&pids)? {
+    for pid in injector_host::targets::process::trees(&pids)? {
         if let Ok(key) = TaskKey::of(pid)
             && !members.contains(&key)
         {

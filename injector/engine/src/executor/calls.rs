@@ -18,8 +18,8 @@ use injector_host::{
         maps::{Maps, SleepMap},
         object::{Callers, Object},
     },
-    park::{Park, Seat},
-    target::{Place, Places, ResolvedTarget, cgroup},
+    sleep_server::{Session, SleepServer},
+    targets::{Place, Places, ResolvedTarget, cgroup},
 };
 use injector_plan::{Need, PlannedRule, hooks::CallHook};
 use injector_spec::{error::Refusal, experiment::OnCalls, printable};
@@ -35,7 +35,7 @@ pub(super) struct CallFaults {
 #[derive(Default)]
 pub(super) struct Attached {
     /// Whoever sleeps goes on when it is dropped.
-    pub(super) seat: Option<Seat>,
+    pub(super) session: Option<Session>,
     /// Keeps inodes from becoming other files; by the rules that are about them.
     pub(super) places: Vec<(RuleId, Places)>,
 }
@@ -106,7 +106,7 @@ impl CallFaults {
     }
 
     /// Writes the rules and attaches the programs. The lease is not live, so nothing fires yet. Whoever is
-    /// put to sleep goes on when the seat is dropped.
+    /// put to sleep goes on when the session is dropped.
     pub(super) fn attach(
         self,
         scopes: &[u32],
@@ -128,15 +128,15 @@ impl CallFaults {
         for (number, ops) in accept {
             maps.write_accept(number, ops)?;
         }
-        let seat = self.sleeps.map(take_seat).transpose()?;
-        if let Some(seat) = &seat {
-            maps.write_park(seat.record())?;
+        let session = self.sleeps.map(take_session).transpose()?;
+        if let Some(session) = &session {
+            maps.write_park(session.record())?;
         }
         let cgroups = cgroups(scopes, context.targets)?;
         for hook in &self.hooks {
             self.programs.attach(hook, &cgroups, object, links)?;
         }
-        Ok(Attached { seat, places })
+        Ok(Attached { session, places })
     }
 }
 
@@ -206,9 +206,9 @@ pub(super) fn places_of(rule: &PlannedRule, target: &ResolvedTarget) -> Result<P
     }
 }
 
-fn take_seat(sleeps: SleepMap) -> Result<Seat, Refusal> {
-    let refused = |error: injector_host::park::Error| Refusal::failed(format!("{error}."));
-    let park: Arc<Park> = Park::shared().map_err(refused)?;
-    park.seat(move |slot| sleeps.wake_boot_ns(slot))
+fn take_session(sleeps: SleepMap) -> Result<Session, Refusal> {
+    let refused = |error: injector_host::sleep_server::Error| Refusal::failed(format!("{error}."));
+    let park: Arc<SleepServer> = SleepServer::shared().map_err(refused)?;
+    park.session(move |slot| sleeps.wake_boot_ns(slot))
         .map_err(refused)
 }

@@ -5,9 +5,9 @@
 //! is told, and the record follows when the disk takes it.
 //!
 //! Two runs may need the same sysctl ([`shared`]). Files of a cgroup and processes that stand still belong to one run:
-//! a second one is refused before it starts ([`crate::prepare`]).
+//! a second one is refused before it starts ([`crate::preflight`]).
 
-mod knob;
+mod cgroup_file;
 mod shared;
 mod stopped;
 mod undo;
@@ -17,7 +17,7 @@ use std::{path::Path, sync::Arc};
 pub use undo::undo;
 
 use crate::{guardian::Guardian, recorder::RunJournal};
-use injector_host::{kernel::netns::Namespace, target::process::TaskKey};
+use injector_host::{kernel::netns::Namespace, targets::process::TaskKey};
 use injector_record::journal::{HostChange, Record};
 use injector_spec::error::Refusal;
 use shared::{Joined, LoopbackSetting};
@@ -134,18 +134,18 @@ impl Changes {
     }
 
     /// Sets a file of a cgroup; `until` is when it is to have its old value again, on the boot clock, in nanoseconds.
-    pub(super) fn set_knob(
+    pub(super) fn set_cgroup_file(
         &mut self,
         path: &Path,
         new: &str,
         until: u64,
         journal: &mut RunJournal,
     ) -> Result<Asked, Refusal> {
-        let old = knob::current(path, new)?;
+        let old = cgroup_file::current(path, new)?;
         if old == new {
             return Ok(Asked::AlreadySo);
         }
-        let change = HostChange::CgroupKnob {
+        let change = HostChange::CgroupFile {
             path: path.to_owned(),
             old: old.clone(),
             new: new.to_owned(),
@@ -154,13 +154,13 @@ impl Changes {
             Ok(id) => id,
             Err(refusal) => return Ok(Asked::NotOnRecord(refusal)),
         };
-        knob::set(path, &old, new)?;
+        cgroup_file::set(path, &old, new)?;
         journal.after(&Record::Changed { id: id.0 });
         Ok(Asked::Made(id))
     }
 
     /// Stops processes, one after the other for as long as `may_go_on` says so; those that are not stopped have ended.
-    /// The caller has seen that they were running. `until` is as for [`Changes::set_knob`].
+    /// The caller has seen that they were running. `until` is as for [`Changes::set_cgroup_file`].
     pub(super) fn stop(
         &mut self,
         keys: &[TaskKey],

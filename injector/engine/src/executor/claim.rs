@@ -3,7 +3,7 @@
 //!
 //! At arming, and again while the run goes on, because a socket may come over a unix socket, or be opened by a
 //! process that was just being followed. The kernel looks where it can ([`Looker`]); elsewhere descriptors are
-//! copied ([`target::socket`](injector_host::target::socket)), each once, and the table of those that were looked at
+//! copied ([`target::socket`](injector_host::targets::socket)), each once, and the table of those that were looked at
 //! forgets what is closed.
 
 use std::{
@@ -19,7 +19,7 @@ use injector_common::{
 
 use injector_host::{
     kernel::{Error, look::Looker, maps::Maps, object::Object},
-    target::{
+    targets::{
         pidfd,
         process::TaskKey,
         socket::{self, TargetSocket},

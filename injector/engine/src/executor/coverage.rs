@@ -13,7 +13,7 @@ use injector_host::kernel::{
     object::Object,
 };
 use injector_plan::Hooks;
-use injector_record::event::What;
+use injector_record::event::EventKind;
 
 /// Which devices are covered.
 pub(super) struct Covered {
@@ -90,13 +90,13 @@ impl Covered {
         maps: &mut Maps,
         links: &mut Links,
         hooks: Hooks,
-    ) -> Result<Vec<What>, Error> {
+    ) -> Result<Vec<EventKind>, Error> {
         let mut told = Vec::new();
         for device in injector_host::kernel::devices::list()? {
             told.extend(self.cover(device, object, maps, links, hooks)?);
         }
         // Those are a run's normal start; only what is not covered is news.
-        told.retain(|what| matches!(what, What::DeviceNotCovered { .. }));
+        told.retain(|what| matches!(what, EventKind::DeviceNotCovered { .. }));
         Ok(told)
     }
 
@@ -124,7 +124,7 @@ impl Covered {
         maps: &mut Maps,
         links: &mut Links,
         hooks: Hooks,
-    ) -> Result<Option<What>, Error> {
+    ) -> Result<Option<EventKind>, Error> {
         if Some(device.ifindex) == self.own_tap {
             return Ok(None);
         }
@@ -140,7 +140,7 @@ impl Covered {
         };
         self.known.insert(device.ifindex, known);
         let not_covered = |why: &str| {
-            Ok(Some(What::DeviceNotCovered {
+            Ok(Some(EventKind::DeviceNotCovered {
                 device: device.name.clone(),
                 why: why.to_owned(),
             }))
@@ -164,7 +164,7 @@ impl Covered {
         attached?;
         known.slot = Some(slot);
         self.known.insert(device.ifindex, known);
-        Ok(Some(What::DeviceCovered {
+        Ok(Some(EventKind::DeviceCovered {
             device: device.name,
         }))
     }
@@ -177,7 +177,7 @@ impl Covered {
         device: &NetDevice,
         slot: u32,
         maps: &mut Maps,
-    ) -> Result<Option<What>, Error> {
+    ) -> Result<Option<EventKind>, Error> {
         maps.write_device(slot, record(device))?;
         if let Some(known) = self.known.get_mut(&device.ifindex) {
             known.mac = device.mac;

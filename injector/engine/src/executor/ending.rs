@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::{
-    lever,
+    kill_switch,
     watchdog::{Ending, Standing, Watchdog},
 };
 use injector_record::{
@@ -73,11 +73,11 @@ pub(super) fn halted_within(
     })
 }
 
-/// Who pulled the lever.
+/// Who pulled the kill switch.
 fn halted() -> String {
-    match lever::standing(&journal::directory()) {
+    match kill_switch::standing(&journal::directory()) {
         Ok(Some(halt)) => format!("injector was {halt}"),
         // Released again already, or gone with its directory.
-        _ => "the safety lever was pulled (`injector halt`)".to_owned(),
+        _ => "the kill switch was pulled (`injector halt`)".to_owned(),
     }
 }

@@ -24,7 +24,7 @@ use super::changes::Changes;
 use crate::{recorder::RunJournal, watchdog::Watchdog};
 use injector_host::{
     kernel::Error,
-    target::{
+    targets::{
         ResolvedTarget,
         guard::Guard,
         process::{self, TaskKey},

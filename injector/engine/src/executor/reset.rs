@@ -26,11 +26,11 @@ use super::{
 };
 use injector_host::{
     kernel::{clock::boot_ns, maps::Maps, netns::Namespace},
-    target::{ResolvedTarget, socket::TargetSocket},
+    targets::{ResolvedTarget, socket::TargetSocket},
 };
 use injector_plan::PlannedRule;
 use injector_record::{
-    event::What,
+    event::EventKind,
     report::{Connection, ConnectionState, MOST_NAMED},
 };
 use injector_spec::experiment::Activity;
@@ -73,7 +73,7 @@ impl Resets<'_> {
         &self,
         namespace: &mut ArmedNamespace,
         resetters: &mut BTreeMap<usize, Resetter>,
-        told: &mut Vec<What>,
+        told: &mut Vec<EventKind>,
     ) -> Reach {
         // Without a free descriptor now, there may be one at the next look.
         let Ok(network) = namespace.namespace.try_clone() else {
@@ -110,7 +110,7 @@ impl Resets<'_> {
                     let resetter = resetters.entry(*index).or_default();
                     if let Some(number) = resetter.ask(rule, socket, &connection, &network) {
                         is_open = false;
-                        told.push(What::ConnectionReset {
+                        told.push(EventKind::ConnectionReset {
                             fault: rule.fault.kind.name().to_owned(),
                             target: self.targets[rule.fault.target].name.clone(),
                             number,

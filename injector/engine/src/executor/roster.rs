@@ -14,7 +14,7 @@
 mod attendance;
 
 use crate::admission::Admission;
-use injector_host::target::{
+use injector_host::targets::{
     self, Presence, ResolvedTarget, Sight, guard::Guard, overlap, process::TaskKey,
 };
 use injector_spec::experiment::{OnTargetExit, Selector, Target};
@@ -177,7 +177,7 @@ impl Roster {
             Sight::Here | Sight::Removed | Sight::Ended => {}
         }
         entry.next_search = now.saturating_add(SEARCH_EVERY_NS);
-        let found = match target::resolve(&entry.target, &self.guard) {
+        let found = match targets::resolve(&entry.target, &self.guard) {
             Ok(found) => found,
             Err(error) if error.is_absence() => return None,
             Err(error) => return entry.keep_out(scope, error.to_string()),

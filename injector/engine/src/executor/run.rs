@@ -16,7 +16,7 @@ use std::{
 use injector_common::rule_id;
 
 use super::{
-    Keeper,
+    FdStore,
     arm::{ArmedNamespace, Context, Listening},
     budget::{Budget, Spending},
     changes::Changes,
@@ -27,25 +27,25 @@ use super::{
 };
 use crate::{admission::Admission, rendering};
 use crate::{
-    escalation,
     guardian::Guardian,
-    lever::{self, Lever},
-    lookout::{self, Breach, Lookout, OwnHits},
-    prepare::Entrance,
+    halt_monitor::{self, Breach, HaltMonitor, OwnHits},
+    kill_switch::{self, KillSwitch},
+    notifier,
+    preflight::StartLock,
     recorder::{Recorder, RunJournal},
     watchdog::{Brake, Watchdog},
 };
 use injector_host::{
     delay_line,
     kernel::{clock::boot_ns, grace},
-    target::ResolvedTarget,
+    targets::ResolvedTarget,
 };
 use injector_plan::{
     policy::{Override, Radius},
     {Mechanism, Plan},
 };
 use injector_record::{
-    event::{RunEvent, What},
+    event::{EventKind, RunEvent},
     journal::{self, Process, Record, RunId},
     report::{Outcome, RunReport},
 };
@@ -105,7 +105,7 @@ pub struct Request {
 /// The processes that stand beside a run.
 pub struct Surroundings<'s> {
     /// Keeps what must not vanish with this process.
-    pub keeper: &'s dyn Keeper,
+    pub fd_store: &'s dyn FdStore,
     /// Writes to the disk.
     pub recorder: &'s Recorder,
     /// Undoes what this process cannot.
@@ -122,16 +122,16 @@ pub enum Order {
 /// Carries a run out. Returns the refusal when nothing was armed, and the report otherwise; either way
 /// nothing fires any more and everything is put back.
 ///
-/// The entrance is let go once other starts can see this run.
+/// The start lock is let go once other starts can see this run.
 pub fn execute(
     request: Request,
-    entrance: Entrance,
+    start_lock: StartLock,
     surroundings: Surroundings<'_>,
     orders: &Receiver<Order>,
     tell: &mut dyn FnMut(RunEvent),
 ) -> Result<RunReport, Refusal> {
     let Surroundings {
-        keeper,
+        fd_store,
         recorder,
         guardian,
     } = surroundings;
@@ -146,7 +146,7 @@ pub fn execute(
         supervisor: request.supervisor,
         experiment: request.experiment.clone(),
     })?;
-    drop(entrance);
+    drop(start_lock);
     for (limit, lifted) in &request.overrides {
         journal.before(&Record::Overridden {
             limit: limit.clone(),
@@ -155,7 +155,7 @@ pub fn execute(
             lifted: lifted.clone(),
         })?;
     }
-    keeper.keep_journal(&journal)?;
+    fd_store.keep_journal(&journal)?;
     let name = request.run.to_string();
     let mut run = Run {
         request,
@@ -163,7 +163,7 @@ pub fn execute(
         changes: Changes::of(&name, guardian),
         tell,
     };
-    let result = run.through(keeper, orders);
+    let result = run.through(fd_store, orders);
     let Run {
         request,
         mut journal,
@@ -174,7 +174,7 @@ pub fn execute(
     let result = result.map(|report| {
         let mut report = report.with_undo_errors(errors);
         // Nothing fires and everything is as it was: now there is time to tell somebody.
-        report.told = escalation::escalate(&request.escalation, &report);
+        report.told = notifier::escalate(&request.escalation, &report);
         report
     });
     for notice in result.iter().flat_map(|report| &report.told) {
@@ -195,7 +195,7 @@ pub fn execute(
     };
     // Released even when the last line is not on the disk yet: nothing is left to look after.
     let written = journal.finish(&last);
-    keeper.release(&journal)?;
+    fd_store.release(&journal)?;
     let mut report = result?;
     if let Err(refusal) = written {
         report.remarks.push(refusal.message);
@@ -203,7 +203,7 @@ pub fn execute(
     tell(RunEvent {
         run: report.run.clone(),
         boot_ns: boot_ns(),
-        what: What::Ended {
+        what: EventKind::Ended {
             report: report.clone(),
         },
     });
@@ -222,7 +222,7 @@ struct Armed {
     namespaces: Vec<ArmedNamespace>,
     watchdog: Watchdog,
     /// Who looks at the halt conditions.
-    lookout: Lookout,
+    halt_monitor: HaltMonitor,
     /// What they see of this process's own hits.
     own_hits: OwnHits,
     /// When it was, on the boot clock, in nanoseconds.
@@ -238,7 +238,7 @@ impl Run<'_> {
     /// Arms, walks the steps, disarms.
     fn through(
         &mut self,
-        keeper: &dyn Keeper,
+        fd_store: &dyn FdStore,
         orders: &Receiver<Order>,
     ) -> Result<RunReport, Refusal> {
         let request = &self.request;
@@ -247,11 +247,11 @@ impl Run<'_> {
         text.push_str(&self.request.radius.to_string());
         let faults = self.request.plan.describe(&self.request.experiment);
         self.journal.before(&Record::Planned { text, faults })?;
-        // Whoever pulled the lever before this run had a journal did not see it.
+        // Whoever pulled the kill switch before this run had a journal did not see it.
         let directory = journal::directory();
-        let lever = Lever::watch(&directory)?;
-        lever::check(&directory)?;
-        let mut armed = self.arm(keeper, lever)?;
+        let kill_switch = KillSwitch::watch(&directory)?;
+        kill_switch::check(&directory)?;
+        let mut armed = self.arm(fd_store, kill_switch)?;
         let outcome = match self.steps(&mut armed, orders) {
             Ok(outcome) => outcome,
             Err(refusal) => Outcome::Failed {
@@ -261,7 +261,7 @@ impl Run<'_> {
         Ok(self.disarm(armed, outcome))
     }
 
-    fn arm(&mut self, keeper: &dyn Keeper, lever: Lever) -> Result<Armed, Refusal> {
+    fn arm(&mut self, fd_store: &dyn FdStore, kill_switch: KillSwitch) -> Result<Armed, Refusal> {
         let length = nanos(self.request.experiment.duration());
         let mut namespaces = Vec::new();
         let mut leases = Vec::new();
@@ -288,7 +288,7 @@ impl Run<'_> {
                     .saturating_add(ARMING_NS)
                     .saturating_add(length)
                     .saturating_add(GRACE_NS),
-                keeper,
+                fd_store,
                 listening: self.request.listening,
                 conditions: &self.request.experiment.halt,
             };
@@ -303,20 +303,20 @@ impl Run<'_> {
         let deadline = armed_at.saturating_add(length).saturating_add(GRACE_NS);
         self.changes.set_deadline(deadline)?;
         let own_hits = OwnHits::default();
-        let around = lookout::Surroundings {
+        let around = halt_monitor::Surroundings {
             targets: &self.request.targets,
             counting,
             own_hits: own_hits.clone(),
         };
-        let (lookout, slots) = Lookout::start(&self.request.experiment.halt, around)?;
-        let watchdog = Watchdog::start(leases, deadline, lever, slots, &self.request.brake)?;
+        let (halt_monitor, slots) = HaltMonitor::start(&self.request.experiment.halt, around)?;
+        let watchdog = Watchdog::start(leases, deadline, kill_switch, slots, &self.request.brake)?;
         for namespace in &mut namespaces {
             namespace.claim(&self.request.targets)?;
         }
         let mut armed = Armed {
             namespaces,
             watchdog,
-            lookout,
+            halt_monitor,
             own_hits,
             since: armed_at,
             resetters: BTreeMap::new(),
@@ -331,7 +331,7 @@ impl Run<'_> {
         let first = first.map_or(0, |step| nanos(step.duration));
         self.act_on_processes(&mut armed, 0, armed_at.saturating_add(first))?;
         let faults = self.request.plan.describe(&self.request.experiment);
-        self.tell(What::Armed { faults });
+        self.tell(EventKind::Armed { faults });
         for what in told {
             self.tell(what);
         }
@@ -356,14 +356,14 @@ impl Run<'_> {
             self.switch(armed, Some(index))?;
             self.journal
                 .after(&Record::StepStarted { step: name.clone() });
-            self.tell(What::StepStarted { step: name.clone() });
+            self.tell(EventKind::StepStarted { step: name.clone() });
             let outcome = self.wait(armed, index, ends_at, orders);
             self.lift(armed);
             self.switch(armed, None)?;
             armed.spending.before = self.used(armed, index);
             self.journal
                 .after(&Record::StepEnded { step: name.clone() });
-            self.tell(What::StepEnded { step: name });
+            self.tell(EventKind::StepEnded { step: name });
             if let Some(outcome) = outcome {
                 return Ok(outcome);
             }
@@ -546,7 +546,7 @@ impl Run<'_> {
                 let namespace = namespaces
                     .iter_mut()
                     .find(|n| n.scopes.contains(&rule.scope));
-                match (namespace, rule.compiled.denial) {
+                match (namespace, rule.compiled.exec_deny) {
                     (Some(namespace), Some(_)) => {
                         namespace.maps.mark_killed(rule_id(rule.scope, rule.slot))
                     }
@@ -582,7 +582,7 @@ impl Run<'_> {
                     continue;
                 };
                 let target = &self.request.targets[rule.fault.target].name;
-                let what = What::hit(rule.fault.kind.name(), target, &event);
+                let what = EventKind::hit(rule.fault.kind.name(), target, &event);
                 (self.tell)(RunEvent {
                     run: self.request.run.clone(),
                     boot_ns: event.boot_ns,
@@ -626,7 +626,7 @@ impl Run<'_> {
             namespace.detach();
         }
         drop(armed.watchdog);
-        drop(armed.lookout);
+        drop(armed.halt_monitor);
         RunReport {
             run: self.request.run.clone(),
             name: self.request.experiment.name.clone(),
@@ -654,11 +654,11 @@ impl Run<'_> {
             .filter_map(|n| n.maps.lost_events().ok())
             .sum();
         if lost > 0 {
-            self.tell(What::EventsLost { count: lost });
+            self.tell(EventKind::EventsLost { count: lost });
         }
     }
 
-    fn tell(&mut self, what: What) {
+    fn tell(&mut self, what: EventKind) {
         (self.tell)(RunEvent {
             run: self.request.run.clone(),
             boot_ns: boot_ns(),

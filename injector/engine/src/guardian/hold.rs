@@ -69,7 +69,7 @@ mod tests {
                 run: "r000000010001".into(),
                 id,
             },
-            change: HostChange::CgroupKnob {
+            change: HostChange::CgroupFile {
                 path: path.to_owned(),
                 old: "0".into(),
                 new: "1".into(),

@@ -65,15 +65,15 @@ pub(super) enum Ask {
     },
     /// To clean up after runs that nobody looks after any more. Answered with what to tell.
     Sweep,
-    /// To pull the safety lever. Answered with who has pulled it.
-    PullLever {
+    /// To pull the kill switch. Answered with who has pulled it.
+    PullKillSwitch {
         /// Where journals are kept.
         directory: PathBuf,
         /// Who pulls it.
         halt: Halt,
     },
-    /// To release the safety lever. Answered with who had pulled it, and [`Answer::Done`] where nobody had.
-    ReleaseLever {
+    /// To release the kill switch. Answered with who had pulled it, and [`Answer::Done`] where nobody had.
+    ReleaseKillSwitch {
         /// Where journals are kept.
         directory: PathBuf,
     },
@@ -106,6 +106,6 @@ pub(super) enum Answer {
     Done,
     /// It is done, and this is to be told.
     Tell(Vec<String>),
-    /// Who has pulled the lever.
+    /// Who has pulled the kill switch.
     Halted(Halt),
 }

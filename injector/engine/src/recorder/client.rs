@@ -184,9 +184,9 @@ impl Recorder {
         }
     }
 
-    /// Pulls the safety lever. Returns who has pulled it.
-    pub fn pull_lever(&self, directory: &Path, halt: &Halt) -> Result<Halt, Refusal> {
-        let ask = Ask::PullLever {
+    /// Pulls the kill switch. Returns who has pulled it.
+    pub fn pull_kill_switch(&self, directory: &Path, halt: &Halt) -> Result<Halt, Refusal> {
+        let ask = Ask::PullKillSwitch {
             directory: directory.to_owned(),
             halt: halt.clone(),
         };
@@ -196,11 +196,11 @@ impl Recorder {
         }
     }
 
-    /// Releases the safety lever. Returns who had pulled it.
-    pub fn release_lever(&self, directory: &Path) -> Result<Option<Halt>, Refusal> {
+    /// Releases the kill switch. Returns who had pulled it.
+    pub fn release_kill_switch(&self, directory: &Path) -> Result<Option<Halt>, Refusal> {
         let directory = directory.to_owned();
         match self
-            .ask(Ask::ReleaseLever { directory }, &[], ANSWER_WITHIN)?
+            .ask(Ask::ReleaseKillSwitch { directory }, &[], ANSWER_WITHIN)?
             .0
         {
             Answer::Halted(by) => Ok(Some(by)),

@@ -18,10 +18,10 @@ use rustix::event::{PollFd, PollFlags, poll};
 use super::ask::{Answer, Answered, Answering, Ask, Asked};
 use crate::{
     channel::{Channel, ChannelError, Wait},
-    lever::{self, LeverError},
-    prepare::START_LOCK,
+    cleanup::{self, Sweeping},
+    kill_switch::{self, KillSwitchError},
+    preflight::START_LOCK,
     supervisor::clean,
-    sweep::{self, Sweeping},
 };
 use injector_record::journal::{self, Journal, JournalError};
 use injector_record::regular;
@@ -154,16 +154,16 @@ impl Party {
             }
             Ask::StartLock { directory } => Ok((Answer::Done, Some(start_lock(&directory)?))),
             Ask::Sweep => {
-                let found = sweep::bury_dead_runs(Sweeping::Remove)?;
+                let found = cleanup::bury_dead_runs(Sweeping::Remove)?;
                 let lines = found.iter().map(ToString::to_string).collect();
                 Ok((Answer::Tell(lines), None))
             }
-            Ask::PullLever { directory, halt } => {
-                let by = lever::pull(&directory, halt).map_err(|error| stuck(&error))?;
+            Ask::PullKillSwitch { directory, halt } => {
+                let by = kill_switch::pull(&directory, halt).map_err(|error| stuck(&error))?;
                 Ok((Answer::Halted(by), None))
             }
-            Ask::ReleaseLever { directory } => {
-                let by = lever::release(&directory).map_err(|error| stuck(&error))?;
+            Ask::ReleaseKillSwitch { directory } => {
+                let by = kill_switch::release(&directory).map_err(|error| stuck(&error))?;
                 Ok((by.map_or(Answer::Done, Answer::Halted), None))
             }
             Ask::Conclude { path, why } => {
@@ -180,8 +180,8 @@ fn nothing_came() -> Refusal {
     Refusal::failed("a request came without what belongs to it; this is a mistake in injector.")
 }
 
-/// A lever that does not move is the host's failure, and not the request's.
-fn stuck(error: &LeverError) -> Refusal {
+/// A kill switch that does not move is the host's failure, and not the request's.
+fn stuck(error: &KillSwitchError) -> Refusal {
     Refusal::failed(error.to_string())
 }
 

@@ -1,8 +1,8 @@
 //! What a plan says about faults beyond their mechanism.
 
 use injector_host::{
-    kernel::knob,
-    target::{ResolvedTarget, controller},
+    kernel::cgroup_file,
+    targets::{ResolvedTarget, controller},
 };
 use injector_plan::PlannedRule;
 use injector_spec::experiment::{Delay, Direction, Distribution, FaultKind};
@@ -54,7 +54,7 @@ fn jitter(delay: &Delay) -> Vec<String> {
 }
 
 fn line(limit: &controller::Limit) -> String {
-    let now = knob::read(&limit.path, &limit.value);
+    let now = cgroup_file::read(&limit.path, &limit.value);
     let now = now.map_or_else(
         |error| format!("unreadable: {error}"),
         |now| format!("now {now}"),

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     channel::{Channel, ChannelError, Wait},
-    executor::Keeper,
+    executor::FdStore,
     guardian::Guardian,
     recorder::{Recorder, RunJournal, Terminal},
     worker::Job,
@@ -26,7 +26,7 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 #[derive(Debug, Serialize, Deserialize)]
 pub enum ToSupervisor {
     /// "I am alive."
-    Breath,
+    Heartbeat,
     /// "The daemon's socket is there."
     Serving,
     /// "Keep this journal": its descriptor.
@@ -52,9 +52,9 @@ pub enum ToSupervisor {
 }
 
 impl ToSupervisor {
-    /// What a text says. One that cannot be read is taken for a breath.
+    /// What a text says. One that cannot be read is taken for a heartbeat.
     pub fn read(bytes: &[u8]) -> Self {
-        serde_json::from_slice(bytes).unwrap_or(Self::Breath)
+        serde_json::from_slice(bytes).unwrap_or(Self::Heartbeat)
     }
 }
 
@@ -103,11 +103,11 @@ impl SupervisorEnd {
             })
     }
 
-    /// The next message, if one waits. What cannot be read is taken for a breath.
+    /// The next message, if one waits. What cannot be read is taken for a heartbeat.
     pub fn receive(&self) -> Option<(ToSupervisor, Vec<OwnedFd>)> {
         match self.0.receive(Wait::No) {
             Ok(heard) => Some(heard),
-            Err(ChannelError::Broken(_)) => Some((ToSupervisor::Breath, Vec::new())),
+            Err(ChannelError::Broken(_)) => Some((ToSupervisor::Heartbeat, Vec::new())),
             Err(ChannelError::Late | ChannelError::Closed) => None,
         }
     }
@@ -158,8 +158,8 @@ impl WorkerEnd {
     }
 
     /// Breathes. A supervisor that does not listen is not waited for.
-    pub fn breathe(&self) {
-        let _ = self.channel.send(&ToSupervisor::Breath, &[], Wait::No);
+    pub fn beat(&self) {
+        let _ = self.channel.send(&ToSupervisor::Heartbeat, &[], Wait::No);
     }
 
     /// Says that requests are served from here on.
@@ -181,7 +181,7 @@ impl WorkerEnd {
     }
 }
 
-impl Keeper for WorkerEnd {
+impl FdStore for WorkerEnd {
     fn keep_journal(&self, journal: &RunJournal) -> Result<(), Refusal> {
         let path = journal.path().to_owned();
         self.ask(&ToSupervisor::Journal { path }, &[journal.as_fd()])
@@ -223,9 +223,9 @@ mod tests {
     #[test]
     fn descriptors_travel_with_messages() {
         let (supervisor, worker) = ends();
-        worker.breathe();
+        worker.beat();
         assert!(
-            matches!(supervisor.receive(), Some((ToSupervisor::Breath, fds)) if fds.is_empty())
+            matches!(supervisor.receive(), Some((ToSupervisor::Heartbeat, fds)) if fds.is_empty())
         );
         assert!(supervisor.receive().is_none());
 
@@ -251,6 +251,6 @@ mod tests {
     fn a_worker_whose_supervisor_is_gone_is_told_so() {
         let (supervisor, worker) = ends();
         drop(supervisor);
-        assert!(worker.ask(&ToSupervisor::Breath, &[]).is_err());
+        assert!(worker.ask(&ToSupervisor::Heartbeat, &[]).is_err());
     }
 }

@@ -2,7 +2,7 @@
 //! socket that `NOTIFY_SOCKET` names.
 //!
 //! The supervisor tells, since it is the service's main process. It says "alive" only when it has just
-//! heard its worker breathe, so that systemd's watchdog watches both: a supervisor that hangs says nothing,
+//! heard a heartbeat of its worker, so that systemd's watchdog watches both: a supervisor that hangs says nothing,
 //! and one whose worker hangs has nothing to say.
 //!
 //! Rejected: the `sd-notify` crate, for three words in a datagram.

@@ -4,7 +4,7 @@ use tokio::runtime::Builder;
 
 use super::{Output, endings::Endings, runs};
 use crate::tell;
-use crate::{executor::Order, prepare::Terms};
+use crate::{executor::Order, preflight::Terms};
 use injector_record::journal::Process;
 use injector_spec::{
     error::{Exit, Refusal},

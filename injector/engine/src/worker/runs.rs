@@ -12,7 +12,7 @@ use crate::tell;
 use crate::{
     executor::{self, Listening, Order, Request},
     guardian::Guardian,
-    prepare::{Prepared, Terms, prepare},
+    preflight::{Prepared, Terms, prepare},
     recorder::Recorder,
     supervisor::link::WorkerEnd,
     watchdog::Brake,
@@ -67,7 +67,7 @@ pub fn start(
             admission,
             config,
         },
-        entrance,
+        start_lock,
         swept,
     ) = prepare(experiment, terms, &companions.recorder)?;
     for left in swept {
@@ -106,11 +106,11 @@ pub fn start(
         .name("run".into())
         .spawn(move || {
             let surroundings = executor::Surroundings {
-                keeper: companions.link.as_ref(),
+                fd_store: companions.link.as_ref(),
                 recorder: &companions.recorder,
                 guardian: companions.guardian,
             };
-            executor::execute(request, entrance, surroundings, &inbox, &mut tell)
+            executor::execute(request, start_lock, surroundings, &inbox, &mut tell)
         })
         .map_err(|error| Refusal::failed(format!("a thread cannot be started: {error}.")))?;
     Ok(Running {

@@ -4,7 +4,7 @@
 //! Versions and distribution names are never asked: a 5.14 with backports and a 6.12 without a
 //! configuration option are both common.
 //!
-//! The programs are read and their maps made once for all that is asked in one breath ([`Prober`]); of the programs,
+//! The programs are read and their maps made once for all that is asked in one heartbeat ([`Prober`]); of the programs,
 //! each probe loads those that it is about.
 
 mod bench;
@@ -19,7 +19,7 @@ use super::{
     links::{DeviceHook, Links, ProcessHook},
     object::Object,
 };
-use crate::{delay_line::Tap, park, target::cgroup};
+use crate::{delay_line::Tap, sleep_server, targets::cgroup};
 use bench::Bench;
 use injector_plan::{Need, hooks::CgroupHook};
 
@@ -116,7 +116,7 @@ impl Prober {
             Need::ProcessSignals => process_signals(),
             Need::CallSignals => calls::signals(self.bench()?),
             Need::Freezer => cgroup::has_freezer().map_err(|error| Error::Probe(error.to_string())),
-            Need::Park => park::trial::run(),
+            Need::Park => sleep_server::trial::run(),
             Need::Trace => calls::trace(self.bench()?),
             Need::Vector => calls::vector(self.bench()?),
         }
@@ -180,7 +180,7 @@ fn fork_tracepoint(object: &mut Object) -> Result<(), Error> {
 
 /// Asks whether this process could send itself a signal, which sends none.
 fn process_signals() -> Result<(), Error> {
-    use crate::target::{pidfd, process::TaskKey};
+    use crate::targets::{pidfd, process::TaskKey};
     let own = TaskKey::of(std::process::id()).map_err(|error| Error::Probe(error.to_string()))?;
     pidfd::signal(own, 0).map_err(|errno| Error::system("signal a process by a pidfd", errno))
 }

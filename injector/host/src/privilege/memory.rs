@@ -2,7 +2,7 @@
 //!
 //! A host under memory pressure throws out pages of programs and reads them back from disk, which takes
 //! seconds there. A watchdog that waits for its own code loses the lease; that is safe, and it ends the
-//! run. So what the watchdog and the breath run through is locked: the program and its libraries, as far
+//! run. So what the watchdog and the heartbeat run through is locked: the program and its libraries, as far
 //! as they are used (`MCL_ONFAULT`), the part of their stacks that they use, and the lease's state.
 //!
 //! Rejected: `MCL_FUTURE`. It would lock what comes later: 64 MiB of held frames for each run, and the

@@ -129,12 +129,12 @@ pub enum Record {
         /// What it did.
         report: RunReport,
     },
-    /// Somebody pulled the safety lever. In the lever's own journal.
+    /// Somebody pulled the kill switch. In the kill switch's own journal.
     Halted {
         /// Who, when and why.
         halt: Halt,
     },
-    /// Somebody released it. In the lever's own journal.
+    /// Somebody released it. In the kill switch's own journal.
     Resumed {
         /// User id of whoever did.
         by_uid: u32,
@@ -164,7 +164,8 @@ pub enum HostChange {
         new: String,
     },
     /// A setting of a cgroup.
-    CgroupKnob {
+    #[serde(rename = "cgroup-knob")]
+    CgroupFile {
         /// Its file.
         path: PathBuf,
         /// The value to restore; with the device in front where the file has a line for each.
@@ -184,13 +185,13 @@ impl HostChange {
     pub fn namespace(&self) -> Option<u64> {
         match self {
             Self::Sysctl { netns_inode, .. } => Some(*netns_inode),
-            Self::CgroupKnob { .. } | Self::StoppedProcesses { .. } => None,
+            Self::CgroupFile { .. } | Self::StoppedProcesses { .. } => None,
         }
     }
 
     /// Whether another run may change or rely on the same thing.
     pub const fn is_shared(&self) -> bool {
-        matches!(self, Self::Sysctl { .. } | Self::CgroupKnob { .. })
+        matches!(self, Self::Sysctl { .. } | Self::CgroupFile { .. })
     }
 }
 
@@ -198,7 +199,7 @@ impl std::fmt::Display for HostChange {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Sysctl { key, old, new, .. } => write!(out, "sysctl {key} from {old} to {new}"),
-            Self::CgroupKnob { path, old, new } => {
+            Self::CgroupFile { path, old, new } => {
                 write!(out, "{} from {old} to {new}", path.display())
             }
             Self::StoppedProcesses { processes } => {

@@ -100,8 +100,8 @@ impl Ending {
         Self::Hung("exe"),
         Self::Hung("tokio-rt-worker"),
         Self::Hung("run"),
-        Self::Hung("lever"),
-        Self::Hung("breath"),
+        Self::Hung("kill-switch"),
+        Self::Hung("heartbeat"),
     ];
 
     /// Nanoseconds after the end from which no operation may be hurt.

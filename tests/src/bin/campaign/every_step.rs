@@ -105,8 +105,8 @@ fn die(
 fn lines(injector: &Injector) -> Option<usize> {
     let runs = fs::read_dir(injector.state().join("runs")).ok()?;
     let is_run = |path: &PathBuf| {
-        let is_lever = path.file_stem().is_some_and(|stem| stem == "lever");
-        path.extension().is_some_and(|ending| ending == "jsonl") && !is_lever
+        let is_kill_switch = path.file_stem().is_some_and(|stem| stem == "lever");
+        path.extension().is_some_and(|ending| ending == "jsonl") && !is_kill_switch
     };
     let journal = runs.flatten().map(|entry| entry.path()).find(is_run)?;
     let text = fs::read(journal).ok()?;

@@ -59,8 +59,8 @@ pub(crate) fn campaign(seed: u64, runs: u64) -> Result<Outcome> {
 fn journal(injector: &Injector) -> Result<PathBuf> {
     let runs = fs::read_dir(injector.state().join("runs"))?;
     let mut files = runs.flatten().map(|entry| entry.path()).filter(|path| {
-        let is_lever = path.file_stem().is_some_and(|stem| stem == "lever");
-        path.extension().is_some_and(|ending| ending == "jsonl") && !is_lever
+        let is_kill_switch = path.file_stem().is_some_and(|stem| stem == "lever");
+        path.extension().is_some_and(|ending| ending == "jsonl") && !is_kill_switch
     });
     files.next().context("the run left no journal")
 }

@@ -61,7 +61,7 @@ fn try_it(mut arguments: impl Iterator<Item = OsString>) -> Result<bool> {
         .current_dir(injector.state())
         .status()
         .with_context(|| format!("{} could not be started", program.display()))?;
-    // It may have pulled the lever, and it is no run's business to be stopped by name now.
+    // It may have pulled the kill switch, and it is no run's business to be stopped by name now.
     injector.once(&["stop", "--all"])?;
     let standing = injector.once(&["status", "--json"])?;
     let standing: Value = serde_json::from_str(&standing.stdout).context("no status")?;

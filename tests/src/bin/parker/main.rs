@@ -1,4 +1,4 @@
-//! Tries the park (`injector_host::park`) without the rest of the injector: one process that serves it, others
+//! Tries the park (`injector_host::sleep_server`) without the rest of the injector: one process that serves it, others
 //! that sleep there. Lines go in, lines come out; see `injector_tests::parker`.
 
 mod opener;
@@ -7,7 +7,7 @@ mod server;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
-use injector_host::park::holder;
+use injector_host::sleep_server::page_holder;
 
 fn main() -> ExitCode {
     match run() {
@@ -25,10 +25,10 @@ fn run() -> Result<()> {
     match words[..] {
         ["serve"] => server::serve(),
         ["open", threads] => opener::open(threads.parse().context("threads is a number")?),
-        // The park starts its holder as this program's own.
-        [holder::COMMAND, bytes] => {
+        // The park starts its page holder as this program's own.
+        [page_holder::COMMAND, bytes] => {
             let bytes = bytes.parse().context("bytes is a number")?;
-            Err(holder::hold(bytes)).context("the holder failed")
+            Err(page_holder::hold(bytes)).context("the holder failed")
         }
         _ => bail!("say `serve`, or `open THREADS`"),
     }

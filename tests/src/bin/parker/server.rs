@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail, ensure};
 use injector_host::kernel::maps::{Maps, SleepMap};
 use injector_host::kernel::object::Object;
 use injector_host::kernel::park_trial::{ParkTrial, Stand};
-use injector_host::park::Park;
+use injector_host::sleep_server::SleepServer;
 
 pub(crate) fn serve() -> Result<()> {
     let mut object = Object::load()?;
@@ -15,16 +15,16 @@ pub(crate) fn serve() -> Result<()> {
     trial.stand(&object, Stand::Hook)?;
     let sleeps = SleepMap::take(&mut object)?;
     let (mut maps, _lease, _events) = Maps::take(&mut object)?;
-    let park = Park::shared()?;
+    let park = SleepServer::shared()?;
     ensure!(
-        Arc::ptr_eq(&park, &Park::shared()?),
+        Arc::ptr_eq(&park, &SleepServer::shared()?),
         "a process has one park"
     );
-    let seat = park.seat(move |slot| sleeps.wake_boot_ns(slot))?;
-    let record = seat.record();
+    let session = park.session(move |slot| sleeps.wake_boot_ns(slot))?;
+    let record = session.record();
     maps.write_park(record)?;
     println!("ready {}", record.holder);
-    let mut seat = Some((seat, park));
+    let mut session = Some((session, park));
     for line in stdin().lines() {
         let line = line?;
         let words: Vec<&str> = line.split_whitespace().collect();
@@ -39,11 +39,11 @@ pub(crate) fn serve() -> Result<()> {
                 println!("{} {}", seen.fired, seen.slept);
             }
             ["close"] => {
-                seat = None;
+                session = None;
                 println!("ok");
             }
             ["is-serving"] => {
-                let serving = seat.as_ref().is_some_and(|(_, park)| park.is_serving());
+                let serving = session.as_ref().is_some_and(|(_, park)| park.is_serving());
                 println!("{}", u8::from(serving));
             }
             _ => bail!("not understood: {line}"),

@@ -125,7 +125,7 @@ fn through_the_socket() -> Result<()> {
     ensure!(finished.report()?.outcome == "halted", "{finished:?}");
     ensure!(
         stage.injector.state().join("runs/halt").exists(),
-        "the lever is not pulled"
+        "the kill switch is not pulled"
     );
     let victim = Victim::start(stage.lab.agent(), &["sleep"])?;
     let pid = victim.pid().to_string();
@@ -178,7 +178,7 @@ fn latency() -> Result<()> {
     let finished = armed.wait_within(SOON)?;
     let start = finished.stdout.find('{').context("no report")?;
     let report: Value = serde_json::from_str(&finished.stdout[start..])?;
-    last_hit_soon_after(there, &report, "the lever's file")
+    last_hit_soon_after(there, &report, "the kill switch's file")
 }
 
 fn last_hit_soon_after(there: u64, report: &Value, reason: &str) -> Result<()> {

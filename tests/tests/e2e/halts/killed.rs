@@ -106,7 +106,7 @@ fn helper(held: &HeldExec, armed: &Running) -> Result<u32> {
     let helper = held.next(SOON)?;
     let about = |name: &str| fs::read_to_string(format!("/proc/{helper}/{name}"));
     let words = about("cmdline")?;
-    ensure!(words.split('\0').nth(1) == Some("errand"), "{words:?}");
+    ensure!(words.split('\0').nth(1) == Some("exec-helper"), "{words:?}");
     let parent = format!("PPid:\t{}\n", armed.worker()?);
     ensure!(about("status")?.contains(&parent), "not the worker's");
     // It holds nothing of the run: no link, program or map, no TAP, no server's end of the park.
@@ -123,9 +123,9 @@ fn failure() -> Result<()> {
     let mut stage = Stage::with("/bin/true")?;
     let armed = stage.arm(&[], "fails 1 every 200ms within 5s", "60s")?;
     let held = HeldExec::of(&stage.program)?;
-    let errand = helper(&held, &armed)?;
-    send(errand, Signal::KILL)?;
-    stage.expect_halt(armed, errand, "signal 9 ended it")
+    let exec_helper = helper(&held, &armed)?;
+    send(exec_helper, Signal::KILL)?;
+    stage.expect_halt(armed, exec_helper, "signal 9 ended it")
 }
 
 fn program_killed() -> Result<()> {
@@ -160,8 +160,8 @@ fn once_of_twice() -> Result<()> {
     let began = Instant::now();
     let armed = stage.arm(&[], "fails 2 every 200ms within 5s", "5s")?;
     let held = HeldExec::of(&stage.program)?;
-    let errand = helper(&held, &armed)?;
-    send(errand, Signal::KILL)?;
+    let exec_helper = helper(&held, &armed)?;
+    send(exec_helper, Signal::KILL)?;
     drop(held);
     // Longer than a lease.
     let until = began + LASTS.mul_f32(0.6);
@@ -177,13 +177,13 @@ fn once_of_twice() -> Result<()> {
         (finished.code, report.outcome.as_str()) == (Some(0), "completed"),
         "{finished:?}"
     );
-    stage.expect_calm(errand)
+    stage.expect_calm(exec_helper)
 }
 
 fn late() -> Result<()> {
     let mut stage = Stage::with("/bin/true")?;
     let armed = stage.arm(&[], "fails 1 every 200ms within 3s", "60s")?;
     let held = HeldExec::of(&stage.program)?;
-    let errand = helper(&held, &armed)?;
-    stage.expect_halt(armed, errand, "it took longer than 3s")
+    let exec_helper = helper(&held, &armed)?;
+    stage.expect_halt(armed, exec_helper, "it took longer than 3s")
 }

@@ -8,7 +8,7 @@ use injector_common::{RuleId, rule_id};
 
 use super::{ArmedNamespace, open_cgroup};
 use crate::executor::calls::{key, places_of, write_entries};
-use injector_host::target::{ResolvedTarget, cgroup::Cgroup};
+use injector_host::targets::{ResolvedTarget, cgroup::Cgroup};
 use injector_plan::Plan;
 use injector_plan::hooks::CallHook;
 use injector_spec::error::Refusal;

@@ -5,7 +5,7 @@ use rustix::io::Errno;
 use super::Fate;
 use injector_host::{
     kernel::Error,
-    target::{pidfd, process::TaskKey},
+    targets::{pidfd, process::TaskKey},
 };
 use injector_record::journal::Process;
 

@@ -4,7 +4,7 @@
 //! next where neither did. It may be done twice: what has its old value already is left as it is.
 
 use super::{
-    Fate, knob,
+    Fate, cgroup_file,
     shared::{self, LoopbackSetting},
     stopped,
 };
@@ -26,7 +26,7 @@ pub fn undo(change: &HostChange, namespace: Option<&Namespace>, run: &str) -> Re
             };
             shared::leave(&setting, old, new)
         }
-        HostChange::CgroupKnob { path, old, new } => knob::restore(path, old, new),
+        HostChange::CgroupFile { path, old, new } => cgroup_file::restore(path, old, new),
         HostChange::StoppedProcesses { processes } => stopped::restore(processes),
     }
 }

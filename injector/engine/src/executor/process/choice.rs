@@ -5,7 +5,7 @@ use injector_common::{
     rule::{Counters, Rule},
 };
 
-use injector_host::target::process::TaskKey;
+use injector_host::targets::process::TaskKey;
 
 /// The state of the decisions of one fault.
 #[derive(Debug, Default)]

@@ -7,7 +7,7 @@
 use std::{collections::BTreeMap, fs, path::Path};
 
 use crate::executor::seconds;
-use injector_host::{kernel::knob, target::controller::Limit};
+use injector_host::{kernel::cgroup_file, targets::controller::Limit};
 
 /// What is known of the limits of one fault, by their place.
 #[derive(Debug, Default)]
@@ -42,7 +42,7 @@ impl Force {
     pub(super) fn look(&mut self, now: u64) {
         for one in self.limits.iter_mut().filter(|one| !one.is_changed) {
             let Limit { path, value, .. } = &one.limit;
-            let Ok(found) = knob::read(path, value) else {
+            let Ok(found) = cgroup_file::read(path, value) else {
                 continue;
             };
             if found != *value {
@@ -113,7 +113,7 @@ fn count(path: &Path) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use injector_host::target::controller::Version;
+    use injector_host::targets::controller::Version;
 
     fn limit(directory: &Path) -> Limit {
         Limit {

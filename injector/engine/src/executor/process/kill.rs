@@ -6,7 +6,7 @@ use super::{Moment, choice, schedule};
 use crate::executor::process::choice::Choice;
 use injector_host::{
     kernel::{Error, clock::boot_ns},
-    target::{pidfd, process::TaskKey},
+    targets::{pidfd, process::TaskKey},
 };
 use injector_plan::PlannedRule;
 use injector_spec::experiment::{Kill, Respawn};

@@ -24,7 +24,7 @@ use super::{
 use crate::executor::changes::{Asked, ChangeId};
 use injector_host::{
     kernel::clock::boot_ns,
-    target::{
+    targets::{
         cgroup::Cgroup,
         process::{self, TaskKey},
     },
@@ -152,7 +152,10 @@ impl Pauser {
             return Ok(());
         }
         let until = self.ends_at(moment);
-        let asked = match record.changes.set_knob(&file, "1", until, record.journal) {
+        let asked = match record
+            .changes
+            .set_cgroup_file(&file, "1", until, record.journal)
+        {
             // It was removed in this moment.
             Err(_) if !cgroup.is_there() => Asked::AlreadySo,
             asked => asked?,

@@ -8,7 +8,7 @@
 use std::{collections::BTreeMap, fs, io, path::Path};
 
 use crate::executor::seconds;
-use injector_host::target::{
+use injector_host::targets::{
     cgroup::Cgroup,
     process::{self, Pose, TaskKey},
 };

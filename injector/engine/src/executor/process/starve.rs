@@ -7,7 +7,7 @@ use crate::executor::changes::ChangeId;
 use injector_common::rule::Counters;
 use injector_host::{
     kernel::clock::boot_ns,
-    target::{
+    targets::{
         cgroup::Cgroup,
         controller::{self, Limit},
     },
@@ -82,7 +82,7 @@ impl Starver {
         for limit in controller::limits(cgroup, &self.starve)? {
             self.counters.seen += 1;
             self.counters.matched += 1;
-            let asked = record.changes.set_knob(
+            let asked = record.changes.set_cgroup_file(
                 &limit.path,
                 &limit.value,
                 moment.ends_at,

@@ -1,7 +1,7 @@
 //! One target's coming and going: pure, from what each look shows to what is told.
 
 use crate::executor::seconds;
-use injector_host::target::Sight;
+use injector_host::targets::Sight;
 
 /// The most comings and goings that are remarked one by one.
 const TOLD: usize = 6;

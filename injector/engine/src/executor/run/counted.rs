@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use injector_common::{rule::Counters, rule_id};
 
 use super::{Armed, Run, targets::explain};
-use crate::{executor::budget::Used, lookout::Counting};
+use crate::{executor::budget::Used, halt_monitor::Counting};
 use injector_host::{delay_line, kernel::maps::CounterReader};
 use injector_record::report::FaultReport;
 use injector_spec::experiment::FaultKind;

@@ -5,9 +5,9 @@ use crate::executor::{
     roster::{Roster, Turn},
     seconds,
 };
-use injector_host::{kernel::clock::boot_ns, target::ResolvedTarget};
+use injector_host::{kernel::clock::boot_ns, targets::ResolvedTarget};
 use injector_record::{
-    event::What,
+    event::EventKind,
     journal::Record,
     report::{FaultReport, Outcome},
 };
@@ -49,7 +49,7 @@ impl Run<'_> {
             match turn {
                 Turn::ProcessEnded { scope, pid } => {
                     let target = self.name_of(scope);
-                    self.tell(What::ProcessEnded {
+                    self.tell(EventKind::ProcessEnded {
                         target,
                         pid,
                         after_ms,
@@ -81,7 +81,7 @@ impl Run<'_> {
             how: how.to_owned(),
             after_ms,
         });
-        self.tell(What::TargetEnded {
+        self.tell(EventKind::TargetEnded {
             target,
             how: how.to_owned(),
             after_ms,
@@ -95,7 +95,7 @@ impl Run<'_> {
             target: target.clone(),
             after_ms,
         });
-        self.tell(What::TargetMet { target, after_ms });
+        self.tell(EventKind::TargetMet { target, after_ms });
     }
 
     fn kept_out(&mut self, scope: usize, why: String, after_ms: u64) {
@@ -105,7 +105,7 @@ impl Run<'_> {
             why: why.clone(),
             after_ms,
         });
-        self.tell(What::TargetNotMet {
+        self.tell(EventKind::TargetNotMet {
             target,
             why,
             after_ms,

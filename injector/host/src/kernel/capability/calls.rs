@@ -22,7 +22,7 @@ use injector_plan::hooks::{CallHook, TraceHook, Turn};
 use super::bench::Bench;
 use crate::{
     kernel::{Error, clock::boot_ns, links::Links, maps::Maps},
-    target::process::TaskKey,
+    targets::process::TaskKey,
 };
 
 /// The name of the thread whose call is made to fail. No other thread of ours has it: two runs may start at once in a

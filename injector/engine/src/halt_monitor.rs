@@ -1,0 +1,198 @@
+//! Looks at what could end a run: its halt conditions, on threads of their own.
+//!
+//! The watchdog asks each [`Slot`] whether it is breached, and never waits for the answer: a slot is a few
+//! atomic words. Whoever fills it may hang, in a file system, in a resolver, in somebody's program, and
+//! keeps nobody from renewing or ending a lease.
+//!
+//! | thread | looks at | every |
+//! | --- | --- | --- |
+//! | `halt_monitor` | pressure, load, the targets' lives, the injector's own counters | 50 ms |
+//! | `probe`, one for each | what a probe asks | its own `every` |
+//!
+//! Invariants:
+//! - Silence is a breach. What was not read for [`STALE_NS`], and a probe that does not answer within its
+//!   time and [`SLACK_NS`], count as if the condition held: where it cannot be told, standing still is
+//!   the safe side.
+//! - A breach that was posted stays.
+//! - The first look comes before the lease: what holds already refuses the run ([`refuse_held`],
+//!   [`refuse_failing`]) or halts it before anything fires.
+//! - Nothing here touches the kernel side; only the watchdog does.
+//!
+//! Rejected: reading in the watchdog's own thread (`/proc` of a stopped process, a cgroup that is being
+//! removed and a resolver without a network all make their readers wait), and channels (the newest word is
+//! the only one of interest).
+
+mod ask;
+mod check;
+mod exec_helper;
+mod first;
+mod lives;
+mod plain_http;
+mod pressure;
+mod prober;
+mod sensors;
+mod slot;
+mod tally;
+mod window;
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+pub use ask::values;
+pub use check::{WhoAsks, check};
+pub use exec_helper::{
+    CANNOT as CANNOT_START, COMMAND as EXEC_HELPER, Ending, ExecHelper, run as run_exec_helper,
+};
+pub use first::{refuse_failing, refuse_held};
+pub use plain_http::{HttpError, post_json};
+pub use slot::{Breach, Slot};
+
+use self::sensors::Sensor;
+use injector_host::{
+    kernel::{self, clock::boot_ns, maps::CounterReader},
+    targets::ResolvedTarget,
+};
+use injector_spec::condition::{Condition, Counted};
+
+/// What was not read for so long is breached.
+pub const STALE_NS: u64 = 2_000_000_000;
+
+/// How much later than its time a probe's answer may be posted, for the thread to get its turn.
+pub const SLACK_NS: u64 = 500_000_000;
+
+/// How often the sensors are read.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// How long the end of a run waits for threads that look. One that hangs is left behind, with at most a copy of
+/// the maps that count, which do nothing by themselves.
+const END_WITHIN: Duration = Duration::from_millis(500);
+
+/// Hits that the injector's own process makes: resets, signals, freezes. The run counts, the halt monitor reads.
+#[derive(Clone, Debug, Default)]
+pub struct OwnHits(Arc<AtomicU64>);
+
+impl OwnHits {
+    /// Tells how many there are by now.
+    pub fn tell(&self, hits: u64) {
+        self.0.store(hits, Ordering::Relaxed);
+    }
+
+    fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// The counters of one network namespace, and which rules in it count for what.
+pub struct Counting {
+    /// Its maps.
+    pub reader: CounterReader,
+    /// All rules, by id.
+    pub rules: Vec<u32>,
+    /// Those that make calls fail.
+    pub failing: Vec<u32>,
+    /// The targets that live there.
+    pub scopes: Vec<u32>,
+}
+
+/// What a run has that conditions look at.
+pub struct Surroundings<'r> {
+    /// The targets.
+    pub targets: &'r [ResolvedTarget],
+    /// Counters in the kernel.
+    pub counting: Vec<Counting>,
+    /// Counters in this process.
+    pub own_hits: OwnHits,
+}
+
+/// The threads that look. Dropping it ends them.
+pub struct HaltMonitor {
+    is_over: Arc<AtomicBool>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl HaltMonitor {
+    /// Starts to look. Returns the slots for the watchdog, in the order of the conditions.
+    pub fn start(
+        conditions: &[Condition],
+        around: Surroundings<'_>,
+    ) -> Result<(Self, Vec<Slot>), kernel::Error> {
+        let mut halt_monitor = Self {
+            is_over: Arc::default(),
+            threads: Vec::new(),
+        };
+        let now = boot_ns();
+        let mut slots = Vec::new();
+        let mut sensors = Vec::new();
+        let targets = around.targets;
+        let around = Arc::new(sensors::Around::of(around, conditions));
+        for condition in conditions {
+            let line = condition.to_string();
+            slots.push(match condition {
+                Condition::Clock(until) => Slot::clock(line, check::boot_deadline(*until)?),
+                Condition::Probe { probe, fails, pace } => {
+                    let tally = Arc::new(tally::Tally::begin(*fails, *pace, now));
+                    let (probe, is_over) = (probe.clone(), Arc::clone(&halt_monitor.is_over));
+                    let posted = Arc::clone(&tally);
+                    halt_monitor.spawn("probe", move || {
+                        prober::keep_asking(&probe, &posted, &is_over);
+                    })?;
+                    Slot::probe(line, tally)
+                }
+                other => {
+                    let reading = Arc::new(slot::Reading::begin(now));
+                    let mut sensor = Sensor::of(other, targets, &around, now);
+                    // Here already: what holds by now keeps the leases from ever being live.
+                    sensors::read(&mut sensor, &reading);
+                    sensors.push((sensor, Arc::clone(&reading)));
+                    Slot::reading(line, reading)
+                }
+            });
+        }
+        if !sensors.is_empty() {
+            let is_over = Arc::clone(&halt_monitor.is_over);
+            halt_monitor.spawn("halt-monitor", move || {
+                sensors::keep_reading(sensors, &is_over);
+            })?;
+        }
+        Ok((halt_monitor, slots))
+    }
+
+    fn spawn(
+        &mut self,
+        name: &'static str,
+        body: impl FnOnce() + Send + 'static,
+    ) -> Result<(), kernel::Error> {
+        let thread = thread::Builder::new()
+            .name(name.into())
+            .spawn(body)
+            .map_err(|error| kernel::Error::system("start a thread that looks", error))?;
+        self.threads.push(thread);
+        Ok(())
+    }
+}
+
+impl Drop for HaltMonitor {
+    fn drop(&mut self) {
+        self.is_over.store(true, Ordering::Relaxed);
+        for thread in &self.threads {
+            thread.thread().unpark();
+        }
+        let deadline = Instant::now() + END_WITHIN;
+        while Instant::now() < deadline && !self.threads.iter().all(JoinHandle::is_finished) {
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+/// Whether any condition is on this counter.
+pub fn counts(conditions: &[Condition], counted: Counted) -> bool {
+    conditions
+        .iter()
+        .any(|condition| matches!(condition, Condition::Rate { of, .. } if *of == counted))
+}

@@ -1,0 +1,165 @@
+//! One question of a probe.
+
+use std::{
+    net::{TcpStream, ToSocketAddrs},
+    sync::atomic::AtomicBool,
+    time::{Duration, Instant},
+};
+
+use serde::Deserialize;
+
+use super::{
+    exec_helper::{Ending, ExecHelper},
+    plain_http,
+};
+use injector_spec::{
+    condition::{Bound, Host, HttpUrl, Probe},
+    quantity::duration,
+};
+
+/// Asks once. The error says in half a sentence what is wrong. It may hang beyond its time where a resolver
+/// or a file system does; the watchdog counts that itself.
+pub(super) fn ask(probe: &Probe, within: Duration, is_over: &AtomicBool) -> Result<(), String> {
+    match probe {
+        Probe::Tcp(host) => tcp(host, within),
+        Probe::Http { url, status } => {
+            let answer =
+                plain_http::get(url, url.path(), within).map_err(|error| error.to_string())?;
+            if answer.status == *status {
+                return Ok(());
+            }
+            Err(format!("the status is {}", answer.status))
+        }
+        Probe::Command(words) => match ExecHelper::new(words).run(within, is_over) {
+            Ending::Code(0) => Ok(()),
+            other => Err(other.to_string()),
+        },
+        Probe::Prometheus {
+            server,
+            query,
+            bound,
+        } => prometheus(server, query, *bound, within),
+    }
+}
+
+fn tcp(host: &Host, within: Duration) -> Result<(), String> {
+    let deadline = Instant::now() + within;
+    let addresses = host
+        .as_str()
+        .to_socket_addrs()
+        .map_err(|error| error.to_string())?;
+    let mut why = "the name has no address".to_owned();
+    for address in addresses {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(format!("no connection within {}", duration::format(within)));
+        }
+        match TcpStream::connect_timeout(&address, left) {
+            Ok(_) => return Ok(()),
+            Err(error) => why = error.to_string(),
+        }
+    }
+    Err(why)
+}
+
+/// What Prometheus answers (its HTTP API, "Instant queries"), as far as it matters.
+#[derive(Deserialize)]
+struct Answer {
+    data: Data,
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "resultType", content = "result", rename_all = "lowercase")]
+enum Data {
+    Scalar(Sample),
+    Vector(Vec<Series>),
+}
+
+#[derive(Deserialize)]
+struct Series {
+    value: Sample,
+}
+
+/// A time, which nobody asked for, and a value; the value is a text, since it may be `NaN` or `+Inf`.
+#[derive(Deserialize)]
+struct Sample(serde::de::IgnoredAny, String);
+
+fn prometheus(server: &HttpUrl, query: &str, bound: Bound, within: Duration) -> Result<(), String> {
+    let base = server.path().trim_end_matches('/');
+    let path = format!("{base}/api/v1/query?query={}", percent_encoded(query));
+    let answer = plain_http::get(server, &path, within).map_err(|error| error.to_string())?;
+    if answer.status != 200 {
+        return Err(format!("the status is {}", answer.status));
+    }
+    match values(&answer.body)?
+        .into_iter()
+        .find(|value| bound.is_broken_by(*value))
+    {
+        None => Ok(()),
+        Some(value) => Err(format!("the value is {value}")),
+    }
+}
+
+/// The values in an answer.
+pub fn values(body: &[u8]) -> Result<Vec<f64>, String> {
+    let answer: Answer = serde_json::from_slice(body)
+        .map_err(|error| format!("the answer has no values: {error}"))?;
+    let samples = match answer.data {
+        Data::Scalar(sample) => vec![sample],
+        Data::Vector(series) => series.into_iter().map(|series| series.value).collect(),
+    };
+    let value = |Sample(_, text): Sample| {
+        text.parse()
+            .map_err(|_| format!("`{}` is no value", text.escape_debug()))
+    };
+    samples.into_iter().map(value).collect()
+}
+
+/// RFC 3986, section 2.1.
+fn percent_encoded(text: &str) -> String {
+    use std::fmt::Write;
+    text.bytes().fold(String::new(), |mut encoded, byte| {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            // Writing to a text does not fail.
+            let _ = write!(encoded, "%{byte:02X}");
+        }
+        encoded
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn answers_of_prometheus_have_values() {
+        let vector = br#"{"status":"success","data":{"resultType":"vector","result":[
+            {"metric":{"a":"b"},"value":[1.5,"5"]},{"metric":{},"value":[1,"NaN"]}]}}"#;
+        let values_of = |body: &[u8]| values(body).unwrap();
+        assert_eq!(values_of(vector).len(), 2);
+        let scalar = br#"{"status":"success","data":{"resultType":"scalar","result":[1,"+Inf"]}}"#;
+        assert_eq!(values_of(scalar), [f64::INFINITY]);
+        let empty = br#"{"status":"success","data":{"resultType":"vector","result":[]}}"#;
+        assert!(values_of(empty).is_empty());
+        for body in [&b"{}"[..], b"", br#"{"status":"error","error":"x"}"#] {
+            assert!(values(body).is_err());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn reading_an_answer_is_total(body in "\\PC*") {
+            let _ = values(body.as_bytes());
+        }
+
+        #[test]
+        fn what_is_encoded_has_no_sign_of_its_own(text in "\\PC*") {
+            let encoded = percent_encoded(&text);
+            prop_assert!(encoded.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~%".contains(&byte)));
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! Whether a run's conditions can be looked at on this host, before anything is touched.
+
+use std::{
+    os::unix::fs::PermissionsExt,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use super::{pressure, sensors};
+use crate::surroundings;
+use injector_host::{
+    kernel::{self, clock::boot_ns},
+    targets::ResolvedTarget,
+};
+use injector_spec::{
+    condition::{Condition, Lives, Probe, Until, Whose},
+    error::Refusal,
+};
+
+/// Who wants to look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WhoAsks {
+    /// The configuration of the host, or root.
+    Owner,
+    /// Somebody whom the socket lets in.
+    Guest,
+}
+
+/// Refuses what this host, these targets or this person's rights do not allow.
+pub fn check(
+    conditions: &[Condition],
+    targets: &[ResolvedTarget],
+    by: WhoAsks,
+) -> Result<(), Refusal> {
+    for condition in conditions {
+        let cannot = |why: String| {
+            Refusal::usage(format!(
+                "the halt condition `{condition}` cannot be looked at: {why}."
+            ))
+        };
+        match condition {
+            Condition::Pressure(wanted) => {
+                let files = pressure::files(wanted, targets).map_err(cannot)?;
+                for file in files {
+                    pressure::read(&file, wanted.stalled).map_err(|why| {
+                        let remedy = match wanted.of {
+                            Whose::Host => "boot with `psi=1`, or leave the condition out",
+                            Whose::Target => "boot with `psi=1`, or use `host.psi...`",
+                        };
+                        cannot(format!("{why}; {remedy}"))
+                    })?;
+                }
+            }
+            Condition::Load(_) => drop(sensors::load().map_err(cannot)?),
+            Condition::Lives {
+                of: Lives::Restarts,
+                ..
+            } if targets.iter().any(|target| target.cgroup.is_none()) => {
+                return Err(cannot(
+                    "what comes back has another process id; choose the target by --cgroup, --unit or \
+                     --container"
+                        .into(),
+                ));
+            }
+            Condition::Clock(until) => {
+                boot_deadline(*until).map_err(|error| cannot(error.to_string()))?;
+            }
+            Condition::Probe {
+                probe: Probe::Command(words),
+                ..
+            } => command(condition, words, by)?,
+            Condition::Lives { .. } | Condition::Rate { .. } | Condition::Probe { .. } => {}
+        }
+    }
+    Ok(())
+}
+
+/// A program runs as root, so only root may name one.
+fn command(condition: &Condition, words: &[String], by: WhoAsks) -> Result<(), Refusal> {
+    if by == WhoAsks::Guest {
+        return Err(Refusal::endangers(format!(
+            "the halt condition `{condition}` runs a program as root, and you are not root; use another \
+             probe, or ask the host's owner to put it into the configuration under [halt]."
+        )));
+    }
+    let program = words.first().map(String::as_str).unwrap_or_default();
+    let is_program = std::fs::metadata(program)
+        .is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0);
+    if is_program {
+        return Ok(());
+    }
+    Err(Refusal::usage(format!(
+        "the halt condition `{condition}` cannot be looked at: {program} is no program; correct the path, or \
+         its mode."
+    )))
+}
+
+/// A time of the wall clock on the boot clock, as both are now: whoever sets the wall clock later changes
+/// nothing.
+pub(super) fn boot_deadline(until: Until) -> Result<u64, kernel::Error> {
+    let cannot = |why: &str| {
+        kernel::Error::system(
+            "tell how long it is until then",
+            std::io::Error::other(why.to_owned()),
+        )
+    };
+    let left = match until {
+        Until::Unix(seconds) => {
+            let time = UNIX_EPOCH + Duration::from_secs(seconds);
+            // One that is over holds now.
+            time.duration_since(SystemTime::now()).unwrap_or_default()
+        }
+        Until::TimeOfDay(time) => {
+            let now = surroundings::now().map_err(|refusal| cannot(&refusal.message))?;
+            let minutes = minutes_until(now.time.minutes(), time.minutes());
+            // To the minute's beginning: the run ends early rather than late.
+            let into_minute = SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .map_or(Duration::ZERO, |since| {
+                    Duration::from_secs(since.as_secs() % 60)
+                });
+            Duration::from_secs(u64::from(minutes) * 60).saturating_sub(into_minute)
+        }
+    };
+    Ok(boot_ns().saturating_add(u64::try_from(left.as_nanos()).unwrap_or(u64::MAX)))
+}
+
+/// Minutes until the next time that it is so late; a whole day where it is so late now.
+const fn minutes_until(now: u16, then: u16) -> u16 {
+    const DAY: u16 = 24 * 60;
+    let left = (then % DAY + DAY - now % DAY) % DAY;
+    if left == 0 { DAY } else { left }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn the_next_time_is_within_a_day(now in 0u16..1440, then in 0u16..=1440) {
+            let left = minutes_until(now, then);
+            prop_assert!((1..=1440).contains(&left));
+            prop_assert_eq!((now + left) % 1440, then % 1440);
+        }
+    }
+
+    #[test]
+    fn a_date_becomes_a_time_of_the_boot_clock() {
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap()
+            .as_secs();
+        let deadline = boot_deadline(Until::Unix(now + 100)).unwrap();
+        let left = deadline - boot_ns();
+        assert!((95_000_000_000..=100_000_000_000).contains(&left), "{left}");
+        let over = boot_deadline(Until::Unix(now - 100)).unwrap();
+        assert!(over <= boot_ns(), "{over}");
+    }
+
+    #[test]
+    fn only_root_may_name_a_program() {
+        let condition: Condition = "command [\"/proc/self/exe\"] fails 1".parse().unwrap();
+        let check_for = |by| check(std::slice::from_ref(&condition), &[], by);
+        assert!(check_for(WhoAsks::Owner).is_ok());
+        let refusal = check_for(WhoAsks::Guest).unwrap_err();
+        assert_eq!(refusal.exit, injector_spec::error::Exit::Unsafe);
+        let missing: Condition = "command [\"/no/such/program\"] fails 1".parse().unwrap();
+        assert!(check(&[missing], &[], WhoAsks::Owner).is_err());
+    }
+}

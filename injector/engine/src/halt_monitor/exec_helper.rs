@@ -1,0 +1,159 @@
+//! Programs that a person named: started without a shell, in bounded time, and gone with the run.
+//!
+//! This program is started first, as `injector exec_helper PROGRAM ...`, and becomes the other. Its own file is in
+//! memory, so it is there at once, and all descriptors of the worker are closed by then. A program on a
+//! file system that hangs would otherwise hold copies of links while the kernel waits to read it, and what
+//! a link holds stays attached as long as a copy is open.
+//!
+//! The worker has given up the way to new privileges ([`injector_host::privilege`]), so these programs run as the
+//! worker's user without any capability.
+
+use std::{
+    ffi::OsString,
+    fmt, io,
+    os::unix::process::{CommandExt, ExitStatusExt},
+    process::{Child, Command, Stdio},
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+    time::{Duration, Instant},
+};
+
+use rustix::process::{Pid, Signal, kill_process_group, set_parent_process_death_signal};
+
+use injector_spec::quantity::duration;
+
+/// The hidden command by which this program becomes another.
+pub const COMMAND: &str = "exec-helper";
+
+/// The exit code where it could not.
+pub const CANNOT: i32 = 127;
+
+/// How often the program is looked after.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+
+/// How long a killed program may take to be gone before it is left to somebody else.
+const REAP_WITHIN: Duration = Duration::from_millis(200);
+
+/// Where programs are looked for by those that are started; nothing of the daemon's own surroundings is passed on.
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// A program to be run once.
+pub struct ExecHelper(Command);
+
+/// How it ended.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// By itself, with this code.
+    Code(i32),
+    /// By a signal that was not ours.
+    Signal(i32),
+    /// It took longer than this.
+    Late(Duration),
+    /// It could not be started.
+    NotStarted(String),
+    /// The run is over.
+    NotWanted,
+}
+
+impl ExecHelper {
+    /// A program by its path, with its arguments.
+    pub fn new(words: &[String]) -> Self {
+        let mut command = Command::new("/proc/self/exe");
+        command
+            .arg(COMMAND)
+            .arg("--")
+            .args(words)
+            .env_clear()
+            .env("PATH", PATH)
+            .current_dir("/")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .process_group(0);
+        Self(command)
+    }
+
+    /// Tells the program something in its environment.
+    #[must_use]
+    pub fn tell(mut self, name: &str, value: &str) -> Self {
+        self.0.env(name, value.replace('\0', " "));
+        self
+    }
+
+    /// Runs it, and kills it with all that it has started in its process group when it takes too long or
+    /// nobody wants it any more.
+    pub fn run(mut self, within: Duration, is_over: &AtomicBool) -> Ending {
+        let deadline = Instant::now() + within;
+        let mut child = match self.0.spawn() {
+            Ok(child) => child,
+            Err(error) => return Ending::NotStarted(error.to_string()),
+        };
+        loop {
+            match child.try_wait() {
+                Ok(Some(status)) => {
+                    return match (status.code(), status.signal()) {
+                        (Some(CANNOT), _) => Ending::NotStarted(
+                            "there is no such program, or it may not be run".into(),
+                        ),
+                        (Some(code), _) => Ending::Code(code),
+                        (None, signal) => Ending::Signal(signal.unwrap_or_default()),
+                    };
+                }
+                Ok(None) => {}
+                Err(error) => return Ending::NotStarted(error.to_string()),
+            }
+            let ending = if Instant::now() >= deadline {
+                Some(Ending::Late(within))
+            } else {
+                is_over.load(Ordering::Relaxed).then_some(Ending::NotWanted)
+            };
+            if let Some(ending) = ending {
+                end(child);
+                return ending;
+            }
+            thread::sleep(LOOK_EVERY);
+        }
+    }
+}
+
+/// Kills a program and its process group, and waits for it; one that the kernel does not let go is waited
+/// for by a thread of its own.
+fn end(mut child: Child) {
+    // Nobody has waited for it, so the id is its own.
+    if let Some(group) = Pid::from_raw(child.id().cast_signed()) {
+        let _ = kill_process_group(group, Signal::KILL);
+    }
+    let deadline = Instant::now() + REAP_WITHIN;
+    while Instant::now() < deadline {
+        if !matches!(child.try_wait(), Ok(None)) {
+            return;
+        }
+        thread::sleep(LOOK_EVERY);
+    }
+    let _ = thread::Builder::new()
+        .name("reaper".into())
+        .spawn(move || child.wait());
+}
+
+impl fmt::Display for Ending {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Code(code) => write!(out, "it ended with {code}"),
+            Self::Signal(signal) => write!(out, "signal {signal} ended it"),
+            Self::Late(within) => write!(out, "it took longer than {}", duration::format(*within)),
+            Self::NotStarted(why) => write!(out, "it could not be started: {why}"),
+            Self::NotWanted => out.write_str("the run was over"),
+        }
+    }
+}
+
+/// Becomes the program that is named. Returns only the error.
+pub fn run(words: &[OsString]) -> io::Error {
+    let Some((program, arguments)) = words.split_first() else {
+        return io::Error::other("no program is named");
+    };
+    if let Err(errno) = set_parent_process_death_signal(Some(Signal::KILL)) {
+        return errno.into();
+    }
+    Command::new(program).args(arguments).exec()
+}

@@ -1,0 +1,192 @@
+//! Tells a person that a run was halted or broke.
+//!
+//! It comes last: the kernel side is disarmed, everything is detached and put back before anybody is told, so
+//! no server that hangs can prolong a fault. All channels are tried at once, each on a thread of its own, and
+//! after [`WITHIN`] the run goes on to its report, which says who was told, and who could not be and why.
+//!
+//! Nothing of a webhook's path or of a command's arguments gets into a record: they may be secrets.
+
+mod journald;
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc::{self, RecvTimeoutError, Sender},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use crate::halt_monitor::{Ending, ExecHelper, post_json};
+use injector_record::{
+    journal,
+    notice::{Channel, Notice},
+    report::{Outcome, RunReport},
+};
+use injector_spec::{condition::HttpUrl, config::Escalation, quantity::duration};
+
+/// The longest that telling may take. The supervisor gives a run 8 s to end.
+pub const WITHIN: Duration = Duration::from_secs(5);
+
+/// The longest that a program may take.
+const COMMAND_WITHIN: Duration = Duration::from_millis(4_500);
+
+/// How often a webhook is tried, how long each time, and the pause between; less than [`WITHIN`] together.
+const TRIES: u32 = 3;
+const TRY_WITHIN: Duration = Duration::from_millis(1_400);
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// What there is to tell.
+struct Message {
+    run: String,
+    name: String,
+    outcome: &'static str,
+    why: String,
+    /// The report, as JSON.
+    report: String,
+}
+
+/// Whether this end is one that a person is told of, and in which words.
+fn why(outcome: &Outcome) -> Option<(&'static str, &str)> {
+    match outcome {
+        Outcome::Halted { why } => Some(("halted", why)),
+        Outcome::Failed { why } => Some(("failed", why)),
+        Outcome::Completed | Outcome::Stopped | Outcome::TargetEnded { .. } => None,
+    }
+}
+
+/// Tells everybody whom the configuration names, where the run was halted or broke.
+pub fn escalate(to: &Escalation, report: &RunReport) -> Vec<Notice> {
+    let Some((outcome, why)) = why(&report.outcome) else {
+        return Vec::new();
+    };
+    let message = Arc::new(Message {
+        run: report.run.to_string(),
+        name: report.name.clone(),
+        outcome,
+        why: why.to_owned(),
+        // Our own types always serialise.
+        report: serde_json::to_string(report).unwrap_or_default(),
+    });
+    let is_over = Arc::new(AtomicBool::new(false));
+    let (sender, notices) = mpsc::channel();
+    let mut waiting = Vec::new();
+    for exec_helper in ways(to) {
+        waiting.push(exec_helper.blank("no answer within 5s"));
+        start(
+            exec_helper,
+            Arc::clone(&message),
+            Arc::clone(&is_over),
+            sender.clone(),
+        );
+    }
+    drop(sender);
+    let deadline = Instant::now() + WITHIN;
+    let mut told = Vec::new();
+    while !waiting.is_empty() {
+        match notices.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            Ok(notice) => {
+                waiting.retain(|other: &Notice| other.channel != notice.channel);
+                told.push(notice);
+            }
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
+        }
+    }
+    is_over.store(true, Ordering::Relaxed);
+    told.extend(waiting);
+    told
+}
+
+/// One way to tell.
+enum Way {
+    Command(Vec<String>),
+    Webhook(HttpUrl),
+    Journald,
+}
+
+fn ways(to: &Escalation) -> Vec<Way> {
+    let command = (!to.command.is_empty()).then(|| Way::Command(to.command.clone()));
+    let webhook = to.webhook.clone().map(Way::Webhook);
+    let journald = to.journald.then_some(Way::Journald);
+    [command, webhook, journald].into_iter().flatten().collect()
+}
+
+fn start(way: Way, message: Arc<Message>, is_over: Arc<AtomicBool>, notices: Sender<Notice>) {
+    let fallback = (
+        way.blank("no thread could be started for it"),
+        notices.clone(),
+    );
+    let body = move || {
+        let failed = way.tell(&message, &is_over).err();
+        let notice = Notice {
+            failed,
+            ..way.blank("")
+        };
+        // Nobody may wait any more.
+        let _ = notices.send(notice);
+    };
+    if thread::Builder::new()
+        .name("escalation".into())
+        .spawn(body)
+        .is_err()
+    {
+        let (notice, notices) = fallback;
+        let _ = notices.send(notice);
+    }
+}
+
+impl Way {
+    fn blank(&self, why: &str) -> Notice {
+        let (channel, whom) = match self {
+            Self::Command(words) => (Channel::Command, words.first().cloned().unwrap_or_default()),
+            Self::Webhook(url) => (Channel::Webhook, url.without_secrets()),
+            Self::Journald => (Channel::Journald, "journald".to_owned()),
+        };
+        Notice {
+            channel,
+            whom,
+            unix_ms: journal::unix_ms(),
+            failed: Some(why.to_owned()),
+        }
+    }
+
+    fn tell(&self, message: &Message, is_over: &AtomicBool) -> Result<(), String> {
+        match self {
+            Self::Command(words) => {
+                let exec_helper = ExecHelper::new(words)
+                    .tell("INJECTOR_RUN", &message.run)
+                    .tell("INJECTOR_EXPERIMENT", &message.name)
+                    .tell("INJECTOR_OUTCOME", message.outcome)
+                    .tell("INJECTOR_REASON", &message.why);
+                match exec_helper.run(COMMAND_WITHIN, is_over) {
+                    Ending::Code(0) => Ok(()),
+                    other => Err(other.to_string()),
+                }
+            }
+            Self::Webhook(url) => webhook(url, message, is_over),
+            Self::Journald => journald::tell(&journald::SOCKETS, message),
+        }
+    }
+}
+
+/// Posts the report. What the server refuses for good (4xx) is not tried again.
+fn webhook(url: &HttpUrl, message: &Message, is_over: &AtomicBool) -> Result<(), String> {
+    let mut why = String::new();
+    for number in 1..=TRIES {
+        match post_json(url, message.report.clone(), TRY_WITHIN) {
+            Ok(200..300) => return Ok(()),
+            Ok(status @ 400..500) => return Err(format!("the status is {status}")),
+            Ok(status) => why = format!("the status is {status}"),
+            Err(error) => why = error.to_string(),
+        }
+        if number < TRIES && !is_over.load(Ordering::Relaxed) {
+            thread::sleep(PAUSE);
+        }
+    }
+    let each = duration::format(TRY_WITHIN);
+    Err(format!("tried {TRIES} times for up to {each}: {why}"))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,123 @@
+//! Runs that go on already, in this process or another.
+//!
+//! Two runs may share a target, with one exception: frames that the newer one holds come back without
+//! their socket, so the older one's packet programs, which stand behind it (TCX, newest first), would
+//! never see them as the target's.
+
+use std::collections::BTreeSet;
+
+use injector_host::targets::{self, ResolvedTarget, guard::Guard, overlap};
+use injector_plan::Plan;
+use injector_record::journal::{self, Record, RunState};
+use injector_spec::{
+    error::Refusal,
+    experiment::{Experiment, FaultKind},
+};
+
+/// Refuses a plan that holds frames of a target that another run acts on at its devices, or that wants a state of
+/// processes that another run has.
+pub(super) fn check(plan: &Plan, targets: &[ResolvedTarget], guard: &Guard) -> Result<(), Refusal> {
+    let holds = plan.rules.iter().any(|rule| rule.compiled.line.is_some());
+    let kinds = plan.rules.iter().map(|rule| &rule.fault.kind);
+    let states: BTreeSet<State> = kinds.filter_map(State::of).collect();
+    if !holds && states.is_empty() {
+        return Ok(());
+    }
+    let directory = journal::directory();
+    // What cannot be read has refused the run already (`policy::survey`).
+    let unfinished = journal::unfinished(&directory).unwrap_or_default();
+    for listed in unfinished.runs {
+        if listed.state != RunState::Running {
+            continue;
+        }
+        let path = directory.join(format!("{}.jsonl", listed.run));
+        let Some(experiment) = experiment_of(&path) else {
+            continue;
+        };
+        let why = if holds && acts_on_packets(&experiment) {
+            "acts on packets of the same target, and frames that this run holds would pass it by"
+        } else if let Some(state) = common_state(&experiment, &states) {
+            state.clash()
+        } else {
+            continue;
+        };
+        if shares_target(&experiment, targets, guard) {
+            return Err(Refusal::clash(format!(
+                "run {} ({}) {why}; stop it with `injector stop {}`, or put both into one experiment file.",
+                listed.run, listed.name, listed.run
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// A state of processes that one run has at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum State {
+    /// They stand still, or go on.
+    Pause,
+    /// Their cgroup's limits.
+    Limits,
+}
+
+impl State {
+    /// The state that a fault changes, if it does.
+    const fn of(kind: &FaultKind) -> Option<Self> {
+        match kind {
+            FaultKind::Pause(_) => Some(Self::Pause),
+            FaultKind::Starve(_) => Some(Self::Limits),
+            _ => None,
+        }
+    }
+
+    const fn clash(self) -> &'static str {
+        match self {
+            Self::Pause => "pauses processes of the same target",
+            Self::Limits => "limits the cgroup of the same target",
+        }
+    }
+}
+
+fn common_state(experiment: &Experiment, ours: &BTreeSet<State>) -> Option<State> {
+    experiment
+        .faults()
+        .filter_map(|(_, fault)| State::of(&fault.kind))
+        .find(|state| ours.contains(state))
+}
+
+fn experiment_of(path: &std::path::Path) -> Option<Experiment> {
+    let replayed = journal::replay(path).ok()?;
+    replayed
+        .records
+        .into_iter()
+        .find_map(|stamped| match stamped.record {
+            Record::Started { experiment, .. } => Some(experiment),
+            _ => None,
+        })
+}
+
+fn acts_on_packets(experiment: &Experiment) -> bool {
+    experiment.faults().any(|(_, fault)| {
+        let is_elsewhere = matches!(
+            fault.kind,
+            FaultKind::Connect(_)
+                | FaultKind::Reset
+                | FaultKind::Kill(_)
+                | FaultKind::KillAtCall(_)
+                | FaultKind::Pause(_)
+                | FaultKind::Starve(_)
+        );
+        !is_elsewhere && fault.kind.on_calls().is_none()
+    })
+}
+
+/// Whether any target of the other run, as it is now, shares processes with ours.
+fn shares_target(other: &Experiment, ours: &[ResolvedTarget], guard: &Guard) -> bool {
+    let theirs = other
+        .targets
+        .iter()
+        .filter_map(|target| targets::resolve(target, guard).ok());
+    theirs
+        .into_iter()
+        .any(|their| ours.iter().any(|our| overlap::overlap(our, &their)))
+}
