@@ -22,6 +22,7 @@ mod ending;
 pub mod fd_store;
 mod pace;
 mod process;
+mod request;
 mod reset;
 mod roster;
 mod rst;
@@ -33,7 +34,8 @@ pub use budget::Budget;
 pub use calls::places;
 pub use changes::undo;
 pub use fd_store::FdStore;
-pub use run::{Order, Request, Surroundings, execute};
+pub use request::{Order, Request, Surroundings};
+pub use run::execute;
 
 /// A time for people, in tenths of a second.
 fn seconds(nanoseconds: u64) -> String {

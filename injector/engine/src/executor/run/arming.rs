@@ -1,0 +1,130 @@
+//! Arms a run: every namespace in which a target lives, the halt monitor, the watchdog, and the first step.
+
+use std::collections::BTreeMap;
+
+use injector_host::{kernel::clock::boot_ns, targets::ResolvedTarget};
+use injector_record::{event::EventKind, journal::Record};
+use injector_spec::{error::Refusal, experiment::Follow};
+
+use super::{Armed, Run, nanos};
+use crate::{
+    executor::{
+        FdStore,
+        arm::{ArmedNamespace, Context},
+        budget::Spending,
+        process::ProcessFaults,
+    },
+    halt_monitor::{self, HaltMonitor, OwnHits},
+    kill_switch::KillSwitch,
+    watchdog::Watchdog,
+};
+
+/// How long a run may overstep its duration before the lease itself ends it.
+const GRACE_NS: u64 = 1_000_000_000;
+
+/// How long arming may take before the guardian puts the settings back that it has changed.
+const ARMING_NS: u64 = 60_000_000_000;
+
+impl Run<'_> {
+    pub(super) fn arm(
+        &mut self,
+        fd_store: &dyn FdStore,
+        kill_switch: KillSwitch,
+    ) -> Result<Armed, Refusal> {
+        let length = nanos(self.request.experiment.duration());
+        let mut namespaces = Vec::new();
+        let mut leases = Vec::new();
+        let mut told = Vec::new();
+        let mut counting = Vec::new();
+        for (inode, scopes) in by_namespace(&self.request.targets) {
+            if !self.needs_programs(&scopes) {
+                continue;
+            }
+            let namespace = self
+                .request
+                .targets
+                .iter()
+                .find(|t| t.namespace.inode() == inode);
+            let Some(namespace) = namespace.map(|target| &target.namespace) else {
+                continue;
+            };
+            let mut context = Context {
+                plan: &self.request.plan,
+                targets: &self.request.targets,
+                journal: &mut self.journal,
+                changes: &mut self.changes,
+                until: boot_ns()
+                    .saturating_add(ARMING_NS)
+                    .saturating_add(length)
+                    .saturating_add(GRACE_NS),
+                fd_store,
+                listening: self.request.listening,
+                conditions: &self.request.experiment.halt,
+            };
+            let (armed, opened, news) = ArmedNamespace::attach(namespace, scopes, &mut context)?;
+            counting.push(self.counting(&armed.scopes, opened.counters));
+            namespaces.push(armed);
+            leases.push(opened.lease);
+            told.extend(news);
+        }
+        self.journal.before(&Record::Armed)?;
+        let armed_at = boot_ns();
+        let deadline = armed_at.saturating_add(length).saturating_add(GRACE_NS);
+        self.changes.set_deadline(deadline)?;
+        let own_hits = OwnHits::default();
+        let around = halt_monitor::Surroundings {
+            targets: &self.request.targets,
+            counting,
+            own_hits: own_hits.clone(),
+        };
+        let (halt_monitor, slots) = HaltMonitor::start(&self.request.experiment.halt, around)?;
+        let watchdog = Watchdog::start(leases, deadline, kill_switch, slots, &self.request.brake)?;
+        for namespace in &mut namespaces {
+            namespace.claim(&self.request.targets)?;
+        }
+        let mut armed = Armed {
+            namespaces,
+            watchdog,
+            halt_monitor,
+            own_hits,
+            since: armed_at,
+            resetters: BTreeMap::new(),
+            spending: Spending::begin(self.request.budget, armed_at),
+            processes: ProcessFaults::asked_by(self.request.asked_by.1),
+            roster: self.roster(armed_at),
+        };
+        // Before anybody hears of it: whoever waits for that word acts on it at once, and its first
+        // packet or call would meet no rule yet.
+        self.switch(&mut armed, Some(0))?;
+        let first = self.request.experiment.steps.first();
+        let first = first.map_or(0, |step| nanos(step.duration));
+        self.act_on_processes(&mut armed, 0, armed_at.saturating_add(first))?;
+        let faults = self.request.plan.describe(&self.request.experiment);
+        self.tell(EventKind::Armed { faults });
+        for what in told {
+            self.tell(what);
+        }
+        Ok(armed)
+    }
+
+    /// Whether these scopes need programs in the kernel: for a fault, or to follow a tree.
+    pub(super) fn needs_programs(&self, scopes: &[u32]) -> bool {
+        let follows = |scope: &u32| {
+            let target = self.request.targets.get(*scope as usize);
+            target.is_some_and(|target| target.follow == Follow::Tree)
+        };
+        self.request.plan.needs_programs(scopes) || scopes.iter().any(follows)
+    }
+}
+
+/// The scopes by the namespace that their targets live in.
+fn by_namespace(targets: &[ResolvedTarget]) -> BTreeMap<u64, Vec<u32>> {
+    let mut scopes = BTreeMap::<u64, Vec<u32>>::new();
+    for (scope, target) in (0..).zip(targets) {
+        scopes
+            .entry(target.namespace.inode())
+            .or_default()
+            .push(scope);
+    }
+    scopes
+}

@@ -1,0 +1,166 @@
+//! Walks the steps of a run, and looks after everything that is armed meanwhile.
+
+use std::{
+    sync::mpsc::{Receiver, RecvTimeoutError},
+    time::Duration,
+};
+
+use injector_host::kernel::clock::boot_ns;
+use injector_record::{event::EventKind, journal::Record, report::Outcome};
+use injector_spec::error::Refusal;
+
+use super::{Armed, Run, nanos};
+use crate::{
+    executor::{Order, arm::ArmedNamespace, ending::lapsed},
+    halt_monitor::Breach,
+};
+
+/// How often a run looks after its devices, sockets, events and watchdog.
+const TICK: Duration = Duration::from_millis(50);
+
+/// How often it looks for sockets that nobody saw being made.
+const CLAIM_EVERY: u64 = 1_000_000_000;
+
+impl Run<'_> {
+    pub(super) fn steps(
+        &mut self,
+        armed: &mut Armed,
+        orders: &Receiver<Order>,
+    ) -> Result<Outcome, Refusal> {
+        let mut ends_at = armed.since;
+        for index in 0..self.request.experiment.steps.len() {
+            let step = &self.request.experiment.steps[index];
+            let (name, duration) = (step.name.clone(), step.duration);
+            ends_at = ends_at.saturating_add(nanos(duration));
+            self.switch(armed, Some(index))?;
+            self.journal
+                .after(&Record::StepStarted { step: name.clone() });
+            self.tell(EventKind::StepStarted { step: name.clone() });
+            let outcome = self.wait(armed, index, ends_at, orders);
+            self.lift(armed);
+            self.switch(armed, None)?;
+            armed.spending.before = self.used(armed, index);
+            self.journal
+                .after(&Record::StepEnded { step: name.clone() });
+            self.tell(EventKind::StepEnded { step: name });
+            if let Some(outcome) = outcome {
+                return Ok(outcome);
+            }
+        }
+        Ok(Outcome::Completed)
+    }
+
+    /// Switches the rules of a step on, and all others off.
+    pub(super) fn switch(&self, armed: &mut Armed, step: Option<usize>) -> Result<(), Refusal> {
+        let active = step
+            .map(|step| self.request.plan.active(step))
+            .unwrap_or_default();
+        for namespace in &mut armed.namespaces {
+            for scope in namespace.scopes.clone() {
+                namespace.activate(scope, active.get(&scope).copied().unwrap_or_default())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for the end of a step and looks after everything meanwhile; `None` goes on.
+    pub(super) fn wait(
+        &mut self,
+        armed: &mut Armed,
+        step: usize,
+        ends_at: u64,
+        orders: &Receiver<Order>,
+    ) -> Option<Outcome> {
+        let mut claim_at = 0;
+        loop {
+            let now = boot_ns();
+            if let Some(outcome) = lapsed(&armed.watchdog) {
+                return Some(outcome);
+            }
+            if armed
+                .namespaces
+                .iter()
+                .any(|namespace| !namespace.line_is_running())
+            {
+                return Some(Outcome::Failed {
+                    why: "the delay line has stopped by itself".into(),
+                });
+            }
+            if !armed.namespaces.iter().all(ArmedNamespace::park_is_serving) {
+                return Some(Outcome::Failed {
+                    why: "the process that holds the pages which threads sleep on (`injector hold-park`) was killed, or its file system was aborted; nobody sleeps any more".into(),
+                });
+            }
+            if now >= ends_at {
+                return None;
+            }
+            if let Some(outcome) = self.look_after_targets(armed) {
+                return Some(outcome);
+            }
+            if let Some(why) = self.alone() {
+                return Some(Outcome::Failed { why: why.into() });
+            }
+            if now >= claim_at {
+                claim_at = now + CLAIM_EVERY;
+                for namespace in &mut armed.namespaces {
+                    let told = namespace.keep_up(&self.request.targets);
+                    for what in told {
+                        self.tell(what);
+                    }
+                }
+                let found = self.processes(armed);
+                if let Some(why) = armed.spending.processes(found) {
+                    return Some(overspent(armed, why));
+                }
+            }
+            let used = self.used(armed, step);
+            if let Some(why) = armed.spending.look(now, used) {
+                return Some(overspent(armed, why));
+            }
+            self.tell_own_hits(armed);
+            self.reset(armed, step);
+            if let Err(refusal) = self.act_on_processes(armed, step, ends_at) {
+                return Some(Outcome::Failed {
+                    why: refusal.message,
+                });
+            }
+            self.drain(armed);
+            match orders.recv_timeout(TICK.min(Duration::from_nanos(ends_at - now))) {
+                // The supervisor orders it too where another process is missing.
+                Ok(Order::Stop) => {
+                    return Some(
+                        self.alone()
+                            .map_or(Outcome::Stopped, |why| Outcome::Failed { why: why.into() }),
+                    );
+                }
+                // Nobody is left who could stop it; it ends by itself.
+                Err(RecvTimeoutError::Disconnected) => std::thread::sleep(TICK),
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+        }
+    }
+
+    /// Which process is missing without which the run must not go on.
+    pub(super) fn alone(&self) -> Option<&'static str> {
+        if !self.changes.has_guardian() {
+            Some(
+                "the guardian process (injector guard) has ended, which would undo this run's changes",
+            )
+        } else if !self.journal.has_recorder() {
+            Some("the process that writes the journal (injector record) has ended")
+        } else {
+            None
+        }
+    }
+}
+
+/// Ends the leases for a limit of the host, before anything else is done.
+fn overspent(armed: &Armed, why: String) -> Outcome {
+    // A lease that cannot be ended now is tried again when the run disarms.
+    let _ = armed.watchdog.breach(Breach {
+        condition: String::new(),
+        why: why.clone(),
+        seen_boot_ns: boot_ns(),
+    });
+    Outcome::Halted { why }
+}
