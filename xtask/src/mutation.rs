@@ -90,7 +90,7 @@ const MUTATIONS: &[Mutation] = &[
     },
     Mutation {
         what: "links are leaked",
-        file: "injector/engine/src/executor/arm.rs",
+        file: "injector/engine/src/executor/arm/ending.rs",
         from: "        drop(links);\n",
         to: "        std::mem::forget(links);\n",
         noticed_by: Check::Campaign("soak", "15"),

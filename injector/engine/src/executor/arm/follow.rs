@@ -6,7 +6,7 @@
 
 use injector_common::{RuleId, rule_id};
 
-use super::{ArmedNamespace, open_cgroup};
+use super::{ArmedNamespace, attaching::open_cgroup};
 use crate::executor::calls::{key, places_of, write_entries};
 use injector_host::targets::{ResolvedTarget, cgroup::Cgroup};
 use injector_plan::Plan;

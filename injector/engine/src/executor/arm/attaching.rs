@@ -1,0 +1,130 @@
+//! Attaches the programs of a namespace: to cgroups, and to devices.
+
+use std::path::Path;
+
+use crate::executor::coverage::Covered;
+use injector_host::{
+    delay_line::Tap,
+    kernel::{
+        Error,
+        links::{DeviceHook, Links, ProcessHook},
+    },
+    targets::{ResolvedTarget, cgroup},
+};
+use injector_plan::{Hooks, hooks::CgroupHook};
+use injector_record::event::EventKind;
+use injector_spec::{error::Refusal, experiment::Follow, printable};
+
+use super::ArmedNamespace;
+
+impl ArmedNamespace {
+    /// Programs on cgroups and, where a tree is followed, on the fork tracepoint.
+    pub(super) fn attach_to_cgroups(&mut self, targets: &[ResolvedTarget]) -> Result<(), Refusal> {
+        let own: Vec<&ResolvedTarget> = self
+            .scopes
+            .iter()
+            .filter_map(|scope| targets.get(*scope as usize))
+            .collect();
+        let (object, links) = (&mut self.object, &mut self.links);
+        if own.iter().any(|target| target.follow == Follow::Tree) {
+            links.process(object, ProcessHook::Fork)?;
+            links.process(object, ProcessHook::Exit)?;
+        }
+        if own.iter().any(|target| target.cgroup.is_none()) {
+            let root = open_cgroup(&cgroup::mount_point()?)?;
+            links.cgroup(object, CgroupHook::BornOfProcess, &root)?;
+            for hook in acting(self.hooks) {
+                links.cgroup(object, hook, &root)?;
+            }
+        }
+        for scope in self.scopes.clone() {
+            if let Some(target) = targets.get(scope as usize) {
+                self.attach_to_cgroup_of(scope, target, targets)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Programs on the cgroup of a target, where it is chosen by one.
+    pub(super) fn attach_to_cgroup_of(
+        &mut self,
+        scope: u32,
+        target: &ResolvedTarget,
+        targets: &[ResolvedTarget],
+    ) -> Result<(), Refusal> {
+        let Some(cgroup) = &target.cgroup else {
+            return Ok(());
+        };
+        let hooks = self.hooks;
+        let packets = hooks.egress || hooks.ingress || hooks.deliver;
+        let mut wanted = vec![CgroupHook::BornInCgroup];
+        if packets {
+            wanted.push(CgroupHook::ClaimOut);
+        }
+        if hooks.ingress || hooks.deliver {
+            wanted.push(CgroupHook::ClaimIn);
+        }
+        if !self.acts_at_the_root(targets) {
+            wanted.extend(acting(hooks));
+        }
+        let directory = open_cgroup(&cgroup.directory)?;
+        let mut links = Links::default();
+        for hook in wanted {
+            links.cgroup(&mut self.object, hook, &directory)?;
+        }
+        // Those of a former cgroup went with it.
+        self.cgroup_links.insert(scope, links);
+        Ok(())
+    }
+
+    /// Whether a target here is chosen by process: then the programs that act are on the root, once for all.
+    pub(super) fn acts_at_the_root(&self, targets: &[ResolvedTarget]) -> bool {
+        let mut own = self
+            .scopes
+            .iter()
+            .filter_map(|scope| targets.get(*scope as usize));
+        own.any(|target| target.cgroup.is_none())
+    }
+
+    /// Programs on the devices, and on the TAP first: what is redirected must find its way back.
+    pub(super) fn attach_to_devices(
+        &mut self,
+        tap: Option<&Tap>,
+    ) -> Result<Vec<EventKind>, Refusal> {
+        if !self.hooks.egress && !self.hooks.ingress {
+            return Ok(Vec::new());
+        }
+        let mut covered = Covered::start(&self.namespace, tap.map(|tap| tap.ifindex))?;
+        let (object, maps, links) = (&mut self.object, &mut self.maps, &mut self.links);
+        let hooks = self.hooks;
+        let told = self.namespace.run(|| {
+            if let Some(tap) = tap {
+                links.device(object, DeviceHook::Return, &tap.name)?;
+            }
+            covered.cover_present(object, maps, links, hooks)
+        })??;
+        self.covered = Some(covered);
+        Ok(told)
+    }
+}
+
+pub(super) fn open_cgroup(directory: &Path) -> Result<std::fs::File, Error> {
+    std::fs::File::open(directory).map_err(|error| {
+        let shown = printable::path(directory);
+        Error::system(format!("open the cgroup {shown}"), error)
+    })
+}
+
+/// The cgroup programs that act, and those that learn for the devices' programs, as against those that tag.
+pub(super) fn acting(hooks: Hooks) -> impl Iterator<Item = CgroupHook> {
+    [
+        (hooks.deliver, CgroupHook::Deliver),
+        (hooks.ingress, CgroupHook::LearnIn),
+        (hooks.ingress, CgroupHook::LearnOut),
+        (hooks.connect, CgroupHook::Connect4),
+        (hooks.connect, CgroupHook::Connect6),
+        (hooks.reset, CgroupHook::Sequence),
+    ]
+    .into_iter()
+    .filter_map(|(is_wanted, hook)| is_wanted.then_some(hook))
+}
