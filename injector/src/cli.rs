@@ -12,6 +12,7 @@ mod ask;
 mod audit;
 mod doctor;
 mod flags;
+mod front_page;
 mod halt;
 mod record;
 mod sweep;

@@ -1,14 +1,21 @@
 //! The name that a person probably meant.
 
-/// The candidate that is most like the text, where one is like it at all.
+/// A part of a name that is shorter says too little.
+const SHORTEST: usize = 3;
+
+/// The candidate that is most like the text, where one is like it at all; else the first that has it
+/// as a part.
 pub fn nearest<'a>(text: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let candidates: Vec<&str> = candidates.into_iter().collect();
     // 0.7 is where clap draws the line for its own suggestions.
-    candidates
-        .into_iter()
-        .map(|candidate| (strsim::jaro(text, candidate), candidate))
+    let alike = candidates
+        .iter()
+        .map(|candidate| (strsim::jaro(text, candidate), *candidate))
         .filter(|(likeness, _)| *likeness > 0.7)
         .max_by(|(a, _), (b, _)| a.total_cmp(b))
-        .map(|(_, candidate)| candidate)
+        .map(|(_, candidate)| candidate);
+    let has_the_text = |candidate: &&str| text.len() >= SHORTEST && candidate.contains(text);
+    alike.or_else(|| candidates.into_iter().find(has_the_text))
 }
 
 #[cfg(test)]
@@ -19,5 +26,10 @@ mod tests {
     fn only_what_is_alike_is_suggested() {
         assert_eq!(nearest("latncy", ["jitter", "latency"]), Some("latency"));
         assert_eq!(nearest("xyz", ["jitter", "latency"]), None);
+        assert_eq!(
+            nearest("ports", ["jitter", "exclude-ports"]),
+            Some("exclude-ports")
+        );
+        assert_eq!(nearest("e", ["jitter", "latency"]), None);
     }
 }

@@ -12,7 +12,7 @@ use clap::Parser;
 use super::{
     Cli, Command, Rehearsal,
     flags::{OnCommandLine, RunFlags},
-    usage,
+    front_page, usage,
 };
 use injector_engine::{cleanup::Sweeping, worker::Output};
 use injector_plan::{Plan, policy::Override};
@@ -125,6 +125,9 @@ pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Action, Refusa
     let words: Vec<OsString> = words.into_iter().collect();
     match Cli::try_parse_from(&words) {
         Ok(cli) => action(cli.command, Source::choose(cli.config)),
+        Err(error) if usage::asks_for_the_front_page(&error, &words) => {
+            Ok(Action::Print(front_page::text()))
+        }
         Err(error) if error.exit_code() == 0 => Ok(Action::Print(error.render().to_string())),
         Err(error) => Err(usage::refusal(&error, &words)),
     }

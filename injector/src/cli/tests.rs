@@ -228,7 +228,6 @@ fn usage_errors_are_sentences_with_exit_code_2() {
         ("stop", "`injector stop` needs RUN or --all"),
         ("stop --all r65f0c2a19b3e", "contradicts"),
         ("stop no-such-run", "`no-such-run` is not the name of a run"),
-        ("", "`injector` alone does nothing"),
     ] {
         let refusal = parsed(line).expect_err(line);
         assert_eq!(refusal.exit, Exit::Usage, "{line}");
@@ -333,7 +332,7 @@ const MISTAKES: &[(&str, &str)] = &[
     ),
     (
         "net dealy",
-        "`dealy` is no command of `injector net`; did you mean `delay`?",
+        "`dealy` is no command of `injector net`; did you mean `injector net delay`?",
     ),
     ("net", "`injector net` alone does nothing"),
     (
@@ -464,6 +463,40 @@ fn values_are_read_as_people_write_them() {
         panic!()
     };
     assert_eq!(hostnames, ["a.example", "*.b.example"]);
+}
+
+#[test]
+fn a_command_is_found_by_a_part_of_its_name() {
+    for (line, like) in [
+        ("delay", "`injector net delay`"),
+        ("net band", "`injector net bandwidth`"),
+        ("network delay", "`injector net`"),
+        ("audits", "`injector audit`"),
+    ] {
+        let refusal = parsed(line).expect_err(line);
+        assert!(
+            refusal.message.contains(like),
+            "{line}\n{}",
+            refusal.message
+        );
+    }
+    assert!(
+        !parsed("xq")
+            .expect_err("xq")
+            .message
+            .contains("did you mean")
+    );
+}
+
+#[test]
+fn the_program_alone_shows_what_help_shows() {
+    let page = |line| match parsed(line) {
+        Ok(Action::Print(page)) => page,
+        other => panic!("{line}: {other:?}"),
+    };
+    assert_eq!(page(""), page("--help"));
+    assert_eq!(page("help"), page("--help"));
+    assert!(parsed("--json").is_err());
 }
 
 /// The first page that a person sees is worth a look when it changes.

@@ -29,6 +29,49 @@ pub(super) fn refusal(error: &clap::Error, words: &[OsString]) -> Refusal {
     Refusal::usage(sentence(error, &at, words))
 }
 
+/// Whether a command line asks for the front page: no command, or help of the whole program.
+pub(super) fn asks_for_the_front_page(error: &clap::Error, words: &[OsString]) -> bool {
+    let mut root = Cli::command();
+    root.build();
+    let at = Place::of(&root, words).command.get_name();
+    let is_of_the_whole = at == root.get_name() || at == "help";
+    is_of_the_whole
+        && match error.kind() {
+            ErrorKind::DisplayHelp => true,
+            ErrorKind::MissingSubcommand | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+                words.len() <= 1
+            }
+            _ => false,
+        }
+}
+
+/// The command, here or one below, that has the word in its name, as a person writes it.
+fn command_with(word: &str, at: &Place<'_>) -> Option<String> {
+    if word.len() < 3 {
+        return None;
+    }
+    let word = word.to_lowercase();
+    let is_like = |command: &&Command| {
+        !command.is_hide_set() && command.get_name() != "help" && {
+            let name = command.get_name();
+            name.contains(&word) || word.contains(name)
+        }
+    };
+    let here = at.command.get_subcommands().find(is_like);
+    let here = here.map(|command| format!("{} {}", at.path, command.get_name()));
+    here.or_else(|| {
+        at.command.get_subcommands().find_map(|family| {
+            let below = family.get_subcommands().find(is_like)?;
+            Some(format!(
+                "{} {} {}",
+                at.path,
+                family.get_name(),
+                below.get_name()
+            ))
+        })
+    })
+}
+
 /// The command that the words lead to.
 struct Place<'c> {
     command: &'c Command,
@@ -90,7 +133,10 @@ fn sentence(error: &clap::Error, at: &Place<'_>, words: &[OsString]) -> String {
         ErrorKind::InvalidSubcommand => {
             let word = text_in(error, ContextKind::InvalidSubcommand).unwrap_or_default();
             let word = printable::line(&word);
-            let hint = match text_in(error, ContextKind::SuggestedSubcommand) {
+            let like = text_in(error, ContextKind::SuggestedSubcommand)
+                .map(|like| format!("{path} {like}"))
+                .or_else(|| command_with(&word, at));
+            let hint = match like {
                 Some(like) => format!("did you mean `{like}`?"),
                 None => format!("see `{path} --help`"),
             };
