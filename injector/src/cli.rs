@@ -11,6 +11,7 @@ mod arm;
 mod ask;
 mod audit;
 mod doctor;
+mod examples;
 mod flags;
 mod front_page;
 mod halt;

@@ -7,10 +7,10 @@ use std::{
     time::Duration,
 };
 
-use clap::Parser;
+use clap::{CommandFactory, FromArgMatches};
 
 use super::{
-    Cli, Command, Rehearsal,
+    Cli, Command, Rehearsal, examples,
     flags::{OnCommandLine, RunFlags},
     front_page, usage,
 };
@@ -123,7 +123,10 @@ const LARGEST: u64 = 8 << 20;
 /// words of [`usage`].
 pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Action, Refusal> {
     let words: Vec<OsString> = words.into_iter().collect();
-    match Cli::try_parse_from(&words) {
+    let parsed = examples::added_to(Cli::command())
+        .try_get_matches_from(&words)
+        .and_then(|matches| Cli::from_arg_matches(&matches));
+    match parsed {
         Ok(cli) => action(cli.command, Source::choose(cli.config)),
         Err(error) if usage::asks_for_the_front_page(&error, &words) => {
             Ok(Action::Print(front_page::text()))

@@ -1,0 +1,254 @@
+//! Two examples for each fault, under its `--help`, and what its values look like.
+
+use clap::Command;
+
+/// What is behind a flag's `<NAME>`.
+const VALUES: &str = "\
+Values: <TIME> 500ms, 2s, 1m   <PERCENT> 5%, 0.1%   <RATE> 1mbit, 64kbit   <SIZE> 64kb, 10mb
+        <PORTS> 443, 8000-8100   <ADDRESS> 192.0.2.7, 10.0.0.0/8   <ERRNO> ECONNREFUSED, EIO";
+
+/// Family, fault, and two command lines behind `injector FAMILY FAULT`.
+const EXAMPLES: [(&str, &str, [&str; 2]); 24] = [
+    (
+        "net",
+        "delay",
+        [
+            "--latency 500ms --dest-port 443 --pid 4711 --duration 30s",
+            "--latency 200ms --jitter 50ms --hostname api.example.com --unit my-agent --duration 1m",
+        ],
+    ),
+    (
+        "net",
+        "loss",
+        [
+            "--percent 5% --pid 4711 --duration 30s",
+            "--percent 20% --direction ingress --container 3f2a --duration 1m",
+        ],
+    ),
+    (
+        "net",
+        "corrupt",
+        [
+            "--mode payload --percent 1% --pid 4711 --duration 30s",
+            "--mode wire --percent 5% --dest-port 5432 --unit my-agent --duration 1m",
+        ],
+    ),
+    (
+        "net",
+        "duplicate",
+        [
+            "--percent 10% --pid 4711 --duration 30s",
+            "--percent 100% --protocol udp --unit my-agent --duration 10s",
+        ],
+    ),
+    (
+        "net",
+        "reorder",
+        [
+            "--latency 20ms --percent 25% --pid 4711 --duration 30s",
+            "--latency 100ms --percent 50% --dest-port 443 --unit my-agent --duration 1m",
+        ],
+    ),
+    (
+        "net",
+        "bandwidth",
+        [
+            "--rate 1mbit --pid 4711 --duration 30s",
+            "--rate 64kbit --direction ingress --hostname api.example.com --unit my-agent --duration 1m",
+        ],
+    ),
+    (
+        "net",
+        "blackhole",
+        [
+            "--dest-port 443 --pid 4711 --duration 30s",
+            "--hostname api.example.com --unit my-agent --duration 1m",
+        ],
+    ),
+    (
+        "net",
+        "partition",
+        [
+            "--peer 10.0.0.0/8 --pid 4711 --duration 30s",
+            "--peer 192.0.2.7 --unit my-agent --duration 1m",
+        ],
+    ),
+    (
+        "net",
+        "reset",
+        [
+            "--dest-port 443 --pid 4711 --duration 30s",
+            "--percent 50% --unit my-agent --duration 1m",
+        ],
+    ),
+    (
+        "net",
+        "connect",
+        [
+            "--errno ECONNREFUSED --dest-port 443 --pid 4711 --duration 30s",
+            "--errno ETIMEDOUT --percent 50% --unit my-agent --duration 1m",
+        ],
+    ),
+    (
+        "dns",
+        "error",
+        [
+            "--type nxdomain --hostname api.example.com --pid 4711 --duration 30s",
+            "--type timeout --hostname '*.example.com' --unit my-agent --duration 1m",
+        ],
+    ),
+    (
+        "proc",
+        "kill",
+        [
+            "--process my-plugin --duration 5s",
+            "--signal TERM --after 2s --unit my-agent --duration 10s",
+        ],
+    ),
+    (
+        "proc",
+        "pause",
+        ["--pid 4711 --duration 2s", "--unit my-agent --duration 5s"],
+    ),
+    (
+        "proc",
+        "starve",
+        [
+            "--cpu 10% --unit my-agent --duration 1m",
+            "--memory-high 256mb --cgroup agent.slice/agent.scope --duration 1m",
+        ],
+    ),
+    (
+        "sys",
+        "error",
+        [
+            "--syscall openat --errno ENOENT --pid 4711 --duration 30s",
+            "--syscall write --errno ENOSPC --percent 10% --unit my-agent --duration 1m",
+        ],
+    ),
+    (
+        "sys",
+        "delay",
+        [
+            "--syscall fsync --delay-enter 500ms --pid 4711 --duration 30s",
+            "--syscall read --delay-exit 100ms --fd-kind file --unit my-agent --duration 1m",
+        ],
+    ),
+    (
+        "io",
+        "error",
+        [
+            "--path /var/lib/agent --methods write --errno ENOSPC --pid 4711 --duration 30s",
+            "--path '/var/lib/agent/*.db' --methods read --errno EIO --unit my-agent --duration 1m",
+        ],
+    ),
+    (
+        "io",
+        "latency",
+        [
+            "--path /var/lib/agent --methods read --latency 200ms --pid 4711 --duration 30s",
+            "--path /var/lib/agent --methods fsync --latency 2s --unit my-agent --duration 1m",
+        ],
+    ),
+    (
+        "io",
+        "corrupt",
+        [
+            "--path /var/lib/agent/state.json --percent 1% --pid 4711 --duration 30s",
+            "--path '/var/lib/agent/*.db' --percent 100% --unit my-agent --duration 10s",
+        ],
+    ),
+    (
+        "io",
+        "short",
+        [
+            "--path /var/lib/agent --at-most 100 --pid 4711 --duration 30s",
+            "--path /var/lib/agent/log --at-most 1024 --percent 50% --unit my-agent --duration 1m",
+        ],
+    ),
+    (
+        "pipe",
+        "error",
+        [
+            "--methods write --errno EPIPE --pid 4711 --duration 30s",
+            "--methods read --errno EIO --percent 5% --unit my-agent --duration 1m",
+        ],
+    ),
+    (
+        "pipe",
+        "delay",
+        [
+            "--methods read --latency 500ms --pid 4711 --duration 30s",
+            "--methods write --latency 100ms --unit my-agent --duration 1m",
+        ],
+    ),
+    (
+        "pipe",
+        "stall",
+        [
+            "--methods read --pid 4711 --duration 30s",
+            "--methods write --unit my-agent --duration 10s",
+        ],
+    ),
+    (
+        "pipe",
+        "corrupt",
+        [
+            "--percent 1% --pid 4711 --duration 30s",
+            "--percent 100% --unit my-agent --duration 5s",
+        ],
+    ),
+];
+
+/// The command line with the examples of each fault.
+pub(super) fn added_to(root: Command) -> Command {
+    EXAMPLES
+        .into_iter()
+        .fold(root, |root, (family, fault, lines)| {
+            root.mut_subcommand(family, |commands| {
+                commands.mut_subcommand(fault, |command| {
+                    let [first, second] =
+                        lines.map(|line| format!("  injector {family} {fault} {line}\n"));
+                    command.after_help(format!("{VALUES}\n\nExamples:\n{first}{second}"))
+                })
+            })
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+    use crate::cli::{Action, Cli, parse};
+
+    #[test]
+    fn every_example_is_understood() {
+        let mut refused = Vec::new();
+        for (family, fault, lines) in EXAMPLES {
+            for line in lines {
+                let words = ["injector", family, fault].into_iter();
+                let words = words.chain(line.split(' '));
+                match parse(words.map(|word| word.trim_matches('\'').into())) {
+                    Ok(Action::Arm(_)) => {}
+                    other => refused.push(format!("{family} {fault} {line}: {other:?}")),
+                }
+            }
+        }
+        assert!(refused.is_empty(), "{}", refused.join("\n"));
+    }
+
+    #[test]
+    fn every_fault_has_examples() {
+        let root = Cli::command();
+        for family in ["net", "dns", "proc", "sys", "io", "pipe"] {
+            let faults = root.find_subcommand(family).unwrap().get_subcommands();
+            for fault in faults.map(Command::get_name).filter(|name| *name != "help") {
+                let found = EXAMPLES
+                    .iter()
+                    .any(|(f, name, _)| *f == family && *name == fault);
+                assert!(found, "{family} {fault}");
+            }
+        }
+    }
+}
