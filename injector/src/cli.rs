@@ -15,6 +15,7 @@ mod examples;
 mod flags;
 mod front_page;
 mod halt;
+mod list;
 mod record;
 mod sweep;
 mod usage;
@@ -83,7 +84,13 @@ enum Command {
     /// Tell whether a daemon is there, and what is running
     Status(OutputFlags),
     /// List runs, past and present
-    List(OutputFlags),
+    List {
+        /// Every run, where the newest 20 are shown otherwise
+        #[arg(long)]
+        all: bool,
+        #[command(flatten)]
+        output: OutputFlags,
+    },
     /// End a run; when this returns, nothing of it fires any more
     Stop {
         /// The run, as `injector list` shows it

@@ -12,7 +12,9 @@ use clap::{CommandFactory, FromArgMatches};
 use super::{
     Cli, Command, Rehearsal, examples,
     flags::{OnCommandLine, RunFlags},
-    front_page, usage,
+    front_page,
+    list::Shown,
+    usage,
 };
 use injector_engine::{cleanup::Sweeping, worker::Output};
 use injector_plan::{Plan, policy::Override};
@@ -102,7 +104,7 @@ pub enum Question {
     /// Who is there, and what is running?
     Status,
     /// Which runs are there?
-    List,
+    List(Shown),
     /// End a run.
     Stop(RunId),
     /// End every run.
@@ -145,7 +147,10 @@ fn action(command: Command, config: Source) -> Result<Action, Refusal> {
         Command::Run(flags) => Action::Arm(file(flags, config)?),
         Command::Daemon(flags) => Action::Daemon(config, flags.output()),
         Command::Status(flags) => Action::Ask(Question::Status, flags.output()),
-        Command::List(flags) => Action::Ask(Question::List, flags.output()),
+        Command::List { all, output } => {
+            let shown = if all { Shown::All } else { Shown::Newest };
+            Action::Ask(Question::List(shown), output.output())
+        }
         Command::Stop {
             run: None,
             all: _,

@@ -4,7 +4,11 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::{Question, record::Reader};
+use super::{
+    Question,
+    list::{self, Shown},
+    record::Reader,
+};
 use injector_api::{Client, Status, client::Told, foreground, socket_path};
 use injector_engine::tell;
 use injector_engine::{kill_switch, worker::Output};
@@ -16,7 +20,6 @@ use injector_record::{
 use injector_spec::{
     error::{Exit, Refusal},
     printable,
-    quantity::count,
 };
 
 /// Answers, and returns the exit code.
@@ -28,9 +31,9 @@ async fn answer(question: Question, output: Output) -> Result<Exit, Refusal> {
     let client = Client::connect(&socket_path()).await?;
     match question {
         Question::Status => return status(client.as_ref(), output).await,
-        Question::List => {
+        Question::List(shown) => {
             let Listing { runs, unreadable } = runs(client.as_ref(), output).await?;
-            list(&runs, output);
+            list(&runs, shown, output);
             return Ok(tell_unreadable(&unreadable));
         }
         Question::Stop(run) => {
@@ -143,57 +146,21 @@ async fn status(client: Option<&Client>, output: Output) -> Result<Exit, Refusal
             if let Some(halt) = &halted {
                 tell::result(format!("{halt}; nothing starts until `injector resume`"));
             }
-            list(&running, output);
+            list(&running, Shown::All, output);
         }
     }
     Ok(tell_unreadable(&unreadable))
 }
 
-fn list(runs: &[ListedRun], output: Output) {
+/// The runs, as a table or as JSON.
+fn list(runs: &[ListedRun], shown: Shown, output: Output) {
     match output {
         Output::Json => tell::json(&runs),
         Output::Text if runs.is_empty() => tell::result("no runs"),
-        Output::Text => runs.iter().for_each(|listed| {
-            tell::result(printable::line(&line(listed)));
-            for fault in &listed.faults {
-                tell::result(printable::line(&format!("    {fault}")));
-            }
-        }),
+        Output::Text => list::table(runs, shown, journal::unix_ms())
+            .iter()
+            .for_each(tell::result),
     }
-}
-
-fn line(listed: &ListedRun) -> String {
-    let ListedRun {
-        run,
-        name,
-        state,
-        to_restore,
-        damaged_lines,
-        ..
-    } = listed;
-    let state = match state {
-        RunState::Running => "running".to_owned(),
-        RunState::Ended { outcome } => outcome.to_string(),
-        RunState::Aborted { why: Some(why) } => format!("aborted: {why}"),
-        RunState::Aborted { why: None } => "aborted, with nobody left to say why".to_owned(),
-    };
-    let mut text = format!("{run}  {}  {name}  {state}", started(listed));
-    if !matches!(listed.state, RunState::Running) && !to_restore.is_empty() {
-        let settings = count(to_restore.len(), "host setting", "host settings");
-        text = format!("{text}; {settings} to restore");
-    }
-    if *damaged_lines > 0 {
-        let lines = count(*damaged_lines, "damaged line", "damaged lines");
-        text = format!("{text}; {lines} in its journal");
-    }
-    text
-}
-
-/// When a run started, as far as its journal says.
-fn started(listed: &ListedRun) -> String {
-    listed
-        .started_unix_ms
-        .map_or_else(|| "unknown time".to_owned(), journal::time)
 }
 
 /// Ends runs one after the other, and fails at the end if one of them could not be ended.
