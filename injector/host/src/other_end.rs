@@ -65,7 +65,7 @@ impl OtherEnd {
             )
         };
         if outcome == 0 {
-            // SAFETY: the kernel has just made this descriptor for us, and nobody else knows it.
+            // SAFETY: the kernel has just made this descriptor for us, and no other code knows it.
             return Ok(unsafe { OwnedFd::from_raw_fd(descriptor) });
         }
         let error = io::Error::last_os_error();

@@ -1,7 +1,7 @@
 //! What supervisor and worker may do, and how the kernel treats them when memory is short.
 //!
 //! Both start as root. Each keeps the capabilities that its calls need and gives the rest up for good, so
-//! that a mistake in a parser of somebody else's bytes is a mistake in less than root. What a host
+//! that a mistake in a parser of another process's bytes is a mistake in less than root. What a host
 //! withholds is told by name, and the run goes on: what needs it is refused where it is needed.
 //!
 //! Invariant: giving up happens while the process has one thread, because capabilities belong to threads

@@ -9,13 +9,13 @@
 //! - the *sleeper*, whose BPF program writes down until when, and faults (`injector-ebpf/src/park.rs`).
 //!
 //! Invariants:
-//! - Nobody of this process ever waits for the server: a thread that did could not be killed, and would
+//! - No thread of this process ever waits for the server: one that did could not be killed, and would
 //!   keep `/dev/fuse` open meanwhile. The page holder opens the file, and programs refuse to let us sleep.
 //! - `/dev/fuse` is open here and nowhere else. When this process dies, the kernel ends the connection and
 //!   every sleeper goes on (fs/fuse/dev.c, `fuse_dev_release`).
 //! - The file system is mounted nowhere: it goes with the last descriptor.
 //! - A sleeper that gets a signal goes on at once (`FUSE_INTERRUPT`), so it can always be killed.
-//! - The page holder's memory map never changes while somebody sleeps, who holds its lock.
+//! - The page holder's memory map never changes while a thread sleeps, for the sleeper holds its lock.
 //!
 //! Rejected: userfaultfd (the fault comes without `FAULT_FLAG_ALLOW_RETRY`, so it is answered with SIGBUS);
 //! the page holder as a thread or fork of the worker (its allocations would wait for sleepers); SIGSTOP (stops
@@ -45,7 +45,7 @@ use sessions::{SESSIONS, Sessions};
 
 use crate::targets::process::is_in_initial_pid_namespace;
 
-/// A running sleep server. Closed when dropped: all sleepers go on, and nobody sleeps any more.
+/// A running sleep server. Closed when dropped: all sleepers go on, and no thread sleeps any more.
 pub struct SleepServer {
     sessions: Arc<Sessions>,
     // Dropped in this order: the server ends before the page holder.
@@ -99,7 +99,7 @@ impl SleepServer {
     }
 
     /// Whether sleepers are still served: root can abort the connection, and the page holder can be killed. Then
-    /// nobody sleeps any more, and whoever did goes on.
+    /// no thread sleeps any more, and those that did go on.
     pub fn is_serving(&self) -> bool {
         self.page_holder.is_alive()
             && self

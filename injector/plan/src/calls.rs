@@ -155,7 +155,7 @@ impl Subject {
 
     fn of(fault: &FaultKind, calls: &Calls) -> Self {
         let asked = calls.kinds.iter().fold(0, |mask, kind| mask | kind.bit());
-        // Whoever waits in a call on anything else would wait with a vector that is not its own.
+        // A thread that waits in a call on anything else would wait with a vector that is not its own.
         let kinds = if matches!(fault, FaultKind::IoShort(_)) {
             kind::FILE
         } else if fault.is_about_pipes() && asked == 0 {
@@ -221,7 +221,7 @@ fn reaches(mechanism: Mechanism, call: Syscall, subject: Subject) -> bool {
             let knows = !subject.remotes || hooks.is_some_and(|(op, _)| op == op::ADDRESS_CONNECT);
             hooks.is_some() && knows && subject.kinds == kind::INET && !subject.paths
         }
-        // A descriptor tells all but whom a call is about to speak to.
+        // A descriptor tells all but which peer a call is about to speak to.
         _ => subject == Subject::ANYTHING || call.takes_descriptor() && !subject.remotes,
     }
 }

@@ -1,4 +1,4 @@
-//! Lets nobody start a program in a target after a kill: which mechanism serves, and what it needs.
+//! Lets no process start a program in a target after a kill: which mechanism serves, and what it needs.
 
 use super::{
     CallPlan, Mechanism, Need,

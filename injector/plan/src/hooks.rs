@@ -3,7 +3,7 @@
 use injector_common::call::turn;
 
 /// An attachment of a program for system calls. Their order is the order of attaching: the kernel runs
-/// what was attached last first, so whoever carries out comes before whoever decides.
+/// what was attached last first, so a program that carries a decision out comes before the one that decides.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum CallHook {
     /// Counts sleeps of a system call that found no copy free.

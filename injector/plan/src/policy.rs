@@ -6,7 +6,7 @@
 //! and for one-shot commands alike.
 //!
 //! Invariants: every limit is exceeded or kept, never skipped because another one was exceeded; an
-//! override lifts one limit and no other; the daemon's two gates and an override by anybody but root are
+//! override lifts one limit and no other; the daemon's two gates and an override by a user other than root are
 //! lifted by nothing.
 //!
 //! What can be counted only while a run goes on (hits a second, bytes, processes that join later) is in
@@ -38,7 +38,7 @@ use injector_spec::{
 pub enum Door {
     /// A command that root runs: it names its targets itself.
     OneShot,
-    /// The daemon, on somebody's behalf: its two gates count.
+    /// The daemon, on a caller's behalf: its two gates count.
     Daemon,
 }
 
@@ -81,7 +81,7 @@ pub struct Case<'a> {
     pub now: Moment,
     /// Who asks.
     pub door: Door,
-    /// The user id of whoever asks.
+    /// The user id of the caller.
     pub uid: u32,
     /// Which limits they lift.
     pub overrides: &'a [Override],
@@ -99,7 +99,7 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    /// The refusal, if it is one: every limit in its way, so that nobody has to find them one by one.
+    /// The refusal, if it is one: every limit in its way, so that the caller does not have to find them one by one.
     pub fn refusal(&self) -> Option<Refusal> {
         let sentences: Vec<_> = self.refused.iter().map(ToString::to_string).collect();
         (!sentences.is_empty()).then(|| Refusal::endangers(sentences.join(" ")))
@@ -148,7 +148,7 @@ pub fn decide(case: &Case<'_>) -> Verdict {
     weighed(case, radius, violations.into_iter().flatten())
 }
 
-/// What is asked again of targets while a run goes on: whom it reaches, and what is protected.
+/// What is asked again of targets while a run goes on: which processes it reaches, and what is protected.
 pub fn once_more(case: &Case<'_>) -> Verdict {
     let radius = Radius::of(case);
     let found = [gates(case), reach(case, &radius), protection(case)];
@@ -178,7 +178,7 @@ fn weighed(
     verdict
 }
 
-/// Overrides are root's, whoever else may ask for runs.
+/// Overrides are root's, whichever other users may ask for runs.
 fn overriding(case: &Case<'_>) -> Vec<Violation> {
     match case.overrides.first() {
         Some(first) if case.uid != 0 => vec![Violation::OverrideByOthers {
@@ -211,7 +211,7 @@ fn gates(case: &Case<'_>) -> Vec<Violation> {
     case.footprints.iter().filter_map(outside).collect()
 }
 
-/// How many, and of whom.
+/// How many processes, which share of each cgroup, and how many runs at once.
 fn reach(case: &Case<'_>, radius: &Radius) -> Vec<Violation> {
     let limits = &case.config.limits;
     let mut found = Vec::new();

@@ -22,7 +22,7 @@ pub enum Known {
 /// Whether each hit is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Told {
-    /// Somebody listens to hits.
+    /// A reader listens to hits.
     Hits,
     /// Hits are counted only.
     Nothing,

@@ -4,7 +4,7 @@
 //! that the programs are compiled with, the largest that any run needs, they take some 13 MB for each run and
 //! namespace. A run needs a fraction of that, and which one its plan says ([`crate::Plan::sizes`]).
 //!
-//! A table that nobody uses keeps one entry, since the kernel makes none without. Three tables grow with what is in
+//! A table that no rule uses keeps one entry, since the kernel makes none without. Three tables grow with what is in
 //! them (`BPF_F_NO_PREALLOC`): those of processes and of sleepers (`INJ_PROCESSES`, `INJ_PENDING`, `INJ_SLEEPS`), of
 //! which there may be very many and nearly never are. Rejected: to let all of them grow. The others are written on
 //! each call of a target, where memory that is asked for may not be there.
@@ -47,7 +47,7 @@ pub struct Sizes {
 }
 
 impl Sizes {
-    /// The ring of hits that nobody listens to.
+    /// The ring of hits that no reader listens to.
     pub const PAGE: u32 = 4_096;
 
     /// The least that a table has in which the oldest makes room (`BPF_MAP_TYPE_LRU_HASH`): such tables keep lists for

@@ -119,7 +119,7 @@ pub enum EventKind {
         /// The connection, as it was the moment before.
         connection: Connection,
     },
-    /// Hits that were not told of because nobody read them in time. Counters have them.
+    /// Hits that were not told of because no reader took them in time. Counters have them.
     EventsLost {
         /// How many.
         count: u64,

@@ -1,17 +1,17 @@
 //! What was done, on disk before it is done: one append-only file of JSON lines for each run.
 //!
-//! The file is evidence twice over. Its lines say what must be restored; the lock on it says whether
-//! anybody is still there to do it. Whoever holds the descriptor, or a copy of it in another process,
-//! holds the lock, and the kernel releases it with the last copy.
+//! The file is evidence twice over. Its lines say what must be restored; the lock on it says whether a
+//! process is still there to do it. The process that holds the descriptor, or another one that holds a
+//! copy of it, holds the lock, and the kernel releases it with the last copy.
 //!
 //! Reading never fails on a torn or corrupt line: what a crash leaves is exactly what must be read.
 //!
 //! Rejected: a database (one more format to repair after a power cut), and one file for all runs (a lock
 //! for each run is what tells the living from the dead).
 //!
-//! What grows with every run is kept in bounds by [`finish`], which gives back what a journal did not use,
-//! and [`tend`], which deletes what the configuration no longer keeps and notes ended runs in an index, so
-//! that a start reads only those that need somebody ([`unfinished`]).
+//! What grows with every run is kept in bounds by [`finish`], which gives back what a journal did not
+//! use, and [`tend`], which deletes what the configuration no longer keeps and notes ended runs in an
+//! index, so that a start reads only those that a process must look after ([`unfinished`]).
 
 mod finish;
 mod index;

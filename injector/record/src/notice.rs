@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::journal;
 
-/// By which way somebody is told.
+/// By which way a recipient is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Channel {
@@ -19,7 +19,7 @@ pub enum Channel {
     Journald,
 }
 
-/// That somebody was told, or could not be.
+/// That a recipient was told, or could not be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Notice {
     /// By which way.

@@ -1,9 +1,10 @@
 //! Files that a path from outside names: regular ones, of limited size, opened without waiting.
 //!
-//! A path is a promise of somebody else. Behind it may be a FIFO, whose opening waits for a writer for
-//! ever; a device without an end; one that acts as soon as it is opened (/dev/watchdog); or a terabyte. So
-//! a path is first opened as a place alone (`O_PATH`, which no driver hears of), looked at, and only then
-//! opened as a file, through /proc/self/fd, so that what was looked at is what is read.
+//! The person or process that names a path decides what is behind it. That may be a FIFO, whose opening
+//! waits for a writer for ever; a device without an end; one that acts as soon as it is opened
+//! (/dev/watchdog); or a terabyte. So a path is first opened as a place alone (`O_PATH`, which no driver
+//! hears of), looked at, and only then opened as a file, through /proc/self/fd, so that what was looked
+//! at is what is read.
 //!
 //! Rejected: stat(2) and open(2) by name, between which the name may come to mean something else, and
 //! `O_NONBLOCK` alone, which still opens devices.

@@ -1,4 +1,4 @@
-//! What a run did: to whom, how often, and whether it had any effect.
+//! What a run did: to which targets, how often, and whether it had any effect.
 
 mod connection;
 mod note;

@@ -28,7 +28,7 @@ enum Event {
     Halt,
     /// The supervisor cleans up.
     WorkerDies,
-    /// Nobody is left, until the next start sweeps.
+    /// No process is left, until the next start sweeps.
     BothDie,
     Sweep,
 }
@@ -185,7 +185,7 @@ impl Life {
                 let (journal, _) = Journal::adopt(file.into(), self.path()).unwrap();
                 self.abort(journal, "both died");
             }
-            // It cannot come now, or nobody is there whom it could happen to.
+            // It cannot come now, or no process is there that it could happen to.
             _ => {}
         }
     }

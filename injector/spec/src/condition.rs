@@ -92,7 +92,7 @@ pub struct Pressure {
 /// Whose pressure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Whose {
-    /// Everybody's.
+    /// That of all processes of the host.
     Host,
     /// That of the targets' cgroups; the highest of them counts.
     Target,

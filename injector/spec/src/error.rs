@@ -1,7 +1,7 @@
 //! How a run that does not happen is told: an exit code and one sentence.
 //!
-//! Errors are enums of `thiserror` where somebody acts on the difference. At the end of the road nobody
-//! does: a person reads a sentence and a script reads a number. That is a [`Refusal`].
+//! Errors are enums of `thiserror` where a caller acts on the difference. When the program ends, no caller
+//! is left: a person reads a sentence and a script reads a number. That is a [`Refusal`].
 
 use std::process::{ExitCode, Termination};
 

@@ -1,10 +1,10 @@
 //! Other people's names as they may be shown.
 //!
-//! A process chooses its name, a container engine its cgroup's, and whoever writes an experiment that
+//! A process chooses its name, a container engine its cgroup's, and the author of an experiment that
 //! experiment's. On a terminal their bytes could move the cursor, change the title, or write a line that
 //! looks like one of ours; in a log they could forge an entry. So what is shown to people has its control
-//! characters escaped, and the characters that turn the direction of text around or cannot be seen.
-//! What is compared, matched or sent is left as it is.
+//! characters escaped, and the characters that turn the direction of text around or cannot be seen. What
+//! is compared, matched or sent is left as it is.
 //!
 //! Names are escaped to [`line`] where they become part of a sentence, since a line feed is one of the
 //! control characters; what is printed passes [`lines`] once more.

@@ -1,10 +1,10 @@
 //! Keeps the packets of a connection in the order in which they came, though each draws its own delay.
 //!
 //! A network whose latency varies does so because a queue grows and shrinks, and a queue keeps its order.
-//! netem does not, and its users meet TCP that takes jitter for loss; whoever wants packets out of order
-//! asks for `net reorder`. A frame that would overtake an earlier one of its connection goes on together
-//! with it instead. Frames that are further apart than their draws keep exactly what they have drawn, and
-//! connections do not wait for each other.
+//! netem does not, and its users meet TCP that takes jitter for loss; a person who wants packets out of
+//! order asks for `net reorder`. A frame that would overtake an earlier one of its connection goes on
+//! together with it instead. Frames that are further apart than their draws keep exactly what they have
+//! drawn, and connections do not wait for each other.
 //!
 //! One lane for all frames was rejected: a target with many connections would see nothing but the largest
 //! draws. Lanes are found by a hash in a table of fixed size; connections that share a lane keep order among
@@ -67,7 +67,7 @@ impl Order {
     }
 }
 
-/// FNV-1a: a few bytes, no keys; who collides is not of interest to anybody.
+/// FNV-1a: a few bytes, no keys; it does not matter which connections collide.
 struct Fnv(u64);
 
 impl Fnv {

@@ -1,6 +1,6 @@
 //! Damage as a wire does it: one bit of one segment is wrong, and its checksum is not.
 //!
-//! A frame between local sockets has no checksum yet, and nobody checks it; one on its way to a network
+//! A frame between local sockets has no checksum yet, and no receiver checks it; one on its way to a network
 //! card may get its checksum there, after us. So the frame is first made what the wire would carry:
 //! cut into segments with complete checksums, as the card would do. Then one bit is flipped, and the
 //! segments go on behind an all-zero `virtio_net_hdr`, which makes the receiver verify them.

@@ -200,7 +200,7 @@ mod tests {
             }
             let devices = || fs::read_to_string("/proc/thread-self/net/dev").unwrap();
             assert!(devices().contains(&tap.name));
-            // Nobody talks: a read finds nothing.
+            // No process talks: a read finds nothing.
             let read = rustix::io::read(&tap.fd, &mut [0; 2048]);
             assert_eq!(read, Err(rustix::io::Errno::AGAIN));
             let (second, name) = (Tap::create().unwrap(), tap.name);

@@ -246,7 +246,7 @@ impl<C: Clock> Worker<C> {
         }
     }
 
-    /// After a gap, nobody knows how long frames have been in the TAP's queue; all of them are lost.
+    /// After a gap, the worker cannot know how long frames have been in the TAP's queue; all of them are lost.
     fn discard_queue(&mut self) -> io::Result<()> {
         for _ in 0..QUEUE {
             let Some(len) = read(self.tap.as_fd(), &mut self.overflow)? else {

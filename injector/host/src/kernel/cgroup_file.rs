@@ -1,5 +1,5 @@
 //! Files of a cgroup that hold one setting: `cgroup.freeze`, `cpu.max`, `io.max` and their like. They
-//! outlive whoever writes them, so the executor records the old value before it writes.
+//! outlive the process that writes them, so the executor records the old value before it writes.
 //!
 //! `io.max` and the throttles of v1 hold a line for each block device; there the setting is one line.
 

@@ -43,7 +43,7 @@ pub enum Coverage {
     SeenAbove,
     /// Its packets have no Ethernet header to carry through the delay line.
     NoEthernet,
-    /// A delay line of an injector: nobody's traffic begins or ends there.
+    /// A delay line of an injector: no process's traffic begins or ends there.
     DelayLine,
 }
 
@@ -90,14 +90,14 @@ pub fn list() -> Result<Vec<NetDevice>, Error> {
     })
 }
 
-/// A delay line's device that may be nobody's any more.
+/// A delay line's device that may belong to no process any more.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StrayTap {
     /// Interface index.
     pub ifindex: u32,
     /// Name.
     pub name: String,
-    /// What whoever made it wrote on it; see [`label`].
+    /// What the process that made it wrote on it; see [`label`].
     pub alias: Option<String>,
     /// Whether a process has it open (`IFLA_CARRIER`; drivers/net/tun.c, `__tun_detach`).
     pub is_held: bool,

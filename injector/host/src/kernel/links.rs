@@ -55,7 +55,7 @@ pub struct Links {
 pub struct Skipped {
     /// The program.
     pub program: &'static str,
-    /// How many calls of the host, whoever made them.
+    /// How many calls of the host, by any thread.
     pub calls: u64,
 }
 
@@ -177,7 +177,7 @@ impl Links {
         Ok(())
     }
 
-    /// Keeps a program that decides about calls, to be asked whom it was not run for.
+    /// Keeps a program that decides about calls, to be asked how many calls it was not run for.
     pub(super) fn watch(&mut self, name: &'static str, program: OwnedFd) {
         self.deciding.push((name, program));
     }

@@ -165,7 +165,7 @@ impl Maps {
         absent_is_fine(self.paths.remove(&key)).map_err(write_error("INJ_PATHS"))
     }
 
-    /// Says that a rule has killed, so that it lets nobody start a program any more.
+    /// Says that a rule has killed, so that it lets no process start a program any more.
     pub fn mark_killed(&mut self, id: RuleId) -> Result<(), Error> {
         self.killed.set(id, 1, 0).map_err(write_error("INJ_KILLED"))
     }
@@ -236,7 +236,7 @@ impl Maps {
             .map_err(write_error("INJ_CGROUPS"))
     }
 
-    /// Makes it nobody's again, whether or not it was somebody's.
+    /// Takes a cgroup from its scope, whether or not it has one.
     pub fn remove_cgroup(&mut self, cgroup_id: u64) -> Result<(), Error> {
         absent_is_fine(self.cgroups.remove(&cgroup_id)).map_err(write_error("INJ_CGROUPS"))
     }

@@ -1,6 +1,6 @@
 //! Mounts and cgroups of a process as `/proc` has them, byte by byte: a mount point, or a cgroup, may have a
 //! name that is not UTF-8 (a stick from another country is enough), and that must neither hide a process
-//! from what protects it nor keep everybody from finding the hierarchy.
+//! from what protects it nor keep every process from finding the hierarchy.
 
 use std::{
     ffi::OsString,

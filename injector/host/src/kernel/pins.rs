@@ -1,7 +1,7 @@
-//! BPF objects that somebody has pinned, and whose names are ours.
+//! BPF objects that another process has pinned, and whose names are ours.
 //!
-//! The injector pins nothing, so whatever is found was pinned by somebody else (`bpftool prog pin`), for
-//! reasons of theirs. It keeps our programs alive beyond our processes, which is worth knowing.
+//! The injector pins nothing, so whatever is found was pinned by another process (`bpftool prog pin`),
+//! for reasons of its own. It keeps our programs alive beyond our processes, which is worth knowing.
 
 use std::{
     fs,

@@ -50,7 +50,7 @@ pub fn give_back() {
     }
 }
 
-/// Pages that stay in memory for as long as somebody holds one of these.
+/// Pages that stay in memory for as long as one of these values lives.
 ///
 /// The kernel does not count how often a page was locked, and values share pages; so it is counted here. What
 /// a run has locked has to be let go with it: the heap does not give locked pages back, and in the next run
@@ -88,7 +88,7 @@ impl Drop for Locked {
                 *entry.get_mut() -= 1;
                 if *entry.get() == 0 {
                     entry.remove();
-                    // SAFETY: as for locking; and nobody holds this page any more, so nobody counts on it.
+                    // SAFETY: as for locking; and no value holds this page any more, so no code counts on it.
                     let _ = unsafe { munlock(pointer(address), size) };
                 }
             }

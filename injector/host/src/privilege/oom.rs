@@ -26,7 +26,7 @@ pub fn shield_supervisor() -> io::Result<()> {
 fn lower(to: i32) -> io::Result<()> {
     const FILE: &str = "/proc/self/oom_score_adj";
     let now: Option<i32> = fs::read_to_string(FILE)?.trim().parse().ok();
-    // Somebody who has spared us more than that had a reason.
+    // The operator or parent process that has spared us more than that had a reason.
     if now.is_some_and(|now| now <= to) {
         return Ok(());
     }

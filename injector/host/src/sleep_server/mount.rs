@@ -15,7 +15,7 @@ use super::Error;
 /// Makes the file system. Returns the device that its server reads, without blocking, and its root directory, which
 /// is a descriptor and has no path. The file system ends when either is closed everywhere.
 ///
-/// Whoever opens something in it waits for the server, so this process must not.
+/// A process that opens something in it waits for the server, so this process must not.
 pub(super) fn mount() -> Result<(OwnedFd, OwnedFd), Error> {
     let device = rustix::fs::open(
         "/dev/fuse",

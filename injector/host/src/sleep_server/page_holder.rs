@@ -1,6 +1,6 @@
 //! The process whose pages threads sleep on.
 //!
-//! It has an address space of its own, because whoever sleeps holds its lock, and so nothing may change in
+//! It has an address space of its own, because a thread that sleeps holds its lock, and so nothing may change in
 //! it; descriptors of its own, because it waits for the server when it opens the file; and no copy of
 //! `/dev/fuse`, which would keep the connection alive after the server's death.
 //!
@@ -70,7 +70,7 @@ impl PageHolder {
         })
     }
 
-    /// Its process id, which belongs to it while this value lives: nobody has waited for it.
+    /// Its process id, which belongs to it while this value lives: this process has not waited for it.
     pub(super) fn pid(&self) -> u32 {
         self.pid
     }
@@ -80,7 +80,7 @@ impl PageHolder {
         self.base
     }
 
-    /// Whether it lives. Without it nobody sleeps.
+    /// Whether it lives. Without it no thread sleeps.
     pub(super) fn is_alive(&self) -> bool {
         use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
@@ -170,7 +170,7 @@ fn map(bytes: usize) -> io::Result<std::convert::Infallible> {
     let root = io::stdin();
     let flags = OFlags::RDONLY | OFlags::CLOEXEC;
     let file = rustix::fs::openat(root.as_fd(), FILE, flags, Mode::empty())?;
-    // SAFETY: a new mapping at an address of the kernel's choice. Nobody here reads it.
+    // SAFETY: a new mapping at an address of the kernel's choice. No code here reads it.
     let base = unsafe {
         mmap(
             std::ptr::null_mut(),
@@ -206,8 +206,8 @@ fn close_all_but(kept: i32) -> io::Result<()> {
     let ranges = [(0, kept.checked_sub(1)), (kept + 1, Some(u32::MAX))];
     for (first, last) in ranges {
         let Some(last) = last else { continue };
-        // SAFETY: closes descriptors that nobody in this process uses any more: it has one thread, and that
-        // one only waits.
+        // SAFETY: closes descriptors that no thread of this process uses any more: it has one thread, and
+        // that one only waits.
         if unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) } != 0 {
             return Err(io::Error::last_os_error());
         }

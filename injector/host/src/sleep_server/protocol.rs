@@ -35,9 +35,9 @@ pub(super) enum Request {
     Lookup(Name),
     /// A node's attributes.
     Attributes(u64),
-    /// A page: somebody wants to sleep. The value is the offset in the file.
+    /// A page: a thread wants to sleep. The value is the offset in the file.
     Read(u64),
-    /// Whoever waits for this request has got a signal.
+    /// The thread that waits for this request has got a signal.
     Interrupt(u64),
     /// Something that wants no answer.
     Silent,
@@ -111,7 +111,7 @@ pub(super) fn answer(numbered: Numbered) -> Option<Vec<u8>> {
     })
 }
 
-/// Wakes whoever waits for a page. The page is not there, now or later, so none is ever kept.
+/// Wakes the thread that waits for a page. The page is not there, now or later, so none is ever kept.
 pub(super) fn wake(unique: u64) -> Vec<u8> {
     refusal(unique, libc::EIO)
 }

@@ -50,7 +50,7 @@ impl Queue {
         self.by_time.first().map(|(wake_boot_ns, _)| *wake_boot_ns)
     }
 
-    /// Takes all sleepers out for whom `leaves` holds, given their session; in no order.
+    /// Takes all sleepers out for which `leaves` holds, given their session; in no order.
     pub(super) fn clear(&mut self, leaves: impl Fn(usize) -> bool) -> Vec<u64> {
         let leaving: Vec<u64> = self
             .by_number

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::kernel::clock::boot_ns;
 
-/// The longest wait while somebody sleeps: the clock that `poll(2)` waits by stands still while the machine
+/// The longest wait while a thread sleeps: the clock that `poll(2)` waits by stands still while the machine
 /// is suspended, and the boot clock does not.
 const LOOK_AGAIN_NS: u64 = 250_000_000;
 
@@ -87,7 +87,7 @@ impl Server {
                 Ok(0) | Err(Errno::NODEV) => return Connection::Down,
                 Ok(length) => self.serve(length),
                 Err(Errno::AGAIN) => break,
-                // Whoever asked has given up before we could read it (fs/fuse/dev.c, `fuse_dev_do_read`).
+                // The thread that asked has given up before we could read it (fs/fuse/dev.c, `fuse_dev_do_read`).
                 Err(Errno::NOENT | Errno::INTR) => {}
                 Err(_) => return Connection::Down,
             }
@@ -133,7 +133,7 @@ impl Server {
         }
     }
 
-    /// Keeps whoever asks for a page until its time has come. Who has not said until when is no sleeper.
+    /// Keeps a thread that asks for a page until its time has come. One that has not said until when is no sleeper.
     fn lull(&mut self, Numbered { unique, .. }: Numbered, offset: u64) {
         let page = offset / self.page_bytes;
         let slot = u32::try_from(page % u64::from(SLOTS)).unwrap_or(0);

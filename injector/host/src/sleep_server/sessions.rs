@@ -33,7 +33,7 @@ struct State {
 pub(super) struct News {
     /// Runs whose sleepers go on.
     pub(super) left: Vec<usize>,
-    /// Whether everybody goes on.
+    /// Whether all sleepers go on.
     pub(super) life: Life,
 }
 

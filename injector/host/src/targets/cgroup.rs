@@ -233,7 +233,7 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        // Nobody is in it, so nothing keeps it; and an empty cgroup does nothing.
+        // No process is in it, so nothing keeps it; and an empty cgroup does nothing.
         let _ = fs::remove_dir(&self.0);
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Version 2 comes first: there the cgroup is the target, now and later. A controller that is mounted
 //! as version 1 has a tree of its own. It is used only where one cgroup of that tree, and not its root,
-//! holds exactly the target's processes; anybody else in it would be a bystander.
+//! holds exactly the target's processes; any other process in it would be a bystander.
 
 use std::{
     collections::BTreeSet,
@@ -52,7 +52,7 @@ const LOOKS: usize = 3;
 /// Why a cgroup cannot be limited.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Nobody offers the controller.
+    /// Neither version offers the controller.
     #[error(
         "proc.starve needs {file}, which the cgroup {} does not have: the controller {controller} is not \
          enabled for it, and is not mounted as version 1 either; write +{controller} to \
@@ -73,7 +73,7 @@ pub enum Error {
          which has no counterpart of it; boot with cgroup_no_v1=memory, or leave memory-high out"
     )]
     NoCounterpart,
-    /// Nobody to find the cgroup by.
+    /// There is no process to find the cgroup by.
     #[error(
         "proc.starve finds the target's cgroup of version 1 ({controller}) by its processes, and it has \
          none now; start it first"
@@ -93,7 +93,7 @@ pub enum Error {
         /// Where they are.
         places: &'static str,
     },
-    /// Somebody else is there too.
+    /// Other processes are there too.
     #[error(
         "the cgroup {} of version 1 ({controller}) does not hold exactly the target's processes, and its \
          others are bystanders; give the target one of its own there",
@@ -168,7 +168,7 @@ pub fn limits(cgroup: &Cgroup, starve: &Starve) -> Result<Vec<Limit>, Error> {
     Ok(limits)
 }
 
-/// Whether the cgroup that a file belongs to still holds the target and nobody else.
+/// Whether the cgroup that a file belongs to still holds the target and no other process.
 pub fn is_targets_alone(limit: &Limit, cgroup: &Cgroup) -> bool {
     match (limit.version, limit.path.parent()) {
         (Version::Two, _) => true,

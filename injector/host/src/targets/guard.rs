@@ -1,4 +1,4 @@
-//! What is never a target, whoever asks.
+//! What is never a target, for any caller.
 //!
 //! The host's init, the kernel's threads, the way into the host, the injector and everything above the
 //! person who asked: a fault there takes away the means to end it.

@@ -209,7 +209,7 @@ impl Places {
             .filter(|point| *point != top && point.starts_with(&top))
             .collect();
         for point in below {
-            // What is mounted over, or gone since, has nothing that anybody could reach.
+            // What is mounted over, or gone since, has nothing that a process could reach.
             if let Ok(root) = view.open(&point) {
                 self.insert(view, root, name, reach, pattern)?;
             }
@@ -278,7 +278,7 @@ impl View {
         Ok(Self { root, mounts })
     }
 
-    /// Opens a path for its name only: nobody's file is read, and no device wakes up.
+    /// Opens a path for its name only: no file is read, and no device wakes up.
     fn open(&self, path: &Path) -> Result<OwnedFd, PlaceError> {
         openat2(
             &self.root,

@@ -16,7 +16,7 @@ use injector_spec::experiment::Follow;
 pub enum Sight {
     /// It has processes.
     Here,
-    /// Its cgroup is there, and nobody is in it.
+    /// Its cgroup is there, and no process is in it.
     Empty,
     /// Its cgroup is gone.
     Removed,
@@ -34,7 +34,7 @@ enum Kind {
     /// Those that are alive, as far as is known.
     Processes {
         living: Vec<(TaskKey, OwnedFd)>,
-        /// Whether children that nobody has a handle on may live when all of these have ended.
+        /// Whether children that we have no handle on may live when all of these have ended.
         follow: Follow,
     },
 }

@@ -111,7 +111,7 @@ pub fn cgroup(pid: u32) -> Result<PathBuf, Error> {
     Ok(path)
 }
 
-/// Whether a process is stopped, by a signal or by whoever traces it.
+/// Whether a process is stopped, by a signal or by its tracer.
 pub fn is_stopped(pid: u32) -> bool {
     let stat = open(pid).and_then(|process| process.stat().map_err(|error| unreadable(pid, error)));
     stat.is_ok_and(|stat| matches!(stat.state, 'T' | 't'))
@@ -191,7 +191,7 @@ pub fn trees(roots: &[u32]) -> Result<Vec<u32>, Error> {
 }
 
 /// Processes whose command line, its words joined by blanks, matches; neither kernel threads nor
-/// anyone in `leave_out`. Bytes that are not UTF-8 are `U+FFFD` to the pattern, which `.` matches.
+/// processes in `leave_out`. Bytes that are not UTF-8 are `U+FFFD` to the pattern, which `.` matches.
 pub fn matching(pattern: &str, leave_out: &[u32]) -> Result<Vec<u32>, Error> {
     let regex = regex::Regex::new(pattern).map_err(|error| Error::Pattern {
         pattern: pattern.to_owned(),

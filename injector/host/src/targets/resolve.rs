@@ -86,7 +86,7 @@ fn by_process(
     }
     if follow == Follow::Tree {
         for pid in process::trees(pids)? {
-            // A descendant that ended meanwhile is nobody's target.
+            // A descendant that ended meanwhile is no target.
             if let Ok(key) = TaskKey::of(pid)
                 && !keys.contains(&key)
             {
@@ -134,8 +134,8 @@ fn by_cgroup(target: &Target, cgroup: Cgroup, guard: &Guard) -> Result<ResolvedT
     })
 }
 
-/// The one network namespace that the processes live in. A cgroup may be empty still: whoever joins it is
-/// expected in the injector's own namespace.
+/// The one network namespace that the processes live in. A cgroup may be empty still: a process that
+/// joins it is expected in the injector's own namespace.
 fn namespace(target: &Target, keys: &[TaskKey]) -> Result<Namespace, Error> {
     let mut namespaces = BTreeMap::new();
     for key in keys {

@@ -110,7 +110,7 @@ fn nobody_sleeps_at_a_hook_where_others_would_wait() {
         );
         let why = why_not_at_hooks(&fault).unwrap();
         assert!(why.contains("others would wait"), "{why}");
-        // Failing there keeps nobody waiting.
+        // Failing there keeps no other thread waiting.
         assert_eq!(chosen(&error(call), &all), Mechanism::Lsm, "{call}");
     }
     let open = delay("openat", SleepAt::Enter);

@@ -362,7 +362,7 @@ proptest! {
     }
 }
 
-/// A target that was made again is asked whom it reaches, and not when and what for.
+/// Of a target that was made again it is asked which processes it reaches, and not when and what for.
 #[test]
 fn whom_a_run_reaches_is_asked_once_more() {
     let again = |text: &str, door| {

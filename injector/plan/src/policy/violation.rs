@@ -22,7 +22,7 @@ pub enum Violation {
         /// The cgroup that is on no list.
         cgroup: PathBuf,
     },
-    /// An override by somebody who is not root.
+    /// An override by a user who is not root.
     OverrideByOthers {
         /// Who.
         uid: u32,

@@ -1,4 +1,4 @@
-//! What ended runs were, in one file beside their journals, so that nobody has to read them all again.
+//! What ended runs were, in one file beside their journals, so that no process has to read them all again.
 //!
 //! `ended.index` has a row for each run that is over with nothing left to restore. A row names the journal
 //! that it was made from by inode, size and time of change (ctime), and counts only while all three

@@ -1,4 +1,4 @@
-//! Which runs there are, and which of them nobody looks after any more.
+//! Which runs there are, and which of them no process looks after any more.
 //!
 //! Journals of runs that are over are not read again: the [`index`] has what they said. What it does not
 //! know is read, and what lies there without being a journal (a FIFO, a device, a directory) is told by
@@ -74,7 +74,7 @@ pub struct Asked {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "lowercase")]
 pub enum RunState {
-    /// Somebody holds its journal.
+    /// A process holds its journal.
     Running,
     /// It ended in good order.
     Ended {
@@ -84,7 +84,7 @@ pub enum RunState {
     },
     /// It broke off.
     Aborted {
-        /// What whoever cleaned up wrote; `None` when nobody did.
+        /// What the process that cleaned up wrote; `None` when no process did.
         why: Option<String>,
     },
 }
@@ -151,9 +151,9 @@ pub fn list(directory: &Path) -> io::Result<Vec<ListedRun>> {
     look(directory, Reports::With)?.whole()
 }
 
-/// The runs that need somebody: those that go on, those without an end, and those that have left
-/// something to restore. What the index knows to be over is not among them and is not read. What cannot be
-/// read may be such a run: whoever must not miss one asks for the [`Listing::whole`].
+/// The runs that a process must look after: those that go on, those without an end, and those that have
+/// left something to restore. What the index knows to be over is not among them and is not read. What cannot
+/// be read may be such a run: a caller that must not miss one asks for the [`Listing::whole`].
 pub fn unfinished(directory: &Path) -> io::Result<Listing> {
     let index = Index::load(directory);
     let mut found = Listing::default();
@@ -210,7 +210,7 @@ impl Listing {
     fn add(&mut self, file: PathBuf, run: RunId) {
         match read(&file, run) {
             Ok((listed, _)) => self.runs.push(listed),
-            // Somebody tidied up while we looked.
+            // Another process tidied up while we looked.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => self.unreadable.push(Unreadable {
                 file,
@@ -342,7 +342,7 @@ fn state(replay: &Replay, is_running: bool) -> RunState {
     last_word.unwrap_or(RunState::Aborted { why: None })
 }
 
-/// Whether somebody holds the journal. The shared lock that finds out is let go at once; no run can be
+/// Whether a process holds the journal. The shared lock that finds out is let go at once; no run can be
 /// refused because of it, for a journal is locked before it has its name.
 fn is_locked(file: &File) -> io::Result<bool> {
     match flock(file, FlockOperation::NonBlockingLockShared) {

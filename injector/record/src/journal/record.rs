@@ -23,9 +23,9 @@ pub enum Record {
         run: RunId,
         /// The experiment's name.
         name: String,
-        /// User id of whoever asked.
+        /// User id of the caller.
         by_uid: u32,
-        /// Process id of whoever asked.
+        /// Process id of the caller.
         by_pid: u32,
         /// The user who logged in and became `by_uid`, as by sudo; `None` where it is not known.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -43,9 +43,9 @@ pub enum Record {
     Overridden {
         /// Which.
         limit: Override,
-        /// User id of whoever asked.
+        /// User id of the caller.
         by_uid: u32,
-        /// Process id of whoever asked.
+        /// Process id of the caller.
         by_pid: u32,
         /// What it would have refused; absent where the run keeps the limit.
         lifted: Option<String>,
@@ -119,7 +119,7 @@ pub enum Record {
         /// How long after arming, in milliseconds.
         after_ms: u64,
     },
-    /// Somebody was told that it was halted or broke, or could not be.
+    /// A recipient was told that it was halted or broke, or could not be.
     Told {
         /// Who, when, and why not.
         notice: Notice,
@@ -129,19 +129,19 @@ pub enum Record {
         /// What it did.
         report: RunReport,
     },
-    /// Somebody pulled the kill switch. In the kill switch's own journal.
+    /// A caller pulled the kill switch. In the kill switch's own journal.
     Halted {
         /// Who, when and why.
         halt: Halt,
     },
-    /// Somebody released it. In the kill switch's own journal.
+    /// A caller released it. In the kill switch's own journal.
     Resumed {
-        /// User id of whoever did.
+        /// User id of that caller.
         by_uid: u32,
-        /// Process id of whoever did.
+        /// Process id of that caller.
         by_pid: u32,
     },
-    /// The run broke off; whoever writes this has cleaned up after it.
+    /// The run broke off; the process that writes this has cleaned up after it.
     Aborted {
         /// Why.
         why: String,

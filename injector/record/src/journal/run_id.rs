@@ -9,7 +9,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 /// The name of a run: `r`, the second of its start and two random bytes, in hexadecimal. Names sort by
-/// start, need nobody to hand them out, and are safe as file names.
+/// start, need no process to hand them out, and are safe as file names.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct RunId(String);

@@ -1,9 +1,9 @@
 //! What keeps a directory of journals from growing without an end: the index is brought up to date, and
 //! what the rule of the configuration no longer keeps is deleted.
 //!
-//! Deleted are only runs that are over with nothing left to restore: never one that somebody holds, never
-//! one without an end, never one that could not be read. It waits for nobody: where another process is at
-//! it, that one does it.
+//! Deleted are only runs that are over with nothing left to restore: never one whose journal a process
+//! holds, never one without an end, never one that could not be read. It waits for no other process: where
+//! another one is tending the directory, that one does it.
 
 use std::{
     collections::HashSet,
@@ -74,7 +74,7 @@ pub fn tend(directory: &Path, rule: Rule) -> io::Result<usize> {
 
 /// Reads a journal that the index does not know, and adds its row where its run is over.
 fn newly_ended(path: &Path, run: &RunId, rows: &mut Vec<u8>) -> Option<u64> {
-    // What cannot be read is told by those who list it, and is nobody's to delete.
+    // What cannot be read is told by the commands that list it, and no process deletes it.
     let seen = look_at(path, run.clone()).ok()?;
     let is_over = match &seen.listed.state {
         RunState::Ended { .. } | RunState::Aborted { why: Some(_) } => true,

@@ -51,7 +51,7 @@ pub enum JournalError {
         /// What the kernel said.
         error: io::Error,
     },
-    /// Somebody else could write there, and what a journal says is carried out with all privileges.
+    /// Another user could write there, and what a journal says is carried out with all privileges.
     #[error(
         "the journal directory {} can be written by others than its owner, or is not ours; correct it \
          with `chown root` and `chmod 700`, or set {VARIABLE} to another directory",
@@ -90,7 +90,7 @@ impl Journal {
 
     /// Begins the journal of a run.
     ///
-    /// The file is locked before it gets its name: whoever sees it without a lock sees a dead run.
+    /// The file is locked before it gets its name: a reader that sees it without a lock sees a dead run.
     pub fn create_in(directory: &Path, run: &RunId) -> Result<Self, JournalError> {
         let path = directory.join(format!("{run}.jsonl"));
         let unnamed = directory.join(format!(".{run}.{}.new", std::process::id()));
@@ -242,7 +242,7 @@ impl AsFd for Journal {
     }
 }
 
-/// Makes the directory of the journals, or checks that nobody else can write to it.
+/// Makes the directory of the journals, or checks that no other user can write to it.
 pub fn make_directory(directory: &Path) -> Result<(), JournalError> {
     let unwritable = |error| JournalError::Unwritable {
         path: directory.to_owned(),

@@ -123,7 +123,7 @@ fn what(fault: &Fault) -> &'static str {
     }
 }
 
-/// The filters that somebody set, and the ports that nobody named.
+/// The filters that the experiment sets, and the ports that it excludes or does not name.
 fn filters(traffic: &Traffic) -> String {
     let set = [
         ("dest-ip", !traffic.dest.is_empty()),

@@ -14,7 +14,7 @@ pub enum ConditionError {
         "`{0}` is neither a text nor a list of texts; write `\"...\"` or `[\"...\", \"...\"]`, as in JSON"
     )]
     Quotes(String),
-    /// Nobody knows what it is about.
+    /// Its first word names no condition that this program knows.
     #[error("no halt condition is called `{name}`; {hint}")]
     Unknown {
         /// Its first word.

@@ -1,4 +1,4 @@
-//! Whom probes ask: hosts with a port, and addresses of the web in plain text.
+//! What probes ask: hosts with a port, and addresses of the web in plain text.
 
 use std::{fmt, net::SocketAddr, str::FromStr};
 

@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use super::CgroupRoot;
 
-/// Whether the daemon may serve, and whom it may touch.
+/// Whether the daemon may serve, and which processes it may touch.
 ///
 /// Both are shut where nothing is said, and neither has an override: who serves others' wishes must have
 /// been told so on this host.
@@ -13,6 +13,6 @@ use super::CgroupRoot;
 pub struct DaemonGates {
     /// Whether `injector daemon` serves.
     pub enabled: bool,
-    /// The cgroups whose processes may be targets; none means nobody.
+    /// The cgroups whose processes may be targets; none means no process.
     pub allow: Vec<CgroupRoot>,
 }

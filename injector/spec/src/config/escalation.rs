@@ -6,7 +6,8 @@ use crate::condition::HttpUrl;
 
 /// `[escalation]`.
 ///
-/// In the configuration alone: a program that an experiment named would run as root for whoever may start one.
+/// In the configuration alone: a program that an experiment named would run as root for every user who may
+/// start one.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Escalation {

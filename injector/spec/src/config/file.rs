@@ -27,8 +27,8 @@ pub enum Source {
     Named(PathBuf),
 }
 
-/// Which file said what a host allows, for the record: whoever names a file of their own for one run sets
-/// the limits of that run.
+/// Which file said what a host allows, for the record: a person who names a file of their own for one
+/// run sets the limits of that run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConfigFile {
     /// Its absolute path.
@@ -71,7 +71,7 @@ pub enum ConfigError {
         /// What the kernel said.
         error: io::Error,
     },
-    /// Somebody else could lift the limits.
+    /// A user other than root could lift the limits.
     #[error(
         "the configuration {} can be written by others than root, and whoever writes it sets the limits; \
          correct it with `chown root:root` and `chmod 644`",

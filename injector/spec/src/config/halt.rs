@@ -8,6 +8,6 @@ use crate::condition::Condition;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct HaltDefaults {
-    /// Conditions beside those of the experiment. Nobody lifts them.
+    /// Conditions beside those of the experiment. No caller can lift them.
     pub conditions: Vec<Condition>,
 }

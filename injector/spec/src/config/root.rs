@@ -48,7 +48,7 @@ impl TryFrom<String> for CgroupRoot {
         let is_plain = path
             .components()
             .all(|part| matches!(part, Component::RootDir | Component::Normal(_)));
-        // `components` passes over `/./`, which nobody writes on purpose.
+        // `components` passes over `/./`, which no person writes on purpose.
         if !path.is_absolute() || !is_plain || text.contains("/./") || text.ends_with("/.") {
             return Err(CgroupRootError::NoPath(text));
         }

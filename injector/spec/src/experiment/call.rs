@@ -12,8 +12,8 @@ use crate::{
     syscall::{Syscall, SyscallClass, points},
 };
 
-/// The longest sleep of one call. Sleepers hold up RCU Tasks Trace, which whoever attaches BPF programs
-/// elsewhere on the host waits for.
+/// The longest sleep of one call. Sleepers hold up RCU Tasks Trace, which every process waits for that
+/// attaches BPF programs elsewhere on the host.
 pub const LONGEST_SLEEP: Duration = Duration::from_nanos(injector_common::call::LONGEST_SLEEP_NS);
 
 /// The longest delay of one call in all: what a chain of sleeps may add up to. Each takes a copy of the

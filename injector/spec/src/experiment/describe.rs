@@ -355,7 +355,7 @@ impl Chance {
         chance.some("seed", self.seed);
     }
 
-    /// What a small share is, for whoever meant another.
+    /// What a small share is, for a person who meant another.
     fn remarks(&self) -> Option<String> {
         let Threshold(threshold) = self.percent;
         // A hundredth of all, as a threshold of 2^32.

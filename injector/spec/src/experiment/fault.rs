@@ -87,7 +87,7 @@ pub enum FaultKind {
     /// Processes get a signal.
     #[serde(rename = "proc.kill")]
     Kill(Kill),
-    /// Whoever makes a system call gets a signal.
+    /// The caller of a system call gets a signal.
     #[serde(rename = "proc.kill-at-call")]
     KillAtCall(KillAtCall),
     /// Processes stand still.
@@ -139,7 +139,7 @@ pub enum OnCalls<'f> {
     Damage(&'f CallDamage),
     /// They read or write less than they were asked to.
     Short(&'f CallShort),
-    /// Whoever makes them gets a signal.
+    /// Their callers get a signal.
     Signal(&'f KillAtCall),
 }
 

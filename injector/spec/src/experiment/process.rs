@@ -27,7 +27,7 @@ pub struct Kill {
     pub respawn: Option<Respawn>,
 }
 
-/// Whoever makes a system call gets a signal, before the call does anything.
+/// The caller of a system call gets a signal, before the call does anything.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct KillAtCall {
@@ -129,13 +129,13 @@ pub enum ProcessFaultError {
          `{0}` is fixed PIDs; choose it by cgroup, unit, container or process pattern, or add tree"
     )]
     NobodyRespawns(String),
-    /// Bystanders, or processes that nobody would notice.
+    /// It would meet bystanders, or processes whose refusals no person would notice.
     #[error(
         "`proc.kill` with `respawn: deny-exec` lets nobody start a program in a whole cgroup, and target \
          `{0}` is chosen by process; choose it by cgroup, unit or container"
     )]
     NoWholeCgroup(String),
-    /// Every call kills whoever makes it.
+    /// Every call kills its caller.
     #[error(
         "`proc.kill` at a call meets whoever comes back by itself; leave out `respawn: kill-again`, and say \
          with `when` or `max-hits` which calls kill"

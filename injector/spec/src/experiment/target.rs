@@ -83,7 +83,7 @@ pub enum Many {
 /// What a run does when a target has ended: when none of its processes is left.
 ///
 /// It goes on as a rule: scripts count on a run's time, containers and units come back under the same name, and how
-/// long somebody else takes to notice the end of a target is often what an experiment is about.
+/// long another process takes to notice the end of a target is often what an experiment is about.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum OnTargetExit {
@@ -102,7 +102,7 @@ impl OnTargetExit {
 }
 
 impl Selector {
-    /// Whether it names a cgroup with all that is in it, so that nobody else is a sibling there.
+    /// Whether it names a cgroup with all that is in it, so that no process outside the target is a sibling there.
     pub fn is_whole_cgroup(&self) -> bool {
         match self {
             Self::Cgroup(_) | Self::Unit(_) | Self::Container(_) => true,

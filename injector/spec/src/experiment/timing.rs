@@ -158,7 +158,7 @@ fn cut(latency: Duration, jitter: Duration, shape: Distribution) -> Option<Strin
         Distribution::Normal => (4.0, f64::NAN),
         Distribution::Pareto => (2.0 / 3.0, f64::NAN),
     };
-    // A bell's far tail moves nothing that anybody measures.
+    // A bell's far tail moves nothing that a measurement shows.
     let felt = match shape {
         Distribution::Normal => 2.0,
         Distribution::Uniform | Distribution::Pareto => reach,

@@ -51,7 +51,7 @@ pub struct TargetInFile {
 }
 
 impl TargetFlags {
-    /// The selector; `None` where nobody was named.
+    /// The selector; `None` where no target was named.
     pub fn selector(self) -> Option<Selector> {
         let SelectorFlags {
             pid: pids,

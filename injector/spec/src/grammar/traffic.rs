@@ -78,7 +78,7 @@ pub(super) struct ChanceFlags {
     limits: LimitFlags,
 }
 
-/// The chance of a fault that nobody wants everywhere.
+/// The chance of a fault that no person wants at every match.
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Chance")]
 pub(super) struct AskedChanceFlags {

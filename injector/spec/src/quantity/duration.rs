@@ -35,7 +35,7 @@ pub fn parse(text: &str) -> Result<Duration, DurationError> {
     Ok(duration)
 }
 
-/// Parses a duration that nobody waits for, and that may be long.
+/// Parses a duration that the injector does not wait for, and that may be long.
 pub fn parse_any(text: &str) -> Result<Duration, DurationError> {
     let text = text.trim();
     let owned = || text.to_owned();

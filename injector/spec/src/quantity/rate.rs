@@ -29,7 +29,7 @@ pub enum RateError {
         "`{0}` is not a bandwidth; write a number and one of bit, kbit, mbit, gbit, as in `1mbit`"
     )]
     NotARate(String),
-    /// In tc `bps` is bytes, elsewhere it is bits: nobody should have to guess.
+    /// In tc `bps` is bytes, elsewhere it is bits: no person should have to guess.
     #[error("`{0}` may mean bits or bytes per second; write bits as in `8mbit`")]
     Ambiguous(String),
     /// Nothing would ever get through.

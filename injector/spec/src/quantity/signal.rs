@@ -4,8 +4,8 @@ use std::{fmt, str::FromStr};
 
 /// A signal by its name, with or without `SIG`.
 ///
-/// Those that stop a process have no name here: a stopped process is a state that somebody has to undo,
-/// and `proc pause` is the fault that does.
+/// Those that stop a process have no name here: a stopped process is a state that another process has to
+/// undo, and `proc pause` is the fault that does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Signal(i32);
 

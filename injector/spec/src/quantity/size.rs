@@ -1,6 +1,6 @@
 //! `64m`: bytes, in the powers of 1024 that cgroup files use.
 //!
-//! A person has to write the unit: `--memory-high 64` once meant 64 bytes, and nobody wants those. Journals of
+//! A person has to write the unit: `--memory-high 64` once meant 64 bytes, which no person wants. Journals of
 //! earlier versions have bare numbers, so what travels as JSON may.
 
 use std::{fmt, str::FromStr};

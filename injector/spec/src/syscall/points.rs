@@ -1,8 +1,8 @@
 //! Where in the kernel calls are met: hooks of the security modules, which know what a call is about.
 //!
-//! A thread that is put to sleep at a hook keeps what the kernel holds there, and whoever needs that waits with it.
-//! So each hook says what that is ([`Asleep`]), and a delay is refused where a bystander's call would wait; it is
-//! done at the function of the system call, where nothing is held yet, if the kernel lets programs sleep there.
+//! A thread that is put to sleep at a hook keeps what the kernel holds there, and every thread that needs that waits
+//! with it. So each hook says what that is ([`Asleep`]), and a delay is refused where a bystander's call would wait;
+//! it is done at the function of the system call, where nothing is held yet, if the kernel lets programs sleep there.
 //! Read for each hook in the sources of 6.1, 6.12 and 7.x, where the functions named here are the same. What waits
 //! for a sleeper nowhere but in a rare case is in LIMITS.md.
 
@@ -42,10 +42,10 @@ pub enum Asleep {
 /// A lock that the kernel holds while it asks a hook. Both are `inode::i_rwsem`, held for writing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Lock {
-    /// That of the folder in which a name is made, changed or removed: nobody else can do so there, look up a name
-    /// that is not cached, or list it.
+    /// That of the folder in which a name is made, changed or removed: no other thread can do so there, look up a
+    /// name that is not cached, or list it.
     Folder,
-    /// That of the file itself: nobody else can write to it or change it.
+    /// That of the file itself: no other thread can write to it or change it.
     File,
 }
 
@@ -60,7 +60,7 @@ impl Lock {
 }
 
 impl Point {
-    /// The program that sleeps here, where that makes nobody else wait.
+    /// The program that sleeps here, where that makes no other thread wait.
     pub const fn sleeper(&self) -> Option<&'static str> {
         match self.asleep {
             Asleep::By(program) => Some(program),
@@ -160,7 +160,7 @@ pub const ALL: &[Point] = &[
     // fs/ioctl.c, `ioctl`: before `do_vfs_ioctl`.
     point!(asleep, File, IOCTL, "file_ioctl", "inj_ioctl", ["ioctl"]),
     // fs/exec.c, `bprm_execve`: `signal_struct::cred_guard_mutex` of the caller alone, which its own threads and
-    // whoever attaches a debugger to it wait for.
+    // a debugger that attaches to it wait for.
     point!(asleep, Process, EXEC, "bprm_creds_for_exec", "inj_bprm_creds", ["execve", "execveat"]),
     // kernel/fork.c, `copy_process`: before `cgroup_can_fork`, which takes `cgroup_threadgroup_rwsem`.
     point!(asleep, Process, FORK, "task_alloc", "inj_task_alloc", ["fork", "vfork", "clone", "clone3"]),

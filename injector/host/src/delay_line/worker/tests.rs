@@ -139,7 +139,7 @@ fn what_is_overdue_after_a_gap_is_lost() {
     bench.peer.send(0, 1);
     bench.peer.send(1, 2);
     bench.pass(0);
-    // Sent while the worker is stopped: nobody knows when.
+    // Sent while the worker is stopped: it cannot know when.
     bench.peer.send(2, 4);
     bench.pass(LEASE_NS + 101 * MS);
     assert!(bench.peer.received().is_empty());

@@ -79,7 +79,7 @@ pub(in crate::kernel) fn call<A>(command: libc::c_long, attributes: &A) -> io::R
     // caller keeps until the call has returned.
     let result = unsafe { libc::syscall(libc::SYS_bpf, command, attributes, size_of::<A>()) };
     match i32::try_from(result) {
-        // SAFETY: the kernel has just made this descriptor, and nobody else knows of it.
+        // SAFETY: the kernel has just made this descriptor, and no other code knows of it.
         Ok(fd) if fd >= 0 => Ok(unsafe { OwnedFd::from_raw_fd(fd) }),
         _ => Err(io::Error::last_os_error()),
     }

@@ -77,7 +77,7 @@ fn load(
     program.func_info_cnt = length(code.func_info.len());
     program.func_info_rec_size = length(code.func_info_rec_size);
     // SAFETY: the code, the licence and what it says of functions outlive the call, and so does the
-    // log, which nobody else looks at.
+    // log, which no other code looks at.
     unsafe { descriptor(bpf_cmd::BPF_PROG_LOAD, &attributes) }
 }
 
@@ -102,7 +102,7 @@ unsafe fn descriptor(command: bpf_cmd, attributes: &bpf_attr) -> io::Result<Owne
         )
     };
     match i32::try_from(result) {
-        // SAFETY: the kernel has just made this descriptor, and nobody else knows of it.
+        // SAFETY: the kernel has just made this descriptor, and no other code knows of it.
         Ok(fd) if fd >= 0 => Ok(unsafe { OwnedFd::from_raw_fd(fd) }),
         _ => Err(io::Error::last_os_error()),
     }

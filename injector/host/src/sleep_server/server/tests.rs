@@ -105,7 +105,7 @@ fn a_signal_wakes_at_once_and_only_whom_it_meets() {
         kernel.sleep(session, &sleeps, slot, boot_ns() + 9 * SECOND);
     }
     kernel.ask(&interrupt(100, 2));
-    // One that is not there, and one twice, disturb nobody.
+    // A signal to one that is not there, and a second one to the same, wake no sleeper.
     kernel.ask(&interrupt(101, 77));
     kernel.ask(&interrupt(102, 2));
     let asked = Instant::now();
@@ -120,7 +120,7 @@ fn who_has_not_said_until_when_is_no_sleeper() {
     let (session, _sleeps) = kernel.session();
     kernel.ask(&read(1, session as u64 * u64::from(SLOTS) * PAGE));
     assert_eq!(kernel.woken(PATIENCE), Some(1));
-    // A session that nobody has, and one that there is not.
+    // A session that no run has, and one that there is not.
     kernel.ask(&read(2, 5 * u64::from(SLOTS) * PAGE));
     kernel.ask(&read(3, u64::MAX));
     assert_eq!(kernel.all_woken(2), [2, 3]);

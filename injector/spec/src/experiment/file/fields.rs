@@ -63,7 +63,7 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// The complaint about a key that nobody knows.
+/// The complaint about a key that this program does not know.
 pub(super) fn unknown(word: &Word, what: &str, known: &[&str]) -> Complaint {
     let hint = match nearest(&word.text, known.iter().copied()) {
         Some(like) => format!("did you mean `{like}`?"),
