@@ -21,6 +21,7 @@
 //! Rejected: maps with keys for each part, as faults have. The line is shorter in every place where it is
 //! written, and there is one parser instead of three.
 
+mod display;
 mod error;
 mod grammar;
 mod number;

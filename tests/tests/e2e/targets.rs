@@ -1,5 +1,7 @@
 //! Whom a fault is put on, and who is a stranger.
 
+mod endings;
+
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::process::{Command, Stdio};
@@ -7,16 +9,13 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use injector_tests::boot_clock;
-use injector_tests::cgroup::Cgroup;
 use injector_tests::eventually::eventually;
-use injector_tests::injector::{Finished, Injector, Report, Running};
+use injector_tests::injector::{Injector, Running};
 use injector_tests::lab::{Family, Lab, Wire};
 use injector_tests::observation::Summary;
 use injector_tests::pids;
 use injector_tests::place::Place;
 use injector_tests::victim::Victim;
-use serde_json::Value;
 
 use crate::needs::{INJECTOR, INJECTOR_AND_NETNS};
 use crate::probe::{Observer, Probe};
@@ -42,10 +41,10 @@ pub(crate) fn cases() -> Vec<Case> {
         case("unit_by_name", unit),
         case("a_reused_pid_is_a_stranger", reused_pid),
         case("a_process_that_enters_the_cgroup_later", enters_later),
-        case("a_cgroup_that_is_made_again", made_again),
-        case("a_cgroup_that_stays_away", stays_away),
-        case("an_end_is_told_and_waited_out", end_waited_out),
-        case("an_end_ends_the_run_where_asked", end_ends),
+        case("a_cgroup_that_is_made_again", endings::made_again),
+        case("a_cgroup_that_stays_away", endings::stays_away),
+        case("an_end_is_told_and_waited_out", endings::end_waited_out),
+        case("an_end_ends_the_run_where_asked", endings::end_ends),
         case("names_of_any_bytes", any_bytes),
     ];
     let name = "target::a_process_in_another_namespace_is_reported";
@@ -358,146 +357,6 @@ fn stranger_namespace() -> Result<()> {
     let told = finished.stderr.contains("process_not_covered")
         && finished.stderr.contains(&resident.pid().to_string());
     ensure!(told, "nobody was told: {finished:?}");
-    Ok(())
-}
-
-/// As a unit's or a container's restart does it: the cgroup goes with its processes and comes back under its name.
-fn made_again() -> Result<()> {
-    let mut lab = Lab::new(Wire::Loopback, Family::V4)?;
-    let server = Probe::TcpPing.serve(&mut lab)?;
-    let make = || lab.cgroups.agent.child("restarts");
-    let observe = |cgroup: &Cgroup| {
-        let place = Place {
-            cgroup: Some(cgroup),
-            netns: None,
-        };
-        Probe::TcpPing.observe(place, server)
-    };
-    let former = make()?;
-    let path = former.path().to_string_lossy().into_owned();
-    let mut first = observe(&former)?;
-    let mut neighbour = Probe::TcpPing.observe(lab.agent(), server)?;
-    let injector = Injector::new()?;
-    let armed = arm(&injector, &["--cgroup", &path])?;
-    ensure_late("the target", &first.look()?)?;
-    drop((first, former));
-    let again = make()?;
-    let started = boot_clock::now_ns();
-    let mut second = observe(&again)?;
-    eventually("it to be met again", Duration::from_secs(5), || {
-        Ok((second.look()?.p50_ns >= ASKED_NS).then_some(()))
-    })?;
-    neighbour.expect_calm("a process beside the cgroup")?;
-    let finished = armed.interrupt()?;
-    drop((second, again));
-    let met = event(&finished, "target_met")?;
-    let met_after = met["boot_ns"].as_u64().unwrap_or_default() - started;
-    println!("met again after {} ms", met_after / 1_000_000);
-    ensure!(met_after < 1_000_000_000, "{finished:?}");
-    event(&finished, "target_ended")?;
-    let report = finished.report()?;
-    ensure!(
-        remarks(&report).contains("met again after"),
-        "{:?}",
-        report.remarks
-    );
-    Ok(())
-}
-
-/// What does not come back is told, and what comes back as a protected one is spared.
-fn stays_away() -> Result<()> {
-    let lab = Lab::new(Wire::Loopback, Family::V4)?;
-    let make = || lab.cgroups.agent.child("goes");
-    let former = make()?;
-    let path = former.path().to_string_lossy().into_owned();
-    let injector = Injector::configured("[protected]\nprocesses = [\"sleep\"]\n")?;
-    let armed = arm(&injector, &["--cgroup", &path])?;
-    drop(former);
-    sleep(Duration::from_millis(300));
-    let again = make()?;
-    let mut command = Command::new("sleep");
-    command.arg("60");
-    let place = Place {
-        cgroup: Some(&again),
-        netns: None,
-    };
-    place.settle(&mut command)?;
-    let mut stranger = command.spawn()?;
-    sleep(Duration::from_millis(1_200));
-    stranger.kill()?;
-    stranger.wait()?;
-    let finished = armed.interrupt()?;
-    drop(again);
-    let spared = event(&finished, "target_not_met")?;
-    ensure!(
-        spared["why"]
-            .as_str()
-            .is_some_and(|why| why.contains("protected")),
-        "{spared}"
-    );
-    let report = finished.report()?;
-    for part in ["its cgroup was removed", "did not come back", "was not met"] {
-        ensure!(
-            remarks(&report).contains(part),
-            "{part}: {:?}",
-            report.remarks
-        );
-    }
-    Ok(())
-}
-
-fn remarks(report: &Report) -> String {
-    report.remarks.join("\n")
-}
-
-/// The event of this name that a run has told.
-fn event(finished: &Finished, name: &str) -> Result<Value> {
-    finished
-        .stderr
-        .lines()
-        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
-        .find(|line| line["event"] == name)
-        .with_context(|| format!("no {name}: {finished:?}"))
-}
-
-/// A process that ends after half a second, as the target of a run with these flags.
-fn ending(flags: &[&str]) -> Result<(Finished, Report)> {
-    let lab = Lab::new(Wire::Loopback, Family::V4)?;
-    let victim = Victim::start(lab.agent(), &["sleep"])?;
-    let injector = Injector::new()?;
-    let pid = victim.pid().to_string();
-    let words = [&DELAY[..], &["--pid", &pid, "--json"], flags].concat();
-    let armed = injector.arm(&words)?;
-    sleep(Duration::from_millis(500));
-    drop(victim);
-    let finished = armed.wait_within(Duration::from_secs(10))?;
-    ensure!(finished.code == Some(0), "{finished:?}");
-    let told = event(&finished, "target_ended")?;
-    let after = told["after_ms"].as_u64().unwrap_or_default();
-    ensure!((400..1_500).contains(&after), "{told}");
-    let report = finished.report()?;
-    Ok((finished, report))
-}
-
-fn end_waited_out() -> Result<()> {
-    let (finished, report) = ending(&["--duration", "2s"])?;
-    ensure!(report.outcome == "completed", "{finished:?}");
-    ensure!(report.armed_for_ms >= 1_900, "{finished:?}");
-    ensure!(
-        remarks(&report).contains("ended after"),
-        "{:?}",
-        report.remarks
-    );
-    // The reason is the reason: nobody was there to send.
-    let note = report.faults[0].note.as_deref().unwrap_or_default();
-    ensure!(note.contains("the target ended after"), "{note}");
-    Ok(())
-}
-
-fn end_ends() -> Result<()> {
-    let (finished, report) = ending(&["--duration", "60s", "--on-target-exit", "end"])?;
-    ensure!(report.outcome == "target-ended", "{finished:?}");
-    ensure!(report.armed_for_ms < 3_000, "{finished:?}");
     Ok(())
 }
 

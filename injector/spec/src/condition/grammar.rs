@@ -1,6 +1,6 @@
 //! The grammar: from a line to a [`Condition`], and back.
 
-use std::{fmt, str::FromStr, time::Duration};
+use std::{str::FromStr, time::Duration};
 
 use super::{
     Bound, Comparator, Condition, ConditionError, Counted, Fails, Lives, Number, Pace, Pressure,
@@ -82,7 +82,7 @@ fn names() -> Vec<String> {
     names
 }
 
-fn pressure_name(whose: Whose, resource: Resource, stalled: Stalled) -> String {
+pub(super) fn pressure_name(whose: Whose, resource: Resource, stalled: Stalled) -> String {
     let whose = match whose {
         Whose::Host => "host",
         Whose::Target => "target",
@@ -137,7 +137,7 @@ impl Stalled {
 
 /// How the number of a bound is written.
 #[derive(Clone, Copy)]
-enum Unit {
+pub(super) enum Unit {
     Percent,
     PerSecond,
     Count,
@@ -495,98 +495,6 @@ impl Unit {
             Self::PerSecond => "how many a second",
             Self::Count => "a whole number",
             Self::Plain => "a number",
-        }
-    }
-
-    fn format(self, number: Number) -> String {
-        match self {
-            Self::Percent => format!("{number}%"),
-            Self::PerSecond => format!("{number}/s"),
-            Self::Count | Self::Plain => number.to_string(),
-        }
-    }
-}
-
-impl Bound {
-    fn written(&self, unit: Unit) -> String {
-        format!("{} {}", self.comparator.sign(), unit.format(self.number))
-    }
-}
-
-impl fmt::Display for Condition {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Pressure(pressure) => {
-                let Pressure {
-                    of,
-                    resource,
-                    stalled,
-                    bound,
-                    over,
-                } = pressure;
-                let name = pressure_name(*of, *resource, *stalled);
-                write!(out, "{name} {}", bound.written(Unit::Percent))?;
-                match over {
-                    Some(over) => write!(out, " over {}", duration::format(*over)),
-                    None => Ok(()),
-                }
-            }
-            Self::Load(bound) => write!(out, "host.load {}", bound.written(Unit::Plain)),
-            Self::Lives { of, bound } => {
-                let name = match of {
-                    Lives::Exits => "target.exits",
-                    Lives::Restarts => "target.restarts",
-                };
-                write!(out, "{name} {}", bound.written(Unit::Count))
-            }
-            Self::Rate { of, bound, over } => {
-                let (name, bound) = (of.name(), bound.written(Unit::PerSecond));
-                write!(out, "{name} {bound} over {}", duration::format(*over))
-            }
-            Self::Clock(Until::TimeOfDay(time)) => write!(out, "clock >= {time}"),
-            Self::Clock(Until::Unix(seconds)) => {
-                let time = std::time::UNIX_EPOCH.checked_add(Duration::from_secs(*seconds));
-                // A date that was read can be written.
-                let time = time.map(humantime::format_rfc3339_seconds);
-                write!(out, "clock >= {}", time.ok_or(fmt::Error)?)
-            }
-            Self::Probe { probe, fails, pace } => {
-                write!(out, "{probe} fails {}", fails.count)?;
-                if fails.of != fails.count {
-                    write!(out, " of {}", fails.of)?;
-                }
-                let (every, within) = (duration::format(pace.every), duration::format(pace.within));
-                write!(out, " every {every} within {within}")
-            }
-        }
-    }
-}
-
-impl Counted {
-    /// Its name.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Hits => "hits",
-            Self::Errnos => "errnos",
-            Self::Retransmits => "retransmits",
-        }
-    }
-}
-
-impl fmt::Display for Probe {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Tcp(host) => write!(out, "tcp {host}"),
-            Self::Http { url, status } => write!(out, "http {url} status {status}"),
-            Self::Command(words) => write!(out, "command {}", words::list(words)),
-            Self::Prometheus {
-                server,
-                query,
-                bound,
-            } => {
-                let (query, bound) = (words::quoted(query), bound.written(Unit::Plain));
-                write!(out, "prometheus {server} {query} {bound}")
-            }
         }
     }
 }
