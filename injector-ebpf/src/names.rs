@@ -7,9 +7,7 @@
 use aya_ebpf::helpers::generated::{bpf_get_current_task, bpf_loop};
 use injector_common::{
     RuleId,
-    call::{
-        CallRule, DEPTH, MOST_TWINS, Meets, NAME, PathEntry, PathKey, THREAD_NAME, reach,
-    },
+    call::{CallRule, DEPTH, MOST_TWINS, Meets, NAME, PathEntry, PathKey, THREAD_NAME, reach},
     glob,
 };
 

@@ -25,6 +25,7 @@ fn done_is_0() {
     for arguments in [
         &["--help"][..],
         &["--version"],
+        &[],
         &["net", "delay", "--help"],
         &["list"],
         &["status"],
@@ -42,7 +43,7 @@ fn done_is_0() {
 #[test]
 fn usage_and_setup_are_2() {
     for arguments in [
-        &[][..],
+        &["stop"][..],
         &["net", "vanish"],
         &["net", "blackhole", "--duration", "1s"],
         &[

@@ -232,7 +232,7 @@ fn nothing_waits_for_what_is_no_file() {
     }
     let (_, told, _) = ask(&["list"], "");
     assert!(
-        told.contains("unknown time") && !told.contains("1970"),
+        told.contains("  unknown  ") && !told.contains("1970"),
         "{told}"
     );
     assert!(told.contains("1 damaged line in"), "{told}");

@@ -192,7 +192,8 @@ impl Observer {
     }
 }
 
-/// Whether a round was as it is without any fault; bounds are those of a busy machine.
+/// Whether a round was as it is without any fault. The bounds are those of an emulated machine on a busy host, which
+/// has answered after 46 ms; the delays that are looked for are of 100 ms on each exchange, or 800 ms on a round.
 pub(crate) fn calm(summary: &Summary) -> Result<()> {
     ensure!(summary.failures() == 0, "failures: {:?}", summary.errors);
     ensure!(
@@ -205,12 +206,12 @@ pub(crate) fn calm(summary: &Summary) -> Result<()> {
         bail!("not as sent: {summary:?}");
     }
     ensure!(
-        summary.p50_ns < 40_000_000,
+        summary.p50_ns < 80_000_000,
         "slow: p50 {} ns",
         summary.p50_ns
     );
     ensure!(
-        summary.elapsed_ns < 400_000_000,
+        summary.elapsed_ns < 600_000_000,
         "slow: a round took {} ns",
         summary.elapsed_ns
     );
