@@ -22,10 +22,10 @@ const STARTS: usize = 8;
 const ENDS: usize = 8;
 
 /// How many move the kill switch at once. One is enough, unless its disk hangs.
-const LEVERS: usize = 4;
+const KILL_SWITCHES: usize = 4;
 
 /// The threads that the lanes need together.
-pub const THREADS: usize = LOOKS + STARTS + ENDS + LEVERS;
+pub const THREADS: usize = LOOKS + STARTS + ENDS + KILL_SWITCHES;
 
 /// The lanes.
 #[derive(Clone, Debug)]
@@ -46,7 +46,7 @@ impl Default for Lanes {
             look: Lane::of(LOOKS),
             start: Lane::of(STARTS),
             end: Lane::of(ENDS),
-            kill_switch: Lane::of(LEVERS),
+            kill_switch: Lane::of(KILL_SWITCHES),
         }
     }
 }

@@ -25,6 +25,7 @@ struct Audit {
     /// The runs, oldest first.
     runs: Vec<AuditedRun>,
     /// Who pulled and released the kill switch.
+    #[serde(rename = "lever")]
     kill_switch: Option<Told>,
     /// Journals that cannot be read at all.
     unreadable: Vec<Unreadable>,

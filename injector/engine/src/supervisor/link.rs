@@ -157,7 +157,7 @@ impl WorkerEnd {
         Ok((job, companions))
     }
 
-    /// Breathes. A supervisor that does not listen is not waited for.
+    /// Sends a heartbeat. A supervisor that does not listen is not waited for.
     pub fn beat(&self) {
         let _ = self.channel.send(&ToSupervisor::Heartbeat, &[], Wait::No);
     }
