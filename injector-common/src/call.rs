@@ -12,7 +12,7 @@ pub use path::{DEPTH, MOST_TWINS, Meets, NAME, PathEntry, PathKey, reach};
 use crate::SLOTS;
 
 /// Which of two programs at one place a program is: the first decides, the second for calls that the kernel has
-/// not run the first for. The number is the cookie of an attachment; nobody's is 0.
+/// not run the first for. The number is the cookie of an attachment; 0 is no cookie.
 pub mod turn {
     /// There is no other.
     pub const ALONE: u64 = 0;
@@ -183,7 +183,7 @@ pub struct CallRule {
     pub signal: u32,
     /// Pattern of the thread's name, see [`crate::glob`].
     pub thread: [u8; THREAD_NAME],
-    /// Far ends that are meant; those with a zero mask and any port are at the end, and mean nobody.
+    /// Far ends that are meant; those with a zero mask and any port are at the end, and mean no far end.
     pub remotes: [RemoteFilter; REMOTES],
 }
 
@@ -317,7 +317,7 @@ impl Remote {
     }
 }
 
-/// Far ends with one prefix and a range of ports. All zero is nobody.
+/// Far ends with one prefix and a range of ports. All zero is no far end.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RemoteFilter {
@@ -331,7 +331,7 @@ pub struct RemoteFilter {
     pub mask_low: u64,
     /// The lowest port.
     pub first_port: u32,
-    /// The highest; 0 is nobody.
+    /// The highest; 0 means no far end.
     pub last_port: u32,
     /// 1: addresses of IPv4 are not meant, though as IPv6 they may begin so.
     pub v6_only: u32,
@@ -343,7 +343,7 @@ pub struct RemoteFilter {
 const MAPPED_BITS: u32 = 96;
 
 impl RemoteFilter {
-    /// Means nobody.
+    /// Means no far end.
     pub const NOBODY: Self = Self {
         high: 0,
         low: 0,

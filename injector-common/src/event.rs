@@ -1,12 +1,12 @@
 //! What the kernel side tells: one record a hit.
 //!
-//! A record says itself what it is about, and does not leave it to whoever knows which action means what: an action
-//! that is added later cannot be read as something that it is not.
+//! A record says itself what it is about, so that no reader has to know which action means what: an action that is
+//! added later cannot be read as something that it is not.
 
 use crate::RuleId;
 
-/// A hit, as the kernel side writes it; [`Hit`] is what it means. Events are lost, and counted as lost, when nobody
-/// reads them fast enough; counters are not.
+/// A hit, as the kernel side writes it; [`Hit`] is what it means. Events are lost, and counted as lost, when
+/// user space does not read them fast enough; counters are not.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Event {

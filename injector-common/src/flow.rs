@@ -6,7 +6,7 @@
 //! such packets before, or have sent to where this one comes from.
 
 /// The two ends of a flow on the wire, as a packet that arrives has them; or, with a remote end of zeros, a
-/// *door*: an address and port at which packets of anybody have reached a target.
+/// *door*: an address and port at which packets of any sender have reached a target.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Flow {

@@ -10,7 +10,7 @@
 //! (what is told to people).
 //!
 //! Layout rules: `repr(C)`, no `bool`, no enum with forbidden bit patterns, no implicit padding;
-//! zero always means "nobody" or "nothing", so that a fresh map is inert.
+//! zero always means "no target" or "nothing", so that a fresh map is inert.
 #![cfg_attr(not(test), no_std)]
 #![expect(
     clippy::inline_always,

@@ -8,7 +8,7 @@
 /// pauses between two tokens, and for a look every 50 ms to see it.
 pub const BUSY_US: u64 = 200_000;
 
-/// What a look is for. All zero is nobody.
+/// What a look is for. All zero is no process.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Look {

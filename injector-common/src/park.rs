@@ -20,7 +20,7 @@ pub const CALL_TASK_FROM_PID: i32 = 0x7fff_0001;
 /// Stands for `bpf_task_release`.
 pub const CALL_TASK_RELEASE: i32 = 0x7fff_0002;
 
-/// Where to sleep. All zero is nowhere: nobody sleeps.
+/// Where to sleep. All zero is nowhere: no thread sleeps.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Park {
@@ -28,7 +28,7 @@ pub struct Park {
     pub base: u64,
     /// The holder's process id, in the host's PID namespace. It never sleeps.
     pub holder: u32,
-    /// The process id of the server, which never sleeps either: nobody would wake it.
+    /// The process id of the server, which never sleeps either: no process would wake it.
     pub server: u32,
     /// How many pages; [`SLOTS`], or 0 for no park.
     pub slots: u32,

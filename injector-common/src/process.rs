@@ -9,7 +9,7 @@ pub const TICK_NS: u64 = 10_000_000;
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct ProcessKey {
-    /// Thread group id; 0 is nobody.
+    /// Thread group id; 0 is no process.
     pub tgid: u32,
 }
 

@@ -97,7 +97,7 @@ pub struct Rule {
     pub gap: u32,
     /// The errno that a failing call returns, positive.
     pub errno: u32,
-    /// 1: each hit is told; 0: hits are counted only, which is cheaper where nobody listens.
+    /// 1: each hit is told; 0: hits are counted only, which is cheaper where no reader listens.
     pub tell: u32,
     /// Which matches may be hit.
     pub when: When,

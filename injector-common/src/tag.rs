@@ -5,11 +5,11 @@
 //! (`BPF_F_CLONE`). This is the only notion of "target" that packet programs have, so non-targets
 //! pay one look-up.
 
-/// The value in a socket's storage. All zero is "nobody".
+/// The value in a socket's storage. All zero is "no target".
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tag {
-    /// The scope plus one; 0 is nobody.
+    /// The scope plus one; 0 is no target.
     pub scope_plus_one: u32,
     /// [`Tag::EXISTING`] or [`Tag::NEW`].
     pub origin: u32,

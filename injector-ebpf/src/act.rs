@@ -18,7 +18,7 @@ use crate::{
     packet::Headers,
 };
 
-/// An interface index that no device has. A redirect there loses the packet without telling anybody
+/// An interface index that no device has. A redirect there loses the packet without telling the sender
 /// (net/core/filter.c, `skb_do_redirect`), as a wire would: TCP retransmits, UDP senders see success.
 /// Dropping at egress instead would be reported to the sender as local congestion.
 const NOWHERE: u32 = i32::MAX as u32;

@@ -1,9 +1,9 @@
 //! Whose is a packet that arrives at a device, and what does its socket see of it?
 //!
 //! The device's program runs before the host routes. A socket that is connected to the sender proves that the
-//! packet is the target's. A socket that takes packets of anybody proves nothing: the packet may be forwarded, or
-//! be translated for somebody else. Such packets are met where [`flows`](crate::flows) has seen the like of them
-//! reach the target, and on `lo`, which carries nothing but the host's own; and never where the host would forward
+//! packet is the target's. A socket that takes packets of any sender proves nothing: the packet may be forwarded, or
+//! be translated for another process or host. Such packets are met where [`flows`](crate::flows) has seen the like of
+//! them reach the target, and on `lo`, which carries nothing but the host's own; and never where the host would forward
 //! them, or where other sockets get them too.
 
 use aya_ebpf::{
@@ -35,7 +35,7 @@ const AF_INET6: u8 = 10;
 pub struct Arrival {
     /// Whose socket is looked for.
     ends: Flow,
-    /// The same, of packets of anybody.
+    /// The same, of packets of any sender.
     door: Flow,
     tuple: bpf_sock_tuple,
     route: bpf_fib_lookup,
@@ -91,9 +91,9 @@ enum Proof {
 enum Met {
     /// A target, which the packet is for.
     Target(Found),
-    /// Somebody else.
+    /// A socket that is no target's.
     Bystander,
-    /// Nobody, or a target that takes packets of anybody.
+    /// No socket, or a target's that takes packets of any sender.
     Open,
 }
 

@@ -58,7 +58,7 @@ fn of_cgroup() -> Option<u32> {
     None
 }
 
-/// A worker of `io_uring`, whose registers are nobody's call (include/linux/sched.h).
+/// A worker of `io_uring`, whose registers belong to no system call (include/linux/sched.h).
 const PF_IO_WORKER: u32 = 0x10;
 /// A 32-bit call (`arch/x86/include/asm/thread_info.h`).
 const TS_COMPAT: u32 = 2;

@@ -46,7 +46,7 @@ pub struct Walk {
 }
 
 impl Walk {
-    /// One about nothing, for nobody.
+    /// One about no call, with no rules to ask.
     const NOWHERE: Self = Self {
         subject: Subject::NONE,
         pending: Pending::NOTHING,
@@ -94,8 +94,8 @@ const FILES: u64 = 1 << op::OPEN
     | 1 << op::IOCTL
     | 1 << op::LOCK;
 
-/// Decides about a call that a thread makes; `None` where no rule is asked, and then nobody looks what the
-/// call is about.
+/// Decides about a call that a thread makes; `None` where no rule is asked, and then no program looks what
+/// the call is about.
 #[inline(always)]
 pub fn decide(op: u32, subject: impl FnOnce() -> Subject) -> Option<Pending> {
     decide_numbered::<OnCalls>(op, caller::number, subject)
@@ -120,7 +120,7 @@ pub fn decide_numbered<P: Place>(
     let number = number();
     if number == NO_NUMBER {
         // A tracepoint sees calls of all kinds, and what their numbers mean only where they are native: without one
-        // a call may be any, and nobody is killed for a guess.
+        // a call may be any, and no process is killed for a guess.
         if op == op::TRACE || op == op::VECTOR || op == op::ENTRY {
             return None;
         }
@@ -133,7 +133,8 @@ pub fn decide_numbered<P: Place>(
     INJ_WALKS.insert(thread, &Walk::NOWHERE, 0).ok()?;
     let mut walk: *mut Walk = INJ_WALKS.get_ptr_mut(thread)?;
     let subject = subject();
-    // A socket is read and written at its own hooks, behind this one, and one of the kernel's is nobody's.
+    // A socket is read and written at its own hooks, behind this one, and a socket of the kernel's own is no
+    // process's.
     if matches!(op, op::READ | op::WRITE) && subject.sock != 0 || subject.kind == kind::NONE {
         let _ = INJ_WALKS.remove(thread);
         return None;
@@ -258,7 +259,7 @@ pub fn count(id: RuleId, what: Count) {
         };
         atomic_xadd::<u64, u64, { AtomicOrdering::AcqRel }>(counter, 1);
         if matches!(what, Count::Hit) {
-            // Whoever comes between was later, or as late.
+            // A caller that comes between was later, or as late.
             (*counters).last_hit_boot_ns = gate::now();
         }
     }

@@ -88,7 +88,7 @@ fn after_nap(mut pending: Pending) -> Pending {
     pending
 }
 
-/// The same where the kernel holds what others would wait for, this time: nobody sleeps.
+/// The same where the kernel this time holds a lock that other threads would wait for: the caller does not sleep.
 #[inline(always)]
 pub fn out_without_sleep(mut pending: Pending) -> i64 {
     if pending.sleeper != 0 && pending.sleep_at == sleep::ENTER {
@@ -121,8 +121,8 @@ pub fn is_waited_for() -> bool {
     unsafe { INJ_PENDING.get(caller::tid()) }.is_some()
 }
 
-/// Takes what an earlier hook of this very call has left. Worth nothing without a live lease, nor to anybody but the
-/// thread of the target that left it.
+/// Takes what an earlier hook of this very call has left. Without a live lease it is worth nothing, and with
+/// one it serves only the target's thread that left it.
 #[inline(always)]
 pub fn left(syscall: u32) -> Option<Pending> {
     let tid = caller::tid();
@@ -149,7 +149,7 @@ pub fn miss(pending: &Pending) {
 #[inline(always)]
 pub fn go_on_sleeping(pending: &mut Pending) {
     let (length, rest) = (nap(pending), after_nap(*pending));
-    // Before the sleep: while this thread sleeps, nobody else has to clean up after it.
+    // Before the sleep: while this thread sleeps, no other thread has to clean up after it.
     if rest.is_empty() {
         let _ = INJ_PENDING.remove(caller::tid());
     } else {

@@ -64,14 +64,14 @@ fn born(sock: *mut bpf_sock, scope: Option<u32>) {
     }
 }
 
-/// Tags a socket of a target cgroup when it sends, where nobody has tagged it yet.
+/// Tags a socket of a target cgroup when it sends, where it has no tag yet.
 #[cgroup_skb(egress)]
 pub fn inj_claim_out(ctx: SkBuffContext) -> i32 {
     claim_packet(ctx.skb.skb);
     PASS
 }
 
-/// Tags a socket of a target cgroup when it receives, where nobody has tagged it yet.
+/// Tags a socket of a target cgroup when it receives, where it has no tag yet.
 #[cgroup_skb(ingress)]
 pub fn inj_claim_in(ctx: SkBuffContext) -> i32 {
     claim_packet(ctx.skb.skb);

@@ -1,7 +1,7 @@
 //! Claims sockets for targets: puts the tag on them.
 //!
 //! User space tags the sockets that are open at arming. These functions tag those that are made
-//! later, and those of a cgroup that nobody holds open (a connection in an accept queue, say).
+//! later, and those of a cgroup that no process holds open (a connection in an accept queue, say).
 
 use aya_ebpf::{
     bindings::{bpf_sock, task_struct},

@@ -1,4 +1,4 @@
-//! Messages for whoever debugs the programs; compiled in by the feature `debug-log` only.
+//! Messages for a person who debugs the programs; compiled in by the feature `debug-log` only.
 
 use aya_ebpf::{bindings::__sk_buff, programs::TcContext};
 use aya_log_ebpf::debug;

@@ -176,7 +176,7 @@ fn try_return(skb: *mut __sk_buff) -> Option<i32> {
         Direction::Ingress => u64::from(BPF_F_INGRESS),
     };
     // SAFETY: six bytes from a map value into a MAC address; the type is the packet's own field: the TAP
-    // took the frame for somebody else's, because its address is not the frame's. What goes in goes to
+    // took the frame for another host's, because its address is not the frame's. What goes in goes to
     // the device's own address: an answer made in a peer's place still carries the peer's.
     unsafe {
         bpf_skb_store_bytes(skb, META_AT as u32, device.mac.as_ptr().cast(), 6, 0);

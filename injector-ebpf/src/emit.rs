@@ -1,5 +1,5 @@
-//! Tells user space about a hit. Nobody is woken: readers poll, so that a busy target pays for the
-//! record and not for a wake-up. A full ring loses the event, counts the loss, and harms nobody.
+//! Tells user space about a hit. No reader is woken: readers poll, so that a busy target pays for the
+//! record and not for a wake-up. A full ring loses the event, counts the loss, and harms no process.
 
 use aya_ebpf::{bindings::BPF_RB_NO_WAKEUP, helpers::generated::bpf_ktime_get_boot_ns};
 use injector_common::{
@@ -51,8 +51,8 @@ pub fn call(rule: RuleId, match_number: u64, syscall: u32) {
 fn tell(mut event: Event) {
     let Some(mut entry) = INJ_EVENTS.reserve::<Event>(0) else {
         if let Some(lost) = INJ_LOST.get_ptr_mut(0) {
-            // SAFETY: a per-CPU slot. Two callers on one CPU may count one loss for two, which is as much
-            // as anybody wants to know of events that nobody reads.
+            // SAFETY: a per-CPU slot. Two callers on one CPU may count one loss for two, which is exact
+            // enough for events that no reader gets.
             unsafe { *lost += 1 };
         }
         return;

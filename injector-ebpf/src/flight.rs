@@ -2,7 +2,7 @@
 //!
 //! The kernel keeps no list of them, and an RCU grace period does not wait for them
 //! (kernel/bpf/trampoline.c, `__bpf_prog_enter_sleepable`). So each adds itself before it asks the gate and
-//! takes itself away when it has returned its verdict; whoever has ended the lease waits for zero. Bystanders
+//! takes itself away when it has returned its verdict; a worker that has ended the lease waits for zero. Bystanders
 //! are not counted, and pay nothing. A call that is cut short counts from its beginning to its end.
 
 use core::intrinsics::{AtomicOrdering, atomic_xadd};

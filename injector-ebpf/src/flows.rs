@@ -90,7 +90,7 @@ fn arrived(skb: *mut __sk_buff, scope: u32) -> Option<()> {
     Some(())
 }
 
-/// Notes where answers come from: of a socket that says nothing itself of whom it talks to, and of one whose
+/// Notes where answers come from: of a socket that does not say itself which peer it talks to, and of one whose
 /// addresses are others on the wire.
 #[inline(always)]
 fn sent(skb: *mut __sk_buff) -> Option<()> {

@@ -17,8 +17,8 @@ use crate::{
 };
 
 /// Every native system call of the host, before it does anything: `(registers, number)`, kernel/entry,
-/// `trace_sys_enter`. What the call is about to do cannot be changed here, but whoever makes it can get a
-/// signal.
+/// `trace_sys_enter`. What the call is about to do cannot be changed here, but the thread that makes it can
+/// get a signal.
 #[raw_tracepoint(tracepoint = "sys_enter")]
 pub fn inj_entry(_ctx: RawTracePointContext) -> i32 {
     twice::once(|| turn::FIRST, meet) as i32

@@ -1,5 +1,5 @@
 //! Looks through the open files of one process for its sockets, when user space asks for it: an iterator over
-//! files (`kernel/bpf/task_iter.c`), which the kernel runs once for each and nobody else ever meets.
+//! files (`kernel/bpf/task_iter.c`), which the kernel runs once for each file and no other process ever meets.
 //!
 //! It puts the tag on sockets without one, and tells of TCP connections that a reset has not asked yet.
 //!

@@ -1,5 +1,5 @@
 //! Everything that the programs know, on one screen. All of it belongs to one run in one network
-//! namespace, and all of it starts out zero, which means "nobody" and "nothing".
+//! namespace, and all of it starts out zero, which means "no target" and "nothing".
 //!
 //! Sizes are the largest that any run needs; what a run has, its plan says
 //! (`injector/plan/src/tables.rs`). A new table that takes memory while it is empty gets a line there.
@@ -76,7 +76,7 @@ pub static INJ_TAP: Array<u32> = Array::with_max_entries(1, 0);
 #[map]
 pub static INJ_FLOWS: LruHashMap<Flow, Flow> = LruHashMap::with_max_entries(2_048, 0);
 
-/// 1 when [`INJ_FLOWS`] has entries, so that nobody looks into it in vain. One entry.
+/// 1 when [`INJ_FLOWS`] has entries, so that no program looks into it in vain. One entry.
 #[map]
 pub static INJ_FLOWS_KNOWN: Array<u32> = Array::with_max_entries(1, 0);
 
@@ -136,7 +136,7 @@ pub enum Owner {
 /// This CPU's scratch memory for a program.
 #[inline(always)]
 pub fn scratch(owner: Owner) -> Option<&'static mut Scratch> {
-    // SAFETY: nobody else uses the entry while the program runs, see `INJ_SCRATCH`.
+    // SAFETY: no other program uses the entry while this one runs, see `INJ_SCRATCH`.
     INJ_SCRATCH
         .get_ptr_mut(owner as u32)
         .map(|scratch| unsafe { &mut *scratch })
@@ -189,7 +189,7 @@ pub static INJ_DAMAGES: HashMap<u32, crate::trace::Damage> = HashMap::with_max_e
 #[map]
 pub static INJ_VECTORS: HashMap<u32, crate::short::Vector> = HashMap::with_max_entries(1_024, 0);
 
-/// 1 where a rule that lets nobody start a program after it has killed has done so, by rule id.
+/// 1 for each rule that lets no program start after a kill, once the rule has killed; by rule id.
 #[map]
 pub static INJ_KILLED: Array<u32> = Array::with_max_entries(RULE_SLOTS, 0);
 
@@ -364,7 +364,7 @@ pub struct SocketTags {
     map_flags: *const [i32; (BPF_F_NO_PREALLOC | BPF_F_CLONE) as usize],
 }
 
-// SAFETY: the fields are placeholders that the loader replaces; nobody dereferences them.
+// SAFETY: the fields are placeholders that the loader replaces; no code dereferences them.
 unsafe impl Sync for SocketTags {}
 
 impl SocketTags {

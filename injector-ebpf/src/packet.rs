@@ -1,4 +1,4 @@
-//! Reads a packet's headers: who talks to whom, over what, and where the payload begins.
+//! Reads a packet's headers: its two ends, its protocol, and where the payload begins.
 
 use aya_ebpf::{
     bindings::{__sk_buff, bpf_hdr_start_off::BPF_HDR_START_NET},

@@ -56,7 +56,7 @@ pub fn sleep(ns: u64) -> bool {
     now() >= wake_boot_ns
 }
 
-/// Takes a page that nobody else sleeps on: the second thread on a page would wait for the first, and no
+/// Takes a page that no other thread sleeps on: the second thread on a page would wait for the first, and no
 /// signal could end that (mm/filemap.c, `__folio_lock`).
 #[inline(always)]
 fn claim(park: &Park, sleep: &Sleep) -> Option<u32> {
@@ -116,7 +116,7 @@ fn task_release(task: *mut task_struct) {
     call(task);
 }
 
-/// The self-test: puts processes of the table to sleep when they open a file, and nobody else
+/// The self-test: puts processes of the table to sleep when they open a file, and no other process
 /// (security/security.c, `security_file_open`, or `__x64_sys_openat` itself). The table is empty but for the
 /// injector's own children.
 #[unsafe(no_mangle)]

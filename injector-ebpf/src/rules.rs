@@ -33,7 +33,7 @@ pub struct Verdict {
     pub line: u32,
     /// The errno that the call fails with; 0 is none.
     pub errno: u32,
-    /// Random bits for whoever damages the payload.
+    /// Random bits for the function that damages the payload.
     pub random: u64,
 }
 
@@ -56,7 +56,7 @@ pub struct Walk {
 }
 
 impl Walk {
-    /// One that has nobody to ask about nothing.
+    /// One about no packet, with no rules to ask.
     pub const NOWHERE: Self = Self {
         mask: 0,
         scope: 0,

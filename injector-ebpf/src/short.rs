@@ -5,7 +5,7 @@
 //! changed for no moment at which it could look. A call without a vector has its length in a register, which no
 //! program can write there.
 //!
-//! Whoever is cut counts as in flight until it is mended ([`flight`]), so the end of a run waits for it.
+//! A call that is cut counts as in flight until its vector is mended ([`flight`]), so the end of a run waits for it.
 
 use aya_ebpf::{
     helpers::generated::bpf_probe_write_user, macros::raw_tracepoint,

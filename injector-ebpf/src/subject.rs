@@ -101,10 +101,11 @@ impl Subject {
     }
 
     /// A socket, `struct socket`, and the address that goes with the call, `struct sockaddr` in kernel memory
-    /// (0 is none: its far end is whom it is connected to).
+    /// (0 is none: the far end is then the peer that the socket is connected to).
     ///
     /// A socket without a file is the kernel's own: a file system (SMB, NFS) sends over it what a target and
-    /// bystanders alike read and write, in the name of whoever comes along and under its locks.
+    /// bystanders alike read and write, in the name of the thread that happens to run and under the file
+    /// system's locks.
     #[inline(always)]
     pub fn socket(socket: u64, address: u64) -> Self {
         let sock: u64 = read(socket + u64::from(OFFSET_SOCKET_SK.load()));
@@ -186,7 +187,7 @@ fn kind_of_sock(sock: u64) -> u32 {
     }
 }
 
-/// Whom a socket is connected to.
+/// The peer that a socket is connected to.
 #[inline(always)]
 fn connected_to(sock: u64) -> Remote {
     let port = u16::from_be(read(sock + u64::from(OFFSET_SOCK_PORT.load())));

@@ -3,7 +3,7 @@
 //! While a program of a trampoline or a raw tracepoint runs for a thread, the kernel skips it for every other
 //! thread on the same CPU (kernel/bpf/trampoline.c, `__bpf_prog_enter_recur`; `kernel/trace/bpf_trace.c`,
 //! `__bpf_trace_run`), and threads are preempted there: of an agent and a plug-in that wake each other, every
-//! fifth call came by unseen. Whoever keeps the first program busy is not in the second. The programs of BPF LSM
+//! fifth call came by unseen. A thread that keeps the first program busy is not in the second. The programs of BPF LSM
 //! and of cgroups have no such guard, and stand alone.
 //!
 //! The first leaves a mark for its thread where a call goes on, and the second, which is next, takes it.

@@ -118,7 +118,7 @@ pub fn first_u64(id: u32) -> Result<u64> {
     Ok(u64::from_ne_bytes(value))
 }
 
-/// Ids of all links, those that somebody is just attaching included.
+/// Ids of all links, those that a process is just attaching included.
 pub fn links() -> Result<Vec<u32>> {
     infos(
         command::LINK_GET_NEXT_ID,
@@ -226,7 +226,7 @@ fn bpf(command: libc::c_long, attributes: &mut [u8]) -> io::Result<libc::c_long>
 
 fn own(descriptor: libc::c_long) -> Result<OwnedFd> {
     let descriptor = i32::try_from(descriptor).context("not a descriptor")?;
-    // SAFETY: the kernel has just made this descriptor for the caller, and nobody else owns it.
+    // SAFETY: the kernel has just made this descriptor for the caller, and nothing else owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
 }
 

@@ -80,7 +80,7 @@ impl Counter {
         self.victim.ended(within)
     }
 
-    /// Starts the same command line again, anywhere; killed by whoever waits for it.
+    /// Starts the same command line again, anywhere; the injector or the caller has to kill it.
     pub fn again(&self) -> Result<Child> {
         let file = self.folder.path().join("count");
         let mut command = Command::new(crate::binaries::victim()?);

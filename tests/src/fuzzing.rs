@@ -1,4 +1,4 @@
-//! What reads bytes of somebody else's, one function for each: it must never panic, and what it accepts
+//! What reads bytes that come from outside, one function for each: it must never panic, and what it accepts
 //! must hold together.
 //!
 //! The functions are called twice: by libFuzzer (`fuzz/`, a workspace of its own, with a nightly compiler)
@@ -58,7 +58,7 @@ pub fn experiment_file(bytes: &[u8]) {
 /// What parsing and checking have let through can be planned or refused, sent and stored.
 fn holds_together(experiment: &Experiment) {
     assert_eq!(experiment.check(), Ok(()));
-    // Without names there is nobody to ask, so that one that is used is refused; nothing else may break.
+    // Without names no host name has an address, so that one that is used is refused; nothing else may break.
     if let Ok(plan) = Plan::make(experiment, &Names::default(), 1, &|_| true) {
         let nobody: Vec<_> = experiment
             .targets
@@ -128,7 +128,7 @@ pub fn kernel_event(bytes: &[u8]) {
     }
 }
 
-/// A journal, whatever a crash or somebody else has left of it.
+/// A journal, whatever a crash or another program has left of it.
 pub fn journal_file(bytes: &[u8]) {
     let replay = Replay::of(bytes);
     let lines = bytes.split(|byte| *byte == b'\n').count();
@@ -164,7 +164,7 @@ pub fn configuration(bytes: &[u8]) {
     }
 }
 
-/// A frame in the delay line, in which anybody who talks to the target has a hand.
+/// A frame in the delay line, of which any process or host that talks to the target may choose the bytes.
 pub fn held_frame(bytes: &[u8]) {
     let mut answered = bytes.to_vec();
     let length = dns::answer(&mut answered, DnsFailure::NxDomain);

@@ -1,7 +1,7 @@
 //! What a harness left behind that was killed before its guards could run.
 //!
-//! Its cgroups and namespaces carry its process id in their names; where that process is gone, nobody
-//! else will remove them.
+//! Its cgroups and namespaces carry its process id in their names; where that process is gone, no
+//! other process will remove them.
 
 use std::fs;
 use std::path::Path;

@@ -13,7 +13,7 @@ pub fn reuse<T>(wanted: u32, start: impl Fn() -> Result<T>, pid: impl Fn(&T) -> 
         "a process with the same id",
         Duration::from_secs(20),
         || {
-            // The next fork of anybody on this host gets the number after this one.
+            // The next fork of any process on this host gets the number after this one.
             fs::write("/proc/sys/kernel/ns_last_pid", (wanted - 1).to_string())?;
             let candidate = start()?;
             Ok((pid(&candidate) == wanted).then_some(candidate))

@@ -54,7 +54,7 @@ impl Snapshot {
         objects.extend(injector_processes()?);
         let mut settings = BTreeMap::from([("the host".to_owned(), network_settings()?)]);
         for name in netns::named() {
-            // A namespace of somebody else may go at any time.
+            // A namespace of another process may go at any time.
             if let Ok(Ok(found)) = netns::inside(&name, network_settings) {
                 settings.insert(format!("namespace {name}"), found);
             }

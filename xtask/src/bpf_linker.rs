@@ -48,7 +48,7 @@ fn install(project: &Project) -> Result<()> {
              try again with network access, or put a bpf-linker {VERSION} of your own on PATH"
         )
     });
-    // Some hundred megabytes of intermediate files that nobody will look at again.
+    // Some hundred megabytes of intermediate files that no later build will read.
     if let Err(error) = fs::remove_dir_all(&scratch)
         && error.kind() != ErrorKind::NotFound
     {

@@ -4,7 +4,7 @@
 //! package, and the finished image lies where `cargo xtask vm` looks for it. Nothing is installed:
 //! what the build needs from the machine is looked for first, and named in one sentence.
 //!
-//! Rejected: a prebuilt image in the repository. Nobody could say what is in it.
+//! Rejected: a prebuilt image in the repository. A reader could not tell what is in it.
 
 mod tools;
 

@@ -31,7 +31,7 @@ pub(crate) enum Root {
 pub(crate) enum NoRoot {
     /// Not root, and no sudo on PATH.
     NoSudo,
-    /// sudo wants a password and nobody can type it.
+    /// sudo wants a password and there is no terminal to type it at.
     NoTerminal,
 }
 

@@ -88,7 +88,7 @@ struct Stage {
     bystander: Victim,
     path: PathBuf,
     _folder: tempfile::TempDir,
-    // Last: cgroups go when nobody is in them.
+    // Last: cgroups go when no process is in them.
     cgroups: CgroupPair,
 }
 
@@ -361,7 +361,7 @@ fn freed(end: End) -> Result<()> {
     );
     let finished = running.wait_within(SOON)?;
     if end == End::HolderKilled {
-        // A run that delays nobody any more does not go on as if it did.
+        // A run that delays no thread any more does not go on as if it did.
         ensure!(finished.code == Some(1), "{finished:?}");
         ensure!(finished.stdout.contains("hold-park"), "{finished:?}");
     }

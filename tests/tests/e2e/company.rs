@@ -14,7 +14,7 @@ use injector_tests::snapshot::Snapshot;
 /// Tests that one group has at most.
 const GROUP: usize = 9;
 
-/// Whom a test may run beside.
+/// Which tests a test may run beside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Company {
     /// It needs the host, or its time, for itself.

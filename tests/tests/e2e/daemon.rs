@@ -70,7 +70,7 @@ fn arms_lists_and_stops() -> Result<()> {
     Ok(())
 }
 
-/// Whoever armed through it: without the daemon there is no fault.
+/// A fault that a command has armed through the daemon ends with the daemon.
 fn ends_with(signal: Signal) -> Result<()> {
     let mut lab = Lab::new(Wire::Loopback, Family::V4)?;
     let server = Probe::UdpPing.serve(&mut lab)?;
@@ -166,7 +166,7 @@ fn a_killed_command() -> Result<()> {
     Ok(())
 }
 
-/// What somebody keeps at the socket's path stays, and so does what comes there while the daemon serves.
+/// What another program keeps at the socket's path stays, and so does what comes there while the daemon serves.
 fn nothing_else_is_replaced() -> Result<()> {
     let injector = Injector::new()?;
     let socket = injector.state().join("injector.sock");

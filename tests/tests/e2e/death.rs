@@ -162,7 +162,7 @@ fn kill_9_while_arming() -> Result<()> {
     Ok(())
 }
 
-/// Somebody tidies up /var/lib while a run is armed: the supervisor holds the journal, not its name.
+/// A person or a program tidies up /var/lib while a run is armed: the supervisor holds the journal, not its name.
 fn journal_deleted() -> Result<()> {
     let lab = Lab::new(Wire::Loopback, Family::V4)?;
     let _resident = Victim::start(lab.agent(), &["sleep"])?;
@@ -204,7 +204,7 @@ fn kill_9_of_the_supervisor_of_a_stopped_worker() -> Result<()> {
         Ok((!fs::exists(format!("/proc/{worker}"))?).then_some(()))
     });
     if gone.is_err() {
-        // So that a test that fails leaves nobody behind either.
+        // So that a test that fails leaves no process behind either.
         send(worker, Signal::KILL)?;
     }
     gone?;

@@ -1,4 +1,4 @@
-//! Each fault has its effect on the target, and none on anybody or anything else.
+//! Each fault has its effect on the target, and none on any bystander or anything else.
 
 use std::collections::BTreeSet;
 
@@ -84,7 +84,7 @@ fn effect(mut lab: Lab, fault: &Fault) -> Result<()> {
     newcomer.expect_calm("a process in the target's cgroup, after the fault")
 }
 
-/// A socket from after arming feels it, a bystander does not, and nobody does where a filter says no.
+/// A socket from after arming feels it, a bystander does not, and no process does where a filter says no.
 fn scope(mut lab: Lab, fault: &Fault) -> Result<()> {
     let server = fault.probe.serve(&mut lab)?;
     let peer = server.ip().to_string();

@@ -308,7 +308,7 @@ impl Drop for Bound {
     }
 }
 
-/// Whoever saves by renaming makes a new file of the same name, and moves the old one away.
+/// A program that saves by renaming makes a new file of the same name, and moves the old one away.
 fn saved_anew() -> Result<()> {
     let stage = Stage::new()?;
     let file = stage.file("file")?;
@@ -404,7 +404,7 @@ fn refusals() -> Result<()> {
     Ok(())
 }
 
-/// The kernel skips a program for whoever shares the CPU with a thread that was preempted in it.
+/// The kernel skips a program for a thread that shares the CPU with one that was preempted in it.
 fn every_call_on_one_cpu() -> Result<()> {
     const MANY: u64 = 600;
     let stage = Stage::new()?;

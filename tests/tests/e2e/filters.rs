@@ -10,7 +10,7 @@ use crate::needs::INJECTOR;
 use crate::probe::Probe;
 use crate::suite::Case;
 
-/// A cut that nobody can overlook.
+/// A cut that no probe can overlook.
 const CUT: [&str; 2] = ["net", "blackhole"];
 
 pub(crate) fn cases() -> Vec<Case> {

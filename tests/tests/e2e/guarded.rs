@@ -1,5 +1,5 @@
 //! The injector guards itself: it keeps few privileges, stays in memory, tells systemd how it is, and is
-//! not slowed by whoever plays with its socket.
+//! not slowed by clients that play with its socket.
 
 use std::fs;
 use std::os::unix::net::{UnixDatagram, UnixStream};

@@ -1,4 +1,4 @@
-//! Halt conditions end a run on real processes, whoever hangs meanwhile, and a person hears of it last.
+//! Halt conditions end a run on real processes, whichever process hangs meanwhile, and a person hears of it last.
 
 mod asked;
 mod ended;
@@ -137,10 +137,10 @@ fn bad_conditions() -> Result<()> {
     Ok(())
 }
 
-/// A condition that holds already where nobody listens on this port, and a word of what is said about it.
+/// A condition that holds already where no process listens on this port, and a word of what is said about it.
 fn held(closed: &str) -> Vec<(String, &'static str)> {
     let mut held = vec![
-        // Where tests run, somebody has run within the last minute.
+        // Where tests run, some process has run within the last minute.
         ("host.load > 0".to_owned(), "the load of the last minute"),
         (
             "clock >= 2001-01-01T00:00:00Z".to_owned(),

@@ -96,8 +96,7 @@ fn packet_faults_only(how: &[&str]) -> Result<()> {
 }
 
 /// A target that has closed with unread data has no socket left: what the peer sends then is answered
-/// from a socket of the kernel's (`net/ipv4/tcp_ipv4.c`, `tcp_v4_send_reset`), which nobody has
-/// tagged.
+/// from a socket of the kernel's (`net/ipv4/tcp_ipv4.c`, `tcp_v4_send_reset`), which has no tag.
 fn reset_gets_out() -> Result<()> {
     let lab = Lab::new(Wire::Loopback, Family::V4)?;
     let (target, mut peer) = idle_connection(&lab)?;
@@ -107,7 +106,7 @@ fn reset_gets_out() -> Result<()> {
     peer.write_all(&[7; 4096])?;
     let _ended: Summary = target.summary()?;
     drop(target);
-    // Sent again by the kernel until somebody answers.
+    // Sent again by the kernel until an answer comes.
     peer.set_read_timeout(Some(PATIENCE))?;
     match peer.read(&mut [0; 64]) {
         Err(error) if error.kind() == ErrorKind::ConnectionReset => {}
@@ -187,7 +186,7 @@ fn look_up(port: Option<u16>) -> Result<()> {
     Ok(())
 }
 
-/// Process ids of a PID namespace are not the kernel's: whoever asks from inside one is sent away.
+/// Process ids of a PID namespace are not the kernel's: a command that asks from inside one is refused.
 fn own_pid_namespace() -> Result<()> {
     let lab = Lab::new(Wire::Loopback, Family::V4)?;
     let _target = Victim::start(lab.agent(), &["sleep"])?;

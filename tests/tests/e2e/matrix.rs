@@ -21,7 +21,7 @@ const SELECTION: &str = "INJECTOR_TESTS";
 
 /// What is run beside the tests that show a fault.
 const ALSO: [&str; 21] = [
-    // Nobody but the target, by each way to a socket: a device's and a cgroup's.
+    // Only the target is hit, by each way to a socket: a device's and a cgroup's.
     "scope::delay_tcp::loopback_v4",
     "scope::connect_refused::loopback_v4",
     // Another device than `lo`.
@@ -35,7 +35,7 @@ const ALSO: [&str; 21] = [
     // Children are followed by tracepoints.
     "target::tree_present_and_future",
     "refusal::root_cgroup",
-    // A call that only its own function knows: nobody is skipped there, and there is room for one run's sleepers.
+    // A call that only its own function knows: no thread is skipped there, and there is room for one run's sleepers.
     "sys::error_of_fsync",
     "pipe::every_call_on_one_cpu",
     "sys::delays_of_one_call_in_two_runs",
@@ -45,7 +45,7 @@ const ALSO: [&str; 21] = [
     "sys::delay_of_64_threads_at_once",
     "sys::sleepers_go_on_when_the_worker_is_killed",
     "sys::sleepers_go_on_when_the_page_holder_is_killed",
-    // Nobody sleeps with a lock that a neighbour waits for.
+    // No thread sleeps with a lock that a neighbour waits for.
     "bystander::waits_for_no_change_that_is_delayed",
     "bystander::waits_for_no_look_that_is_delayed",
     // A tracepoint with types that asks for a socket's storage, and pidfds.

@@ -137,7 +137,7 @@ fn made_again() -> Result<()> {
     Ok(())
 }
 
-/// Sockets that are connected are known by whom they are connected to.
+/// Sockets that are connected are known by the peer that they are connected to.
 fn sent_to_one_port() -> Result<()> {
     let mut lab = Lab::new(Wire::Loopback, Family::V4)?;
     let (one, other) = (lab.serve("udp-echo")?, lab.serve("udp-echo")?);

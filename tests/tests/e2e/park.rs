@@ -1,5 +1,5 @@
 //! Threads that a BPF program puts to sleep: all at once, without burning CPU, and never for longer than
-//! somebody is there to wake them.
+//! the server is there to wake them.
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use injector_tests::parker::Parker;
 use crate::needs::{HARNESS, Need, no_park, park_without_functions};
 use crate::suite::Case;
 
-/// Long enough that nobody takes its end for an early one.
+/// Long enough that a test cannot take its end for an early one.
 const LONG: Duration = Duration::from_secs(9);
 
 /// What takes no time, on the slowest machine.
@@ -148,7 +148,7 @@ fn no_holder() -> Result<()> {
     Ok(())
 }
 
-/// As with any slow system call: whoever stops a process need not wait for its sleep to end.
+/// As with any slow system call: a process that stops a sleeping one need not wait for the sleep to end.
 fn stopped() -> Result<()> {
     let (_server, opener) = asleep(8)?;
     let took = opener.stop_and_go_on()?;

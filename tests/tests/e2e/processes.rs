@@ -36,7 +36,7 @@ pub(crate) fn cases() -> Vec<Case> {
 struct Stage {
     agent: Counter,
     bystander: Counter,
-    // Last: cgroups go when nobody is in them.
+    // Last: cgroups go when no process is in them.
     cgroups: CgroupPair,
 }
 
@@ -111,7 +111,7 @@ fn kill_all(running: Running) -> Result<()> {
     Ok(())
 }
 
-/// The next start of any command that arms: it hits nobody, and sweeps up.
+/// The next start of any command that arms: it hits no process, and sweeps up.
 fn next_start(injector: &Injector, target: &[String; 2]) -> Result<()> {
     let running = arm(injector, "kill --percent 0% --duration 100ms", target)?;
     let report = report(running)?;

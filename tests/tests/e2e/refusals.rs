@@ -22,7 +22,7 @@ const DELAY: &[&str] = &["net", "delay", "--latency", "10ms", "--duration", "2s"
 
 /// Name, arguments, exit codes, a word that the sentence needs.
 ///
-/// `VICTIM`, `SELF` and `GONE` stand for PIDs: of a good target, of this test, of nobody any more.
+/// `VICTIM`, `SELF` and `GONE` stand for PIDs: of a good target, of this test, of no process any more.
 type Row = (&'static str, &'static str, &'static [i32], &'static str);
 
 /// Bad faults, for a good target and a good duration.
@@ -119,7 +119,7 @@ const BAD_FAULTS: &[Row] = &[
     ("share_is_none", "proc starve --cpu 0%", USAGE, "0.1%"),
 ];
 
-/// A good fault on nobody, on everybody, or on somebody who must not be touched.
+/// A good fault on no process, on all processes, or on a process that must not be touched.
 const BAD_TARGETS: &[Row] = &[
     ("no_target", "", USAGE, "target"),
     ("pid_1", "--pid 1", UNSAFE, "1"),

@@ -1,4 +1,4 @@
-//! Whom a fault is put on, and who is a stranger.
+//! Which processes a fault is put on, and which are strangers.
 
 mod endings;
 
@@ -302,7 +302,7 @@ fn unit() -> Result<()> {
     Ok(())
 }
 
-/// The target ends, and its number goes to somebody else.
+/// The target ends, and its number goes to another process.
 fn reused_pid() -> Result<()> {
     let mut lab = Lab::new(Wire::Loopback, Family::V4)?;
     let server = Probe::TcpPing.serve(&mut lab)?;
@@ -361,7 +361,7 @@ fn stranger_namespace() -> Result<()> {
 }
 
 /// Names are bytes: a command line with the byte E9 is matched, a cgroup of such a name is refused in words, and
-/// hides nobody from what protects them.
+/// a process in it is protected all the same.
 fn any_bytes() -> Result<()> {
     let lab = Lab::new(Wire::Loopback, Family::V4)?;
     let odd = lab.cgroups.agent.path().join(OsStr::from_bytes(b"caf\xe9"));

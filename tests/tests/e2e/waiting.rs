@@ -40,7 +40,7 @@ pub(crate) fn cases() -> Vec<Case> {
     ]
 }
 
-/// Where the kernel lets nobody sleep before the lock is taken, the delay is refused, and the refusal says why.
+/// Where the kernel lets no thread sleep before the lock is taken, the delay is refused, and the refusal says why.
 fn changes() -> Result<()> {
     let injector = Injector::new()?;
     // Not this process: the caller of injector is never a target.

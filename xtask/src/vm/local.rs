@@ -19,7 +19,7 @@ use crate::{
 pub(super) const RESTRICTED: &str = "restricted host";
 
 /// The name of this host's column, if it has one. Other hosts are like one of the virtual machines, or
-/// like none: nobody can say what they ought to do.
+/// like none: the table does not say what they ought to do.
 pub(super) fn name() -> Option<&'static str> {
     let active = fs::read_to_string("/sys/kernel/security/lsm").unwrap_or_default();
     let has_bpf_lsm = active.trim().split(',').any(|name| name == "bpf");

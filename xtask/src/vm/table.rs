@@ -30,7 +30,7 @@ pub(super) enum Cell {
     Refused(String),
     /// Neither: a defect, or a test that a slow machine spoilt.
     Failed,
-    /// Nobody has tried.
+    /// No run has tried it.
     Untried,
 }
 

@@ -1,4 +1,4 @@
-//! What a packet costs that arrives for somebody who is not the target, by the kernel's own BPF statistics.
+//! What a packet costs that arrives for a bystander, by the kernel's own BPF statistics.
 //!
 //! Programs where packets arrive have to look the socket up, so they are attached only for faults on what the
 //! target receives. Measured on a veth device: on `lo` nothing has to be proven about who gets a packet.

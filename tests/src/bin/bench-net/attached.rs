@@ -1,4 +1,4 @@
-//! What request/response of somebody who is not the target loses while programs are attached.
+//! What request/response of a bystander loses while programs are attached.
 //!
 //! Client and server share one CPU, so that all work on the way counts and no wake-up of another CPU
 //! blurs it, and the median round trip stands for the rate, because it does not see who else wants

@@ -71,7 +71,7 @@ fn run() -> Result<bool> {
         "it loads BPF programs, which takes root"
     );
     let before = Snapshot::take()?;
-    // The bench measures what is possible, and that may be more than a host lets anybody do.
+    // The bench measures what is possible, and that may be more than a host allows a run.
     let injector = Injector::configured(
         "[limits]\nmax_hits = 1000000000000\nmax_hit_rate = 1000000000\nmax_bytes = \"1024tib\"\n",
     )?;

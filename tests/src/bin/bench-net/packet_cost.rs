@@ -1,4 +1,4 @@
-//! What a packet of somebody who is not the target costs, by the kernel's own BPF statistics.
+//! What a packet of a bystander costs, by the kernel's own BPF statistics.
 //!
 //! The statistics charge a program two readings of the clock beside its own work, so a program that
 //! does nothing runs behind ours on the same packets and is told beside it. A run that the machine

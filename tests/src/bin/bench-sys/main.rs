@@ -2,7 +2,7 @@
 //!
 //! The call is `connect(2)` of a UDP socket, which makes no packet: a few hundred nanoseconds, so that little
 //! hides what is added. Every kernel meets it by some mechanism, if only by cgroups; which one it was, the
-//! table says. Targets are processes, so that whoever is not one passes the programs all the same. Armed and
+//! table says. Targets are processes, so that a process that is not one passes the programs all the same. Armed and
 //! not armed take turns, and the median counts. An emulated processor makes all programs slow, and more so those
 //! of the kernel: there the nanoseconds are told and not judged, and the ratio is. At the hooks of cgroups the kernel
 //! takes the socket's lock before it asks. What a program takes itself the kernel's statistics tell, and those charge
@@ -30,7 +30,7 @@ const TURNS: usize = 7;
 const CALLS: u64 = 50_000;
 /// Calls in a turn under strace.
 const SLOW_CALLS: u64 = 2_000;
-/// What a call of somebody who is not the target may cost more, in nanoseconds.
+/// What a call of a bystander may cost more, in nanoseconds.
 const MOST_BESIDE: f64 = 50.0;
 /// How many times as much strace adds to a call, at least.
 const LEAST_RATIO: f64 = 50.0;

@@ -1,4 +1,4 @@
-//! Whoever may reach the daemon's socket plays with it in all ways: the faults that are on stay as they are,
+//! Clients that may reach the daemon's socket play with it in all ways: the faults that are on stay as they are,
 //! the control notices nothing, and the owner's words are heard once it is over.
 
 use std::fs;

@@ -1,5 +1,5 @@
 //! The wall clock jumps by hours, to and fro, while runs go on: a run lasts as long as was asked, and its lease
-//! is neither cut nor stretched. Only in a virtual machine of `cargo xtask`, whose clock is nobody's.
+//! is neither cut nor stretched. Only in a virtual machine of `cargo xtask`, whose clock nothing else relies on.
 
 use std::path::Path;
 use std::time::{Duration, Instant};

@@ -26,7 +26,7 @@ use crate::stillness;
 const CONFIG: &str = "[limits]\nmax_experiments = 200\n";
 /// The latest moment of an end after the victim was asked, in milliseconds.
 const LATEST_MS: u64 = 200;
-/// So many runs in which nobody felt a fault: the campaign would not notice if it never ended.
+/// So many runs in which no target felt a fault: the campaign would not notice if it never ended.
 const PROVES_NOTHING: u64 = 30;
 /// How long worker and supervisor are frozen: longer than the lease.
 const FREEZE: Duration = Duration::from_millis(2500);
@@ -381,7 +381,7 @@ fn play(scene: &mut Scene, injector: &Injector, ending: Ending, random: u64) -> 
     sleep(scene.lead + Duration::from_millis(20 + random % LATEST_MS));
     let (mut moment, took) = ending.bring(running)?;
     if scene.is_state && ending.leaves_state() {
-        // Nobody was left, or awake, who could have put it back before.
+        // No process of the run was left, or awake, that could have put it back before.
         oracle::sweep(injector)?;
         moment = now_ns();
     }

@@ -86,7 +86,7 @@ fn die(
         ensure!(Instant::now() < deadline, "line {step} never came");
         std::hint::spin_loop();
     }
-    // Whoever is gone by now has won the race.
+    // A process that is gone by now has won the race.
     let hit = match ending {
         Ending::SupervisorKilled => send(supervisor, Signal::KILL).is_ok(),
         Ending::BothKilled => {

@@ -1,5 +1,5 @@
-//! Journals that are cut, turned over in a bit, or have lines twice and lines of nobody: whoever reads them says so
-//! and goes on.
+//! Journals that are cut, have a bit turned over, have lines twice or bytes that no run wrote: each command that
+//! reads them says so and goes on.
 
 use std::fs;
 use std::path::PathBuf;

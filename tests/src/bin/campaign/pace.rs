@@ -72,7 +72,7 @@ pub(crate) fn is_hurt(op: &Op) -> bool {
     op.error.is_some() || op.took_ns > SLOW_NS
 }
 
-/// Whether somebody was who must not be. What took less was held up by the machine alone.
+/// Whether a process was hurt that must not be. What took less was held up by the machine alone.
 pub(crate) fn is_held_up(op: &Op) -> bool {
     op.error.is_some() || op.took_ns > SHORTEST_FAULT_NS
 }

@@ -1,5 +1,5 @@
-//! A target ends while the run is on, and its number goes to a stranger in the same cgroup: whom no fault reaches,
-//! and no signal.
+//! A target ends while the run is on, and its number goes to a stranger in the same cgroup: no fault and no signal
+//! reaches the stranger.
 
 use std::time::Duration;
 

@@ -39,7 +39,7 @@ enum Client {
     Speaks,
     /// Keeps a connection, and makes a new one where it broke.
     Talks,
-    /// Looks whether somebody signals it.
+    /// Looks whether another process signals it.
     Beats,
     /// The same, and needs CPU time for it.
     Computes,
@@ -156,7 +156,7 @@ pub(crate) struct Scene {
     pub(crate) agent: Victim,
     /// Who is not.
     pub(crate) control: Victim,
-    /// Whether somebody has to put back what the fault has changed.
+    /// Whether a process has to put back what the fault has changed.
     pub(crate) is_state: bool,
     /// How long the client takes to meet it.
     pub(crate) lead: Duration,
@@ -234,8 +234,8 @@ impl Scene {
         })
     }
 
-    /// What a limit of CPU time is now, in the words of its file; `None` where the fault sets none. Whoever was
-    /// starved may stay slow for seconds on a busy host when the limit is gone (LIMITS.md). So it is the file
+    /// What a limit of CPU time is now, in the words of its file; `None` where the fault sets none. A target that
+    /// was starved may stay slow for seconds on a busy host when the limit is gone (LIMITS.md). So it is the file
     /// that tells whether a fault goes on.
     pub(crate) fn limit(&self) -> Result<Option<String>> {
         let Some(home) = &self.controller else {

@@ -33,7 +33,7 @@ fn join(client: &TcpStream, socket: &Path) -> io::Result<()> {
             let _ = daemon.shutdown(Shutdown::Write);
         });
         let _ = io::copy(&mut &daemon, &mut &*client);
-        // The daemon has said all that it will: whoever still sends is told so.
+        // The daemon has said all that it will: a client that still sends is told so.
         let _ = client.shutdown(Shutdown::Both);
     });
     Ok(())

@@ -5,8 +5,8 @@
 //! may touch one cgroup alone, which is made for this, is empty, and goes with it. The document's example is
 //! about that cgroup, so that some runs do start.
 //!
-//! schemathesis knows TCP and no unix sockets, so a [`bridge`] stands between. Whoever is on this host can
-//! talk to the daemon as root by that way, for as long as this runs.
+//! schemathesis knows TCP and no unix sockets, so a [`bridge`] stands between. Any process on this host
+//! can talk to the daemon as root by that way, for as long as this runs.
 
 mod bridge;
 

@@ -20,7 +20,7 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
-    /// Starts everybody; the agent and the bystander begin to call at once.
+    /// Starts all processes; the agent and the bystander begin to call at once.
     pub(crate) fn set() -> Result<Self> {
         let mut lab = Lab::new(Wire::Loopback, Family::V4)?;
         let api = lab.serve("model-api")?;

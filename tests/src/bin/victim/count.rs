@@ -1,4 +1,4 @@
-//! Counts for ever, in a file: whoever reads it sees whether this process goes on.
+//! Counts for ever, in a file: a test that reads it sees whether this process goes on.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;

@@ -34,7 +34,7 @@ fn converse(stream: &TcpStream) -> Result<()> {
                 http::write(&mut output, "HTTP/1.1 200 OK", ANSWER)?;
             }
             Ok(Some(_damaged)) => http::write(&mut output, "HTTP/1.1 400 Damaged", b"{}")?,
-            // After rubbish in the header nobody knows where the next request begins.
+            // After rubbish in the header the server cannot know where the next request begins.
             Err(error) if error.kind() == ErrorKind::InvalidData => {
                 return http::write(&mut output, "HTTP/1.1 400 Damaged", b"{}");
             }

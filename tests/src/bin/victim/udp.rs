@@ -35,7 +35,7 @@ pub(crate) fn echo(listen: SocketAddr) -> Result<()> {
     }
 }
 
-/// A socket and the way in which it tells the kernel whom a datagram is for.
+/// A socket and the way in which it tells the kernel which peer a datagram is for.
 pub(crate) struct Voice {
     socket: UdpSocket,
     /// Named with each datagram; absent where the socket is connected.

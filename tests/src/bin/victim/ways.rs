@@ -87,7 +87,7 @@ impl Subject {
 /// By `open`, which is another call than `openat`: that one may fail for this process already.
 fn opened(path: &Path, flags: i32) -> Result<File> {
     let path = CString::new(path.as_os_str().as_bytes())?;
-    // SAFETY: the string ends with a zero and lives through the call; the descriptor is nobody else's.
+    // SAFETY: the string ends with a zero and lives through the call; nothing else owns the descriptor.
     unsafe {
         let fd = libc::syscall(libc::SYS_open, path.as_ptr(), flags | libc::O_CLOEXEC);
         if fd < 0 {
@@ -133,7 +133,7 @@ fn open_at(folder: i32, path: &CString) -> Result<()> {
     if fd < 0 {
         return Err(Error::last_os_error());
     }
-    // SAFETY: the descriptor was made above and is nobody else's.
+    // SAFETY: the descriptor was made above, and nothing else owns it.
     unsafe { libc::close(fd) };
     Ok(())
 }
@@ -293,7 +293,7 @@ struct Low {
 
 impl Low {
     fn new(bytes: &[u8]) -> Result<Self> {
-        // SAFETY: a fresh private mapping is nobody else's; it holds the bytes (a path, shorter than a page)
+        // SAFETY: nothing else uses a fresh private mapping; it holds the bytes (a path, shorter than a page)
         // and stays until the process ends.
         unsafe {
             let page = libc::mmap(

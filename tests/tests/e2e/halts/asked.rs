@@ -1,4 +1,4 @@
-//! Whoever is asked from outside: ports, web servers, commands, Prometheus.
+//! Halt conditions that ask something outside of the injector: ports, web servers, commands, Prometheus.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -162,7 +162,7 @@ impl Hanging {
         Ok(format!("command {words} {how}"))
     }
 
-    /// Whoever opens a pipe that nobody writes to waits.
+    /// A process that opens a pipe without a writer waits.
     fn hang(&self) -> Result<()> {
         let pipe = self.folder.path().join("pipe");
         let made = std::process::Command::new("mkfifo").arg(&pipe).status()?;

@@ -30,8 +30,8 @@ pub(super) fn cases() -> Vec<Case> {
 
 const ACCEPT_LOCAL: &str = "/proc/sys/net/ipv4/conf/lo/accept_local";
 
-/// The command finds everything put back. The web server that never answers keeps nobody waiting for the end of the
-/// fault, and the report says who was told and who was not, without secrets.
+/// The command finds everything put back. The web server that never answers does not delay the end of the fault,
+/// and the report says which channels were told and which were not, without secrets.
 fn escalation() -> Result<()> {
     let silent = TcpListener::bind("127.0.0.1:0")?;
     let folder = tempfile::tempdir()?;

@@ -33,7 +33,7 @@ fn exit() -> Result<()> {
     let mut stage = Stage::new()?;
     let victim = Victim::start(stage.lab.agent(), &["sleep"])?;
     let armed = stage.arm("target.exits >= 1")?;
-    // A zombie has ended, too: nobody waits for it yet.
+    // A zombie has ended, too: its parent does not wait for it yet.
     send(victim.pid(), Signal::KILL)?;
     stage.halted(armed, "target.exits >= 1")?;
     Ok(())

@@ -131,7 +131,7 @@ fn denied(after: After) -> Result<()> {
     );
     started(&stage.cgroups.bystander)?.context("in the bystander's cgroup")?;
     let hits = ended(running)?;
-    // Whoever was killed, and the program that was not started.
+    // The processes that were killed, and the program that was not started.
     let killed = if after == After::Call { 1 } else { 2 };
     ensure!(hits == killed + 1, "{hits} hits");
     eventually("programs to start again", SOON, || {

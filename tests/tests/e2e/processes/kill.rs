@@ -64,7 +64,7 @@ fn after() -> Result<()> {
     Ok(())
 }
 
-/// A signal that everybody ignores, so that the process is there each time.
+/// A signal that every process here ignores, so that the process is there each time.
 fn by_interval() -> Result<()> {
     let stage = Stage::new()?;
     let injector = Injector::new()?;

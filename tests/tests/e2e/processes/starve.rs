@@ -64,7 +64,7 @@ fn cpu_of_version_1() -> Option<String> {
 struct Kitchen {
     agent: Counter,
     home: Home,
-    // Last: cgroups go when nobody is in them.
+    // Last: cgroups go when no process is in them.
     cgroups: CgroupPair,
 }
 
