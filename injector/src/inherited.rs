@@ -5,7 +5,8 @@
 //! nothing will read it. The functions in `.init_array` run earlier than that: ld.so calls them, or the C
 //! library where there is no ld.so.
 //!
-//! Rejected: to look afterwards whether standard output is /dev/null. Whoever writes `>/dev/null` means it.
+//! Rejected: to look afterwards whether standard output is /dev/null. A caller who writes `>/dev/null` wants
+//! no output.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 

@@ -54,7 +54,7 @@ fn carry_out(action: Action) -> Result<Exit, Refusal> {
         Action::Record { disk, terminal } => recorder::run(disk, terminal).map(|()| Exit::Done),
         Action::HoldPark(bytes) => Err(park_failed(&sleep_server::page_holder::hold(bytes))),
         Action::ExecHelper(words) => {
-            // Whoever started it knows this code from that of the program.
+            // The process that started it knows this code from that of the program.
             let _ = halt_monitor::run_exec_helper(&words);
             std::process::exit(halt_monitor::CANNOT_START)
         }

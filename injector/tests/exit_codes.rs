@@ -5,7 +5,7 @@ use std::process::{Command, Output};
 
 use serde_json::Value;
 
-/// Runs the binary with a journal directory and a socket that nobody else has.
+/// Runs the binary with a journal directory and a socket that no other process has.
 fn injector(arguments: &[&str]) -> Output {
     let folder = tempfile::tempdir().unwrap();
     Command::new(env!("CARGO_BIN_EXE_injector"))

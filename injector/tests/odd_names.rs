@@ -1,4 +1,4 @@
-//! Names with control characters reach the terminal escaped, whoever chose them.
+//! Names with control characters reach the terminal escaped, whichever person or process chose them.
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
 use std::{

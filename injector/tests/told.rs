@@ -66,7 +66,7 @@ const REFUSED: &[&[&str]] = &[
     &["daemon"],
 ];
 
-/// The binary with a journal directory and a socket that nobody else has.
+/// The binary with a journal directory and a socket that no other process has.
 fn injector(words: &[&str], more: &[&str], stdout: Stdio) -> Output {
     run(
         Command::new(env!("CARGO_BIN_EXE_injector"))

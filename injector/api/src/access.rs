@@ -40,8 +40,8 @@ pub(super) enum Right {
     ReadOnly,
 }
 
-/// How the socket's file is kept: the kernel turns away whom the mode keeps out, before the daemon
-/// hears of them.
+/// How the socket's file is kept: the kernel turns away the callers that the mode keeps out, before
+/// the daemon hears of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Door {
     /// The file's mode.
@@ -76,8 +76,8 @@ impl Access {
         }
     }
 
-    /// The narrowest door through which everybody with a right fits. A file has one group: where two are
-    /// let in, everybody may connect, and only [`Access::right`] tells them apart.
+    /// The narrowest door that lets in every caller with a right. A file has one group: where two are let
+    /// in, every user may connect, and only [`Access::right`] tells them apart.
     pub(super) fn door(&self) -> Door {
         let (mode, group) = match (self.full, self.read_only) {
             (None, None) => (0o600, None),

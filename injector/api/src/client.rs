@@ -272,7 +272,7 @@ fn is_absence(error: &io::Error) -> bool {
 }
 
 /// The sentence about a daemon of another version, if it is one. Every daemon tells its version in every
-/// answer, but for the answer to a caller whom it does not serve.
+/// answer, but for the answer to a caller that it does not serve.
 fn skew(response: &Response<Incoming>) -> Option<Refusal> {
     let theirs = response.headers().get(VERSION_HEADER)?.to_str().ok()?;
     (theirs != VERSION).then(|| {

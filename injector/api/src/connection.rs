@@ -68,7 +68,7 @@ pub(super) async fn serve(
     place: Place,
     watcher: Watcher,
 ) {
-    // Without descriptors nobody is served.
+    // Where no descriptor is left, the client is not served.
     let Ok(other_end) = OtherEnd::of(&stream) else {
         return;
     };

@@ -50,10 +50,10 @@ pub trait Control: Send + Sync + 'static {
     fn stop_all(&self) -> impl Future<Output = Result<Vec<RunReport>, Refusal>> + Send;
 
     /// Pulls the kill switch. When this returns, the daemon's runs are disarmed, and those of others will
-    /// be within their watchdogs' next look. Returns who has: somebody else, if they were first.
+    /// be within their watchdogs' next look. Returns who has pulled it: another caller, if that one was first.
     fn halt(&self, halt: Halt) -> impl Future<Output = Result<Halt, Refusal>> + Send;
 
-    /// Releases the kill switch. Returns who had pulled it, if somebody had.
+    /// Releases the kill switch. Returns who had pulled it, if it was pulled.
     fn resume(&self, by: AskedBy) -> impl Future<Output = Result<Option<Halt>, Refusal>> + Send;
 
     /// What happens from now on, in all runs of the daemon.

@@ -143,7 +143,7 @@ impl Daemon {
             if matches!(event.what, EventKind::Armed { .. }) {
                 armed.send_replace(true);
             }
-            // Nobody has to listen.
+            // No client has to listen.
             let _ = events.send(event);
         })?;
         let run = running.run.clone();
@@ -271,7 +271,7 @@ impl Control for Daemon {
     async fn stop_all(&self) -> Result<Vec<RunReport>, Refusal> {
         let names: Vec<RunId> = {
             let runs = self.runs();
-            // Together, so that nobody's end waits for another's.
+            // Together, so that no run's end waits for another's.
             for entry in runs.values() {
                 let _ = entry.orders.send(Order::Stop);
             }

@@ -1,4 +1,4 @@
-//! The stream of events: one JSON object a line, for as long as somebody listens.
+//! The stream of events: one JSON object a line, for as long as the client listens.
 
 use axum::{
     body::{Body, Bytes},
@@ -23,7 +23,7 @@ pub(super) struct Filter {
     pub(super) hits: bool,
 }
 
-/// In place of events that a slow reader has lost. Whoever waits for an end should ask for the run.
+/// In place of events that a slow reader has lost. A client that waits for an end should ask for the run.
 #[derive(Serialize)]
 struct Lost {
     lost: u64,

@@ -45,7 +45,7 @@ fn end(supervisor: Process) -> io::Result<()> {
     let Some(pid) = i32::try_from(supervisor.pid).ok().and_then(Pid::from_raw) else {
         return Err(io::Error::other("the journal names no process id"));
     };
-    // First the descriptor, then the question who it is: from here on it cannot be anybody else.
+    // First the descriptor, then the question which process it is: from here on it cannot be another.
     let process = match pidfd_open(pid, PidfdFlags::empty()) {
         Err(rustix::io::Errno::SRCH) => return Ok(()),
         process => process?,

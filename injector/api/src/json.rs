@@ -7,7 +7,7 @@
 //!
 //! An integer may be written `1.0`: for JSON Schema that is one.
 //!
-//! Rejected: a validator for JSON Schema in the daemon (a large parser of somebody else's bytes, and two
+//! Rejected: a validator for JSON Schema in the daemon (a large parser of a client's bytes, and two
 //! places that say what is valid), and types whose readers are written by hand (forty of them).
 
 mod complaint;

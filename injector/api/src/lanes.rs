@@ -2,7 +2,7 @@
 //! other's way.
 //!
 //! Each piece of such work has a thread of the runtime's pool while it lasts. A pool that everything shares
-//! is a queue, and whoever asks often enough, or for long enough, keeps `stop` and `halt` at its end. So
+//! is a queue, and a client that asks often enough, or for long enough, keeps `stop` and `halt` at its end. So
 //! each kind has threads of its own, as many as it may use at once, and the pool has room for all of them.
 //!
 //! The place in a lane belongs to the work and not to the request: a client that leaves gives back nothing

@@ -1,6 +1,6 @@
 //! The daemon's interface: HTTP and JSON on a unix socket, for the command line, for programs, for `curl`.
 //!
-//! Whoever may connect may put processes through failures, so the socket is the owner's alone (0600) unless
+//! A user who may connect may put processes through failures, so the socket is the owner's alone (0600) unless
 //! the configuration lets a group in, and the kernel is asked who each caller is ([`Access`]).
 //! `configs/openapi.json` describes every route; a test holds the two together.
 //!
@@ -13,7 +13,7 @@
 //! | header of a request | 16 KiB, 64 fields, 5 s from the end of the last request |
 //! | body | 256 KiB, 5 s |
 //! | a request, from header to answer | 30 s |
-//! | an answer, or events, that nobody reads | 30 s |
+//! | an answer, or events, that the client does not read | 30 s |
 //!
 //! Rejected: TCP on loopback (any user of the host, and any web page that they open, could connect), and
 //! gRPC (no `curl`, and a code generator for ten routes).
@@ -106,7 +106,7 @@ impl HaltRequest {
 /// The answer to a release of the kill switch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Resumed {
-    /// Who had pulled it; `None` where nobody had.
+    /// Who had pulled it; `None` where it was not pulled.
     pub was_halted: Option<Halt>,
 }
 
@@ -119,7 +119,7 @@ pub struct Status {
     pub pid: u32,
     /// The runs that go on.
     pub running: Vec<ListedRun>,
-    /// Who has pulled the kill switch, if somebody has.
+    /// Who has pulled the kill switch, if it is pulled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub halted: Option<Halt>,
 }

@@ -1,7 +1,7 @@
 //! A connection whose reader must not fall asleep.
 //!
 //! hyper limits how long a request's header may take to arrive, and the routes how long its body may.
-//! Nobody limits how long the other end may leave an answer unread: this does. A write that makes no
+//! Neither limits how long the other end may leave an answer unread: this does. A write that makes no
 //! progress at all for [`STALL_LIMIT`] breaks the connection.
 
 use std::{

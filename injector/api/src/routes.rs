@@ -126,7 +126,7 @@ async fn stop<C: Control>(
         let sentence = format!("the run {run} is over already; `injector list` says how it ended");
         return Err(Refusal::clash(sentence).into());
     };
-    // A run in the foreground of somebody's terminal.
+    // A run of a command in the foreground of a terminal.
     let stop = move || foreground::stop(&journal::directory(), &listed, supervisor);
     let stopped = control.lanes().end.run(stop).await;
     let broke =

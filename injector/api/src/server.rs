@@ -74,7 +74,7 @@ pub async fn serve<C: Control>(
             Err(error) => return Err(error),
         }
     }
-    // Nobody may listen any more; then there is nobody to tell.
+    // There may be no connection left; then there is none to tell.
     let _ = ending.send(true);
     // A client that neither reads nor leaves must not keep the daemon.
     let _ = timeout(ENDING_LIMIT, connections.shutdown()).await;
@@ -90,7 +90,7 @@ fn receive(
     connections: &GracefulShutdown,
 ) {
     let ours = rustix::process::geteuid().as_raw();
-    // Whom the kernel does not name has no right.
+    // A caller that the kernel does not name has no right.
     let caller = Caller::of(&stream).ok();
     let right = caller
         .as_ref()

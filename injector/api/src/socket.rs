@@ -1,13 +1,13 @@
-//! The socket: where it is, and how one is made that nobody can connect to who may not, even for a moment.
+//! The socket: where it is, and how one is made to which no caller can connect who may not, even for a moment.
 //!
 //! The path comes from outside, so what lies there may be anything. Only a socket that refuses connections
 //! is taken for a dead daemon's and replaced; a file, a link, a folder or a living socket stays, and the
 //! daemon does not start. At its end the daemon removes the file that it made, known by device and inode,
 //! and no other that has its name by then.
 //!
-//! The socket is made in a folder of its own, which nobody else can enter, gets its mode there, and its
-//! name last: there is no moment in which it is open to others, and none in which a link that somebody
-//! puts in its way gets its mode.
+//! The socket is made in a folder of its own, which no other user can enter, gets its mode there, and its
+//! name last: there is no moment in which it is open to others, and none in which a link that another
+//! process puts in its way gets its mode.
 
 use std::{
     fs::{self, DirBuilder, FileType, Metadata, Permissions},
@@ -36,10 +36,10 @@ const TRIES: u32 = 16;
 /// Why a socket is not made, or not spoken to.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum SocketError {
-    /// Somebody listens there.
+    /// A process listens there.
     #[error("a daemon answers at {} already; use it, stop it, or set {SOCKET_VARIABLE} to another path", .0.display())]
     Answers(PathBuf),
-    /// Something that is nobody's socket.
+    /// Something that is no socket.
     #[error(
         "{} is {kind} and not the socket of a daemon, and injector replaces nothing else; set {SOCKET_VARIABLE} to \
          another path, or move it away",
@@ -51,7 +51,7 @@ pub(super) enum SocketError {
         /// What is there.
         kind: &'static str,
     },
-    /// Two daemons started at once, or somebody else was busy there.
+    /// Two daemons started at once, or another process changed the path meanwhile.
     #[error("{} was made or replaced by another process meanwhile; try again", .0.display())]
     Raced(PathBuf),
     /// The kernel said no.
@@ -134,7 +134,7 @@ pub(super) fn foreign(path: &Path) -> Option<SocketError> {
     })
 }
 
-/// The socket at a path that nobody listens to; `None` where there is nothing at all.
+/// The socket at a path on which no process listens; `None` where there is nothing at all.
 fn dead_socket(path: &Path) -> Result<Option<Identity>, SocketError> {
     let unmade = |error| SocketError::Unmade {
         path: path.to_owned(),
@@ -155,7 +155,7 @@ fn dead_socket(path: &Path) -> Result<Option<Identity>, SocketError> {
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
             Ok(Some(Identity::of(&metadata)))
         }
-        // Whoever listens to datagrams listens, too.
+        // A process that listens to datagrams listens, too.
         Ok(_) => Err(SocketError::Answers(path.to_owned())),
         Err(error) if error.raw_os_error() == Some(libc::EPROTOTYPE) => {
             Err(SocketError::Answers(path.to_owned()))
@@ -250,7 +250,7 @@ fn give_name(unnamed: &Path, path: &Path, dead: Option<Identity>) -> Result<(), 
                 let _ = swap(RenameFlags::EXCHANGE);
                 return Err(raced());
             }
-            // Somebody removed it meanwhile, as `injector sweep` does.
+            // Another process removed it meanwhile, as `injector sweep` does.
             Err(Errno::NOENT) => swap(RenameFlags::NOREPLACE),
             Err(errno) => Err(errno),
         },

@@ -1,7 +1,7 @@
 //! What this machine offers, found out once for all who ask at the same time.
 //!
 //! A survey loads programs into the kernel and takes the better part of a second of CPU time, so one goes
-//! on at a time, whoever asks, and its outcome is good for [`GOOD_FOR`]: a host does not change faster.
+//! on at a time, however many callers ask, and its outcome is good for [`GOOD_FOR`]: a host does not change faster.
 
 use std::{
     future::Future,

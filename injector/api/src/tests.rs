@@ -117,7 +117,7 @@ impl Control for Fake {
             boot_ns: 9,
             what: EventKind::Armed { faults: vec![] },
         };
-        // Nobody may listen.
+        // There may be no listener.
         let _ = self.events.send(event);
         Ok(run)
     }

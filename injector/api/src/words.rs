@@ -4,7 +4,7 @@
 //! command. Our own command passes it on as it is. Any other client has sent fields and paths, so flags
 //! become the fields of a request, and commands the requests that do the same.
 //!
-//! Rejected: two sentences for each refusal. Whoever adds one would write one.
+//! Rejected: two sentences for each refusal. A person who adds a refusal would write one of them.
 
 use axum::{body::Body, extract::Request, middleware::Next, response::Response};
 

@@ -1,9 +1,10 @@
 //! The questions by which targets are let in, once more while a run goes on: for one that was made again.
 //!
-//! What is asked is whom the run reaches: the daemon's gates, how many processes and how much of each cgroup,
-//! what the host's owner protects, each with the overrides that the run was started with. What is not
-//! asked again is the run itself (its faults, its time, the hours, how many others go on): it has begun. The
-//! configuration is the one that it began with, since the thread that looks after a run waits for no disk.
+//! What is asked is which processes the run reaches: the daemon's gates, how many processes and how much of
+//! each cgroup, what the host's owner protects, each with the overrides that the run was started with. What
+//! is not asked again is the run itself (its faults, its time, the hours, how many others go on): it has
+//! begun. The configuration is the one that it began with, since the thread that looks after a run waits for
+//! no disk.
 
 use crate::surroundings::{self, Surroundings};
 use injector_host::targets::ResolvedTarget;

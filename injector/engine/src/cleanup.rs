@@ -1,9 +1,9 @@
-//! Leftovers: what is still there although whoever made it is dead.
+//! Leftovers: what is still there although the process that made it is dead.
 //!
-//! Found by evidence and removed only where the evidence says that it is ours and nobody's any more:
+//! Found by evidence and removed only where the evidence says that it is ours and no process uses it any more:
 //!
 //! - a journal without a lock and without an end: its run is dead, and what it changed is restored;
-//! - a TAP with a delay line's name and our label, whose run is dead and which nobody holds open;
+//! - a TAP with a delay line's name and our label, whose run is dead and which no process holds open;
 //! - the socket of a daemon that does not listen;
 //! - a journal that died before it had its name.
 //!
@@ -12,7 +12,7 @@
 //! held by descriptors and go with the last one.
 //!
 //! Every start of a run sweeps dead runs; `injector sweep` looks for all of it, after a daemon's end
-//! (`ExecStopPost=`) or when somebody asks.
+//! (`ExecStopPost=`) or when a person asks.
 
 mod files;
 mod runs;
@@ -96,7 +96,7 @@ pub enum What {
     },
     /// The kill switch is pulled.
     KillSwitch {
-        /// By whom.
+        /// Who pulled it.
         halt: Halt,
     },
 }

@@ -90,7 +90,7 @@ pub fn run(link: i32) -> Result<(), Refusal> {
 }
 
 impl Watched {
-    /// Waits until something is said, somebody dies, or a deadline on the boot clock has come.
+    /// Waits until a message comes, a watched process dies, or a deadline on the boot clock has come.
     fn wait(&self, deadline: Option<u64>) {
         let mut polled = vec![
             PollFd::new(&self.supervisor, PollFlags::IN),

@@ -1,8 +1,8 @@
 //! Looks at what could end a run: its halt conditions, on threads of their own.
 //!
 //! The watchdog asks each [`Slot`] whether it is breached, and never waits for the answer: a slot is a few
-//! atomic words. Whoever fills it may hang, in a file system, in a resolver, in somebody's program, and
-//! keeps nobody from renewing or ending a lease.
+//! atomic words. The thread that fills it may hang, in a file system, in a resolver, in a program that a
+//! condition names, and the watchdog renews and ends the leases all the same.
 //!
 //! | thread | looks at | every |
 //! | --- | --- | --- |

@@ -5,7 +5,7 @@
 //! time before it renews the lease (250 ms), so that it works without a daemon, a socket or a signal, on
 //! runs of other processes, and by hand: `touch /var/lib/injector/runs/halt`.
 //!
-//! The directory belongs to root and nobody else can write to it (the journals refuse any other), so only
+//! The directory belongs to root and no other user can write to it (the journals refuse any other), so only
 //! root can pull the kill switch or release it. Therefore a file of any owner, any mode and any content
 //! halts: whatever went wrong with it, standing still is the safe side. So is a directory that is gone,
 //! since a kill switch that cannot be looked for may have been pulled.
@@ -94,13 +94,13 @@ pub fn refusal(halt: &Halt) -> Refusal {
 pub fn check(directory: &Path) -> Result<(), Refusal> {
     match standing(directory) {
         Ok(Some(halt)) => Err(refusal(&halt)),
-        // Whoever may not look may not arm either: this is an ordinary user's dry run.
+        // A caller who may not look may not arm either: this is an ordinary user's dry run.
         Ok(None) | Err(KillSwitchError::NotRoot { .. }) => Ok(()),
         Err(error) => Err(error.into()),
     }
 }
 
-/// Who pulled the kill switch in this directory, if somebody has.
+/// Who pulled the kill switch in this directory, if it is pulled.
 pub fn standing(directory: &Path) -> Result<Option<Halt>, KillSwitchError> {
     let path = directory.join(NAME);
     let metadata = match fs::symlink_metadata(&path) {
@@ -132,7 +132,7 @@ fn content(path: &Path) -> Option<Halt> {
     serde_json::from_slice(&text).ok()
 }
 
-/// Pulls the kill switch, durably. Returns who has: somebody else, if they were first.
+/// Pulls the kill switch, durably. Returns who has pulled it: another caller, if that one was first.
 ///
 /// The file is made before anything is written to it: on a disk without space for a line, it still halts.
 pub fn pull(directory: &Path, halt: Halt) -> Result<Halt, KillSwitchError> {
@@ -165,7 +165,7 @@ pub fn pull(directory: &Path, halt: Halt) -> Result<Halt, KillSwitchError> {
     Ok(halt)
 }
 
-/// Releases the kill switch, durably. Returns who had pulled it, if somebody had.
+/// Releases the kill switch, durably. Returns who had pulled it, if it was pulled.
 pub fn release(directory: &Path) -> Result<Option<Halt>, KillSwitchError> {
     let path = directory.join(NAME);
     let stuck = |error| KillSwitchError::new(&path, error);
@@ -183,7 +183,7 @@ pub fn release(directory: &Path) -> Result<Option<Halt>, KillSwitchError> {
 }
 
 /// Removes the kill switch's file. One whose content is not ours keeps it under another name, `halt.NUMBER`: any
-/// file halts, and the directory may be one in which somebody keeps a file of that name.
+/// file halts, and the directory may be one in which a person keeps a file of that name.
 fn take_away(path: &Path) -> io::Result<()> {
     let metadata = fs::symlink_metadata(path)?;
     if metadata.is_symlink()
@@ -219,7 +219,7 @@ impl KillSwitch {
             .map_err(|errno| KillSwitchError::new(&directory.join(NAME), errno.into()))
     }
 
-    /// Whether somebody has pulled it, or it cannot be told. It does not block on anything but the file
+    /// Whether the kill switch is pulled, or that cannot be told. It does not block on anything but the file
     /// system itself; where that hangs, the lease runs out meanwhile.
     pub fn is_pulled(&self) -> bool {
         match statat(&self.0, NAME, AtFlags::SYMLINK_NOFOLLOW) {

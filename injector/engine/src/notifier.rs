@@ -1,6 +1,6 @@
 //! Tells a person that a run was halted or broke.
 //!
-//! It comes last: the kernel side is disarmed, everything is detached and put back before anybody is told, so
+//! It comes last: the kernel side is disarmed, everything is detached and put back before any person is told, so
 //! no server that hangs can prolong a fault. All channels are tried at once, each on a thread of its own, and
 //! after [`WITHIN`] the run goes on to its report, which says who was told, and who could not be and why.
 //!
@@ -56,7 +56,7 @@ fn why(outcome: &Outcome) -> Option<(&'static str, &str)> {
     }
 }
 
-/// Tells everybody whom the configuration names, where the run was halted or broke.
+/// Tells through every channel that the configuration names, where the run was halted or broke.
 pub fn escalate(to: &Escalation, report: &RunReport) -> Vec<Notice> {
     let Some((outcome, why)) = why(&report.outcome) else {
         return Vec::new();
@@ -123,7 +123,7 @@ fn start(way: Way, message: Arc<Message>, is_over: Arc<AtomicBool>, notices: Sen
             failed,
             ..way.blank("")
         };
-        // Nobody may wait any more.
+        // The thread that waits for the notices may have given up by now.
         let _ = notices.send(notice);
     };
     if thread::Builder::new()

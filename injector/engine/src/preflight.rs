@@ -95,7 +95,7 @@ pub fn prepare(
     let config = configuration::load(&terms.config)?;
     let guard = Guard::new(terms.asked_by.pid);
     let mut prepared = look(experiment, terms, &config, &guard)?;
-    // Not in a dry run: who only wants to know what would happen asks nobody, and runs no program.
+    // Not in a dry run, which only tells what would happen: it asks no server and runs no program.
     halt_monitor::refuse_failing(&prepared.experiment.halt)?;
     let start_lock = StartLock::enter(&journal::directory(), recorder)?;
     let swept = recorder.sweep()?;

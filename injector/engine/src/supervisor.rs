@@ -334,7 +334,7 @@ impl Supervisor<'_> {
                 "the worker was killed and is not gone, since it waits for a file system".to_owned()
             }
         };
-        // It has nobody to watch any more, and has undone everything when it is gone.
+        // The guardian has no worker to watch any more, and has undone everything when it is gone.
         self.guardian.wait();
         let is_clean = self.kept.is_empty();
         let why = if self.replace_recorder() {

@@ -81,7 +81,7 @@ pub fn running() -> Result<usize, Refusal> {
             .iter()
             .filter(|run| run.state == RunState::Running)
             .count()),
-        // Whoever may not read them may not arm either; this is an ordinary user's dry run.
+        // A caller who may not read them may not arm either; this is an ordinary user's dry run.
         Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => Ok(0),
         Err(error) => Err(Refusal::failed(format!(
             "the journals in {} cannot be read: {error}; injector refuses to arm before it knows which runs go \

@@ -110,7 +110,7 @@ pub fn complaint(refusal: &Refusal) {
 }
 
 /// The exit code of a command that has told everything: 1 where it has done what it was asked, and what
-/// it told reached nobody.
+/// it told reached no reader.
 pub fn conclude(exit: Exit) -> Exit {
     let Some(lost) = outlet::lost() else {
         return exit;

@@ -4,12 +4,12 @@
 //! the run's namespaces every 250 ms, never past the run's deadline, and never again once it has seen
 //! a gap: a process that was stopped for longer than a lease has lost its faults already, and must not
 //! bring them back. Every 50 ms it looks at the run's halt conditions ([`crate::halt_monitor`]) and at the safety
-//! kill switch ([`crate::kill_switch`]), and ends the leases itself where one says so. Whoever else wants to end them at
-//! once pulls the run's [`Brake`].
+//! kill switch ([`crate::kill_switch`]), and ends the leases itself where one says so. Any other thread that
+//! wants to end them at once pulls the run's [`Brake`].
 //!
-//! It waits for nobody. Conditions are words in memory that other threads write. So is the kill switch: a thread of
-//! its own looks for the file, and a lease lasts 2 s from the last time that it was seen not to be there. A
-//! file system that hangs therefore ends the run as a stopped process does.
+//! It waits for no other thread. Conditions are words in memory that other threads write. So is the kill
+//! switch: a thread of its own looks for the file, and a lease lasts 2 s from the last time that it was seen
+//! not to be there. A file system that hangs therefore ends the run as a stopped process does.
 
 use std::{
     sync::{
@@ -48,7 +48,7 @@ pub enum Standing {
     Lapsed(u64),
     /// The deadline has passed.
     Overdue,
-    /// Somebody has pulled the kill switch.
+    /// The kill switch was pulled.
     Halted,
     /// A halt condition, or a limit of the host, came to hold.
     Breached,
@@ -122,7 +122,7 @@ pub struct Watchdog {
     /// What the thread looks at. Before the rest, which frees it.
     _locked: [Locked; 5],
     leases: Arc<Mutex<Leases>>,
-    /// When the leases were renewed last, for whoever wants to know without a lock.
+    /// When the leases were renewed last, for threads that want to know without a lock.
     beat: Arc<AtomicU64>,
     sight: Arc<Sight>,
     thread: Option<JoinHandle<()>>,
@@ -218,7 +218,7 @@ impl Watchdog {
         lock(&self.leases).end(Standing::Disarmed, None)
     }
 
-    /// Ends the leases for what somebody else has seen.
+    /// Ends the leases for what another thread has seen.
     pub fn breach(&self, breach: Breach) -> Result<(), kernel::Error> {
         lock(&self.leases).end(Standing::Breached, Some(breach))
     }
@@ -228,8 +228,8 @@ impl Drop for Watchdog {
     fn drop(&mut self) {
         // The lease runs out by itself where the write fails.
         let _ = self.disarm();
-        // Nobody waits for the thread that looks at the kill switch: its file system may hang. It holds no more than
-        // the directory.
+        // The watchdog does not wait for the thread that looks at the kill switch: its file system may hang. That
+        // thread holds no more than the directory.
         self.sight.is_over.store(true, Ordering::Relaxed);
         if let Some(thread) = self.thread.take() {
             thread.thread().unpark();

@@ -30,7 +30,7 @@ use injector_spec::{
 /// What is to be done, with nothing left to validate but this machine.
 #[derive(Debug)]
 pub enum Action {
-    /// Put somebody through an experiment.
+    /// Put targets through an experiment.
     Arm(Arming),
     /// Serve, as far as this file lets it.
     Daemon(Source, Output),

@@ -135,7 +135,7 @@ fn here(experiment: Experiment, terms: Terms, output: Output) -> Result<Exit, Re
 /// Hands the run to the daemon, prints what it tells, and ends it when this command is ended.
 async fn through(client: &Client, asked: &StartRequest, output: Output) -> Result<Exit, Refusal> {
     let headline = tell::headline(&asked.experiment);
-    // Both before the start: no turn may be missed, and Ctrl-C must find somebody who listens.
+    // Both before the start: no turn may be missed, and this command must listen for Ctrl-C by then.
     let mut interrupts = Interrupts::new()?;
     let mut events = client.events(false).await?;
     // Killed without a word, this command takes its run along.

@@ -78,7 +78,7 @@ async fn runs(client: Option<&Client>, output: Output) -> Result<Listing, Refusa
     journal::look(&directory, reports).map_err(|error| unreadable(&directory, &error))
 }
 
-/// Names what could not be read, and gives the exit code of whoever asked.
+/// Names what could not be read, and gives the exit code of the command that asked.
 fn tell_unreadable(unreadable: &[Unreadable]) -> Exit {
     for one in unreadable {
         tell::aside(format!("injector: {one}; look what it is, and delete it"));

@@ -1,4 +1,4 @@
-//! `injector audit`: who did what to whom, by the journals alone.
+//! `injector audit`: who did what to which target, by the journals alone.
 //!
 //! A journal that is damaged is evidence too: each line that cannot be trusted is told with its file and
 //! number, and the rest is read.
@@ -57,7 +57,7 @@ pub fn audit(wanted: &Wanted, output: Output) -> Result<Exit, Refusal> {
     for one in &audit.unreadable {
         tell::aside(format!("injector: {one}; look what it is, and delete it"));
     }
-    // Whoever audits must not take what cannot be read for what was not done.
+    // A person who audits must not take what cannot be read for what was not done.
     Ok(if audit.unreadable.is_empty() {
         Exit::Done
     } else {
@@ -88,7 +88,7 @@ fn read(wanted: &Wanted) -> Result<Audit, Refusal> {
         }
         match journal::read(&file, run) {
             Ok((listed, replay)) => {
-                // Without a record that can be trusted nobody knows when it was.
+                // Without a record that can be trusted it is not known when the run was, so the run is listed.
                 if listed
                     .started_unix_ms
                     .is_none_or(|started| started >= since)

@@ -35,14 +35,14 @@ struct Told {
     refusal: Option<Refusal>,
 }
 
-/// How long the daemon may take to answer whoever has pulled the file already.
+/// How long the daemon may take to answer a command that has made the file already.
 const HURRY_WITHIN: Duration = Duration::from_secs(2);
 
 /// Pulls the kill switch and waits until every run of this state directory is over.
 ///
 /// The file alone does it, for the daemon's runs as for those of other processes: each watchdog sees it
-/// within 100 ms. A daemon is told as well, and ends its leases at once. For whoever may not make the file,
-/// or cannot, the daemon pulls the kill switch.
+/// within 100 ms. A daemon is told as well, and ends its leases at once. For a user who may not make the
+/// file, or cannot, the daemon pulls the kill switch.
 pub fn halt(reason: Option<String>, output: Output) -> Result<Exit, Refusal> {
     if reason
         .as_ref()
@@ -80,7 +80,7 @@ pub fn halt(reason: Option<String>, output: Output) -> Result<Exit, Refusal> {
     Ok(tell_halted(halted, before, still_running, output))
 }
 
-/// Adds the runs that had ended for this halt before anybody could look which are on.
+/// Adds the runs that had ended for this halt before this command could look which are on.
 fn with_those_that_were_quick(mut before: Vec<RunId>, halt: &Halt) -> Vec<RunId> {
     let halted = journal::halted_since(&journal::directory(), halt.since_unix_ms);
     // Where they cannot be read, the list is what was seen.

@@ -104,7 +104,7 @@ fn name(tree: &Tree) -> &'static str {
     }
 }
 
-/// At most so much of what somebody sent, without control characters.
+/// At most so much of what a client sent, without control characters.
 fn short(text: &str) -> String {
     let mut short: String = text.chars().take(LONGEST).collect();
     if short.len() < text.len() {

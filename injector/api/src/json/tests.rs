@@ -188,7 +188,7 @@ fn what_is_no_json_or_no_object_of_this_kind_is_refused() {
     let deep = "[".repeat(100_000);
     let said = read::<HaltRequest>(deep.as_bytes()).unwrap_err();
     assert!(matches!(said, JsonError::Syntax { .. }));
-    // What somebody sent is not repeated at length, and not with its control characters.
+    // What a client sent is not repeated at length, and not with its control characters.
     let long = format!("{{\"{}\\u001b[2J\": 1}}", "x".repeat(9_000));
     let said = read::<HaltRequest>(long.as_bytes())
         .unwrap_err()

@@ -1,4 +1,4 @@
-//! Clients that mean harm or know no better: the server stays small, and everybody else is served.
+//! Clients that mean harm or know no better: the server stays small, and every other client is served.
 
 use std::{io::ErrorKind, os::unix::net::UnixListener, time::Instant};
 
@@ -152,7 +152,7 @@ async fn a_daemon_of_another_version_is_named_as_one() {
                 body.len()
             );
             let old = tokio::task::spawn_blocking(move || {
-                // The first connection only looks whether somebody is there.
+                // The first connection only looks whether a daemon is there.
                 let _look = listener.accept().unwrap();
                 let (mut stream, _) = listener.accept().unwrap();
                 let mut request = [0; 4096];
@@ -171,7 +171,7 @@ async fn a_daemon_of_another_version_is_named_as_one() {
     }
 }
 
-/// Asks as somebody else, with this group as a supplementary one. The raw calls change the calling thread
+/// Asks as another user, with this group as a supplementary one. The raw calls change the calling thread
 /// alone (setuid(2), "C library/kernel differences"), and the kernel notes who a thread is when it connects.
 fn as_somebody(socket: &std::path::Path, request: &str, uid: u32, gid: u32) -> String {
     let ask = || {

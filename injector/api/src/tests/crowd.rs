@@ -1,4 +1,4 @@
-//! Many clients, slow or greedy: whoever ends something does not wait behind them.
+//! Many clients, slow or greedy: a client that ends something does not wait behind them.
 
 use std::time::Instant;
 
@@ -66,7 +66,7 @@ async fn clients_that_leave_start_no_second_survey() {
     assert_eq!(server.fake.surveys.load(Ordering::Relaxed), 1);
 }
 
-/// Every place is taken by somebody who says nothing.
+/// Every place is taken by a client that says nothing.
 #[tokio::test]
 async fn ends_get_through_a_full_house() {
     let server = Server::start();

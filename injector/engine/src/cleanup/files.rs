@@ -1,4 +1,4 @@
-//! Files that nobody will use any more: a dead daemon's socket, a journal without its name.
+//! Files that no process will use any more: a dead daemon's socket, a journal without its name.
 
 use std::{
     fs, io,
@@ -29,7 +29,7 @@ pub(super) fn sweep(sweeping: Sweeping) -> Vec<Leftover> {
     socket.into_iter().chain(unnamed).map(leftover).collect()
 }
 
-/// Whether a socket of ours has nobody who listens. A daemon's gets its name when it listens already.
+/// Whether no process listens on a socket of ours. A daemon's gets its name when it listens already.
 fn is_stale(path: &Path) -> bool {
     let is_ours = fs::symlink_metadata(path).is_ok_and(|metadata| {
         metadata.file_type().is_socket() && metadata.uid() == rustix::process::geteuid().as_raw()

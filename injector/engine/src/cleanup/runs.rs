@@ -47,7 +47,7 @@ pub fn bury_dead_runs(sweeping: Sweeping) -> Result<Vec<Leftover>, Refusal> {
     Ok(found)
 }
 
-/// What has the name of a journal may be a run's; whoever arms is refused until it is gone.
+/// What has the name of a journal may be a run's; every start is refused until it is gone.
 fn unreadable(Unreadable { file, why }: Unreadable) -> Leftover {
     let why = format!("{why}; look what it is, and delete it");
     Leftover {
@@ -65,7 +65,7 @@ fn tend(directory: &Path) {
     }
 }
 
-/// Restores one dead run; `None` when somebody else holds it.
+/// Restores one dead run; `None` when another process holds it.
 fn bury(path: &Path) -> Option<Fate> {
     let file = regular::open(path, Access::Append).ok()?;
     flock(&file, FlockOperation::NonBlockingLockExclusive).ok()?;

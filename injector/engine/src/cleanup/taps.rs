@@ -1,4 +1,4 @@
-//! Devices of delay lines that outlived their run: somebody made them persistent, or the kernel did not
+//! Devices of delay lines that outlived their run: a process made them persistent, or the kernel did not
 //! let go.
 
 use std::collections::BTreeMap;
@@ -18,7 +18,7 @@ pub(super) fn sweep(sweeping: Sweeping) -> Result<Vec<Leftover>, Refusal> {
     let directory = journal::directory();
     let runs = journal::unfinished(&directory).unwrap_or_default().runs;
     let is_over = RunState::Aborted { why: None };
-    // Every run that has a journal; those that need somebody with their state.
+    // Every run that has a journal; the unfinished ones with their state.
     let files = journal::files(&directory).unwrap_or_default();
     let mut states: BTreeMap<&str, &RunState> = files
         .iter()
@@ -42,7 +42,7 @@ pub(super) fn sweep(sweeping: Sweeping) -> Result<Vec<Leftover>, Refusal> {
     for namespace in std::iter::once(ours).chain(others) {
         for tap in namespace.run(devices::taps)?? {
             let state = run_of(&tap).and_then(|run| states.get(run.as_str()).copied());
-            // A device of a run that goes on, here or elsewhere, is nobody's leftover.
+            // A device of a run that goes on, here or elsewhere, is no leftover.
             let fate = match judge(&tap, state) {
                 Judgement::InUse => continue,
                 Judgement::NotOurs(why) => Fate::Left { why: why.into() },
@@ -65,11 +65,11 @@ pub(super) fn sweep(sweeping: Sweeping) -> Result<Vec<Leftover>, Refusal> {
 /// What the evidence says about a device.
 #[derive(Debug, PartialEq, Eq)]
 enum Judgement {
-    /// Somebody holds it.
+    /// A process holds it, or its run goes on.
     InUse,
     /// It is a dead run's.
     Stray,
-    /// Nobody holds it, and nothing says that it is ours.
+    /// No process holds it, and nothing says that it is ours.
     NotOurs(&'static str),
 }
 

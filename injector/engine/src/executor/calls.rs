@@ -34,13 +34,13 @@ pub(super) struct CallFaults {
 /// What is kept while faults on system calls are armed.
 #[derive(Default)]
 pub(super) struct Attached {
-    /// Whoever sleeps goes on when it is dropped.
+    /// Threads that sleep go on when it is dropped.
     pub(super) session: Option<Session>,
     /// Keeps inodes from becoming other files; by the rules that are about them.
     pub(super) places: Vec<(RuleId, Places)>,
 }
 
-/// Whose calls the programs look at. Nobody's where no fault is about calls.
+/// The processes whose calls the programs look at. None where no fault is about calls.
 pub(super) fn callers(scopes: &[u32], context: &Context<'_>) -> Result<Callers, Refusal> {
     if context.plan.on_calls(scopes).next().is_none() {
         return Ok(Callers::default());
@@ -105,8 +105,8 @@ impl CallFaults {
         }))
     }
 
-    /// Writes the rules and attaches the programs. The lease is not live, so nothing fires yet. Whoever is
-    /// put to sleep goes on when the session is dropped.
+    /// Writes the rules and attaches the programs. The lease is not live, so nothing fires yet. Threads
+    /// that are put to sleep go on when the session is dropped.
     pub(super) fn attach(
         self,
         scopes: &[u32],

@@ -38,7 +38,7 @@ fn breached(ending: Option<Ending>) -> String {
     match ending.and_then(|ending| ending.breach) {
         Some(breach) if breach.condition.is_empty() => breach.why,
         Some(breach) => format!("{}: {}", breach.condition, breach.why),
-        // Whoever breaches says what; this is for the type.
+        // The thread that notes a breach says which it was; this arm is for the type alone.
         None => "a halt condition came to hold".to_owned(),
     }
 }

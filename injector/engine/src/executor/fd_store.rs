@@ -1,4 +1,4 @@
-//! Whoever outlives the executor: keeps what must not vanish with it, and cleans up after it.
+//! The process that outlives the executor: keeps what must not vanish with it, and cleans up after it.
 
 use std::os::fd::BorrowedFd;
 
@@ -21,8 +21,8 @@ pub trait FdStore: Send + Sync {
         tap: BorrowedFd<'_>,
     ) -> Result<(), Refusal>;
 
-    /// Hands over a copy of a namespace whose settings are about to change: only whoever holds it can be
-    /// sure to find it again.
+    /// Hands over a copy of a namespace whose settings are about to change: only a process that holds it
+    /// can be sure to find it again.
     fn keep_namespace(&self, journal: &RunJournal, namespace: &Namespace) -> Result<(), Refusal>;
 
     /// Everything of the run is undone: the fd store lets go of its copies. When this returns they are

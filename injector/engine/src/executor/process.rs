@@ -2,8 +2,8 @@
 //!
 //! They are this process's own doing, from user space: nothing in the kernel asks the lease for them, so
 //! it is asked here before each act. What outlives the process that does it (a freeze, a stop, a limit) is
-//! one of the run's [`Changes`]: on disk before, undone at the end of its step, and by whoever finds the
-//! journal where nobody came to that.
+//! one of the run's [`Changes`]: on disk before, undone at the end of its step, or by the process that finds
+//! the journal, where the run did not come to that.
 //!
 //! Membership is looked up anew each time, and with it what must never be a target: a process that entered
 //! the cgroup since then may be the caller's shell.
@@ -67,7 +67,7 @@ pub(super) struct Surroundings<'r> {
     pub(super) members: &'r dyn Fn(u32) -> Vec<TaskKey>,
     /// Knows whether the lease is live.
     pub(super) watchdog: &'r Watchdog,
-    /// Lets nobody start a program in the rule's target from now on, where the rule says so.
+    /// Lets no process start a program in the rule's target from now on, where the rule says so.
     pub(super) bar: &'r dyn Fn(&PlannedRule) -> Result<(), Error>,
 }
 
@@ -247,7 +247,7 @@ impl Moment<'_> {
         members
     }
 
-    /// Whether the process is never a target. One that has ended is nobody's.
+    /// Whether the process is never a target. One that has ended is no target either.
     fn is_protected(&self, key: TaskKey) -> bool {
         process::info(key.tgid).map_or(true, |info| self.guard.reason(&info).is_some())
     }

@@ -170,7 +170,7 @@ impl Roster {
             return None;
         }
         match Presence::at(&former.directory) {
-            // It is back in its place, and nobody is in it yet: it will be looked at at once.
+            // It is back in its place, and no process is in it yet: it will be looked at at once.
             Sight::Empty => return None,
             // A path is nowhere else.
             Sight::Removed | Sight::Ended if is_path(&entry.target.selector) => return None,

@@ -15,7 +15,7 @@ use crate::{
 };
 use injector_spec::error::Refusal;
 
-/// How long the guardian may take to undo everything and end, once it has nobody to watch.
+/// How long the guardian may take to undo everything and end, once it has no worker to watch.
 const END_WITHIN: Duration = Duration::from_secs(2);
 
 /// A guardian that was started.

@@ -80,7 +80,7 @@ struct Series {
     value: Sample,
 }
 
-/// A time, which nobody asked for, and a value; the value is a text, since it may be `NaN` or `+Inf`.
+/// A time, which the probe does not use, and a value; the value is a text, since it may be `NaN` or `+Inf`.
 #[derive(Deserialize)]
 struct Sample(serde::de::IgnoredAny, String);
 

@@ -21,7 +21,7 @@ use injector_spec::{
 pub enum WhoAsks {
     /// The configuration of the host, or root.
     Owner,
-    /// Somebody whom the socket lets in.
+    /// A caller that the socket lets in.
     Guest,
 }
 
@@ -94,8 +94,8 @@ fn command(condition: &Condition, words: &[String], by: WhoAsks) -> Result<(), R
     )))
 }
 
-/// A time of the wall clock on the boot clock, as both are now: whoever sets the wall clock later changes
-/// nothing.
+/// A time of the wall clock on the boot clock, as both are now: a person who sets the wall clock later
+/// changes nothing.
 pub(super) fn boot_deadline(until: Until) -> Result<u64, kernel::Error> {
     let cannot = |why: &str| {
         kernel::Error::system(

@@ -31,7 +31,7 @@ pub const CANNOT: i32 = 127;
 /// How often the program is looked after.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
-/// How long a killed program may take to be gone before it is left to somebody else.
+/// How long a killed program may take to be gone before it is left to a thread of its own.
 const REAP_WITHIN: Duration = Duration::from_millis(200);
 
 /// Where programs are looked for by those that are started; nothing of the daemon's own surroundings is passed on.
@@ -81,7 +81,7 @@ impl ExecHelper {
     }
 
     /// Runs it, and kills it with all that it has started in its process group when it takes too long or
-    /// nobody wants it any more.
+    /// the caller does not want it any more.
     pub fn run(mut self, within: Duration, is_over: &AtomicBool) -> Ending {
         let deadline = Instant::now() + within;
         let mut child = match self.0.spawn() {
@@ -119,7 +119,7 @@ impl ExecHelper {
 /// Kills a program and its process group, and waits for it; one that the kernel does not let go is waited
 /// for by a thread of its own.
 fn end(mut child: Child) {
-    // Nobody has waited for it, so the id is its own.
+    // No thread has waited for it, so the id is its own.
     if let Some(group) = Pid::from_raw(child.id().cast_signed()) {
         let _ = kill_process_group(group, Signal::KILL);
     }

@@ -7,7 +7,7 @@
 //! | pressure `over` a time, rates | a time has to pass: read once more before the lease is live, and they halt as soon as they hold |
 //! | ends and restarts of processes | counted from when the targets were found; read before the lease is live |
 //!
-//! A time of day holds until midnight: whoever writes `clock >= 18:00` to keep the evening free does not mean
+//! A time of day holds until midnight: a person who writes `clock >= 18:00` to keep the evening free does not mean
 //! that a run may begin at seven. Rejected: taking the next time that it is so late, which let such a run go
 //! on for 23 hours.
 
@@ -103,7 +103,7 @@ pub fn refuse_failing(conditions: &[Condition]) -> Result<(), Refusal> {
                 }
             }
         });
-    // Whoever still waits for an answer, or for a program, ends it.
+    // A thread that still waits for an answer, or for a program, ends that wait.
     is_over.store(true, Ordering::Relaxed);
     result
 }
@@ -132,7 +132,7 @@ fn begin(
             }
             match ask::ask(&probe, pace.within, &is_over) {
                 Ok(()) => {
-                    // Whoever does not listen any more has refused.
+                    // Where the receiver is gone, the start was refused already.
                     let _ = post.send(Ok(()));
                     return;
                 }
@@ -215,7 +215,7 @@ mod tests {
             (&prometheus, "1 of the first 1"),
         ];
         for (line, part) in held {
-            // A machine on which nobody does anything has none.
+            // An idle machine has no load.
             let is_idle = line.starts_with("host.load") && sensors::load() == Ok(0.0);
             match refusal(line) {
                 Some(refusal) => {
@@ -251,7 +251,7 @@ mod tests {
         }
     }
 
-    /// A web server that says this to whom comes first, and this to whom comes next.
+    /// A web server that gives the first client the first answer, and the next client the second.
     fn web(answers: [&'static str; 2]) -> std::net::SocketAddr {
         use std::io::{Read, Write};
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();

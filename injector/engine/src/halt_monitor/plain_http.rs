@@ -23,7 +23,7 @@ const LONGEST: usize = 1024 * 1024;
 /// Why there is no answer. What stands in the address is not repeated, for it may be a secret.
 #[derive(Debug, thiserror::Error)]
 pub enum HttpError {
-    /// Nobody can be reached.
+    /// The server cannot be reached.
     #[error("no connection: {0}")]
     Connect(io::Error),
     /// What comes is no HTTP, or breaks off, or is too long.
@@ -71,7 +71,7 @@ fn exchange(
             Err(_) => Err(HttpError::Late(within)),
         }
     });
-    // A resolver that hangs keeps its thread, and nobody waits for it.
+    // A resolver that hangs keeps its thread, and no other thread waits for it.
     runtime.shutdown_background();
     answer
 }

@@ -34,7 +34,7 @@ impl Around {
             own_hits,
         } = around;
         let is_counted = |condition: &Condition| matches!(condition, Condition::Lives { .. });
-        // A descriptor for each process only where somebody asks for them.
+        // A descriptor for each process only where a condition counts them.
         let counted = if conditions.iter().any(is_counted) {
             targets
         } else {
@@ -93,7 +93,7 @@ enum Kind {
         bound: Bound,
         window: Window,
     },
-    /// Somebody else looks at it.
+    /// The watchdog looks at it (a clock), or a probe's thread does.
     Elsewhere,
 }
 

@@ -49,7 +49,7 @@ impl Slot {
         Self { line, kind }
     }
 
-    /// The breach, where there is one. Waits for nobody, and allocates only then.
+    /// The breach, where there is one. Waits for no other thread, and allocates only then.
     pub fn look(&self, now: u64) -> Option<Breach> {
         let (seen_boot_ns, why) = match &self.kind {
             Kind::Clock(at) => (now >= *at).then(|| (*at, "it is so late now".to_owned()))?,
@@ -90,7 +90,7 @@ impl Reading {
             && self.breached_at.load(Ordering::Relaxed) == 0
         {
             self.say(why);
-            // After the words, which whoever sees the time reads.
+            // After the words: a thread that sees the time reads them.
             self.breached_at.store(now, Ordering::Release);
         }
         self.read_at.store(now, Ordering::Relaxed);
@@ -123,7 +123,7 @@ impl Reading {
         })
     }
 
-    /// The words, unless somebody writes them just now.
+    /// The words, unless another thread writes them just now.
     fn said(&self) -> String {
         self.words
             .try_lock()

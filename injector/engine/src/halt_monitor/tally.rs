@@ -39,7 +39,7 @@ impl Tally {
         if let Err(why) = answer {
             *self.words.lock().unwrap_or_else(PoisonError::into_inner) = why;
         }
-        // Nobody else writes.
+        // No other thread writes.
         let answers = self.answers.load(Ordering::Relaxed) << 1 | bit;
         self.answers.store(answers, Ordering::Release);
         self.due_at.store(next_due_at, Ordering::Release);
@@ -53,7 +53,7 @@ impl Tally {
             let why = if missing > 0 {
                 "it does not answer".to_owned()
             } else {
-                // Whoever writes the words just now writes the same kind of them.
+                // A thread that writes the words just now writes the same kind of them.
                 let words = self.words.try_lock().map(|words| words.clone());
                 words.unwrap_or_default()
             };

@@ -1,7 +1,7 @@
 //! A line for the system's log: journald's own datagrams, or syslog's where there is no journald.
 //!
 //! Rejected: `logger(1)` and `systemd-cat(1)`, programs that may not be there; and the C library's
-//! `syslog(3)`, which keeps a connection of its own and waits where nobody reads.
+//! `syslog(3)`, which keeps a connection of its own and waits where no process reads.
 
 use std::{os::unix::net::UnixDatagram, time::Duration};
 

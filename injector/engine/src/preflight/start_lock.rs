@@ -7,7 +7,7 @@
 //! they are told after [`PATIENCE`].
 //!
 //! Rejected: the lock on the directory itself, which ends of runs take to put settings back. A start must
-//! keep nobody from doing that.
+//! not keep an ending run from doing that.
 
 use std::{
     fs::{File, TryLockError},

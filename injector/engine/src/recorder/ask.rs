@@ -63,7 +63,7 @@ pub(super) enum Ask {
         /// Where journals are kept.
         directory: PathBuf,
     },
-    /// To clean up after runs that nobody looks after any more. Answered with what to tell.
+    /// To clean up after runs that no process looks after any more. Answered with what to tell.
     Sweep,
     /// To pull the kill switch. Answered with who has pulled it.
     PullKillSwitch {
@@ -72,7 +72,7 @@ pub(super) enum Ask {
         /// Who pulls it.
         halt: Halt,
     },
-    /// To release the kill switch. Answered with who had pulled it, and [`Answer::Done`] where nobody had.
+    /// To release the kill switch. Answered with who had pulled it, and [`Answer::Done`] where it was not pulled.
     ReleaseKillSwitch {
         /// Where journals are kept.
         directory: PathBuf,

@@ -116,7 +116,7 @@ struct Printer {
 }
 
 /// Serves until every process has closed its end. The first conversation is that of the process that started
-/// the recorder; where it ends, nobody waits for the rest to be printed.
+/// the recorder; where it ends, no process waits for the rest to be printed.
 pub(super) fn serve(first: Channel) {
     let Ok(printer) = Printer::start(std::io::stdout().as_fd(), std::io::stderr().as_fd()) else {
         return;

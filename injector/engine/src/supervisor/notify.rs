@@ -31,7 +31,7 @@ pub(super) enum State {
 pub(super) struct Notify(Option<UnixDatagram>);
 
 impl Notify {
-    /// From the environment; without `NOTIFY_SOCKET`, or where it leads nowhere, nobody is told.
+    /// From the environment; without `NOTIFY_SOCKET`, or where it leads nowhere, systemd is not told.
     pub(super) fn from_environment() -> Self {
         let name = std::env::var_os("NOTIFY_SOCKET");
         Self(name.and_then(|name| connect(name.as_bytes())))

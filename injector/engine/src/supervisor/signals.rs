@@ -43,7 +43,7 @@ impl Signals {
         };
         let mut set = MaybeUninit::<libc::sigset_t>::uninit();
         // SAFETY: `sigemptyset` makes the set valid before the others use it; the mask of this thread
-        // is all that changes; `signalfd` returns a new descriptor that nobody else owns.
+        // is all that changes; `signalfd` returns a new descriptor that no other code owns.
         unsafe {
             libc::sigemptyset(set.as_mut_ptr());
             for signal in ENDING {

@@ -1,8 +1,8 @@
-//! Who logged in behind a user id: under sudo everybody is root.
+//! Who logged in behind a user id: under sudo every caller is root.
 
 use std::fs;
 
-/// What the kernel says where nobody logged in (`AUDIT_UID_UNSET`, include/uapi/linux/audit.h).
+/// What the kernel says where no user logged in (`AUDIT_UID_UNSET`, include/uapi/linux/audit.h).
 const UNSET: u32 = u32::MAX;
 
 /// The user who logged in to the session of a process: what the kernel has noted of the login

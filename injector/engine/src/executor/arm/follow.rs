@@ -1,8 +1,8 @@
 //! A target whose cgroup was made again: the programs, the maps and the tags follow it.
 //!
 //! The kernel has let go of the programs with the old cgroup (`kernel/bpf/cgroup.c`, `cgroup_bpf_release`), and the
-//! new one has another id. The programs come first and the id last: until it is in the map, they find nobody. What
-//! the target had open when it was seen is tagged then, as at arming.
+//! new one has another id. The programs come first and the id last: until it is in the map, they match no process.
+//! What the target had open when it was seen is tagged then, as at arming.
 
 use injector_common::{RuleId, rule_id};
 

@@ -1,4 +1,4 @@
-//! Settings of a cgroup: read before, put back after, left alone where they are somebody else's by then.
+//! Settings of a cgroup: read before, put back after, left alone where another process has changed them by then.
 
 use std::{io, path::Path};
 

@@ -46,7 +46,7 @@ impl Killer {
             // Before the first signal, so that no program is started in between.
             (moment.run.bar)(rule)?;
         }
-        // Before the first round a pattern means whom it meant at the start, as everything else does.
+        // Before the first round a pattern means the processes that it meant at the start, as everything else does.
         let members = match self.round {
             0 => moment.members(),
             _ if hunts => moment.members_and_matches(),

@@ -1,7 +1,7 @@
 //! Lets the processes of a target stand still, all the time or in turns, and go on again.
 //!
 //! A whole cgroup is frozen. Processes that share theirs with bystanders are stopped one by one; those
-//! that somebody else has stopped before are left alone, then and at the end. A hit is what was seen to
+//! that another process has stopped before are left alone, then and at the end. A hit is what was seen to
 //! stand ([`super::standing`]), and each look sees whether it still does.
 //!
 //! A cgroup that was made again ([`crate::executor`]'s roster) is another one to freeze: the turn begins
@@ -194,7 +194,7 @@ impl Pauser {
     }
 
     /// Stops processes that were not considered in this turn. A process may be born while its parent is
-    /// being stopped, so it is looked until nobody is new.
+    /// being stopped, so the look is repeated until it finds no new process.
     fn stop(
         &mut self,
         rule: &PlannedRule,

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use injector_spec::experiment::{Interval, Kill, Pulse};
 
-/// The round of signals that is due, from 1; `None` before the first. A round that nobody looked after in
-/// time is left out: two at once would be more than was asked.
+/// The round of signals that is due, from 1; `None` before the first. A round that the executor did not
+/// come to in time is left out: two at once would be more than was asked.
 pub(super) fn round(kill: &Kill, since: u64) -> Option<u64> {
     let late = since.checked_sub(nanos(kill.after))?;
     match kill.interval {

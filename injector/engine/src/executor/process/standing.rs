@@ -2,7 +2,7 @@
 //!
 //! A signal or a written file is no proof. A process counts as hit when it was seen to stand, and one that
 //! another process has let go on (SIGCONT, a thaw) is told with the time that it stood. It is left alone
-//! then: somebody wants it to go on, and two programs that fight over one process stop neither. That is
+//! then: that process wants it to go on, and two programs that fight over one process stop neither. That is
 //! the rule for limits too.
 
 use std::{collections::BTreeMap, fs, io, path::Path};
@@ -39,7 +39,7 @@ enum News {
     Same,
     /// It stands, for the first time.
     Stands,
-    /// It went on after so many nanoseconds, and nobody of ours let it.
+    /// It went on after so many nanoseconds, and no process of ours let it.
     WentOn(u64),
     /// It is gone; whether it had stood.
     Gone {
@@ -215,7 +215,7 @@ mod tests {
                 Pose::Still
             }
         });
-        // It stands again by somebody else's doing: that is not ours to count.
+        // Another process makes it stand again: that is not ours to count.
         standing.look_by(3 * SECOND, |_| Pose::Still);
         let told: Vec<String> = standing.remarks().collect();
         assert_eq!(

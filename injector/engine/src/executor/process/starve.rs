@@ -121,8 +121,8 @@ impl Starver {
         (!names.is_empty()).then(|| names.join("+"))
     }
 
-    /// A cgroup of version 1 is the target only as long as nobody else is in it, and as nobody of the
-    /// target's is elsewhere.
+    /// A cgroup of version 1 is the target only as long as no other process is in it, and as no
+    /// process of the target is elsewhere.
     fn spare_strangers(&mut self, cgroup: &Cgroup, record: &mut Record<'_>) {
         // Two looks, because the two trees cannot be read at once.
         let is_shared =

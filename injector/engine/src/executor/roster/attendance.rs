@@ -16,11 +16,11 @@ pub(super) struct Attendance {
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum State {
-    /// It was never seen with a process in it: an empty cgroup that waits for somebody.
+    /// It was never seen with a process in it: an empty cgroup that waits for its first one.
     #[default]
     Awaited,
     Here,
-    /// Its cgroup is there, with nobody in it any more.
+    /// Its cgroup is there, with no process in it any more.
     Empty,
     /// It is gone.
     Lost,
