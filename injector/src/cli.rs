@@ -47,11 +47,6 @@ use injector_spec::{error::Refusal, quantity::duration};
     name = "injector",
     version,
     about = "Put a chosen process through failures, and take it out again unharmed",
-    after_help = "\
-Example: 500 ms more on every connection of process 4711 to port 443, for half a minute:
-  injector net delay --latency 500ms --dest-port 443 --pid 4711 --duration 30s
-
-Exit codes: 0 done, 1 the experiment failed or was halted, 2 usage or set-up, 3 refused as unsafe",
     max_term_width = 100,
     subcommand_required = true,
     arg_required_else_help = false
@@ -108,7 +103,7 @@ enum Command {
     },
     /// End everything at once, and let nothing start until `injector resume`
     Halt {
-        /// Why, for whoever comes next
+        /// Why, for the person who comes next
         #[arg(long, value_name = "TEXT")]
         reason: Option<String>,
         #[command(flatten)]
@@ -116,7 +111,7 @@ enum Command {
     },
     /// Let runs start again after `injector halt`
     Resume(OutputFlags),
-    /// Tell from the journals who did what to whom, and what came of it
+    /// Tell from the journals who asked for which fault, on what, and what came of it
     Audit {
         /// Only this run
         #[arg(value_name = "RUN")]

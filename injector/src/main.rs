@@ -17,6 +17,7 @@ use injector_host::sleep_server;
 use injector_spec::error::{Exit, Refusal};
 
 fn main() -> Exit {
+    inherited::keep_descriptors();
     let words: Vec<OsString> = std::env::args_os().collect();
     tell::speak(tell::asked_for(&words));
     if inherited::has_no_output() {
@@ -52,7 +53,7 @@ fn carry_out(action: Action) -> Result<Exit, Refusal> {
         Action::Worker(link) => worker::run(link, daemon::run),
         Action::Guard(link) => guardian::run(link).map(|()| Exit::Done),
         Action::Record { disk, terminal } => recorder::run(disk, terminal).map(|()| Exit::Done),
-        Action::HoldPark(bytes) => Err(park_failed(&sleep_server::page_holder::hold(bytes))),
+        Action::HoldPark(bytes) => Err(sleep_failed(&sleep_server::page_holder::hold(bytes))),
         Action::ExecHelper(words) => {
             // The process that started it knows this code from that of the program.
             let _ = halt_monitor::run_exec_helper(&words);
@@ -60,13 +61,13 @@ fn carry_out(action: Action) -> Result<Exit, Refusal> {
         }
         Action::TryPark => match sleep_server::trial::sleeper() {
             Ok(()) => Ok(Exit::Done),
-            Err(error) => Err(park_failed(&error)),
+            Err(error) => Err(sleep_failed(&error)),
         },
     }
 }
 
-fn park_failed(error: &std::io::Error) -> Refusal {
+fn sleep_failed(error: &std::io::Error) -> Refusal {
     Refusal::failed(format!(
-        "a process of the park failed: {error}; it is not for people to start"
+        "a process of the sleep server failed: {error}; it is not for people to start"
     ))
 }

@@ -136,7 +136,7 @@ pub fn sweep(sweeping: Sweeping) -> Result<Vec<Leftover>, Refusal> {
             name: pin.name,
         },
         fate: Fate::Left {
-            why: "injector pins nothing, so somebody else did; `rm` of the file ends it".into(),
+            why: "injector pins nothing, so another program did; `rm` of the file ends it".into(),
         },
     }));
     let halt = kill_switch::standing(&injector_record::journal::directory())?;

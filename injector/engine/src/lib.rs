@@ -8,8 +8,6 @@ pub mod admission;
 pub mod channel;
 pub mod cleanup;
 pub mod executor;
-#[cfg(test)]
-mod file_filter_model;
 pub mod guardian;
 pub mod halt_monitor;
 pub mod kill_switch;

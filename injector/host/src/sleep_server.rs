@@ -86,16 +86,16 @@ impl SleepServer {
         })
     }
 
-    /// This process's park, started by the first who asks and closed by the last who lets go.
+    /// This process's sleep server, started by the first run that asks and closed by the last that lets go.
     pub fn shared() -> Result<Arc<Self>, Error> {
         static SHARED: Mutex<Weak<SleepServer>> = Mutex::new(Weak::new());
         let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(park) = shared.upgrade().filter(|park| park.is_serving()) {
-            return Ok(park);
+        if let Some(running) = shared.upgrade().filter(|running| running.is_serving()) {
+            return Ok(running);
         }
-        let park = Arc::new(Self::start()?);
-        *shared = Arc::downgrade(&park);
-        Ok(park)
+        let started = Arc::new(Self::start()?);
+        *shared = Arc::downgrade(&started);
+        Ok(started)
     }
 
     /// Whether sleepers are still served: root can abort the connection, and the page holder can be killed. Then
@@ -149,8 +149,8 @@ impl Session {
         }
     }
 
-    /// The park, to ask whether it is still there.
-    pub fn park(&self) -> &SleepServer {
+    /// The sleep server, to ask whether it is still there.
+    pub fn sleep_server(&self) -> &SleepServer {
         &self.sleep_server
     }
 }

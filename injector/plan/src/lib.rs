@@ -8,18 +8,12 @@
 
 #![forbid(unsafe_code)]
 
-#[cfg(test)]
-mod call_filter_model;
 mod calls;
 mod compile;
 mod error;
 mod exec_deny;
-#[cfg(test)]
-mod filter_model;
 pub mod hooks;
 pub mod line;
-#[cfg(test)]
-mod look_up_filter_model;
 mod mechanism;
 pub mod names;
 mod need;
@@ -37,3 +31,6 @@ pub use names::Names;
 pub use need::Need;
 pub use sizes::{Known, Told};
 pub use slots::{Hooks, Plan, PlannedRule};
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,5 @@
 //! The boot clock: what leases, deadlines and events are told in. It counts suspended time and cannot
-//! be set.
+//! be set. The host layer reads the same clock; neither layer sees the other.
 
 use rustix::time::{ClockId, clock_gettime};
 

@@ -64,11 +64,11 @@ pub enum Action {
         /// The number of the descriptor for what goes to the terminal.
         terminal: i32,
     },
-    /// Be the holder of the park, which maps so many bytes.
+    /// Be the page holder, which maps so many bytes.
     HoldPark(usize),
     /// Become this program.
     ExecHelper(Vec<OsString>),
-    /// Be the sleeper of the park's trial.
+    /// Be the thread that the sleep server's trial puts to sleep.
     TryPark,
     /// Print a text and be done: `--help`, `--version`.
     Print(String),

@@ -11,7 +11,7 @@ use super::{Wanted, record::Reader};
 use injector_engine::tell;
 use injector_engine::{kill_switch, worker::Output};
 use injector_record::{
-    journal::{self, Damaged, ListedRun, Record, Replay, RunState, Stamped, Unreadable},
+    journal::{self, Damaged, ListedRun, Record, Replay, Stamped, Unreadable},
     report::FaultReport,
 };
 use injector_spec::{
@@ -144,8 +144,7 @@ fn print(audit: &Audit) {
         let ListedRun {
             run, name, state, ..
         } = listed;
-        let how = how(state);
-        tell::result(printable::line(&format!("run {run}  {name}  {how}")));
+        tell::result(printable::line(&format!("run {run}  {name}  {state}")));
         print_records(told);
         for fault in listed.report.iter().flat_map(|report| &report.faults) {
             tell::result(printable::line(&format!("  {}", counters(fault))));
@@ -186,15 +185,6 @@ fn print_records(told: &Told) {
     for Damaged { line, why } in &told.damaged {
         let file = printable::path(&told.file);
         tell::result(format!("  {file}:{line}: {why}"));
-    }
-}
-
-fn how(state: &RunState) -> String {
-    match state {
-        RunState::Running => "goes on".to_owned(),
-        RunState::Ended { outcome } => outcome.to_string(),
-        RunState::Aborted { why: Some(why) } => format!("aborted: {why}"),
-        RunState::Aborted { why: None } => "aborted, with nobody left to say why".to_owned(),
     }
 }
 

@@ -107,12 +107,7 @@ fn age(since: Duration) -> String {
 
 /// How it stands with a run, or how it ended.
 fn state(listed: &ListedRun) -> String {
-    let mut text = match &listed.state {
-        RunState::Running => "running".to_owned(),
-        RunState::Ended { outcome } => outcome.to_string(),
-        RunState::Aborted { why: Some(why) } => format!("aborted: {why}"),
-        RunState::Aborted { why: None } => "aborted; no process was left to say why".to_owned(),
-    };
+    let mut text = listed.state.to_string();
     let to_restore = listed.to_restore.len();
     if listed.state != RunState::Running && to_restore > 0 {
         let settings = count(to_restore, "host setting", "host settings");

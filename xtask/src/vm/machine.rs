@@ -19,7 +19,7 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use rustix::{
     fs::{Access, access},
-    process::{Signal, nice, set_parent_process_death_signal},
+    process::{Signal, set_parent_process_death_signal},
 };
 
 use super::{
@@ -61,12 +61,10 @@ pub(super) struct Machine {
 pub(super) enum Presence {
     /// It is: what its command prints appears at once.
     Foreground,
-    /// It runs beside other work: it gets the CPU time that this leaves, and prints into its log alone.
+    /// It runs beside other work, and prints into its log alone. It has the same share of a CPU as that: a guest whose
+    /// processor stands still for 40 ms takes that for a fault.
     Background,
 }
-
-/// Added to the nice value in the background: about a tenth of the share of other work on the same CPU.
-const BACKGROUND_NICE: i32 = 10;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Accelerator {
@@ -218,17 +216,10 @@ impl Machine {
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
-        let nicer = match self.presence {
-            Presence::Foreground => 0,
-            Presence::Background => BACKGROUND_NICE,
-        };
-        // SAFETY: between fork and exec only two system calls are made; nothing allocates or takes a lock.
+        // SAFETY: between fork and exec only one system call is made; nothing allocates or takes a lock.
         unsafe {
             // A signal that kills this command means the machine too. The thread that starts it waits for its end.
-            qemu.pre_exec(move || {
-                nice(nicer)?;
-                Ok(set_parent_process_death_signal(Some(Signal::KILL))?)
-            });
+            qemu.pre_exec(|| Ok(set_parent_process_death_signal(Some(Signal::KILL))?));
         }
         qemu
     }

@@ -53,7 +53,7 @@ pub struct ArmedNamespace {
     cgroup_links: BTreeMap<u32, Links>,
     covered: Option<Covered>,
     object: Object,
-    /// The maps, for whoever switches rules and reads counters.
+    /// The maps: the run switches rules and reads counters by them.
     pub maps: Maps,
     /// The hits.
     pub events: EventRing,
@@ -91,7 +91,7 @@ pub struct Context<'r> {
     pub until: u64,
     /// Who cleans up after us.
     pub fd_store: &'r dyn FdStore,
-    /// Whether anybody wants to hear of each hit.
+    /// Whether a listener wants to hear of each hit.
     pub listening: Listening,
     /// What is looked at meanwhile.
     pub conditions: &'r [Condition],
@@ -198,12 +198,11 @@ impl ArmedNamespace {
         self.line.as_ref().is_none_or(DelayLine::is_running)
     }
 
-    /// Whether threads that are put to sleep, if any are, still sleep and wake: whoever kills the process that holds
-    /// the pages they sleep on ends that.
-    pub fn park_is_serving(&self) -> bool {
+    /// Whether threads that are put to sleep, if any are, still sleep and wake: a kill of the page holder ends that.
+    pub fn sleep_server_is_serving(&self) -> bool {
         self.calls
             .session
             .as_ref()
-            .is_none_or(|session| session.park().is_serving())
+            .is_none_or(|session| session.sleep_server().is_serving())
     }
 }

@@ -208,7 +208,8 @@ pub(super) fn places_of(rule: &PlannedRule, target: &ResolvedTarget) -> Result<P
 
 fn take_session(sleeps: SleepMap) -> Result<Session, Refusal> {
     let refused = |error: injector_host::sleep_server::Error| Refusal::failed(format!("{error}."));
-    let park: Arc<SleepServer> = SleepServer::shared().map_err(refused)?;
-    park.session(move |slot| sleeps.wake_boot_ns(slot))
+    let server: Arc<SleepServer> = SleepServer::shared().map_err(refused)?;
+    server
+        .session(move |slot| sleeps.wake_boot_ns(slot))
         .map_err(refused)
 }

@@ -44,7 +44,7 @@ pub struct Request {
     pub admission: Admission,
     /// What ends its leases at once.
     pub brake: Brake,
-    /// Whom to signal to stop it; `None` in the daemon.
+    /// The process to signal to stop it; `None` in the daemon.
     pub supervisor: Option<Process>,
     /// What `tell` is to be told.
     pub listening: Listening,

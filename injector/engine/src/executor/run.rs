@@ -88,7 +88,7 @@ pub fn execute(
     let errors = changes.restore(&mut journal);
     let result = result.map(|report| {
         let mut report = report.with_undo_errors(errors);
-        // Nothing fires and everything is as it was: now there is time to tell somebody.
+        // Nothing fires and everything is as it was: now there is time to tell a person.
         report.told = notifier::escalate(&request.escalation, &report);
         report
     });
@@ -162,7 +162,7 @@ impl Run<'_> {
         text.push_str(&self.request.radius.to_string());
         let faults = self.request.plan.describe(&self.request.experiment);
         self.journal.before(&Record::Planned { text, faults })?;
-        // Whoever pulled the kill switch before this run had a journal did not see it.
+        // A command that pulled the kill switch before this run had a journal did not see the run.
         let directory = journal::directory();
         let kill_switch = KillSwitch::watch(&directory)?;
         kill_switch::check(&directory)?;

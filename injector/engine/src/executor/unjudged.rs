@@ -7,7 +7,7 @@ pub(super) fn told(unjudged: Unjudged) -> Vec<String> {
     let reasons = [
         (
             unjudged.first,
-            "it was the first at an address and port where the target takes packets of anybody, and until the target has got one there, it may be another's",
+            "it was the first at an address and port where the target takes packets of any sender, and until the target has got one there, it may be another's",
         ),
         (
             unjudged.shared,

@@ -213,7 +213,10 @@ pub(super) fn load() -> Result<f64, String> {
     first.ok_or_else(|| format!("{FILE} has no number"))
 }
 
-#[expect(clippy::cast_precision_loss, reason = "nobody halts after 2^53 ends")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "no condition is about 2^53 ends"
+)]
 const fn number(count: u64) -> f64 {
     count as f64
 }

@@ -24,7 +24,7 @@ impl Window {
     /// look is longer ago, of that. A burst counts at once, and a late look is fair.
     #[expect(
         clippy::cast_precision_loss,
-        reason = "nobody halts on the 16th digit of a rate"
+        reason = "no condition is about the 16th digit of a rate"
     )]
     pub(super) fn look(&mut self, now: u64, total: u64) -> f64 {
         while let [_, (second, _), ..] = self.looks.make_contiguous()

@@ -5,6 +5,7 @@
 //! name, and nothing waits for it.
 
 use std::{
+    fmt,
     fs::{self, File},
     io,
     path::{Path, PathBuf},
@@ -89,6 +90,17 @@ pub enum RunState {
     },
 }
 
+impl fmt::Display for RunState {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Running => out.write_str("running"),
+            Self::Ended { outcome } => outcome.fmt(out),
+            Self::Aborted { why: Some(why) } => write!(out, "aborted: {why}"),
+            Self::Aborted { why: None } => out.write_str("aborted; no process was left to say why"),
+        }
+    }
+}
+
 /// Whether a list needs the reports of runs that are over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reports {
@@ -116,8 +128,8 @@ pub struct Unreadable {
     pub why: String,
 }
 
-impl std::fmt::Display for Unreadable {
-    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for Unreadable {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             out,
             "the journal {} cannot be read: {}",

@@ -73,7 +73,7 @@ pub enum ConfigError {
     },
     /// A user other than root could lift the limits.
     #[error(
-        "the configuration {} can be written by others than root, and whoever writes it sets the limits; \
+        "the configuration {} can be written by others than root, and what they write would be the limits; \
          correct it with `chown root:root` and `chmod 644`",
         .0.display()
     )]

@@ -51,7 +51,7 @@ pub enum HostError {
     },
     /// An address, where names are looked up.
     #[error(
-        "`{0}` is an address, and nobody looks an address up; write a name as in `*.example.com`"
+        "`{0}` is an address, and no program looks an address up; write a name as in `*.example.com`"
     )]
     Address(String),
     /// It has letters beyond ASCII, and no ASCII form that the Domain Name System would take.
@@ -367,7 +367,7 @@ mod tests {
                 "write the host alone: `api.example.com`",
             ),
             ("api.example.com:443", "the port under `dest-port`"),
-            ("10.0.0.7", "nobody looks an address up"),
+            ("10.0.0.7", "no program looks an address up"),
             ("a.example,b.example", "several names"),
             ("*..example.com", "nothing between two dots"),
             (".example.*", "nothing between two dots"),

@@ -131,13 +131,13 @@ pub enum ProcessFaultError {
     NobodyRespawns(String),
     /// It would meet bystanders, or processes whose refusals no person would notice.
     #[error(
-        "`proc.kill` with `respawn: deny-exec` lets nobody start a program in a whole cgroup, and target \
+        "`proc.kill` with `respawn: deny-exec` lets no process start a program in a whole cgroup, and target \
          `{0}` is chosen by process; choose it by cgroup, unit or container"
     )]
     NoWholeCgroup(String),
     /// Every call kills its caller.
     #[error(
-        "`proc.kill` at a call meets whoever comes back by itself; leave out `respawn: kill-again`, and say \
+        "`proc.kill` at a call meets each process that comes back by itself; leave out `respawn: kill-again`, and say \
          with `when` or `max-hits` which calls kill"
     )]
     AgainAtCall,
@@ -161,7 +161,10 @@ impl std::fmt::Display for Kill {
         match self.respawn {
             None => Ok(()),
             Some(Respawn::KillAgain) => {
-                write!(out, "; whoever appears then gets it as soon as seen")
+                write!(
+                    out,
+                    "; a process that appears then gets it as soon as it is seen"
+                )
             }
             Some(Respawn::DenyExec) => write!(out, "{DENIED}"),
         }
@@ -173,7 +176,7 @@ const DENIED: &str = "; from then on no program is started in the cgroup (EACCES
 
 impl std::fmt::Display for KillAtCall {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(out, "SIG{} to whoever calls ", self.signal)?;
+        write!(out, "SIG{} to each thread that calls ", self.signal)?;
         for (index, call) in self.calls.syscalls.iter().enumerate() {
             let comma = if index == 0 { "" } else { ", " };
             write!(out, "{comma}{call}")?;

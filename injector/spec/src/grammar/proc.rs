@@ -51,7 +51,7 @@ pub struct KillFlags {
     /// Again every so often, to every process that is there; once where not given
     #[arg(long, value_name = "TIME", value_parser = duration::parse)]
     interval: Option<Duration>,
-    /// To whoever makes this system call, before it does anything; `--when` says at which of them; repeatable
+    /// To the thread that makes this system call, before the call does anything; `--when` says at which of them; repeatable
     #[arg(
         long,
         value_name = "NAME",

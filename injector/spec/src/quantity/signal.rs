@@ -53,7 +53,7 @@ const STOPPING: [(&str, i32); 4] = table![
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SignalError {
     /// It would leave a stopped process behind.
-    #[error("SIG{0} stops a process, which somebody has to undo; use `injector proc pause`")]
+    #[error("SIG{0} stops a process until another signal lets it go on; use `injector proc pause`")]
     Stopping(&'static str),
     /// No such name or number.
     #[error("`{text}` is not a signal that can be sent; {hint}")]

@@ -28,9 +28,6 @@ pub(super) fn cases() -> Vec<Case> {
     ]
 }
 
-/// Devices by which the worker holds packets and sleepers.
-const DEVICES: [&str; 2] = ["/dev/net/tun", "/dev/fuse"];
-
 /// A target that a fault cuts off, a neighbour, and a program of their own that a probe starts.
 struct Stage {
     lab: Lab,
@@ -109,12 +106,16 @@ fn helper(held: &HeldExec, armed: &Running) -> Result<u32> {
     ensure!(words.split('\0').nth(1) == Some("exec-helper"), "{words:?}");
     let parent = format!("PPid:\t{}\n", armed.worker()?);
     ensure!(about("status")?.contains(&parent), "not the worker's");
-    // It holds nothing of the run: no link, program or map, no TAP, no server's end of the park.
+    // It holds nothing of the run, and nothing that the caller of injector has left open.
     for descriptor in fs::read_dir(format!("/proc/{helper}/fd"))? {
-        let what = fs::read_link(descriptor?.path())?;
-        let what = what.to_string_lossy();
-        let is_of_run = what.starts_with("anon_inode:") || DEVICES.contains(&&*what);
-        ensure!(!is_of_run, "it holds {what}");
+        let descriptor = descriptor?;
+        let number: u32 = descriptor.file_name().to_string_lossy().parse()?;
+        let what = fs::read_link(descriptor.path())?;
+        ensure!(
+            number <= 2 && what == Path::new("/dev/null"),
+            "{number} is {}",
+            what.display()
+        );
     }
     Ok(helper)
 }

@@ -145,7 +145,7 @@ pub(super) fn end_waited_out() -> Result<()> {
         "{:?}",
         report.remarks
     );
-    // The reason is the reason: nobody was there to send.
+    // The fault was not met because no process was there to send.
     let note = report.faults[0].note.as_deref().unwrap_or_default();
     ensure!(note.contains("the target ended after"), "{note}");
     Ok(())

@@ -35,7 +35,7 @@ impl ArmedNamespace {
 
     /// Lets everything that is held go, in order. The lease has ended and programs in flight are done.
     pub fn flush(&mut self) -> Result<delay_line::Stats, Refusal> {
-        // Whoever sleeps goes on now, and finds no lease.
+        // Threads that sleep go on now, and find no lease.
         self.calls.session = None;
         let flight = self.await_flight();
         let stats = match self.line.take() {

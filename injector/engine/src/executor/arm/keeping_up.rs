@@ -102,7 +102,7 @@ impl ArmedNamespace {
             .filter(|key| !self.strangers.contains(key) && !is_here(key))
             .copied()
             .collect();
-        // Those that have ended are nobody's any more.
+        // A process that has ended is no member any more.
         self.strangers.retain(|key| members.contains(key));
         self.strangers.extend(&away);
         away.iter()

@@ -93,7 +93,7 @@ impl Run<'_> {
             processes: ProcessFaults::asked_by(self.request.asked_by.1),
             roster: self.roster(armed_at),
         };
-        // Before anybody hears of it: whoever waits for that word acts on it at once, and its first
+        // Before a listener hears of it: one that waits for that word acts on it at once, and its first
         // packet or call would meet no rule yet.
         self.switch(&mut armed, Some(0))?;
         let first = self.request.experiment.steps.first();

@@ -18,7 +18,7 @@ use crate::{
 /// How often a run looks after its devices, sockets, events and watchdog.
 const TICK: Duration = Duration::from_millis(50);
 
-/// How often it looks for sockets that nobody saw being made.
+/// How often it looks for sockets that no program saw being made.
 const CLAIM_EVERY: u64 = 1_000_000_000;
 
 impl Run<'_> {
@@ -86,9 +86,13 @@ impl Run<'_> {
                     why: "the delay line has stopped by itself".into(),
                 });
             }
-            if !armed.namespaces.iter().all(ArmedNamespace::park_is_serving) {
+            if !armed
+                .namespaces
+                .iter()
+                .all(ArmedNamespace::sleep_server_is_serving)
+            {
                 return Some(Outcome::Failed {
-                    why: "the process that holds the pages which threads sleep on (`injector hold-park`) was killed, or its file system was aborted; nobody sleeps any more".into(),
+                    why: "the process that holds the pages which threads sleep on (`injector hold-park`) was killed, or its file system was aborted; no thread sleeps any more".into(),
                 });
             }
             if now >= ends_at {
@@ -133,7 +137,7 @@ impl Run<'_> {
                             .map_or(Outcome::Stopped, |why| Outcome::Failed { why: why.into() }),
                     );
                 }
-                // Nobody is left who could stop it; it ends by itself.
+                // No process is left that could stop it; it ends by itself.
                 Err(RecvTimeoutError::Disconnected) => std::thread::sleep(TICK),
                 Err(RecvTimeoutError::Timeout) => {}
             }

@@ -178,7 +178,7 @@ impl Run<'_> {
     }
 }
 
-/// The reason of a fault that met nothing because there was nobody to meet it.
+/// The reason of a fault that met nothing because no process was there.
 pub(super) fn explain(armed: &Armed, target: usize, report: &mut FaultReport) {
     if let Some(since) = armed.roster.away_since(target)
         && report.hit == 0

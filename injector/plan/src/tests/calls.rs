@@ -9,10 +9,8 @@ use injector_common::{
 use ipnet::IpNet;
 use proptest::{prelude::*, sample::select};
 
-use super::{
-    CallPlan, Names, Plan,
-    filter_model::{address, few, holds, network, port, ports, ranges, texts},
-};
+use super::packets::{address, few, holds, network, port, ports, ranges, texts};
+use crate::{CallPlan, Names, Plan};
 use injector_spec::experiment::file;
 
 /// Filters as a person writes them.

@@ -6,11 +6,9 @@ use std::fmt::Write as _;
 use ipnet::IpNet;
 use proptest::{prelude::*, sample::select};
 
-use super::{
-    LineModel, Names, Plan,
-    filter_model::{Sent, decides, few, holds, network, sent, texts},
-};
+use super::packets::{Sent, decides, few, holds, network, sent, texts};
 use crate::line::DnsFault;
+use crate::{LineModel, Names, Plan};
 use injector_spec::experiment::file;
 
 /// A part of a pattern for names.

@@ -1,5 +1,7 @@
-//! The same for files: from the words of an experiment file to the decision about a file of a small tree, which has
+//! What filters on files mean, against what is made of them: from the words of an experiment file to the decision about a file of a small tree, which has
 //! symbolic and hard links, and in which files are made and replaced after the plan.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
 use std::{
     collections::BTreeMap,

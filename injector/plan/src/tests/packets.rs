@@ -8,7 +8,7 @@ use injector_common::filter::{Packet, bits, covers, matches};
 use ipnet::IpNet;
 use proptest::{prelude::*, sample::select};
 
-use super::{Names, Plan};
+use crate::{Names, Plan};
 use injector_spec::experiment::{GUARDED_PORTS, file};
 
 /// Filters as a person writes them, and the addresses that a name stands for.
