@@ -41,6 +41,14 @@ const BOOT_WITH_KVM: Duration = Duration::from_secs(20);
 /// starts. Page tables have four levels, which QEMU walks for each miss of its own small cache.
 const CHEAPER: &str = " norandmaps no5lvl";
 
+/// Memory of a guest, in MiB.
+const MEMORY_MIB: u64 = 1024;
+
+/// What part of a guest's memory its initramfs may be. The kernel keeps the archive until its files are made, and
+/// those, too, are memory, of which a tmpfs takes half at most. Beyond, it leaves the last files out and goes on
+/// (`unpack_to_rootfs`, init/initramfs.c): programs without a loader are then *not found*.
+const MOST_OF_MEMORY: u64 = 3;
+
 /// What QEMU says when the host's KVM cannot go on; the machine stands still then.
 const KVM_GAVE_UP: &str = "KVM internal error";
 
@@ -95,6 +103,19 @@ pub(super) fn ensure_qemu() -> Result<()> {
     Ok(())
 }
 
+/// Whether an archive of so many bytes leaves a guest room for its files.
+fn ensure_fits(bytes: u64) -> Result<()> {
+    const MIB: u64 = 1 << 20;
+    let most = MEMORY_MIB / MOST_OF_MEMORY;
+    ensure!(
+        bytes <= most * MIB,
+        "what should run inside is {} MiB, and a guest of {MEMORY_MIB} MiB takes {most}; leave debug information of \
+         dependencies out of the build (`[profile.release.package]` in Cargo.toml)",
+        bytes / MIB
+    );
+    Ok(())
+}
+
 impl Machine {
     /// One that keeps all that its guests print below `logs`, and that ends them after `limit`.
     pub(super) fn new(logs: PathBuf, limit: Duration, presence: Presence) -> Result<Self> {
@@ -115,6 +136,7 @@ impl Machine {
 
     /// Boots a kernel, passes on what the command prints, and waits for the end.
     pub(super) fn boot(&mut self, kernel: &Kernel, initramfs: &Path, log: &str) -> Result<Ended> {
+        ensure_fits(fs::metadata(initramfs)?.len())?;
         let log = self.logs.join(format!("{log}.log"));
         let mut attempt = 1;
         loop {
@@ -205,7 +227,7 @@ impl Machine {
             "-smp",
             "2",
             "-m",
-            "1G",
+            &format!("{MEMORY_MIB}M"),
         ])
         .args(["-nographic", "-no-reboot", "-nic", "none"])
         .arg("-kernel")
@@ -265,4 +287,16 @@ fn pass_on(stream: impl Read + Send + 'static, sender: Sender<String>) {
             }
         }
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_archive_that_would_be_cut_is_refused() {
+        assert!(ensure_fits(MEMORY_MIB << 20 >> 2).is_ok());
+        let told = ensure_fits(400 << 20).unwrap_err().to_string();
+        assert!(told.contains("400 MiB"), "{told}");
+    }
 }
