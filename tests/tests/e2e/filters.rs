@@ -57,6 +57,8 @@ fn busy_connections() -> Result<()> {
     let mut streams = Probe::TcpPing.observe(lab.agent(), server)?;
     let injector = Injector::new()?;
     let reset = ["net", "reset", "--connection", "busy", "--max-hits", "1"];
+    // A connection that was just made counts as busy.
+    waits.expect_calm("a pool before any fault")?;
     let armed = lab.arm(&injector, &reset)?;
     waits.expect_calm("a pool at rest")?;
     let seen = streams.look()?;
