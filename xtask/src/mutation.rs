@@ -41,7 +41,7 @@ enum Check {
 const MUTATIONS: &[Mutation] = &[
     Mutation {
         what: "a cgroup that was made again keeps its old id in the programs' table",
-        file: "injector/engine/src/executor/arm/follow.rs",
+        file: "injector/engine/src/effects/namespace/follow.rs",
         from: "        self.maps.write_cgroup(to.id, scope)?;\n",
         to: "",
         noticed_by: Check::Test("target::a_cgroup_that_is_made_again"),
@@ -55,7 +55,7 @@ const MUTATIONS: &[Mutation] = &[
     },
     Mutation {
         what: "a process that another one lets go on counts as standing",
-        file: "injector/engine/src/executor/process/standing.rs",
+        file: "injector/engine/src/effects/processes/standing.rs",
         from: "News::WentOn(after) => went_on.push((subject.clone(), after)),",
         to: "News::WentOn(_) => {}",
         noticed_by: Check::Test("proc::a_sigcont_by_another_is_told"),
@@ -90,7 +90,7 @@ const MUTATIONS: &[Mutation] = &[
     },
     Mutation {
         what: "links are leaked",
-        file: "injector/engine/src/executor/arm/ending.rs",
+        file: "injector/engine/src/effects/namespace/ending.rs",
         from: "        drop(links);\n",
         to: "        std::mem::forget(links);\n",
         noticed_by: Check::Campaign("soak", "15"),
@@ -125,7 +125,7 @@ const MUTATIONS: &[Mutation] = &[
     },
     Mutation {
         what: "settings of the host are not put back",
-        file: "injector/engine/src/executor/changes/undo.rs",
+        file: "injector/engine/src/changes/undo.rs",
         from: "let Some(namespace) = namespace else {\n                return Ok(Fate::Gone);",
         to: "let Some(namespace) = namespace.filter(|_| false) else {\n                return Ok(Fate::Gone);",
         noticed_by: Check::Test("effect::delay_tcp::loopback_v4"),

@@ -5,9 +5,12 @@
 //! [`halt_monitor`]. The [`guardian`] can undo what the worker changes, the [`recorder`] writes to disks and terminals.
 
 pub mod admission;
+pub mod changes;
 pub mod channel;
 pub mod cleanup;
+pub mod effects;
 pub mod executor;
+mod fd_store;
 pub mod guardian;
 pub mod halt_monitor;
 pub mod kill_switch;

@@ -18,7 +18,8 @@ use crate::{
     surroundings::{self, Surroundings},
 };
 use crate::{
-    executor::{self, Budget},
+    effects::namespace::places,
+    executor::Budget,
     halt_monitor::{self, WhoAsks},
     kill_switch,
     recorder::Recorder,
@@ -242,7 +243,7 @@ fn check_limits(plan: &Plan, targets: &[ResolvedTarget]) -> Result<(), Refusal> 
 fn check_places(plan: &Plan, targets: &[ResolvedTarget]) -> Result<(), Refusal> {
     plan.rules
         .iter()
-        .try_for_each(|rule| executor::places(rule, targets).map(drop))
+        .try_for_each(|rule| places(rule, targets).map(drop))
 }
 
 /// Refuses what this host lacks, by name, before anything is attached.

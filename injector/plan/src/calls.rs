@@ -39,14 +39,12 @@ pub struct CallPlan {
 }
 
 /// The mechanism for a fault on calls: the first of its ladder that the host offers and that reaches all
-/// of its calls; `None` for other faults.
+/// of its calls.
 pub(super) fn choose(
     fault: &FaultKind,
+    on_calls: OnCalls<'_>,
     offers: &dyn Fn(Need) -> bool,
-) -> Result<Option<(Mechanism, CallPlan)>, Error> {
-    let Some(on_calls) = fault.on_calls() else {
-        return Ok(None);
-    };
+) -> Result<(Mechanism, CallPlan), Error> {
     let calls = on_calls.calls();
     let ladder: &[Mechanism] = match on_calls {
         OnCalls::Error(_) => &[
@@ -117,7 +115,7 @@ pub(super) fn choose(
             calls: calls.syscalls.iter().map(Syscall::to_string).collect(),
         });
     };
-    Ok(Some((mechanism, plan(fault, on_calls, mechanism))))
+    Ok((mechanism, plan(fault, on_calls, mechanism)))
 }
 
 impl From<CallMechanism> for Mechanism {

@@ -3,15 +3,15 @@
 use injector_common::{
     RuleId,
     filter::{FilterKey, bits, kind},
-    rule::{ActiveSlots, Rule, action, loss_model},
+    rule::{ActiveSlots, Rule},
 };
 
-use super::{CallPlan, Error, Mechanism, Names, Need, calls, exec_deny, prefix};
-use crate::line;
-use injector_spec::experiment::{
-    Connections, CorruptMode, Direction, DnsAnswer, Fault, FaultKind, Loss, OnCalls, Peer,
-    Protocol, Respawn,
+use super::{
+    CallPlan, Error, Mechanism, Names, Need, calls, exec_deny, prefix,
+    rows::{self, Chosen, Met, Row},
 };
+use crate::line;
+use injector_spec::experiment::{Connections, Direction, Fault, FaultKind, Peer, Protocol};
 
 /// A fault in the kernel's terms.
 #[derive(Clone, Debug)]
@@ -58,7 +58,6 @@ pub(super) fn compile(
     let (filters, filter_bits) = filters(fault, id, names);
     let chance = &fault.chance;
     let mut rule = Rule {
-        action: action_of(&fault.kind),
         filters: filter_bits,
         percent: chance.percent,
         when: chance.when,
@@ -66,23 +65,17 @@ pub(super) fn compile(
         seed: chance.seed.unwrap_or(seed),
         ..Rule::default()
     };
-    match &fault.kind {
-        FaultKind::Loss(Loss::Independent { correlation }) => rule.correlation = *correlation,
-        FaultKind::Loss(Loss::GilbertElliott(thresholds)) => {
-            rule.loss_model = loss_model::GILBERT_ELLIOTT;
-            rule.gemodel = *thresholds;
+    let Row {
+        met,
+        mechanism,
+        line,
+    } = rows::of(fault, &mut rule)?;
+    let (mechanism, mut calls) = match mechanism {
+        Chosen::ByFault(mechanism) => (mechanism, None),
+        Chosen::ByHost(done) => {
+            let (mechanism, plan) = calls::choose(&fault.kind, done, offers)?;
+            (mechanism, Some(plan))
         }
-        FaultKind::Reorder { gap, .. } => rule.gap = *gap,
-        FaultKind::Connect(errno) => rule.errno = errno.code().unsigned_abs(),
-        _ => {}
-    }
-    if let Some(OnCalls::Error(error)) = fault.kind.on_calls() {
-        rule.errno = error.errno.code().unsigned_abs();
-    }
-    let line = line_model(&fault.kind, &rule)?;
-    let (mechanism, mut calls) = match calls::choose(&fault.kind, offers)? {
-        Some((mechanism, plan)) => (mechanism, Some(plan)),
-        None => (mechanism(fault), None),
     };
     let exec_deny = exec_deny::choose(&fault.kind, offers);
     if let Some(mechanism) = exec_deny {
@@ -92,7 +85,7 @@ pub(super) fn compile(
     Ok(Compiled {
         rule,
         filters,
-        hooks: hooks(fault),
+        hooks: hooks(met, fault.direction),
         line,
         mechanism,
         exec_deny,
@@ -113,120 +106,28 @@ fn check_addresses(fault: &Fault, names: &Names) -> Result<(), Error> {
     Ok(fault.check_addresses(&of_names)?)
 }
 
-fn action_of(kind: &FaultKind) -> u32 {
-    match kind {
-        FaultKind::Noop
-        | FaultKind::Reset
-        | FaultKind::Kill(_)
-        | FaultKind::Pause(_)
-        | FaultKind::Starve(_) => action::NOOP,
-        FaultKind::KillAtCall(_) => action::SIGNAL,
-        FaultKind::SysError(_) | FaultKind::IoError(_) | FaultKind::PipeError(_) => action::FAIL,
-        FaultKind::SysDelay(_)
-        | FaultKind::IoLatency(_)
-        | FaultKind::PipeDelay(_)
-        | FaultKind::PipeStall(_) => action::SLEEP,
-        FaultKind::IoCorrupt(_) | FaultKind::PipeCorrupt(_) => action::DAMAGE,
-        FaultKind::IoShort(_) => action::SHORTEN,
-        FaultKind::Loss(_) | FaultKind::Blackhole | FaultKind::Partition { .. } => action::LOSS,
-        FaultKind::Corrupt(CorruptMode::Payload) => action::CORRUPT_PAYLOAD,
-        FaultKind::Duplicate => action::DUPLICATE,
-        FaultKind::Reorder { .. } => action::REORDER,
-        FaultKind::Delay(_) | FaultKind::Bandwidth(_) | FaultKind::Corrupt(CorruptMode::Wire) => {
-            action::LINE
-        }
-        FaultKind::Dns { .. } => action::DNS,
-        FaultKind::Connect(_) => action::CONNECT,
+/// At which hooks the rule is asked.
+fn hooks(met: Met, direction: Direction) -> ActiveSlots {
+    let (leaves, arrives) = (
+        u32::from(direction != Direction::Ingress),
+        u32::from(direction != Direction::Egress),
+    );
+    let none = ActiveSlots::default();
+    match met {
+        Met::Packets => ActiveSlots {
+            egress: leaves,
+            ingress: arrives,
+            ..none
+        },
+        Met::PacketsOrSockets => ActiveSlots {
+            egress: leaves,
+            deliver: arrives,
+            ..none
+        },
+        Met::Connects => ActiveSlots { connect: 1, ..none },
+        Met::Calls => ActiveSlots { call: 1, ..none },
+        Met::Nowhere => none,
     }
-}
-
-/// Where the rule is evaluated. Loss of what arrives is done at the socket, everything else at the
-/// device.
-fn hooks(fault: &Fault) -> ActiveSlots {
-    let mut hooks = ActiveSlots::default();
-    match fault.kind {
-        FaultKind::Connect(_) => {
-            hooks.connect = 1;
-            return hooks;
-        }
-        _ if fault.kind.on_calls().is_some() => {
-            hooks.call = 1;
-            return hooks;
-        }
-        FaultKind::Kill(ref kill) => {
-            hooks.call = u32::from(kill.respawn == Some(Respawn::DenyExec));
-            return hooks;
-        }
-        FaultKind::Reset | FaultKind::Pause(_) | FaultKind::Starve(_) => {
-            return hooks;
-        }
-        _ => {}
-    }
-    if fault.direction != Direction::Ingress {
-        hooks.egress = 1;
-    }
-    if fault.direction != Direction::Egress {
-        match action_of(&fault.kind) {
-            action::LOSS => hooks.deliver = 1,
-            _ => hooks.ingress = 1,
-        }
-    }
-    hooks
-}
-
-fn mechanism(fault: &Fault) -> Mechanism {
-    match (&fault.kind, fault.direction) {
-        (FaultKind::Noop, _) => Mechanism::Count,
-        (FaultKind::Connect(_), _) => Mechanism::Connect,
-        (FaultKind::Reset, _) => Mechanism::Reset,
-        (FaultKind::Kill(_), _) => Mechanism::Signal,
-        (FaultKind::KillAtCall(_), _) => Mechanism::SignalAtCall,
-        (FaultKind::Pause(_), _) => Mechanism::Stop,
-        (FaultKind::Starve(_), _) => Mechanism::Limits,
-        (FaultKind::Corrupt(CorruptMode::Payload), _) => Mechanism::Rewrite,
-        (FaultKind::Duplicate, _) => Mechanism::Clone,
-        (FaultKind::Loss(_) | FaultKind::Blackhole | FaultKind::Partition { .. }, direction) => {
-            match direction {
-                Direction::Egress => Mechanism::WireLoss,
-                Direction::Ingress => Mechanism::SocketLoss,
-                Direction::Both => Mechanism::BothLoss,
-            }
-        }
-        _ => Mechanism::DelayLine,
-    }
-}
-
-fn line_model(fault: &FaultKind, rule: &Rule) -> Result<Option<LineModel>, Error> {
-    use line::{Bandwidth, Delay, DnsFailure, DnsFault, Model};
-    Ok(Some(match fault {
-        FaultKind::Delay(delay) => Model::Delay(Delay {
-            latency: delay.latency,
-            jitter: delay.jitter,
-            correlation: delay.correlation,
-            distribution: delay.distribution,
-            seed: rule.seed,
-        }),
-        FaultKind::Bandwidth(rate) => Model::Bandwidth(Bandwidth {
-            bits_per_second: rate.bits_per_second(),
-        }),
-        FaultKind::Reorder { latency, .. } => Model::Reorder { latency: *latency },
-        FaultKind::Corrupt(CorruptMode::Wire) => Model::WireCorrupt { seed: rule.seed },
-        FaultKind::Dns { answer, hostnames } => {
-            let failure = match answer {
-                DnsAnswer::NxDomain => DnsFailure::NxDomain,
-                DnsAnswer::ServFail => DnsFailure::ServFail,
-                DnsAnswer::Timeout => DnsFailure::Timeout,
-            };
-            let every = [String::from("*")];
-            let globs = if hostnames.is_empty() {
-                &every[..]
-            } else {
-                hostnames
-            };
-            Model::Dns(DnsFault::new(failure, globs, *rule)?)
-        }
-        _ => return Ok(None),
-    }))
 }
 
 /// The filters as prefixes, and the bits that tell the kernel which sets the rule has.
@@ -333,35 +234,5 @@ impl FilterSet {
         self.bits |= bit;
         self.prefixes
             .extend(prefix::ports(self.id, kind, first, last));
-    }
-}
-
-/// Where a fault stands in the order of composition on one target: what loses packets comes first,
-/// what holds them last.
-pub(super) fn rank(kind: &FaultKind) -> u8 {
-    match kind {
-        FaultKind::Noop => 0,
-        FaultKind::Blackhole => 1,
-        FaultKind::Partition { .. } => 2,
-        FaultKind::Loss(_) => 3,
-        FaultKind::Corrupt(CorruptMode::Payload) => 4,
-        FaultKind::Duplicate => 5,
-        FaultKind::Reorder { .. } => 6,
-        FaultKind::Corrupt(CorruptMode::Wire) => 7,
-        FaultKind::Delay(_) => 8,
-        FaultKind::Bandwidth(_) => 9,
-        FaultKind::Dns { .. } => 10,
-        FaultKind::Connect(_) => 11,
-        FaultKind::Reset => 12,
-        FaultKind::Kill(_) | FaultKind::KillAtCall(_) => 13,
-        FaultKind::Pause(_) => 14,
-        FaultKind::Starve(_) => 15,
-        // A call sleeps before it fails, and only what has not failed is damaged.
-        FaultKind::SysDelay(_)
-        | FaultKind::IoLatency(_)
-        | FaultKind::PipeDelay(_)
-        | FaultKind::PipeStall(_) => 16,
-        FaultKind::SysError(_) | FaultKind::IoError(_) | FaultKind::PipeError(_) => 17,
-        FaultKind::IoShort(_) | FaultKind::IoCorrupt(_) | FaultKind::PipeCorrupt(_) => 18,
     }
 }

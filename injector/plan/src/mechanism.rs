@@ -54,7 +54,49 @@ pub enum Mechanism {
     Vector,
 }
 
+/// Which part of a run carries a mechanism out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Carrier {
+    /// Programs in the kernel, with the delay line and the sleep server beside them.
+    Programs,
+    /// The run's process, which resets connections.
+    Resets,
+    /// The run's process, which signals, stops and limits processes.
+    Processes,
+}
+
+impl Carrier {
+    /// All of them, in the order in which they act.
+    pub const ALL: [Self; 3] = [Self::Programs, Self::Resets, Self::Processes];
+}
+
 impl Mechanism {
+    /// Which part of a run carries it out.
+    pub const fn carrier(self) -> Carrier {
+        match self {
+            Self::Reset => Carrier::Resets,
+            Self::Signal | Self::Freeze | Self::Stop | Self::Limits => Carrier::Processes,
+            Self::Count
+            | Self::WireLoss
+            | Self::SocketLoss
+            | Self::BothLoss
+            | Self::Rewrite
+            | Self::Clone
+            | Self::DelayLine
+            | Self::Connect
+            | Self::SignalAtCall
+            | Self::Lsm
+            | Self::SecurityReturn
+            | Self::SyscallReturn
+            | Self::KprobeOverride
+            | Self::SockAddr
+            | Self::LsmPark
+            | Self::SyscallPark
+            | Self::Trace
+            | Self::Vector => Carrier::Programs,
+        }
+    }
+
     /// The mechanism for a target that is chosen like this: a cgroup is frozen as a whole, processes
     /// that share one with bystanders are stopped one by one.
     pub(super) fn on(self, selector: &Selector) -> Self {
@@ -66,10 +108,7 @@ impl Mechanism {
 
     /// Whether it works without a program in the kernel.
     pub const fn needs_no_program(self) -> bool {
-        matches!(
-            self,
-            Self::Signal | Self::Freeze | Self::Stop | Self::Limits
-        )
+        matches!(self.carrier(), Carrier::Processes)
     }
 
     /// The name in plans and reports.

@@ -5,8 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use injector_common::{SLOTS, rule::ActiveSlots, rule_id};
 
 use super::{
-    CallPlan, Compiled, Error, Mechanism, Names, Need,
-    compile::{compile, rank},
+    CallPlan, Carrier, Compiled, Error, Mechanism, Names, Need, compile::compile, rows::rank,
 };
 use injector_spec::experiment::{Described, Experiment, Fault, Placed, Span};
 
@@ -132,6 +131,25 @@ impl Plan {
     /// The rules of one step.
     pub fn of_step(&self, step: usize) -> impl Iterator<Item = &PlannedRule> {
         self.rules.iter().filter(move |rule| rule.step == step)
+    }
+
+    /// The rules of one step that this part of a run carries out, each with its place in the plan.
+    pub fn carried_out_by(
+        &self,
+        carrier: Carrier,
+        step: usize,
+    ) -> impl Iterator<Item = (usize, &PlannedRule)> {
+        self.rules.iter().enumerate().filter(move |(_, rule)| {
+            rule.step == step && rule.compiled.mechanism.carrier() == carrier
+        })
+    }
+
+    /// The parts of a run that carry some rule out.
+    pub fn carriers(&self) -> BTreeSet<Carrier> {
+        let rules = self.rules.iter();
+        rules
+            .map(|rule| rule.compiled.mechanism.carrier())
+            .collect()
     }
 
     /// Which slots are on in a step, by scope.

@@ -13,8 +13,11 @@ use injector_spec::{
     experiment::Experiment,
 };
 
-use super::{FdStore, arm::Listening, budget::Budget};
-use crate::{admission::Admission, guardian::Guardian, recorder::Recorder, watchdog::Brake};
+use super::budget::Budget;
+use crate::{
+    admission::Admission, effects::namespace::Listening, fd_store::FdStore, guardian::Guardian,
+    recorder::Recorder, watchdog::Brake,
+};
 
 /// What a run is made from.
 pub struct Request {

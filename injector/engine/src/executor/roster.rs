@@ -17,7 +17,10 @@ use crate::admission::Admission;
 use injector_host::targets::{
     self, Presence, ResolvedTarget, Sight, guard::Guard, overlap, process::TaskKey,
 };
-use injector_spec::experiment::{OnTargetExit, Selector, Target};
+use injector_spec::{
+    experiment::{OnTargetExit, Selector, Target},
+    quantity::duration::tenths,
+};
 
 use attendance::{Attendance, Change};
 
@@ -278,7 +281,7 @@ impl Entry {
         let mut remarks = Vec::new();
         if self.attendance.away_since().is_none() && !self.ended.is_empty() {
             let named = self.ended.iter().take(NAMED).map(|(key, after)| {
-                let after = super::seconds(*after);
+                let after = tenths(*after);
                 format!("process {} of {name} ended after {after}", key.tgid)
             });
             remarks.extend(named);

@@ -1,16 +1,15 @@
 //! A run from its journal's first line to its last.
 //!
-//! The reading order is that of a run: [`arming`], [`steps`] (with [`targets`] and what [`acts`] while a step is on),
-//! [`disarming`], and the numbers of the report in [`counted`].
+//! The reading order is that of a run: [`arming`], [`steps`] (with [`targets`]), [`disarming`], and the numbers of the
+//! report in [`counted`]. The loop asks every one of the run's effects and knows none by name.
 
-mod acts;
 mod arming;
 mod counted;
 mod disarming;
 mod steps;
 mod targets;
 
-use std::{collections::BTreeMap, sync::mpsc::Receiver, time::Duration};
+use std::{sync::mpsc::Receiver, time::Duration};
 
 use injector_host::kernel::clock::boot_ns;
 use injector_record::{
@@ -20,11 +19,11 @@ use injector_record::{
 };
 use injector_spec::error::Refusal;
 
-use super::{
-    FdStore, Order, Request, Surroundings, arm::ArmedNamespace, budget::Spending, changes::Changes,
-    process::ProcessFaults, reset::Resetter, roster::Roster,
-};
+use super::{Order, Request, Surroundings, budget::Spending, roster::Roster};
 use crate::{
+    changes::Changes,
+    effects::{Effect, Scene, Seen, ground::Ground},
+    fd_store::FdStore,
     halt_monitor::{HaltMonitor, OwnHits},
     kill_switch::{self, KillSwitch},
     notifier,
@@ -134,7 +133,8 @@ struct Run<'t> {
 
 /// A run while it is armed.
 struct Armed {
-    namespaces: Vec<ArmedNamespace>,
+    ground: Ground,
+    effects: Vec<Box<dyn Effect>>,
     watchdog: Watchdog,
     /// Who looks at the halt conditions.
     halt_monitor: HaltMonitor,
@@ -142,9 +142,7 @@ struct Armed {
     own_hits: OwnHits,
     /// When it was, on the boot clock, in nanoseconds.
     since: u64,
-    resetters: BTreeMap<usize, Resetter>,
     spending: Spending,
-    processes: ProcessFaults,
     /// Who the targets are now.
     roster: Roster,
 }
@@ -176,10 +174,54 @@ impl Run<'_> {
         Ok(self.disarm(armed, outcome))
     }
 
+    /// Asks each effect in turn, until one refuses, and tells of what they saw.
+    fn each<T>(
+        &mut self,
+        armed: &mut Armed,
+        ask: impl FnMut(&mut dyn Effect, &mut Scene<'_>) -> Result<T, Refusal>,
+    ) -> Result<Vec<T>, Refusal> {
+        let (answers, told) = self.ask_each(armed, ask);
+        self.tell_all(told);
+        answers
+    }
+
+    /// The same, for a caller that tells later.
+    fn ask_each<T>(
+        &mut self,
+        armed: &mut Armed,
+        mut ask: impl FnMut(&mut dyn Effect, &mut Scene<'_>) -> Result<T, Refusal>,
+    ) -> (Result<Vec<T>, Refusal>, Vec<Seen>) {
+        let mut scene = Scene {
+            experiment: &self.request.experiment,
+            plan: &self.request.plan,
+            targets: &self.request.targets,
+            ground: &mut armed.ground,
+            watchdog: &armed.watchdog,
+            changes: &mut self.changes,
+            journal: &mut self.journal,
+            told: Vec::new(),
+        };
+        let effects = armed.effects.iter_mut();
+        let answers = effects
+            .map(|effect| ask(effect.as_mut(), &mut scene))
+            .collect();
+        (answers, scene.told)
+    }
+
+    fn tell_all(&mut self, seen: Vec<Seen>) {
+        for Seen { boot_ns, what } in seen {
+            self.tell_at(boot_ns, what);
+        }
+    }
+
     fn tell(&mut self, what: EventKind) {
+        self.tell_at(boot_ns(), what);
+    }
+
+    fn tell_at(&mut self, boot_ns: u64, what: EventKind) {
         (self.tell)(RunEvent {
             run: self.request.run.clone(),
-            boot_ns: boot_ns(),
+            boot_ns,
             what,
         });
     }

@@ -3,7 +3,7 @@
 use std::os::fd::OwnedFd;
 
 use super::message::{Hold, Key};
-use crate::executor::undo;
+use crate::changes::undo;
 use injector_host::kernel::netns::Namespace;
 
 /// The changes of all runs of a worker that are not undone, in the order in which they were handed over.

@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::{
-    executor::{changes, undo},
+    changes::{self, undo},
     recorder::Recorder,
 };
 use injector_host::kernel::netns::Namespace;

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     channel::{Channel, ChannelError, Wait},
-    executor::FdStore,
+    fd_store::FdStore,
     guardian::Guardian,
     recorder::{Recorder, RunJournal, Terminal},
     worker::Job,

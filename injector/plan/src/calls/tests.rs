@@ -1,6 +1,14 @@
 use super::*;
 use injector_spec::experiment::{CallDelay, CallError, Calls, FdKind, Realism};
 
+/// The choice for a fault on calls.
+fn choice(
+    fault: &FaultKind,
+    offers: &dyn Fn(Need) -> bool,
+) -> Result<(Mechanism, CallPlan), Error> {
+    choose(fault, fault.on_calls().unwrap(), offers)
+}
+
 fn calls(names: &str) -> Calls {
     Calls {
         syscalls: names.split(',').map(|name| name.parse().unwrap()).collect(),
@@ -28,7 +36,7 @@ fn delay(names: &str, at: SleepAt) -> FaultKind {
 
 fn chosen(fault: &FaultKind, offers: &[Need]) -> Mechanism {
     let offers = |need| offers.contains(&need);
-    choose(fault, &offers).unwrap().unwrap().0
+    choice(fault, &offers).unwrap().0
 }
 
 #[test]
@@ -127,7 +135,7 @@ fn who_insists_on_the_hook_is_told_what_others_would_wait_for() {
             continue;
         };
         fault.calls.mechanism = Some(CallMechanism::LsmPark);
-        let error = choose(&FaultKind::SysDelay(fault), &|_| true).unwrap_err();
+        let error = choice(&FaultKind::SysDelay(fault), &|_| true).unwrap_err();
         let error = error.to_string();
         assert!(
             error.contains(lock) && error.contains("syscall-park"),
@@ -138,7 +146,7 @@ fn who_insists_on_the_hook_is_told_what_others_would_wait_for() {
         return;
     };
     fault.calls.kinds = vec![FdKind::Directory];
-    let error = choose(&FaultKind::SysDelay(fault), &|_| true).unwrap_err();
+    let error = choice(&FaultKind::SysDelay(fault), &|_| true).unwrap_err();
     assert!(
         error.to_string().contains("leave --path and --fd-kind out"),
         "{error}"
@@ -148,9 +156,7 @@ fn who_insists_on_the_hook_is_told_what_others_would_wait_for() {
 #[test]
 fn whoever_decides_is_attached_last() {
     let offers = |_| true;
-    let (_, plan) = choose(&delay("read", SleepAt::Enter), &offers)
-        .unwrap()
-        .unwrap();
+    let (_, plan) = choice(&delay("read", SleepAt::Enter), &offers).unwrap();
     assert!(matches!(plan.hooks.last(), Some(CallHook::Syscall { .. })));
     assert_eq!(plan.hooks.len(), MOST_COPIES + 3);
 }

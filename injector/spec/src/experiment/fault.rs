@@ -156,6 +156,17 @@ impl<'f> OnCalls<'f> {
     }
 }
 
+/// What happens to the processes of a target as wholes.
+#[derive(Clone, Copy, Debug)]
+pub enum OnProcesses<'f> {
+    /// They get a signal.
+    Kill(&'f Kill),
+    /// They stand still.
+    Pause(&'f Pause),
+    /// Their cgroup gets less than it wants.
+    Starve(&'f Starve),
+}
+
 /// How much later packets arrive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -280,7 +291,64 @@ impl FaultKind {
             Self::IoCorrupt(damage) | Self::PipeCorrupt(damage) => Some(OnCalls::Damage(damage)),
             Self::IoShort(short) => Some(OnCalls::Short(short)),
             Self::KillAtCall(kill) => Some(OnCalls::Signal(kill)),
-            _ => None,
+            Self::Noop
+            | Self::Delay(_)
+            | Self::Loss(_)
+            | Self::Corrupt(_)
+            | Self::Duplicate
+            | Self::Reorder { .. }
+            | Self::Bandwidth(_)
+            | Self::Blackhole
+            | Self::Partition { .. }
+            | Self::Reset
+            | Self::Connect(_)
+            | Self::Dns { .. }
+            | Self::Kill(_)
+            | Self::Pause(_)
+            | Self::Starve(_) => None,
+        }
+    }
+
+    /// What it does to processes as wholes; `None` where it does nothing to them.
+    pub const fn on_processes(&self) -> Option<OnProcesses<'_>> {
+        match self {
+            Self::Kill(kill) => Some(OnProcesses::Kill(kill)),
+            Self::Pause(pause) => Some(OnProcesses::Pause(pause)),
+            Self::Starve(starve) => Some(OnProcesses::Starve(starve)),
+            Self::Noop
+            | Self::Delay(_)
+            | Self::Loss(_)
+            | Self::Corrupt(_)
+            | Self::Duplicate
+            | Self::Reorder { .. }
+            | Self::Bandwidth(_)
+            | Self::Blackhole
+            | Self::Partition { .. }
+            | Self::Reset
+            | Self::Connect(_)
+            | Self::Dns { .. }
+            | Self::KillAtCall(_)
+            | Self::SysError(_)
+            | Self::SysDelay(_)
+            | Self::IoError(_)
+            | Self::IoLatency(_)
+            | Self::IoCorrupt(_)
+            | Self::IoShort(_)
+            | Self::PipeError(_)
+            | Self::PipeDelay(_)
+            | Self::PipeStall(_)
+            | Self::PipeCorrupt(_) => None,
+        }
+    }
+
+    /// Whether each hit is a call of the target that fails with an errno.
+    pub const fn fails_calls(&self) -> bool {
+        match self.on_calls() {
+            Some(OnCalls::Error(_)) => true,
+            Some(
+                OnCalls::Delay(_) | OnCalls::Damage(_) | OnCalls::Short(_) | OnCalls::Signal(_),
+            ) => false,
+            None => matches!(self, Self::Connect(_)),
         }
     }
 

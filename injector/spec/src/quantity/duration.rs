@@ -107,6 +107,12 @@ pub fn measured(duration: Duration) -> String {
     format(Duration::from_nanos_u128(rounded.min(u128::from(u64::MAX))))
 }
 
+/// A time in nanoseconds for people, in tenths of a second: `1.3 s`.
+pub fn tenths(nanoseconds: u64) -> String {
+    let tenths = nanoseconds.saturating_add(50_000_000) / 100_000_000;
+    format!("{}.{} s", tenths / 10, tenths % 10)
+}
+
 /// Writes `500ms`.
 pub fn serialize<S: Serializer>(value: &Duration, to: S) -> Result<S::Ok, S::Error> {
     to.serialize_str(&format(*value))
@@ -121,6 +127,13 @@ pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Er
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn times_are_rounded_to_tenths() {
+        assert_eq!(tenths(0), "0.0 s");
+        assert_eq!(tenths(1_280_000_000), "1.3 s");
+        assert_eq!(tenths(61_000_000_000), "61.0 s");
+    }
 
     #[test]
     fn a_unit_is_required_and_a_day_is_the_limit() {

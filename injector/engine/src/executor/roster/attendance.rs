@@ -1,7 +1,7 @@
 //! One target's coming and going: pure, from what each look shows to what is told.
 
-use crate::executor::seconds;
 use injector_host::targets::Sight;
+use injector_spec::quantity::duration::tenths;
 
 /// The most comings and goings that are remarked one by one.
 const TOLD: usize = 6;
@@ -109,10 +109,10 @@ impl Attendance {
         let told = self.ends.iter().rev().take(TOLD).rev();
         let mut remarks: Vec<String> = told
             .map(|end| {
-                let (after, how) = (seconds(end.after), end.how);
+                let (after, how) = (tenths(end.after), end.how);
                 let back = end.back_after.map_or_else(
                     || "it did not come back".to_owned(),
-                    |back| format!("it was met again after {}", seconds(back)),
+                    |back| format!("it was met again after {}", tenths(back)),
                 );
                 format!("{name} ended after {after} ({how}); {back}")
             })

@@ -8,12 +8,13 @@ use injector_spec::{error::Refusal, experiment::Follow};
 
 use super::{Armed, Run, nanos};
 use crate::{
-    executor::{
-        FdStore,
-        arm::{ArmedNamespace, Context},
-        budget::Spending,
-        process::ProcessFaults,
+    effects::{
+        self, Step,
+        ground::Ground,
+        namespace::{ArmedNamespace, Context},
     },
+    executor::budget::Spending,
+    fd_store::FdStore,
     halt_monitor::{self, HaltMonitor, OwnHits},
     kill_switch::KillSwitch,
     watchdog::Watchdog,
@@ -83,14 +84,13 @@ impl Run<'_> {
             namespace.claim(&self.request.targets)?;
         }
         let mut armed = Armed {
-            namespaces,
+            ground: Ground { namespaces },
+            effects: effects::of_run(&self.request.plan, self.request.asked_by.1),
             watchdog,
             halt_monitor,
             own_hits,
             since: armed_at,
-            resetters: BTreeMap::new(),
             spending: Spending::begin(self.request.budget, armed_at),
-            processes: ProcessFaults::asked_by(self.request.asked_by.1),
             roster: self.roster(armed_at),
         };
         // Before a listener hears of it: one that waits for that word acts on it at once, and its first
@@ -98,9 +98,15 @@ impl Run<'_> {
         self.switch(&mut armed, Some(0))?;
         let first = self.request.experiment.steps.first();
         let first = first.map_or(0, |step| nanos(step.duration));
-        self.act_on_processes(&mut armed, 0, armed_at.saturating_add(first))?;
+        let first = Step {
+            index: 0,
+            ends_at: armed_at.saturating_add(first),
+        };
         let faults = self.request.plan.describe(&self.request.experiment);
+        let (acted, seen) = self.ask_each(&mut armed, |effect, scene| effect.act(first, scene));
+        acted?;
         self.tell(EventKind::Armed { faults });
+        self.tell_all(seen);
         for what in told {
             self.tell(what);
         }

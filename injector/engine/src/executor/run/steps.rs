@@ -11,15 +11,16 @@ use injector_spec::error::Refusal;
 
 use super::{Armed, Run, nanos};
 use crate::{
-    executor::{Order, arm::ArmedNamespace, ending::lapsed},
+    effects::Step,
+    executor::{Order, ending::lapsed},
     halt_monitor::Breach,
 };
 
 /// How often a run looks after its devices, sockets, events and watchdog.
 const TICK: Duration = Duration::from_millis(50);
 
-/// How often it looks for sockets that no program saw being made.
-const CLAIM_EVERY: u64 = 1_000_000_000;
+/// How often it counts the processes of its targets.
+const COUNT_EVERY: u64 = 1_000_000_000;
 
 impl Run<'_> {
     pub(super) fn steps(
@@ -36,8 +37,8 @@ impl Run<'_> {
             self.journal
                 .after(&Record::StepStarted { step: name.clone() });
             self.tell(EventKind::StepStarted { step: name.clone() });
-            let outcome = self.wait(armed, index, ends_at, orders);
-            self.lift(armed);
+            let outcome = self.wait(armed, Step { index, ends_at }, orders);
+            self.undo(armed);
             self.switch(armed, None)?;
             armed.spending.before = self.used(armed, index);
             self.journal
@@ -50,52 +51,53 @@ impl Run<'_> {
         Ok(Outcome::Completed)
     }
 
-    /// Switches the rules of a step on, and all others off.
-    pub(super) fn switch(&self, armed: &mut Armed, step: Option<usize>) -> Result<(), Refusal> {
-        let active = step
-            .map(|step| self.request.plan.active(step))
-            .unwrap_or_default();
-        for namespace in &mut armed.namespaces {
-            for scope in namespace.scopes.clone() {
-                namespace.activate(scope, active.get(&scope).copied().unwrap_or_default())?;
-            }
-        }
-        Ok(())
+    /// Switches the faults of a step on, and all others off.
+    pub(super) fn switch(&mut self, armed: &mut Armed, step: Option<usize>) -> Result<(), Refusal> {
+        self.each(armed, |effect, scene| effect.set(step, scene))
+            .map(drop)
+    }
+
+    /// Does what is due of a step's faults.
+    pub(super) fn act(&mut self, armed: &mut Armed, step: Step) -> Result<(), Refusal> {
+        self.each(armed, |effect, scene| effect.act(step, scene))
+            .map(drop)
+    }
+
+    /// Puts back what a step's faults have changed from this process.
+    pub(super) fn undo(&mut self, armed: &mut Armed) {
+        // There is nothing that it could refuse.
+        let _ = self.each(armed, |effect, scene| {
+            effect.undo(scene);
+            Ok(())
+        });
+    }
+
+    /// Tells of the single acts that wait to be told of.
+    pub(super) fn drain(&mut self, armed: &mut Armed) {
+        let _ = self.each(armed, |effect, scene| {
+            effect.events(scene);
+            Ok(())
+        });
     }
 
     /// Waits for the end of a step and looks after everything meanwhile; `None` goes on.
     pub(super) fn wait(
         &mut self,
         armed: &mut Armed,
-        step: usize,
-        ends_at: u64,
+        step: Step,
         orders: &Receiver<Order>,
     ) -> Option<Outcome> {
-        let mut claim_at = 0;
+        let mut count_at = 0;
         loop {
             let now = boot_ns();
             if let Some(outcome) = lapsed(&armed.watchdog) {
                 return Some(outcome);
             }
-            if armed
-                .namespaces
-                .iter()
-                .any(|namespace| !namespace.line_is_running())
-            {
-                return Some(Outcome::Failed {
-                    why: "the delay line has stopped by itself".into(),
-                });
+            let mut effects = armed.effects.iter();
+            if let Some(why) = effects.find_map(|effect| effect.broken(&armed.ground)) {
+                return Some(Outcome::Failed { why: why.into() });
             }
-            if !armed
-                .namespaces
-                .iter()
-                .all(ArmedNamespace::sleep_server_is_serving)
-            {
-                return Some(Outcome::Failed {
-                    why: "the process that holds the pages which threads sleep on (`injector hold-park`) was killed, or its file system was aborted; no thread sleeps any more".into(),
-                });
-            }
-            if now >= ends_at {
+            if now >= step.ends_at {
                 return None;
             }
             if let Some(outcome) = self.look_after_targets(armed) {
@@ -104,32 +106,25 @@ impl Run<'_> {
             if let Some(why) = self.alone() {
                 return Some(Outcome::Failed { why: why.into() });
             }
-            if now >= claim_at {
-                claim_at = now + CLAIM_EVERY;
-                for namespace in &mut armed.namespaces {
-                    let told = namespace.keep_up(&self.request.targets);
-                    for what in told {
-                        self.tell(what);
-                    }
-                }
-                let found = self.processes(armed);
+            if now >= count_at {
+                count_at = now + COUNT_EVERY;
+                let found = armed.ground.processes(&self.request.targets);
                 if let Some(why) = armed.spending.processes(found) {
                     return Some(overspent(armed, why));
                 }
             }
-            let used = self.used(armed, step);
+            let used = self.used(armed, step.index);
             if let Some(why) = armed.spending.look(now, used) {
                 return Some(overspent(armed, why));
             }
-            self.tell_own_hits(armed);
-            self.reset(armed, step);
-            if let Err(refusal) = self.act_on_processes(armed, step, ends_at) {
+            armed.tell_own_hits();
+            if let Err(refusal) = self.act(armed, step) {
                 return Some(Outcome::Failed {
                     why: refusal.message,
                 });
             }
             self.drain(armed);
-            match orders.recv_timeout(TICK.min(Duration::from_nanos(ends_at - now))) {
+            match orders.recv_timeout(TICK.min(Duration::from_nanos(step.ends_at - now))) {
                 // The supervisor orders it too where another process is missing.
                 Ok(Order::Stop) => {
                     return Some(

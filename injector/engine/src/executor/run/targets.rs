@@ -1,10 +1,7 @@
 //! What a run does about its targets' comings and goings, as the roster tells them.
 
-use super::{Armed, Request, Run};
-use crate::executor::{
-    roster::{Roster, Turn},
-    seconds,
-};
+use super::{Armed, Run};
+use crate::executor::roster::{Roster, Turn};
 use injector_host::{kernel::clock::boot_ns, targets::ResolvedTarget};
 use injector_record::{
     event::EventKind,
@@ -14,6 +11,7 @@ use injector_record::{
 use injector_spec::{
     error::Refusal,
     experiment::{OnTargetExit, Target},
+    quantity::duration::tenths,
 };
 
 impl Run<'_> {
@@ -35,15 +33,15 @@ impl Run<'_> {
         let now = boot_ns();
         let after_ms = armed.roster.after(now) / 1_000_000;
         let turns = {
-            let (namespaces, targets) = (&armed.namespaces, &self.request.targets);
+            let (ground, targets) = (&armed.ground, &self.request.targets);
             let followed = |scope: usize| {
                 let scope = u32::try_from(scope).unwrap_or(u32::MAX);
-                let namespace = namespaces.iter().find(|one| one.scopes.contains(&scope));
+                let namespace = ground.of(scope);
                 namespace.map_or(0, |one| one.members(scope, targets).len())
             };
             armed.roster.look(now, targets, &followed)
         };
-        self.follow_files(armed, now);
+        self.settle(armed, now);
         let mut outcome = None;
         for turn in turns {
             match turn {
@@ -74,7 +72,7 @@ impl Run<'_> {
     fn ended(&mut self, scope: usize, how: &str, after: u64) -> Outcome {
         let target = self.name_of(scope);
         let words = Target::in_words(&target);
-        let why = format!("{words} ended after {} ({how})", seconds(after));
+        let why = format!("{words} ended after {} ({how})", tenths(after));
         let after_ms = after / 1_000_000;
         self.note(&Record::TargetEnded {
             target: target.clone(),
@@ -132,38 +130,24 @@ impl Run<'_> {
     }
 
     fn follow(
-        &self,
+        &mut self,
         armed: &mut Armed,
         scope: usize,
         target: &ResolvedTarget,
     ) -> Result<(), Refusal> {
-        let Request { targets, plan, .. } = &self.request;
-        let number = u32::try_from(scope).unwrap_or(u32::MAX);
-        let namespace = armed
-            .namespaces
-            .iter_mut()
-            .find(|one| one.scopes.contains(&number));
-        match namespace {
-            Some(namespace) => namespace.follow(number, target, targets, plan),
-            // No fault of it needs programs in the kernel.
-            None => Ok(()),
-        }
+        let scope = u32::try_from(scope).unwrap_or(u32::MAX);
+        self.each(armed, |effect, scene| effect.follow(scope, target, scene))
+            .map(drop)
     }
 
-    /// The files of a target that has just come back: its first process may not stand in its own mount namespace
-    /// yet when it is first seen.
-    fn follow_files(&self, armed: &mut Armed, now: u64) {
-        let Request { targets, plan, .. } = &self.request;
+    /// Looks once more at targets that have just come back.
+    fn settle(&mut self, armed: &mut Armed, now: u64) {
         for scope in armed.roster.settling(now) {
-            let number = u32::try_from(scope).unwrap_or(u32::MAX);
-            let namespaces = &mut armed.namespaces;
-            let namespace = namespaces
-                .iter_mut()
-                .find(|one| one.scopes.contains(&number));
-            if let (Some(namespace), Some(target)) = (namespace, targets.get(scope)) {
-                // A file that is not there yet is looked for again.
-                let _ = namespace.follow_files(number, target, plan);
-            }
+            let scope = u32::try_from(scope).unwrap_or(u32::MAX);
+            let _ = self.each(armed, |effect, scene| {
+                effect.settle(scope, scene);
+                Ok(())
+            });
         }
     }
 
@@ -186,7 +170,7 @@ pub(super) fn explain(armed: &Armed, target: usize, report: &mut FaultReport) {
     {
         report.note = Some(format!(
             "applied, but the target never met it: the target ended after {}",
-            seconds(since)
+            tenths(since)
         ));
     }
 }

@@ -1,9 +1,5 @@
 //! Keeps a namespace up to date while a run goes on: processes, sockets and devices that come and go.
 
-use crate::executor::{
-    claim::{Asking, Meet},
-    pace::{Begun, Reach},
-};
 use injector_host::{
     kernel::{Error, clock::boot_ns, netns::Namespace},
     targets::{ResolvedTarget, process::TaskKey},
@@ -11,7 +7,11 @@ use injector_host::{
 use injector_record::event::EventKind;
 use injector_spec::{error::Refusal, experiment::Follow};
 
-use super::ArmedNamespace;
+use super::{
+    ArmedNamespace,
+    claim::{Asking, Meet},
+    pace::{Begun, Reach},
+};
 
 impl ArmedNamespace {
     /// Makes the targets known and tags what they have open. The lease is live by now, so that forks
@@ -38,7 +38,7 @@ impl ArmedNamespace {
     }
 
     /// Looks through the sockets of a scope for connections that these resets have not asked, where a look is due.
-    pub(in crate::executor) fn look(
+    pub(in crate::effects) fn look(
         &mut self,
         scope: u32,
         targets: &[ResolvedTarget],
@@ -51,7 +51,7 @@ impl ArmedNamespace {
     }
 
     /// Runs `look` where its turn has come; one that was costly waits longer for its next.
-    pub(in crate::executor) fn where_due(&mut self, look: impl FnOnce(&mut Self) -> Reach) {
+    pub(in crate::effects) fn where_due(&mut self, look: impl FnOnce(&mut Self) -> Reach) {
         if !self.resets.is_due(boot_ns()) {
             return;
         }

@@ -9,7 +9,7 @@ use std::{
 
 use injector_common::{RuleId, call::PathKey, rule_id};
 
-use super::arm::Context;
+use super::Context;
 use injector_host::{
     kernel::{
         Error,

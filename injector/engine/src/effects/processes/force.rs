@@ -6,8 +6,8 @@
 
 use std::{collections::BTreeMap, fs, path::Path};
 
-use crate::executor::seconds;
 use injector_host::{kernel::cgroup_file, targets::controller::Limit};
+use injector_spec::quantity::duration::tenths;
 
 /// What is known of the limits of one fault, by their place.
 #[derive(Debug, Default)]
@@ -51,7 +51,7 @@ impl Force {
                     "{} was made `{}` after {}, by another's hand; it was left alone",
                     name(path),
                     injector_spec::printable::line(&found),
-                    seconds(now.saturating_sub(one.since))
+                    tenths(now.saturating_sub(one.since))
                 ));
             }
         }
@@ -60,7 +60,7 @@ impl Force {
     /// Tells that the limits end now, before their time, for the sake of bystanders.
     pub(super) fn spare(&mut self, now: u64) {
         if let Some(since) = self.limits.iter().map(|one| one.since).min() {
-            let after = seconds(now.saturating_sub(since));
+            let after = tenths(now.saturating_sub(since));
             self.changed.push(format!(
                 "the limits were lifted after {after}, because others came into the cgroup that has them"
             ));

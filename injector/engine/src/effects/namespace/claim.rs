@@ -40,17 +40,17 @@ enum Way {
 
 /// Which resets ask, one bit for each slot.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Asking {
+pub(in crate::effects) struct Asking {
     /// Those that ask every connection.
-    pub(super) any: u32,
+    pub(in crate::effects) any: u32,
     /// Those that ask busy ones.
-    pub(super) busy: u32,
+    pub(in crate::effects) busy: u32,
     /// Those that ask idle ones.
-    pub(super) idle: u32,
+    pub(in crate::effects) idle: u32,
 }
 
 /// What came of a socket.
-pub(super) enum Met {
+pub(in crate::effects) enum Met {
     /// These slots have asked it now; others may later.
     Asked(u32),
     /// No slot will ever ask it: it is no TCP connection, and will be none.
@@ -60,7 +60,7 @@ pub(super) enum Met {
 }
 
 /// Meets a socket that these slots have not asked yet.
-pub(super) type Meet<'m> = dyn FnMut(&mut Maps, &TargetSocket, u32) -> Met + 'm;
+pub(in crate::effects) type Meet<'m> = dyn FnMut(&mut Maps, &TargetSocket, u32) -> Met + 'm;
 
 impl Sockets {
     /// In the way that this kernel allows. Before the object's maps are taken.

@@ -2,8 +2,11 @@
 
 use std::collections::HashSet;
 
-use super::{Moment, choice, schedule};
-use crate::executor::process::choice::Choice;
+use super::{
+    choice::{self, Choice},
+    moment::Moment,
+    schedule,
+};
 use injector_host::{
     kernel::{Error, clock::boot_ns},
     targets::{pidfd, process::TaskKey},

@@ -6,8 +6,11 @@
 
 use injector_common::{RuleId, rule_id};
 
-use super::{ArmedNamespace, attaching::open_cgroup};
-use crate::executor::calls::{key, places_of, write_entries};
+use super::{
+    ArmedNamespace,
+    attaching::open_cgroup,
+    calls::{key, places_of, write_entries},
+};
 use injector_host::targets::{ResolvedTarget, cgroup::Cgroup};
 use injector_plan::Plan;
 use injector_plan::hooks::CallHook;

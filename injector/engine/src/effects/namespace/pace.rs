@@ -11,7 +11,7 @@ const SHARE: u64 = 50;
 
 /// How far a look came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Reach {
+pub(in crate::effects) enum Reach {
     /// It has seen everything.
     Whole,
     /// It had so much to do that it was broken off.

@@ -7,11 +7,11 @@
 
 use std::{collections::BTreeMap, fs, io, path::Path};
 
-use crate::executor::seconds;
 use injector_host::targets::{
     cgroup::Cgroup,
     process::{self, Pose, TaskKey},
 };
+use injector_spec::quantity::duration::tenths;
 
 /// How many that went on are named; the rest is a number.
 const NAMED: usize = 8;
@@ -129,7 +129,7 @@ impl Standing {
     pub(super) fn remarks(&self) -> impl Iterator<Item = String> {
         let more = self.went_on.len().saturating_sub(NAMED);
         let named = self.went_on.iter().take(NAMED).map(|(subject, after)| {
-            let after = seconds(*after);
+            let after = tenths(*after);
             let by = "by another's hand; it was left alone";
             match subject {
                 Subject::Process(key) => {

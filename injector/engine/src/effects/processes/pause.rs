@@ -4,7 +4,7 @@
 //! that another process has stopped before are left alone, then and at the end. A hit is what was seen to
 //! stand ([`super::standing`]), and each look sees whether it still does.
 //!
-//! A cgroup that was made again ([`crate::executor`]'s roster) is another one to freeze: the turn begins
+//! A cgroup that was made again (the executor's roster) is another one to freeze: the turn begins
 //! anew for it.
 
 use std::{
@@ -16,12 +16,13 @@ use std::{
 };
 
 use super::{
-    Moment, Record, choice,
-    choice::Choice,
+    Record,
+    choice::{self, Choice},
+    moment::Moment,
     schedule,
     standing::{Standing, Subject},
 };
-use crate::executor::changes::{Asked, ChangeId};
+use crate::changes::{Asked, ChangeId};
 use injector_host::{
     kernel::clock::boot_ns,
     targets::{

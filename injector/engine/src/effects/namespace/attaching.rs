@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use crate::executor::coverage::Covered;
 use injector_host::{
     delay_line::Tap,
     kernel::{
@@ -15,7 +14,7 @@ use injector_plan::{Hooks, hooks::CgroupHook};
 use injector_record::event::EventKind;
 use injector_spec::{error::Refusal, experiment::Follow, printable};
 
-use super::ArmedNamespace;
+use super::{ArmedNamespace, coverage::Covered};
 
 impl ArmedNamespace {
     /// Programs on cgroups and, where a tree is followed, on the fork tracepoint.

@@ -56,12 +56,12 @@ impl RstSender {
             if self.send(ends, next, namespace).is_err() {
                 return false;
             }
-            if super::reset::tcp_state(socket) == Some(CLOSED) {
+            if super::connection::tcp_state(socket) == Some(CLOSED) {
                 return true;
             }
             // It may wait behind a call of the target's that holds the socket.
             std::thread::sleep(BETWEEN_TRIES);
-            if super::reset::tcp_state(socket) == Some(CLOSED) {
+            if super::connection::tcp_state(socket) == Some(CLOSED) {
                 return true;
             }
         }

@@ -1,10 +1,19 @@
 //! One network namespace, armed: maps filled, programs attached, delay line running.
+//!
+//! [`ArmedNamespace::attach`] makes it ready: [`filling`], [`calls`], [`attaching`] with [`coverage`] of its devices.
+//! [`keeping_up`] and [`follow`] go with what changes, [`claim`] reaches sockets that are open as often as [`pace`]
+//! lets it, [`ending`] lets everything go.
 
 mod attaching;
+mod calls;
+pub(super) mod claim;
+mod coverage;
 mod ending;
 mod filling;
 mod follow;
 mod keeping_up;
+pub(super) mod pace;
+mod unjudged;
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -13,16 +22,15 @@ use std::{
 
 use injector_common::rule::ActiveSlots;
 
-use self::filling::{make_tap, sizes, start_line, write_rules};
-use super::{
-    FdStore,
-    calls::{self, Attached, CallFaults},
-    changes::Changes,
+pub use self::calls::places;
+use self::{
+    calls::{Attached, CallFaults},
     claim::Sockets,
     coverage::Covered,
+    filling::{make_tap, sizes, start_line, write_rules},
     pace::Pace,
 };
-use crate::{halt_monitor, recorder::RunJournal, tell};
+use crate::{changes::Changes, fd_store::FdStore, halt_monitor, recorder::RunJournal, tell};
 use injector_host::{
     delay_line::DelayLine,
     kernel::{

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::{Moment, Record, force::Force};
-use crate::executor::changes::ChangeId;
+use super::{Record, force::Force, moment::Moment};
+use crate::changes::ChangeId;
 use injector_common::rule::Counters;
 use injector_host::{
     kernel::clock::boot_ns,

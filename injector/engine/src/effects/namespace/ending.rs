@@ -4,14 +4,13 @@ use std::time::{Duration, Instant};
 
 use injector_common::{flow::Unjudged, rule::Counters, rule_id};
 
-use crate::executor::unjudged;
 use injector_host::{
     delay_line::{self},
     kernel::{Error, links::Skipped},
 };
 use injector_spec::error::Refusal;
 
-use super::ArmedNamespace;
+use super::{ArmedNamespace, unjudged};
 
 /// How long programs in flight are waited for. Each has some hundred instructions left.
 const FLIGHT: Duration = Duration::from_secs(2);

@@ -1,0 +1,239 @@
+//! Faults on the processes of a target as wholes: signals, standing still, limits of their cgroup.
+//!
+//! They are this process's own doing, from user space: nothing in the kernel asks the lease for them, so
+//! it is asked here before each act. What outlives the process that does it (a freeze, a stop, a limit) is
+//! one of the run's [`Changes`]: on disk before, undone at the end of its step, or by the process that finds
+//! the journal, where the run did not come to that.
+//!
+//! Membership is looked up anew each time, and with it what must never be a target: a process that entered
+//! the cgroup since then may be the caller's shell.
+
+mod choice;
+mod force;
+mod kill;
+mod moment;
+mod pause;
+mod schedule;
+mod standing;
+mod starve;
+
+use std::{cell::RefCell, collections::BTreeMap};
+
+use injector_common::{rule::Counters, rule_id};
+
+use self::moment::{Moment, Surroundings};
+use super::{Effect, Scene, Step, ground::Ground};
+use crate::{changes::Changes, recorder::RunJournal};
+use injector_host::{
+    kernel::clock::boot_ns,
+    targets::{ResolvedTarget, guard::Guard},
+};
+use injector_plan::{Carrier, Plan, PlannedRule};
+use injector_record::report::FaultReport;
+use injector_spec::{error::Refusal, experiment::OnProcesses};
+
+/// The faults on processes of one run.
+pub(super) struct Processes {
+    guard: Guard,
+    /// The step that goes on, and when it began, on the boot clock.
+    step: Option<(usize, u64)>,
+    /// By the rule's place in the plan.
+    acting: BTreeMap<usize, Acting>,
+}
+
+/// The state of one fault.
+enum Acting {
+    Kill(kill::Killer),
+    Pause(pause::Pauser),
+    Starve(starve::Starver),
+}
+
+/// Where changes are made and written down.
+struct Record<'r> {
+    changes: &'r mut Changes,
+    journal: &'r mut RunJournal,
+}
+
+impl Processes {
+    /// The faults of a run that this process asked for.
+    pub(super) fn asked_by(caller: u32) -> Self {
+        Self {
+            guard: Guard::new(caller),
+            step: None,
+            acting: BTreeMap::new(),
+        }
+    }
+
+    /// When the step began, on the boot clock: at its first act.
+    fn began(&mut self, step: usize, now: u64) -> u64 {
+        let began = match self.step {
+            Some((current, began)) if current == step => began,
+            Some(_) | None => now,
+        };
+        self.step = Some((step, began));
+        began
+    }
+}
+
+impl Effect for Processes {
+    /// A step begins with its first act.
+    fn set(&mut self, _: Option<usize>, _: &mut Scene<'_>) -> Result<(), Refusal> {
+        Ok(())
+    }
+
+    fn act(&mut self, step: Step, scene: &mut Scene<'_>) -> Result<(), Refusal> {
+        let now = boot_ns();
+        let began = self.began(step.index, now);
+        let (targets, experiment) = (scene.targets, scene.experiment);
+        let ground = RefCell::new(&mut *scene.ground);
+        let run = Surroundings {
+            members: &|scope| ground.borrow().members(scope, targets),
+            watchdog: scene.watchdog,
+            bar: &|rule| match (
+                ground.borrow_mut().of_mut(rule.scope),
+                rule.compiled.exec_deny,
+            ) {
+                (Some(namespace), Some(_)) => {
+                    namespace.maps.mark_killed(rule_id(rule.scope, rule.slot))
+                }
+                (Some(_), None) | (None, _) => Ok(()),
+            },
+        };
+        let mut record = Record {
+            changes: scene.changes,
+            journal: scene.journal,
+        };
+        for (index, rule) in scene.plan.carried_out_by(Carrier::Processes, step.index) {
+            let (Some(target), Some(asked), Some(fault)) = (
+                targets.get(rule.fault.target),
+                experiment.targets.get(rule.fault.target),
+                rule.fault.kind.on_processes(),
+            ) else {
+                continue;
+            };
+            let moment = Moment {
+                since: now.saturating_sub(began),
+                began,
+                ends_at: step.ends_at,
+                scope: rule.scope,
+                target,
+                selector: &asked.selector,
+                guard: &self.guard,
+                run: &run,
+            };
+            if !moment.may_act() {
+                return Ok(());
+            }
+            let acting = self
+                .acting
+                .entry(index)
+                .or_insert_with(|| Acting::of(fault));
+            acting.act(rule, &moment, &mut record)?;
+        }
+        Ok(())
+    }
+
+    /// An act finds the target as it is then.
+    fn follow(&mut self, _: u32, _: &ResolvedTarget, _: &mut Scene<'_>) -> Result<(), Refusal> {
+        Ok(())
+    }
+
+    fn settle(&mut self, _: u32, _: &mut Scene<'_>) {}
+
+    fn broken(&self, _: &Ground) -> Option<&'static str> {
+        None
+    }
+
+    /// Everything that stands still goes on, every limit is as it was.
+    fn undo(&mut self, scene: &mut Scene<'_>) {
+        self.step = None;
+        let record = &mut Record {
+            changes: scene.changes,
+            journal: scene.journal,
+        };
+        for acting in self.acting.values_mut().rev() {
+            match acting {
+                Acting::Kill(_) => {}
+                Acting::Pause(pauser) => pauser.lift(record),
+                Acting::Starve(starver) => starver.lift(record),
+            }
+        }
+    }
+
+    /// An act is done when `act` returns.
+    fn quiet(&mut self, _: &mut Scene<'_>) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn events(&mut self, _: &mut Scene<'_>) {}
+
+    /// Starts of programs that were refused after a kill are counted by the programs that refused them.
+    fn counters(&self, rule: usize, _: &Plan, _: &Ground) -> Counters {
+        let acting = self.acting.get(&rule);
+        acting.map(Acting::counters).unwrap_or_default()
+    }
+
+    fn own_hits(&self) -> u64 {
+        self.acting.values().map(|one| one.counters().hit).sum()
+    }
+
+    /// By what it was done, where that says more than the plan.
+    fn report(&self, rule: usize, report: &mut FaultReport) {
+        if let Some(Acting::Starve(starver)) = self.acting.get(&rule)
+            && let Some(files) = starver.mechanism()
+        {
+            report.mechanism = files;
+        }
+    }
+
+    /// What the faults achieved, where the counters do not say it.
+    fn remarks(&self, plan: &Plan, _: &Ground) -> Vec<String> {
+        let mut remarks = Vec::new();
+        for (index, acting) in &self.acting {
+            let Some(rule) = plan.rules.get(*index) else {
+                continue;
+            };
+            let mut tell = |what| remarks.push(format!("{}: {what}", rule.fault.kind.name()));
+            match acting {
+                Acting::Kill(_) => {}
+                Acting::Pause(pauser) => pauser.remarks().for_each(&mut tell),
+                Acting::Starve(starver) => starver.remarks().for_each(&mut tell),
+            }
+        }
+        remarks
+    }
+}
+
+impl Acting {
+    fn of(fault: OnProcesses<'_>) -> Self {
+        match fault {
+            OnProcesses::Kill(kill) => Self::Kill(kill::Killer::new(*kill)),
+            OnProcesses::Pause(pause) => Self::Pause(pause::Pauser::new(*pause)),
+            OnProcesses::Starve(starve) => Self::Starve(starve::Starver::new(starve.clone())),
+        }
+    }
+
+    fn counters(&self) -> Counters {
+        match self {
+            Self::Kill(killer) => killer.choice.counters,
+            Self::Pause(pauser) => pauser.choice.counters,
+            Self::Starve(starver) => starver.counters,
+        }
+    }
+
+    fn act(
+        &mut self,
+        rule: &PlannedRule,
+        moment: &Moment<'_>,
+        record: &mut Record<'_>,
+    ) -> Result<(), Refusal> {
+        match (self, &moment.target.cgroup) {
+            (Self::Kill(killer), _) => killer.act(rule, moment)?,
+            (Self::Pause(pauser), _) => pauser.act(rule, moment, record)?,
+            (Self::Starve(starver), Some(cgroup)) => starver.act(cgroup, moment, record)?,
+            // The experiment's check lets only whole cgroups be starved.
+            (Self::Starve(_), None) => {}
+        }
+        Ok(())
+    }
+}
