@@ -19,7 +19,6 @@ mod list;
 mod record;
 mod sweep;
 mod usage;
-mod verifier;
 
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
@@ -33,7 +32,6 @@ pub use doctor::doctor;
 pub use flags::Rehearsal;
 pub use halt::{halt, resume};
 pub use sweep::sweep;
-pub use verifier::verifier;
 
 use flags::{OnCommandLine, OutputFlags, RunFlags};
 use injector_engine::{guardian, halt_monitor, recorder};
@@ -143,9 +141,6 @@ enum Command {
     },
     /// Tell which mechanisms this machine offers, and what would enable the others
     Doctor(OutputFlags),
-    /// What the kernel's verifier says of each BPF program; for developers
-    #[command(hide = true)]
-    Verifier,
     /// The process that a supervisor starts; not for people
     #[command(hide = true)]
     Worker {

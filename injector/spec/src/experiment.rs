@@ -38,7 +38,8 @@ pub use check::CheckError;
 pub(crate) use check::why_no_regex;
 pub use describe::{Described, Placed};
 pub use fault::{
-    CorruptMode, Delay, Distribution, DnsAnswer, Fault, FaultKind, Loss, OnCalls, OnProcesses, Peer,
+    ActsOn, CorruptMode, Delay, Distribution, DnsAnswer, Fault, FaultKind, Loss, OnCalls,
+    OnProcesses, Peer,
 };
 pub use filters::{FilterError, LONGEST_HOLD};
 pub use host::HostError;

@@ -51,8 +51,6 @@ pub enum Action {
     Sweep(Sweeping, Output),
     /// Tell what this machine offers.
     Doctor(Output),
-    /// Tell what the kernel's verifier says of each program.
-    Verifier,
     /// Be the worker; the number is the descriptor to talk to the supervisor.
     Worker(i32),
     /// The process that can undo what a worker changes; the number of the supervisor's descriptor.
@@ -187,7 +185,6 @@ fn action(command: Command, config: Source) -> Result<Action, Refusal> {
             Action::Sweep(sweeping, output.output())
         }
         Command::Doctor(flags) => Action::Doctor(flags.output()),
-        Command::Verifier => Action::Verifier,
         Command::Worker { link } => Action::Worker(link),
         Command::Guard { link } => Action::Guard(link),
         Command::Record { disk, terminal } => Action::Record { disk, terminal },

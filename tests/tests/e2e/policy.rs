@@ -106,6 +106,10 @@ pub(crate) fn cases() -> Vec<Case> {
         case("an_audit_reads_a_damaged_journal", damaged_journal),
         case("sweep_restores_after_a_double_kill", leftovers::double_kill),
         case("sweep_takes_only_what_is_dead", leftovers::sweep_files),
+        case(
+            "sweep_restores_what_a_former_version_left",
+            leftovers::of_a_former_version,
+        ),
         case("a_dry_run_touches_nothing", dry_run),
     ];
     cases.extend(limits);

@@ -104,7 +104,7 @@ pub(super) fn boot(
         Tests::Named(filter) => (String::new(), filter, WHOLE_SUITE),
         Tests::Matrix => (only_matrix, None, MATRIX),
         Tests::BoundsAndMatrix => {
-            let ask = verifier::script("/injector/release/injector");
+            let ask = verifier::script("/injector/release/verifier");
             (format!("{ask}{only_matrix}"), None, MATRIX)
         }
     };
@@ -119,7 +119,7 @@ pub(super) fn boot(
         presence,
     };
     let visits = super::visit(project, kernels, round, |initramfs| {
-        for name in ["injector", "victim", "parker"] {
+        for name in ["injector", "victim", "parker", "verifier"] {
             initramfs.program(&format!("/injector/release/{name}"), &project.binary(name));
         }
         initramfs.program("/injector/release/deps/e2e", harness);

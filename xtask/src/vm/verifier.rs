@@ -28,7 +28,7 @@ const MOST_STACK: u32 = 384;
 /// The name of this host in the table.
 const HERE: &str = "this host";
 
-/// One line of `injector verifier`.
+/// One line of the tests' program `verifier`.
 #[derive(Debug, PartialEq, Eq, Deserialize)]
 struct Line {
     program: String,
@@ -54,11 +54,11 @@ pub(crate) fn run(project: &Project, kernels: &Kernels) -> Result<ExitCode> {
 }
 
 /// What a guest's script says so that [`Findings::of_machine`] finds the answer among other output.
-pub(super) fn script(injector: &str) -> String {
-    format!("{injector} verifier || echo \"{FAILED} $?\"\n")
+pub(super) fn script(verifier: &str) -> String {
+    format!("{verifier} || echo \"{FAILED} $?\"\n")
 }
 
-/// Stands before the exit code of an `injector verifier` that failed.
+/// Stands before the exit code of a `verifier` that failed.
 const FAILED: &str = "injector-bounds: failed with";
 
 /// Asks and prints the table.
@@ -71,8 +71,8 @@ fn ask(project: &Project, kernels: &Kernels) -> Result<Findings> {
     };
     let round = super::watched("verifier", BRIEF);
     let visits = super::visit(project, kernels, round, |initramfs| {
-        initramfs.program("/injector/injector", &project.binary("injector"));
-        initramfs.command("exec /injector/injector verifier\n");
+        initramfs.program("/injector/verifier", &project.binary("verifier"));
+        initramfs.command("exec /injector/verifier\n");
         Ok(())
     })?;
     for (kernel, visit) in visits {
@@ -88,7 +88,7 @@ fn ask(project: &Project, kernels: &Kernels) -> Result<Findings> {
     Ok(findings)
 }
 
-/// Asks the verifier of this host; injector must be built.
+/// Asks the verifier of this host; the tests' programs must be built.
 pub(crate) fn here(project: &Project) -> Result<Findings> {
     let mut findings = Findings::default();
     let root = match root::available() {
@@ -99,9 +99,9 @@ pub(crate) fn here(project: &Project) -> Result<Findings> {
         }
     };
     root.explain("asking the verifier");
-    let mut injector = root.command(project, &project.binary("injector"), &[]);
-    let said = process::answer(injector.arg("verifier"))
-        .context("injector could not ask the verifier of this host; run `injector verifier`")?;
+    let mut verifier = root.command(project, &project.binary("verifier"), &[]);
+    let said = process::answer(&mut verifier)
+        .context("the tests' program `verifier` could not ask that of this host; run it")?;
     findings.add(HERE, &said);
     Ok(findings)
 }

@@ -11,7 +11,7 @@ use injector_plan::Plan;
 use injector_record::journal::{self, Record, RunState};
 use injector_spec::{
     error::Refusal,
-    experiment::{Experiment, FaultKind},
+    experiment::{ActsOn, Experiment, FaultKind, OnProcesses},
 };
 
 /// Refuses a plan that holds frames of a target that another run acts on at its devices, or that wants a state of
@@ -63,10 +63,11 @@ enum State {
 impl State {
     /// The state that a fault changes, if it does.
     const fn of(kind: &FaultKind) -> Option<Self> {
-        match kind {
-            FaultKind::Pause(_) => Some(Self::Pause),
-            FaultKind::Starve(_) => Some(Self::Limits),
-            _ => None,
+        match kind.on_processes() {
+            Some(OnProcesses::Pause(_)) => Some(Self::Pause),
+            Some(OnProcesses::Starve(_)) => Some(Self::Limits),
+            // A signal leaves no state.
+            Some(OnProcesses::Kill(_)) | None => None,
         }
     }
 
@@ -97,18 +98,14 @@ fn experiment_of(path: &std::path::Path) -> Option<Experiment> {
 }
 
 fn acts_on_packets(experiment: &Experiment) -> bool {
-    experiment.faults().any(|(_, fault)| {
-        let is_elsewhere = matches!(
-            fault.kind,
-            FaultKind::Connect(_)
-                | FaultKind::Reset
-                | FaultKind::Kill(_)
-                | FaultKind::KillAtCall(_)
-                | FaultKind::Pause(_)
-                | FaultKind::Starve(_)
-        );
-        !is_elsewhere && fault.kind.on_calls().is_none()
-    })
+    experiment
+        .faults()
+        .any(|(_, fault)| match fault.kind.acts_on() {
+            ActsOn::Packets | ActsOn::LookUps => true,
+            ActsOn::Connects | ActsOn::Connections | ActsOn::Calls(_) | ActsOn::Processes(_) => {
+                false
+            }
+        })
 }
 
 /// Whether any target of the other run, as it is now, shares processes with ours.

@@ -5,20 +5,18 @@ use injector_host::{
     targets::{ResolvedTarget, controller},
 };
 use injector_plan::PlannedRule;
-use injector_spec::experiment::{Delay, Direction, Distribution, FaultKind};
+use injector_spec::experiment::{
+    ActsOn, Delay, Direction, Distribution, Fault, FaultKind, OnCalls, OnProcesses,
+};
 
 /// Lines for people: what jitter does to the order of packets, which links a bandwidth makes, when signals are
 /// sent and processes stand still, which files limit the cgroup and what is in them now.
 pub(super) fn details(rule: &PlannedRule, target: Option<&ResolvedTarget>) -> Vec<String> {
-    match &rule.fault.kind {
-        FaultKind::Delay(delay) => jitter(delay),
-        FaultKind::Bandwidth(_) if rule.fault.direction == Direction::Both => {
-            vec!["each direction is a link of its own, with a queue of its own".into()]
-        }
-        FaultKind::Kill(kill) => vec![kill.to_string()],
-        FaultKind::KillAtCall(kill) => vec![kill.to_string()],
-        FaultKind::Pause(pause) => vec![pause.to_string()],
-        FaultKind::Starve(starve) => {
+    match rule.fault.kind.acts_on() {
+        ActsOn::Packets => packets(&rule.fault),
+        ActsOn::Processes(OnProcesses::Kill(kill)) => vec![kill.to_string()],
+        ActsOn::Processes(OnProcesses::Pause(pause)) => vec![pause.to_string()],
+        ActsOn::Processes(OnProcesses::Starve(starve)) => {
             let Some(cgroup) = target.and_then(|target| target.cgroup.as_ref()) else {
                 return Vec::new();
             };
@@ -26,6 +24,22 @@ pub(super) fn details(rule: &PlannedRule, target: Option<&ResolvedTarget>) -> Ve
                 Ok(limits) => limits.iter().map(line).collect(),
                 Err(error) => vec![error.to_string()],
             }
+        }
+        ActsOn::Calls(OnCalls::Signal(kill)) => vec![kill.to_string()],
+        ActsOn::LookUps
+        | ActsOn::Connects
+        | ActsOn::Connections
+        | ActsOn::Calls(
+            OnCalls::Error(_) | OnCalls::Delay(_) | OnCalls::Damage(_) | OnCalls::Short(_),
+        ) => Vec::new(),
+    }
+}
+
+fn packets(fault: &Fault) -> Vec<String> {
+    match &fault.kind {
+        FaultKind::Delay(delay) => jitter(delay),
+        FaultKind::Bandwidth(_) if fault.direction == Direction::Both => {
+            vec!["each direction is a link of its own, with a queue of its own".into()]
         }
         _ => Vec::new(),
     }

@@ -1,5 +1,6 @@
 //! What the kernel's verifier says of each program: how much it had to look at, and how deep its stack
-//! may become. `injector verifier` prints it, `cargo xtask verifier` holds it against a bound.
+//! may become. A program of the tests prints it, and `cargo xtask
+//! verifier` holds it against a bound.
 //!
 //! Each program of the object is loaded on its own, with its statistics asked for, and let go at once;
 //! nothing is attached. aya keeps the verifier's log only of programs that are refused, so they are

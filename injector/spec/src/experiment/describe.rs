@@ -18,9 +18,9 @@ use injector_common::{rule::When, threshold::Threshold};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Activity, CallDamage, CallDelay, Calls, Chance, Connections, CorruptMode, Fault, FaultKind,
-    GUARDED_PORTS, Interval, Kill, KillAtCall, Loss, Peer, Presence, Protocol, Pulse, Realism,
-    SleepAt, Sleeps, Starve, Traffic,
+    Activity, ActsOn, CallDamage, CallDelay, Calls, Chance, Connections, CorruptMode, Fault,
+    FaultKind, GUARDED_PORTS, Interval, Kill, KillAtCall, Loss, Peer, Presence, Protocol, Pulse,
+    Realism, SleepAt, Sleeps, Starve, Traffic,
     method::{FileMethod, Method, PipeMethod, VectorMethod},
     settings::Settings,
 };
@@ -75,23 +75,15 @@ impl Fault {
             ..
         } = &mut described;
         self.kind.describe(parameters, filters);
-        match &self.kind {
-            FaultKind::Noop
-            | FaultKind::Delay(_)
-            | FaultKind::Loss(_)
-            | FaultKind::Corrupt(_)
-            | FaultKind::Duplicate
-            | FaultKind::Reorder { .. }
-            | FaultKind::Bandwidth(_)
-            | FaultKind::Blackhole
-            | FaultKind::Partition { .. } => {
+        match self.kind.acts_on() {
+            ActsOn::Packets => {
                 self.traffic.describe(filters);
                 filters.one("direction", name(self.direction));
                 let age = self.traffic.connections;
                 filters.some("connection", (age != Connections::Any).then(|| name(age)));
                 described.remarks = self.traffic.guard_remarks();
             }
-            FaultKind::Reset | FaultKind::Connect(_) => {
+            ActsOn::Connections | ActsOn::Connects => {
                 self.traffic.describe(filters);
                 let activity = self.traffic.activity;
                 filters.some(
@@ -101,21 +93,8 @@ impl Fault {
                 described.remarks = self.traffic.guard_remarks();
             }
             // They are over UDP port 53, and no other filter is about them.
-            FaultKind::Dns { .. } => self.traffic.describe_addresses(filters),
-            FaultKind::Kill(_)
-            | FaultKind::KillAtCall(_)
-            | FaultKind::Pause(_)
-            | FaultKind::Starve(_)
-            | FaultKind::SysError(_)
-            | FaultKind::SysDelay(_)
-            | FaultKind::IoError(_)
-            | FaultKind::IoLatency(_)
-            | FaultKind::IoCorrupt(_)
-            | FaultKind::IoShort(_)
-            | FaultKind::PipeError(_)
-            | FaultKind::PipeDelay(_)
-            | FaultKind::PipeStall(_)
-            | FaultKind::PipeCorrupt(_) => {}
+            ActsOn::LookUps => self.traffic.describe_addresses(filters),
+            ActsOn::Calls(_) | ActsOn::Processes(_) => {}
         }
         self.chance.describe(&self.kind, &mut described.chance);
         described.remarks.extend(self.chance.remarks());

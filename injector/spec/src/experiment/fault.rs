@@ -128,6 +128,23 @@ pub enum FaultKind {
     PipeCorrupt(CallDamage),
 }
 
+/// What a fault acts on.
+#[derive(Clone, Copy, Debug)]
+pub enum ActsOn<'f> {
+    /// Packets at devices and sockets.
+    Packets,
+    /// Look-ups of names.
+    LookUps,
+    /// `connect(2)`.
+    Connects,
+    /// Connections that are there.
+    Connections,
+    /// System calls.
+    Calls(OnCalls<'f>),
+    /// Processes as wholes.
+    Processes(OnProcesses<'f>),
+}
+
 /// What happens to system calls.
 #[derive(Clone, Copy, Debug)]
 pub enum OnCalls<'f> {
@@ -278,19 +295,9 @@ impl FaultKind {
         }
     }
 
-    /// What it does to system calls; `None` where it does nothing to them.
-    pub const fn on_calls(&self) -> Option<OnCalls<'_>> {
+    /// What it acts on.
+    pub const fn acts_on(&self) -> ActsOn<'_> {
         match self {
-            Self::SysError(error) | Self::IoError(error) | Self::PipeError(error) => {
-                Some(OnCalls::Error(error))
-            }
-            Self::SysDelay(delay)
-            | Self::IoLatency(delay)
-            | Self::PipeDelay(delay)
-            | Self::PipeStall(delay) => Some(OnCalls::Delay(delay)),
-            Self::IoCorrupt(damage) | Self::PipeCorrupt(damage) => Some(OnCalls::Damage(damage)),
-            Self::IoShort(short) => Some(OnCalls::Short(short)),
-            Self::KillAtCall(kill) => Some(OnCalls::Signal(kill)),
             Self::Noop
             | Self::Delay(_)
             | Self::Loss(_)
@@ -299,57 +306,58 @@ impl FaultKind {
             | Self::Reorder { .. }
             | Self::Bandwidth(_)
             | Self::Blackhole
-            | Self::Partition { .. }
-            | Self::Reset
-            | Self::Connect(_)
-            | Self::Dns { .. }
-            | Self::Kill(_)
-            | Self::Pause(_)
-            | Self::Starve(_) => None,
+            | Self::Partition { .. } => ActsOn::Packets,
+            Self::Dns { .. } => ActsOn::LookUps,
+            Self::Reset => ActsOn::Connections,
+            Self::Connect(_) => ActsOn::Connects,
+            Self::Kill(kill) => ActsOn::Processes(OnProcesses::Kill(kill)),
+            Self::Pause(pause) => ActsOn::Processes(OnProcesses::Pause(pause)),
+            Self::Starve(starve) => ActsOn::Processes(OnProcesses::Starve(starve)),
+            Self::KillAtCall(kill) => ActsOn::Calls(OnCalls::Signal(kill)),
+            Self::SysError(error) | Self::IoError(error) | Self::PipeError(error) => {
+                ActsOn::Calls(OnCalls::Error(error))
+            }
+            Self::SysDelay(delay)
+            | Self::IoLatency(delay)
+            | Self::PipeDelay(delay)
+            | Self::PipeStall(delay) => ActsOn::Calls(OnCalls::Delay(delay)),
+            Self::IoCorrupt(damage) | Self::PipeCorrupt(damage) => {
+                ActsOn::Calls(OnCalls::Damage(damage))
+            }
+            Self::IoShort(short) => ActsOn::Calls(OnCalls::Short(short)),
+        }
+    }
+
+    /// What it does to system calls; `None` where it does nothing to them.
+    pub const fn on_calls(&self) -> Option<OnCalls<'_>> {
+        match self.acts_on() {
+            ActsOn::Calls(done) => Some(done),
+            ActsOn::Packets
+            | ActsOn::LookUps
+            | ActsOn::Connects
+            | ActsOn::Connections
+            | ActsOn::Processes(_) => None,
         }
     }
 
     /// What it does to processes as wholes; `None` where it does nothing to them.
     pub const fn on_processes(&self) -> Option<OnProcesses<'_>> {
-        match self {
-            Self::Kill(kill) => Some(OnProcesses::Kill(kill)),
-            Self::Pause(pause) => Some(OnProcesses::Pause(pause)),
-            Self::Starve(starve) => Some(OnProcesses::Starve(starve)),
-            Self::Noop
-            | Self::Delay(_)
-            | Self::Loss(_)
-            | Self::Corrupt(_)
-            | Self::Duplicate
-            | Self::Reorder { .. }
-            | Self::Bandwidth(_)
-            | Self::Blackhole
-            | Self::Partition { .. }
-            | Self::Reset
-            | Self::Connect(_)
-            | Self::Dns { .. }
-            | Self::KillAtCall(_)
-            | Self::SysError(_)
-            | Self::SysDelay(_)
-            | Self::IoError(_)
-            | Self::IoLatency(_)
-            | Self::IoCorrupt(_)
-            | Self::IoShort(_)
-            | Self::PipeError(_)
-            | Self::PipeDelay(_)
-            | Self::PipeStall(_)
-            | Self::PipeCorrupt(_) => None,
+        match self.acts_on() {
+            ActsOn::Processes(done) => Some(done),
+            ActsOn::Packets
+            | ActsOn::LookUps
+            | ActsOn::Connects
+            | ActsOn::Connections
+            | ActsOn::Calls(_) => None,
         }
     }
 
     /// Whether each hit is a call of the target that fails with an errno.
     pub const fn fails_calls(&self) -> bool {
-        match self.on_calls() {
-            Some(OnCalls::Error(_)) => true,
-            Some(
-                OnCalls::Delay(_) | OnCalls::Damage(_) | OnCalls::Short(_) | OnCalls::Signal(_),
-            ) => false,
-            None => matches!(self, Self::Connect(_)),
-        }
+        matches!(
+            self.acts_on(),
+            ActsOn::Connects | ActsOn::Calls(OnCalls::Error(_))
+        )
     }
 
     /// Whether packets of it are lost: at the wire where they are sent, at the socket where they arrive.

@@ -8,8 +8,8 @@ use std::{net::IpAddr, time::Duration};
 use ipnet::{IpNet, Ipv4Net};
 
 use super::{
-    Activity, Calls, Connections, Direction, Fault, FaultKind, FdKind, Peer, Protocol, Traffic,
-    host, host::HostError,
+    Activity, ActsOn, Calls, Connections, Direction, Fault, FaultKind, FdKind, Peer, Protocol,
+    Traffic, host, host::HostError,
 };
 use crate::quantity::{PortRange, duration};
 
@@ -100,51 +100,6 @@ fn listed(ports: &[PortRange]) -> String {
     ports.join(", ")
 }
 
-/// What a fault acts on, as far as filters are concerned.
-enum ActsOn {
-    /// Packets at devices and sockets.
-    Packets,
-    /// Established TCP connections.
-    Connections,
-    /// connect(2).
-    Connects,
-    /// Look-ups of names.
-    LookUps,
-    /// Calls or processes; filters on traffic say nothing about them.
-    Others,
-}
-
-const fn acts_on(kind: &FaultKind) -> ActsOn {
-    match kind {
-        FaultKind::Noop
-        | FaultKind::Delay(_)
-        | FaultKind::Loss(_)
-        | FaultKind::Corrupt(_)
-        | FaultKind::Duplicate
-        | FaultKind::Reorder { .. }
-        | FaultKind::Bandwidth(_)
-        | FaultKind::Blackhole
-        | FaultKind::Partition { .. } => ActsOn::Packets,
-        FaultKind::Reset => ActsOn::Connections,
-        FaultKind::Connect(_) => ActsOn::Connects,
-        FaultKind::Dns { .. } => ActsOn::LookUps,
-        FaultKind::Kill(_)
-        | FaultKind::KillAtCall(_)
-        | FaultKind::Pause(_)
-        | FaultKind::Starve(_)
-        | FaultKind::SysError(_)
-        | FaultKind::SysDelay(_)
-        | FaultKind::IoError(_)
-        | FaultKind::IoLatency(_)
-        | FaultKind::IoCorrupt(_)
-        | FaultKind::IoShort(_)
-        | FaultKind::PipeError(_)
-        | FaultKind::PipeDelay(_)
-        | FaultKind::PipeStall(_)
-        | FaultKind::PipeCorrupt(_) => ActsOn::Others,
-    }
-}
-
 impl Fault {
     /// Checks that its filters can let something through, each on its own and all together.
     pub(super) fn check_filters(&self) -> Result<(), FilterError> {
@@ -159,7 +114,7 @@ impl Fault {
         if traffic.activity != Activity::Any && self.kind != FaultKind::Reset {
             return Err(FilterError::NoActivity(fault));
         }
-        match acts_on(&self.kind) {
+        match self.kind.acts_on() {
             ActsOn::Packets => {}
             ActsOn::Connections => {
                 traffic.check_protocol(fault, "TCP connections", &[Protocol::Tcp])?;
@@ -172,10 +127,10 @@ impl Fault {
                 }
             }
             ActsOn::LookUps => traffic.check_domain(fault)?,
-            ActsOn::Others if traffic.says_something() => {
+            ActsOn::Calls(_) | ActsOn::Processes(_) if traffic.says_something() => {
                 return Err(FilterError::NoTraffic(fault));
             }
-            ActsOn::Others => return Ok(()),
+            ActsOn::Calls(_) | ActsOn::Processes(_) => return Ok(()),
         }
         if matches!(self.kind, FaultKind::Partition { .. })
             && (!traffic.dest.is_empty() || !traffic.hostnames.is_empty())
@@ -258,10 +213,12 @@ impl Fault {
         if self.direction == Direction::Egress {
             return Ok(());
         }
-        match acts_on(&self.kind) {
-            ActsOn::Connections | ActsOn::Connects | ActsOn::LookUps | ActsOn::Others => {
-                Err(FilterError::EgressOnly(fault))
-            }
+        match self.kind.acts_on() {
+            ActsOn::Connections
+            | ActsOn::Connects
+            | ActsOn::LookUps
+            | ActsOn::Calls(_)
+            | ActsOn::Processes(_) => Err(FilterError::EgressOnly(fault)),
             // Loss of what arrives is done at the socket.
             ActsOn::Packets if self.kind.loses_packets() => Ok(()),
             ActsOn::Packets if self.traffic.protocol == Protocol::Icmp => {

@@ -3,7 +3,8 @@
 use std::fs;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
+use injector_tests::cgroup::Cgroup;
 use injector_tests::eventually::eventually;
 use injector_tests::injector::Injector;
 use injector_tests::lab::{Family, Lab, Wire};
@@ -78,6 +79,42 @@ pub(super) fn double_kill() -> Result<()> {
         types(run).ends_with(&["restored", "restored", "aborted"]),
         "{run}"
     );
+    Ok(())
+}
+
+/// What a run of an earlier version left frozen when all of its processes were killed: its journal is a fixture of
+/// `injector-record`, and only the path of the cgroup is of today.
+pub(super) fn of_a_former_version() -> Result<()> {
+    const JOURNAL: &str =
+        include_str!("../../../../injector/record/tests/former/runs/r6b0be05ec7a2.jsonl");
+    const THERE: &str = "/sys/fs/cgroup/unified/fixture";
+    let cgroup = Cgroup::create("former")?;
+    let freezer = cgroup.path().join("cgroup.freeze");
+    fs::write(&freezer, "1")?;
+    let injector = Injector::new()?;
+    let here = cgroup.path().to_str().context("an odd path")?;
+    let journal: Vec<String> = JOURNAL
+        .lines()
+        .map(|line| {
+            // The checksum is over all that stands before it.
+            let (body, _) = line.rsplit_once(r#","crc""#).unwrap_or((line, ""));
+            let body = body.replace(THERE, here);
+            let sum = crc32fast::hash(body.as_bytes());
+            format!("{body},\"crc\":\"{sum:08x}\"}}")
+        })
+        .collect();
+    fs::create_dir_all(injector.runs())?;
+    fs::write(
+        injector.runs().join("r6b0be05ec7a2.jsonl"),
+        journal.join("\n"),
+    )?;
+    let swept = injector.once(&["sweep"])?;
+    ensure!(
+        swept.code == Some(0) && swept.stdout.contains("r6b0be05ec7a2"),
+        "{swept:?}"
+    );
+    let now = fs::read_to_string(&freezer)?;
+    ensure!(now.trim() == "0", "the cgroup is frozen still: {swept:?}");
     Ok(())
 }
 
