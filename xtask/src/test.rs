@@ -10,6 +10,7 @@ mod progress;
 use std::{
     path::PathBuf,
     process::{Command, ExitCode},
+    sync::Arc,
     thread::{self, Scope, ScopedJoinHandle},
     time::Instant,
 };
@@ -60,6 +61,8 @@ struct Steps<'scope> {
     program: Option<PathBuf>,
     bounds: vm::Bounds,
     machines: Option<ScopedJoinHandle<'scope, vm::Told>>,
+    /// What this host does beside the machines.
+    work: Arc<vm::Work>,
 }
 
 impl<'scope> Steps<'scope> {
@@ -71,6 +74,7 @@ impl<'scope> Steps<'scope> {
             program: None,
             bounds: vm::Bounds::default(),
             machines: None,
+            work: Arc::default(),
         }
     }
 
@@ -220,9 +224,10 @@ impl<'scope> Steps<'scope> {
         };
         let project = self.project;
         let bounds = std::mem::take(&mut self.bounds);
+        let work = Arc::clone(&self.work);
         self.machines = Some(scope.spawn(move || {
             let began = Instant::now();
-            let mut told = vm::everywhere(project, &program, bounds);
+            let mut told = vm::everywhere(project, &program, bounds, &work);
             told.report
                 .took("tests on other kernels, beside other steps", began);
             told
@@ -237,6 +242,7 @@ impl<'scope> Steps<'scope> {
                 .fail(what, &"without a build there was nothing to run");
         };
         let began = Instant::now();
+        self.work.end();
         let ended = machines.join();
         self.report.took(what, began);
         match ended {

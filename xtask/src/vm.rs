@@ -25,13 +25,14 @@ mod local;
 mod machine;
 mod matrix;
 mod modules;
+mod queue;
 mod single;
 mod survey;
 mod table;
 mod verdict;
 mod verifier;
 
-use std::{path::PathBuf, process::ExitCode, time::Duration};
+use std::{path::PathBuf, process::ExitCode, sync::Mutex, time::Duration};
 
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
@@ -43,6 +44,8 @@ pub(crate) use everywhere::{Told, run as everywhere};
 pub(crate) use faults::contradictions_here;
 use initramfs::Initramfs;
 use machine::{Ended, Machine, Presence};
+use queue::Beside;
+pub(crate) use queue::Work;
 pub(crate) use single::{Guest, run as single};
 pub(crate) use verifier::{Findings as Bounds, here as bounds_here, run as verifier};
 
@@ -138,7 +141,7 @@ struct Round<'a> {
     task: &'a str,
     /// How long a guest may run.
     limit: Duration,
-    presence: Presence,
+    beside: Beside<'a>,
 }
 
 /// A round that the caller waits for.
@@ -146,7 +149,7 @@ const fn watched(task: &str, limit: Duration) -> Round<'_> {
     Round {
         task,
         limit,
-        presence: Presence::Foreground,
+        beside: Beside::Nothing,
     }
 }
 
@@ -155,38 +158,46 @@ fn visit(
     project: &Project,
     kernels: &Kernels,
     round: Round<'_>,
-    pack: impl Fn(&mut Initramfs) -> Result<()>,
+    pack: impl Fn(&mut Initramfs) -> Result<()> + Sync,
 ) -> Result<Vec<(String, Visit)>> {
     let logs = folder(project).join("logs");
-    let mut machine = Machine::new(logs, round.limit, round.presence)?;
-    catalogue::chosen(project, &kernels.wanted)?
-        .into_iter()
-        .map(|candidate| {
-            announce(&format!("{} on {}", round.task, candidate.name));
-            let visited = enter(project, &mut machine, &candidate, round.task, &pack)?;
-            if let Visit::Ran(ended) = &visited {
-                let seconds = ended.took.as_secs();
-                announce(&format!(
-                    "{} on {} ended after {seconds} s",
-                    round.task, candidate.name
-                ));
-            }
-            Ok((candidate.name, visited))
-        })
-        .collect()
+    let presence = match round.beside {
+        Beside::Nothing => Presence::Foreground,
+        Beside::Work(_) => Presence::Background,
+    };
+    let machine = Machine::new(logs, round.limit, presence)?;
+    // What is fetched for one kernel may be another's too.
+    let fetching = Mutex::new(());
+    let candidates = catalogue::chosen(project, &kernels.wanted)?;
+    queue::each(candidates, round.beside, |candidate| {
+        announce(&format!("{} on {}", round.task, candidate.name));
+        let ready = {
+            let _alone = fetching.lock();
+            ready(project, &candidate)
+        };
+        let visited = match ready {
+            Ok(ready) => enter(project, &machine, &candidate, ready, round.task, &pack)?,
+            Err(reason) => Visit::Skipped(format!("{reason:#}")),
+        };
+        if let Visit::Ran(ended) = &visited {
+            let seconds = ended.took.as_secs();
+            announce(&format!(
+                "{} on {} ended after {seconds} s",
+                round.task, candidate.name
+            ));
+        }
+        Ok((candidate.name, visited))
+    })
 }
 
 fn enter(
     project: &Project,
-    machine: &mut Machine,
+    machine: &Machine,
     candidate: &Candidate,
+    (kernel, mut initramfs): (Kernel, Initramfs),
     task: &str,
     pack: impl Fn(&mut Initramfs) -> Result<()>,
 ) -> Result<Visit> {
-    let (kernel, mut initramfs) = match ready(project, candidate) {
-        Ok(ready) => ready,
-        Err(reason) => return Ok(Visit::Skipped(format!("{reason:#}"))),
-    };
     pack(&mut initramfs)?;
     if let Some(folder) = &kernel.modules {
         initramfs.modules(folder, &["tun", "veth", "fuse", "loop"])?;

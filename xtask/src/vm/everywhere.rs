@@ -6,7 +6,7 @@ use std::path::Path;
 use super::{
     Kernels, catalogue, faults,
     harness::{self, Outcome, Tests},
-    machine::Presence,
+    queue::{Beside, Work},
     table::{self, Cell, Table},
     verdict::Verdict,
     verifier::Findings,
@@ -20,14 +20,14 @@ pub(crate) struct Told {
     pub(crate) tables: String,
 }
 
-/// Runs `harness` on each kernel beside other work of the caller's, and counts; `bounds` is what this host
+/// Runs `harness` on each kernel beside this work of the caller's, and counts; `bounds` is what this host
 /// said of them. Injector and its victims must be built.
-pub(crate) fn run(project: &Project, harness: &Path, mut bounds: Findings) -> Told {
+pub(crate) fn run(project: &Project, harness: &Path, mut bounds: Findings, work: &Work) -> Told {
     const WHAT: &str = "tests on other kernels";
     let mut report = Report::default();
     let kernels = Kernels::default();
     let tests = Tests::BoundsAndMatrix;
-    let tried = harness::boot(project, harness, &kernels, tests, Presence::Background)
+    let tried = harness::boot(project, harness, &kernels, tests, Beside::Work(work))
         .and_then(|outcomes| Ok((outcomes, Table::of_book(project)?)));
     let (outcomes, said) = match tried {
         Ok(tried) => tried,

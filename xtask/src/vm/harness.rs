@@ -7,8 +7,9 @@ use anyhow::Result;
 use super::{
     Kernels, Round, Visit,
     console::End,
-    machine::{Ended, Presence},
+    machine::Ended,
     matrix::Matrix,
+    queue::Beside,
     verdict::{self, Verdict, Verdicts},
     verifier,
 };
@@ -86,7 +87,7 @@ pub(super) fn outcomes(
 ) -> Result<Vec<Outcome>> {
     build::product(project, BpfDebug::Silent)?;
     let harness = build::end_to_end(project)?;
-    boot(project, &harness, kernels, tests, Presence::Foreground)
+    boot(project, &harness, kernels, tests, Beside::Nothing)
 }
 
 /// The same with a harness, an injector and its victims that are built already.
@@ -95,7 +96,7 @@ pub(super) fn boot(
     harness: &Path,
     kernels: &Kernels,
     tests: Tests<'_>,
-    presence: Presence,
+    beside: Beside<'_>,
 ) -> Result<Vec<Outcome>> {
     // The harness looks for its neighbours where cargo puts them.
     let (name, value) = ONLY_MATRIX;
@@ -116,7 +117,7 @@ pub(super) fn boot(
     let round = Round {
         task: "test",
         limit,
-        presence,
+        beside,
     };
     let visits = super::visit(project, kernels, round, |initramfs| {
         for name in ["injector", "victim", "parker", "verifier"] {

@@ -1,4 +1,4 @@
-//! One virtual machine at a time, under QEMU.
+//! A virtual machine under QEMU.
 //!
 //! KVM is tried first where there is a `/dev/kvm`, because only a boot shows whether it works: nested
 //! in another machine it often opens and then fails, and QEMU then keeps a machine that stands still.
@@ -11,7 +11,10 @@ use std::{
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel},
+    sync::{
+        atomic::{AtomicBool, Ordering},
+        mpsc::{Receiver, RecvTimeoutError, Sender, channel},
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -58,7 +61,8 @@ const ATTEMPTS: usize = 3;
 /// The machine, and what is known about its host.
 pub(super) struct Machine {
     logs: PathBuf,
-    accelerator: Accelerator,
+    /// Whether KVM is still thought to work.
+    may_have_kvm: AtomicBool,
     presence: Presence,
     /// How long a guest may run.
     limit: Duration,
@@ -124,27 +128,24 @@ impl Machine {
         let has_kvm = access("/dev/kvm", Access::READ_OK | Access::WRITE_OK).is_ok();
         Ok(Self {
             logs,
-            accelerator: if has_kvm {
-                Accelerator::Kvm
-            } else {
-                Accelerator::Emulation
-            },
+            may_have_kvm: AtomicBool::new(has_kvm),
             presence,
             limit,
         })
     }
 
     /// Boots a kernel, passes on what the command prints, and waits for the end.
-    pub(super) fn boot(&mut self, kernel: &Kernel, initramfs: &Path, log: &str) -> Result<Ended> {
+    pub(super) fn boot(&self, kernel: &Kernel, initramfs: &Path, log: &str) -> Result<Ended> {
         ensure_fits(fs::metadata(initramfs)?.len())?;
         let log = self.logs.join(format!("{log}.log"));
         let mut attempt = 1;
         loop {
-            let ended = self.attempt(kernel, initramfs, &log)?;
+            let accelerator = self.accelerator();
+            let ended = self.attempt(kernel, initramfs, &log, accelerator)?;
             let again = match ended.end {
-                End::NeverBegan if self.accelerator == Accelerator::Kvm => {
+                End::NeverBegan if accelerator == Accelerator::Kvm => {
                     announce("KVM does not run this kernel here; emulating the processor instead");
-                    self.accelerator = Accelerator::Emulation;
+                    self.may_have_kvm.store(false, Ordering::Relaxed);
                     true
                 }
                 End::QemuRace => {
@@ -163,12 +164,26 @@ impl Machine {
         }
     }
 
-    fn attempt(&self, kernel: &Kernel, initramfs: &Path, log: &Path) -> Result<Ended> {
+    fn accelerator(&self) -> Accelerator {
+        if self.may_have_kvm.load(Ordering::Relaxed) {
+            Accelerator::Kvm
+        } else {
+            Accelerator::Emulation
+        }
+    }
+
+    fn attempt(
+        &self,
+        kernel: &Kernel,
+        initramfs: &Path,
+        log: &Path,
+        accelerator: Accelerator,
+    ) -> Result<Ended> {
         let started = Instant::now();
         let mut log =
             File::create(log).with_context(|| format!("{} could not be made", log.display()))?;
         let mut qemu = Running(
-            self.command(kernel, initramfs)
+            command(kernel, initramfs, accelerator)
                 .spawn()
                 .with_context(|| format!("{QEMU} could not be started"))?,
         );
@@ -178,7 +193,7 @@ impl Machine {
             let limit = if console.release.is_some() {
                 self.limit
             } else {
-                self.accelerator.boots_within()
+                accelerator.boots_within()
             };
             match lines.recv_timeout(limit.saturating_sub(started.elapsed())) {
                 Ok(line) => {
@@ -192,59 +207,57 @@ impl Machine {
                 }
                 Err(RecvTimeoutError::Disconnected) => break true,
                 // Under KVM a machine that does not begin stands still; emulation is tried then.
-                Err(RecvTimeoutError::Timeout) => break self.is_standing_still(&console),
+                Err(RecvTimeoutError::Timeout) => {
+                    break accelerator == Accelerator::Kvm && console.release.is_none();
+                }
             }
         };
         Ok(Ended {
             end: console.end(in_time),
             release: console.release,
             output: console.output,
-            emulated: self.accelerator == Accelerator::Emulation,
+            emulated: accelerator == Accelerator::Emulation,
             took: started.elapsed(),
         })
     }
+}
 
-    fn is_standing_still(&self, console: &Console) -> bool {
-        self.accelerator == Accelerator::Kvm && console.release.is_none()
+fn command(kernel: &Kernel, initramfs: &Path, accelerator: Accelerator) -> Command {
+    let accelerated_by = match accelerator {
+        Accelerator::Kvm => "kvm",
+        Accelerator::Emulation => "tcg,thread=single",
+    };
+    // A kernel that stumbles ends the machine at once instead of hanging until the deadline.
+    let mut line = format!("console=ttyS0 quiet panic=-1 oops=panic {}", kernel.options);
+    if accelerator == Accelerator::Emulation {
+        line.push_str(CHEAPER);
     }
-
-    fn command(&self, kernel: &Kernel, initramfs: &Path) -> Command {
-        let accelerator = match self.accelerator {
-            Accelerator::Kvm => "kvm",
-            Accelerator::Emulation => "tcg,thread=single",
-        };
-        // A kernel that stumbles ends the machine at once instead of hanging until the deadline.
-        let mut line = format!("console=ttyS0 quiet panic=-1 oops=panic {}", kernel.options);
-        if self.accelerator == Accelerator::Emulation {
-            line.push_str(CHEAPER);
-        }
-        let mut qemu = Command::new(QEMU);
-        qemu.args([
-            "-accel",
-            accelerator,
-            "-cpu",
-            "max",
-            "-smp",
-            "2",
-            "-m",
-            &format!("{MEMORY_MIB}M"),
-        ])
-        .args(["-nographic", "-no-reboot", "-nic", "none"])
-        .arg("-kernel")
-        .arg(&kernel.image)
-        .arg("-initrd")
-        .arg(initramfs)
-        .args(["-append", &line])
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-        // SAFETY: between fork and exec only one system call is made; nothing allocates or takes a lock.
-        unsafe {
-            // A signal that kills this command means the machine too. The thread that starts it waits for its end.
-            qemu.pre_exec(|| Ok(set_parent_process_death_signal(Some(Signal::KILL))?));
-        }
-        qemu
+    let mut qemu = Command::new(QEMU);
+    qemu.args([
+        "-accel",
+        accelerated_by,
+        "-cpu",
+        "max",
+        "-smp",
+        "2",
+        "-m",
+        &format!("{MEMORY_MIB}M"),
+    ])
+    .args(["-nographic", "-no-reboot", "-nic", "none"])
+    .arg("-kernel")
+    .arg(&kernel.image)
+    .arg("-initrd")
+    .arg(initramfs)
+    .args(["-append", &line])
+    .stdin(Stdio::null())
+    .stdout(Stdio::piped())
+    .stderr(Stdio::piped());
+    // SAFETY: between fork and exec only one system call is made; nothing allocates or takes a lock.
+    unsafe {
+        // A signal that kills this command means the machine too. The thread that starts it waits for its end.
+        qemu.pre_exec(|| Ok(set_parent_process_death_signal(Some(Signal::KILL))?));
     }
+    qemu
 }
 
 impl Accelerator {
