@@ -253,7 +253,7 @@ pub fn files(directory: &Path) -> io::Result<Vec<(PathBuf, RunId)>> {
         let is_journal = path
             .extension()
             .is_some_and(|extension| extension == "jsonl");
-        if let (true, Some(Ok(run))) = (is_journal, stem.map(str::parse)) {
+        if let (true, Some(Ok(run))) = (is_journal, stem.map(str::parse::<RunId>)) {
             found.push((path, run));
         }
     }
