@@ -235,11 +235,11 @@ impl Ending {
 ///
 /// Rejected: /proc/PID/task, whose listing ends early when threads end meanwhile, and leaves out the last one,
 /// which has the descriptors still.
-struct Mortal(Option<OwnedFd>);
+pub(crate) struct Mortal(Option<OwnedFd>);
 
 impl Mortal {
     /// One that lives, or has just died.
-    fn of(pid: u32) -> Result<Self> {
+    pub(crate) fn of(pid: u32) -> Result<Self> {
         let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
         match pidfd_open(pid.context("no process id")?, PidfdFlags::empty()) {
             Ok(alive) => Ok(Self(Some(alive))),
@@ -249,13 +249,13 @@ impl Mortal {
     }
 
     /// Waits until all of its threads are gone (kernel/fork.c, `pidfd_poll`).
-    fn await_death(&self) -> Result<()> {
+    pub(crate) fn await_death(&self) -> Result<()> {
         let Some(alive) = &self.0 else {
             return Ok(());
         };
         let soon = Timespec::try_from(SOON)?;
         let ready = poll(&mut [PollFd::new(alive, PollFlags::IN)], Some(&soon))?;
-        ensure!(ready == 1, "the worker did not die within {SOON:?}");
+        ensure!(ready == 1, "a process did not die within {SOON:?}");
         Ok(())
     }
 }

@@ -19,12 +19,13 @@ use injector_tests::lack::Lack;
 use injector_tests::snapshot::Snapshot;
 use rustix::process::Signal;
 
-use crate::ending::SOON;
+use crate::ending::{Mortal, SOON};
 use crate::oracle::{self, NotHere, Outcome};
 use crate::pace::Pace;
 use crate::scene::Scene;
 
-/// From the signal to the last operation that feels the fault.
+/// From the signal, or from the death of the process that it kills, to the last operation that feels the fault. A
+/// process is dead when its last thread is, and until then its programs may act.
 const AT_ONCE: Duration = Duration::from_secs(1);
 /// The latest moment of the signal, in milliseconds.
 const LATEST_MS: u64 = 200;
@@ -62,12 +63,16 @@ const WAYS: [(Still, End); 8] = [
 ];
 
 impl End {
+    /// Sends the signal; returns when the process that it kills is dead.
     fn bring(self, supervisor: u32) -> Result<()> {
-        match self {
-            Self::Stop => send(supervisor, Signal::INT),
-            Self::CommandKilled => send(supervisor, Signal::KILL),
-            Self::Killed(companion) => send(companion.of(supervisor)?, Signal::KILL),
-        }
+        let killed = match self {
+            Self::Stop => return send(supervisor, Signal::INT),
+            Self::CommandKilled => supervisor,
+            Self::Killed(companion) => companion.of(supervisor)?,
+        };
+        let mortal = Mortal::of(killed)?;
+        send(killed, Signal::KILL)?;
+        mortal.await_death()
     }
 }
 
