@@ -11,7 +11,7 @@ use super::{
     rows::{self, Chosen, Met, Row},
 };
 use crate::line;
-use injector_spec::experiment::{Connections, Direction, Fault, FaultKind, Peer, Protocol};
+use injector_spec::experiment::{ActsOn, Connections, Direction, Fault, FaultKind, Peer, Protocol};
 
 /// A fault in the kernel's terms.
 #[derive(Clone, Debug)]
@@ -159,7 +159,7 @@ fn filters(fault: &Fault, id: RuleId, names: &Names) -> (Vec<(FilterKey, u32)>, 
         }
     }
     set.networks(kind::EXCLUDE_ADDR, bits::EXCLUDE_ADDR, &traffic.exclude);
-    if matches!(fault.kind, FaultKind::Dns { .. }) {
+    if matches!(fault.kind.acts_on(), ActsOn::LookUps(_)) {
         set.ports(kind::DEST_PORT, bits::DEST_PORT, 53, 53);
     } else {
         for range in &traffic.dest_ports {
@@ -196,7 +196,7 @@ fn filters(fault: &Fault, id: RuleId, names: &Names) -> (Vec<(FilterKey, u32)>, 
 }
 
 fn transports(fault: &Fault) -> u32 {
-    if matches!(fault.kind, FaultKind::Dns { .. }) {
+    if matches!(fault.kind.acts_on(), ActsOn::LookUps(_)) {
         return bits::UDP;
     }
     match fault.traffic.protocol {

@@ -29,7 +29,7 @@ pub enum Model {
         /// Makes the choice of the bit repeatable.
         seed: u64,
     },
-    /// Fails name look-ups.
+    /// Fails name look-ups, or holds them.
     Dns(DnsFault),
 }
 
@@ -77,6 +77,8 @@ pub enum DnsFailure {
     ServFail,
     /// Nothing: the query is lost.
     Timeout,
+    /// The resolver's answer, to a query that was held for this long.
+    Late(Duration),
 }
 
 impl DnsFault {

@@ -73,8 +73,15 @@ pub(super) fn of<'f>(fault: &'f Fault, rule: &mut Rule) -> Result<Row<'f>, Error
             Ok(on_line(rule, action::LINE, line))
         }
         FaultKind::Dns { answer, hostnames } => {
-            let line = Model::Dns(dns(*answer, hostnames, rule)?);
-            Ok(on_line(rule, action::DNS, line))
+            let failure = match answer {
+                DnsAnswer::NxDomain => line::DnsFailure::NxDomain,
+                DnsAnswer::ServFail => line::DnsFailure::ServFail,
+                DnsAnswer::Timeout => line::DnsFailure::Timeout,
+            };
+            dns(failure, hostnames, rule)
+        }
+        FaultKind::DnsDelay { latency, hostnames } => {
+            dns(line::DnsFailure::Late(*latency), hostnames, rule)
         }
         FaultKind::Loss(Loss::Independent { correlation }) => {
             rule.correlation = *correlation;
@@ -184,19 +191,20 @@ fn call<'f>(rule: &mut Rule, done: OnCalls<'f>) -> Row<'f> {
     }
 }
 
-fn dns(answer: DnsAnswer, hostnames: &[String], rule: &Rule) -> Result<line::DnsFault, Error> {
-    let failure = match answer {
-        DnsAnswer::NxDomain => line::DnsFailure::NxDomain,
-        DnsAnswer::ServFail => line::DnsFailure::ServFail,
-        DnsAnswer::Timeout => line::DnsFailure::Timeout,
-    };
+/// What the delay line does to look-ups of these names.
+fn dns(
+    failure: line::DnsFailure,
+    hostnames: &[String],
+    rule: &mut Rule,
+) -> Result<Row<'static>, Error> {
     let every = [String::from("*")];
     let globs = if hostnames.is_empty() {
         &every[..]
     } else {
         hostnames
     };
-    Ok(line::DnsFault::new(failure, globs, *rule)?)
+    let model = Model::Dns(line::DnsFault::new(failure, globs, *rule)?);
+    Ok(on_line(rule, action::DNS, model))
 }
 
 /// Where a fault stands in the order of composition on one target: what loses packets comes first,
@@ -213,7 +221,7 @@ pub(super) fn rank(kind: &FaultKind) -> u8 {
         FaultKind::Corrupt(CorruptMode::Wire) => 7,
         FaultKind::Delay(_) => 8,
         FaultKind::Bandwidth(_) => 9,
-        FaultKind::Dns { .. } => 10,
+        FaultKind::Dns { .. } | FaultKind::DnsDelay { .. } => 10,
         FaultKind::Connect(_) => 11,
         FaultKind::Reset => 12,
         FaultKind::Kill(_) | FaultKind::KillAtCall(_) => 13,

@@ -8,7 +8,7 @@ Values: <TIME> 500ms, 2s, 1m   <PERCENT> 5%, 0.1%   <RATE> 1mbit, 64kbit   <SIZE
         <PORTS> 443, 8000-8100   <ADDRESS> 192.0.2.7, 10.0.0.0/8   <ERRNO> ECONNREFUSED, EIO";
 
 /// Family, fault, and two command lines behind `injector FAMILY FAULT`.
-const EXAMPLES: [(&str, &str, [&str; 2]); 24] = [
+const EXAMPLES: [(&str, &str, [&str; 2]); 25] = [
     (
         "net",
         "delay",
@@ -95,6 +95,14 @@ const EXAMPLES: [(&str, &str, [&str; 2]); 24] = [
         [
             "--type nxdomain --hostname api.example.com --pid 4711 --duration 30s",
             "--type timeout --hostname '*.example.com' --unit my-agent --duration 1m",
+        ],
+    ),
+    (
+        "dns",
+        "delay",
+        [
+            "--latency 2s --hostname api.example.com --pid 4711 --duration 30s",
+            "--latency 300ms --percent 20% --unit my-agent --duration 1m",
         ],
     ),
     (

@@ -52,6 +52,18 @@ fn fault(
     }
 }
 
+/// Look-ups that are late, which a filter by name keeps away.
+fn dns_delay() -> Fault {
+    let with = |glob| vec!["dns", "delay", "--latency", "100ms", "--hostname", glob];
+    Fault {
+        name: "dns_delay",
+        ask: with("*.example.com"),
+        elsewhere: with("*.example.org"),
+        probe: Probe::Dns,
+        felt: |s| later_by(s, 100),
+    }
+}
+
 /// A DNS fault, which a filter by name keeps away.
 fn dns_fault(name: &'static str, kind: &'static str, felt: fn(&Summary) -> Result<()>) -> Fault {
     let with = |glob| vec!["dns", "error", "--type", kind, "--hostname", glob];
@@ -303,6 +315,7 @@ fn lookups() -> Vec<Fault> {
             all_failed_with(s, "servfail")
         }),
         dns_fault("dns_timeout", "timeout", all_timed_out),
+        dns_delay(),
     ]
 }
 

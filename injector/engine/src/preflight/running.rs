@@ -101,7 +101,7 @@ fn acts_on_packets(experiment: &Experiment) -> bool {
     experiment
         .faults()
         .any(|(_, fault)| match fault.kind.acts_on() {
-            ActsOn::Packets | ActsOn::LookUps => true,
+            ActsOn::Packets | ActsOn::LookUps(_) => true,
             ActsOn::Connects | ActsOn::Connections | ActsOn::Calls(_) | ActsOn::Processes(_) => {
                 false
             }

@@ -26,7 +26,7 @@ pub(super) fn details(rule: &PlannedRule, target: Option<&ResolvedTarget>) -> Ve
             }
         }
         ActsOn::Calls(OnCalls::Signal(kill)) => vec![kill.to_string()],
-        ActsOn::LookUps
+        ActsOn::LookUps(_)
         | ActsOn::Connects
         | ActsOn::Connections
         | ActsOn::Calls(

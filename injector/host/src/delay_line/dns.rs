@@ -79,7 +79,7 @@ pub fn answer(frame: &mut [u8], failure: DnsFailure) -> usize {
     frame[dns + 3] = RECURSION_AVAILABLE
         | match failure {
             DnsFailure::NxDomain => 3,
-            DnsFailure::ServFail | DnsFailure::Timeout => 2,
+            DnsFailure::ServFail | DnsFailure::Timeout | DnsFailure::Late(_) => 2,
         };
     for (count, value) in [1, 0, 0, 0].into_iter().enumerate() {
         set_half(frame, dns + 4 + 2 * count, value);

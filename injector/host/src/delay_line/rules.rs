@@ -128,7 +128,7 @@ impl Rules {
             damage: None,
         };
         let lane = Lane::of(frame, direction);
-        let mut sent = now;
+        let (mut sent, mut look_up_held) = (now, 0u64);
         for slot in set_bits(slots) {
             let id = rule_id(u32::from(scope), slot);
             let Some(Running { model, memory, .. }) = &mut self.running[id as usize] else {
@@ -156,14 +156,19 @@ impl Rules {
                     match failure {
                         None => {}
                         Some(DnsFailure::Timeout) => return Fate::LookUpLost,
-                        Some(failure) => {
+                        Some(DnsFailure::Late(latency)) => {
+                            look_up_held = look_up_held.saturating_add(nanoseconds(latency));
+                        }
+                        Some(failure @ (DnsFailure::NxDomain | DnsFailure::ServFail)) => {
                             release.len = dns::answer(&mut frame[..release.len], failure);
                         }
                     }
                 }
             }
         }
-        release.at = self.held(u32::from(scope), slots, lane, sent);
+        // Behind all else: a query that is held keeps none in its lane back.
+        let held = self.held(u32::from(scope), slots, lane, sent);
+        release.at = held.saturating_add(look_up_held);
         Fate::Release(release)
     }
 

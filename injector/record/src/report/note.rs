@@ -4,8 +4,8 @@ use injector_common::rule::{Counters, When};
 
 use injector_spec::{
     experiment::{
-        Activity, Chance, Connections, Direction, Fault, FaultKind, GUARDED_PORTS, Protocol,
-        Traffic,
+        Activity, ActsOn, Chance, Connections, Direction, Fault, FaultKind, GUARDED_PORTS,
+        Protocol, Traffic,
     },
     quantity::{Percent, format_when},
 };
@@ -51,7 +51,7 @@ fn reason(fault: &Fault, counted: Counters) -> String {
     } = counted;
     if seen == 0 {
         unseen(fault)
-    } else if matched == 0 && matches!(fault.kind, FaultKind::Dns { .. }) {
+    } else if matched == 0 && matches!(fault.kind.acts_on(), ActsOn::LookUps(_)) {
         format!(
             "none of its {seen} packets was a query for such a name to such a resolver; {ELSEWHERE}"
         )
@@ -88,7 +88,7 @@ fn unseen(fault: &Fault) -> String {
         (kind, _) if kind.on_calls().is_some() => {
             return "it made no such call while the fault was on".to_owned();
         }
-        (FaultKind::Dns { .. }, _) => {
+        (kind, _) if matches!(kind.acts_on(), ActsOn::LookUps(_)) => {
             return format!("it sent nothing while the fault was on; {ELSEWHERE}");
         }
         (_, Direction::Egress) => "sent",

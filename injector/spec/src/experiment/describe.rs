@@ -93,7 +93,7 @@ impl Fault {
                 described.remarks = self.traffic.guard_remarks();
             }
             // They are over UDP port 53, and no other filter is about them.
-            ActsOn::LookUps => self.traffic.describe_addresses(filters),
+            ActsOn::LookUps(_) => self.traffic.describe_addresses(filters),
             ActsOn::Calls(_) | ActsOn::Processes(_) => {}
         }
         self.chance.describe(&self.kind, &mut described.chance);
@@ -129,6 +129,10 @@ impl FaultKind {
             Self::Connect(errno) => parameters.one("errno", errno),
             Self::Dns { answer, hostnames } => {
                 parameters.one("type", name(*answer));
+                filters.list("hostname", hostnames);
+            }
+            Self::DnsDelay { latency, hostnames } => {
+                parameters.one("latency", duration::format(*latency));
                 filters.list("hostname", hostnames);
             }
             Self::Kill(kill) => kill.describe(parameters),

@@ -84,6 +84,15 @@ pub enum FaultKind {
         /// Globs of the names that are affected; empty is every name.
         hostnames: Vec<String>,
     },
+    /// Names resolve later.
+    #[serde(rename = "dns.delay")]
+    DnsDelay {
+        /// How long a query is held on its way to the resolver.
+        #[serde(with = "duration")]
+        latency: Duration,
+        /// Globs of the names that are affected; empty is every name.
+        hostnames: Vec<String>,
+    },
     /// Processes get a signal.
     #[serde(rename = "proc.kill")]
     Kill(Kill),
@@ -133,8 +142,8 @@ pub enum FaultKind {
 pub enum ActsOn<'f> {
     /// Packets at devices and sockets.
     Packets,
-    /// Look-ups of names.
-    LookUps,
+    /// Look-ups of names that match one of these globs, or of all names where there is none.
+    LookUps(&'f [String]),
     /// `connect(2)`.
     Connects,
     /// Connections that are there.
@@ -279,6 +288,7 @@ impl FaultKind {
             Self::Reset => "net.reset",
             Self::Connect(_) => "net.connect",
             Self::Dns { .. } => "dns.error",
+            Self::DnsDelay { .. } => "dns.delay",
             Self::Kill(_) | Self::KillAtCall(_) => "proc.kill",
             Self::Pause(_) => "proc.pause",
             Self::Starve(_) => "proc.starve",
@@ -307,7 +317,9 @@ impl FaultKind {
             | Self::Bandwidth(_)
             | Self::Blackhole
             | Self::Partition { .. } => ActsOn::Packets,
-            Self::Dns { .. } => ActsOn::LookUps,
+            Self::Dns { hostnames, .. } | Self::DnsDelay { hostnames, .. } => {
+                ActsOn::LookUps(hostnames.as_slice())
+            }
             Self::Reset => ActsOn::Connections,
             Self::Connect(_) => ActsOn::Connects,
             Self::Kill(kill) => ActsOn::Processes(OnProcesses::Kill(kill)),
@@ -333,7 +345,7 @@ impl FaultKind {
         match self.acts_on() {
             ActsOn::Calls(done) => Some(done),
             ActsOn::Packets
-            | ActsOn::LookUps
+            | ActsOn::LookUps(_)
             | ActsOn::Connects
             | ActsOn::Connections
             | ActsOn::Processes(_) => None,
@@ -345,7 +357,7 @@ impl FaultKind {
         match self.acts_on() {
             ActsOn::Processes(done) => Some(done),
             ActsOn::Packets
-            | ActsOn::LookUps
+            | ActsOn::LookUps(_)
             | ActsOn::Connects
             | ActsOn::Connections
             | ActsOn::Calls(_) => None,

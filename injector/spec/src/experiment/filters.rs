@@ -126,7 +126,7 @@ impl Fault {
                     return Err(FilterError::BeforeConnection);
                 }
             }
-            ActsOn::LookUps => traffic.check_domain(fault)?,
+            ActsOn::LookUps(_) => traffic.check_domain(fault)?,
             ActsOn::Calls(_) | ActsOn::Processes(_) if traffic.says_something() => {
                 return Err(FilterError::NoTraffic(fault));
             }
@@ -199,12 +199,16 @@ impl Fault {
 
     fn check_names(&self) -> Result<(), FilterError> {
         self.names().try_for_each(host::check)?;
-        if let FaultKind::Dns { hostnames, .. } = &self.kind {
-            hostnames
+        match self.kind.acts_on() {
+            ActsOn::LookUps(globs) => globs
                 .iter()
-                .try_for_each(|glob| host::check_pattern(glob))?;
+                .try_for_each(|glob| host::check_pattern(glob).map_err(FilterError::from)),
+            ActsOn::Packets
+            | ActsOn::Connects
+            | ActsOn::Connections
+            | ActsOn::Calls(_)
+            | ActsOn::Processes(_) => Ok(()),
         }
-        Ok(())
     }
 
     /// Refuses what cannot work in the direction asked.
@@ -216,7 +220,7 @@ impl Fault {
         match self.kind.acts_on() {
             ActsOn::Connections
             | ActsOn::Connects
-            | ActsOn::LookUps
+            | ActsOn::LookUps(_)
             | ActsOn::Calls(_)
             | ActsOn::Processes(_) => Err(FilterError::EgressOnly(fault)),
             // Loss of what arrives is done at the socket.
@@ -232,7 +236,7 @@ impl Fault {
     fn check_hold(&self) -> Result<(), FilterError> {
         let asked = match &self.kind {
             FaultKind::Delay(delay) => delay.latency.saturating_add(delay.jitter),
-            FaultKind::Reorder { latency, .. } => *latency,
+            FaultKind::Reorder { latency, .. } | FaultKind::DnsDelay { latency, .. } => *latency,
             _ => return Ok(()),
         };
         if asked <= LONGEST_HOLD {

@@ -58,7 +58,9 @@ impl Fault {
                 remarks.extend(held(latency.saturating_add(jitter), latency, left));
                 remarks.extend(cut(latency, jitter, delay.distribution));
             }
-            FaultKind::Reorder { latency, .. } => remarks.extend(held(*latency, *latency, left)),
+            FaultKind::Reorder { latency, .. } | FaultKind::DnsDelay { latency, .. } => {
+                remarks.extend(held(*latency, *latency, left));
+            }
             FaultKind::Bandwidth(rate) => {
                 let bits = rate.bits_per_second().get();
                 let ns = u128::from(PACKET_BITS) * 1_000_000_000 / u128::from(bits);
