@@ -7,7 +7,7 @@ use injector_common::{rule::Counters, rule_id};
 use super::{Armed, Run, targets::explain};
 use crate::{executor::budget::Used, halt_monitor::Counting};
 use injector_host::{delay_line, kernel::maps::CounterReader};
-use injector_record::report::FaultReport;
+use injector_record::{event::EventKind, report::FaultReport};
 use injector_spec::experiment::FaultKind;
 
 impl Run<'_> {
@@ -78,6 +78,15 @@ impl Run<'_> {
             resets.or_else(|| armed.processes.counters(index, Counters::default()))
         });
         armed.own_hits.tell(own.map(|counters| counters.hit).sum());
+    }
+
+    /// Tells how the run stands, from numbers that are known already.
+    pub(super) fn tell_progress(&mut self, armed: &Armed, hits: u64, step_until_boot_ns: u64) {
+        self.tell(EventKind::Progress {
+            hits,
+            step_until_boot_ns,
+            lease_until_boot_ns: armed.watchdog.lease_until_boot_ns(),
+        });
     }
 
     /// How many processes the targets have now.

@@ -18,6 +18,9 @@ use crate::{
 /// How often a run looks after its devices, sockets, events and watchdog.
 const TICK: Duration = Duration::from_millis(50);
 
+/// How often it tells how it stands.
+const PROGRESS_EVERY: u64 = 250_000_000;
+
 /// How often it looks for sockets that no program saw being made.
 const CLAIM_EVERY: u64 = 1_000_000_000;
 
@@ -71,7 +74,7 @@ impl Run<'_> {
         ends_at: u64,
         orders: &Receiver<Order>,
     ) -> Option<Outcome> {
-        let mut claim_at = 0;
+        let (mut claim_at, mut progress_at) = (0, 0);
         loop {
             let now = boot_ns();
             if let Some(outcome) = lapsed(&armed.watchdog) {
@@ -120,6 +123,10 @@ impl Run<'_> {
             let used = self.used(armed, step);
             if let Some(why) = armed.spending.look(now, used) {
                 return Some(overspent(armed, why));
+            }
+            if now >= progress_at {
+                progress_at = now + PROGRESS_EVERY;
+                self.tell_progress(armed, used.hits, ends_at);
             }
             self.tell_own_hits(armed);
             self.reset(armed, step);
