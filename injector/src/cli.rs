@@ -28,7 +28,7 @@ pub use action::{Action, Arming, Question, Wanted, parse};
 pub use arm::{arm, daemon};
 pub use ask::ask;
 pub use audit::audit;
-pub use doctor::doctor;
+pub use doctor::{Depth, doctor};
 pub use flags::Rehearsal;
 pub use halt::{halt, resume};
 pub use sweep::sweep;
@@ -139,8 +139,14 @@ enum Command {
         #[command(flatten)]
         output: OutputFlags,
     },
-    /// Tell which mechanisms this machine offers, and what would enable the others
-    Doctor(OutputFlags),
+    /// Tell which commands work on this machine, and what would enable the others
+    Doctor {
+        /// Each mechanism too, whether or not a command needs it here
+        #[arg(long)]
+        all: bool,
+        #[command(flatten)]
+        output: OutputFlags,
+    },
     /// The process that a supervisor starts; not for people
     #[command(hide = true)]
     Worker {

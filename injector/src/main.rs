@@ -41,7 +41,7 @@ fn carry_out(action: Action) -> Result<Exit, Refusal> {
             }
             Ok(Exit::Done)
         }
-        Action::Doctor(output) => Ok(cli::doctor(output)),
+        Action::Doctor(depth, output) => Ok(cli::doctor(depth, output)),
         Action::Ask(question, output) => cli::ask(question, output),
         Action::Arm(arming) => cli::arm(arming),
         Action::Daemon(config, output) => cli::daemon(config, output),

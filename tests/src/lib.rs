@@ -26,5 +26,6 @@ pub mod observation;
 pub mod parker;
 pub mod pids;
 pub mod place;
+pub mod pseudo_terminal;
 pub mod snapshot;
 pub mod victim;

@@ -145,8 +145,16 @@ impl Client {
 
     /// What happens from now on: what happens after this returns is told, even before it is read.
     pub async fn events(&self, hits: bool) -> Result<Events, Refusal> {
-        let path = format!("/v1/events?hits={hits}");
-        let response = self.send(Method::GET, &path, Bytes::new()).await?;
+        self.listen(&format!("/v1/events?hits={hits}")).await
+    }
+
+    /// The turns of runs and how they stand, without single hits; from now on, too.
+    pub async fn turns_and_progress(&self) -> Result<Events, Refusal> {
+        self.listen("/v1/events?hits=false&progress=true").await
+    }
+
+    async fn listen(&self, path: &str) -> Result<Events, Refusal> {
+        let response = self.send(Method::GET, path, Bytes::new()).await?;
         if response.status().is_success() {
             return Ok(Events {
                 body: response.into_body(),

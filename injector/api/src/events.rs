@@ -12,7 +12,10 @@ use tokio::sync::{
     watch,
 };
 
-use injector_record::{event::RunEvent, journal::RunId};
+use injector_record::{
+    event::{EventKind, RunEvent},
+    journal::RunId,
+};
 
 /// Lines that wait for a slow reader before it loses some.
 const BUFFER: usize = 64;
@@ -21,6 +24,7 @@ const BUFFER: usize = 64;
 pub(super) struct Filter {
     pub(super) run: Option<RunId>,
     pub(super) hits: bool,
+    pub(super) progress: bool,
 }
 
 /// In place of events that a slow reader has lost. A client that waits for an end should ask for the run.
@@ -32,7 +36,10 @@ struct Lost {
 impl Filter {
     fn lets_through(&self, event: &RunEvent) -> bool {
         let is_hit = event.what.is_of_hits();
-        (self.hits || !is_hit) && self.run.as_ref().is_none_or(|run| *run == event.run)
+        let is_progress = matches!(event.what, EventKind::Progress { .. });
+        (self.hits || !is_hit)
+            && (self.progress || !is_progress)
+            && self.run.as_ref().is_none_or(|run| *run == event.run)
     }
 }
 

@@ -22,6 +22,8 @@ pub(super) struct Wanted {
     pub(super) run: Option<RunId>,
     /// Hits too; they may be many.
     pub(super) hits: bool,
+    /// How runs stand, some times a second.
+    pub(super) progress: bool,
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Starting {
@@ -51,13 +53,14 @@ impl<S: Send + Sync> FromRequestParts<S> for Wanted {
                     .map_err(|_| wrong("`run` is the name of a run, as `GET /v1/runs` shows it"))?,
             ),
         };
-        let hits = match take(&mut query, "hits")?.as_deref() {
-            None | Some("true") => true,
-            Some("false") => false,
-            Some(_) => return Err(wrong("`hits` is `true` or `false`")),
-        };
-        nothing_else(&query, "`run` and `hits`")?;
-        Ok(Self { run, hits })
+        let hits = switch(&mut query, "hits")?.unwrap_or(true);
+        let progress = switch(&mut query, "progress")?.unwrap_or(false);
+        nothing_else(&query, "`run`, `hits` and `progress`")?;
+        Ok(Self {
+            run,
+            hits,
+            progress,
+        })
     }
 }
 
@@ -75,6 +78,16 @@ fn take(query: &mut Pairs, name: &str) -> Result<Option<String>, Failure> {
         return Err(wrong(&format!("`{name}` may be there once")));
     }
     Ok(value)
+}
+
+/// The value of a parameter that is on or off.
+fn switch(query: &mut Pairs, name: &str) -> Result<Option<bool>, Failure> {
+    match take(query, name)?.as_deref() {
+        None => Ok(None),
+        Some("true") => Ok(Some(true)),
+        Some("false") => Ok(Some(false)),
+        Some(_) => Err(wrong(&format!("`{name}` is `true` or `false`"))),
+    }
 }
 
 fn nothing_else(query: &Pairs, known: &str) -> Result<(), Failure> {

@@ -190,9 +190,17 @@ fn json(body: impl Into<axum::body::Body>) -> Response {
 
 async fn events<C: Control>(
     State(daemon): Shared<C>,
-    Wanted { run, hits }: Wanted,
+    Wanted {
+        run,
+        hits,
+        progress,
+    }: Wanted,
 ) -> Result<Response, Failure> {
-    let filter = events::Filter { run, hits };
+    let filter = events::Filter {
+        run,
+        hits,
+        progress,
+    };
     Ok(events::stream(
         daemon.control.events(),
         filter,

@@ -2,7 +2,8 @@
 //!
 //! A command becomes a [`supervisor`], which starts a [`worker`] and outlives it; the worker lets a run in
 //! ([`prepare`]) and carries it out ([`executor`]) under a [`watchdog`] and the conditions of the
-//! [`halt_monitor`]. The [`guardian`] can undo what the worker changes, the [`recorder`] writes to disks and terminals.
+//! [`halt_monitor`]. The [`guardian`] can undo what the worker changes, the [`recorder`] writes to disks and terminals
+//! what is said as a [`page`] or a [`live`] line.
 
 pub mod admission;
 pub mod changes;
@@ -14,7 +15,9 @@ mod fd_store;
 pub mod guardian;
 pub mod halt_monitor;
 pub mod kill_switch;
+pub mod live;
 pub mod notifier;
+pub mod page;
 pub mod preflight;
 pub mod recorder;
 pub mod rendering;

@@ -89,36 +89,21 @@ fn describe(text: &mut String, described: &Described) {
         ("hits ", &described.chance),
     ];
     for (before, set) in sets.into_iter().filter(|(_, set)| !set.is_empty()) {
-        wrapped(text, &format!("{before}{set}"));
+        line(text, &format!("{before}{set}"));
     }
     for (name, addresses) in &described.resolved {
         let addresses: Vec<_> = addresses.iter().map(ToString::to_string).collect();
         let name = printable::line(name);
-        wrapped(text, &format!("{name} stands for {}", addresses.join(", ")));
+        line(text, &format!("{name} stands for {}", addresses.join(", ")));
     }
     for remark in &described.remarks {
-        wrapped(text, &format!("note: {remark}"));
+        line(text, &format!("note: {remark}"));
     }
 }
 
-/// A line of a fault, wrapped at spaces.
-fn wrapped(text: &mut String, line: &str) {
-    const WIDTH: usize = 100;
-    let mut column = 0;
-    for word in line.split(' ') {
-        let length = word.chars().count();
-        let indent = match column {
-            0 => "                ",
-            at if at + 1 + length > WIDTH => "\n                  ",
-            _ => " ",
-        };
-        column = match indent.rsplit_once('\n') {
-            Some((_, indent)) => indent.len() + length,
-            None => column + indent.len() + length,
-        };
-        let _ = write!(text, "{indent}{word}");
-    }
-    text.push('\n');
+/// A line of a fault. It is wrapped where it is shown.
+fn line(text: &mut String, line: &str) {
+    let _ = writeln!(text, "                {line}");
 }
 
 /// Who will feel it.

@@ -119,12 +119,20 @@ fn supervise(
     if let Err(errno) = privilege::confine_supervisor() {
         withheld.push(format!("giving up of capabilities ({errno})"));
     }
-    if !withheld.is_empty() {
+    let withheld = (!withheld.is_empty()).then(|| {
         let withheld = withheld.join("; ");
-        tell::aside(format!("injector: this host withholds {withheld}."));
+        format!("injector: this host withholds {withheld}.")
+    });
+    if matches!(job, Job::Daemon { .. }) {
+        // Its end may be far away, and its log has no other place for it.
+        withheld.iter().for_each(tell::remark);
     }
     let status = supervisor.watch(signals)?;
-    Ok(supervisor.conclude(status))
+    let ended = supervisor.conclude(status);
+    if matches!(job, Job::Run { .. }) {
+        withheld.iter().for_each(tell::remark);
+    }
+    Ok(ended)
 }
 
 /// Waits for the recorder, which ends when the last process has closed its end, so that nothing is left behind a command.

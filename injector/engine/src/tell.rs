@@ -5,31 +5,40 @@
 //! two languages a process speaks is decided once, by [`speak`], from the words of its command line: an
 //! error in them is told in it, too.
 //!
+//! What people read is a [`Page`], which becomes rows where it is written ([`crate::page`]). A run of one's own is
+//! told by a [`Narrator`], and ends with a card.
+//!
 //! Nothing here fails where it is called. What could not be written is remembered, and [`conclude`] makes
 //! an exit code of it.
 
+mod card;
+mod narrator;
 mod outlet;
 
 use std::ffi::{OsStr, OsString};
 
 use serde::Serialize;
 
+pub use card::{card, tone};
+pub use narrator::Narrator;
 pub use outlet::{
-    Lost, Stream, hang_up, has_left, has_result, output, pass_on, speak, terminal, through,
-    without_result,
+    Lost, Stream, begin_live, draw_live, hang_up, has_left, has_result, live, live_over, output,
+    pass_on, show, speak, terminal, through, without_result,
 };
 pub(crate) use outlet::{settle, write};
 
-use crate::worker::Output;
+use crate::{
+    page::{Line, Page, Readers, Role},
+    worker::Output,
+};
 use injector_record::{
     event::{EventKind, RunEvent},
     report::RunReport,
 };
 use injector_spec::{
     error::{Exit, Refusal},
-    experiment::{Experiment, Target},
+    experiment::Target,
     printable,
-    quantity::duration,
 };
 
 /// What `--json` prints of a remark.
@@ -48,16 +57,30 @@ pub fn asked_for(words: &[OsString]) -> Output {
     }
 }
 
-/// Prints a line on standard output.
+/// Prints a text on standard output.
 pub fn result(text: impl AsRef<str>) {
-    line(Stream::Result, &printable::lines(text.as_ref()));
+    page(Page::text(text.as_ref()));
+}
+
+/// Prints a page on standard output.
+pub fn page(page: Page) {
+    show(Stream::Result, Readers::All, page);
 }
 
 /// Prints a line on standard error, for people; for programs an object.
 pub fn aside(text: impl AsRef<str>) {
-    let text = text.as_ref().trim_end_matches('\n');
+    aside_as(Role::Plain, Readers::All, text.as_ref());
+}
+
+/// The same for what a person may know of the host, and what matters less than what was asked.
+pub fn remark(text: impl AsRef<str>) {
+    aside_as(Role::Dim, Readers::All, text.as_ref());
+}
+
+fn aside_as(role: Role, readers: Readers, text: &str) {
+    let text = text.trim_end_matches('\n');
     match output() {
-        Output::Text => line(Stream::Aside, &printable::lines(text)),
+        Output::Text => show(Stream::Aside, readers, Page::text_as(role, text)),
         Output::Json => {
             // The name in front is for a terminal, where several programs speak.
             let aside = text.strip_prefix("injector: ").unwrap_or(text);
@@ -82,10 +105,13 @@ fn as_json(value: &impl Serialize) -> String {
     printable::json(&text).into_owned()
 }
 
-/// Prints a report.
+/// Prints a report, in the place of the live line where there is one.
 pub fn report(report: &RunReport, output: Output) {
     match output {
-        Output::Text => result(report.to_string()),
+        Output::Text => {
+            live_over();
+            page(card(report));
+        }
         Output::Json => json(report),
     }
 }
@@ -101,10 +127,10 @@ pub fn refusal(refusal: &Refusal) {
 /// Prints why a command that has told its result fails nevertheless.
 pub fn complaint(refusal: &Refusal) {
     match output() {
-        Output::Text => line(
-            Stream::Aside,
-            &printable::lines(&format!("injector: {refusal}")),
-        ),
+        Output::Text => {
+            let said = Line::all(Role::Bad, "injector:").and(Role::Plain, format!(" {refusal}"));
+            show(Stream::Aside, Readers::All, Page::from_iter([said]));
+        }
         Output::Json => line(Stream::Aside, &as_json(refusal)),
     }
 }
@@ -119,42 +145,6 @@ pub fn conclude(exit: Exit) -> Exit {
     match exit {
         Exit::Done => Exit::Failed,
         Exit::Failed | Exit::Usage | Exit::Unsafe => exit,
-    }
-}
-
-/// What is armed, in half a line.
-pub fn headline(experiment: &Experiment) -> String {
-    let targets: Vec<_> = experiment
-        .targets
-        .iter()
-        .map(|target| target.selector.to_string())
-        .collect();
-    let duration = duration::format(experiment.duration());
-    format!(
-        "{} on {} for {duration}",
-        printable::line(&experiment.name),
-        targets.join("; ")
-    )
-}
-
-/// Prints a turn of one's own run, as it comes. Hits are for `injector events`, the end for the report.
-pub fn turn(event: &RunEvent, headline: &str, output: Output) {
-    if event.what.is_of_hits() {
-        return;
-    }
-    match (output, &event.what) {
-        (Output::Json, _) => {
-            line(Stream::Aside, &as_json(event));
-        }
-        (Output::Text, EventKind::Armed { faults }) => {
-            let mut text = format!("armed {headline} (run {}); Ctrl-C ends it", event.run);
-            for fault in faults {
-                text = format!("{text}\n  {fault}");
-            }
-            result(text);
-        }
-        (Output::Text, EventKind::Ended { .. }) => {}
-        (Output::Text, what) => aside(printable::line(&sentence(what))),
     }
 }
 
@@ -225,6 +215,7 @@ fn sentence(what: &EventKind) -> String {
             connection,
         } => format!("{fault} hit match {number} of {target}: {connection}"),
         EventKind::EventsLost { count } => format!("{count} hits were counted but not listed"),
+        EventKind::Progress { hits, .. } => format!("hits so far: {hits}"),
         EventKind::Ended { report } => format!("ended: {}", report.outcome),
     }
 }

@@ -207,6 +207,11 @@ impl Watchdog {
         since <= LEASE_NS && self.standing() == Standing::Live
     }
 
+    /// When the leases end unless they are renewed, on the boot clock, in nanoseconds; asks no lock.
+    pub fn lease_until_boot_ns(&self) -> u64 {
+        self.beat.load(Ordering::Relaxed).saturating_add(LEASE_NS)
+    }
+
     /// How the leases came to their end, once they have.
     pub fn ending(&self) -> Option<Ending> {
         lock(&self.leases).ending.clone()

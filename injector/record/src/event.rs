@@ -124,6 +124,15 @@ pub enum EventKind {
         /// How many.
         count: u64,
     },
+    /// How the run stands, some times a second: for those who ask for it; it is not on record.
+    Progress {
+        /// How often its faults have acted so far, in all steps.
+        hits: u64,
+        /// When the step ends, on the boot clock, in nanoseconds.
+        step_until_boot_ns: u64,
+        /// When the lease ends unless it is renewed, on the boot clock, in nanoseconds.
+        lease_until_boot_ns: u64,
+    },
     /// The run is over.
     Ended {
         /// What it did.

@@ -2,7 +2,7 @@
 
 mod connection;
 mod note;
-mod table;
+mod words;
 
 pub use connection::{Connection, ConnectionState, MOST_NAMED};
 use injector_common::rule::Counters;

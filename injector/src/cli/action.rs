@@ -10,7 +10,7 @@ use std::{
 use clap::{CommandFactory, FromArgMatches};
 
 use super::{
-    Cli, Command, Rehearsal, examples,
+    Cli, Command, Depth, Rehearsal, examples,
     flags::{OnCommandLine, RunFlags},
     front_page,
     list::Shown,
@@ -50,7 +50,7 @@ pub enum Action {
     /// Remove what dead runs have left, or only find it.
     Sweep(Sweeping, Output),
     /// Tell what this machine offers.
-    Doctor(Output),
+    Doctor(Depth, Output),
     /// Be the worker; the number is the descriptor to talk to the supervisor.
     Worker(i32),
     /// The process that can undo what a worker changes; the number of the supervisor's descriptor.
@@ -123,7 +123,7 @@ const LARGEST: u64 = 8 << 20;
 /// words of [`usage`].
 pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Action, Refusal> {
     let words: Vec<OsString> = words.into_iter().collect();
-    let parsed = examples::added_to(Cli::command())
+    let parsed = Cli::command()
         .try_get_matches_from(&words)
         .and_then(|matches| Cli::from_arg_matches(&matches));
     match parsed {
@@ -131,7 +131,10 @@ pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Action, Refusa
         Err(error) if usage::asks_for_the_front_page(&error, &words) => {
             Ok(Action::Print(front_page::text()))
         }
-        Err(error) if error.exit_code() == 0 => Ok(Action::Print(error.render().to_string())),
+        Err(error) if error.exit_code() == 0 => {
+            let help = error.render().to_string();
+            Ok(Action::Print(examples::added_to(help, &words)))
+        }
         Err(error) => Err(usage::refusal(&error, &words)),
     }
 }
@@ -184,7 +187,14 @@ fn action(command: Command, config: Source) -> Result<Action, Refusal> {
             };
             Action::Sweep(sweeping, output.output())
         }
-        Command::Doctor(flags) => Action::Doctor(flags.output()),
+        Command::Doctor { all, output } => {
+            let depth = if all {
+                Depth::Everything
+            } else {
+                Depth::Verdicts
+            };
+            Action::Doctor(depth, output.output())
+        }
         Command::Worker { link } => Action::Worker(link),
         Command::Guard { link } => Action::Guard(link),
         Command::Record { disk, terminal } => Action::Record { disk, terminal },

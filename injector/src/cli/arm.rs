@@ -5,7 +5,10 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{Arming, Rehearsal};
 use injector_api::{Client, Lifetime, StartRequest, client::Told, socket_path};
-use injector_engine::tell;
+use injector_engine::{
+    live,
+    tell::{self, Narrator},
+};
 use injector_engine::{
     preflight::{self, Terms},
     supervisor,
@@ -134,20 +137,25 @@ fn here(experiment: Experiment, terms: Terms, output: Output) -> Result<Exit, Re
 
 /// Hands the run to the daemon, prints what it tells, and ends it when this command is ended.
 async fn through(client: &Client, asked: &StartRequest, output: Output) -> Result<Exit, Refusal> {
-    let headline = tell::headline(&asked.experiment);
+    let mut narrator = Narrator::of(&asked.experiment, output);
+    let mut anew = tokio::time::interval(live::EVERY);
     // Both before the start: no turn may be missed, and this command must listen for Ctrl-C by then.
     let mut interrupts = Interrupts::new()?;
-    let mut events = client.events(false).await?;
+    let mut events = client.turns_and_progress().await?;
     // Killed without a word, this command takes its run along.
     let run = client.start(asked, Lifetime::Client).await?.run;
     let report = loop {
         let told = tokio::select! {
             told = events.next() => told?,
+            _ = anew.tick() => {
+                tell::draw_live();
+                continue;
+            }
             () = interrupts.next() => break client.stop(&run).await?,
         };
         match told {
             Some(Told::Event(event)) if event.run == run => {
-                tell::turn(&event, &headline, output);
+                narrator.turn(&event);
                 if let injector_record::event::EventKind::Ended { report } = event.what {
                     break report;
                 }

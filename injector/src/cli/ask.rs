@@ -32,18 +32,18 @@ async fn answer(question: Question, output: Output) -> Result<Exit, Refusal> {
     match question {
         Question::Status => return status(client.as_ref(), output).await,
         Question::List(shown) => {
-            let Listing { runs, unreadable } = runs(client.as_ref(), output).await?;
+            let Listing { runs, unreadable } = runs(client.as_ref(), Reports::With).await?;
             list(&runs, shown, output);
             return Ok(tell_unreadable(&unreadable));
         }
         Question::Stop(run) => {
-            let Listing { runs, .. } = runs(client.as_ref(), output).await?;
+            let Listing { runs, .. } = runs(client.as_ref(), Reports::Without).await?;
             let listed = runs.into_iter().find(|listed| listed.run == run);
             let listed = listed.ok_or_else(|| unknown(&run))?;
             return stop(client.as_ref(), vec![listed], output).await;
         }
         Question::StopAll => {
-            let Listing { mut runs, .. } = runs(client.as_ref(), output).await?;
+            let Listing { mut runs, .. } = runs(client.as_ref(), Reports::Without).await?;
             runs.retain(|listed| listed.state == RunState::Running);
             return stop(client.as_ref(), runs, output).await;
         }
@@ -63,11 +63,7 @@ async fn answer(question: Question, output: Output) -> Result<Exit, Refusal> {
 }
 
 /// The daemon's answer, or what the journals say and which of them cannot be read.
-async fn runs(client: Option<&Client>, output: Output) -> Result<Listing, Refusal> {
-    let reports = match output {
-        Output::Text => Reports::Without,
-        Output::Json => Reports::With,
-    };
+async fn runs(client: Option<&Client>, reports: Reports) -> Result<Listing, Refusal> {
     if let Some(client) = client {
         return Ok(Listing {
             runs: client.list().await?,
@@ -157,9 +153,11 @@ fn list(runs: &[ListedRun], shown: Shown, output: Output) {
     match output {
         Output::Json => tell::json(&runs),
         Output::Text if runs.is_empty() => tell::result("no runs"),
-        Output::Text => list::table(runs, shown, journal::unix_ms())
-            .iter()
-            .for_each(tell::result),
+        Output::Text => tell::page(
+            list::table(runs, shown, journal::unix_ms())
+                .into_iter()
+                .collect(),
+        ),
     }
 }
 

@@ -7,9 +7,13 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::{Wanted, record::Reader};
-use injector_engine::tell;
-use injector_engine::{kill_switch, worker::Output};
+use super::{Wanted, list, record::Reader};
+use injector_engine::{
+    kill_switch,
+    page::{Line, Page, Role},
+    tell,
+    worker::Output,
+};
 use injector_record::{
     journal::{self, Damaged, ListedRun, Record, Replay, Stamped, Unreadable},
     report::FaultReport,
@@ -141,50 +145,109 @@ fn told(file: PathBuf, replay: Replay) -> Told {
 
 fn print(audit: &Audit) {
     for AuditedRun { listed, told } in &audit.runs {
+        let started = listed
+            .started_unix_ms
+            .map_or_else(|| "unknown".to_owned(), journal::time);
         let ListedRun {
             run, name, state, ..
         } = listed;
-        tell::result(printable::line(&format!("run {run}  {name}  {state}")));
-        print_records(told);
+        let mut page = Page::default();
+        page.push(
+            Line::all(Role::Strong, format!("run {run}"))
+                .and(Role::Plain, format!(" ({name}) "))
+                .and(list::tone(state), state.to_string())
+                .and(Role::Plain, format!(", started {started}")),
+        );
+        records(&mut page, told, Times::SinceTheFirst);
         for fault in listed.report.iter().flat_map(|report| &report.faults) {
-            tell::result(printable::line(&format!("  {}", counters(fault))));
+            page.push(Line::plain(format!("  {}", counters(fault))));
+            let known = fault.connections.iter().map(|one| format!("hit {one}"));
+            for line in known.chain(fault.note.clone()) {
+                page.push(Line::plain(format!("    {line}")));
+            }
         }
-        for error in listed.report.iter().flat_map(|report| &report.undo_errors) {
-            tell::result(printable::line(&format!("  not put back: {error}")));
+        if let Some(report) = &listed.report {
+            let halt = report.halt.iter().map(ToString::to_string);
+            for line in report.remarks.iter().cloned().chain(halt) {
+                page.push(Line::plain(format!("  {line}")));
+            }
+            for error in &report.undo_errors {
+                page.push(
+                    Line::all(Role::Bad, "  not put back:").and(Role::Plain, format!(" {error}")),
+                );
+            }
         }
+        tell::page(page);
     }
     if let Some(told) = audit
         .kill_switch
         .as_ref()
         .filter(|told| !told.records.is_empty() || !told.damaged.is_empty())
     {
-        tell::result("the kill switch");
-        print_records(told);
+        let mut page = Page::from_iter([Line::all(Role::Strong, "the kill switch")]);
+        records(&mut page, told, Times::OfTheClock);
+        tell::page(page);
     }
     if audit.runs.is_empty() && audit.unreadable.is_empty() {
         tell::result("no runs");
     }
 }
 
-fn print_records(told: &Told) {
+/// How times of records are told.
+#[derive(Clone, Copy)]
+enum Times {
+    /// From the first record on, as for a run.
+    SinceTheFirst,
+    /// By the host's clock.
+    OfTheClock,
+}
+
+fn records(page: &mut Page, told: &Told, times: Times) {
     let mut reader = Reader::default();
-    for stamped in &told.records {
-        let time = journal::time(stamped.unix_ms);
+    let at: Vec<String> = told
+        .records
+        .iter()
+        .map(|stamped| match (times, told.records.first()) {
+            (Times::SinceTheFirst, Some(first)) => since(first, stamped),
+            _ => journal::time(stamped.unix_ms),
+        })
+        .collect();
+    let width = at.iter().map(String::len).max().unwrap_or(0);
+    for (stamped, time) in told.records.iter().zip(&at) {
         // Every record passes the reader, which remembers changes.
         let sentence = reader.sentence(&stamped.record);
+        let line = Line::all(Role::Dim, format!("  {time:>width$}  "));
         // The plan has a line for each fault, and more.
         if let Record::Planned { text, .. } = &stamped.record {
-            tell::result(format!("  {time}  planned"));
-            for line in text.lines() {
-                tell::result(format!("      {line}"));
+            page.push(line.and(Role::Plain, "planned"));
+            for row in text.lines() {
+                page.push(Line::plain(format!("      {row}")));
             }
         } else {
-            tell::result(format!("  {time}  {sentence}"));
+            page.push(line.and(Role::Plain, sentence));
         }
     }
     for Damaged { line, why } in &told.damaged {
         let file = printable::path(&told.file);
-        tell::result(format!("  {file}:{line}: {why}"));
+        page.push(Line::all(Role::Doubtful, format!("  {file}:{line}: {why}")));
+    }
+}
+
+/// The time between two records: by the boot clock, which nobody sets, and by the host's where the boot was another.
+fn since(first: &Stamped, stamped: &Stamped) -> String {
+    let by_boot = stamped.boot_ns.checked_sub(first.boot_ns);
+    let by_clock = || stamped.unix_ms.saturating_sub(first.unix_ms);
+    let ms = by_boot.map_or_else(by_clock, |ns| ns / 1_000_000);
+    let (seconds, ms) = (ms / 1_000, ms % 1_000);
+    match seconds {
+        0..60 => format!("+{seconds}.{ms:03}s"),
+        60..3_600 => format!("+{}m{:02}.{ms:03}s", seconds / 60, seconds % 60),
+        _ => format!(
+            "+{}h{:02}m{:02}.{ms:03}s",
+            seconds / 3_600,
+            seconds % 3_600 / 60,
+            seconds % 60
+        ),
     }
 }
 
@@ -204,4 +267,30 @@ fn counters(fault: &FaultReport) -> String {
         "{fault} on {target} by {mechanism} in step {step}: seen {seen}, matched {matched}, hit {hit}, \
          missed {missed}"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(boot_ns: u64, unix_ms: u64) -> Stamped {
+        Stamped {
+            seq: 0,
+            boot_ns,
+            unix_ms,
+            record: Record::Armed,
+        }
+    }
+
+    #[test]
+    fn times_are_counted_from_the_start_of_the_run() {
+        let first = at(5_000_000_000, 1_000);
+        assert_eq!(since(&first, &first), "+0.000s");
+        // A clock that was set meanwhile changes nothing.
+        assert_eq!(since(&first, &at(5_012_345_678, 0)), "+0.012s");
+        assert_eq!(since(&first, &at(70_000_000_000, 0)), "+1m05.000s");
+        assert_eq!(since(&first, &at(3_730_500_000_000, 0)), "+1h02m05.500s");
+        // After another boot.
+        assert_eq!(since(&first, &at(7, 31_250)), "+30.250s");
+    }
 }

@@ -1,13 +1,17 @@
 //! `injector doctor`.
 //!
-//! Each cause is told once, with its remedy, whatever it keeps from working. Without privileges no probe
-//! can tell what the host offers, and then that is the cause of all that is missing.
+//! First a verdict on each family of commands ([`verdict`]), then each cause once with its remedy, whatever it keeps
+//! from working. What no command needs here is for `--all`. Without privileges no probe can tell what the host offers,
+//! and then that is the cause of all that is missing.
+
+mod pages;
+mod verdict;
 
 use rustix::thread::{CapabilitySet, capabilities};
 
 use injector_engine::tell;
 use injector_engine::worker::Output;
-use injector_host::kernel::capability::{self, Capability, Missing};
+use injector_host::kernel::capability::{self, Missing};
 use injector_spec::error::Exit;
 
 /// What the probes themselves need.
@@ -21,8 +25,17 @@ const PROBING: [(CapabilitySet, &str); 4] = [
 /// The only map of the first user namespace, `user_namespaces(7)`.
 const FIRST: [&str; 3] = ["0", "0", "4294967295"];
 
+/// How much is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Depth {
+    /// Which commands work, and why others do not.
+    Verdicts,
+    /// Each mechanism besides.
+    Everything,
+}
+
 /// Probes this machine and prints what it offers. What is missing is no failure: that is the answer.
-pub fn doctor(output: Output) -> Exit {
+pub fn doctor(depth: Depth, output: Output) -> Exit {
     let mut survey = capability::survey();
     if let Some(cause) = withheld() {
         for capability in &mut survey {
@@ -31,7 +44,7 @@ pub fn doctor(output: Output) -> Exit {
     }
     match output {
         Output::Json => tell::json(&survey),
-        Output::Text => tell::result(text(&survey)),
+        Output::Text => tell::page(pages::page(&survey, depth)),
     }
     Exit::Done
 }
@@ -61,75 +74,4 @@ fn withheld() -> Option<Missing> {
         ),
         remedy: "run it with sudo".into(),
     })
-}
-
-fn text(survey: &[Capability]) -> String {
-    let width = survey
-        .iter()
-        .map(|capability| capability.name.len())
-        .max()
-        .unwrap_or(0);
-    let mut lines = Vec::new();
-    let mut causes: Vec<(&Missing, Vec<&str>)> = Vec::new();
-    for Capability {
-        name,
-        serves,
-        missing,
-    } in survey
-    {
-        let state = match missing {
-            None => "available",
-            Some(missing) => {
-                match causes.iter_mut().find(|(cause, _)| *cause == missing) {
-                    Some((_, names)) => names.push(name),
-                    None => causes.push((missing, vec![name])),
-                }
-                "missing"
-            }
-        };
-        lines.push(format!("{name:width$}  {state:9}  {serves}"));
-    }
-    for (Missing { why, remedy }, names) in causes {
-        let is_all = names.len() > 1 && names.len() == survey.len();
-        let what = if is_all {
-            "everything".to_owned()
-        } else {
-            names.join(", ")
-        };
-        lines.push(format!("missing: {what}"));
-        lines.push(format!("    why: {why}"));
-        lines.push(format!("    remedy: {remedy}"));
-    }
-    lines.join("\n")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_cause_is_told_once() {
-        let capability = |name: &str, missing| Capability {
-            name: name.into(),
-            serves: "everything".into(),
-            missing,
-        };
-        let missing = Missing {
-            why: "no device".into(),
-            remedy: "load tun".into(),
-        };
-        let survey = [
-            capability("tap", Some(missing.clone())),
-            capability("cgroup", None),
-            capability("fuse", Some(missing)),
-        ];
-        let expected = "\
-tap     missing    everything
-cgroup  available  everything
-fuse    missing    everything
-missing: tap, fuse
-    why: no device
-    remedy: load tun";
-        assert_eq!(text(&survey), expected);
-    }
 }

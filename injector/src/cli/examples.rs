@@ -1,20 +1,26 @@
 //! Two examples for each fault, under its `--help`, and what its values look like.
 
-use clap::Command;
+use std::{ffi::OsString, fmt::Write as _};
 
 /// What is behind a flag's `<NAME>`.
-const VALUES: &str = "\
-Values: <TIME> 500ms, 2s, 1m   <PERCENT> 5%, 0.1%   <RATE> 1mbit, 64kbit   <SIZE> 64kb, 10mb
-        <PORTS> 443, 8000-8100   <ADDRESS> 192.0.2.7, 10.0.0.0/8   <ERRNO> ECONNREFUSED, EIO";
+const VALUES: [(&str, &str); 7] = [
+    ("<TIME>", "500ms, 2s, 1m"),
+    ("<PERCENT>", "5%, 0.1%"),
+    ("<RATE>", "1mbit, 64kbit"),
+    ("<SIZE>", "64kb, 10mb"),
+    ("<PORTS>", "443, 8000-8100"),
+    ("<ADDRESS>", "192.0.2.7, 10.0.0.0/8"),
+    ("<ERRNO>", "ECONNREFUSED, EIO"),
+];
 
 /// Family, fault, and two command lines behind `injector FAMILY FAULT`.
-const EXAMPLES: [(&str, &str, [&str; 2]); 25] = [
+pub(super) const EXAMPLES: [(&str, &str, [&str; 2]); 25] = [
     (
         "net",
         "delay",
         [
             "--latency 500ms --dest-port 443 --pid 4711 --duration 30s",
-            "--latency 200ms --jitter 50ms --hostname api.example.com --unit my-agent --duration 1m",
+            "--latency 200ms --jitter 50ms --dest-port 443 --unit my-agent --duration 1m",
         ],
     ),
     (
@@ -208,24 +214,35 @@ const EXAMPLES: [(&str, &str, [&str; 2]); 25] = [
     ),
 ];
 
-/// The command line with the examples of each fault.
-pub(super) fn added_to(root: Command) -> Command {
-    EXAMPLES
+/// A help, and where it is that of a fault, what the values in it look like and the fault's examples. They are not
+/// clap's to print: it would break them to the terminal without a hanging indent.
+pub(super) fn added_to(mut help: String, words: &[OsString]) -> String {
+    let of_fault = words.windows(2).find_map(|pair| {
+        EXAMPLES
+            .into_iter()
+            .find(|(family, fault, _)| pair[0] == *family && pair[1] == *fault)
+    });
+    let Some((family, fault, lines)) = of_fault else {
+        return help;
+    };
+    let values: Vec<_> = VALUES
         .into_iter()
-        .fold(root, |root, (family, fault, lines)| {
-            root.mut_subcommand(family, |commands| {
-                commands.mut_subcommand(fault, |command| {
-                    let [first, second] =
-                        lines.map(|line| format!("  injector {family} {fault} {line}\n"));
-                    command.after_help(format!("{VALUES}\n\nExamples:\n{first}{second}"))
-                })
-            })
-        })
+        .filter(|(name, _)| help.contains(name))
+        .collect();
+    help.push_str("\nValues:\n");
+    for (name, looks) in values {
+        let _ = writeln!(help, "  {name:<10} {looks}");
+    }
+    help.push_str("\nExamples:\n");
+    for line in lines {
+        let _ = writeln!(help, "  injector {family} {fault} {line}");
+    }
+    help
 }
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
+    use clap::{Command, CommandFactory};
 
     use super::*;
     use crate::cli::{Action, Cli, parse};

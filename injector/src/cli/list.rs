@@ -2,6 +2,10 @@
 
 use std::time::Duration;
 
+use injector_engine::{
+    page::{Line, Role},
+    tell,
+};
 use injector_record::journal::{ListedRun, RunState};
 use injector_spec::{
     printable,
@@ -23,7 +27,7 @@ const NEWEST: usize = 20;
 const HEADER: [&str; 6] = ["RUN", "AGE", "HITS", "TARGET", "NAME", "STATE"];
 
 /// The table, the newest run last; the faults of those that go on stand below them.
-pub(super) fn table(runs: &[ListedRun], shown: Shown, now_unix_ms: u64) -> Vec<String> {
+pub(super) fn table(runs: &[ListedRun], shown: Shown, now_unix_ms: u64) -> Vec<Line> {
     let hidden = match shown {
         Shown::Newest => runs.len().saturating_sub(NEWEST),
         Shown::All => 0,
@@ -39,30 +43,41 @@ pub(super) fn table(runs: &[ListedRun], shown: Shown, now_unix_ms: u64) -> Vec<S
     };
     let widths = [0, 1, 2, 3, 4, 5].map(width);
     let line = |cells: [&str; 6]| {
+        let [first @ .., last] = cells;
         let mut line = String::new();
-        for (cell, width) in cells.into_iter().zip(widths) {
+        for (cell, width) in first.into_iter().zip(widths) {
             let gap = width.saturating_sub(cell.chars().count()) + 2;
             line.push_str(cell);
             line.push_str(&" ".repeat(gap));
         }
-        line.trim_end().to_owned()
+        (line, last.to_owned())
     };
     let mut lines = Vec::new();
     if hidden > 0 {
         let runs = if hidden == 1 { "run" } else { "runs" };
-        lines.push(format!(
-            "{hidden} older {runs}: `injector list --all` shows them"
-        ));
+        let older = format!("{hidden} older {runs}: `injector list --all` shows them");
+        lines.push(Line::all(Role::Dim, older));
     }
-    lines.push(line(HEADER));
+    let (before, state) = line(HEADER);
+    lines.push(Line::all(Role::Dim, before + &state));
     for (listed, row) in runs.iter().skip(hidden).zip(&rows) {
-        lines.push(line(row.each_ref().map(String::as_str)));
+        let (before, state) = line(row.each_ref().map(String::as_str));
+        lines.push(Line::plain(before).and(tone(&listed.state), state));
         if listed.state == RunState::Running {
             let faults = listed.faults.iter();
-            lines.extend(faults.map(|fault| printable::line(&format!("    {fault}")).into_owned()));
+            lines.extend(faults.map(|fault| Line::plain(format!("    {fault}"))));
         }
     }
     lines
+}
+
+/// How a state is coloured.
+pub(super) const fn tone(state: &RunState) -> Role {
+    match state {
+        RunState::Running => Role::Strong,
+        RunState::Ended { outcome } => tell::tone(outcome),
+        RunState::Aborted { .. } => Role::Bad,
+    }
 }
 
 fn row(listed: &ListedRun, now_unix_ms: u64) -> [String; 6] {
@@ -139,6 +154,11 @@ mod tests {
         }
     }
 
+    fn texts(runs: &[ListedRun], shown: Shown) -> Vec<String> {
+        let lines = table(runs, shown, 66_000);
+        lines.iter().map(Line::text).collect()
+    }
+
     fn gone(number: u64) -> ListedRun {
         listed(number, RunState::Aborted { why: None })
     }
@@ -146,17 +166,17 @@ mod tests {
     #[test]
     fn the_newest_are_shown_and_the_others_are_named() {
         let runs: Vec<ListedRun> = (1..=23).map(gone).collect();
-        let lines = table(&runs, Shown::Newest, 66_000);
+        let lines = texts(&runs, Shown::Newest);
         assert_eq!(lines[0], "3 older runs: `injector list --all` shows them");
         assert!(lines[1].starts_with("RUN") && lines[1].ends_with("STATE"));
         assert_eq!(lines.len(), 22);
         assert!(lines[2].starts_with("r000000000004  1m5s"), "{}", lines[2]);
-        assert_eq!(table(&runs, Shown::All, 66_000).len(), 24);
+        assert_eq!(texts(&runs, Shown::All).len(), 24);
     }
 
     #[test]
     fn columns_stand_below_their_names() {
-        let lines = table(&[gone(1), listed(2, RunState::Running)], Shown::All, 66_000);
+        let lines = texts(&[gone(1), listed(2, RunState::Running)], Shown::All);
         for (title, cell) in [("AGE", "1m5s"), ("NAME", "net.delay"), ("STATE", "running")] {
             assert_eq!(lines[0].find(title), lines[2].find(cell), "{lines:#?}");
         }

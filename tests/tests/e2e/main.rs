@@ -32,6 +32,7 @@ mod readme;
 mod refusals;
 mod suite;
 mod targets;
+mod terminals;
 mod times;
 mod waiting;
 mod ways;
@@ -48,6 +49,7 @@ fn main() -> ExitCode {
         targets::cases(),
         rates::cases(),
         lifecycle::cases(),
+        terminals::cases(),
         death::cases(),
         daemon::cases(),
         guarded::cases(),

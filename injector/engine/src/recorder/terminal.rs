@@ -2,6 +2,9 @@
 //!
 //! One thread reads what processes say, and never waits for a reader; each stream has a thread that does. So a
 //! reader that stands still (a full pipe, Ctrl-S) holds up no other stream and no process but this one.
+//!
+//! How a run stands comes over a conversation of its own ([`LiveLine`]), so that what fills it up, where this process
+//! stands still, keeps no word of another kind out.
 
 use std::{
     fs::File,
@@ -10,20 +13,34 @@ use std::{
 };
 
 use rustix::{
-    event::{PollFd, PollFlags, poll},
+    event::{PollFd, PollFlags, Timespec, poll},
     fs::fstat,
 };
 use serde::{Deserialize, Serialize};
 
 use super::writer::{Outcome, Writer};
-use crate::channel::{Channel, ChannelError, Wait};
-use crate::tell::Stream;
+use crate::{
+    channel::{Channel, ChannelError, Wait},
+    live::{self, Live},
+    page::{Look, Page, Readers},
+    tell::Stream,
+};
 
 /// What is said.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Say {
     /// Print this.
     Print { stream: Stream, text: String },
+    /// Print this page as the terminal is.
+    Show {
+        stream: Stream,
+        readers: Readers,
+        page: Page,
+    },
+    /// The run stands so.
+    Live { live: Live },
+    /// The run is over: what is said of it late is not shown.
+    LiveOver,
     /// Take part in another conversation. With it: its other end.
     Converse,
     /// Print what comes out of this pipe as progress: words of a process's last moments. With it: the pipe.
@@ -63,6 +80,32 @@ impl Terminal {
         let _ = self.0.send(&Say::Print { stream, text }, &[], wait);
     }
 
+    /// Has a page printed, for these readers; waits as [`Self::print`] does.
+    pub fn show(&self, stream: Stream, readers: Readers, page: Page) {
+        let wait = match stream {
+            Stream::Result => Wait::at_most(super::ANSWER_WITHIN),
+            Stream::Aside => Wait::No,
+        };
+        let say = Say::Show {
+            stream,
+            readers,
+            page,
+        };
+        let _ = self.0.send(&say, &[], wait);
+    }
+
+    /// A way to say how a run stands.
+    pub fn live(&self) -> Result<LiveLine, ChannelError> {
+        self.converse().map(LiveLine)
+    }
+
+    /// Takes the live line away for good.
+    pub fn live_over(&self) {
+        let _ = self
+            .0
+            .send(&Say::LiveOver, &[], Wait::at_most(super::ANSWER_WITHIN));
+    }
+
     /// Another conversation, to be handed to another process.
     pub fn converse(&self) -> Result<Channel, ChannelError> {
         let (ours, theirs) = Channel::pair().map_err(ChannelError::Broken)?;
@@ -95,6 +138,17 @@ impl AsFd for Terminal {
     }
 }
 
+/// Says how a run stands.
+#[derive(Debug)]
+pub struct LiveLine(Channel);
+
+impl LiveLine {
+    /// The run stands so. Waits for nothing: where the recorder stands still, the word is lost.
+    pub fn say(&self, live: Live) {
+        let _ = self.0.send(&Say::Live { live }, &[], Wait::No);
+    }
+}
+
 /// What is read from.
 enum Source {
     Conversation(Channel),
@@ -113,6 +167,8 @@ impl AsFd for Source {
 struct Printer {
     results: Writer,
     progress: Writer,
+    /// Whether progress goes to a terminal that takes control sequences.
+    shows_live_line: bool,
 }
 
 /// Serves until every process has closed its end. The first conversation is that of the process that started
@@ -127,12 +183,25 @@ pub(super) fn serve(first: Channel) {
             .iter()
             .map(|source| PollFd::new(source, PollFlags::IN))
             .collect();
+        let anew = Timespec {
+            tv_sec: 0,
+            tv_nsec: live::EVERY.subsec_nanos().into(),
+        };
+        let is_live = printer.progress.is_live();
         // An interrupted wait is a short one.
-        let _ = poll(&mut polled, None);
+        let _ = poll(&mut polled, is_live.then_some(&anew));
+        if is_live {
+            printer.progress.draw();
+        }
         // The owner comes last: what it asks about the others is asked after what they said.
         let mut brought = Vec::new();
         let owner = sources.remove(0);
+        let before = sources.len();
         sources.retain(|source| printer.hear(source, &mut brought));
+        if sources.len() < before {
+            // Only a worker, which ends with its run, closes its end before the owner does.
+            printer.progress.live_over();
+        }
         let is_open = printer.hear(&owner, &mut brought);
         sources.append(&mut brought);
         if !is_open {
@@ -161,13 +230,18 @@ impl Printer {
             (fstat(results), fstat(progress)),
             (Ok(one), Ok(other)) if (one.st_dev, one.st_ino) == (other.st_dev, other.st_ino)
         );
+        let shows_live_line = matches!(Look::of(progress), Look::Full(_));
         let results = Writer::start(Stream::Result, file(results)?)?;
         let progress = if is_one {
             results.also(Stream::Aside)
         } else {
             Writer::start(Stream::Aside, file(progress)?)?
         };
-        Ok(Self { results, progress })
+        Ok(Self {
+            results,
+            progress,
+            shows_live_line,
+        })
     }
 
     /// Takes in what a source has said; whether it may say more.
@@ -191,6 +265,18 @@ impl Printer {
                 Stream::Result => self.results.write(text.into_bytes()),
                 Stream::Aside => self.progress.write(text.into_bytes()),
             },
+            Say::Show {
+                stream,
+                readers,
+                page,
+            } => match (stream, readers) {
+                (Stream::Aside, Readers::WithoutLiveLine) if self.shows_live_line => {}
+                (Stream::Result, _) => self.results.show(page),
+                (Stream::Aside, _) => self.progress.show(page),
+            },
+            Say::Live { live } if self.shows_live_line => self.progress.live(live),
+            Say::Live { .. } => {}
+            Say::LiveOver => self.progress.live_over(),
             Say::Converse => {
                 brought.extend(came.map(|end| Source::Conversation(Channel::from(end))));
             }
@@ -230,5 +316,29 @@ impl Printer {
                 Err(_) => return false,
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// With a wait in it, this test would not end.
+    #[test]
+    fn a_recorder_that_stands_still_keeps_nobody_who_says_how_a_run_stands() {
+        let (ours, theirs) = Channel::pair().unwrap();
+        let way = LiveLine(ours);
+        let live = Live {
+            step: None,
+            until_boot_ns: 7,
+            met: None,
+        };
+        for _ in 0..10_000 {
+            way.say(live.clone());
+        }
+        // What it hears when it goes on is what was said first, and not more than its socket has room for.
+        let heard = std::iter::from_fn(|| theirs.receive::<Say>(Wait::No).ok());
+        let count = heard.count();
+        assert!((1..10_000).contains(&count), "{count}");
     }
 }

@@ -23,9 +23,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     channel::ChannelError,
-    recorder::{Flushed, Terminal},
+    live::{Live, Screen},
+    page::{Look, Page, Readers},
+    recorder::{Flushed, LiveLine, Terminal},
     worker::Output,
 };
+use injector_host::kernel::clock::boot_ns;
 
 /// One of the two ways out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,6 +68,19 @@ struct Outlets {
     /// Whether anything was written to standard output.
     has_result: bool,
     lost: Option<Lost>,
+    live: LiveOutlet,
+}
+
+/// Where this process says how its run stands.
+enum LiveOutlet {
+    /// Nowhere yet.
+    NotYet,
+    /// To the recorder.
+    Recorder(LiveLine),
+    /// On standard error, by itself.
+    Own(Screen, Option<Live>),
+    /// The run is over.
+    Over,
 }
 
 static OUTLETS: Mutex<Outlets> = Mutex::new(Outlets {
@@ -74,6 +90,7 @@ static OUTLETS: Mutex<Outlets> = Mutex::new(Outlets {
     has_left: false,
     has_result: false,
     lost: None,
+    live: LiveOutlet::NotYet,
 });
 
 /// The lock also keeps the lines of two threads apart.
@@ -135,17 +152,106 @@ pub fn pass_on(stream: Stream, bytes: &[u8]) {
         // What this program prints is text.
         return terminal.print(stream, String::from_utf8_lossy(bytes).into_owned());
     }
-    let written = match stream {
-        Stream::Result if outlets.is_closed => Err(Errno::BADF),
-        Stream::Result => write(stdout().as_fd(), bytes),
-        Stream::Aside => write(stderr().as_fd(), bytes),
+    outlets.write_above_live_line(stream, bytes);
+}
+
+/// Writes a page as the terminal is, for these readers.
+pub fn show(stream: Stream, readers: Readers, page: Page) {
+    let mut outlets = outlets();
+    if let Some(terminal) = &outlets.terminal {
+        return terminal.show(stream, readers, page);
+    }
+    let look = match stream {
+        Stream::Result => Look::of(stdout()),
+        Stream::Aside => Look::of(stderr()),
     };
-    outlets.has_result |= stream == Stream::Result;
-    match written {
-        Ok(()) => {}
-        Err(Errno::PIPE) => outlets.has_left |= stream == Stream::Result,
-        Err(errno) => {
-            outlets.lost.get_or_insert(Lost { stream, errno });
+    if matches!((look, readers), (Look::Full(_), Readers::WithoutLiveLine)) {
+        return;
+    }
+    outlets.write_above_live_line(stream, &page.bytes(look));
+}
+
+/// Makes ready to say how this process's run stands. To be called before anything is armed: this may wait for the
+/// recorder, and [`live`] must not.
+pub fn begin_live() {
+    let mut outlets = outlets();
+    outlets.live = match &outlets.terminal {
+        // Without a way to say it there is no live line.
+        Some(terminal) => terminal
+            .live()
+            .map_or(LiveOutlet::Over, LiveOutlet::Recorder),
+        None => LiveOutlet::Own(Screen::default(), None),
+    };
+}
+
+/// Says how this process's run stands. A process with a recorder waits for nothing.
+pub fn live(stands: Live) {
+    let mut outlets = outlets();
+    match &mut outlets.live {
+        LiveOutlet::NotYet | LiveOutlet::Over => {}
+        LiveOutlet::Recorder(line) => line.say(stands),
+        LiveOutlet::Own(_, now) => {
+            *now = Some(stands);
+            outlets.draw();
+        }
+    }
+}
+
+/// Makes the live line anew, where this process draws it itself.
+pub fn draw_live() {
+    outlets().draw();
+}
+
+/// Takes the live line away for good.
+pub fn live_over() {
+    let mut outlets = outlets();
+    match std::mem::replace(&mut outlets.live, LiveOutlet::Over) {
+        LiveOutlet::NotYet | LiveOutlet::Over => {}
+        LiveOutlet::Recorder(_) => outlets.terminal.iter().for_each(Terminal::live_over),
+        LiveOutlet::Own(mut screen, _) => {
+            let away = screen.draw(None);
+            let _ = write(stderr().as_fd(), &away);
+        }
+    }
+}
+
+impl Outlets {
+    /// Writes to one of the two, and leaves the live line below it.
+    fn write_above_live_line(&mut self, stream: Stream, bytes: &[u8]) {
+        if let LiveOutlet::Own(screen, _) = &mut self.live
+            && screen.is_live()
+        {
+            let away = screen.draw(None);
+            self.write(Stream::Aside, &away);
+        }
+        self.write(stream, bytes);
+        self.draw();
+    }
+
+    /// Makes the live line anew, where this process draws it.
+    fn draw(&mut self) {
+        if let LiveOutlet::Own(screen, live) = &mut self.live {
+            let line = live
+                .as_ref()
+                .and_then(|live| live.line(boot_ns(), Look::of(stderr())));
+            let bytes = screen.draw(line.as_deref());
+            self.write(Stream::Aside, &bytes);
+        }
+    }
+
+    fn write(&mut self, stream: Stream, bytes: &[u8]) {
+        let written = match stream {
+            Stream::Result if self.is_closed => Err(Errno::BADF),
+            Stream::Result => write(stdout().as_fd(), bytes),
+            Stream::Aside => write(stderr().as_fd(), bytes),
+        };
+        self.has_result |= stream == Stream::Result;
+        match written {
+            Ok(()) => {}
+            Err(Errno::PIPE) => self.has_left |= stream == Stream::Result,
+            Err(errno) => {
+                self.lost.get_or_insert(Lost { stream, errno });
+            }
         }
     }
 }

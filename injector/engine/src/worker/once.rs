@@ -3,7 +3,7 @@
 use tokio::runtime::Builder;
 
 use super::{Output, endings::Endings, runs};
-use crate::tell;
+use crate::tell::{self, Narrator};
 use crate::{executor::Order, preflight::Terms};
 use injector_record::journal::Process;
 use injector_spec::{
@@ -23,7 +23,7 @@ pub(super) fn run(
         .enable_all()
         .build()
         .map_err(|error| Refusal::failed(format!("the runtime cannot be started: {error}.")))?;
-    let headline = tell::headline(&experiment);
+    let mut narrator = Narrator::of(&experiment, output);
     // Before the run is started: a Ctrl-C that comes early ends it in good order too.
     let mut endings = {
         let _runtime = runtime.enter();
@@ -34,9 +34,7 @@ pub(super) fn run(
         terms,
         Some(supervisor),
         companions,
-        move |event| {
-            tell::turn(&event, &headline, output);
-        },
+        move |event| narrator.turn(&event),
     )?;
     let orders = running.orders.clone();
     let joined = runtime.block_on(async {

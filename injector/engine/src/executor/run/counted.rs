@@ -8,7 +8,7 @@ use super::{Armed, Run, targets::explain};
 use crate::{executor::budget::Used, halt_monitor::Counting};
 use injector_host::kernel::maps::CounterReader;
 use injector_plan::{Plan, PlannedRule};
-use injector_record::report::FaultReport;
+use injector_record::{event::EventKind, report::FaultReport};
 use injector_spec::experiment::FaultKind;
 
 impl Armed {
@@ -61,6 +61,15 @@ impl Run<'_> {
                     bytes: counters.bytes,
                 })
             })
+    }
+
+    /// Tells how the run stands, from numbers that are known already.
+    pub(super) fn tell_progress(&mut self, armed: &Armed, hits: u64, step_until_boot_ns: u64) {
+        self.tell(EventKind::Progress {
+            hits,
+            step_until_boot_ns,
+            lease_until_boot_ns: armed.watchdog.lease_until_boot_ns(),
+        });
     }
 
     /// What each fault did, and when the last of them hit last, on the boot clock.

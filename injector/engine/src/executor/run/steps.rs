@@ -19,6 +19,9 @@ use crate::{
 /// How often a run looks after its devices, sockets, events and watchdog.
 const TICK: Duration = Duration::from_millis(50);
 
+/// How often it tells how it stands.
+const PROGRESS_EVERY: u64 = 250_000_000;
+
 /// How often it counts the processes of its targets.
 const COUNT_EVERY: u64 = 1_000_000_000;
 
@@ -87,7 +90,7 @@ impl Run<'_> {
         step: Step,
         orders: &Receiver<Order>,
     ) -> Option<Outcome> {
-        let mut count_at = 0;
+        let (mut count_at, mut progress_at) = (0, 0);
         loop {
             let now = boot_ns();
             if let Some(outcome) = lapsed(&armed.watchdog) {
@@ -116,6 +119,10 @@ impl Run<'_> {
             let used = self.used(armed, step.index);
             if let Some(why) = armed.spending.look(now, used) {
                 return Some(overspent(armed, why));
+            }
+            if now >= progress_at {
+                progress_at = now + PROGRESS_EVERY;
+                self.tell_progress(armed, used.hits, step.ends_at);
             }
             armed.tell_own_hits();
             if let Err(refusal) = self.act(armed, step) {

@@ -1,0 +1,147 @@
+//! What a run did, on a card: at most [`ROWS`] rows of a terminal, and all of it where the output is none.
+//!
+//! The outcome comes first, then what each fault met. Parameters, which the run has told when it was armed, are the
+//! first to be left out.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use crate::page::{Line, Page, Rank, Role};
+use injector_record::report::{FaultReport, Outcome, RunReport};
+use injector_spec::quantity::{count, duration};
+
+/// Rows of a terminal that a card takes at most.
+const ROWS: usize = 12;
+
+/// The columns of the table.
+const HEAD: [&str; 7] = [
+    "step",
+    "fault",
+    "target",
+    "mechanism",
+    "seen",
+    "matched",
+    "hit",
+];
+
+/// Columns from here on are numbers and stand to the right.
+const NUMBERS: usize = 4;
+
+/// The card of a run.
+pub fn card(report: &RunReport) -> Page {
+    let mut page: Page = lines(report).into_iter().collect();
+    let rest = format!("`injector audit {}` has the rest", report.run);
+    page = page.at_most(ROWS, Line::all(Role::Dim, rest));
+    page
+}
+
+/// How an outcome is coloured.
+pub const fn tone(outcome: &Outcome) -> Role {
+    match outcome {
+        Outcome::Completed => Role::Good,
+        Outcome::Stopped | Outcome::TargetEnded { .. } => Role::Doubtful,
+        Outcome::Halted { .. } | Outcome::Failed { .. } => Role::Bad,
+    }
+}
+
+fn lines(report: &RunReport) -> Vec<Line> {
+    let armed_for = duration::measured(Duration::from_millis(report.armed_for_ms));
+    let mut lines = vec![
+        Line::plain(format!("{} ({}) ", report.run, report.name))
+            .and(tone(&report.outcome), report.outcome.to_string())
+            .and(Role::Plain, format!(", armed for {armed_for}")),
+    ];
+    lines.extend(table(report));
+    let remark = |text: String| Line::plain(format!("    {text}")).ranked(Rank::Useful);
+    lines.extend(report.remarks.iter().cloned().map(remark));
+    if let Some(halt) = &report.halt {
+        lines.push(remark(halt.to_string()));
+    }
+    lines.extend(report.told.iter().map(|told| remark(told.to_string())));
+    let errors = report.undo_errors.iter();
+    lines.extend(
+        errors.map(|error| {
+            Line::all(Role::Bad, "not restored:").and(Role::Plain, format!(" {error}"))
+        }),
+    );
+    lines
+}
+
+/// The faults, and under each what a person should know of it.
+fn table(report: &RunReport) -> Vec<Line> {
+    if report.faults.is_empty() {
+        return Vec::new();
+    }
+    let steps: BTreeSet<_> = report.faults.iter().map(|fault| &fault.step).collect();
+    // A step that is the only one says nothing.
+    let first = usize::from(steps.len() == 1);
+    let rows: Vec<_> = report.faults.iter().map(cells).collect();
+    let widths: [usize; 7] = std::array::from_fn(|column| {
+        let cells = rows.iter().map(|row| row[column].chars().count());
+        cells.chain([HEAD[column].len()]).max().unwrap_or(0)
+    });
+    let head = row(&HEAD.map(str::to_owned), &widths, first);
+    let mut lines = vec![Line::all(Role::Dim, head.0 + &head.1).ranked(Rank::Useful)];
+    for (cells, fault) in rows.iter().zip(&report.faults) {
+        let (before, hits) = row(cells, &widths, first);
+        let role = if fault.hit == 0 {
+            Role::Doubtful
+        } else {
+            Role::Strong
+        };
+        lines.push(Line::plain(before).and(role, hits).ranked(Rank::Useful));
+        lines.extend(details(fault));
+    }
+    lines
+}
+
+fn details(fault: &FaultReport) -> Vec<Line> {
+    let detail = |text: String| Line::plain(format!("    {text}")).ranked(Rank::Detail);
+    let mut lines = Vec::new();
+    if let Some(note) = &fault.note {
+        lines.push(Line::plain(format!("    {note}")).ranked(Rank::Useful));
+    }
+    let described = fault.described.to_string();
+    if !described.is_empty() {
+        lines.push(Line::all(Role::Dim, format!("    {described}")).ranked(Rank::Detail));
+    }
+    let hit = fault.connections.iter();
+    lines.extend(hit.map(|connection| detail(format!("hit {connection}"))));
+    let named = u64::try_from(fault.connections.len()).unwrap_or(u64::MAX);
+    if named > 0 && fault.hit > named {
+        let more = usize::try_from(fault.hit - named).unwrap_or(usize::MAX);
+        lines.push(detail(format!(
+            "and {}",
+            count(more, "more connection", "more connections")
+        )));
+    }
+    lines
+}
+
+fn cells(fault: &FaultReport) -> [String; 7] {
+    [
+        fault.step.clone(),
+        fault.fault.clone(),
+        fault.target.clone(),
+        fault.mechanism.clone(),
+        fault.seen.to_string(),
+        fault.matched.to_string(),
+        fault.hit.to_string(),
+    ]
+}
+
+/// A row from this column on: what stands before the hits, and the hits.
+fn row(cells: &[String; 7], widths: &[usize; 7], first: usize) -> (String, String) {
+    let mut text = String::new();
+    for (column, (cell, width)) in cells.iter().zip(widths).enumerate().skip(first) {
+        text = if column < NUMBERS {
+            format!("{text}  {cell:<width$}")
+        } else {
+            format!("{text}  {cell:>width$}")
+        };
+    }
+    let hits = text.split_off(text.len() - cells[6].len());
+    (text, hits)
+}
+
+#[cfg(test)]
+mod tests;
