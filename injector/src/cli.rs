@@ -10,6 +10,7 @@ mod action;
 mod arm;
 mod ask;
 mod audit;
+mod demo;
 mod doctor;
 mod examples;
 mod flags;
@@ -29,6 +30,7 @@ pub use action::{Action, Arming, Question, Wanted, parse};
 pub use arm::{arm, daemon};
 pub use ask::ask;
 pub use audit::audit;
+pub use demo::{Part, demo};
 pub use doctor::doctor;
 pub use flags::Rehearsal;
 pub use halt::{halt, resume};
@@ -143,6 +145,19 @@ enum Command {
     },
     /// Tell which mechanisms this machine offers, and what would enable the others
     Doctor(OutputFlags),
+    /// Show faults on processes of its own, beside a bystander that never feels them
+    ///
+    /// Starts a small server and two clients, which are this program again. One client is the target: each fault
+    /// that this host allows is armed on it for two seconds. The other does the same work and must notice
+    /// nothing. Prints what both met before, during and after, and checks that nothing is left; takes some
+    /// ten seconds, and needs root. Exits with 0 only where every check holds.
+    Demo,
+    /// A process of the demo; not for people
+    #[command(hide = true, name = demo::COMMAND)]
+    DemoPart {
+        #[command(subcommand)]
+        part: Part,
+    },
     /// What the kernel's verifier says of each BPF program; for developers
     #[command(hide = true)]
     Verifier,

@@ -10,7 +10,7 @@ use std::{
 use clap::{CommandFactory, FromArgMatches};
 
 use super::{
-    Cli, Command, Rehearsal, examples,
+    Cli, Command, Part, Rehearsal, examples,
     flags::{OnCommandLine, RunFlags},
     front_page,
     list::Shown,
@@ -51,6 +51,10 @@ pub enum Action {
     Sweep(Sweeping, Output),
     /// Tell what this machine offers.
     Doctor(Output),
+    /// Show faults on processes of this program's own.
+    Demo,
+    /// Be one of these processes.
+    DemoPart(Part),
     /// Tell what the kernel's verifier says of each program.
     Verifier,
     /// Be the worker; the number is the descriptor to talk to the supervisor.
@@ -187,6 +191,8 @@ fn action(command: Command, config: Source) -> Result<Action, Refusal> {
             Action::Sweep(sweeping, output.output())
         }
         Command::Doctor(flags) => Action::Doctor(flags.output()),
+        Command::Demo => Action::Demo,
+        Command::DemoPart { part } => Action::DemoPart(part),
         Command::Verifier => Action::Verifier,
         Command::Worker { link } => Action::Worker(link),
         Command::Guard { link } => Action::Guard(link),

@@ -30,7 +30,7 @@ const GROUPS: [Group; 4] = [
     },
     Group {
         title: "Look",
-        commands: &["doctor", "list", "events", "audit", "status"],
+        commands: &["doctor", "demo", "list", "events", "audit", "status"],
         example: "injector audit --since 2h",
     },
     Group {
