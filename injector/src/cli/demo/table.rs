@@ -88,7 +88,8 @@ pub(super) fn closing(
 ) -> String {
     let mut text = String::new();
     for (act, why) in refused {
-        let _ = writeln!(text, "\n  not shown: {}: {why}", act.name());
+        let _ = writeln!(text, "\n  not shown: {}", act.name());
+        text.push_str(&folded(why));
     }
     text.push('\n');
     for finding in findings {
@@ -107,9 +108,38 @@ pub(super) fn closing(
     text
 }
 
+/// A sentence in lines that fit, indented.
+fn folded(text: &str) -> String {
+    const WIDTH: usize = 96;
+    let mut lines = vec![String::new()];
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if line.is_empty() || line.len() + word.len() < WIDTH => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(format!(" {word}")),
+        }
+    }
+    let mut folded = String::new();
+    for line in lines {
+        let _ = writeln!(folded, "   {line}");
+    }
+    folded
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_long_reason_fits_the_terminal() {
+        let text = folded(&"seven words of eight letters stand here ".repeat(9));
+        assert!(text.lines().count() > 3);
+        for line in text.lines() {
+            assert!(line.starts_with("    ") && line.len() <= 100, "{line:?}");
+        }
+    }
 
     #[test]
     fn errnos_have_names() {
