@@ -24,7 +24,7 @@ mod verifier;
 
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 pub use action::{Action, Arming, Question, Wanted, parse};
 pub use arm::{arm, daemon};
@@ -202,6 +202,22 @@ enum Command {
     /// The process that is put to sleep to see whether that works; not for people
     #[command(hide = true, name = sleep_server::trial::COMMAND)]
     TryPark,
+}
+
+/// The definition of the command line, as manuals and completions have it: without the commands that are not for
+/// people, and with the examples of each fault.
+pub fn command() -> clap::Command {
+    let whole = examples::added_to(Cli::command());
+    let for_people = whole
+        .get_subcommands()
+        .filter(|command| !command.is_hide_set());
+    clap::Command::new("injector")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about(whole.get_about().cloned().unwrap_or_default())
+        .after_help(front_page::EXIT_CODES)
+        .subcommand_required(true)
+        .args(whole.get_arguments())
+        .subcommands(for_people)
 }
 
 /// A runtime for one conversation.
