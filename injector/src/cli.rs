@@ -10,6 +10,7 @@ mod action;
 mod arm;
 mod ask;
 mod audit;
+mod demo;
 mod doctor;
 mod examples;
 mod flags;
@@ -22,12 +23,13 @@ mod usage;
 
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 pub use action::{Action, Arming, Question, Wanted, parse};
 pub use arm::{arm, daemon};
 pub use ask::ask;
 pub use audit::audit;
+pub use demo::{Part, demo};
 pub use doctor::{Depth, doctor};
 pub use flags::Rehearsal;
 pub use halt::{halt, resume};
@@ -147,6 +149,19 @@ enum Command {
         #[command(flatten)]
         output: OutputFlags,
     },
+    /// Show faults on processes of its own, beside a bystander that never feels them
+    ///
+    /// Starts a small server and two clients, which are this program again. One client is the target: each fault
+    /// that this host allows is armed on it for two seconds. The other does the same work and must notice
+    /// nothing. Prints what both met before, during and after, and checks that nothing is left; takes some
+    /// ten seconds, and needs root. Exits with 0 only where every check holds.
+    Demo,
+    /// A process of the demo; not for people
+    #[command(hide = true, name = demo::COMMAND)]
+    DemoPart {
+        #[command(subcommand)]
+        part: Part,
+    },
     /// The process that a supervisor starts; not for people
     #[command(hide = true)]
     Worker {
@@ -188,6 +203,22 @@ enum Command {
     /// The process that is put to sleep to see whether that works; not for people
     #[command(hide = true, name = sleep_server::trial::COMMAND)]
     TryPark,
+}
+
+/// The definition of the command line, as manuals and completions have it: without the commands that are not for
+/// people, and with the examples of each fault.
+pub fn command() -> clap::Command {
+    let whole = examples::in_manual(Cli::command());
+    let for_people = whole
+        .get_subcommands()
+        .filter(|command| !command.is_hide_set());
+    clap::Command::new("injector")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about(whole.get_about().cloned().unwrap_or_default())
+        .after_help(front_page::EXIT_CODES)
+        .subcommand_required(true)
+        .args(whole.get_arguments())
+        .subcommands(for_people)
 }
 
 /// A runtime for one conversation.

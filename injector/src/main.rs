@@ -49,6 +49,8 @@ fn carry_out(action: Action) -> Result<Exit, Refusal> {
         Action::Resume(output) => cli::resume(output),
         Action::Audit(wanted, output) => cli::audit(&wanted, output),
         Action::Sweep(sweeping, output) => cli::sweep(sweeping, output),
+        Action::Demo => cli::demo(),
+        Action::DemoPart(part) => part.play(),
         Action::Worker(link) => worker::run(link, daemon::run),
         Action::Guard(link) => guardian::run(link).map(|()| Exit::Done),
         Action::Record { disk, terminal } => recorder::run(disk, terminal).map(|()| Exit::Done),

@@ -97,7 +97,7 @@ pub fn now() -> Result<Moment, Refusal> {
     let since = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_err(|_| unknown())?;
-    let seconds = libc::time_t::try_from(since.as_secs()).map_err(|_| unknown())?;
+    let seconds = since.as_secs().try_into().map_err(|_| unknown())?;
     // SAFETY: `tm` is made of integers and a pointer; all zero is valid.
     let mut broken_down: libc::tm = unsafe { std::mem::zeroed() };
     // SAFETY: both pointers are to values of ours that outlive the call; glibc and musl lock what they

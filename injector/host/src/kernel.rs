@@ -11,6 +11,7 @@
 pub mod btf;
 pub mod calls;
 pub mod capability;
+pub mod census;
 pub mod cgroup_file;
 pub mod clock;
 pub mod debug_log;

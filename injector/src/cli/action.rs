@@ -10,7 +10,7 @@ use std::{
 use clap::{CommandFactory, FromArgMatches};
 
 use super::{
-    Cli, Command, Depth, Rehearsal, examples,
+    Cli, Command, Depth, Part, Rehearsal, examples,
     flags::{OnCommandLine, RunFlags},
     front_page,
     list::Shown,
@@ -51,6 +51,10 @@ pub enum Action {
     Sweep(Sweeping, Output),
     /// Tell what this machine offers.
     Doctor(Depth, Output),
+    /// Show faults on processes of this program's own.
+    Demo,
+    /// Be one of these processes.
+    DemoPart(Part),
     /// Be the worker; the number is the descriptor to talk to the supervisor.
     Worker(i32),
     /// The process that can undo what a worker changes; the number of the supervisor's descriptor.
@@ -195,6 +199,8 @@ fn action(command: Command, config: Source) -> Result<Action, Refusal> {
             };
             Action::Doctor(depth, output.output())
         }
+        Command::Demo => Action::Demo,
+        Command::DemoPart { part } => Action::DemoPart(part),
         Command::Worker { link } => Action::Worker(link),
         Command::Guard { link } => Action::Guard(link),
         Command::Record { disk, terminal } => Action::Record { disk, terminal },

@@ -2,6 +2,8 @@
 
 use std::{ffi::OsString, fmt::Write as _};
 
+use clap::Command;
+
 /// What is behind a flag's `<NAME>`.
 const VALUES: [(&str, &str); 7] = [
     ("<TIME>", "500ms, 2s, 1m"),
@@ -233,11 +235,30 @@ pub(super) fn added_to(mut help: String, words: &[OsString]) -> String {
     for (name, looks) in values {
         let _ = writeln!(help, "  {name:<10} {looks}");
     }
-    help.push_str("\nExamples:\n");
-    for line in lines {
-        let _ = writeln!(help, "  injector {family} {fault} {line}");
-    }
+    help.push('\n');
+    help.push_str(&shown(family, fault, lines));
     help
+}
+
+/// The whole command line with the examples of each fault behind it, for manuals.
+pub(super) fn in_manual(root: Command) -> Command {
+    EXAMPLES
+        .into_iter()
+        .fold(root, |root, (family, fault, lines)| {
+            root.mut_subcommand(family, |commands| {
+                commands.mut_subcommand(fault, |command| {
+                    command.after_help(shown(family, fault, lines))
+                })
+            })
+        })
+}
+
+fn shown(family: &str, fault: &str, lines: [&str; 2]) -> String {
+    let mut shown = String::from("Examples:\n");
+    for line in lines {
+        let _ = writeln!(shown, "  injector {family} {fault} {line}");
+    }
+    shown
 }
 
 #[cfg(test)]

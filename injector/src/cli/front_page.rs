@@ -30,7 +30,7 @@ const GROUPS: [Group; 4] = [
     },
     Group {
         title: "Look",
-        commands: &["doctor", "list", "events", "audit", "status"],
+        commands: &["doctor", "demo", "list", "events", "audit", "status"],
         example: "injector audit --since 2h",
     },
     Group {
@@ -39,6 +39,9 @@ const GROUPS: [Group; 4] = [
         example: "injector halt --reason \"the wrong process\"",
     },
 ];
+
+/// What the exit codes mean.
+pub(super) const EXIT_CODES: &str = "Exit codes: 0 done, 1 the experiment failed or was halted, 2 usage or set-up, 3 refused as unsafe";
 
 /// The whole page.
 pub(super) fn text() -> String {
@@ -59,9 +62,10 @@ pub(super) fn text() -> String {
     text.push_str(
         "\nOptions:\n  --config <FILE>  What this host allows; else `INJECTOR_CONFIG`, or /etc/injector/injector.toml\n  \
          --help           Behind any command: its flags\n  \
-         --version        Print the version\n\n\
-         Exit codes: 0 done, 1 the experiment failed or was halted, 2 usage or set-up, 3 refused as unsafe\n",
+         --version        Print the version\n\n",
     );
+    text.push_str(EXIT_CODES);
+    text.push('\n');
     text
 }
 

@@ -33,6 +33,23 @@ fn the_definition_is_sound() {
 }
 
 #[test]
+fn manuals_have_every_command_for_people_and_no_other() {
+    let command = command();
+    command.clone().debug_assert();
+    let of_manuals: Vec<_> = command
+        .get_subcommands()
+        .map(clap::Command::get_name)
+        .collect();
+    assert!(of_manuals.contains(&"net") && of_manuals.contains(&"demo"));
+    assert!(!of_manuals.contains(&"worker"), "{of_manuals:?}");
+    let delay = command
+        .find_subcommand("net")
+        .and_then(|net| net.find_subcommand("delay"));
+    let help = delay.unwrap().get_after_help().unwrap().to_string();
+    assert!(help.contains("Examples:"), "{help}");
+}
+
+#[test]
 fn one_command_is_an_experiment_of_one_step() {
     let experiment = armed("net delay --latency 500ms --pid 7 --pid 8 --tree --duration 30s");
     assert_eq!(

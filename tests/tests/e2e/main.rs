@@ -10,6 +10,7 @@ mod catalogue;
 mod company;
 mod daemon;
 mod death;
+mod demo;
 mod effects;
 mod experiments;
 mod files;
@@ -65,6 +66,7 @@ fn main() -> ExitCode {
         ways::cases(),
         files::cases(),
         readme::cases(),
+        demo::cases(),
         park::cases(),
     ];
     suite::run(matrix::select(cases.into_iter().flatten().collect()))

@@ -36,6 +36,12 @@ const OFFLOADS: c_uint =
 /// UDP segmentation, from Linux 6.2; older kernels refuse the whole set with it.
 const UDP_OFFLOADS: c_uint = libc::TUN_F_USO4 | libc::TUN_F_USO6;
 
+/// Requests of netdevice(7), as wide as the C library at hand takes them: glibc an unsigned long, musl an int.
+const SIOCSIFMTU: libc::Ioctl = libc::SIOCSIFMTU as libc::Ioctl;
+const SIOCSIFTXQLEN: libc::Ioctl = libc::SIOCSIFTXQLEN as libc::Ioctl;
+const SIOCSIFFLAGS: libc::Ioctl = libc::SIOCSIFFLAGS as libc::Ioctl;
+const SIOCGIFINDEX: libc::Ioctl = libc::SIOCGIFINDEX as libc::Ioctl;
+
 /// A TAP device that is up and empty.
 #[derive(Debug)]
 pub struct Tap {
@@ -76,14 +82,14 @@ impl Tap {
         })?;
         let control = control.as_fd();
         request.set_int(MTU);
-        request.send(control, libc::SIOCSIFMTU, "setting its MTU")?;
+        request.send(control, SIOCSIFMTU, "setting its MTU")?;
         request.set_int(QUEUE);
-        request.send(control, libc::SIOCSIFTXQLEN, "setting its queue length")?;
+        request.send(control, SIOCSIFTXQLEN, "setting its queue length")?;
         request.set_flags(libc::IFF_NOARP);
-        request.send(control, libc::SIOCSIFFLAGS, "switching ARP off")?;
+        request.send(control, SIOCSIFFLAGS, "switching ARP off")?;
         request.set_flags(libc::IFF_NOARP | libc::IFF_UP);
-        request.send(control, libc::SIOCSIFFLAGS, "bringing it up")?;
-        request.send(control, libc::SIOCGIFINDEX, "asking for its index")?;
+        request.send(control, SIOCSIFFLAGS, "bringing it up")?;
+        request.send(control, SIOCGIFINDEX, "asking for its index")?;
         Ok(Self {
             fd,
             ifindex: request.int().cast_unsigned(),

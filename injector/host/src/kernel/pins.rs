@@ -63,6 +63,6 @@ fn name(path: &Path) -> Option<String> {
     program().or_else(map).or_else(file)
 }
 
-fn is_ours(name: &str) -> bool {
+pub(super) fn is_ours(name: &str) -> bool {
     name.starts_with("inj_") || name.starts_with("INJ_")
 }

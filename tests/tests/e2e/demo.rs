@@ -1,0 +1,55 @@
+//! `injector demo`: what it shows, and what keeps it from showing anything.
+
+use anyhow::{Result, ensure};
+use injector_tests::injector::{Finished, Injector};
+use injector_tests::lack::Lack;
+
+use crate::needs::INJECTOR;
+use crate::suite::Case;
+
+pub(crate) fn cases() -> Vec<Case> {
+    vec![
+        Case::new("demo::every_check_holds", INJECTOR, every_check_holds),
+        Case::new(
+            "demo::the_kill_switch_holds",
+            INJECTOR,
+            the_kill_switch_holds,
+        ),
+    ]
+}
+
+/// A page of output, one row for each phase, every check good, and each run on record.
+fn every_check_holds() -> Result<()> {
+    let injector = Injector::new()?;
+    let said = injector.once(&["demo"])?;
+    if let Some(lack) = Lack::find(said.code, &said.stderr) {
+        return Err(lack.into());
+    }
+    ensure!(said.code == Some(0) && said.stderr.is_empty(), "{said:?}");
+    ensure!(said.stdout.lines().count() <= 40, "{}", said.stdout);
+    for wanted in [
+        "  before ",
+        "  after ",
+        "  ok   the target met net ",
+        "  ok   the bystander felt nothing",
+        "  ok   the target is as before",
+        "  ok   nothing is left behind",
+    ] {
+        ensure!(said.stdout.contains(wanted), "no {wanted:?} in {said:?}");
+    }
+    let shown = said.stdout.matches("$ injector ").count();
+    let on_record = injector.once(&["list", "--all", "--json"])?;
+    let runs: Vec<serde_json::Value> = serde_json::from_str(&on_record.stdout)?;
+    ensure!(runs.len() == shown, "{shown} faults shown: {on_record:?}");
+    Ok(())
+}
+
+/// Runs of the demo are runs like others.
+fn the_kill_switch_holds() -> Result<()> {
+    let injector = Injector::new()?;
+    injector.once(&["halt", "--reason", "a test"])?;
+    let said: Finished = injector.once(&["demo"])?;
+    let is_refused = said.code == Some(2) && said.stderr.contains("injector resume");
+    ensure!(is_refused && said.stdout.is_empty(), "{said:?}");
+    Ok(())
+}
