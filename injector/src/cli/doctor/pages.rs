@@ -113,11 +113,17 @@ fn families(verdicts: &[Verdict]) -> Vec<Line> {
         let (role, word) = if whole.len() == of_family.len() {
             (Role::Good, "works")
         } else if whole.is_empty() && part.is_empty() {
-            (Role::Bad, "does not")
+            (Role::Bad, "missing")
         } else {
             (Role::Doubtful, "in part")
         };
-        let parts = [("", whole), ("in part: ", part), ("not: ", not)];
+        // Where the one word says it of all, the names need none.
+        let before_not = if not.len() == of_family.len() {
+            ""
+        } else {
+            "not: "
+        };
+        let parts = [("", whole), ("in part: ", part), (before_not, not)];
         let parts: Vec<_> = parts
             .into_iter()
             .filter(|(_, names)| !names.is_empty())
@@ -220,7 +226,7 @@ mod tests {
         ]);
         let expected = "\
 net   in part   loss, duplicate, blackhole, partition, reset, connect; in part: corrupt; not: delay, reorder, bandwidth
-dns   does not  not: error
+dns   missing   error
 proc  works     kill, pause, starve
 sys   works     error, delay
 io    works     error, latency, corrupt, short
