@@ -70,6 +70,7 @@ const FAULTS: &[(&str, Client, Symptom)] = &[
     ("net reset", Client::Talks, Error),
     ("net connect --errno ECONNREFUSED", Client::Connects, Error),
     ("dns error --type nxdomain", Client::LooksUp, Error),
+    ("dns delay --latency 300ms", Client::LooksUp, Slow),
     (
         "sys error --syscall openat --errno EIO",
         Client::Opens,
