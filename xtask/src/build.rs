@@ -92,6 +92,16 @@ fn executables(project: &Project, object: &Path) -> Result<()> {
     process::run(&mut cargo, "the build of injector")
 }
 
+/// Builds one program of the tests package, and returns where it is.
+pub(crate) fn test_program(project: &Project, name: &str) -> Result<PathBuf> {
+    let mut cargo = project.cargo("build --release -p injector-tests --bin");
+    cargo
+        .arg(name)
+        .env("INJECTOR_BPF_OBJECT", project.bpf_object());
+    process::run(&mut cargo, &format!("the build of {name}"))?;
+    Ok(project.binary(name))
+}
+
 /// Builds the end-to-end tests and returns their executable.
 pub(crate) fn end_to_end(project: &Project) -> Result<PathBuf> {
     process::announce("building the end-to-end tests");

@@ -31,6 +31,9 @@ use musl::Musl;
 /// Bytes of the program, of which a tenth are the BPF programs.
 const LARGEST: u64 = 12 << 20;
 
+/// Cargo's profile, which is also the name of its folder.
+const PROFILE: &str = "shipped";
+
 /// What was made.
 pub(crate) struct Dist {
     /// The program.
@@ -62,10 +65,13 @@ pub(crate) fn make(project: &Project) -> Result<Dist> {
 /// Builds the program and leaves it in the folder.
 fn program(project: &Project, musl: &Musl, object: &Path, folder: &Path) -> Result<PathBuf> {
     process::announce("building the static program (some minutes: it is optimised as a whole)");
-    let mut cargo = musl.cargo(project, "build --locked --profile dist -p injector --bins");
+    let mut cargo = musl.cargo(
+        project,
+        &format!("build --locked --profile {PROFILE} -p injector --bins"),
+    );
     as_written(cargo.env("INJECTOR_BPF_OBJECT", object));
     process::run(&mut cargo, "the build of the static program")?;
-    let built = project.target().join(musl::triple()).join("dist/injector");
+    let built = built(project).join("injector");
     let bytes = size(&built)?;
     ensure!(
         bytes <= LARGEST,
@@ -91,6 +97,11 @@ fn pages(project: &Project, folder: &Path) -> Result<()> {
     }
     let mut cargo = project.cargo("run --locked --quiet -p injector --example pages --");
     process::run(cargo.arg(folder), "the writer of man pages")
+}
+
+/// Where cargo leaves what it builds in this profile.
+fn built(project: &Project) -> PathBuf {
+    project.target().join(musl::triple()).join(PROFILE)
 }
 
 fn size(path: &Path) -> Result<u64> {

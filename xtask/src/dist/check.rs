@@ -4,12 +4,11 @@
 //! in the program `package` of the tests. It is no step of `cargo xtask test`: the static program alone takes longer to
 //! build than that takes to run, and debootstrap needs a mirror.
 
-use std::{env, process::ExitCode};
+use std::process::ExitCode;
 
-use super::{Dist, make};
+use super::make;
 use crate::{
-    apt,
-    build::{self, BpfDebug},
+    apt, build,
     paths::Project,
     process::{self, CommandFailed, announce},
     report::Report,
@@ -46,17 +45,15 @@ fn check(project: &Project, report: &mut Report) {
         Err(error) => return report.skip(WHAT, &format!("{error:#}")),
     };
     let made =
-        make(project).and_then(|dist| build::product(project, BpfDebug::Silent).map(|()| dist));
-    let Dist { package, .. } = match made {
-        Ok(dist) => dist,
+        make(project).and_then(|dist| Ok((dist.package, build::test_program(project, "package")?)));
+    let (package, program) = match made {
+        Ok(made) => made,
         Err(error) => return report.fail(WHAT, &format!("{error:#}")),
     };
     root.explain("the package's own demo");
     announce(WHAT);
-    // Where /tmp is small or kept from devices, this is not.
-    let scratch = env::var_os("TMPDIR").unwrap_or_else(|| project.target().join("dist").into());
-    let mut command = root.command(project, &project.binary("package"), &[]);
-    command.arg(package).arg(mirror).arg(scratch);
+    let mut command = root.command(project, &program, &[]);
+    command.arg(package).arg(mirror).arg(project.target());
     match process::run(&mut command, WHAT) {
         Ok(()) => report.pass(),
         Err(error) if error.is::<CommandFailed>() => {

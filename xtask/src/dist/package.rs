@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::{Context, Result, anyhow, ensure};
 
-use super::musl;
+use super::{PROFILE, built, musl};
 use crate::{cargo_install, paths::Project, process, toolchain::version_in};
 
 const VERSION: &str = "3.8.0";
@@ -24,11 +24,7 @@ const PACKAGED: &str = "/usr/bin/injector";
 pub(super) fn build(project: &Project, folder: &Path) -> Result<PathBuf> {
     let tool = ensure_tool(project)?;
     let target = musl::triple();
-    stage(
-        project,
-        folder,
-        &project.target().join(&target).join("dist"),
-    )?;
+    stage(project, folder, &built(project))?;
     for old in packages(folder)? {
         fs::remove_file(&old)
             .with_context(|| format!("{} could not be replaced", old.display()))?;
@@ -41,7 +37,7 @@ pub(super) fn build(project: &Project, folder: &Path) -> Result<PathBuf> {
             "--package",
             "injector",
             "--profile",
-            "dist",
+            PROFILE,
             "--target",
             &target,
         ])
