@@ -167,6 +167,13 @@ fn mirrors() -> Result<String> {
     .context("this is no Debian with apt-get")
 }
 
+/// The address of Debian's archive that this machine reads.
+pub(crate) fn debian_mirror() -> Result<String> {
+    let mirrors = mirrors()?;
+    let mirror = mirror_of(&mirrors, "/debian").context("apt has no Debian mirror configured")?;
+    Ok(mirror.to_owned())
+}
+
 /// The first mirror whose address ends like this; security archives have no backports.
 fn mirror_of<'a>(mirrors: &'a str, archive: &str) -> Option<&'a str> {
     mirrors

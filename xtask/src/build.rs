@@ -1,9 +1,9 @@
 //! From source to executables: the BPF programs first, then what carries them.
 
 use std::{
-    fs,
+    env, fs,
     path::{Path, PathBuf},
-    process::Stdio,
+    process::{Command, Stdio},
 };
 
 use anyhow::{Context, Result};
@@ -12,7 +12,7 @@ use serde::Deserialize;
 use crate::{
     paths::Project,
     process,
-    toolchain::{BPF_TARGET, Toolchain},
+    toolchain::{BPF_TARGET, Toolchain, sysroot},
 };
 
 /// Whether the BPF programs report what they do.
@@ -34,6 +34,12 @@ pub(crate) fn product(project: &Project, debug: BpfDebug) -> Result<()> {
     executables(project, &object)
 }
 
+/// Builds the BPF programs as they are released, with what that takes, and returns their object.
+pub(crate) fn bpf_programs(project: &Project) -> Result<PathBuf> {
+    let toolchain = Toolchain::ensure(project)?;
+    bpf_object(project, &toolchain, BpfDebug::Silent)
+}
+
 /// Builds the BPF programs and leaves them at [`Project::bpf_object`].
 fn bpf_object(project: &Project, toolchain: &Toolchain, debug: BpfDebug) -> Result<PathBuf> {
     process::announce("building the BPF programs");
@@ -47,8 +53,26 @@ fn bpf_object(project: &Project, toolchain: &Toolchain, debug: BpfDebug) -> Resu
         .join(BPF_TARGET)
         .join("release/injector-ebpf");
     let object = project.bpf_object();
-    copy_if_changed(&built, &object)?;
+    copy_if_changed(&stripped(&built)?, &object)?;
     Ok(object)
+}
+
+/// The object without DWARF, which takes four fifths of it and which no one reads: the kernel and aya go by BTF. Where
+/// the toolchain has no objcopy (rustup's has), it stays whole.
+fn stripped(object: &Path) -> Result<PathBuf> {
+    let sysroot = sysroot()?;
+    let target = format!("{}-unknown-linux-gnu", env::consts::ARCH);
+    let objcopy = sysroot.join(format!("lib/rustlib/{target}/bin/rust-objcopy"));
+    if !objcopy.is_file() {
+        return Ok(object.to_owned());
+    }
+    let stripped = object.with_extension("stripped");
+    let mut strip = Command::new(objcopy);
+    // It needs the compiler's LLVM, which is no library of the host.
+    strip.env("LD_LIBRARY_PATH", sysroot.join("lib"));
+    strip.arg("--strip-debug").arg(object).arg(&stripped);
+    process::run(&mut strip, "rust-objcopy")?;
+    Ok(stripped)
 }
 
 /// Copies a file unless the copy is the same: a new timestamp would rebuild injector.
@@ -66,6 +90,16 @@ fn executables(project: &Project, object: &Path) -> Result<()> {
     let mut cargo = project.cargo("build --release -p injector -p injector-tests --bins");
     cargo.env("INJECTOR_BPF_OBJECT", object);
     process::run(&mut cargo, "the build of injector")
+}
+
+/// Builds one program of the tests package, and returns where it is.
+pub(crate) fn test_program(project: &Project, name: &str) -> Result<PathBuf> {
+    let mut cargo = project.cargo("build --release -p injector-tests --bin");
+    cargo
+        .arg(name)
+        .env("INJECTOR_BPF_OBJECT", project.bpf_object());
+    process::run(&mut cargo, &format!("the build of {name}"))?;
+    Ok(project.binary(name))
 }
 
 /// Builds the end-to-end tests and returns their executable.

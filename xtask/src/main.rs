@@ -4,8 +4,8 @@
 //! - Every step says what it does before it starts, and a step that cannot be done says in one
 //!   sentence what is missing and what to do about it.
 //! - Only finished executables run as root ([`root`]); cargo and rustc run as the user who called.
-//! - Nothing is written outside cargo's target folder, but for rustup's own `rust-src` component, and for what is
-//!   asked for: the table of kernels (`vm table --write`) and the book's pictures (`pictures`).
+//! - Nothing is written outside cargo's target folder, but for rustup's own `rust-src` component and its target for
+//!   musl, and for what is asked for: the table of kernels (`vm table --write`) and the book's pictures (`pictures`).
 //!
 //! Rejected: a `build.rs` that builds the BPF programs. It would run inside every `cargo check`,
 //! would need the BPF toolchain there, and would nest cargo in cargo, which locks the target folder.
@@ -15,8 +15,10 @@ mod bench;
 mod bpf_linker;
 mod build;
 mod campaign;
+mod cargo_install;
 mod debian;
 mod demo;
+mod dist;
 mod kernel;
 #[cfg(test)]
 mod layers;
@@ -71,6 +73,15 @@ enum Task {
         /// On this kernel, instead of Debian's 7.3: a name as `cargo xtask vm` has them, or a path.
         #[arg(long, value_name = "NAME|PATH", requires = "vm")]
         kernel: Option<String>,
+    },
+    /// Make what is installed without a checkout: a static program, and a Debian package with man pages and completions.
+    ///
+    /// It is in `dist` of cargo's target folder. The first build takes some ten minutes.
+    Dist {
+        /// Install the package on a clean Debian that debootstrap makes, use it, purge it, and see that nothing is
+        /// left (needs root and debootstrap; nothing of the host's own packages is touched).
+        #[arg(long)]
+        check: bool,
     },
     /// Run every test that this machine can run, and count passed, failed and skipped.
     ///
@@ -160,6 +171,8 @@ fn perform(task: Task) -> anyhow::Result<ExitCode> {
         }
         Task::Demo { vm: true, kernel } => vm::demo(&project, kernel.as_deref()),
         Task::Demo { vm: false, .. } => demo::run(&project),
+        Task::Dist { check: false } => dist::run(&project),
+        Task::Dist { check: true } => Ok(dist::check(&project)),
         Task::Test { quick: true, .. } => Ok(test::run(&project, Choice::Quick)),
         Task::Test { filter, .. } => {
             let choice = filter.as_deref().map_or(Choice::All, Choice::Named);

@@ -51,19 +51,25 @@ impl Toolchain {
             .env("CARGO_TARGET_DIR", project.bpf_target())
             // build-std is a nightly feature; this lets the pinned stable compiler do it.
             .env("RUSTC_BOOTSTRAP", "1")
-            .env("PATH", path_with(self.linker_folder.as_deref())?)
-            // Flags meant for the host would replace the crate's own. What is optimised less also gives the
-            // kernel's verifier up to a hundred times more to look at.
-            .env_remove("RUSTFLAGS")
-            .env_remove("CARGO_ENCODED_RUSTFLAGS")
-            .env_remove("CARGO_INCREMENTAL");
-        for (name, _) in env::vars_os() {
-            if name.to_string_lossy().starts_with("CARGO_PROFILE_RELEASE_") {
-                cargo.env_remove(name);
-            }
-        }
+            .env("PATH", path_with(self.linker_folder.as_deref())?);
+        // What is optimised less also gives the kernel's verifier up to a hundred times more to look at.
+        as_written(&mut cargo);
         self.source.hand_to(&mut cargo);
         Ok(cargo)
+    }
+}
+
+/// Takes from a cargo call what the caller's environment says of flags and of the release profile, so that it builds
+/// what the manifests say.
+pub(crate) fn as_written(cargo: &mut Command) {
+    cargo
+        .env_remove("RUSTFLAGS")
+        .env_remove("CARGO_ENCODED_RUSTFLAGS")
+        .env_remove("CARGO_INCREMENTAL");
+    for (name, _) in env::vars_os() {
+        if name.to_string_lossy().starts_with("CARGO_PROFILE_RELEASE_") {
+            cargo.env_remove(name);
+        }
     }
 }
 
