@@ -226,13 +226,13 @@ mod tests {
         ]);
         let expected = "\
 net   in part   loss, duplicate, blackhole, partition, reset, connect; in part: corrupt; not: delay, reorder, bandwidth
-dns   missing   error
+dns   missing   error, delay
 proc  works     kill, pause, starve
 sys   works     error, delay
 io    works     error, latency, corrupt, short
 pipe  works     error, delay, stall, corrupt
 
-missing for net delay, net corrupt, net reorder, net bandwidth, dns error
+missing for net delay, net corrupt, net reorder, net bandwidth, dns error, dns delay
   why     no device
   remedy  load the module with `modprobe tun`, and pass /dev/net/tun into the container if there is one
 
