@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -44,6 +45,9 @@ enum Client {
     /// The same, and needs CPU time for it.
     Computes,
 }
+
+/// The last number of the next resolver's address.
+static RESOLVERS: AtomicU8 = AtomicU8::new(80);
 
 /// Every fault that can be felt in one operation. `{file}` is the client's file, `{pid}` its process.
 const FAULTS: &[(&str, Client, Symptom)] = &[
@@ -189,7 +193,9 @@ impl Scene {
             Client::Pings => to("udp-ping", "--connect", lab.serve("udp-echo")?),
             Client::Connects => to("connect", "--connect", lab.serve("tcp-echo")?),
             Client::LooksUp => {
-                let listen = SocketAddr::new(lab.address(), 53);
+                // At the port that resolvers have, so each has an address of its own.
+                let last = RESOLVERS.fetch_add(1, Ordering::Relaxed);
+                let listen = SocketAddr::from(([127, 0, 0, last], 53));
                 let mut words = to("dns", "--server", lab.serve_at("dns-server", listen)?);
                 words.extend(["--name".into(), "model.test".into()]);
                 words
