@@ -51,8 +51,8 @@ pub enum Action {
     Sweep(Sweeping, Output),
     /// Tell what this machine offers.
     Doctor(Output),
-    /// Show faults on processes of this program's own.
-    Demo,
+    /// Show faults on processes of this program's own, as far as this file lets it.
+    Demo(Source),
     /// Be one of these processes.
     DemoPart(Part),
     /// Tell what the kernel's verifier says of each program.
@@ -191,7 +191,7 @@ fn action(command: Command, config: Source) -> Result<Action, Refusal> {
             Action::Sweep(sweeping, output.output())
         }
         Command::Doctor(flags) => Action::Doctor(flags.output()),
-        Command::Demo => Action::Demo,
+        Command::Demo => Action::Demo(config),
         Command::DemoPart { part } => Action::DemoPart(part),
         Command::Verifier => Action::Verifier,
         Command::Worker { link } => Action::Worker(link),
