@@ -49,7 +49,7 @@ fn carry_out(action: Action) -> Result<Exit, Refusal> {
         Action::Resume(output) => cli::resume(output),
         Action::Audit(wanted, output) => cli::audit(&wanted, output),
         Action::Sweep(sweeping, output) => cli::sweep(sweeping, output),
-        Action::Demo => cli::demo(),
+        Action::Demo(config) => cli::demo(&config),
         Action::DemoPart(part) => part.play(),
         Action::Worker(link) => worker::run(link, daemon::run),
         Action::Guard(link) => guardian::run(link).map(|()| Exit::Done),

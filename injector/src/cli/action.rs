@@ -51,8 +51,8 @@ pub enum Action {
     Sweep(Sweeping, Output),
     /// Tell what this machine offers.
     Doctor(Depth, Output),
-    /// Show faults on processes of this program's own.
-    Demo,
+    /// Show faults on processes of this program's own, as far as this file lets it.
+    Demo(Source),
     /// Be one of these processes.
     DemoPart(Part),
     /// Be the worker; the number is the descriptor to talk to the supervisor.
@@ -199,7 +199,7 @@ fn action(command: Command, config: Source) -> Result<Action, Refusal> {
             };
             Action::Doctor(depth, output.output())
         }
-        Command::Demo => Action::Demo,
+        Command::Demo => Action::Demo(config),
         Command::DemoPart { part } => Action::DemoPart(part),
         Command::Worker { link } => Action::Worker(link),
         Command::Guard { link } => Action::Guard(link),

@@ -30,15 +30,18 @@ pub use part::Part;
 use act::{Act, Programme};
 use cast::Cast;
 use injector_engine::tell;
-use injector_spec::error::{Exit, Refusal};
+use injector_spec::{
+    config::Source,
+    error::{Exit, Refusal},
+};
 use remains::Remains;
 use table::Row;
 
 /// How long the clients call while no fault is on.
 const QUIET: Duration = Duration::from_millis(1500);
 
-/// Shows what can be shown here, and checks what it has shown.
-pub fn demo() -> Result<Exit, Refusal> {
+/// Shows what can be shown here, under this configuration, and checks what it has shown.
+pub fn demo(config: &Source) -> Result<Exit, Refusal> {
     if !rustix::process::geteuid().is_root() {
         return Err(Refusal::usage(
             "the demo puts faults on processes of its own, which needs root; run it with sudo.",
@@ -46,7 +49,7 @@ pub fn demo() -> Result<Exit, Refusal> {
     }
     let before = Remains::look()?;
     let mut cast = Cast::start()?;
-    let Programme { acts, refused } = Programme::choose(cast.target())?;
+    let Programme { acts, refused } = Programme::choose(cast.target(), config)?;
     if acts.is_empty() {
         return Err(nothing_to_show(&refused));
     }
@@ -55,7 +58,7 @@ pub fn demo() -> Result<Exit, Refusal> {
     tell::result(rows[0].line());
     let mut reports = Vec::new();
     for act in &acts {
-        let (report, meanwhile) = act.play(&mut cast)?;
+        let (report, meanwhile) = act.play(&mut cast, config)?;
         let row = Row::of(&act.name(), meanwhile);
         tell::result(row.line());
         rows.push(row);

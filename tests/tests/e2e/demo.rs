@@ -11,6 +11,11 @@ pub(crate) fn cases() -> Vec<Case> {
     vec![
         Case::new("demo::every_check_holds", INJECTOR, every_check_holds),
         Case::new(
+            "demo::a_fault_without_effect_fails",
+            INJECTOR,
+            a_fault_without_effect,
+        ),
+        Case::new(
             "demo::the_kill_switch_holds",
             INJECTOR,
             the_kill_switch_holds,
@@ -41,6 +46,21 @@ fn every_check_holds() -> Result<()> {
     let on_record = injector.once(&["list", "--all", "--json"])?;
     let runs: Vec<serde_json::Value> = serde_json::from_str(&on_record.stdout)?;
     ensure!(runs.len() == shown, "{shown} faults shown: {on_record:?}");
+    Ok(())
+}
+
+/// A host that allows one hit: the demo shows it, and does not call it a success.
+fn a_fault_without_effect() -> Result<()> {
+    let injector = Injector::new()?;
+    let file = injector.state().join("one-hit.toml");
+    std::fs::write(&file, "[limits]\nmax_hits = 1\n")?;
+    let said = injector.once(&["demo", "--config", &file.to_string_lossy()])?;
+    if let Some(lack) = Lack::find(said.code, &said.stderr) {
+        return Err(lack.into());
+    }
+    let fails = said.stdout.contains("  FAIL the target met net ");
+    let nothing_left = said.stdout.contains("  ok   nothing is left behind");
+    ensure!(said.code == Some(1) && fails && nothing_left, "{said:?}");
     Ok(())
 }
 

@@ -12,7 +12,10 @@ use serde::{Deserialize, de::DeserializeOwned};
 
 use super::cast::{Cast, Meanwhile, this_program, within};
 use injector_record::report::RunReport;
-use injector_spec::{config::SOCKET_VARIABLE, error::Refusal};
+use injector_spec::{
+    config::{SOCKET_VARIABLE, Source},
+    error::Refusal,
+};
 
 /// How long each fault is on.
 const DURATION: &str = "2s";
@@ -81,11 +84,11 @@ pub(super) struct Programme {
 }
 
 impl Programme {
-    /// Has each fault rehearsed on this process.
-    pub(super) fn choose(pid: u32) -> Result<Self, Refusal> {
+    /// Has each fault rehearsed on this process, under this configuration.
+    pub(super) fn choose(pid: u32, config: &Source) -> Result<Self, Refusal> {
         let mut programme = Self::default();
         for act in ACTS {
-            let rehearsed: Rehearsed = read(&act.ask(pid, &["--dry-run"])?)?;
+            let rehearsed: Rehearsed = read(&act.rehearse(pid, config)?)?;
             match rehearsed.refusal {
                 None => programme.acts.push(act),
                 Some(refusal) => programme.refused.push((act, refusal.message)),
@@ -110,9 +113,13 @@ impl Act {
     }
 
     /// Arms it on the target until its time is over, and tells what both clients met while it was on.
-    pub(super) fn play(&self, cast: &mut Cast) -> Result<(RunReport, Meanwhile), Refusal> {
+    pub(super) fn play(
+        &self,
+        cast: &mut Cast,
+        config: &Source,
+    ) -> Result<(RunReport, Meanwhile), Refusal> {
         let mut child = self
-            .command_for(cast.target(), &[])
+            .command_for(cast.target(), config)
             .spawn()
             .map_err(|error| self.broke(&error))?;
         let told = child.stderr.take().map(heard_from);
@@ -134,22 +141,24 @@ impl Act {
         Ok((report, meanwhile))
     }
 
-    /// What its command says with these flags, on standard output.
-    fn ask(&self, pid: u32, flags: &[&str]) -> Result<Vec<u8>, Refusal> {
-        let output = self.command_for(pid, flags).output();
+    /// What its command says where nothing is armed.
+    fn rehearse(&self, pid: u32, config: &Source) -> Result<Vec<u8>, Refusal> {
+        let output = self.command_for(pid, config).arg("--dry-run").output();
         Ok(output.map_err(|error| self.broke(&error))?.stdout)
     }
 
-    fn command_for(&self, pid: u32, flags: &[&str]) -> Command {
+    fn command_for(&self, pid: u32, config: &Source) -> Command {
         let mut command = this_program();
         command
             .args(self.words)
             .args(["--pid", &pid.to_string(), "--duration", DURATION, "--json"])
-            .args(flags)
             .env(SOCKET_VARIABLE, NO_DAEMON)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
+        if let Source::Named(file) = config {
+            command.arg("--config").arg(file);
+        }
         command
     }
 

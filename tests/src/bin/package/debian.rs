@@ -37,6 +37,9 @@ impl Debian {
             .arg(&debian.0)
             .arg(mirror);
         output(&mut make)?;
+        // An installer writes it, debootstrap does not.
+        fs::write(debian.0.join("etc/hosts"), "127.0.0.1 localhost\n")
+            .context("cannot write /etc/hosts")?;
         Ok(debian)
     }
 
