@@ -22,8 +22,12 @@ mod resets;
 
 use injector_common::rule::Counters;
 use injector_host::{kernel::clock::boot_ns, targets::ResolvedTarget};
-use injector_plan::{Carrier, Plan};
-use injector_record::{event::EventKind, report::FaultReport};
+use injector_plan::Plan;
+use injector_record::{
+    event::{EventKind, RunEvent},
+    journal::RunId,
+    report::FaultReport,
+};
 use injector_spec::{error::Refusal, experiment::Experiment};
 
 use self::ground::Ground;
@@ -33,6 +37,9 @@ use crate::{changes::Changes, recorder::RunJournal, watchdog::Watchdog};
 pub(crate) trait Effect {
     /// Switches to the faults of a step, or to none.
     fn set(&mut self, step: Option<usize>, scene: &mut Scene<'_>) -> Result<(), Refusal>;
+
+    /// Takes in what has changed around the targets: sockets and devices that came, once a second.
+    fn keep_up(&mut self, scene: &mut Scene<'_>);
 
     /// Does what is due now from this process.
     fn act(&mut self, step: Step, scene: &mut Scene<'_>) -> Result<(), Refusal>;
@@ -94,8 +101,8 @@ pub(crate) struct Scene<'r> {
     /// Where changes are made and written down.
     pub(crate) changes: &'r mut Changes,
     pub(crate) journal: &'r mut RunJournal,
-    /// What listeners are to hear.
-    pub(crate) told: Vec<Seen>,
+    /// Tells listeners.
+    pub(crate) listeners: &'r mut dyn FnMut(Seen),
 }
 
 /// What an effect saw, and when, on the boot clock.
@@ -104,27 +111,33 @@ pub(crate) struct Seen {
     pub(crate) what: EventKind,
 }
 
+impl Seen {
+    /// The event of this run.
+    pub(crate) fn of(self, run: &RunId) -> RunEvent {
+        RunEvent {
+            run: run.clone(),
+            boot_ns: self.boot_ns,
+            what: self.what,
+        }
+    }
+}
+
 impl Scene<'_> {
     /// Tells of what happened now.
     fn tell(&mut self, what: EventKind) {
-        self.told.push(Seen {
+        (self.listeners)(Seen {
             boot_ns: boot_ns(),
             what,
         });
     }
 }
 
-/// The effects of a run that this process asked for, in the order in which they are switched and act.
-pub(crate) fn of_run(plan: &Plan, caller: u32) -> Vec<Box<dyn Effect>> {
-    Carrier::ALL
-        .into_iter()
-        .filter(|carrier| *carrier == Carrier::Programs || plan.carriers().contains(carrier))
-        .map(|carrier| -> Box<dyn Effect> {
-            match carrier {
-                Carrier::Programs => Box::new(programs::Programs::default()),
-                Carrier::Resets => Box::new(resets::Resets::default()),
-                Carrier::Processes => Box::new(processes::Processes::asked_by(caller)),
-            }
-        })
-        .collect()
+/// The effects of a run that this process asked for, in the order in which they are switched and act. One that has no
+/// rule has nothing to do.
+pub(crate) fn of_run(caller: u32) -> Vec<Box<dyn Effect>> {
+    vec![
+        Box::new(programs::Programs::default()),
+        Box::new(resets::Resets::default()),
+        Box::new(processes::Processes::asked_by(caller)),
+    ]
 }

@@ -55,7 +55,7 @@ pub enum Mechanism {
 }
 
 /// Which part of a run carries a mechanism out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Carrier {
     /// Programs in the kernel, with the delay line and the sleep server beside them.
     Programs,
@@ -63,11 +63,6 @@ pub enum Carrier {
     Resets,
     /// The run's process, which signals, stops and limits processes.
     Processes,
-}
-
-impl Carrier {
-    /// All of them, in the order in which they act.
-    pub const ALL: [Self; 3] = [Self::Programs, Self::Resets, Self::Processes];
 }
 
 impl Mechanism {

@@ -144,14 +144,6 @@ impl Plan {
         })
     }
 
-    /// The parts of a run that carry some rule out.
-    pub fn carriers(&self) -> BTreeSet<Carrier> {
-        let rules = self.rules.iter();
-        rules
-            .map(|rule| rule.compiled.mechanism.carrier())
-            .collect()
-    }
-
     /// Which slots are on in a step, by scope.
     pub fn active(&self, step: usize) -> BTreeMap<u32, ActiveSlots> {
         let mut active = BTreeMap::<u32, ActiveSlots>::new();

@@ -81,6 +81,9 @@ impl Effect for Processes {
         Ok(())
     }
 
+    /// An act finds the processes that are there then.
+    fn keep_up(&mut self, _: &mut Scene<'_>) {}
+
     fn act(&mut self, step: Step, scene: &mut Scene<'_>) -> Result<(), Refusal> {
         let now = boot_ns();
         let began = self.began(step.index, now);

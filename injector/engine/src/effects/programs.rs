@@ -3,29 +3,22 @@
 //! The rules are in the maps since the run was armed; a step switches slots. Programs ask the lease themselves.
 
 use injector_common::{rule::Counters, rule_id};
-use injector_host::{delay_line, kernel::clock::boot_ns, targets::ResolvedTarget};
+use injector_host::{delay_line, targets::ResolvedTarget};
 use injector_plan::Plan;
 use injector_record::{event::EventKind, report::FaultReport};
 use injector_spec::error::Refusal;
 
 use super::{Effect, Scene, Seen, Step, ground::Ground, namespace::ArmedNamespace};
 
-/// How often sockets that no program saw being made, and new devices, are looked for.
-const KEEP_UP_EVERY: u64 = 1_000_000_000;
-
 /// The state of all rules that programs carry out.
 #[derive(Default)]
 pub(super) struct Programs {
-    /// When they are looked for again, on the boot clock.
-    keep_up_at: u64,
     /// What the delay lines did, in the order of the namespaces, once they have ended.
     lines: Vec<delay_line::Stats>,
 }
 
 impl Effect for Programs {
     fn set(&mut self, step: Option<usize>, scene: &mut Scene<'_>) -> Result<(), Refusal> {
-        // A new step looks at once.
-        self.keep_up_at = 0;
         let active = step.map(|step| scene.plan.active(step)).unwrap_or_default();
         for namespace in &mut scene.ground.namespaces {
             for scope in namespace.scopes.clone() {
@@ -35,12 +28,7 @@ impl Effect for Programs {
         Ok(())
     }
 
-    fn act(&mut self, _: Step, scene: &mut Scene<'_>) -> Result<(), Refusal> {
-        let now = boot_ns();
-        if now < self.keep_up_at {
-            return Ok(());
-        }
-        self.keep_up_at = now.saturating_add(KEEP_UP_EVERY);
+    fn keep_up(&mut self, scene: &mut Scene<'_>) {
         let mut told = Vec::new();
         for namespace in &mut scene.ground.namespaces {
             told.extend(namespace.keep_up(scene.targets));
@@ -48,6 +36,10 @@ impl Effect for Programs {
         for what in told {
             scene.tell(what);
         }
+    }
+
+    /// Programs act by themselves.
+    fn act(&mut self, _: Step, _: &mut Scene<'_>) -> Result<(), Refusal> {
         Ok(())
     }
 
@@ -113,7 +105,7 @@ impl Effect for Programs {
                 };
                 let target = &scene.targets[rule.fault.target].name;
                 let what = EventKind::hit(rule.fault.kind.name(), target, &event);
-                scene.told.push(Seen {
+                (scene.listeners)(Seen {
                     boot_ns: event.boot_ns,
                     what,
                 });

@@ -51,6 +51,9 @@ impl Effect for Resets {
         Ok(())
     }
 
+    /// A look finds the sockets that are there then.
+    fn keep_up(&mut self, _: &mut Scene<'_>) {}
+
     fn act(&mut self, step: Step, scene: &mut Scene<'_>) -> Result<(), Refusal> {
         let rules = scene.plan.carried_out_by(Carrier::Resets, step.index);
         let watchdog = scene.watchdog;

@@ -147,6 +147,33 @@ struct Armed {
     roster: Roster,
 }
 
+impl Armed {
+    /// Asks each effect in turn, until one refuses.
+    fn ask_each<T>(
+        &mut self,
+        request: &Request,
+        changes: &mut Changes,
+        journal: &mut RunJournal,
+        listeners: &mut dyn FnMut(Seen),
+        mut ask: impl FnMut(&mut dyn Effect, &mut Scene<'_>) -> Result<T, Refusal>,
+    ) -> Result<Vec<T>, Refusal> {
+        let mut scene = Scene {
+            experiment: &request.experiment,
+            plan: &request.plan,
+            targets: &request.targets,
+            ground: &mut self.ground,
+            watchdog: &self.watchdog,
+            changes,
+            journal,
+            listeners,
+        };
+        let effects = self.effects.iter_mut();
+        effects
+            .map(|effect| ask(effect.as_mut(), &mut scene))
+            .collect()
+    }
+}
+
 impl Run<'_> {
     /// Arms, walks the steps, disarms.
     fn through(
@@ -174,56 +201,28 @@ impl Run<'_> {
         Ok(self.disarm(armed, outcome))
     }
 
-    /// Asks each effect in turn, until one refuses, and tells of what they saw.
+    /// Asks each effect in turn, until one refuses; what they see is told as it comes.
     fn each<T>(
         &mut self,
         armed: &mut Armed,
         ask: impl FnMut(&mut dyn Effect, &mut Scene<'_>) -> Result<T, Refusal>,
     ) -> Result<Vec<T>, Refusal> {
-        let (answers, told) = self.ask_each(armed, ask);
-        self.tell_all(told);
-        answers
-    }
-
-    /// The same, for a caller that tells later.
-    fn ask_each<T>(
-        &mut self,
-        armed: &mut Armed,
-        mut ask: impl FnMut(&mut dyn Effect, &mut Scene<'_>) -> Result<T, Refusal>,
-    ) -> (Result<Vec<T>, Refusal>, Vec<Seen>) {
-        let mut scene = Scene {
-            experiment: &self.request.experiment,
-            plan: &self.request.plan,
-            targets: &self.request.targets,
-            ground: &mut armed.ground,
-            watchdog: &armed.watchdog,
-            changes: &mut self.changes,
-            journal: &mut self.journal,
-            told: Vec::new(),
-        };
-        let effects = armed.effects.iter_mut();
-        let answers = effects
-            .map(|effect| ask(effect.as_mut(), &mut scene))
-            .collect();
-        (answers, scene.told)
-    }
-
-    fn tell_all(&mut self, seen: Vec<Seen>) {
-        for Seen { boot_ns, what } in seen {
-            self.tell_at(boot_ns, what);
-        }
+        let Self {
+            request,
+            journal,
+            changes,
+            tell,
+        } = self;
+        let mut listeners = |seen: Seen| tell(seen.of(&request.run));
+        armed.ask_each(request, changes, journal, &mut listeners, ask)
     }
 
     fn tell(&mut self, what: EventKind) {
-        self.tell_at(boot_ns(), what);
-    }
-
-    fn tell_at(&mut self, boot_ns: u64, what: EventKind) {
-        (self.tell)(RunEvent {
-            run: self.request.run.clone(),
-            boot_ns,
+        let seen = Seen {
+            boot_ns: boot_ns(),
             what,
-        });
+        };
+        (self.tell)(seen.of(&self.request.run));
     }
 }
 

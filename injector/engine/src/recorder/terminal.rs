@@ -325,7 +325,7 @@ mod tests {
 
     /// With a wait in it, this test would not end.
     #[test]
-    fn a_recorder_that_stands_still_keeps_nobody_who_says_how_a_run_stands() {
+    fn a_recorder_that_stands_still_keeps_no_worker_waiting() {
         let (ours, theirs) = Channel::pair().unwrap();
         let way = LiveLine(ours);
         let live = Live {

@@ -85,7 +85,7 @@ impl Run<'_> {
         }
         let mut armed = Armed {
             ground: Ground { namespaces },
-            effects: effects::of_run(&self.request.plan, self.request.asked_by.1),
+            effects: effects::of_run(self.request.asked_by.1),
             watchdog,
             halt_monitor,
             own_hits,
@@ -103,10 +103,17 @@ impl Run<'_> {
             ends_at: armed_at.saturating_add(first),
         };
         let faults = self.request.plan.describe(&self.request.experiment);
-        let (acted, seen) = self.ask_each(&mut armed, |effect, scene| effect.act(first, scene));
-        acted?;
+        // What the first act did comes after that word.
+        let mut acts = Vec::new();
+        let (request, changes, journal) = (&self.request, &mut self.changes, &mut self.journal);
+        let mut later = |seen| acts.push(seen);
+        armed.ask_each(request, changes, journal, &mut later, |effect, scene| {
+            effect.act(first, scene)
+        })?;
         self.tell(EventKind::Armed { faults });
-        self.tell_all(seen);
+        for seen in acts {
+            (self.tell)(seen.of(&self.request.run));
+        }
         for what in told {
             self.tell(what);
         }

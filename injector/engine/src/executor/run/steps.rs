@@ -22,8 +22,8 @@ const TICK: Duration = Duration::from_millis(50);
 /// How often it tells how it stands.
 const PROGRESS_EVERY: u64 = 250_000_000;
 
-/// How often it counts the processes of its targets.
-const COUNT_EVERY: u64 = 1_000_000_000;
+/// How often it looks for what no program saw coming, and counts the processes of its targets.
+const KEEP_UP_EVERY: u64 = 1_000_000_000;
 
 impl Run<'_> {
     pub(super) fn steps(
@@ -66,9 +66,17 @@ impl Run<'_> {
             .map(drop)
     }
 
+    /// Takes in what has changed around the targets.
+    fn keep_up(&mut self, armed: &mut Armed) {
+        // None of these can refuse.
+        let _ = self.each(armed, |effect, scene| {
+            effect.keep_up(scene);
+            Ok(())
+        });
+    }
+
     /// Puts back what a step's faults have changed from this process.
     pub(super) fn undo(&mut self, armed: &mut Armed) {
-        // There is nothing that it could refuse.
         let _ = self.each(armed, |effect, scene| {
             effect.undo(scene);
             Ok(())
@@ -90,7 +98,7 @@ impl Run<'_> {
         step: Step,
         orders: &Receiver<Order>,
     ) -> Option<Outcome> {
-        let (mut count_at, mut progress_at) = (0, 0);
+        let (mut keep_up_at, mut progress_at) = (0, 0);
         loop {
             let now = boot_ns();
             if let Some(outcome) = lapsed(&armed.watchdog) {
@@ -109,8 +117,9 @@ impl Run<'_> {
             if let Some(why) = self.alone() {
                 return Some(Outcome::Failed { why: why.into() });
             }
-            if now >= count_at {
-                count_at = now + COUNT_EVERY;
+            if now >= keep_up_at {
+                keep_up_at = now + KEEP_UP_EVERY;
+                self.keep_up(armed);
                 let found = armed.ground.processes(&self.request.targets);
                 if let Some(why) = armed.spending.processes(found) {
                     return Some(overspent(armed, why));
