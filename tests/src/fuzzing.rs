@@ -19,7 +19,7 @@ use injector_host::{
     delay_line::{dns, segment},
     kernel::btf::Btf,
 };
-use injector_plan::{Names, Plan, line::DnsFailure};
+use injector_plan::{Names, Plan, line::Rcode};
 use injector_record::{event::EventKind, journal::Replay};
 use injector_spec::{
     condition::Condition,
@@ -167,7 +167,7 @@ pub fn configuration(bytes: &[u8]) {
 /// A frame in the delay line, of which any process or host that talks to the target may choose the bytes.
 pub fn held_frame(bytes: &[u8]) {
     let mut answered = bytes.to_vec();
-    let length = dns::answer(&mut answered, DnsFailure::NxDomain);
+    let length = dns::answer(&mut answered, Rcode::NxDomain);
     assert!(length <= bytes.len());
     if dns::queried_name(bytes).is_none() {
         assert_eq!(answered, bytes);

@@ -57,39 +57,43 @@ pub struct Bandwidth {
     pub bits_per_second: NonZeroU64,
 }
 
-/// A failure of name look-ups.
+/// What becomes of some name look-ups.
 #[derive(Clone, Debug)]
 pub struct DnsFault {
     /// What the target sees.
-    pub failure: DnsFailure,
+    pub outcome: LookUp,
     /// Percent, when, budget and seed, decided here on the number of the matching query.
     pub rule: Rule,
     hostnames: Vec<String>,
     matcher: GlobSet,
 }
 
-/// What the target sees of a failed look-up.
+/// What the target sees of a look-up that is hit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DnsFailure {
-    /// "There is no such name".
-    NxDomain,
-    /// "The server could not answer".
-    ServFail,
+pub enum LookUp {
+    /// An answer in the resolver's place.
+    Answered(Rcode),
     /// Nothing: the query is lost.
-    Timeout,
+    Lost,
     /// The resolver's answer, to a query that was held for this long.
-    Late(Duration),
+    Held(Duration),
+}
+
+/// Response codes of DNS, by their numbers (RFC 1035, 4.1.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Rcode {
+    /// "The server could not answer".
+    ServFail = 2,
+    /// "There is no such name".
+    NxDomain = 3,
 }
 
 impl DnsFault {
-    /// A failure of look-ups of names that match one of `hostnames`: globs, regardless of case and of a
+    /// This outcome of look-ups of names that match one of `hostnames`: globs, regardless of case and of a
     /// dot at the end; `*` spans dots, so `*.example.com` matches every name below example.com and
     /// not example.com itself.
-    pub fn new(
-        failure: DnsFailure,
-        hostnames: &[String],
-        rule: Rule,
-    ) -> Result<Self, globset::Error> {
+    pub fn new(outcome: LookUp, hostnames: &[String], rule: Rule) -> Result<Self, globset::Error> {
         let mut globs = GlobSet::builder();
         for hostname in hostnames {
             let hostname = hostname.strip_suffix('.').unwrap_or(hostname);
@@ -99,14 +103,14 @@ impl DnsFault {
             globs.add(glob.build()?);
         }
         Ok(Self {
-            failure,
+            outcome,
             rule,
             hostnames: hostnames.to_vec(),
             matcher: globs.build()?,
         })
     }
 
-    /// Whether look-ups of this name may fail; the name has no dot at the end.
+    /// Whether look-ups of this name may be hit; the name has no dot at the end.
     pub fn names(&self, name: &str) -> bool {
         self.matcher.is_match(name)
     }
@@ -115,8 +119,8 @@ impl DnsFault {
 impl PartialEq for DnsFault {
     fn eq(&self, other: &Self) -> bool {
         // The matcher follows from the hostnames.
-        (self.failure, &self.rule, &self.hostnames)
-            == (other.failure, &other.rule, &other.hostnames)
+        (self.outcome, &self.rule, &self.hostnames)
+            == (other.outcome, &other.rule, &other.hostnames)
     }
 }
 

@@ -3,7 +3,7 @@
 use injector_common::rule::{Rule, action, loss_model};
 
 use super::{Error, Mechanism};
-use crate::line::{self, Model};
+use crate::line::{self, LookUp, Model, Rcode};
 use injector_spec::experiment::{
     CorruptMode, Direction, DnsAnswer, Fault, FaultKind, Loss, OnCalls, Respawn,
 };
@@ -73,16 +73,14 @@ pub(super) fn of<'f>(fault: &'f Fault, rule: &mut Rule) -> Result<Row<'f>, Error
             Ok(on_line(rule, action::LINE, line))
         }
         FaultKind::Dns { answer, hostnames } => {
-            let failure = match answer {
-                DnsAnswer::NxDomain => line::DnsFailure::NxDomain,
-                DnsAnswer::ServFail => line::DnsFailure::ServFail,
-                DnsAnswer::Timeout => line::DnsFailure::Timeout,
+            let outcome = match answer {
+                DnsAnswer::NxDomain => LookUp::Answered(Rcode::NxDomain),
+                DnsAnswer::ServFail => LookUp::Answered(Rcode::ServFail),
+                DnsAnswer::Timeout => LookUp::Lost,
             };
-            dns(failure, hostnames, rule)
+            dns(outcome, hostnames, rule)
         }
-        FaultKind::DnsDelay { latency, hostnames } => {
-            dns(line::DnsFailure::Late(*latency), hostnames, rule)
-        }
+        FaultKind::DnsDelay { latency, hostnames } => dns(LookUp::Held(*latency), hostnames, rule),
         FaultKind::Loss(Loss::Independent { correlation }) => {
             rule.correlation = *correlation;
             Ok(lost(rule, fault.direction))
@@ -192,18 +190,14 @@ fn call<'f>(rule: &mut Rule, done: OnCalls<'f>) -> Row<'f> {
 }
 
 /// What the delay line does to look-ups of these names.
-fn dns(
-    failure: line::DnsFailure,
-    hostnames: &[String],
-    rule: &mut Rule,
-) -> Result<Row<'static>, Error> {
+fn dns(outcome: LookUp, hostnames: &[String], rule: &mut Rule) -> Result<Row<'static>, Error> {
     let every = [String::from("*")];
     let globs = if hostnames.is_empty() {
         &every[..]
     } else {
         hostnames
     };
-    let model = Model::Dns(line::DnsFault::new(failure, globs, *rule)?);
+    let model = Model::Dns(line::DnsFault::new(outcome, globs, *rule)?);
     Ok(on_line(rule, action::DNS, model))
 }
 

@@ -14,7 +14,7 @@ use super::{
     packet::{IpVersion, Packet, UDP, half, set_half},
     vnet::{VNET, meta},
 };
-use injector_plan::line::DnsFailure;
+use injector_plan::line::Rcode;
 
 /// Bytes of a DNS header (RFC 1035, 4.1.1).
 const HEADER: usize = 12;
@@ -62,7 +62,7 @@ pub fn queried_name(frame: &[u8]) -> Option<Name> {
 
 /// Turns a query into the answer that it failed, on its way back to the target, and returns the new
 /// length. What follows the question (EDNS) is left out. A frame that is no query stays as it is.
-pub fn answer(frame: &mut [u8], failure: DnsFailure) -> usize {
+pub fn answer(frame: &mut [u8], rcode: Rcode) -> usize {
     let Some(Query {
         packet,
         dns,
@@ -76,11 +76,7 @@ pub fn answer(frame: &mut [u8], failure: DnsFailure) -> usize {
     turn_around(frame, &packet);
     // A response; opcode and "recursion desired" stay, "authoritative" and "truncated" go.
     frame[dns + 2] = 0x80 | frame[dns + 2] & 0x79;
-    frame[dns + 3] = RECURSION_AVAILABLE
-        | match failure {
-            DnsFailure::NxDomain => 3,
-            DnsFailure::ServFail | DnsFailure::Timeout | DnsFailure::Late(_) => 2,
-        };
+    frame[dns + 3] = RECURSION_AVAILABLE | rcode as u8;
     for (count, value) in [1, 0, 0, 0].into_iter().enumerate() {
         set_half(frame, dns + 4 + 2 * count, value);
     }
@@ -192,10 +188,18 @@ fn read_name(message: &[u8], mut at: usize) -> Option<(Name, usize)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::delay_line::packet::samples;
-    use injector_common::rule::Rule;
-    use injector_plan::line::DnsFault;
+    use crate::delay_line::{
+        packet::samples,
+        rules::{Fate, Rules},
+    };
+    use injector_common::{
+        frame::{Direction, Meta},
+        rule::{Rule, When},
+        threshold::Threshold,
+    };
+    use injector_plan::line::{DnsFault, LookUp, Model};
     use proptest::prelude::*;
+    use std::time::Duration;
 
     /// A query for `name` with an EDNS record, recursion desired.
     fn message(name: &str) -> Vec<u8> {
@@ -229,17 +233,53 @@ mod tests {
         }
     }
 
+    /// The query that is held comes late; one for another name, and one behind it, do not.
+    #[test]
+    fn a_held_look_up_is_late_alone() {
+        const SECOND: u64 = 1_000_000_000;
+        let always = Rule {
+            percent: Threshold(u32::MAX),
+            when: When::ALWAYS,
+            max_hits: u64::MAX,
+            ..Rule::default()
+        };
+        let held = LookUp::Held(Duration::from_secs(2));
+        let fault = DnsFault::new(held, &["slow.example".to_owned()], always).unwrap();
+        let table = [((0, 0), Model::Dns(fault))].into_iter().collect();
+        let mut rules = Rules::new(&table);
+        let meta = Meta {
+            direction: Direction::Egress,
+            scope: 0,
+            device: 0,
+            slots: 1,
+        };
+        let mut left_at = |name: &str, now: u64| {
+            let mut frame = query(IpVersion::V4, name);
+            frame[VNET + 6..VNET + 12].copy_from_slice(&meta.encode());
+            let before = frame.clone();
+            let fate = rules.decide(&mut frame, now, |_, _| {});
+            let Fate::Release(release) = fate else {
+                panic!("{fate:?}");
+            };
+            assert_eq!((release.len, &frame), (before.len(), &before));
+            release.at
+        };
+        assert_eq!(left_at("slow.example", 5), 5 + 2 * SECOND);
+        assert_eq!(left_at("fast.example", 6), 6);
+        assert_eq!(left_at("SLOW.example", 7), 7 + 2 * SECOND);
+    }
+
     #[test]
     fn answers_say_no() {
-        for (version, failure, rcode) in [
-            (IpVersion::V4, DnsFailure::NxDomain, 3),
-            (IpVersion::V6, DnsFailure::NxDomain, 3),
-            (IpVersion::V4, DnsFailure::ServFail, 2),
-            (IpVersion::V6, DnsFailure::ServFail, 2),
+        for (version, wanted, rcode) in [
+            (IpVersion::V4, Rcode::NxDomain, 3),
+            (IpVersion::V6, Rcode::NxDomain, 3),
+            (IpVersion::V4, Rcode::ServFail, 2),
+            (IpVersion::V6, Rcode::ServFail, 2),
         ] {
             let asked = query(version, "api.example.com");
             let mut reply = asked.clone();
-            let len = answer(&mut reply, failure);
+            let len = answer(&mut reply, wanted);
             // The EDNS record is gone.
             assert_eq!(len, asked.len() - 11);
             reply.truncate(len);
@@ -322,9 +362,8 @@ mod tests {
 
     #[test]
     fn globs_match_as_people_expect() {
-        let fault = |glob: &str| {
-            DnsFault::new(DnsFailure::NxDomain, &[glob.to_owned()], Rule::default()).unwrap()
-        };
+        let fault =
+            |glob: &str| DnsFault::new(LookUp::Lost, &[glob.to_owned()], Rule::default()).unwrap();
         let below = fault("*.Example.com.");
         assert!(below.names("api.example.com") && below.names("A.B.EXAMPLE.COM"));
         assert!(!below.names("example.com") && !below.names("badexample.com"));
@@ -350,7 +389,7 @@ mod tests {
             for mut frame in [frame, bytes.clone(),
                 samples::frame(version, UDP, &samples::udp(PORT, bytes.len()), &bytes)] {
                 let before = frame.clone();
-                let len = answer(&mut frame, DnsFailure::NxDomain);
+                let len = answer(&mut frame, Rcode::NxDomain);
                 prop_assert!(len <= frame.len());
                 if queried_name(&before).is_none() {
                     prop_assert_eq!(frame, before);

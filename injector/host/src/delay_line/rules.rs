@@ -19,7 +19,7 @@ use super::{
     stats::DnsCounters,
     vnet::{meta, wire_bytes},
 };
-use injector_plan::line::{DnsFailure, DnsFault, LineTable, Model};
+use injector_plan::line::{DnsFault, LineTable, LookUp, Model};
 
 /// What becomes of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,16 +151,16 @@ impl Rules {
                     memory.damaged += 1;
                 }
                 Model::Dns(fault) => {
-                    let failure = look_up(fault, memory, &frame[..release.len]);
+                    let outcome = look_up(fault, memory, &frame[..release.len]);
                     counted(id, memory.look_ups);
-                    match failure {
+                    match outcome {
                         None => {}
-                        Some(DnsFailure::Timeout) => return Fate::LookUpLost,
-                        Some(DnsFailure::Late(latency)) => {
+                        Some(LookUp::Lost) => return Fate::LookUpLost,
+                        Some(LookUp::Held(latency)) => {
                             look_up_held = look_up_held.saturating_add(nanoseconds(latency));
                         }
-                        Some(failure @ (DnsFailure::NxDomain | DnsFailure::ServFail)) => {
-                            release.len = dns::answer(&mut frame[..release.len], failure);
+                        Some(LookUp::Answered(rcode)) => {
+                            release.len = dns::answer(&mut frame[..release.len], rcode);
                         }
                     }
                 }
@@ -196,8 +196,8 @@ impl Rules {
     }
 }
 
-/// Whether and how the look-up in `frame` fails.
-fn look_up(fault: &DnsFault, memory: &mut Memory, frame: &[u8]) -> Option<DnsFailure> {
+/// What becomes of the look-up in `frame`, where it is hit.
+fn look_up(fault: &DnsFault, memory: &mut Memory, frame: &[u8]) -> Option<LookUp> {
     let name = dns::queried_name(frame)?;
     let counters = &mut memory.look_ups;
     counters.seen += 1;
@@ -211,7 +211,7 @@ fn look_up(fault: &DnsFault, memory: &mut Memory, frame: &[u8]) -> Option<DnsFai
         return None;
     }
     counters.hit += 1;
-    Some(fault.failure)
+    Some(fault.outcome)
 }
 
 /// The numbers of the bits that are set, from bit 0 up.
