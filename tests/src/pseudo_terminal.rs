@@ -74,7 +74,7 @@ impl PseudoTerminal {
         said.clone()
     }
 
-    /// Ctrl-S: whoever writes waits.
+    /// Ctrl-S: a program that writes waits.
     pub fn freeze(&self) -> Result<()> {
         let theirs = self.theirs.as_ref().context("the terminal is closed")?;
         Ok(tcflow(theirs, Action::OOff)?)

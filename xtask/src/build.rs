@@ -57,7 +57,7 @@ fn bpf_object(project: &Project, toolchain: &Toolchain, debug: BpfDebug) -> Resu
     Ok(object)
 }
 
-/// The object without DWARF, which takes four fifths of it and which no one reads: the kernel and aya go by BTF. Where
+/// The object without DWARF, which takes four fifths of it and which neither the kernel nor aya reads: both go by BTF. Where
 /// the toolchain has no objcopy (rustup's has), it stays whole.
 fn stripped(object: &Path) -> Result<PathBuf> {
     let sysroot = sysroot()?;

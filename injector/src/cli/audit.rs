@@ -233,7 +233,7 @@ fn records(page: &mut Page, told: &Told, times: Times) {
     }
 }
 
-/// The time between two records: by the boot clock, which nobody sets, and by the host's where the boot was another.
+/// The time between two records: by the boot clock, which cannot be set, and by the host's where the boot was another.
 fn since(first: &Stamped, stamped: &Stamped) -> String {
     let by_boot = stamped.boot_ns.checked_sub(first.boot_ns);
     let by_clock = || stamped.unix_ms.saturating_sub(first.unix_ms);

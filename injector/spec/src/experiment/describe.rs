@@ -428,5 +428,4 @@ impl super::Experiment {
 }
 
 #[cfg(test)]
-#[path = "describe_tests.rs"]
 mod tests;

@@ -113,7 +113,7 @@ impl Client {
             let calls = lines
                 .map_while(Result::ok)
                 .filter_map(|line| line.parse().ok());
-            // Nobody listens any more where the demo is over.
+            // The demo has dropped its end where it is over.
             calls
                 .map(|call| tell.send(call))
                 .take_while(Result::is_ok)

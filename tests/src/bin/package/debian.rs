@@ -2,7 +2,7 @@
 //!
 //! Every command in it, debootstrap among them, has a mount namespace of its own: what is mounted below the folder goes
 //! with that command, so that the folder can be removed at any time. Rejected: to mount once and to unmount at the end.
-//! Where the end does not come, whoever removes the folder would remove the host's devices.
+//! Where the end does not come, a person who removes the folder would remove the host's devices.
 
 use std::{
     collections::BTreeSet,

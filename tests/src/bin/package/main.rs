@@ -121,7 +121,10 @@ fn answers(debian: &Debian) -> Result<()> {
         "{version}"
     );
     let survey = debian.run(&["injector", "doctor"])?;
-    ensure!(survey.contains("available"), "{survey}");
+    let works = survey
+        .lines()
+        .any(|line| line.starts_with("net ") && line.contains("works"));
+    ensure!(works, "{survey}");
     // A static program has its own resolver.
     let dry_run = "sleep 60 & injector net blackhole --hostname localhost --pid $! --duration 1s --dry-run; kill $!";
     let plan = debian.run(&["sh", "-c", dry_run])?;
