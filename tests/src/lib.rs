@@ -21,6 +21,7 @@ pub mod lab;
 pub mod lack;
 pub mod leftovers;
 pub mod measure;
+pub mod mortal;
 pub mod netns;
 pub mod observation;
 pub mod parker;

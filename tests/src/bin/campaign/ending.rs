@@ -1,20 +1,17 @@
 //! Runs that end in every way, at every moment: all faults at once, again and again.
 
 use std::collections::BTreeMap;
-use std::os::fd::OwnedFd;
 use std::thread::{self, sleep};
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, anyhow};
 use injector_common::decide::random64;
 use injector_tests::boot_clock::now_ns;
 use injector_tests::injector::{Companion, Injector, Running, page_holder, send};
 use injector_tests::measure::{millis, p50, p99};
+use injector_tests::mortal::Mortal;
 use injector_tests::snapshot::Snapshot;
-use rustix::event::{PollFd, PollFlags, poll};
-use rustix::fs::Timespec;
-use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};
+use rustix::process::Signal;
 
 use crate::memory;
 use crate::oracle::{self, Outcome};
@@ -185,7 +182,7 @@ impl Ending {
             _ => self.strike(supervisor, worker)?,
         }
         if self != Self::WorkerStopped {
-            mortal.await_death()?;
+            mortal.await_death(SOON)?;
         }
         let moment = now_ns();
         running.wait_within(SOON)?;
@@ -224,38 +221,8 @@ impl Ending {
         let (supervisor, worker) = (daemon.pid(), daemon.worker()?);
         let mortal = Mortal::of(worker)?;
         self.strike(supervisor, worker)?;
-        mortal.await_death()?;
+        mortal.await_death(SOON)?;
         daemon.wait_within(SOON)?;
-        Ok(())
-    }
-}
-
-/// A process whose death is waited for: by then the kernel has closed its descriptors (kernel/exit.c,
-/// `do_exit`).
-///
-/// Rejected: /proc/PID/task, whose listing ends early when threads end meanwhile, and leaves out the last one,
-/// which has the descriptors still.
-pub(crate) struct Mortal(Option<OwnedFd>);
-
-impl Mortal {
-    /// One that lives, or has just died.
-    pub(crate) fn of(pid: u32) -> Result<Self> {
-        let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
-        match pidfd_open(pid.context("no process id")?, PidfdFlags::empty()) {
-            Ok(alive) => Ok(Self(Some(alive))),
-            Err(Errno::SRCH) => Ok(Self(None)),
-            Err(errno) => Err(errno.into()),
-        }
-    }
-
-    /// Waits until all of its threads are gone (kernel/fork.c, `pidfd_poll`).
-    pub(crate) fn await_death(&self) -> Result<()> {
-        let Some(alive) = &self.0 else {
-            return Ok(());
-        };
-        let soon = Timespec::try_from(SOON)?;
-        let ready = poll(&mut [PollFd::new(alive, PollFlags::IN)], Some(&soon))?;
-        ensure!(ready == 1, "a process did not die within {SOON:?}");
         Ok(())
     }
 }

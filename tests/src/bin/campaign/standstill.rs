@@ -16,10 +16,11 @@ use injector_tests::disk::{self, Disk};
 use injector_tests::eventually::eventually;
 use injector_tests::injector::{Companion, Injector, send};
 use injector_tests::lack::Lack;
+use injector_tests::mortal::Mortal;
 use injector_tests::snapshot::Snapshot;
 use rustix::process::Signal;
 
-use crate::ending::{Mortal, SOON};
+use crate::ending::SOON;
 use crate::oracle::{self, NotHere, Outcome};
 use crate::pace::Pace;
 use crate::scene::Scene;
@@ -72,7 +73,7 @@ impl End {
         };
         let mortal = Mortal::of(killed)?;
         send(killed, Signal::KILL)?;
-        mortal.await_death()
+        mortal.await_death(SOON)
     }
 }
 
