@@ -40,6 +40,20 @@ enum Check {
 
 const MUTATIONS: &[Mutation] = &[
     Mutation {
+        what: "faults begin although the steady state does not hold",
+        file: "injector/engine/src/measures.rs",
+        from: "let why = measure::unsteady(&watched.measured());",
+        to: "let why: Option<String> = None;",
+        noticed_by: Check::Test("judged::each_verdict_has_its_exit_code"),
+    },
+    Mutation {
+        what: "a run does not notice when its faults were off",
+        file: "injector/engine/src/measures.rs",
+        from: "watched.times.lifted_ns = Some(boot_ns());",
+        to: "watched.times.lifted_ns.get_or_insert(watched.times.begun_ns);",
+        noticed_by: Check::Test("judged::five_services_whose_recovery_is_known"),
+    },
+    Mutation {
         what: "a cgroup that was made again keeps its old id in the programs' table",
         file: "injector/engine/src/effects/namespace/follow.rs",
         from: "        self.maps.write_cgroup(to.id, scope)?;\n",

@@ -39,7 +39,9 @@ impl From<Refusal> for Failure {
             (Ground::Clash, _) => StatusCode::CONFLICT,
             (Ground::Request, Exit::Unsafe) => StatusCode::FORBIDDEN,
             (Ground::Request, Exit::Usage) => StatusCode::UNPROCESSABLE_ENTITY,
-            (Ground::Request, Exit::Failed | Exit::Done) => StatusCode::INTERNAL_SERVER_ERROR,
+            (Ground::Request, Exit::Failed | Exit::Done | Exit::Inconclusive) => {
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
         };
         Self { status, refusal }
     }

@@ -72,6 +72,7 @@ impl Fake {
             armed_for_ms: 7,
             faults: vec![],
             remarks: vec![],
+            judgement: None,
             undo_errors: vec![],
             halt: None,
             told: vec![],

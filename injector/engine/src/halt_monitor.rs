@@ -33,32 +33,34 @@ mod prober;
 mod sensors;
 mod slot;
 mod tally;
+mod threads;
 mod window;
 
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
-    thread::{self, JoinHandle},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 pub use ask::values;
-pub use check::{WhoAsks, check};
+pub use check::{WhoAsks, check, check_question};
 pub use exec_helper::{
     CANNOT as CANNOT_START, COMMAND as EXEC_HELPER, Ending, ExecHelper, run as run_exec_helper,
 };
 pub use first::{refuse_failing, refuse_held};
 pub use plain_http::{HttpError, post_json};
+pub use prober::{Answered, keep_asking};
 pub use slot::{Breach, Slot};
+pub use threads::Threads;
 
 use self::sensors::Sensor;
 use injector_host::{
     kernel::{self, clock::boot_ns, maps::CounterReader},
     targets::ResolvedTarget,
 };
-use injector_spec::condition::{Condition, Counted};
+use injector_spec::condition::{Condition, Counted, Question};
 
 /// What was not read for so long is breached.
 pub const STALE_NS: u64 = 2_000_000_000;
@@ -68,10 +70,6 @@ pub const SLACK_NS: u64 = 500_000_000;
 
 /// How often the sensors are read.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
-
-/// How long the end of a run waits for threads that look. One that hangs is left behind, with at most a copy of
-/// the maps that count, which do nothing by themselves.
-const END_WITHIN: Duration = Duration::from_millis(500);
 
 /// Hits that the injector's own process makes: resets, signals, freezes. The run counts, the halt monitor reads.
 #[derive(Clone, Debug, Default)]
@@ -112,8 +110,7 @@ pub struct Surroundings<'r> {
 
 /// The threads that look. Dropping it ends them.
 pub struct HaltMonitor {
-    is_over: Arc<AtomicBool>,
-    threads: Vec<JoinHandle<()>>,
+    _threads: Threads,
 }
 
 impl HaltMonitor {
@@ -122,10 +119,7 @@ impl HaltMonitor {
         conditions: &[Condition],
         around: Surroundings<'_>,
     ) -> Result<(Self, Vec<Slot>), kernel::Error> {
-        let mut halt_monitor = Self {
-            is_over: Arc::default(),
-            threads: Vec::new(),
-        };
+        let mut threads = Threads::default();
         let now = boot_ns();
         let mut slots = Vec::new();
         let mut sensors = Vec::new();
@@ -135,12 +129,14 @@ impl HaltMonitor {
             let line = condition.to_string();
             slots.push(match condition {
                 Condition::Clock(until) => Slot::clock(line, check::boot_deadline(*until)?),
-                Condition::Probe { probe, fails, pace } => {
+                Condition::Probe(Question { probe, fails, pace }) => {
                     let tally = Arc::new(tally::Tally::begin(*fails, *pace, now));
-                    let (probe, is_over) = (probe.clone(), Arc::clone(&halt_monitor.is_over));
+                    let (probe, pace) = (probe.clone(), *pace);
                     let posted = Arc::clone(&tally);
-                    halt_monitor.spawn("probe", move || {
-                        prober::keep_asking(&probe, &posted, &is_over);
+                    threads.spawn("probe", move |is_over| {
+                        keep_asking(&probe, pace, is_over, |answered| {
+                            posted.post(answered.answer, answered.due_ns);
+                        });
                     })?;
                     Slot::probe(line, tally)
                 }
@@ -155,38 +151,11 @@ impl HaltMonitor {
             });
         }
         if !sensors.is_empty() {
-            let is_over = Arc::clone(&halt_monitor.is_over);
-            halt_monitor.spawn("halt-monitor", move || {
-                sensors::keep_reading(sensors, &is_over);
+            threads.spawn("halt-monitor", move |is_over| {
+                sensors::keep_reading(sensors, is_over);
             })?;
         }
-        Ok((halt_monitor, slots))
-    }
-
-    fn spawn(
-        &mut self,
-        name: &'static str,
-        body: impl FnOnce() + Send + 'static,
-    ) -> Result<(), kernel::Error> {
-        let thread = thread::Builder::new()
-            .name(name.into())
-            .spawn(body)
-            .map_err(|error| kernel::Error::system("start a thread that looks", error))?;
-        self.threads.push(thread);
-        Ok(())
-    }
-}
-
-impl Drop for HaltMonitor {
-    fn drop(&mut self) {
-        self.is_over.store(true, Ordering::Relaxed);
-        for thread in &self.threads {
-            thread.thread().unpark();
-        }
-        let deadline = Instant::now() + END_WITHIN;
-        while Instant::now() < deadline && !self.threads.iter().all(JoinHandle::is_finished) {
-            thread::sleep(Duration::from_millis(5));
-        }
+        Ok((Self { _threads: threads }, slots))
     }
 }
 

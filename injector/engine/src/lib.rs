@@ -16,6 +16,7 @@ pub mod guardian;
 pub mod halt_monitor;
 pub mod kill_switch;
 pub mod live;
+pub mod measures;
 pub mod notifier;
 pub mod page;
 pub mod preflight;

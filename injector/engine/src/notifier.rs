@@ -52,7 +52,10 @@ fn why(outcome: &Outcome) -> Option<(&'static str, &str)> {
     match outcome {
         Outcome::Halted { why } => Some(("halted", why)),
         Outcome::Failed { why } => Some(("failed", why)),
-        Outcome::Completed | Outcome::Stopped | Outcome::TargetEnded { .. } => None,
+        Outcome::Completed
+        | Outcome::Stopped
+        | Outcome::TargetEnded { .. }
+        | Outcome::Unsteady { .. } => None,
     }
 }
 

@@ -36,6 +36,7 @@ use injector_spec::{
     config::{Config, ConfigFile, Escalation, Source},
     error::Refusal,
     experiment::{Experiment, FaultKind, Placed},
+    printable,
 };
 
 /// Who asks for a run, how, and which limits they lift.
@@ -131,6 +132,14 @@ fn look(
         _ => WhoAsks::Guest,
     };
     halt_monitor::check(&asked, &targets, by)?;
+    for probe in experiment
+        .steady_state
+        .iter()
+        .flat_map(|steady| &steady.probes)
+    {
+        let what = format!("the probe `{}`", printable::line(&probe.name));
+        halt_monitor::check_question(&what, &probe.question, by)?;
+    }
     halt_monitor::check(&config.halt.conditions, &targets, WhoAsks::Owner)?;
     halt_monitor::refuse_held(&experiment.halt, &targets)?;
     let verdict = decide(

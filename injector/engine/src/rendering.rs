@@ -7,7 +7,7 @@ mod details;
 use injector_host::targets::ResolvedTarget;
 use injector_plan::Plan;
 use injector_spec::{
-    experiment::{Described, Experiment, Follow},
+    experiment::{Described, Experiment, Follow, ProbeRole},
     printable,
     quantity::duration,
 };
@@ -42,6 +42,22 @@ fn text(
     for (spec, target) in experiment.targets.iter().zip(targets) {
         let _ = writeln!(text, "  target      {}: {}", spec.name, spec.selector);
         let _ = writeln!(text, "              {}", radius(target));
+    }
+    for probe in experiment
+        .steady_state
+        .iter()
+        .flat_map(|steady| &steady.probes)
+    {
+        let role = match probe.role {
+            ProbeRole::SteadyState => "measures",
+            ProbeRole::Control => "control",
+        };
+        let name = printable::line(&probe.name);
+        let _ = writeln!(text, "  {role:<11} {name}: {}", probe.question);
+    }
+    if let Some(steady_state) = &experiment.steady_state {
+        let rto = duration::format(steady_state.objectives.rto);
+        let _ = writeln!(text, "  objective   good again within {rto} (RTO)");
     }
     for condition in &experiment.halt {
         let _ = writeln!(text, "  halts if    {condition}");

@@ -144,7 +144,7 @@ pub fn conclude(exit: Exit) -> Exit {
     aside(format!("injector: {lost}."));
     match exit {
         Exit::Done => Exit::Failed,
-        Exit::Failed | Exit::Usage | Exit::Unsafe => exit,
+        Exit::Failed | Exit::Usage | Exit::Unsafe | Exit::Inconclusive => exit,
     }
 }
 

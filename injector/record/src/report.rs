@@ -9,6 +9,7 @@ use injector_common::rule::Counters;
 use serde::{Deserialize, Serialize};
 
 use crate::journal::RunId;
+use crate::measure::{Judgement, Verdict};
 use crate::notice::Notice;
 use injector_spec::{
     error::Exit,
@@ -32,6 +33,9 @@ pub struct RunReport {
     /// What a person should know about the run as a whole.
     #[serde(default)]
     pub remarks: Vec<String>,
+    /// What the run says of its hypothesis; absent where the experiment has no steady state.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub judgement: Option<Box<Judgement>>,
     /// What could not be restored; empty when everything was.
     pub undo_errors: Vec<String>,
     /// How it was halted, if it was.
@@ -54,6 +58,11 @@ pub enum Outcome {
     #[serde(rename = "target-ended")]
     TargetEnded {
         /// Which, when, and how.
+        why: String,
+    },
+    /// The steady state did not hold before the first fault, so there was none.
+    Unsteady {
+        /// What was wrong.
         why: String,
     },
     /// A condition of the experiment, or a watchdog, ended it.
@@ -120,18 +129,30 @@ impl RunReport {
     #[must_use]
     pub fn with_undo_errors(mut self, errors: Vec<String>) -> Self {
         self.undo_errors.extend(errors);
+        if let (Some(judgement), Some(error)) = (&mut self.judgement, self.undo_errors.first()) {
+            judgement.verdict = Verdict::Unsafe(format!("not restored: {error}"));
+        }
         self
     }
 
-    /// The exit code of a command that ends with this report.
+    /// The exit code of a command that ends with this report: with a judgement, a pipeline is never green on nothing.
     pub fn exit(&self) -> Exit {
-        match self.outcome {
-            Outcome::Completed | Outcome::Stopped | Outcome::TargetEnded { .. }
-                if self.undo_errors.is_empty() =>
-            {
-                Exit::Done
+        if !self.undo_errors.is_empty() {
+            return Exit::Failed;
+        }
+        let verdict = self.judgement.as_ref().map(|judgement| &judgement.verdict);
+        match (&self.outcome, verdict) {
+            (Outcome::Failed { .. } | Outcome::Halted { .. }, _) => Exit::Failed,
+            (_, Some(Verdict::Deviated(_) | Verdict::Halted(_) | Verdict::Unsafe(_))) => {
+                Exit::Failed
             }
-            _ => Exit::Failed,
+            (Outcome::Unsteady { .. }, _) | (_, Some(Verdict::Inconclusive(_))) => {
+                Exit::Inconclusive
+            }
+            (
+                Outcome::Completed | Outcome::Stopped | Outcome::TargetEnded { .. },
+                None | Some(Verdict::Held),
+            ) => Exit::Done,
         }
     }
 }

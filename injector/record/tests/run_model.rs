@@ -119,6 +119,7 @@ impl Life {
             armed_for_ms: 1,
             faults: vec![],
             remarks: vec![],
+            judgement: None,
             undo_errors: vec![],
             halt: None,
             told: vec![],

@@ -62,15 +62,24 @@ pub enum Condition {
     /// `clock >= 18:00`.
     Clock(Until),
     /// Something is asked again and again, and fails too often.
-    Probe {
-        /// What.
-        probe: Probe,
-        /// How often it may fail.
-        fails: Fails,
-        /// When it is asked.
-        pace: Pace,
-    },
+    Probe(Question),
 }
+
+/// What is asked again and again: by a halt condition, or to see whether the steady state holds.
+///
+/// As a text it is the line of a halt condition; where it says no `fails`, one failure is one too many.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Question {
+    /// What.
+    pub probe: Probe,
+    /// How many failures are too many.
+    pub fails: Fails,
+    /// When it is asked.
+    pub pace: Pace,
+}
+
+// Every number in it is finite.
+impl Eq for Question {}
 
 // Every number in a condition is finite.
 impl Eq for Condition {}
@@ -199,6 +208,7 @@ pub struct Pace {
 }
 
 crate::quantity::as_text!(Condition);
+crate::quantity::as_text!(Question);
 
 #[cfg(test)]
 mod tests;

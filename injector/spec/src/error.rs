@@ -12,14 +12,16 @@ use serde::{Deserialize, Serialize};
 #[serde(into = "u8", try_from = "u8")]
 #[repr(u8)]
 pub enum Exit {
-    /// Done; the hypothesis held.
+    /// Done; where there was a hypothesis, it held.
     Done = 0,
-    /// The experiment failed or was halted.
+    /// The experiment failed or was halted, or its hypothesis did not hold.
     Failed = 1,
     /// The request or this machine does not allow it: usage and set-up.
     Usage = 2,
     /// It would be unsafe.
     Unsafe = 3,
+    /// The hypothesis could not be judged.
+    Inconclusive = 4,
 }
 
 impl From<Exit> for u8 {
@@ -30,7 +32,7 @@ impl From<Exit> for u8 {
 
 /// A number that is not one of ours.
 #[derive(Debug, thiserror::Error)]
-#[error("{0} is not an exit code of injector: they are 0, 1, 2 and 3")]
+#[error("{0} is not an exit code of injector: they are 0 to 4")]
 pub struct UnknownExit(u8);
 
 impl TryFrom<u8> for Exit {
@@ -42,6 +44,7 @@ impl TryFrom<u8> for Exit {
             1 => Ok(Self::Failed),
             2 => Ok(Self::Usage),
             3 => Ok(Self::Unsafe),
+            4 => Ok(Self::Inconclusive),
             other => Err(UnknownExit(other)),
         }
     }

@@ -22,6 +22,7 @@ pub(crate) mod method;
 mod path;
 mod process;
 mod settings;
+pub mod steady_state;
 mod target;
 mod timing;
 mod traffic;
@@ -47,6 +48,7 @@ pub use injector_common::{SCOPES, SLOTS};
 pub use path::{Depth, FilePattern, Presence};
 pub use process::{Interval, Kill, KillAtCall, Pause, ProcessFaultError, Pulse, Respawn, Starve};
 pub use settings::Settings;
+pub use steady_state::{NamedProbe, Objectives, ProbeRole, SteadyState, SteadyStateError};
 pub use target::{Follow, Many, OnTargetExit, Selector, Target};
 pub use timing::{Span, TimingError};
 pub use traffic::{Activity, Chance, Connections, Direction, GUARDED_PORTS, Protocol, Traffic};
@@ -69,6 +71,9 @@ pub struct Experiment {
     /// What is expected to hold, in a person's words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hypothesis: Option<String>,
+    /// What is measured around the faults; where it is there, the run is judged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub steady_state: Option<Box<SteadyState>>,
     /// Who is put through it; the position is the scope.
     pub targets: Vec<Target>,
     /// What happens, one after the other.

@@ -226,6 +226,7 @@ fn one_fault(fault: Fault, context: OnCommandLine, config: Source) -> Result<Arm
     let experiment = Experiment {
         name: name.clone(),
         hypothesis: None,
+        steady_state: None,
         targets: vec![Target {
             name: Target::ONLY.to_owned(),
             selector,

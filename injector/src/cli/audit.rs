@@ -223,7 +223,7 @@ fn records(page: &mut Page, told: &Told, times: Times) {
             for row in text.lines() {
                 page.push(Line::plain(format!("      {row}")));
             }
-        } else {
+        } else if !is_uneventful(&stamped.record) {
             page.push(line.and(Role::Plain, sentence));
         }
     }
@@ -231,6 +231,14 @@ fn records(page: &mut Page, told: &Told, times: Times) {
         let file = printable::path(&told.file);
         page.push(Line::all(Role::Doubtful, format!("  {file}:{line}: {why}")));
     }
+}
+
+/// Right answers, of which a run may have very many: `injector report` draws them.
+fn is_uneventful(record: &Record) -> bool {
+    let Record::Sampled { samples, .. } = record else {
+        return false;
+    };
+    samples.iter().all(|sample| sample.wrong.is_none())
 }
 
 /// The time between two records: by the boot clock, which cannot be set, and by the host's where the boot was another.

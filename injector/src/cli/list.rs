@@ -123,6 +123,10 @@ fn age(since: Duration) -> String {
 /// How it stands with a run, or how it ended.
 fn state(listed: &ListedRun) -> String {
     let mut text = listed.state.to_string();
+    let report = listed.report.as_ref();
+    if let Some(judgement) = report.and_then(|report| report.judgement.as_ref()) {
+        text = format!("{}, {text}", judgement.verdict.name());
+    }
     let to_restore = listed.to_restore.len();
     if listed.state != RunState::Running && to_restore > 0 {
         let settings = count(to_restore, "host setting", "host settings");

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use injector_record::journal::{HostChange, Record};
-use injector_spec::{experiment::Target, printable};
+use injector_spec::{experiment::Target, printable, quantity::count};
 
 /// What was announced so far in one journal.
 #[derive(Debug, Default)]
@@ -94,8 +94,20 @@ impl Reader {
             Record::Armed => "armed".to_owned(),
             Record::StepStarted { step } => format!("step {step}"),
             Record::StepEnded { step } => format!("end of step {step}"),
+            Record::Sampled { probe, samples } => {
+                let wrong = samples.iter().filter_map(|sample| sample.wrong.as_deref());
+                let last = wrong.clone().next_back();
+                let answers = count(samples.len(), "answer", "answers");
+                let why = last.map_or_else(String::new, |why| {
+                    format!(", {} wrong, the last one: {why}", wrong.count())
+                });
+                format!("probe {probe}: {answers}{why}")
+            }
             Record::Told { notice } => notice.to_string(),
-            Record::Ended { report } => format!("ended: {}", report.outcome),
+            Record::Ended { report } => match &report.judgement {
+                Some(judgement) => format!("ended: {}; {}", report.outcome, judgement.verdict),
+                None => format!("ended: {}", report.outcome),
+            },
             Record::Aborted { why } => format!("aborted: {why}"),
             Record::Halted { halt } => halt.to_string(),
             Record::Resumed { by_uid, by_pid } => {

@@ -68,7 +68,7 @@ struct Heartbeat(Victim);
 impl Heartbeat {
     fn start(place: Place<'_>, server: SocketAddr) -> Result<Self> {
         let to = server.to_string();
-        let pace = [
+        let rhythm = [
             "--count",
             "300",
             "--interval",
@@ -78,7 +78,7 @@ impl Heartbeat {
             "--each",
             "--wait",
         ];
-        let arguments = [&["udp-ping", "--connect", &to], &pace[..]].concat();
+        let arguments = [&["udp-ping", "--connect", &to], &rhythm[..]].concat();
         let mut victim = Victim::start(place, &arguments)?;
         victim.ask()?;
         Ok(Self(victim))

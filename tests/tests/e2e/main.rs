@@ -19,6 +19,7 @@ mod guarded;
 mod guardians;
 mod halts;
 mod harness_itself;
+mod judged;
 mod lifecycle;
 mod limits;
 mod matrix;
@@ -48,6 +49,7 @@ fn main() -> ExitCode {
         filters::cases(),
         bystanders::cases(),
         targets::cases(),
+        judged::cases(),
         rates::cases(),
         lifecycle::cases(),
         terminals::cases(),

@@ -26,6 +26,7 @@ use crate::{
     fd_store::FdStore,
     halt_monitor::{HaltMonitor, OwnHits},
     kill_switch::{self, KillSwitch},
+    measures::Measures,
     notifier,
     preflight::StartLock,
     recorder::RunJournal,
@@ -138,6 +139,8 @@ struct Armed {
     watchdog: Watchdog,
     /// Who looks at the halt conditions.
     halt_monitor: HaltMonitor,
+    /// What is measured beside the faults.
+    measures: Measures,
     /// What they see of this process's own hits.
     own_hits: OwnHits,
     /// When it was, on the boot clock, in nanoseconds.

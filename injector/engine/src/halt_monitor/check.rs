@@ -12,7 +12,7 @@ use injector_host::{
     targets::ResolvedTarget,
 };
 use injector_spec::{
-    condition::{Condition, Lives, Probe, Until, Whose},
+    condition::{Condition, Lives, Probe, Question, Until, Whose},
     error::Refusal,
 };
 
@@ -64,22 +64,26 @@ pub fn check(
             Condition::Clock(until) => {
                 boot_deadline(*until).map_err(|error| cannot(error.to_string()))?;
             }
-            Condition::Probe {
-                probe: Probe::Command(words),
-                ..
-            } => command(condition, words, by)?,
-            Condition::Lives { .. } | Condition::Rate { .. } | Condition::Probe { .. } => {}
+            Condition::Probe(question) => {
+                check_question(&format!("the halt condition `{condition}`"), question, by)?;
+            }
+            Condition::Lives { .. } | Condition::Rate { .. } => {}
         }
     }
     Ok(())
 }
 
-/// A program runs as root, so only root may name one.
-fn command(condition: &Condition, words: &[String], by: WhoAsks) -> Result<(), Refusal> {
+/// Refuses a probe that cannot be asked here, or that this caller may not ask. A program runs as root, so only
+/// root may name one. `what` is the probe in a sentence.
+pub fn check_question(what: &str, question: &Question, by: WhoAsks) -> Result<(), Refusal> {
+    let words = match &question.probe {
+        Probe::Command(words) => words,
+        Probe::Tcp(_) | Probe::Http { .. } | Probe::Prometheus { .. } => return Ok(()),
+    };
     if by == WhoAsks::Guest {
         return Err(Refusal::endangers(format!(
-            "the halt condition `{condition}` runs a program as root, and you are not root; use another \
-             probe, or ask the host's owner to put it into the configuration under [halt]."
+            "{what} runs a program as root, and you are not root; use another probe, or ask the host's owner to \
+             put a halt condition into the configuration under [halt]."
         )));
     }
     let program = words.first().map(String::as_str).unwrap_or_default();
@@ -89,8 +93,7 @@ fn command(condition: &Condition, words: &[String], by: WhoAsks) -> Result<(), R
         return Ok(());
     }
     Err(Refusal::usage(format!(
-        "the halt condition `{condition}` cannot be looked at: {program} is no program; correct the path, or \
-         its mode."
+        "{what} cannot be looked at: {program} is no program; correct the path, or its mode."
     )))
 }
 

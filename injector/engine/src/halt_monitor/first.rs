@@ -28,7 +28,7 @@ use super::{
 use crate::surroundings;
 use injector_host::{kernel::clock::boot_ns, targets::ResolvedTarget};
 use injector_spec::{
-    condition::{Condition, Fails, Pace, Probe, Until},
+    condition::{Condition, Fails, Pace, Probe, Question, Until},
     error::Refusal,
     quantity::duration,
 };
@@ -53,7 +53,7 @@ pub fn refuse_held(conditions: &[Condition], targets: &[ResolvedTarget]) -> Resu
     for condition in conditions {
         let why = match condition {
             Condition::Clock(until) => so_late(*until)?,
-            Condition::Probe { .. } => None,
+            Condition::Probe(_) => None,
             Condition::Pressure(_)
             | Condition::Load(_)
             | Condition::Lives { .. }
@@ -83,7 +83,7 @@ pub fn refuse_failing(conditions: &[Condition]) -> Result<(), Refusal> {
     let begun = Instant::now();
     let mut asked = Vec::new();
     for condition in conditions {
-        if let Condition::Probe { probe, fails, pace } = condition {
+        if let Condition::Probe(Question { probe, fails, pace }) = condition {
             let answer = begin(probe, *fails, *pace, &is_over)?;
             asked.push((condition, *fails, *pace, answer));
         }

@@ -6,19 +6,43 @@ use std::{
     time::Duration,
 };
 
-use super::{ask::ask, tally::Tally};
+use super::ask::ask;
 use injector_host::kernel::clock::boot_ns;
-use injector_spec::condition::Probe;
+use injector_spec::condition::{Pace, Probe};
+
+/// What came of one question. Times are on the boot clock, in nanoseconds.
+pub struct Answered {
+    /// When it was asked.
+    pub begun_ns: u64,
+    /// When the answer was there.
+    pub ended_ns: u64,
+    /// When the next one is due.
+    pub due_ns: u64,
+    /// What is wrong, in half a sentence, where something is.
+    pub answer: Result<(), String>,
+}
 
 /// Asks until the run is over.
-pub(super) fn keep_asking(probe: &Probe, tally: &Tally, is_over: &AtomicBool) {
-    let every = u64::try_from(tally.pace.every.as_nanos()).unwrap_or(u64::MAX);
+pub fn keep_asking(
+    probe: &Probe,
+    pace: Pace,
+    is_over: &AtomicBool,
+    mut post: impl FnMut(Answered),
+) {
+    let every = u64::try_from(pace.every.as_nanos()).unwrap_or(u64::MAX);
     let mut due_at = boot_ns();
     while !is_over.load(Ordering::Relaxed) {
-        let answer = ask(probe, tally.pace.within, is_over);
+        let begun_ns = boot_ns();
+        let answer = ask(probe, pace.within, is_over);
+        let ended_ns = boot_ns();
         // Never two at once: what takes longer than its pace is asked again at once.
-        due_at = due_at.saturating_add(every).max(boot_ns());
-        tally.post(answer, due_at);
+        due_at = due_at.saturating_add(every).max(ended_ns);
+        post(Answered {
+            begun_ns,
+            ended_ns,
+            due_ns: due_at,
+            answer,
+        });
         while let Some(left) = due_at.checked_sub(boot_ns()).filter(|left| *left > 0)
             && !is_over.load(Ordering::Relaxed)
         {

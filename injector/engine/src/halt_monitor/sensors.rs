@@ -129,7 +129,7 @@ impl Sensor {
                 // The run's counters are new.
                 window: Window::begin(*over, now, 0),
             },
-            Condition::Clock(_) | Condition::Probe { .. } => Kind::Elsewhere,
+            Condition::Clock(_) | Condition::Probe(_) => Kind::Elsewhere,
         };
         Self {
             around: Arc::clone(around),

@@ -12,7 +12,7 @@ use injector_spec::condition::{Fails, Pace};
 #[derive(Debug)]
 pub(super) struct Tally {
     fails: Fails,
-    pub(super) pace: Pace,
+    pace: Pace,
     /// One bit an answer, the newest the lowest; 1 is a failure. What was not asked yet was fine.
     answers: AtomicU64,
     /// When the question was or will be asked that is answered next, on the boot clock.

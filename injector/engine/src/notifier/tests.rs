@@ -16,6 +16,7 @@ fn report(outcome: Outcome) -> RunReport {
         armed_for_ms: 5,
         faults: vec![],
         remarks: vec![],
+        judgement: None,
         undo_errors: vec![],
         halt: None,
         told: vec![],

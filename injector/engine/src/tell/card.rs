@@ -6,7 +6,10 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use crate::page::{Line, Page, Rank, Role};
-use injector_record::report::{FaultReport, Outcome, RunReport};
+use injector_record::{
+    measure::{Judgement, Verdict},
+    report::{FaultReport, Outcome, RunReport},
+};
 use injector_spec::quantity::{count, duration};
 
 /// Rows of a terminal that a card takes at most.
@@ -38,18 +41,32 @@ pub fn card(report: &RunReport) -> Page {
 pub const fn tone(outcome: &Outcome) -> Role {
     match outcome {
         Outcome::Completed => Role::Good,
-        Outcome::Stopped | Outcome::TargetEnded { .. } => Role::Doubtful,
+        Outcome::Stopped | Outcome::TargetEnded { .. } | Outcome::Unsteady { .. } => Role::Doubtful,
         Outcome::Halted { .. } | Outcome::Failed { .. } => Role::Bad,
     }
 }
 
 fn lines(report: &RunReport) -> Vec<Line> {
     let armed_for = duration::measured(Duration::from_millis(report.armed_for_ms));
+    let mut first = Line::plain(format!("{} ({}) ", report.run, report.name));
+    if let Some(judgement) = &report.judgement {
+        let verdict = &judgement.verdict;
+        let rto = duration::measured(Duration::from_millis(judgement.rto_ms));
+        first = first
+            .and(verdict_tone(verdict), verdict.name())
+            .and(Role::Plain, format!(" (RTO {rto}), "));
+    }
     let mut lines = vec![
-        Line::plain(format!("{} ({}) ", report.run, report.name))
+        first
             .and(tone(&report.outcome), report.outcome.to_string())
             .and(Role::Plain, format!(", armed for {armed_for}")),
     ];
+    lines.extend(
+        report
+            .judgement
+            .iter()
+            .flat_map(|judgement| judged(judgement)),
+    );
     lines.extend(table(report));
     let remark = |text: String| Line::plain(format!("    {text}")).ranked(Rank::Useful);
     lines.extend(report.remarks.iter().cloned().map(remark));
@@ -64,6 +81,29 @@ fn lines(report: &RunReport) -> Vec<Line> {
         }),
     );
     lines
+}
+
+/// Why the verdict is what it is, and what became of each probe.
+fn judged(judgement: &Judgement) -> Vec<Line> {
+    let remark = |text: String| Line::plain(format!("    {text}")).ranked(Rank::Useful);
+    let mut lines = Vec::new();
+    lines.extend(judgement.verdict.why().cloned().map(remark));
+    lines.extend(
+        judgement
+            .probes
+            .iter()
+            .map(|probe| remark(probe.to_string())),
+    );
+    lines
+}
+
+/// How a verdict is coloured.
+const fn verdict_tone(verdict: &Verdict) -> Role {
+    match verdict {
+        Verdict::Held => Role::Good,
+        Verdict::Inconclusive(_) => Role::Doubtful,
+        Verdict::Deviated(_) | Verdict::Halted(_) | Verdict::Unsafe(_) => Role::Bad,
+    }
 }
 
 /// The faults, and under each what a person should know of it.

@@ -5,8 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::RunId;
-use crate::report::RunReport;
-use crate::{halt::Halt, notice::Notice};
+use crate::{halt::Halt, measure::Sample, notice::Notice, report::RunReport};
 use injector_plan::policy::Override;
 use injector_spec::{
     config::ConfigFile,
@@ -118,6 +117,13 @@ pub enum Record {
         why: String,
         /// How long after arming, in milliseconds.
         after_ms: u64,
+    },
+    /// A probe of the steady state was answered.
+    Sampled {
+        /// Its name.
+        probe: String,
+        /// The answers since the record before, in the order in which they were asked.
+        samples: Vec<Sample>,
     },
     /// A recipient was told that it was halted or broke, or could not be.
     Told {

@@ -168,6 +168,7 @@ mod tests {
             armed_for_ms: 5,
             faults: vec![],
             remarks: vec![],
+            judgement: None,
             undo_errors: vec![],
             halt: None,
             told: vec![],

@@ -28,6 +28,7 @@ impl Display for Outcome {
             Self::Completed => out.write_str("completed"),
             Self::Stopped => out.write_str("stopped"),
             Self::TargetEnded { why } => write!(out, "ended with its target: {why}"),
+            Self::Unsteady { why } => write!(out, "ended before its first fault: {why}"),
             Self::Halted { why } => write!(out, "halted: {why}"),
             Self::Failed { why } => write!(out, "failed: {why}"),
         }
@@ -65,6 +66,7 @@ mod tests {
                 fault("net.loss", 0, Some(note)),
             ],
             remarks: vec![],
+            judgement: None,
             undo_errors: vec!["sysctl x: gone".into()],
             halt: None,
             told: vec![],

@@ -3,7 +3,7 @@
 use std::{fmt, time::Duration};
 
 use super::{
-    Bound, Condition, Counted, Lives, Number, Pressure, Probe, Until,
+    Bound, Condition, Counted, Lives, Number, Pressure, Probe, Question, Until,
     grammar::{Unit, pressure_name},
     words,
 };
@@ -62,15 +62,20 @@ impl fmt::Display for Condition {
                 let time = time.map(humantime::format_rfc3339_seconds);
                 write!(out, "clock >= {}", time.ok_or(fmt::Error)?)
             }
-            Self::Probe { probe, fails, pace } => {
-                write!(out, "{probe} fails {}", fails.count)?;
-                if fails.of != fails.count {
-                    write!(out, " of {}", fails.of)?;
-                }
-                let (every, within) = (duration::format(pace.every), duration::format(pace.within));
-                write!(out, " every {every} within {within}")
-            }
+            Self::Probe(question) => question.fmt(out),
         }
+    }
+}
+
+impl fmt::Display for Question {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { probe, fails, pace } = self;
+        write!(out, "{probe} fails {}", fails.count)?;
+        if fails.of != fails.count {
+            write!(out, " of {}", fails.of)?;
+        }
+        let (every, within) = (duration::format(pace.every), duration::format(pace.within));
+        write!(out, " every {every} within {within}")
     }
 }
 

@@ -22,6 +22,12 @@ pub enum ConditionError {
         /// What was meant, or what there is.
         hint: String,
     },
+    /// A halt condition, where only a probe can stand.
+    #[error(
+        "`{0}` asks nothing; a probe is `http`, `tcp`, `command` or `prometheus` with what it asks, so write one \
+         of them"
+    )]
+    NoProbe(String),
     /// A word is missing.
     #[error("`{subject}` needs {what}; write it as in `{example}`")]
     Missing {

@@ -4,7 +4,7 @@ use std::{str::FromStr, time::Duration};
 
 use super::{
     Bound, Comparator, Condition, ConditionError, Counted, Fails, Lives, Number, Pace, Pressure,
-    Probe, Resource, Stalled, Until, Whose,
+    Probe, Question, Resource, Stalled, Until, Whose,
     words::{self, Word},
 };
 use crate::{nearest::nearest, quantity::duration};
@@ -42,18 +42,42 @@ impl FromStr for Condition {
     type Err = ConditionError;
 
     fn from_str(line: &str) -> Result<Self, ConditionError> {
-        let words = words::cut(line)?;
-        let (subject, rest) = match words.split_first() {
-            Some((Word::Plain(subject), rest)) => (subject.as_str(), rest),
-            Some((other, _)) => return Err(unknown(&other.to_string())),
-            None => return Err(ConditionError::Empty),
-        };
-        let mut line = Line { subject, rest };
-        let condition = line.condition()?;
-        match line.rest.first() {
-            None => Ok(condition),
-            Some(word) => Err(line.stray(word, &[])),
+        parse(line, FAILS)
+    }
+}
+
+impl FromStr for Question {
+    type Err = ConditionError;
+
+    fn from_str(line: &str) -> Result<Self, ConditionError> {
+        match parse(line, ONE_FAILURE)? {
+            Condition::Probe(question) => Ok(question),
+            Condition::Pressure(_)
+            | Condition::Load(_)
+            | Condition::Lives { .. }
+            | Condition::Rate { .. }
+            | Condition::Clock(_) => Err(ConditionError::NoProbe(line.trim().to_owned())),
         }
+    }
+}
+
+/// Reads a line; a probe fails so often where the line does not say it.
+fn parse(line: &str, fails: Fails) -> Result<Condition, ConditionError> {
+    let words = words::cut(line)?;
+    let (subject, rest) = match words.split_first() {
+        Some((Word::Plain(subject), rest)) => (subject.as_str(), rest),
+        Some((other, _)) => return Err(unknown(&other.to_string())),
+        None => return Err(ConditionError::Empty),
+    };
+    let mut line = Line {
+        subject,
+        rest,
+        fails,
+    };
+    let condition = line.condition()?;
+    match line.rest.first() {
+        None => Ok(condition),
+        Some(word) => Err(line.stray(word, &[])),
     }
 }
 
@@ -148,6 +172,8 @@ pub(super) enum Unit {
 struct Line<'l> {
     subject: &'l str,
     rest: &'l [Word],
+    /// How often a probe fails where nothing is said.
+    fails: Fails,
 }
 
 impl Line<'_> {
@@ -176,12 +202,12 @@ impl Line<'_> {
                     self.plain("a host and a port", "tcp 127.0.0.1:5432 fails 3")?
                         .parse()?,
                 );
-                self.probe(probe, FAILS, PACE)?
+                self.probe(probe, self.fails, PACE)?
             }
             "http" => self.http()?,
             "command" => {
                 let probe = self.command()?;
-                self.probe(probe, FAILS, PACE)?
+                self.probe(probe, self.fails, PACE)?
             }
             "prometheus" => self.prometheus()?,
             other => return Err(unknown(other)),
@@ -232,7 +258,7 @@ impl Line<'_> {
                 .filter(|status| (100..600).contains(status))
                 .ok_or(ConditionError::Status(text))?;
         }
-        self.probe(Probe::Http { url, status }, FAILS, PACE)
+        self.probe(Probe::Http { url, status }, self.fails, PACE)
     }
 
     fn command(&mut self) -> Result<Probe, ConditionError> {
@@ -292,7 +318,7 @@ impl Line<'_> {
             };
             self.next();
             match left.remove(position) {
-                "fails" => fails = self.fails()?,
+                "fails" => fails = self.failures()?,
                 "every" => {
                     pace.every =
                         self.time("every", Duration::from_millis(100), Duration::from_hours(1))?;
@@ -303,10 +329,10 @@ impl Line<'_> {
                 }
             }
         }
-        Ok(Condition::Probe { probe, fails, pace })
+        Ok(Condition::Probe(Question { probe, fails, pace }))
     }
 
-    fn fails(&mut self) -> Result<Fails, ConditionError> {
+    fn failures(&mut self) -> Result<Fails, ConditionError> {
         const EXAMPLE: &str = "tcp 127.0.0.1:5432 fails 3 of 5";
         let count = self.plain("a number of failures", EXAMPLE)?;
         let of = if self.takes("of") {

@@ -150,7 +150,7 @@ proptest! {
             Probe::Prometheus { server: "http://a".parse().unwrap(), query: format!("q{query}"), bound },
         ];
         for probe in probes {
-            let condition = Condition::Probe { probe, fails: Fails { count, of }, pace };
+            let condition = Condition::Probe(Question { probe, fails: Fails { count, of }, pace });
             prop_assert_eq!(parse(&condition.to_string()), Ok(condition));
         }
         let bound = Bound { comparator: Comparator::Above, ..bound };

@@ -4,7 +4,8 @@ use std::{collections::HashSet, time::Duration};
 
 use super::{
     CallFaultError, Experiment, Fault, FaultKind, FilterError, LONGEST, LONGEST_NAME,
-    MOST_CONDITIONS, OnCalls, ProcessFaultError, SCOPES, SLOTS, Selector, Target, TimingError,
+    MOST_CONDITIONS, OnCalls, ProcessFaultError, SCOPES, SLOTS, Selector, SteadyStateError, Target,
+    TimingError,
 };
 use crate::quantity::duration;
 
@@ -62,6 +63,9 @@ pub enum CheckError {
     Process(#[from] ProcessFaultError),
     #[error(transparent)]
     Call(#[from] CallFaultError),
+    /// Probes that could not judge.
+    #[error(transparent)]
+    SteadyState(#[from] SteadyStateError),
 }
 
 impl Experiment {
@@ -89,6 +93,9 @@ impl Experiment {
         }
         if self.halt.len() > MOST_CONDITIONS {
             return Err(CheckError::TooManyConditions(self.halt.len()));
+        }
+        if let Some(steady_state) = &self.steady_state {
+            steady_state.check(self)?;
         }
         let mut faults = vec![0; self.targets.len()];
         for (step, fault) in self.faults() {

@@ -18,6 +18,7 @@
 mod complaint;
 mod fields;
 mod node;
+mod steady_state;
 mod words;
 mod yaml;
 
@@ -62,9 +63,15 @@ fn experiment(
     stem: String,
     selector: Option<Selector>,
 ) -> Result<Experiment, Complaint> {
-    const KNOWN: [&str; 8] = [
+    const KNOWN: [&str; 14] = [
         "name",
         "hypothesis",
+        "probes",
+        "steady-state",
+        "controls",
+        "objectives",
+        "baseline",
+        "recovery",
         "targets",
         "steps",
         "duration",
@@ -97,9 +104,12 @@ fn experiment(
         // The shorthand: an experiment of one step.
         None => vec![step(&fields, name.clone(), &targets)?],
     };
+    let steady_state = steady_state::steady_state(&fields)?;
+    let steps = steady_state::with_quiet_times(&fields, steady_state.as_ref(), steps)?;
     let experiment = Experiment {
         name,
         hypothesis,
+        steady_state: steady_state.map(Box::new),
         targets,
         steps,
         halt: halt(&fields)?,
@@ -259,22 +269,26 @@ fn step(fields: &Fields<'_>, name: String, targets: &[Target]) -> Result<Step, C
 }
 
 fn time(fields: &Fields<'_>) -> Result<Duration, Complaint> {
-    let node = fields.get("duration").ok_or_else(|| {
+    time_of(fields, "duration")?.ok_or_else(|| {
         let sentence = format!(
             "{} needs a `duration`, as in `duration: 30s`; add it",
             fields.what
         );
         Complaint::at(fields.at, sentence)
-    })?;
-    let time =
-        duration::parse(node.text("duration")?).map_err(|error| Complaint::at(node.at, error))?;
+    })
+}
+
+/// A time under a name, where it is there; never zero.
+fn time_of(fields: &Fields<'_>, name: &str) -> Result<Option<Duration>, Complaint> {
+    let Some(node) = fields.get(name) else {
+        return Ok(None);
+    };
+    let time = duration::parse(node.text(name)?).map_err(|error| Complaint::at(node.at, error))?;
     if time.is_zero() {
-        return Err(Complaint::at(
-            node.at,
-            "a `duration` of zero is no time; write a longer one",
-        ));
+        let sentence = format!("a `{name}` of zero is no time; write a longer one");
+        return Err(Complaint::at(node.at, sentence));
     }
-    Ok(time)
+    Ok(Some(time))
 }
 
 /// `net.delay: {...}`, or `net.blackhole` where it needs no parameters.

@@ -206,11 +206,7 @@ impl Scene {
             Client::Speaks => ["plugin-speaker", "--between", "pipes"]
                 .map(String::from)
                 .into(),
-            Client::Talks => {
-                let mut words = to("tcp-ping", "--connect", lab.serve("tcp-echo")?);
-                words.push("--reconnect".into());
-                words
-            }
+            Client::Talks => to("tcp-ping", "--connect", lab.serve("tcp-echo")?),
             Client::Beats => vec!["beat".into()],
             // In periods of 100 ms with 1 ms of CPU time each.
             Client::Computes => ["beat", "--compute", "8ms"].map(String::from).into(),

@@ -6,6 +6,7 @@
 mod beat;
 mod connect;
 mod count;
+mod dependent;
 mod dns;
 mod errors;
 mod files;
@@ -99,6 +100,16 @@ enum Role {
         payload: Payload,
         #[command(flatten)]
         rounds: Rounds,
+    },
+    /// A service that needs another one.
+    Dependent {
+        #[arg(long)]
+        listen: SocketAddr,
+        /// The other: a `udp-echo`.
+        #[arg(long)]
+        needs: SocketAddr,
+        #[arg(long, value_enum)]
+        character: dependent::Character,
     },
     /// Sends back every datagram.
     UdpEcho {
@@ -331,6 +342,11 @@ fn main() -> Result<()> {
             rounds,
         } => dns::ask(server, &name, &rounds),
         Role::DnsServer { listen } => dns::serve(listen),
+        Role::Dependent {
+            listen,
+            needs,
+            character,
+        } => dependent::serve(listen, needs, character),
         Role::IcmpPing { to, rounds } => icmp::ping(to, &rounds),
         Role::ModelApi { listen } => model_api::serve(listen),
         Role::HttpAgent { connect, notes } => http_agent::call_for_ever(connect, notes.as_deref()),

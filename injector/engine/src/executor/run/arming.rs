@@ -17,6 +17,7 @@ use crate::{
     fd_store::FdStore,
     halt_monitor::{self, HaltMonitor, OwnHits},
     kill_switch::KillSwitch,
+    measures::Measures,
     watchdog::Watchdog,
 };
 
@@ -80,6 +81,7 @@ impl Run<'_> {
         };
         let (halt_monitor, slots) = HaltMonitor::start(&self.request.experiment.halt, around)?;
         let watchdog = Watchdog::start(leases, deadline, kill_switch, slots, &self.request.brake)?;
+        let measures = Measures::start(self.request.experiment.steady_state.as_deref())?;
         for namespace in &mut namespaces {
             namespace.claim(&self.request.targets)?;
         }
@@ -88,6 +90,7 @@ impl Run<'_> {
             effects: effects::of_run(self.request.asked_by.1),
             watchdog,
             halt_monitor,
+            measures,
             own_hits,
             since: armed_at,
             spending: Spending::begin(self.request.budget, armed_at),

@@ -35,6 +35,13 @@ impl Run<'_> {
         armed.ground.detach();
         drop(armed.watchdog);
         drop(armed.halt_monitor);
+        let judged = armed.measures.finish(&outcome, &faults);
+        let judgement = judged.map(|(judgement, last)| {
+            for record in last {
+                self.journal.after(&record);
+            }
+            Box::new(judgement)
+        });
         RunReport {
             run: self.request.run.clone(),
             name: self.request.experiment.name.clone(),
@@ -42,6 +49,7 @@ impl Run<'_> {
             armed_for_ms: armed_for / 1_000_000,
             faults,
             remarks,
+            judgement,
             undo_errors: errors,
             halt,
             told: Vec::new(),

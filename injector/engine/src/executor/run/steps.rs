@@ -35,7 +35,14 @@ impl Run<'_> {
         for index in 0..self.request.experiment.steps.len() {
             let step = &self.request.experiment.steps[index];
             let (name, duration) = (step.name.clone(), step.duration);
+            let is_quiet = step.faults.is_empty();
             ends_at = ends_at.saturating_add(nanos(duration));
+            if !is_quiet {
+                self.keep_samples(armed);
+                if let Some(why) = armed.measures.begin_faults() {
+                    return Ok(Outcome::Unsteady { why });
+                }
+            }
             self.switch(armed, Some(index))?;
             self.journal
                 .after(&Record::StepStarted { step: name.clone() });
@@ -43,6 +50,9 @@ impl Run<'_> {
             let outcome = self.wait(armed, Step { index, ends_at }, orders);
             self.undo(armed);
             self.switch(armed, None)?;
+            if !is_quiet {
+                armed.measures.lifted();
+            }
             armed.spending.before = self.used(armed, index);
             self.journal
                 .after(&Record::StepEnded { step: name.clone() });
@@ -91,6 +101,13 @@ impl Run<'_> {
         });
     }
 
+    /// Takes over what the probes were answered, and writes it down.
+    fn keep_samples(&mut self, armed: &mut Armed) {
+        for record in armed.measures.collect() {
+            self.journal.after(&record);
+        }
+    }
+
     /// Waits for the end of a step and looks after everything meanwhile; `None` goes on.
     pub(super) fn wait(
         &mut self,
@@ -120,12 +137,14 @@ impl Run<'_> {
             if now >= keep_up_at {
                 keep_up_at = now + KEEP_UP_EVERY;
                 self.keep_up(armed);
+                self.keep_samples(armed);
                 let found = armed.ground.processes(&self.request.targets);
                 if let Some(why) = armed.spending.processes(found) {
                     return Some(overspent(armed, why));
                 }
             }
             let used = self.used(armed, step.index);
+            armed.measures.look(now, used.hits);
             if let Some(why) = armed.spending.look(now, used) {
                 return Some(overspent(armed, why));
             }

@@ -1,7 +1,8 @@
 use super::*;
 use crate::page::Look;
+use injector_record::measure::{Fate, Judged, Recovery, Tally, Times};
 use injector_record::report::HaltReport;
-use injector_spec::experiment::Described;
+use injector_spec::experiment::{Described, ProbeRole};
 
 fn fault(step: &str, name: &str, hit: u64, note: Option<&str>) -> FaultReport {
     FaultReport {
@@ -29,6 +30,7 @@ fn of(faults: Vec<FaultReport>) -> RunReport {
         armed_for_ms: 30_500,
         faults,
         remarks: vec![],
+        judgement: None,
         undo_errors: vec![],
         halt: None,
         told: vec![],
@@ -49,6 +51,51 @@ r000000010001 (spike) completed, armed for 30.5s
     let report = of(vec![fault("spike", "net.loss", 0, Some(NOTE))]);
     assert_eq!(text(&report, Look::Pipe), expected);
     assert_eq!(text(&report, Look::Bare(100)), expected);
+}
+
+#[test]
+fn a_verdict_comes_first_with_what_became_of_each_probe() {
+    let tally = |bad, p50_us| Tally {
+        answers: 30,
+        bad,
+        p50_us,
+        p99_us: p50_us,
+    };
+    let recovery = Recovery {
+        impact_after_ms: 20,
+        rta_ms: 6_200,
+        least_ms: 6_100,
+        most_ms: 6_301,
+        after_lift_ms: Some(3_200),
+    };
+    let judgement = Judgement {
+        verdict: Verdict::Deviated("`health` came back late".into()),
+        rto_ms: 5_000,
+        planned: 1,
+        met: 1,
+        times: Times::default(),
+        probes: vec![Judged {
+            name: "health".into(),
+            role: ProbeRole::SteadyState,
+            asks: "tcp 127.0.0.1:80".into(),
+            fate: Fate::Late(recovery),
+            baseline: tally(0, 1_000),
+            under_fault: tally(12, 2_550),
+            recovery: tally(18, 1_000),
+        }],
+    };
+    let report = RunReport {
+        judgement: Some(Box::new(judgement)),
+        ..of(vec![fault("spike", "net.loss", 9, None)])
+    };
+    let expected = "\
+r000000010001 (spike) deviated (RTO 5s), completed, armed for 30.5s
+    `health` came back late
+    `health` was bad for 6.2s (6.1s to 6.3s), and good again 3.2s after the faults were off; 12 of 30 answers bad \
+under the faults, median 2.55ms (2.5 x baseline)
+  fault     target  mechanism   seen  matched  hit
+  net.loss  agent   delay-line  1000      900    9";
+    assert_eq!(text(&report, Look::Pipe), expected);
 }
 
 #[test]
@@ -75,6 +122,7 @@ fn a_card_has_twelve_rows_at_most_and_the_worst_news_among_them() {
         outcome: Outcome::Halted {
             why: "the condition came to hold ".repeat(3),
         },
+        judgement: None,
         undo_errors: vec!["sysctl x: gone".into()],
         halt: Some(HaltReport {
             condition: Some("hits > 5/s over 1s".into()),

@@ -271,3 +271,65 @@ fn the_files_of_the_project_are_experiments() {
     }
     assert!(count >= 14, "{count} files in {folder}");
 }
+
+const MEASURED: &str = "targets: { a: {pid: 7} }
+probes: { web: 'tcp 127.0.0.1:80 every 250ms within 250ms', other: 'tcp 127.0.0.1:81 fails 2 of 3' }
+steady-state: [web]
+controls: [other]
+duration: 5s
+faults: [net.blackhole]
+";
+
+#[test]
+fn a_steady_state_brings_its_quiet_times() {
+    let quiet = |text: &str| {
+        let experiment = parse(text, "measured.yaml", None).unwrap();
+        let steps = experiment.steps.iter();
+        let steps: Vec<_> = steps
+            .map(|step| {
+                (
+                    step.name.clone(),
+                    step.duration.as_secs(),
+                    step.faults.len(),
+                )
+            })
+            .collect();
+        (experiment, steps)
+    };
+    let (experiment, steps) = quiet(MEASURED);
+    let named = |name: &str, seconds, faults| (name.to_owned(), seconds, faults);
+    let expected = [
+        named("baseline", 30, 0),
+        named("measured", 5, 1),
+        named("recovery", 65, 0),
+    ];
+    assert_eq!(steps, expected);
+    // What is said wins; a quiet step is a quiet time.
+    let (_, steps) = quiet(&format!(
+        "{MEASURED}baseline: 12s\nobjectives: {{ rto: 20s }}\n"
+    ));
+    assert_eq!((steps[0].1, steps[2].1), (12, 25));
+    // It travels as JSON to the daemon and into the journal.
+    let json = serde_json::to_string(&experiment).unwrap();
+    assert!(
+        json.contains(r#""question":"tcp 127.0.0.1:80 fails 1 every 250ms within 250ms""#),
+        "{json}"
+    );
+    assert_eq!(
+        serde_json::from_str::<Experiment>(&json).unwrap(),
+        experiment
+    );
+}
+
+#[test]
+fn a_control_alone_judges_nothing() {
+    let text = MEASURED.replace(
+        "steady-state: [web]\ncontrols: [other]",
+        "controls: [web, other]",
+    );
+    let said = parse(&text, "measured.yaml", None).unwrap_err().to_string();
+    assert!(
+        said.contains("no probe is about the steady state"),
+        "{said}"
+    );
+}

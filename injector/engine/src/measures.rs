@@ -1,0 +1,202 @@
+//! What a run measures beside its faults: the probes of its steady state, each asked by a thread of its own.
+//!
+//! The threads post; the run's own thread collects, twenty times a second at most, hands the answers to the journal and
+//! keeps what [`injector_record::measure`] judges. A thread never waits for the run, and the run never for a thread.
+//!
+//! Rejected: judging from the journal. A disk that stands still would then decide what a run says.
+
+use std::{
+    mem,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use crate::halt_monitor::{Threads, keep_asking};
+use injector_host::kernel::{self, clock::boot_ns};
+use injector_record::{
+    journal::Record,
+    measure::{self, Answer, Case, Judgement, Measured, Sample, Times, Verdict},
+    report::{FaultReport, Outcome},
+};
+use injector_spec::experiment::{NamedProbe, SteadyState};
+
+/// The probes of a run, and when what of it happened; nothing where the experiment has no steady state.
+#[derive(Default)]
+pub struct Measures {
+    watched: Option<Watched>,
+}
+
+struct Watched {
+    steady_state: SteadyState,
+    series: Vec<Series>,
+    times: Times,
+    /// The last look at which no fault had hit yet.
+    unhit_ns: u64,
+    /// Behind the series: its threads end first.
+    threads: Threads,
+}
+
+/// What one probe was answered.
+struct Series {
+    probe: NamedProbe,
+    /// Posted, and not collected yet.
+    posted: Arc<Mutex<Vec<Sample>>>,
+    answers: Vec<Answer>,
+}
+
+impl Measures {
+    /// Starts to ask.
+    pub fn start(steady_state: Option<&SteadyState>) -> Result<Self, kernel::Error> {
+        let Some(steady_state) = steady_state else {
+            return Ok(Self::default());
+        };
+        let mut threads = Threads::default();
+        let mut series = Vec::new();
+        for probe in &steady_state.probes {
+            let posted = Arc::new(Mutex::new(Vec::new()));
+            let (question, to) = (probe.question.clone(), Arc::clone(&posted));
+            threads.spawn("measure", move |is_over| {
+                keep_asking(&question.probe, question.pace, is_over, |answered| {
+                    let took_ns = answered.ended_ns.saturating_sub(answered.begun_ns);
+                    lock(&to).push(Sample {
+                        at_ns: answered.begun_ns,
+                        took_us: took_ns / 1_000,
+                        wrong: answered.answer.err(),
+                    });
+                });
+            })?;
+            series.push(Series {
+                probe: probe.clone(),
+                posted,
+                answers: Vec::new(),
+            });
+        }
+        let now = boot_ns();
+        let times = Times {
+            begun_ns: now,
+            ..Times::default()
+        };
+        Ok(Self {
+            watched: Some(Watched {
+                steady_state: steady_state.clone(),
+                series,
+                times,
+                unhit_ns: now,
+                threads,
+            }),
+        })
+    }
+
+    /// Takes over what was answered since the last time; returns it for the journal.
+    pub fn collect(&mut self) -> Vec<Record> {
+        let watched = self.watched.iter_mut();
+        let series = watched.flat_map(|watched| &mut watched.series);
+        series.filter_map(Series::collect).collect()
+    }
+
+    /// Whether faults may begin: not where the steady state did not hold in the baseline, which is said in one
+    /// sentence. The first time alone it is the baseline that is looked at.
+    pub fn begin_faults(&mut self) -> Option<String> {
+        let watched = self.watched.as_mut()?;
+        if watched.times.faults_ns.is_some() {
+            return None;
+        }
+        let why = measure::unsteady(&watched.measured());
+        if why.is_none() {
+            let now = boot_ns();
+            watched.times.faults_ns = Some(now);
+            watched.unhit_ns = now;
+        }
+        why
+    }
+
+    /// Notes how many hits there are by now.
+    pub fn look(&mut self, now_ns: u64, hits: u64) {
+        let Some(watched) = &mut self.watched else {
+            return;
+        };
+        if hits == 0 {
+            watched.unhit_ns = now_ns;
+        } else if watched.times.hit_ns.is_none() {
+            watched.times.hit_ns = Some(watched.unhit_ns);
+        }
+    }
+
+    /// Notes that no fault is on any more, until the next step has one.
+    pub fn lifted(&mut self) {
+        if let Some(watched) = &mut self.watched
+            && watched.times.faults_ns.is_some()
+        {
+            watched.times.lifted_ns = Some(boot_ns());
+        }
+    }
+
+    /// Ends the threads, and judges; `None` where nothing was to be measured. What was answered last is returned too.
+    pub fn finish(
+        &mut self,
+        outcome: &Outcome,
+        faults: &[FaultReport],
+    ) -> Option<(Judgement, Vec<Record>)> {
+        let watched = self.watched.as_mut()?;
+        drop(mem::take(&mut watched.threads));
+        let last = self.collect();
+        let watched = self.watched.as_mut()?;
+        watched.times.ended_ns = boot_ns();
+        let met = faults.iter().filter(|fault| fault.hit > 0).count();
+        // Hits that came with the very last look of a step.
+        if met > 0 {
+            watched.times.hit_ns.get_or_insert(watched.unhit_ns);
+        }
+        let cut_short = cut_short(outcome);
+        let judgement = measure::judge(&Case {
+            steady_state: &watched.steady_state,
+            measured: &watched.measured(),
+            times: watched.times,
+            planned: faults.len(),
+            met,
+            cut_short: cut_short.as_ref(),
+        });
+        Some((judgement, last))
+    }
+}
+
+impl Watched {
+    fn measured(&self) -> Vec<Measured<'_>> {
+        let series = self.series.iter();
+        series
+            .map(|series| Measured {
+                probe: &series.probe,
+                answers: &series.answers,
+            })
+            .collect()
+    }
+}
+
+impl Series {
+    fn collect(&mut self) -> Option<Record> {
+        let samples = mem::take(&mut *lock(&self.posted));
+        self.answers.extend(samples.iter().map(Answer::from));
+        (!samples.is_empty()).then(|| Record::Sampled {
+            probe: self.probe.name.clone(),
+            samples,
+        })
+    }
+}
+
+/// A thread that broke while it posted has posted whole samples.
+fn lock(posted: &Mutex<Vec<Sample>>) -> std::sync::MutexGuard<'_, Vec<Sample>> {
+    posted.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What an end before the time says of the hypothesis.
+fn cut_short(outcome: &Outcome) -> Option<Verdict> {
+    match outcome {
+        Outcome::Completed => None,
+        Outcome::Halted { why } => Some(Verdict::Halted(why.clone())),
+        Outcome::Stopped => Some(Verdict::Inconclusive(
+            "the run was stopped before its time".into(),
+        )),
+        Outcome::TargetEnded { why } | Outcome::Failed { why } | Outcome::Unsteady { why } => {
+            Some(Verdict::Inconclusive(why.clone()))
+        }
+    }
+}

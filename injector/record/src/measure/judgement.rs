@@ -1,0 +1,233 @@
+//! What all probes together say of the hypothesis.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Answer, CALM_ANSWERS, Fate, Rule, Times, bad, fate};
+use injector_spec::{
+    experiment::{NamedProbe, ProbeRole, SteadyState},
+    quantity::{count, duration},
+};
+
+/// What a run says of its hypothesis.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Judgement {
+    /// In one word, and why.
+    #[serde(flatten)]
+    pub verdict: Verdict,
+    /// The recovery time objective, in milliseconds.
+    pub rto_ms: u64,
+    /// Faults of the experiment.
+    pub planned: usize,
+    /// Those of them that hit something.
+    pub met: usize,
+    /// When what happened.
+    pub times: Times,
+    /// Each probe, in the order of the experiment.
+    pub probes: Vec<Judged>,
+}
+
+/// Whether the hypothesis held.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "verdict", content = "why", rename_all = "kebab-case")]
+pub enum Verdict {
+    /// The steady state held, or came back in time.
+    Held,
+    /// It did not.
+    Deviated(String),
+    /// The run was ended before its time by a condition or a person's `halt`.
+    Halted(String),
+    /// The run does not tell.
+    Inconclusive(String),
+    /// A bystander was hurt, or something was not put back.
+    Unsafe(String),
+}
+
+/// What became of one probe.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Judged {
+    /// Its name.
+    pub name: String,
+    /// What it is about.
+    pub role: ProbeRole,
+    /// What it asks.
+    pub asks: String,
+    /// What became of it.
+    #[serde(flatten)]
+    pub fate: Fate,
+    /// In front of the first fault.
+    pub baseline: Tally,
+    /// While faults were on.
+    pub under_fault: Tally,
+    /// Behind the last fault.
+    pub recovery: Tally,
+}
+
+/// The answers of one period.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tally {
+    /// How many there were.
+    pub answers: u64,
+    /// How many of them were bad.
+    pub bad: u64,
+    /// The median time of the right ones, in microseconds; 0 where there is none.
+    pub p50_us: u64,
+    /// What one in a hundred of them exceeds.
+    pub p99_us: u64,
+}
+
+/// A probe with its answers, in the order in which they were asked.
+#[derive(Clone, Copy, Debug)]
+pub struct Measured<'m> {
+    /// The probe.
+    pub probe: &'m NamedProbe,
+    /// Its answers.
+    pub answers: &'m [Answer],
+}
+
+/// What is judged.
+#[derive(Clone, Copy, Debug)]
+pub struct Case<'c> {
+    /// What it is held against.
+    pub steady_state: &'c SteadyState,
+    /// What was measured.
+    pub measured: &'c [Measured<'c>],
+    /// When what happened.
+    pub times: Times,
+    /// Faults of the experiment.
+    pub planned: usize,
+    /// Those that hit something.
+    pub met: usize,
+    /// How the run ended before its time, if it did.
+    pub cut_short: Option<&'c Verdict>,
+}
+
+/// Judges a run.
+pub fn judge(case: &Case<'_>) -> Judgement {
+    let probes: Vec<Judged> = case.measured.iter().map(|one| judged(one, case)).collect();
+    Judgement {
+        verdict: verdict(case, &probes),
+        rto_ms: u64::try_from(case.steady_state.objectives.rto.as_millis()).unwrap_or(u64::MAX),
+        planned: case.planned,
+        met: case.met,
+        times: case.times,
+        probes,
+    }
+}
+
+/// Why the baseline is none, in one sentence; `None` where it is one.
+pub fn unsteady(measured: &[Measured<'_>]) -> Option<String> {
+    measured.iter().find_map(|Measured { probe, answers }| {
+        let name = &probe.name;
+        let number = answers.len();
+        if number < CALM_ANSWERS as usize {
+            let answers = count(number, "answer", "answers");
+            return Some(format!(
+                "probe `{name}` had {answers} in the baseline, and {CALM_ANSWERS} are needed; make it longer, or \
+                 ask more often"
+            ));
+        }
+        let bad = bad(answers, probe.question.fails);
+        let bad = bad.iter().filter(|is_bad| **is_bad).count();
+        (bad > 0).then(|| {
+            format!(
+                "probe `{name}` was bad in {bad} of {number} answers of the baseline, so a fault would show \
+                 nothing; mend that first, or allow for it with `fails 2 of 3`"
+            )
+        })
+    })
+}
+
+fn judged(Measured { probe, answers }: &Measured<'_>, case: &Case<'_>) -> Judged {
+    let bad = bad(answers, probe.question.fails);
+    let rule = Rule {
+        rto: case.steady_state.objectives.rto,
+        pace: probe.pace(),
+    };
+    let Times {
+        faults_ns,
+        lifted_ns,
+        ..
+    } = case.times;
+    let from = faults_ns.unwrap_or(u64::MAX);
+    let to = lifted_ns.unwrap_or(u64::MAX);
+    let tally = |from: u64, to: u64| Tally::of(answers, &bad, from, to);
+    Judged {
+        name: probe.name.clone(),
+        role: probe.role,
+        asks: probe.question.to_string(),
+        fate: fate(answers, &bad, &case.times, rule),
+        baseline: tally(0, from),
+        under_fault: tally(from, to),
+        recovery: tally(to, u64::MAX),
+    }
+}
+
+/// The worst that is proven comes first; what could not be seen comes before what held.
+fn verdict(case: &Case<'_>, probes: &[Judged]) -> Verdict {
+    if let Some(unsafe_end @ Verdict::Unsafe(_)) = case.cut_short {
+        return unsafe_end.clone();
+    }
+    let of = |role| probes.iter().filter(move |probe| probe.role == role);
+    let mut controls = of(ProbeRole::Control);
+    if let Some(harmed) = controls.find(|control| control.fate.is_hurt()) {
+        return Verdict::Unsafe(format!(
+            "the control `{}`, a bystander, {}",
+            harmed.name, harmed.fate
+        ));
+    }
+    if let Some(cut_short) = case.cut_short {
+        return cut_short.clone();
+    }
+    if case.met == 0 {
+        let why = "no fault hit anything, so nothing was shown; let the target do what the faults are about";
+        return Verdict::Inconclusive(why.into());
+    }
+    let named = |probe: &Judged| format!("`{}` {}", probe.name, probe.fate);
+    let rto = duration::measured(case.steady_state.objectives.rto);
+    let deviated = |probe: &&Judged| matches!(probe.fate, Fate::Late(_) | Fate::Never { .. });
+    if let Some(probe) = of(ProbeRole::SteadyState).find(deviated) {
+        return Verdict::Deviated(format!("{}; the objective is {rto}", named(probe)));
+    }
+    let unseen = |probe: &&Judged| matches!(probe.fate, Fate::NotMeasurable { .. } | Fate::NotMet);
+    if let Some(probe) = probes.iter().find(unseen) {
+        return Verdict::Inconclusive(named(probe));
+    }
+    Verdict::Held
+}
+
+impl Fate {
+    /// Whether answers were bad.
+    const fn is_hurt(&self) -> bool {
+        match self {
+            Self::Adapted(_) | Self::Recovered(_) | Self::Late(_) | Self::Never { .. } => true,
+            Self::NotMet | Self::Absorbed | Self::NotMeasurable { .. } => false,
+        }
+    }
+}
+
+impl Tally {
+    /// The answers that were asked from one moment to another.
+    fn of(answers: &[Answer], bad: &[bool], from: u64, to: u64) -> Self {
+        let first = answers.partition_point(|answer| answer.begun_ns < from);
+        let last = answers
+            .partition_point(|answer| answer.begun_ns < to)
+            .max(first);
+        let right = answers[first..last].iter().filter(|answer| answer.is_right);
+        let mut took: Vec<u64> = right
+            .map(|answer| answer.ended_ns.saturating_sub(answer.begun_ns) / 1_000)
+            .collect();
+        took.sort_unstable();
+        let rank = |percent: usize| {
+            let last = took.len().checked_sub(1)?;
+            took.get(last * percent / 100).copied()
+        };
+        let bad = bad[first..last].iter().filter(|is_bad| **is_bad).count();
+        let number = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+        Self {
+            answers: number(last - first),
+            bad: number(bad),
+            p50_us: rank(50).unwrap_or_default(),
+            p99_us: rank(99).unwrap_or_default(),
+        }
+    }
+}

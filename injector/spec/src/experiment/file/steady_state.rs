@@ -1,0 +1,172 @@
+//! `probes`, `steady-state`, `controls`, `objectives`, `baseline` and `recovery`.
+//!
+//! ```yaml
+//! probes:
+//!   tasks: http http://127.0.0.1:8080/health every 250ms within 250ms
+//!   neighbour: tcp 127.0.0.1:5432 every 500ms within 500ms
+//! steady-state: [tasks]
+//! controls: [neighbour]
+//! objectives: { rto: 5s }
+//! baseline: 10s
+//! recovery: 15s
+//! ```
+//! A probe is the line of a halt condition, and fails with one failure where it says no `fails`.
+
+use std::time::Duration;
+
+use super::{
+    complaint::Complaint,
+    fields::Fields,
+    node::{Content, Node},
+    time_of,
+};
+use crate::{
+    condition::Question,
+    experiment::{
+        Step,
+        steady_state::{CALM_TIME, NamedProbe, Objectives, ProbeRole, SteadyState},
+    },
+    nearest::nearest,
+};
+
+/// How long the baseline is where nothing is said.
+const BASELINE: Duration = Duration::from_secs(30);
+
+/// What is measured; none where the file names no probe.
+pub(super) fn steady_state(fields: &Fields<'_>) -> Result<Option<SteadyState>, Complaint> {
+    let Some(node) = fields.get("probes") else {
+        for alone in ["steady-state", "controls", "objectives"] {
+            if let Some(at) = fields.key_place(alone) {
+                let sentence = format!(
+                    "`{alone}` needs `probes`, as in `probes: {{health: tcp 127.0.0.1:80}}`; add them"
+                );
+                return Err(Complaint::at(at, sentence));
+            }
+        }
+        return Ok(None);
+    };
+    let asked = questions(node)?;
+    let mut roles = vec![None; asked.len()];
+    for (key, role) in [
+        ("steady-state", ProbeRole::SteadyState),
+        ("controls", ProbeRole::Control),
+    ] {
+        for (index, node) in named(fields, key, &asked)? {
+            if roles[index].replace(role).is_some() {
+                let sentence = format!(
+                    "probe `{}` is named twice; a probe is about the steady state or a control, once",
+                    asked[index].0
+                );
+                return Err(Complaint::at(node.at, sentence));
+            }
+        }
+    }
+    let probes = asked.into_iter().zip(roles).map(|((name, question, at), role)| {
+        let role = role.ok_or_else(|| {
+            let sentence = format!(
+                "probe `{name}` is used nowhere; name it under `steady-state` or `controls`, or leave it out"
+            );
+            Complaint::at(at, sentence)
+        })?;
+        Ok(NamedProbe {
+            name,
+            role,
+            question,
+        })
+    });
+    Ok(Some(SteadyState {
+        probes: probes.collect::<Result<_, _>>()?,
+        objectives: objectives(fields)?,
+    }))
+}
+
+/// The probes with their names and places.
+fn questions(node: &Node) -> Result<Vec<(String, Question, super::node::Place)>, Complaint> {
+    let Content::Map(entries) = &node.content else {
+        let sentence = "`probes` names each probe and what it asks, as in `health: tcp 127.0.0.1:80`; write it so";
+        return Err(Complaint::at(node.at, sentence));
+    };
+    entries
+        .iter()
+        .map(|(name, node)| {
+            let line = node.text(&name.text)?;
+            let question = line
+                .parse()
+                .map_err(|error| Complaint::at(node.at, error))?;
+            Ok((name.text.clone(), question, name.at))
+        })
+        .collect()
+}
+
+/// The positions of the probes that a list names.
+fn named<'n>(
+    fields: &Fields<'n>,
+    key: &str,
+    known: &[(String, Question, super::node::Place)],
+) -> Result<Vec<(usize, &'n Node)>, Complaint> {
+    let Some(node) = fields.get(key) else {
+        return Ok(Vec::new());
+    };
+    let items = node
+        .list()
+        .filter(|items| !items.is_empty())
+        .ok_or_else(|| {
+            let sentence = format!(
+                "`{key}` is a list of at least one probe's name, as in `[health]`; write one"
+            );
+            Complaint::at(node.at, sentence)
+        })?;
+    let names = || known.iter().map(|(name, ..)| name.as_str());
+    items
+        .iter()
+        .map(|node| {
+            let name = node.text(key)?;
+            let position = names().position(|known| known == name);
+            position.map(|position| (position, node)).ok_or_else(|| {
+                let hint = match nearest(name, names()) {
+                    Some(like) => format!("did you mean `{like}`?"),
+                    None => format!("known are: {}", names().collect::<Vec<_>>().join(", ")),
+                };
+                let name = crate::printable::line(name);
+                Complaint::at(node.at, format!("no probe is called `{name}`; {hint}"))
+            })
+        })
+        .collect()
+}
+
+fn objectives(fields: &Fields<'_>) -> Result<Objectives, Complaint> {
+    let mut objectives = Objectives::default();
+    if let Some(node) = fields.get("objectives") {
+        let fields = Fields::of(node, "`objectives`", &["rto"])?;
+        if let Some(rto) = time_of(&fields, "rto")? {
+            objectives.rto = rto;
+        }
+    }
+    Ok(objectives)
+}
+
+/// Puts the quiet times around the steps: those that the file asks for, and those without which a steady state
+/// could not be judged.
+pub(super) fn with_quiet_times(
+    fields: &Fields<'_>,
+    steady: Option<&SteadyState>,
+    mut steps: Vec<Step>,
+) -> Result<Vec<Step>, Complaint> {
+    let is_quiet = |step: Option<&Step>| step.is_some_and(|step| step.faults.is_empty());
+    let usual = |is_quiet: bool, time: Duration| steady.filter(|_| !is_quiet).map(|_| time);
+    let before = time_of(fields, "baseline")?.or(usual(is_quiet(steps.first()), BASELINE));
+    let rto = steady.map_or(Duration::ZERO, |steady| steady.objectives.rto);
+    let after = time_of(fields, "recovery")?.or(usual(is_quiet(steps.last()), rto + CALM_TIME));
+    let quiet = |name: &str, duration| Step {
+        name: name.to_owned(),
+        duration,
+        faults: Vec::new(),
+    };
+    if let Some(duration) = before {
+        steps.insert(0, quiet("baseline", duration));
+    }
+    if let Some(duration) = after {
+        steps.push(quiet("recovery", duration));
+    }
+    Ok(steps)
+}

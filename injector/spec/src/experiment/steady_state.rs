@@ -1,0 +1,192 @@
+//! The steady state: what is measured around the faults, and what the hypothesis is held against.
+//!
+//! The quiet steps in front of the first fault are the **baseline**, those behind the last one the **recovery**.
+//! A run that has a steady state is judged: [`injector_record::measure`] has the definitions.
+//!
+//! Rejected: probes and the lists that name them as they stand in the file. Here a probe has one role, so that no
+//! name leads nowhere and none is asked for nothing.
+
+use std::{collections::HashSet, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+use super::{Experiment, LONGEST_NAME};
+use crate::{condition::Question, quantity::duration};
+
+/// Each probe has a thread.
+pub const MOST_PROBES: usize = 32;
+
+/// A recovery counts from its first good answer where so many come without a bad one...
+pub const CALM_ANSWERS: u32 = 10;
+/// ... and for so long; a baseline needs as much.
+pub const CALM_TIME: Duration = Duration::from_secs(5);
+
+/// A probe must be asked so many times within the recovery time objective.
+pub const ASKED_WITHIN_RTO: u32 = 10;
+
+/// What is measured, and what it is held against.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SteadyState {
+    /// What is asked; at least one of them is about the steady state.
+    pub probes: Vec<NamedProbe>,
+    /// What counts as good enough.
+    #[serde(default)]
+    pub objectives: Objectives,
+}
+
+/// A probe under a name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NamedProbe {
+    /// What reports call it.
+    pub name: String,
+    /// What its answers are about.
+    pub role: ProbeRole,
+    /// What is asked, and how often it may fail; JSON has its line.
+    pub question: Question,
+}
+
+/// What the answers of a probe are about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ProbeRole {
+    /// The target: its steady state.
+    SteadyState,
+    /// A bystander, which no fault may reach.
+    Control,
+}
+
+/// What counts as good enough.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Objectives {
+    /// The recovery time objective: the longest time, from the first bad answer on, in which the steady state may
+    /// be lost.
+    #[serde(with = "crate::quantity::duration")]
+    pub rto: Duration,
+}
+
+impl Default for Objectives {
+    fn default() -> Self {
+        Self {
+            rto: Duration::from_mins(1),
+        }
+    }
+}
+
+/// Why a steady state cannot be judged.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "each message says it all")]
+pub enum SteadyStateError {
+    #[error(
+        "no probe is about the steady state, so nothing could be judged; name at least one under `steady-state`"
+    )]
+    NoProbe,
+    #[error("the experiment has {0} probes; leave at most {MOST_PROBES}")]
+    TooMany(usize),
+    #[error("a probe's name has 1 to {LONGEST_NAME} characters; correct `{0}`")]
+    Name(String),
+    #[error("two probes are called `{0}`; give each a name of its own")]
+    SameName(String),
+    #[error(
+        "probe `{probe}` takes up to {} for an answer, which cannot tell a recovery time objective of {}: it \
+         has to be asked {ASKED_WITHIN_RTO} times within it. Lower its `every` and `within` to {}, or raise `rto`",
+        duration::format(*.pace), duration::format(*.rto), duration::format(*.rto / ASKED_WITHIN_RTO)
+    )]
+    TooSlow {
+        probe: String,
+        pace: Duration,
+        rto: Duration,
+    },
+    #[error("`rto` is a time between 1s and {}, and not {}; correct it",
+        duration::format(duration::LONGEST), duration::format(*.0))]
+    Rto(Duration),
+    #[error(
+        "the quiet time {place} is {}, too short for probe `{probe}`: it takes {CALM_ANSWERS} answers and {} at \
+         least. Make it {} or longer, or ask more often",
+        duration::format(*.lasts), duration::format(CALM_TIME), duration::format(*.least)
+    )]
+    TooShort {
+        place: &'static str,
+        lasts: Duration,
+        probe: String,
+        least: Duration,
+    },
+}
+
+impl NamedProbe {
+    /// The longest time from one answer to the next.
+    pub fn pace(&self) -> Duration {
+        self.question.pace.every.max(self.question.pace.within)
+    }
+
+    /// The shortest quiet time in which it can be judged.
+    pub fn calm(&self) -> Duration {
+        CALM_TIME.max(self.pace() * CALM_ANSWERS)
+    }
+}
+
+impl SteadyState {
+    /// Checks what the types alone do not say.
+    pub(super) fn check(&self, experiment: &Experiment) -> Result<(), SteadyStateError> {
+        let rto = self.objectives.rto;
+        if !(Duration::from_secs(1)..=duration::LONGEST).contains(&rto) {
+            return Err(SteadyStateError::Rto(rto));
+        }
+        if self.probes.len() > MOST_PROBES {
+            return Err(SteadyStateError::TooMany(self.probes.len()));
+        }
+        let is_target = |probe: &NamedProbe| probe.role == ProbeRole::SteadyState;
+        if !self.probes.iter().any(is_target) {
+            return Err(SteadyStateError::NoProbe);
+        }
+        let mut names = HashSet::new();
+        for probe in &self.probes {
+            let name = &probe.name;
+            if name.trim().is_empty() || name.chars().count() > LONGEST_NAME {
+                return Err(SteadyStateError::Name(name.clone()));
+            }
+            if !names.insert(name) {
+                return Err(SteadyStateError::SameName(name.clone()));
+            }
+            let pace = probe.pace();
+            if pace * ASKED_WITHIN_RTO > rto {
+                return Err(SteadyStateError::TooSlow {
+                    probe: name.clone(),
+                    pace,
+                    rto,
+                });
+            }
+            for (place, lasts) in [
+                ("in front of the first fault", experiment.baseline()),
+                ("behind the last fault", experiment.recovery()),
+            ] {
+                if lasts < probe.calm() {
+                    return Err(SteadyStateError::TooShort {
+                        place,
+                        lasts,
+                        probe: name.clone(),
+                        least: probe.calm(),
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Experiment {
+    /// How long it is quiet in front of the first fault.
+    pub fn baseline(&self) -> Duration {
+        let quiet = self.steps.iter().take_while(|step| step.faults.is_empty());
+        quiet.map(|step| step.duration).sum()
+    }
+
+    /// How long it is quiet behind the last fault.
+    pub fn recovery(&self) -> Duration {
+        let steps = self.steps.iter().rev();
+        let quiet = steps.take_while(|step| step.faults.is_empty());
+        quiet.map(|step| step.duration).sum()
+    }
+}

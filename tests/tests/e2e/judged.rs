@@ -1,0 +1,334 @@
+//! What a run says of its hypothesis is what happened: against services whose recovery is known.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, ensure};
+use injector_tests::injector::{Finished, Injector};
+use injector_tests::lab::{Family, Lab, Wire};
+use injector_tests::place::Place;
+use injector_tests::victim::Victim;
+use serde_json::Value;
+
+use crate::needs::INJECTOR;
+use crate::suite::Case;
+
+pub(crate) fn cases() -> Vec<Case> {
+    let case =
+        |name: &str, run: fn() -> Result<()>| Case::new(format!("judged::{name}"), INJECTOR, run);
+    vec![
+        case("five_services_whose_recovery_is_known", five_services),
+        case("each_verdict_has_its_exit_code", verdicts),
+        case("a_probe_that_cannot_judge_is_refused", refusals),
+    ]
+}
+
+/// Longer than any of these runs.
+const END: Duration = Duration::from_mins(1);
+/// How far a time that a run tells may be from the truth: one interval of its probes, and what an emulated machine
+/// takes to ask and to answer.
+const NEAR_MS: u64 = 150;
+
+/// A service, and the service that it needs, which is not a target.
+struct Service {
+    victim: Victim,
+    address: SocketAddr,
+}
+
+impl Service {
+    fn start(lab: &Lab, place: Place<'_>, needs: SocketAddr, character: &str) -> Result<Self> {
+        let listen = SocketAddr::new(lab.address(), 0).to_string();
+        let needs = needs.to_string();
+        let arguments = [
+            "dependent",
+            "--listen",
+            &listen,
+            "--needs",
+            &needs,
+            "--character",
+            character,
+        ];
+        let (victim, address) = Victim::start_server(place, &arguments)?;
+        Ok(Self {
+            victim,
+            address: address.context("a service did not say where it listens")?,
+        })
+    }
+
+    fn probe(&self, name: &str) -> String {
+        format!(
+            "  {name}: http http://{}/ every 100ms within 100ms\n",
+            self.address
+        )
+    }
+
+    /// How long it was bad, in milliseconds, as it says itself.
+    fn outage_ms(&mut self) -> Result<Option<u64>> {
+        self.victim.ask()?;
+        let (outages, _summary) = self.victim.operations()?;
+        ensure!(outages.len() <= 1, "more than one outage: {outages:?}");
+        Ok(outages.first().map(|outage| outage.took_ns / 1_000_000))
+    }
+}
+
+/// What stands in front of the probes: `target` is a cgroup.
+fn head(lab: &Lab) -> String {
+    let cgroup = lab.cgroups.agent.path().to_string_lossy().into_owned();
+    format!("name: judged\nhypothesis: It holds.\ntargets:\n  agent: {{ cgroup: {cgroup} }}\n")
+}
+
+/// Nothing gets through to the service that others need.
+fn cut(port: u16) -> String {
+    format!(
+        "steps:\n  - name: cut\n    duration: 3s\n    faults:\n      \
+         - net.blackhole: {{ target: agent, protocol: udp, dest-port: [{port}] }}\n"
+    )
+}
+
+fn run(injector: &Injector, name: &str, text: &str, flags: &[&str]) -> Result<Finished> {
+    let file = injector.state().join(format!("{name}.yaml"));
+    fs::write(&file, text)?;
+    let path = file.to_string_lossy();
+    let arguments = [&["run", &path, "--json"], flags].concat();
+    injector.start_here(&arguments)?.wait_within(END)
+}
+
+fn judgement(finished: &Finished) -> Result<Value> {
+    let report: Value = serde_json::from_str(&finished.stdout)
+        .with_context(|| format!("no report: {finished:?}"))?;
+    Ok(report["judgement"].clone())
+}
+
+fn five_services() -> Result<()> {
+    let mut lab = Lab::new(Wire::Loopback, Family::V4)?;
+    let needs = lab.serve("udp-echo")?;
+    let kinds = [
+        ("absorbs", "absorbed"),
+        ("adapts", "adapted"),
+        ("comes-back", "recovered"),
+        ("comes-back-late", "late"),
+        ("never-comes-back", "never"),
+    ];
+    let mut services = kinds
+        .iter()
+        .map(|(character, _)| Service::start(&lab, lab.agent(), needs, character))
+        .collect::<Result<Vec<_>>>()?;
+    // The same as the one that suffers most, and no target.
+    let bystander = Service::start(&lab, lab.bystander(), needs, "never-comes-back")?;
+    let mut text = head(&lab) + "probes:\n";
+    for (service, (character, _)) in services.iter().zip(kinds) {
+        text += &service.probe(character);
+    }
+    text += &bystander.probe("bystander");
+    let names: Vec<&str> = kinds.iter().map(|(character, _)| *character).collect();
+    let names = names.join(", ");
+    text += &["steady-state: [", &names, "]\n"].concat();
+    text += "controls: [bystander]\nobjectives: { rto: 5s }\nbaseline: 6s\nrecovery: 13s\n";
+    text += &cut(needs.port());
+    let injector = Injector::new()?;
+    let finished = run(&injector, "five", &text, &[])?;
+    ensure!(finished.code == Some(1), "{finished:?}");
+    let judgement = judgement(&finished)?;
+    ensure!(judgement["verdict"] == "deviated", "{judgement:#}");
+    for (index, (character, fate)) in kinds.into_iter().enumerate() {
+        let probe = &judgement["probes"][index];
+        ensure!(probe["fate"] == fate, "{character}: {probe:#}");
+        let truth = services[index].outage_ms()?;
+        let told = match fate {
+            "absorbed" => None,
+            "never" => probe["at_least_ms"].as_u64(),
+            _ => probe["rta_ms"].as_u64(),
+        };
+        match (truth, told) {
+            (None, None) => {}
+            // The service is asked after the run.
+            (Some(truth), Some(told)) if fate == "never" => {
+                ensure!(
+                    told > 5_000 && told <= truth + NEAR_MS,
+                    "{truth} ms: {probe:#}"
+                );
+            }
+            (Some(truth), Some(told)) => {
+                ensure!(told.abs_diff(truth) <= NEAR_MS, "{truth} ms: {probe:#}");
+                let bound = |name: &str| probe[name].as_u64().unwrap_or_default();
+                let (least, most) = (bound("least_ms"), bound("most_ms"));
+                ensure!(
+                    least <= truth + 20 && truth <= most + 20,
+                    "{truth} ms is out of bounds: {probe:#}"
+                );
+            }
+            other => ensure!(false, "{character}: {other:?}, {probe:#}"),
+        }
+    }
+    let control = &judgement["probes"][kinds.len()];
+    ensure!(control["fate"] == "absorbed", "the bystander: {control:#}");
+    Ok(())
+}
+
+/// A verdict that is not `deviated`, and what makes it.
+struct Scene {
+    name: &'static str,
+    verdict: &'static str,
+    code: i32,
+    /// What is asked, and which of it is about the target.
+    asks: Asks,
+    /// The port to which nothing gets through; that of the service that the target needs where none is said.
+    port: Option<u16>,
+    flags: &'static [&'static str],
+}
+
+#[derive(Clone, Copy)]
+enum Asks {
+    /// The target's service, and the bystander's as a control.
+    Both,
+    /// The roles are exchanged: what is hit is called a bystander.
+    Exchanged,
+    /// What was never there.
+    Dead,
+}
+
+const SCENES: [Scene; 5] = [
+    Scene {
+        name: "held",
+        verdict: "held",
+        code: 0,
+        asks: Asks::Both,
+        port: None,
+        flags: &[],
+    },
+    Scene {
+        name: "not met",
+        verdict: "inconclusive",
+        code: 4,
+        asks: Asks::Both,
+        // Nothing of the target goes there.
+        port: Some(9),
+        flags: &[],
+    },
+    Scene {
+        name: "unsteady",
+        verdict: "inconclusive",
+        code: 4,
+        asks: Asks::Dead,
+        port: None,
+        flags: &[],
+    },
+    Scene {
+        name: "harm",
+        verdict: "unsafe",
+        code: 1,
+        asks: Asks::Exchanged,
+        port: None,
+        flags: &[],
+    },
+    Scene {
+        name: "halted",
+        verdict: "halted",
+        code: 1,
+        asks: Asks::Both,
+        port: None,
+        flags: &["--halt-if", "hits > 1/s over 200ms"],
+    },
+];
+
+/// All at once, each with a target of its own: they wait more than they work.
+fn verdicts() -> Result<()> {
+    thread::scope(|scope| {
+        let played: Vec<_> = SCENES
+            .iter()
+            .map(|scene| scope.spawn(|| scene.play().context(scene.name)))
+            .collect();
+        played.into_iter().try_for_each(|played| {
+            let broke = |_| Err(anyhow!("a scene broke off"));
+            played.join().unwrap_or_else(broke)
+        })
+    })
+}
+
+impl Scene {
+    fn play(&self) -> Result<()> {
+        let mut lab = Lab::new(Wire::Loopback, Family::V4)?;
+        let needs = lab.serve("udp-echo")?;
+        let target = Service::start(&lab, lab.agent(), needs, "comes-back")?;
+        let bystander = Service::start(&lab, lab.bystander(), needs, "never-comes-back")?;
+        let both = target.probe("target") + &bystander.probe("bystander");
+        let dead = "  dead: tcp 127.0.0.1:1 every 100ms within 100ms\n".to_owned();
+        let (probes, roles) = match self.asks {
+            Asks::Both => (both, "steady-state: [target]\ncontrols: [bystander]\n"),
+            Asks::Exchanged => (both, "steady-state: [bystander]\ncontrols: [target]\n"),
+            Asks::Dead => (dead, "steady-state: [dead]\n"),
+        };
+        let text = format!(
+            "{}probes:\n{probes}{roles}objectives: {{ rto: 10s }}\nbaseline: 5s\nrecovery: 6s\n{}",
+            head(&lab),
+            cut(self.port.unwrap_or_else(|| needs.port()))
+        );
+        let finished = run(&Injector::new()?, "judged", &text, self.flags)?;
+        let judgement = judgement(&finished)?;
+        ensure!(
+            judgement["verdict"] == self.verdict && finished.code == Some(self.code),
+            "exit code {:?}, {judgement:#}",
+            finished.code
+        );
+        if matches!(self.asks, Asks::Dead) {
+            let report = finished.report()?;
+            ensure!(
+                report.outcome == "unsteady" && report.faults.iter().all(|fault| fault.hit == 0),
+                "a fault acted although the steady state did not hold: {finished:?}"
+            );
+        }
+        Ok(())
+    }
+}
+
+/// Nothing is armed, and the sentence says where and what to do.
+fn refusals() -> Result<()> {
+    let injector = Injector::new()?;
+    let file = |probes: &str| {
+        format!(
+            "name: x\ntargets: {{ a: {{ pid: 1 }} }}\n{probes}\nsteps:\n  - {{ name: s, duration: 1s, \
+             faults: [net.blackhole] }}\n"
+        )
+    };
+    let probe = "probes: { web: 'tcp 127.0.0.1:80 every 1s' }";
+    let cases = [
+        (
+            file(&format!("{probe}\nsteady-state: [wep]")),
+            ":4:16: no probe is called `wep`; did you mean `web`?",
+        ),
+        (file(probe), "probe `web` is used nowhere"),
+        (
+            file("steady-state: [web]"),
+            ":3:1: `steady-state` needs `probes`",
+        ),
+        (
+            file(&format!(
+                "{probe}\nsteady-state: [web]\nobjectives: {{ rto: 2s }}"
+            )),
+            "Lower its `every` and `within` to 200ms, or raise `rto`",
+        ),
+        (
+            file(&format!("{probe}\nsteady-state: [web]\nrecovery: 2s")),
+            "the quiet time behind the last fault is 2s",
+        ),
+        (
+            file("probes: { web: 'host.load > 8' }\nsteady-state: [web]"),
+            "`host.load > 8` asks nothing",
+        ),
+        (
+            file(&format!("{probe}\nsteady-state: [web]\ncontrols: [web]")),
+            "probe `web` is named twice",
+        ),
+    ];
+    for (text, part) in cases {
+        let finished = run(&injector, "refused", &text, &[])?;
+        ensure!(finished.code == Some(2), "{text}: {finished:?}");
+        ensure!(
+            finished.stderr.contains(part),
+            "{part:?} is not in {finished:?}, for {text}"
+        );
+    }
+    Ok(())
+}
