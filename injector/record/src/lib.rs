@@ -1,8 +1,10 @@
 //! What injector keeps of a run: the [`journal`] on disk, the [`event`]s that listeners get, what it
-//! [`measure`]s, and the [`report`] at its end. [`regular`] and [`configuration`] read files that others may have put there.
+//! [`measure`]s, the [`report`] at its end, and the [`account`] of all that. [`regular`] and [`configuration`] read
+//! files that others may have put there; [`replace`] puts one there whole.
 
 #![forbid(unsafe_code)]
 
+pub mod account;
 pub mod configuration;
 pub mod event;
 pub mod halt;
@@ -10,6 +12,7 @@ pub mod journal;
 pub mod measure;
 pub mod notice;
 pub mod regular;
+pub mod replace;
 pub mod report;
 
 mod clock;

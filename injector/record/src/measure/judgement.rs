@@ -207,7 +207,7 @@ impl Fate {
 
 impl Tally {
     /// The answers that were asked from one moment to another.
-    fn of(answers: &[Answer], bad: &[bool], from: u64, to: u64) -> Self {
+    pub(crate) fn of(answers: &[Answer], bad: &[bool], from: u64, to: u64) -> Self {
         let first = answers.partition_point(|answer| answer.begun_ns < from);
         let last = answers
             .partition_point(|answer| answer.begun_ns < to)

@@ -1,0 +1,231 @@
+//! How to do it again: a command, and the file that it needs where the run was more than one fault.
+//!
+//! The journal keeps what was asked, and not the file that asked it. So a file is written anew from it, with the seeds
+//! that the run drew; a test reads it back as the same experiment.
+
+use std::fmt::Write as _;
+
+use serde::Serialize;
+
+use super::Account;
+use injector_spec::{
+    experiment::{
+        Described, Experiment, Follow, Many, NamedProbe, OnTargetExit, Placed, ProbeRole, Selector,
+        Target,
+    },
+    printable,
+    quantity::duration,
+};
+
+/// The file's name, where there is one.
+const FILE: &str = "experiment.yaml";
+
+/// How to do it again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Again {
+    /// The command.
+    pub command: String,
+    /// What `experiment.yaml` has; absent where the command is all.
+    pub file: Option<String>,
+}
+
+impl Account {
+    /// How to do it again; `None` where the journal does not say what was asked.
+    pub fn again(&self) -> Option<Again> {
+        let experiment = self.experiment.as_ref()?;
+        let overrides = self.overrides.iter().flat_map(|limit| {
+            let limit = limit.to_string();
+            let (flag, value) = limit.split_once(' ').unwrap_or((&limit, ""));
+            let value = (!value.is_empty()).then(|| value.to_owned());
+            [flag.to_owned()].into_iter().chain(value)
+        });
+        let (words, file) = match only_fault(experiment, &self.faults) {
+            Some((target, fault)) => (one_fault(experiment, target, fault), None),
+            None => (
+                vec!["run".to_owned(), FILE.to_owned()],
+                Some(file(experiment, &self.faults)),
+            ),
+        };
+        let words = words.into_iter().chain(overrides);
+        let command = words.fold("sudo injector".to_owned(), |command, word| {
+            format!("{command} {}", quoted(&word))
+        });
+        Some(Again { command, file })
+    }
+}
+
+/// The fault of an experiment that one command can ask for.
+fn only_fault<'a>(
+    experiment: &'a Experiment,
+    faults: &'a [Placed],
+) -> Option<(&'a Target, &'a Placed)> {
+    let ([target], [_], [fault]) = (&experiment.targets[..], &experiment.steps[..], faults) else {
+        return None;
+    };
+    let is_plain = experiment.hypothesis.is_none() && experiment.steady_state.is_none();
+    (is_plain && target.name == Target::ONLY && experiment.name == fault.fault)
+        .then_some((target, fault))
+}
+
+fn one_fault(experiment: &Experiment, target: &Target, fault: &Placed) -> Vec<String> {
+    let mut words = fault.described.words(&fault.fault);
+    for (name, value) in selector(&target.selector) {
+        words.push(match value {
+            Value::On => format!("--{name}"),
+            Value::One(value) => format!("--{name}={value}"),
+        });
+    }
+    let length = experiment.duration();
+    words.push(format!("--duration={}", duration::format(length)));
+    let conditions = experiment.halt.iter();
+    words.extend(conditions.map(|condition| format!("--halt-if={condition}")));
+    match experiment.on_target_exit {
+        OnTargetExit::Wait => {}
+        OnTargetExit::End => words.push("--on-target-exit=end".to_owned()),
+    }
+    words
+}
+
+/// What a name of a selector has.
+enum Value {
+    /// Nothing but that it is there.
+    On,
+    One(String),
+}
+
+/// The names that flags and files have for a selector.
+fn selector(selector: &Selector) -> Vec<(&'static str, Value)> {
+    let tree = |follow: &Follow| match follow {
+        Follow::Process => None,
+        Follow::Tree => Some(("tree", Value::On)),
+    };
+    match selector {
+        Selector::Pids { pids, follow } => {
+            let pids: Vec<String> = pids.iter().map(u32::to_string).collect();
+            let pids = ("pid", Value::One(pids.join(",")));
+            [pids].into_iter().chain(tree(follow)).collect()
+        }
+        Selector::Cgroup(path) => vec![("cgroup", Value::One(path.display().to_string()))],
+        Selector::Unit(name) => vec![("unit", Value::One(name.clone()))],
+        Selector::Container(id) => vec![("container", Value::One(id.clone()))],
+        Selector::Process {
+            pattern,
+            many,
+            follow,
+        } => {
+            let all = match many {
+                Many::ExactlyOne => None,
+                Many::All => Some(("all", Value::On)),
+            };
+            let process = ("process", Value::One(pattern.clone()));
+            let more = all.into_iter().chain(tree(follow));
+            [process].into_iter().chain(more).collect()
+        }
+    }
+}
+
+/// The experiment as a file, its values as JSON, which YAML reads.
+fn file(experiment: &Experiment, faults: &[Placed]) -> String {
+    let mut text = format!("name: {}\n", json(&experiment.name));
+    if let Some(hypothesis) = &experiment.hypothesis {
+        let _ = writeln!(text, "hypothesis: {}", json(hypothesis));
+    }
+    text.push_str("targets:\n");
+    for target in &experiment.targets {
+        let values = selector(&target.selector).into_iter();
+        let values = values.map(|(name, value)| match value {
+            Value::On => format!("{name}: true"),
+            Value::One(value) => format!("{name}: {}", json(&value)),
+        });
+        let values: Vec<String> = values.collect();
+        let _ = writeln!(
+            text,
+            "  {}: {{ {} }}",
+            json(&target.name),
+            values.join(", ")
+        );
+    }
+    if let Some(steady_state) = &experiment.steady_state {
+        probes(&mut text, &steady_state.probes);
+        let rto = duration::format(steady_state.objectives.rto);
+        let _ = writeln!(text, "objectives: {{ rto: {rto} }}");
+    }
+    text.push_str("steps:\n");
+    // The faults of the plan stand in the order of the steps.
+    let mut described = faults.iter();
+    for step in &experiment.steps {
+        let length = duration::format(step.duration);
+        let _ = writeln!(
+            text,
+            "  - name: {}\n    duration: {length}",
+            json(&step.name)
+        );
+        if !step.faults.is_empty() {
+            text.push_str("    faults:\n");
+        }
+        for fault in &step.faults {
+            let own = fault.describe();
+            let described = described.next().map_or(&own, |placed| &placed.described);
+            let target = experiment.targets.get(fault.target);
+            let target = target.map_or(Target::ONLY, |target| &target.name);
+            let name = fault.kind.name();
+            let values = values(target, described);
+            let _ = writeln!(text, "      - {name}: {{ {values} }}");
+        }
+    }
+    if !experiment.halt.is_empty() {
+        let lines: Vec<String> = experiment.halt.iter().map(ToString::to_string).collect();
+        let _ = writeln!(text, "halt: {}", json(&lines));
+    }
+    match experiment.on_target_exit {
+        OnTargetExit::Wait => {}
+        OnTargetExit::End => text.push_str("on-target-exit: end\n"),
+    }
+    text
+}
+
+fn probes(text: &mut String, probes: &[NamedProbe]) {
+    text.push_str("probes:\n");
+    for probe in probes {
+        let asks = json(&probe.question.to_string());
+        let _ = writeln!(text, "  {}: {asks}", json(&probe.name));
+    }
+    for (key, role) in [
+        ("steady-state", ProbeRole::SteadyState),
+        ("controls", ProbeRole::Control),
+    ] {
+        let of_role = probes.iter().filter(|probe| probe.role == role);
+        let names: Vec<&str> = of_role.map(|probe| probe.name.as_str()).collect();
+        if !names.is_empty() {
+            let _ = writeln!(text, "{key}: {}", json(&names));
+        }
+    }
+}
+
+/// What stands between the braces of a fault.
+fn values(target: &str, described: &Described) -> String {
+    let target = format!("target: {}", json(target));
+    let sets = [&described.parameters, &described.filters, &described.chance];
+    let sets = sets.into_iter().filter(|set| !set.is_empty()).map(|set| {
+        let map = json(set);
+        // A map of JSON without its braces.
+        map.trim_start_matches('{').trim_end_matches('}').to_owned()
+    });
+    let values: Vec<String> = [target].into_iter().chain(sets).collect();
+    values.join(", ")
+}
+
+fn json(value: &(impl Serialize + ?Sized)) -> String {
+    // Texts and maps of texts always serialise.
+    let text = serde_json::to_string(value).unwrap_or_default();
+    printable::json(&text).into_owned()
+}
+
+/// A word as a shell takes it.
+fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,%+@".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", printable::line(word).replace('\'', r"'\''"))
+}

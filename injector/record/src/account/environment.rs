@@ -1,0 +1,56 @@
+//! Under which conditions a run took place, as far as its journal says.
+
+use super::Account;
+use crate::journal;
+use injector_spec::{experiment::OnTargetExit, printable};
+
+/// Terms and what they were, each on one line with names escaped.
+pub(super) fn environment(account: &Account) -> Vec<(&'static str, String)> {
+    let mut terms = Vec::new();
+    let mut say = |term, value: String| terms.push((term, printable::line(&value).into_owned()));
+    say("run", account.run.to_string());
+    if let Some(started) = account.started_unix_ms {
+        say("started", journal::time(started));
+    }
+    if let Some(armed) = account.armed_unix_ms {
+        say("armed", journal::time(armed));
+    }
+    if let Some(asked) = &account.asked {
+        let login = asked.login_uid.filter(|login| *login != asked.by_uid);
+        let login = login.map_or_else(String::new, |login| format!(" (logged in as {login})"));
+        say(
+            "asked by",
+            format!("user {}{login}, process {}", asked.by_uid, asked.by_pid),
+        );
+        let limits = asked.config.as_ref();
+        say(
+            "limits",
+            limits.map_or_else(|| "the defaults".to_owned(), ToString::to_string),
+        );
+    }
+    for limit in &account.overrides {
+        say("limit lifted", limit.to_string());
+    }
+    if let Some(experiment) = &account.experiment {
+        for target in &experiment.targets {
+            say("target", format!("{}: {}", target.name, target.selector));
+        }
+        for condition in &experiment.halt {
+            say("halts if", condition.to_string());
+        }
+        say(
+            "target ends",
+            match experiment.on_target_exit {
+                OnTargetExit::Wait => "the run goes on".to_owned(),
+                OnTargetExit::End => "the run ends".to_owned(),
+            },
+        );
+    }
+    for change in &account.to_restore {
+        say("not known to be put back", change.to_string());
+    }
+    for damaged in &account.damaged {
+        say("journal", format!("line {}: {}", damaged.line, damaged.why));
+    }
+    terms
+}

@@ -1,0 +1,118 @@
+//! Numbers and names of an account, as both of its texts have them.
+
+use std::time::Duration;
+
+use super::{Account, Series, series};
+use crate::{
+    measure::{Fate, Tally},
+    report::FaultReport,
+};
+use injector_spec::{experiment::ProbeRole, printable, quantity::duration};
+
+/// What stands where there is no number.
+pub(super) const NONE: &str = "–";
+
+/// `1.2s`, of microseconds.
+pub(super) fn micros(us: u64) -> String {
+    duration::measured(Duration::from_micros(us))
+}
+
+/// `1.2s`, of milliseconds.
+pub(super) fn millis(ms: u64) -> String {
+    duration::measured(Duration::from_millis(ms))
+}
+
+/// `+1.2s`, a time from arming.
+pub(super) fn since_arming(us: i64) -> String {
+    let sign = if us < 0 { "−" } else { "+" };
+    format!("{sign}{}", micros(us.unsigned_abs()))
+}
+
+/// The name on one line, with what a reader should know of the probe's role.
+pub(super) fn probe(series: &Series) -> String {
+    let name = printable::line(&series.name);
+    match series.role {
+        Some(ProbeRole::Control) => format!("{name} (control)"),
+        Some(ProbeRole::SteadyState) | None => name.into_owned(),
+    }
+}
+
+/// `103ms, 4 of 40 bad`: the median of the right answers, and how many were bad.
+pub(super) fn tally(tally: Tally) -> String {
+    match tally {
+        Tally { answers: 0, .. } => NONE.to_owned(),
+        Tally {
+            answers,
+            bad: 0,
+            p50_us,
+            ..
+        } if answers > 0 && p50_us > 0 => micros(p50_us),
+        Tally {
+            answers,
+            bad,
+            p50_us: 0,
+            ..
+        } => format!("{bad} of {answers} bad"),
+        Tally {
+            answers,
+            bad,
+            p50_us,
+            ..
+        } => format!("{}, {bad} of {answers} bad", micros(p50_us)),
+    }
+}
+
+/// The median under the faults by that of the baseline, in tenths.
+pub(super) fn by_baseline(series: &Series) -> String {
+    let (before, under) = (series.baseline.p50_us, series.under_fault.p50_us);
+    if before == 0 || under == 0 {
+        return NONE.to_owned();
+    }
+    // In tenths, for the fractions of a number need no rounding of their own.
+    let tenths = under.saturating_mul(10) / before;
+    format!("{}.{}", tenths / 10, tenths % 10)
+}
+
+/// What became of a probe, in a cell: its RTA with bounds, or why there is none.
+pub(super) fn fate(series: &Series) -> String {
+    let Some(fate) = &series.fate else {
+        return "not judged".to_owned();
+    };
+    let Some(took) = series::took(fate) else {
+        return match fate {
+            Fate::NotMet => "met by no fault".to_owned(),
+            Fate::Absorbed => "stayed good".to_owned(),
+            Fate::Never { at_least_ms } => format!("none within {}", millis(*at_least_ms)),
+            Fate::NotMeasurable { .. } => "not measurable".to_owned(),
+            Fate::Adapted(_) | Fate::Recovered(_) | Fate::Late(_) => NONE.to_owned(),
+        };
+    };
+    let [rta, least, most] = [took.rta_ms, took.least_ms, took.most_ms].map(millis);
+    let how = match fate {
+        Fate::Adapted(_) => ", under faults",
+        Fate::Late(_) => ", late",
+        Fate::Recovered(_)
+        | Fate::NotMet
+        | Fate::Absorbed
+        | Fate::Never { .. }
+        | Fate::NotMeasurable { .. } => "",
+    };
+    format!("{rta} ({least} to {most}){how}")
+}
+
+/// The head of the column of recoveries, with the objective beside the actual time.
+pub(super) fn recovery_head(account: &Account) -> String {
+    account.rto_ms().map_or_else(
+        || "recovery (RTA)".to_owned(),
+        |rto| format!("recovery (RTA; RTO {})", millis(rto)),
+    )
+}
+
+/// `net.delay 42`: a fault, and how often it hit.
+pub(super) fn hits(fault: &FaultReport) -> String {
+    let name = printable::line(&fault.fault);
+    match fault.hit {
+        1 => format!("{name} 1 hit"),
+        hit => format!("{name} {hit} hits"),
+    }
+}
