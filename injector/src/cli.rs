@@ -18,6 +18,7 @@ mod front_page;
 mod halt;
 mod list;
 mod record;
+mod report;
 mod sweep;
 mod usage;
 
@@ -33,6 +34,7 @@ pub use demo::{Part, demo};
 pub use doctor::{Depth, doctor};
 pub use flags::Rehearsal;
 pub use halt::{halt, resume};
+pub use report::{Format, Reporting, Which, report};
 pub use sweep::sweep;
 
 use flags::{OnCommandLine, OutputFlags, RunFlags};
@@ -122,6 +124,8 @@ enum Command {
         #[command(flatten)]
         output: OutputFlags,
     },
+    /// Tell what one run did and what its probes measured: a card, a page or data
+    Report(report::ReportFlags),
     /// Find and remove what dead runs have left, as after a daemon's end
     Sweep {
         /// Find, and remove nothing

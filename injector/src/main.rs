@@ -48,6 +48,7 @@ fn carry_out(action: Action) -> Result<Exit, Refusal> {
         Action::Halt { reason, output } => cli::halt(reason, output),
         Action::Resume(output) => cli::resume(output),
         Action::Audit(wanted, output) => cli::audit(&wanted, output),
+        Action::Report(reporting) => cli::report(&reporting),
         Action::Sweep(sweeping, output) => cli::sweep(sweeping, output),
         Action::Demo(config) => cli::demo(&config),
         Action::DemoPart(part) => part.play(),

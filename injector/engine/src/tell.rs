@@ -49,8 +49,10 @@ struct Aside<'a> {
 
 /// The language that a command line asks for, whether or not the rest of it can be understood.
 pub fn asked_for(words: &[OsString]) -> Output {
-    let mut flags = words.iter().take_while(|word| *word != "--");
-    if flags.any(|word| word == OsStr::new("--json")) {
+    let flags: Vec<_> = words.iter().take_while(|word| *word != "--").collect();
+    let is_one = |word: &&OsString| *word == OsStr::new("--json") || *word == "--format=json";
+    let is_pair = |pair: &[&OsString]| *pair[0] == *"--format" && *pair[1] == *"json";
+    if flags.iter().any(is_one) || flags.windows(2).any(is_pair) {
         Output::Json
     } else {
         Output::Text

@@ -10,7 +10,7 @@ use std::{
 use clap::{CommandFactory, FromArgMatches};
 
 use super::{
-    Cli, Command, Depth, Part, Rehearsal, examples,
+    Cli, Command, Depth, Part, Rehearsal, Reporting, examples,
     flags::{OnCommandLine, RunFlags},
     front_page,
     list::Shown,
@@ -47,6 +47,8 @@ pub enum Action {
     Resume(Output),
     /// Tell from the journals what was done.
     Audit(Wanted, Output),
+    /// Tell from its journal what one run did.
+    Report(Reporting),
     /// Remove what dead runs have left, or only find it.
     Sweep(Sweeping, Output),
     /// Tell what this machine offers.
@@ -183,6 +185,7 @@ fn action(command: Command, config: Source) -> Result<Action, Refusal> {
             let run = run.map(|run| run_id(&run)).transpose()?;
             Action::Audit(Wanted { run, since }, output.output())
         }
+        Command::Report(flags) => Action::Report(flags.try_into()?),
         Command::Sweep { dry_run, output } => {
             let sweeping = if dry_run {
                 Sweeping::FindOnly
@@ -210,7 +213,7 @@ fn action(command: Command, config: Source) -> Result<Action, Refusal> {
     })
 }
 
-fn run_id(text: &str) -> Result<RunId, Refusal> {
+pub(super) fn run_id(text: &str) -> Result<RunId, Refusal> {
     text.parse()
         .map_err(|error: injector_record::journal::RunIdError| Refusal::usage(error.to_string()))
 }

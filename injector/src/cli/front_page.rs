@@ -30,8 +30,10 @@ const GROUPS: [Group; 4] = [
     },
     Group {
         title: "Look",
-        commands: &["doctor", "demo", "list", "events", "audit", "status"],
-        example: "injector audit --since 2h",
+        commands: &[
+            "doctor", "demo", "list", "events", "report", "audit", "status",
+        ],
+        example: "injector report last --format html --output report.html",
     },
     Group {
         title: "End and clean up",

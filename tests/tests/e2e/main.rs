@@ -32,6 +32,7 @@ mod processes;
 mod rates;
 mod readme;
 mod refusals;
+mod report;
 mod suite;
 mod targets;
 mod terminals;
@@ -60,6 +61,7 @@ fn main() -> ExitCode {
         policy::cases(),
         halts::cases(),
         experiments::cases(),
+        report::cases(),
         limits::cases(),
         processes::cases(),
         calls::cases(),
