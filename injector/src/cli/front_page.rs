@@ -63,8 +63,7 @@ pub(super) fn text() -> String {
     }
     text.push_str(
         "\nOptions:\n  --config <FILE>  What this host allows; else `INJECTOR_CONFIG`, or /etc/injector/injector.toml\n  \
-         --help           Behind any command: its flags\n  \
-         --version        Print the version\n\n",
+         --help           Behind any command: its flags; `--version` prints the version\n\n",
     );
     text.push_str(EXIT_CODES);
     text.push('\n');
