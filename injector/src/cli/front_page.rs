@@ -43,7 +43,7 @@ const GROUPS: [Group; 4] = [
 ];
 
 /// What the exit codes mean.
-pub(super) const EXIT_CODES: &str = "Exit codes: 0 done, 1 the experiment failed or was halted, 2 usage or set-up, 3 refused as unsafe";
+pub(super) const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, halted or deviated, 2 usage or set-up, 3 refused, 4 inconclusive";
 
 /// The whole page.
 pub(super) fn text() -> String {
