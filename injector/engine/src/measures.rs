@@ -6,6 +6,7 @@
 //! Rejected: judging from the journal. A disk that stands still would then decide what a run says.
 
 use std::{
+    collections::BTreeMap,
     mem,
     sync::{Arc, Mutex, PoisonError},
 };
@@ -17,7 +18,10 @@ use injector_record::{
     measure::{self, Answer, Case, Judgement, Measured, Sample, Times, Verdict},
     report::{FaultReport, Outcome},
 };
-use injector_spec::experiment::{NamedProbe, SteadyState};
+use injector_spec::{
+    experiment::{NamedProbe, SteadyState},
+    quantity::count,
+};
 
 /// The probes of a run, and when what of it happened; nothing where the experiment has no steady state.
 #[derive(Default)]
@@ -31,7 +35,8 @@ struct Watched {
     times: Times,
     /// The last look at which no fault had hit yet.
     unhit_ns: u64,
-    /// Behind the series: its threads end first.
+    /// Answers that the journal could not take.
+    left_out: usize,
     threads: Threads,
 }
 
@@ -81,16 +86,33 @@ impl Measures {
                 series,
                 times,
                 unhit_ns: now,
+                left_out: 0,
                 threads,
             }),
         })
     }
 
-    /// Takes over what was answered since the last time; returns it for the journal.
-    pub fn collect(&mut self) -> Vec<Record> {
-        let watched = self.watched.iter_mut();
-        let series = watched.flat_map(|watched| &mut watched.series);
-        series.filter_map(Series::collect).collect()
+    /// Takes over what was answered since the last time; returns it for the journal, where there is something.
+    pub fn collect(&mut self) -> Option<Record> {
+        let series = &mut self.watched.as_mut()?.series;
+        let answers: BTreeMap<_, _> = series.iter_mut().filter_map(Series::collect).collect();
+        (!answers.is_empty()).then_some(Record::Sampled { answers })
+    }
+
+    /// Notes that the journal could not take these answers.
+    pub fn left_out(&mut self, record: &Record) {
+        if let (Some(watched), Record::Sampled { answers }) = (&mut self.watched, record) {
+            watched.left_out += answers.values().map(Vec::len).sum::<usize>();
+        }
+    }
+
+    /// What a person should know of the journal.
+    pub fn remark(&self) -> Option<String> {
+        let left_out = self.watched.as_ref()?.left_out;
+        (left_out > 0).then(|| {
+            let answers = count(left_out, "answer of a probe", "answers of probes");
+            format!("{answers} were judged and are not in the journal: its file system stood still")
+        })
     }
 
     /// Whether faults may begin: not where the steady state did not hold in the baseline, which is said in one
@@ -130,14 +152,14 @@ impl Measures {
         }
     }
 
-    /// Ends the threads, and judges; `None` where nothing was to be measured. What was answered last is returned too.
+    /// Judges; `None` where nothing was to be measured. What was answered last is returned too. It waits for no
+    /// thread: settings of the host are put back after it, and a question that hangs would have no answer.
     pub fn finish(
         &mut self,
         outcome: &Outcome,
         faults: &[FaultReport],
-    ) -> Option<(Judgement, Vec<Record>)> {
-        let watched = self.watched.as_mut()?;
-        drop(mem::take(&mut watched.threads));
+    ) -> Option<(Judgement, Option<Record>)> {
+        mem::take(&mut self.watched.as_mut()?.threads).leave();
         let last = self.collect();
         let watched = self.watched.as_mut()?;
         watched.times.ended_ns = boot_ns();
@@ -172,13 +194,10 @@ impl Watched {
 }
 
 impl Series {
-    fn collect(&mut self) -> Option<Record> {
+    fn collect(&mut self) -> Option<(String, Vec<Sample>)> {
         let samples = mem::take(&mut *lock(&self.posted));
         self.answers.extend(samples.iter().map(Answer::from));
-        (!samples.is_empty()).then(|| Record::Sampled {
-            probe: self.probe.name.clone(),
-            samples,
-        })
+        (!samples.is_empty()).then(|| (self.probe.name.clone(), samples))
     }
 }
 

@@ -19,7 +19,7 @@ use std::ffi::{OsStr, OsString};
 
 use serde::Serialize;
 
-pub use card::{card, tone};
+pub use card::card;
 pub use narrator::Narrator;
 pub use outlet::{
     Lost, Stream, begin_live, draw_live, hang_up, has_left, has_result, live, live_over, output,

@@ -26,7 +26,7 @@ mod tests;
 use serde::Serialize;
 
 pub use again::Again;
-pub use headline::{Headline, Tone};
+pub use headline::Headline;
 pub use moment::{Happened, Moment};
 pub use series::{Grade, Point, Series};
 pub use window::Window;

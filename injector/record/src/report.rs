@@ -77,6 +77,30 @@ pub enum Outcome {
     },
 }
 
+/// How a word about a run is to be taken. A reader is shown it by colour, and never by colour alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tone {
+    /// It is as it should be.
+    Good,
+    /// It proves nothing, or ended early.
+    Doubtful,
+    /// It is not as it should be.
+    Bad,
+    /// It goes on.
+    Open,
+}
+
+impl Outcome {
+    /// How it is to be taken.
+    pub const fn tone(&self) -> Tone {
+        match self {
+            Self::Completed => Tone::Good,
+            Self::Stopped | Self::TargetEnded { .. } | Self::Unsteady { .. } => Tone::Doubtful,
+            Self::Halted { .. } | Self::Failed { .. } => Tone::Bad,
+        }
+    }
+}
+
 /// How fast a halted run came to its end. All times are from when the reason was seen.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HaltReport {

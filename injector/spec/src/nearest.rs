@@ -18,6 +18,15 @@ pub fn nearest<'a>(text: &str, candidates: impl IntoIterator<Item = &'a str>) ->
     alike.or_else(|| candidates.into_iter().find(has_the_text))
 }
 
+/// What to try in place of a name that is none of the known ones: what was probably meant, or all there are.
+pub fn hint<'a>(text: &'a str, known: impl IntoIterator<Item = &'a str>) -> String {
+    let known: Vec<&str> = known.into_iter().collect();
+    match nearest(text, known.iter().copied()) {
+        Some(like) => format!("did you mean `{like}`?"),
+        None => format!("known are: {}", known.join(", ")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -148,14 +148,12 @@ fn print(audit: &Audit) {
         let started = listed
             .started_unix_ms
             .map_or_else(|| "unknown".to_owned(), journal::time);
-        let ListedRun {
-            run, name, state, ..
-        } = listed;
+        let ListedRun { run, name, .. } = listed;
         let mut page = Page::default();
         page.push(
             Line::all(Role::Strong, format!("run {run}"))
                 .and(Role::Plain, format!(" ({name}) "))
-                .and(list::tone(state), state.to_string())
+                .and(list::tone(listed), list::standing(listed))
                 .and(Role::Plain, format!(", started {started}")),
         );
         records(&mut page, told, Times::SinceTheFirst);
@@ -235,10 +233,13 @@ fn records(page: &mut Page, told: &Told, times: Times) {
 
 /// Right answers, of which a run may have very many: `injector report` draws them.
 fn is_uneventful(record: &Record) -> bool {
-    let Record::Sampled { samples, .. } = record else {
+    let Record::Sampled { answers } = record else {
         return false;
     };
-    samples.iter().all(|sample| sample.wrong.is_none())
+    answers
+        .values()
+        .flatten()
+        .all(|sample| sample.wrong.is_none())
 }
 
 /// The time between two records: by the boot clock, which cannot be set, and by the host's where the boot was another.

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use injector_engine::{
-    page::{Line, Role},
-    tell,
+use injector_engine::page::{Line, Role};
+use injector_record::{
+    journal::{ListedRun, RunState},
+    measure::Verdict,
+    report::Tone,
 };
-use injector_record::journal::{ListedRun, RunState};
 use injector_spec::{
     printable,
     quantity::{count, duration},
@@ -62,7 +63,7 @@ pub(super) fn table(runs: &[ListedRun], shown: Shown, now_unix_ms: u64) -> Vec<L
     lines.push(Line::all(Role::Dim, before + &state));
     for (listed, row) in runs.iter().skip(hidden).zip(&rows) {
         let (before, state) = line(row.each_ref().map(String::as_str));
-        lines.push(Line::plain(before).and(tone(&listed.state), state));
+        lines.push(Line::plain(before).and(tone(listed), state));
         if listed.state == RunState::Running {
             let faults = listed.faults.iter();
             lines.extend(faults.map(|fault| Line::plain(format!("    {fault}"))));
@@ -71,13 +72,33 @@ pub(super) fn table(runs: &[ListedRun], shown: Shown, now_unix_ms: u64) -> Vec<L
     lines
 }
 
-/// How a state is coloured.
-pub(super) const fn tone(state: &RunState) -> Role {
-    match state {
-        RunState::Running => Role::Strong,
-        RunState::Ended { outcome } => tell::tone(outcome),
-        RunState::Aborted { .. } => Role::Bad,
-    }
+/// How a run is coloured: by its verdict, where it was judged.
+pub(super) fn tone(listed: &ListedRun) -> Role {
+    let tone = match &listed.state {
+        RunState::Running => Tone::Open,
+        RunState::Ended { outcome } => {
+            verdict(listed).map_or_else(|| outcome.tone(), Verdict::tone)
+        }
+        RunState::Aborted { .. } => Tone::Bad,
+    };
+    tone.into()
+}
+
+/// How it stands with a run, or what came of it: `held, completed`.
+pub(super) fn standing(listed: &ListedRun) -> String {
+    let state = &listed.state;
+    verdict(listed).map_or_else(
+        || state.to_string(),
+        |verdict| format!("{}, {state}", verdict.name()),
+    )
+}
+
+fn verdict(listed: &ListedRun) -> Option<&Verdict> {
+    let report = listed.report.as_ref()?;
+    report
+        .judgement
+        .as_ref()
+        .map(|judgement| &judgement.verdict)
 }
 
 fn row(listed: &ListedRun, now_unix_ms: u64) -> [String; 6] {
@@ -122,11 +143,7 @@ fn age(since: Duration) -> String {
 
 /// How it stands with a run, or how it ended.
 fn state(listed: &ListedRun) -> String {
-    let mut text = listed.state.to_string();
-    let report = listed.report.as_ref();
-    if let Some(judgement) = report.and_then(|report| report.judgement.as_ref()) {
-        text = format!("{}, {text}", judgement.verdict.name());
-    }
+    let mut text = standing(listed);
     let to_restore = listed.to_restore.len();
     if listed.state != RunState::Running && to_restore > 0 {
         let settings = count(to_restore, "host setting", "host settings");

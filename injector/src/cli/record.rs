@@ -5,7 +5,10 @@
 
 use std::collections::BTreeMap;
 
-use injector_record::journal::{HostChange, Record};
+use injector_record::{
+    journal::{HostChange, Record},
+    measure::Sample,
+};
 use injector_spec::{experiment::Target, printable, quantity::count};
 
 /// What was announced so far in one journal.
@@ -94,14 +97,18 @@ impl Reader {
             Record::Armed => "armed".to_owned(),
             Record::StepStarted { step } => format!("step {step}"),
             Record::StepEnded { step } => format!("end of step {step}"),
-            Record::Sampled { probe, samples } => {
-                let wrong = samples.iter().filter_map(|sample| sample.wrong.as_deref());
-                let last = wrong.clone().next_back();
-                let answers = count(samples.len(), "answer", "answers");
-                let why = last.map_or_else(String::new, |why| {
-                    format!(", {} wrong, the last one: {why}", wrong.count())
-                });
-                format!("probe {probe}: {answers}{why}")
+            Record::Sampled { answers } => {
+                let of_probe = |(probe, samples): (&String, &Vec<Sample>)| {
+                    let wrong = samples.iter().filter_map(|sample| sample.wrong.as_deref());
+                    let last = wrong.clone().next_back()?;
+                    let answers = count(samples.len(), "answer", "answers");
+                    let wrong = wrong.count();
+                    Some(format!(
+                        "probe {probe}: {wrong} of {answers} wrong, the last one: {last}"
+                    ))
+                };
+                let wrong: Vec<String> = answers.iter().filter_map(of_probe).collect();
+                wrong.join("; ")
             }
             Record::Told { notice } => notice.to_string(),
             Record::Ended { report } => match &report.judgement {

@@ -12,7 +12,7 @@ use injector_engine::{
     tell::{self, Stream},
 };
 use injector_record::{
-    account::{Account, Tone, html, markdown},
+    account::{Account, html, markdown},
     journal::{self, Reports, RunId},
     replace::{self, ReplaceError},
 };
@@ -159,16 +159,10 @@ fn card(account: &Account) -> Page {
         return tell::card(report);
     }
     let headline = account.headline();
-    let tone = match headline.tone {
-        Tone::Good => Role::Good,
-        Tone::Doubtful => Role::Doubtful,
-        Tone::Bad => Role::Bad,
-        Tone::Open => Role::Strong,
-    };
     let name = &account.name;
     let mut page = Page::default();
     let first = Line::plain(format!("{} ({name}) ", account.run))
-        .and(tone, headline.word)
+        .and(headline.tone.into(), headline.word)
         .and(Role::Plain, format!(", {}", headline.course));
     page.push(first);
     if let Some(why) = &headline.why {

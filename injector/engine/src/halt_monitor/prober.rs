@@ -22,6 +22,16 @@ pub struct Answered {
     pub answer: Result<(), String>,
 }
 
+/// The longest reason, in characters: a part of it may be the other side's, and answers are kept by the thousand.
+const LONGEST_REASON: usize = 200;
+
+fn shortened(why: String) -> String {
+    match why.char_indices().nth(LONGEST_REASON) {
+        Some((end, _)) => format!("{}...", &why[..end]),
+        None => why,
+    }
+}
+
 /// Asks until the run is over.
 pub fn keep_asking(
     probe: &Probe,
@@ -33,7 +43,7 @@ pub fn keep_asking(
     let mut due_at = boot_ns();
     while !is_over.load(Ordering::Relaxed) {
         let begun_ns = boot_ns();
-        let answer = ask(probe, pace.within, is_over);
+        let answer = ask(probe, pace.within, is_over).map_err(shortened);
         let ended_ns = boot_ns();
         // Never two at once: what takes longer than its pace is asked again at once.
         due_at = due_at.saturating_add(every).max(ended_ns);
@@ -47,6 +57,23 @@ pub fn keep_asking(
             && !is_over.load(Ordering::Relaxed)
         {
             thread::park_timeout(Duration::from_nanos(left));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// A server that answers with a megabyte does not fill the journal.
+        #[test]
+        fn a_reason_is_short_and_begins_as_it_did(why in "\\PC{0,400}") {
+            let short = shortened(why.clone());
+            prop_assert!(short.chars().count() <= LONGEST_REASON + 3);
+            prop_assert!(why.starts_with(short.strip_suffix("...").unwrap_or(&short)) || short == why);
         }
     }
 }

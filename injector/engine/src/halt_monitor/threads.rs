@@ -39,12 +39,24 @@ impl Threads {
     }
 }
 
-impl Drop for Threads {
-    fn drop(&mut self) {
+impl Threads {
+    /// Ends them without waiting: one that holds nothing but its question may end when its time is over.
+    pub fn leave(mut self) {
+        self.end();
+        self.running.clear();
+    }
+
+    fn end(&self) {
         self.is_over.store(true, Ordering::Relaxed);
         for thread in &self.running {
             thread.thread().unpark();
         }
+    }
+}
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        self.end();
         let deadline = Instant::now() + END_WITHIN;
         while Instant::now() < deadline && !self.running.iter().all(JoinHandle::is_finished) {
             thread::sleep(Duration::from_millis(5));

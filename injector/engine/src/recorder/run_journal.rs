@@ -93,6 +93,17 @@ impl RunJournal {
         }
     }
 
+    /// Writes down what may be left out: nothing where other records wait for the disk already, so that a disk that
+    /// stands still for hours fills no memory. Returns whether it was taken.
+    pub fn offer(&mut self, record: &Record) -> bool {
+        self.hand_over();
+        let is_behind = !self.waiting.is_empty();
+        if !is_behind {
+            self.after(record);
+        }
+        !is_behind
+    }
+
     /// Writes the last record, and waits [`ANSWER_WITHIN`] for the disk to have all of them. Where it does not
     /// have them by then, the recorder goes on trying.
     pub fn finish(&mut self, last: &Record) -> Result<(), Refusal> {
@@ -162,5 +173,40 @@ fn append(record: &Record) -> Ask {
         record: Box::new(record.clone()),
         boot_ns: boot_ns(),
         unix_ms: unix_ms(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::channel::{Channel, Wait};
+
+    /// A recorder that waits for its disk takes nothing; what may be left out does not wait in memory.
+    #[test]
+    fn what_may_be_left_out_does_not_queue() {
+        let (here, recorder) = Channel::pair().unwrap();
+        let mut journal = RunJournal {
+            path: "r000000010001.jsonl".into(),
+            to: To::Recorder {
+                conversation: Conversation::new(here),
+                lock: tempfile::tempfile().unwrap().into(),
+            },
+            waiting: VecDeque::new(),
+        };
+        let taken = (0..100_000)
+            .take_while(|_| journal.offer(&Record::Armed))
+            .count();
+        assert!(taken < 100_000, "a socket that takes everything");
+        assert!((0..1_000).all(|_| !journal.offer(&Record::Armed)));
+        assert_eq!(journal.waiting.len(), 1);
+        // What must be on record queues all the same, and nothing overtakes it.
+        journal.after(&Record::Armed);
+        assert_eq!(journal.waiting.len(), 2);
+        // The last one that was taken is the one that waits.
+        for _ in 1..taken {
+            recorder.receive::<Asked>(Wait::No).unwrap();
+        }
+        assert!(journal.offer(&Record::Armed));
+        assert!(journal.waiting.is_empty());
     }
 }

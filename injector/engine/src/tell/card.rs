@@ -7,8 +7,8 @@ use std::{collections::BTreeSet, time::Duration};
 
 use crate::page::{Line, Page, Rank, Role};
 use injector_record::{
-    measure::{Judgement, Verdict},
-    report::{FaultReport, Outcome, RunReport},
+    measure::Judgement,
+    report::{FaultReport, RunReport, Tone},
 };
 use injector_spec::quantity::{count, duration};
 
@@ -37,12 +37,14 @@ pub fn card(report: &RunReport) -> Page {
     page
 }
 
-/// How an outcome is coloured.
-pub const fn tone(outcome: &Outcome) -> Role {
-    match outcome {
-        Outcome::Completed => Role::Good,
-        Outcome::Stopped | Outcome::TargetEnded { .. } | Outcome::Unsteady { .. } => Role::Doubtful,
-        Outcome::Halted { .. } | Outcome::Failed { .. } => Role::Bad,
+impl From<Tone> for Role {
+    fn from(tone: Tone) -> Self {
+        match tone {
+            Tone::Good => Self::Good,
+            Tone::Doubtful => Self::Doubtful,
+            Tone::Bad => Self::Bad,
+            Tone::Open => Self::Strong,
+        }
     }
 }
 
@@ -53,12 +55,12 @@ fn lines(report: &RunReport) -> Vec<Line> {
         let verdict = &judgement.verdict;
         let rto = duration::measured(Duration::from_millis(judgement.rto_ms));
         first = first
-            .and(verdict_tone(verdict), verdict.name())
+            .and(verdict.tone().into(), verdict.name())
             .and(Role::Plain, format!(" (RTO {rto}), "));
     }
     let mut lines = vec![
         first
-            .and(tone(&report.outcome), report.outcome.to_string())
+            .and(report.outcome.tone().into(), report.outcome.to_string())
             .and(Role::Plain, format!(", armed for {armed_for}")),
     ];
     lines.extend(
@@ -95,15 +97,6 @@ fn judged(judgement: &Judgement) -> Vec<Line> {
             .map(|probe| remark(probe.to_string())),
     );
     lines
-}
-
-/// How a verdict is coloured.
-const fn verdict_tone(verdict: &Verdict) -> Role {
-    match verdict {
-        Verdict::Held => Role::Good,
-        Verdict::Inconclusive(_) => Role::Doubtful,
-        Verdict::Deviated(_) | Verdict::Halted(_) | Verdict::Unsafe(_) => Role::Bad,
-    }
 }
 
 /// The faults, and under each what a person should know of it.

@@ -1,21 +1,12 @@
 //! What stands first: one word, how it is to be taken, and why.
 
 use super::{Account, words};
-use crate::{journal::RunState, measure::Verdict, report::Outcome};
+use crate::{
+    journal::RunState,
+    measure::Verdict,
+    report::{Outcome, Tone},
+};
 use injector_spec::printable;
-
-/// How a word is to be taken. A renderer shows it by colour, and never by colour alone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tone {
-    /// It is as it should be.
-    Good,
-    /// It proves nothing, or ended early.
-    Doubtful,
-    /// It is not as it should be.
-    Bad,
-    /// It goes on.
-    Open,
-}
 
 /// What stands first. Texts are on one line, with names escaped.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,26 +64,17 @@ fn aborted(why: Option<&str>) -> String {
 }
 
 fn of_verdict(verdict: &Verdict) -> (&'static str, Tone, Option<String>) {
-    let tone = match verdict {
-        Verdict::Held => Tone::Good,
-        Verdict::Inconclusive(_) => Tone::Doubtful,
-        Verdict::Deviated(_) | Verdict::Halted(_) | Verdict::Unsafe(_) => Tone::Bad,
-    };
-    (verdict.name(), tone, verdict.why().cloned())
+    (verdict.name(), verdict.tone(), verdict.why().cloned())
 }
 
 fn of_outcome(outcome: &Outcome) -> (&'static str, Tone, Option<String>) {
-    match outcome {
-        Outcome::Completed => ("completed", Tone::Good, None),
-        Outcome::Stopped => ("stopped", Tone::Doubtful, None),
-        Outcome::TargetEnded { why } => {
-            ("ended with its target", Tone::Doubtful, Some(why.clone()))
-        }
-        Outcome::Unsteady { why } => {
-            let word = "ended before its first fault";
-            (word, Tone::Doubtful, Some(why.clone()))
-        }
-        Outcome::Halted { why } => ("halted", Tone::Bad, Some(why.clone())),
-        Outcome::Failed { why } => ("failed", Tone::Bad, Some(why.clone())),
-    }
+    let (word, why) = match outcome {
+        Outcome::Completed => ("completed", None),
+        Outcome::Stopped => ("stopped", None),
+        Outcome::TargetEnded { why } => ("ended with its target", Some(why)),
+        Outcome::Unsteady { why } => ("ended before its first fault", Some(why)),
+        Outcome::Halted { why } => ("halted", Some(why)),
+        Outcome::Failed { why } => ("failed", Some(why)),
+    };
+    (word, outcome.tone(), why.cloned())
 }

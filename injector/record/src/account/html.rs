@@ -9,10 +9,10 @@
 
 use askama::Template;
 
-use super::{Account, Again, Happened, Headline, Series, Tone, chart::Chart, environment, words};
+use super::{Account, Again, Happened, Headline, Series, chart::Chart, environment, words};
 use crate::{
     measure::Fate,
-    report::{FaultReport, RunReport},
+    report::{FaultReport, RunReport, Tone},
 };
 use injector_spec::{
     experiment::{Placed, ProbeRole},
@@ -32,8 +32,8 @@ struct Document {
     remarks: Vec<String>,
     recovery_head: String,
     probes: Vec<Row>,
-    of_target: Vec<Chart>,
-    of_bystanders: Vec<Chart>,
+    /// Under each heading its pictures; none is empty.
+    charts: Vec<(&'static str, Vec<Chart>)>,
     faults: Vec<Fault>,
     timeline: Vec<Entry>,
     plan: Option<String>,
@@ -92,8 +92,16 @@ pub fn html(account: &Account) -> Result<String, askama::Error> {
         remarks: remarks(account),
         recovery_head: words::recovery_head(account),
         probes: account.probes.iter().map(Row::of).collect(),
-        of_target,
-        of_bystanders,
+        charts: [
+            ("Target", of_target),
+            (
+                "Controls: bystanders, which no fault may reach",
+                of_bystanders,
+            ),
+        ]
+        .into_iter()
+        .filter(|(_, charts)| !charts.is_empty())
+        .collect(),
         faults: if faults.is_empty() {
             account.faults.iter().map(Fault::planned).collect()
         } else {

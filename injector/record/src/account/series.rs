@@ -4,8 +4,8 @@ use serde::Serialize;
 
 use super::origin::Origin;
 use crate::{
-    journal::{Record, Replay},
-    measure::{self, Answer, Fate, Judged, Judgement, Recovery, Sample, Tally, Times},
+    journal::{Record, Replay, Stamped},
+    measure::{self, Answer, Fate, Judged, Judgement, Sample, Tally, Times},
 };
 use injector_spec::{
     condition::Fails,
@@ -87,11 +87,11 @@ pub(super) fn series(
     let known: &[NamedProbe] = steady_state.map_or(&[], |steady| &steady.probes);
     let judged: &[Judged] = judgement.map_or(&[], |judgement| &judgement.probes);
     let mut names: Vec<&str> = known.iter().map(|probe| probe.name.as_str()).collect();
-    let sampled = replay.records.iter().filter_map(sampled);
+    let sampled = replay.records.iter().flat_map(sampled);
     for name in judged
         .iter()
         .map(|probe| probe.name.as_str())
-        .chain(sampled.map(|(name, _)| name))
+        .chain(sampled.map(|(name, _)| name.as_str()))
     {
         if !names.contains(&name) {
             names.push(name);
@@ -114,11 +114,12 @@ pub(super) fn series(
     all
 }
 
-fn sampled(stamped: &crate::journal::Stamped) -> Option<(&str, &[Sample])> {
-    match &stamped.record {
-        Record::Sampled { probe, samples } => Some((probe, samples)),
+fn sampled(stamped: &Stamped) -> impl Iterator<Item = (&String, &Vec<Sample>)> {
+    let answers = match &stamped.record {
+        Record::Sampled { answers } => Some(answers),
         _ => None,
-    }
+    };
+    answers.into_iter().flatten()
 }
 
 fn one(
@@ -129,7 +130,7 @@ fn one(
     times: &Times,
     origin: &Origin,
 ) -> Series {
-    let records = replay.records.iter().filter_map(sampled);
+    let records = replay.records.iter().flat_map(sampled);
     let mut samples: Vec<&Sample> = records
         .filter(|(probe, _)| *probe == name)
         .flat_map(|(_, samples)| samples)
@@ -162,7 +163,7 @@ fn one(
         recovery: judged.map_or_else(|| tally(to, u64::MAX), |judged| judged.recovery),
         impact_us: impact_ns.map(|at| origin.micros(at)),
         recovered_us: impact_ns
-            .zip(judged.and_then(|judged| took(&judged.fate)))
+            .zip(judged.and_then(|judged| judged.fate.recovery()))
             .map(|(at, took)| origin.micros(after(at, took.rta_ms))),
         answers: samples
             .iter()
@@ -183,14 +184,6 @@ fn point(sample: &Sample, is_bad: bool, origin: &Origin) -> Point {
         took_us: sample.took_us,
         grade,
         wrong: sample.wrong.clone(),
-    }
-}
-
-/// How long the recovery took, where there was one.
-pub(super) const fn took(fate: &Fate) -> Option<&Recovery> {
-    match fate {
-        Fate::Adapted(took) | Fate::Recovered(took) | Fate::Late(took) => Some(took),
-        Fate::NotMet | Fate::Absorbed | Fate::Never { .. } | Fate::NotMeasurable { .. } => None,
     }
 }
 

@@ -109,8 +109,8 @@ fn records(experiment: &Experiment, bad: std::ops::Range<u64>) -> Vec<(u64, Reco
     let ended = |second, step: &str| (at(second), Record::StepEnded { step: step.into() });
     let answered = |index: usize| {
         let samples = samples[index * 100..(index + 1) * 100].to_vec();
-        let probe = "tasks".to_owned();
-        Record::Sampled { probe, samples }
+        let answers = [("tasks".to_owned(), samples)].into();
+        Record::Sampled { answers }
     };
     vec![
         (

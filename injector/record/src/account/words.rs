@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Account, Series, series};
+use super::{Account, Series};
 use crate::{
     measure::{Fate, Tally},
     report::FaultReport,
@@ -62,15 +62,10 @@ pub(super) fn tally(tally: Tally) -> String {
     }
 }
 
-/// The median under the faults by that of the baseline, in tenths.
+/// The median under the faults by that of the baseline.
 pub(super) fn by_baseline(series: &Series) -> String {
-    let (before, under) = (series.baseline.p50_us, series.under_fault.p50_us);
-    if before == 0 || under == 0 {
-        return NONE.to_owned();
-    }
-    // In tenths, for the fractions of a number need no rounding of their own.
-    let tenths = under.saturating_mul(10) / before;
-    format!("{}.{}", tenths / 10, tenths % 10)
+    let quotient = series.under_fault.by(series.baseline);
+    quotient.unwrap_or_else(|| NONE.to_owned())
 }
 
 /// What became of a probe, in a cell: its RTA with bounds, or why there is none.
@@ -78,7 +73,7 @@ pub(super) fn fate(series: &Series) -> String {
     let Some(fate) = &series.fate else {
         return "not judged".to_owned();
     };
-    let Some(took) = series::took(fate) else {
+    let Some(took) = fate.recovery() else {
         return match fate {
             Fate::NotMet => "met by no fault".to_owned(),
             Fate::Absorbed => "stayed good".to_owned(),

@@ -1,6 +1,6 @@
 //! What a journal says.
 
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -118,12 +118,10 @@ pub enum Record {
         /// How long after arming, in milliseconds.
         after_ms: u64,
     },
-    /// A probe of the steady state was answered.
+    /// Probes of the steady state were answered: one record for all of them, for each takes a turn of the disk.
     Sampled {
-        /// Its name.
-        probe: String,
-        /// The answers since the record before, in the order in which they were asked.
-        samples: Vec<Sample>,
+        /// By the probe's name, the answers since the record before, in the order in which they were asked.
+        answers: BTreeMap<String, Vec<Sample>>,
     },
     /// A recipient was told that it was halted or broke, or could not be.
     Told {

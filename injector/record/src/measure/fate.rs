@@ -58,6 +58,18 @@ pub struct Recovery {
     pub after_lift_ms: Option<u64>,
 }
 
+impl Fate {
+    /// How long the recovery took, where there was one.
+    pub const fn recovery(&self) -> Option<&Recovery> {
+        match self {
+            Self::Adapted(recovery) | Self::Recovered(recovery) | Self::Late(recovery) => {
+                Some(recovery)
+            }
+            Self::NotMet | Self::Absorbed | Self::Never { .. } | Self::NotMeasurable { .. } => None,
+        }
+    }
+}
+
 /// Judges the answers, in the order in which they were asked; `bad` says which of them are bad.
 pub fn fate(answers: &[Answer], bad: &[bool], times: &Times, rule: Rule) -> Fate {
     let (Some(hit), Some(lifted)) = (times.hit_ns, times.lifted_ns) else {

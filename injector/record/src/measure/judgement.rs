@@ -164,15 +164,15 @@ fn judged(Measured { probe, answers }: &Measured<'_>, case: &Case<'_>) -> Judged
 
 /// The worst that is proven comes first; what could not be seen comes before what held.
 fn verdict(case: &Case<'_>, probes: &[Judged]) -> Verdict {
-    if let Some(unsafe_end @ Verdict::Unsafe(_)) = case.cut_short {
-        return unsafe_end.clone();
-    }
     let of = |role| probes.iter().filter(move |probe| probe.role == role);
-    let mut controls = of(ProbeRole::Control);
-    if let Some(harmed) = controls.find(|control| control.fate.is_hurt()) {
+    // A bystander has no time in which it may be hurt: one bad answer is too many, whatever became of it later.
+    let bad = |control: &Judged| control.under_fault.bad + control.recovery.bad;
+    let mut controls = of(ProbeRole::Control).filter(|_| case.met > 0);
+    if let Some(harmed) = controls.find(|control| bad(control) > 0) {
+        let answers = bad(harmed);
         return Verdict::Unsafe(format!(
-            "the control `{}`, a bystander, {}",
-            harmed.name, harmed.fate
+            "the control `{}`, a bystander, was bad from the first fault on ({answers} bad)",
+            harmed.name
         ));
     }
     if let Some(cut_short) = case.cut_short {
@@ -193,16 +193,6 @@ fn verdict(case: &Case<'_>, probes: &[Judged]) -> Verdict {
         return Verdict::Inconclusive(named(probe));
     }
     Verdict::Held
-}
-
-impl Fate {
-    /// Whether answers were bad.
-    const fn is_hurt(&self) -> bool {
-        match self {
-            Self::Adapted(_) | Self::Recovered(_) | Self::Late(_) | Self::Never { .. } => true,
-            Self::NotMet | Self::Absorbed | Self::NotMeasurable { .. } => false,
-        }
-    }
 }
 
 impl Tally {

@@ -215,6 +215,10 @@ fn the_worst_that_is_proven_is_the_verdict() {
     assert_eq!(verdict(&hurt, &good, 1, None).name(), "deviated");
     assert_eq!(verdict(&good, &brief, 1, None).name(), "unsafe");
     assert_eq!(verdict(&hurt, &brief, 1, None).name(), "unsafe");
+    // Hurt at the very end, for less than the objective: what became of it cannot be judged, that it was hurt can.
+    let at_end = asked(100, 0, down_between(58_000, 99_000));
+    assert_eq!(verdict(&good, &at_end, 1, None).name(), "unsafe");
+    assert_eq!(verdict(&good, &at_end, 0, None).name(), "inconclusive");
     assert_eq!(verdict(&good, &good, 0, None).name(), "inconclusive");
     let halted = Verdict::Halted("`hits > 5/s`".into());
     assert_eq!(verdict(&hurt, &good, 1, Some(&halted)), halted);

@@ -6,6 +6,7 @@ use std::{
 };
 
 use super::{Fate, Judged, Recovery, Tally, Verdict};
+use crate::report::Tone;
 use injector_spec::{experiment::ProbeRole, quantity::duration};
 
 impl Verdict {
@@ -17,6 +18,15 @@ impl Verdict {
             Self::Halted(_) => "halted",
             Self::Inconclusive(_) => "inconclusive",
             Self::Unsafe(_) => "unsafe",
+        }
+    }
+
+    /// How it is to be taken.
+    pub const fn tone(&self) -> Tone {
+        match self {
+            Self::Held => Tone::Good,
+            Self::Inconclusive(_) => Tone::Doubtful,
+            Self::Deviated(_) | Self::Halted(_) | Self::Unsafe(_) => Tone::Bad,
         }
     }
 
@@ -77,14 +87,20 @@ impl Display for Judged {
             return Ok(());
         }
         write!(out, "; {bad} of {answers} answers bad under the faults")?;
-        if p50_us > 0 && self.baseline.p50_us > 0 {
+        if let Some(quotient) = self.under_fault.by(self.baseline) {
             let median = duration::measured(Duration::from_micros(p50_us));
-            // In tenths, for the fractions of a number need no rounding of their own.
-            let tenths = p50_us.saturating_mul(10) / self.baseline.p50_us;
-            let (whole, tenth) = (tenths / 10, tenths % 10);
-            write!(out, ", median {median} ({whole}.{tenth} x baseline)")?;
+            write!(out, ", median {median} ({quotient} x baseline)")?;
         }
         Ok(())
+    }
+}
+
+impl Tally {
+    /// This median by that of another period; `None` where one of them has none.
+    pub fn by(self, other: Self) -> Option<String> {
+        // In tenths, for the fractions of a number need no rounding of their own.
+        let tenths = self.p50_us.saturating_mul(10).checked_div(other.p50_us)?;
+        (self.p50_us > 0).then(|| format!("{}.{}", tenths / 10, tenths % 10))
     }
 }
 

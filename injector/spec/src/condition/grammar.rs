@@ -1,10 +1,16 @@
 //! The grammar: from a line to a [`Condition`], and back.
 
+mod names;
+mod probes;
+
 use std::{str::FromStr, time::Duration};
+
+pub(super) use names::pressure_name;
+use names::{pressure, unknown};
 
 use super::{
     Bound, Comparator, Condition, ConditionError, Counted, Fails, Lives, Number, Pace, Pressure,
-    Probe, Question, Resource, Stalled, Until, Whose,
+    Probe, Question, Until,
     words::{self, Word},
 };
 use crate::{nearest::nearest, quantity::duration};
@@ -22,21 +28,6 @@ const PROMETHEUS_PACE: Pace = Pace {
 };
 const FAILS: Fails = Fails { count: 3, of: 3 };
 const ONE_FAILURE: Fails = Fails { count: 1, of: 1 };
-
-/// Names that are not made of parts.
-const SIMPLE: [&str; 11] = [
-    "host.load",
-    "target.exits",
-    "target.restarts",
-    "hits",
-    "errnos",
-    "retransmits",
-    "clock",
-    "tcp",
-    "http",
-    "command",
-    "prometheus",
-];
 
 impl FromStr for Condition {
     type Err = ConditionError;
@@ -78,84 +69,6 @@ fn parse(line: &str, fails: Fails) -> Result<Condition, ConditionError> {
     match line.rest.first() {
         None => Ok(condition),
         Some(word) => Err(line.stray(word, &[])),
-    }
-}
-
-fn unknown(name: &str) -> ConditionError {
-    let all = names();
-    let hint = match nearest(name, all.iter().map(String::as_str)) {
-        Some(like) => format!("did you mean `{like}`?"),
-        None => format!("there are: {}", all.join(", ")),
-    };
-    ConditionError::Unknown {
-        name: name.to_owned(),
-        hint,
-    }
-}
-
-/// Every name that a condition may begin with.
-fn names() -> Vec<String> {
-    let mut names: Vec<String> = SIMPLE.iter().map(|&name| name.to_owned()).collect();
-    for whose in [Whose::Host, Whose::Target] {
-        for resource in [Resource::Cpu, Resource::Memory, Resource::Io] {
-            for stalled in [Stalled::Some, Stalled::Full] {
-                names.push(pressure_name(whose, resource, stalled));
-            }
-        }
-    }
-    names
-}
-
-pub(super) fn pressure_name(whose: Whose, resource: Resource, stalled: Stalled) -> String {
-    let whose = match whose {
-        Whose::Host => "host",
-        Whose::Target => "target",
-    };
-    format!("{whose}.psi.{}.{}", resource.name(), stalled.name())
-}
-
-fn pressure(name: &str) -> Option<(Whose, Resource, Stalled)> {
-    let mut parts = name.split('.');
-    let whose = match parts.next()? {
-        "host" => Whose::Host,
-        "target" => Whose::Target,
-        _ => return None,
-    };
-    if parts.next()? != "psi" {
-        return None;
-    }
-    let resource = match parts.next()? {
-        "cpu" => Resource::Cpu,
-        "memory" => Resource::Memory,
-        "io" => Resource::Io,
-        _ => return None,
-    };
-    let stalled = match parts.next()? {
-        "some" => Stalled::Some,
-        "full" => Stalled::Full,
-        _ => return None,
-    };
-    parts.next().is_none().then_some((whose, resource, stalled))
-}
-
-impl Resource {
-    /// Its name, in conditions and in the kernel's files.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Cpu => "cpu",
-            Self::Memory => "memory",
-            Self::Io => "io",
-        }
-    }
-}
-
-impl Stalled {
-    /// Its name, in conditions and in the kernel's files.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Some => "some",
-            Self::Full => "full",
-        }
     }
 }
 
@@ -243,114 +156,6 @@ impl Line<'_> {
         until
             .map(Condition::Clock)
             .ok_or(ConditionError::Clock(text))
-    }
-
-    fn http(&mut self) -> Result<Condition, ConditionError> {
-        let url = self
-            .plain("an address", "http http://127.0.0.1:8080/health fails 3")?
-            .parse()?;
-        let mut status = 200;
-        if self.takes("status") {
-            let text = self.plain("a status", "http http://127.0.0.1:8080/ status 204")?;
-            status = text
-                .parse()
-                .ok()
-                .filter(|status| (100..600).contains(status))
-                .ok_or(ConditionError::Status(text))?;
-        }
-        self.probe(Probe::Http { url, status }, self.fails, PACE)
-    }
-
-    fn command(&mut self) -> Result<Probe, ConditionError> {
-        match self.next() {
-            Some(Word::List(words))
-                if words
-                    .first()
-                    .is_some_and(|program| program.starts_with('/')) =>
-            {
-                let has_nul = words.iter().any(|word| word.contains('\0'));
-                if has_nul {
-                    return Err(ConditionError::Command(words::list(words)));
-                }
-                Ok(Probe::Command(words.clone()))
-            }
-            Some(other) => Err(ConditionError::Command(other.to_string())),
-            None => Err(self.missing(
-                "a program and its arguments",
-                "command [\"/usr/local/bin/check\", \"--fast\"] fails 3",
-            )),
-        }
-    }
-
-    fn prometheus(&mut self) -> Result<Condition, ConditionError> {
-        const EXAMPLE: &str = "prometheus http://127.0.0.1:9090 \"up{job='api'}\" < 1";
-        let server = self.plain("the server's address", EXAMPLE)?.parse()?;
-        let query = match self.next() {
-            Some(Word::Quoted(query) | Word::Plain(query)) if !query.trim().is_empty() => {
-                query.clone()
-            }
-            _ => return Err(self.missing("a query, in `\"...\"`", EXAMPLE)),
-        };
-        let bound = self.bound(Unit::Plain)?;
-        let probe = Probe::Prometheus {
-            server,
-            query,
-            bound,
-        };
-        self.probe(probe, ONE_FAILURE, PROMETHEUS_PACE)
-    }
-
-    /// `fails N of M`, `every T`, `within T`, in any order, each once.
-    fn probe(
-        &mut self,
-        probe: Probe,
-        mut fails: Fails,
-        mut pace: Pace,
-    ) -> Result<Condition, ConditionError> {
-        let mut left = vec!["fails", "every", "within"];
-        while let Some(word) = self.rest.first() {
-            let option = match word {
-                Word::Plain(text) => left.iter().position(|option| option == text),
-                _ => None,
-            };
-            let Some(position) = option else {
-                return Err(self.stray(word, &left));
-            };
-            self.next();
-            match left.remove(position) {
-                "fails" => fails = self.failures()?,
-                "every" => {
-                    pace.every =
-                        self.time("every", Duration::from_millis(100), Duration::from_hours(1))?;
-                }
-                _ => {
-                    pace.within =
-                        self.time("within", Duration::from_millis(10), Duration::from_mins(1))?;
-                }
-            }
-        }
-        Ok(Condition::Probe(Question { probe, fails, pace }))
-    }
-
-    fn failures(&mut self) -> Result<Fails, ConditionError> {
-        const EXAMPLE: &str = "tcp 127.0.0.1:5432 fails 3 of 5";
-        let count = self.plain("a number of failures", EXAMPLE)?;
-        let of = if self.takes("of") {
-            Some(self.plain("a number of tries", EXAMPLE)?)
-        } else {
-            None
-        };
-        let number = |text: &str| text.parse::<u8>().ok();
-        let parsed = number(&count).zip(number(of.as_deref().unwrap_or(&count)));
-        match parsed {
-            Some((count, of)) if 1 <= count && count <= of && of <= Fails::MOST => {
-                Ok(Fails { count, of })
-            }
-            _ => Err(ConditionError::Fails(match of {
-                Some(of) => format!("{count} of {of}"),
-                None => count,
-            })),
-        }
     }
 
     /// A bound that only too much exceeds.

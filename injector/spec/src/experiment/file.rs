@@ -33,7 +33,7 @@ use self::{
 };
 use super::{Experiment, Fault, OnTargetExit, Selector, Step, Target};
 use crate::grammar::{FaultInFile, TargetInFile};
-use crate::{condition::Condition, nearest::nearest, quantity::duration};
+use crate::{condition::Condition, nearest, quantity::duration};
 
 /// Parses the bytes of a file, as [`parse`] does its text.
 pub fn parse_bytes(
@@ -331,24 +331,19 @@ fn index(
     at: Place,
 ) -> Result<usize, Complaint> {
     let names = targets.iter().map(|target| target.name.as_str());
-    let known = || names.clone().collect::<Vec<_>>().join(", ");
     match name {
         None if targets.len() == 1 => Ok(0),
         None => {
-            let sentence = format!(
-                "the fault needs a `target`, since there are several: {}; add it",
-                known()
-            );
+            let known = names.collect::<Vec<_>>().join(", ");
+            let sentence =
+                format!("the fault needs a `target`, since there are several: {known}; add it");
             Err(Complaint::at(at, sentence))
         }
         Some(name) => names
             .clone()
             .position(|known| known == name)
             .ok_or_else(|| {
-                let hint = match nearest(name, names.clone()) {
-                    Some(like) => format!("did you mean `{like}`?"),
-                    None => format!("known are: {}", known()),
-                };
+                let hint = nearest::hint(name, names);
                 let at = parameters.value_place("target").unwrap_or(at);
                 Complaint::at(at, format!("no target is called `{name}`; {hint}"))
             }),

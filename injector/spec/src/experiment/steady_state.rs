@@ -16,6 +16,10 @@ use crate::{condition::Question, quantity::duration};
 /// Each probe has a thread.
 pub const MOST_PROBES: usize = 32;
 
+/// The most answers of a run: each is kept until it is judged, 24 bytes in locked memory, and about 60 in the journal.
+/// One probe has as many in a day when it is asked ten times a second.
+pub const MOST_ANSWERS: u128 = 1_000_000;
+
 /// A recovery counts from its first good answer where so many come without a bad one...
 pub const CALM_ANSWERS: u32 = 10;
 /// ... and for so long; a baseline needs as much.
@@ -85,6 +89,11 @@ pub enum SteadyStateError {
     NoProbe,
     #[error("the experiment has {0} probes; leave at most {MOST_PROBES}")]
     TooMany(usize),
+    #[error(
+        "the probes would be asked {0} times in this run; at most {MOST_ANSWERS} answers are kept, so raise `every`, \
+         or let the steps be shorter"
+    )]
+    TooOften(u128),
     #[error("a probe's name has 1 to {LONGEST_NAME} characters; correct `{0}`")]
     Name(String),
     #[error("two probes are called `{0}`; give each a name of its own")]
@@ -136,6 +145,12 @@ impl SteadyState {
         }
         if self.probes.len() > MOST_PROBES {
             return Err(SteadyStateError::TooMany(self.probes.len()));
+        }
+        let length = experiment.duration().as_millis();
+        let asked = |probe: &NamedProbe| length / probe.question.pace.every.as_millis().max(1);
+        let answers = self.probes.iter().map(asked).sum();
+        if answers > MOST_ANSWERS {
+            return Err(SteadyStateError::TooOften(answers));
         }
         let is_target = |probe: &NamedProbe| probe.role == ProbeRole::SteadyState;
         if !self.probes.iter().any(is_target) {

@@ -27,7 +27,7 @@ impl Run<'_> {
         let (faults, last_hit) = self.fault_reports(&armed);
         let halt = halted_within(&outcome, ending, last_hit);
         let effects = armed.effects.iter();
-        let remarks = effects
+        let mut remarks: Vec<String> = effects
             .flat_map(|effect| effect.remarks(&self.request.plan, &armed.ground))
             .chain(armed.roster.remarks())
             .collect();
@@ -37,11 +37,14 @@ impl Run<'_> {
         drop(armed.halt_monitor);
         let judged = armed.measures.finish(&outcome, &faults);
         let judgement = judged.map(|(judgement, last)| {
-            for record in last {
-                self.journal.after(&record);
+            if let Some(record) = last
+                && !self.journal.offer(&record)
+            {
+                armed.measures.left_out(&record);
             }
             Box::new(judgement)
         });
+        remarks.extend(armed.measures.remark());
         RunReport {
             run: self.request.run.clone(),
             name: self.request.experiment.name.clone(),

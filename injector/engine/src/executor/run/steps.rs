@@ -103,8 +103,10 @@ impl Run<'_> {
 
     /// Takes over what the probes were answered, and writes it down.
     fn keep_samples(&mut self, armed: &mut Armed) {
-        for record in armed.measures.collect() {
-            self.journal.after(&record);
+        if let Some(record) = armed.measures.collect()
+            && !self.journal.offer(&record)
+        {
+            armed.measures.left_out(&record);
         }
     }
 

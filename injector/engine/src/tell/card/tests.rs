@@ -1,7 +1,7 @@
 use super::*;
 use crate::page::Look;
-use injector_record::measure::{Fate, Judged, Recovery, Tally, Times};
-use injector_record::report::HaltReport;
+use injector_record::measure::{Fate, Judged, Recovery, Tally, Times, Verdict};
+use injector_record::report::{HaltReport, Outcome};
 use injector_spec::experiment::{Described, ProbeRole};
 
 fn fault(step: &str, name: &str, hit: u64, note: Option<&str>) -> FaultReport {

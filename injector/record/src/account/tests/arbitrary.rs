@@ -49,7 +49,7 @@ proptest! {
             started,
             Record::Planned { text: texts[1].clone(), faults: Vec::new() },
             Record::StepStarted { step: "slow".into() },
-            Record::Sampled { probe, samples },
+            Record::Sampled { answers: [(probe, samples)].into() },
             Record::TargetEnded { target: texts[2].clone(), how, after_ms: 7 },
             last,
         ];
@@ -87,7 +87,7 @@ proptest! {
             took_us: 1_000 + number * 7919 % 5_000,
             wrong: bad_at.contains(&number).then(|| "refused".to_owned()),
         }).collect();
-        let record = Record::Sampled { probe: "x".into(), samples };
+        let record = Record::Sampled { answers: [("x".to_owned(), samples)].into() };
         let account = account(&[(ARMED, Record::Armed), (ARMED, record)]);
         let charts = chart::Chart::all(&account);
         let (_, chart) = &charts[0];

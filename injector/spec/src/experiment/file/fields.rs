@@ -4,7 +4,7 @@ use super::{
     complaint::Complaint,
     node::{Content, Node, Place, Word},
 };
-use crate::nearest::nearest;
+use crate::nearest;
 
 /// The fields of a map, all of them known.
 pub(super) struct Fields<'a> {
@@ -65,10 +65,7 @@ impl<'a> Fields<'a> {
 
 /// The complaint about a key that this program does not know.
 pub(super) fn unknown(word: &Word, what: &str, known: &[&str]) -> Complaint {
-    let hint = match nearest(&word.text, known.iter().copied()) {
-        Some(like) => format!("did you mean `{like}`?"),
-        None => format!("known are: {}", known.join(", ")),
-    };
+    let hint = nearest::hint(&word.text, known.iter().copied());
     Complaint::at(
         word.at,
         format!("{what} has no field `{}`; {hint}", word.text),

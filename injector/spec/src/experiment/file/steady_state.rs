@@ -17,7 +17,7 @@ use std::time::Duration;
 use super::{
     complaint::Complaint,
     fields::Fields,
-    node::{Content, Node},
+    node::{Content, Node, Place},
     time_of,
 };
 use crate::{
@@ -26,7 +26,7 @@ use crate::{
         Step,
         steady_state::{CALM_TIME, NamedProbe, Objectives, ProbeRole, SteadyState},
     },
-    nearest::nearest,
+    nearest,
 };
 
 /// How long the baseline is where nothing is said.
@@ -81,7 +81,7 @@ pub(super) fn steady_state(fields: &Fields<'_>) -> Result<Option<SteadyState>, C
 }
 
 /// The probes with their names and places.
-fn questions(node: &Node) -> Result<Vec<(String, Question, super::node::Place)>, Complaint> {
+fn questions(node: &Node) -> Result<Vec<(String, Question, Place)>, Complaint> {
     let Content::Map(entries) = &node.content else {
         let sentence = "`probes` names each probe and what it asks, as in `health: tcp 127.0.0.1:80`; write it so";
         return Err(Complaint::at(node.at, sentence));
@@ -102,7 +102,7 @@ fn questions(node: &Node) -> Result<Vec<(String, Question, super::node::Place)>,
 fn named<'n>(
     fields: &Fields<'n>,
     key: &str,
-    known: &[(String, Question, super::node::Place)],
+    known: &[(String, Question, Place)],
 ) -> Result<Vec<(usize, &'n Node)>, Complaint> {
     let Some(node) = fields.get(key) else {
         return Ok(Vec::new());
@@ -123,10 +123,7 @@ fn named<'n>(
             let name = node.text(key)?;
             let position = names().position(|known| known == name);
             position.map(|position| (position, node)).ok_or_else(|| {
-                let hint = match nearest(name, names()) {
-                    Some(like) => format!("did you mean `{like}`?"),
-                    None => format!("known are: {}", names().collect::<Vec<_>>().join(", ")),
-                };
+                let hint = nearest::hint(name, names());
                 let name = crate::printable::line(name);
                 Complaint::at(node.at, format!("no probe is called `{name}`; {hint}"))
             })

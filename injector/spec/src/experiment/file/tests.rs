@@ -333,3 +333,15 @@ fn a_control_alone_judges_nothing() {
         "{said}"
     );
 }
+
+#[test]
+fn a_run_keeps_so_many_answers_and_no_more() {
+    let text = MEASURED
+        .replace("every 250ms within 250ms", "every 100ms within 100ms")
+        .replace("fails 2 of 3", "every 500ms within 500ms");
+    let lasting = |hours: u32| parse(&format!("{text}baseline: {hours}h\n"), "long.yaml", None);
+    assert!(lasting(23).is_ok());
+    // 24 hours of twelve answers a second.
+    let said = lasting(24).unwrap_err().to_string();
+    assert!(said.contains("at most 1000000 answers"), "{said}");
+}
