@@ -184,9 +184,13 @@ fn verdict(case: &Case<'_>, probes: &[Judged]) -> Verdict {
     }
     let named = |probe: &Judged| format!("`{}` {}", probe.name, probe.fate);
     let rto = duration::measured(case.steady_state.objectives.rto);
-    let deviated = |probe: &&Judged| matches!(probe.fate, Fate::Late(_) | Fate::Never { .. });
-    if let Some(probe) = of(ProbeRole::SteadyState).find(deviated) {
-        return Verdict::Deviated(format!("{}; the objective is {rto}", named(probe)));
+    let deviated =
+        of(ProbeRole::SteadyState).find_map(|probe| Some((probe, probe.fate.overdue()?)));
+    if let Some((probe, bad_for)) = deviated {
+        let name = &probe.name;
+        return Verdict::Deviated(format!(
+            "`{name}` was bad for {bad_for}, longer than the objective of {rto}"
+        ));
     }
     let unseen = |probe: &&Judged| matches!(probe.fate, Fate::NotMeasurable { .. } | Fate::NotMet);
     if let Some(probe) = probes.iter().find(unseen) {

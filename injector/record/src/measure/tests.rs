@@ -212,7 +212,8 @@ fn the_worst_that_is_proven_is_the_verdict() {
     let brief = asked(100, 0, down_between(12_000, 13_000));
     assert_eq!(verdict(&good, &good, 1, None), Verdict::Held);
     assert_eq!(verdict(&brief, &good, 1, None), Verdict::Held);
-    assert_eq!(verdict(&hurt, &good, 1, None).name(), "deviated");
+    let why = "`tasks` was bad for 18s, longer than the objective of 5s".to_owned();
+    assert_eq!(verdict(&hurt, &good, 1, None), Verdict::Deviated(why));
     assert_eq!(verdict(&good, &brief, 1, None).name(), "unsafe");
     assert_eq!(verdict(&hurt, &brief, 1, None).name(), "unsafe");
     // Hurt at the very end, for less than the objective: what became of it cannot be judged, that it was hurt can.

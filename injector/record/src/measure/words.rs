@@ -52,6 +52,21 @@ impl Display for Verdict {
     }
 }
 
+impl Fate {
+    /// For how long it was bad, where that was longer than the objective.
+    pub(super) fn overdue(&self) -> Option<String> {
+        match self {
+            Self::Late(recovery) => Some(time(recovery.rta_ms)),
+            Self::Never { at_least_ms } => Some(format!("at least {}", time(*at_least_ms))),
+            Self::NotMet
+            | Self::Absorbed
+            | Self::Adapted(_)
+            | Self::Recovered(_)
+            | Self::NotMeasurable { .. } => None,
+        }
+    }
+}
+
 impl Display for Fate {
     /// What follows the name of a probe: `was bad for 1.2 s ...`.
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
