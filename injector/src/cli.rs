@@ -20,6 +20,7 @@ mod list;
 mod record;
 mod report;
 mod sweep;
+mod trials;
 mod usage;
 
 use std::{ffi::OsString, path::PathBuf, time::Duration};
@@ -36,9 +37,10 @@ pub use flags::Rehearsal;
 pub use halt::{halt, resume};
 pub use report::{Format, Reporting, Which, report};
 pub use sweep::sweep;
+pub use trials::{SuiteWanted, repeat, suite};
 
 use flags::{OnCommandLine, OutputFlags, RunFlags};
-use injector_engine::{guardian, halt_monitor, recorder};
+use injector_engine::{guardian, halt_monitor, recorder, trial};
 use injector_host::sleep_server;
 use injector_spec::grammar::FaultCommand;
 use injector_spec::{error::Refusal, quantity::duration};
@@ -76,6 +78,8 @@ enum Command {
     Fault(FaultCommand<OnCommandLine>),
     /// Run an experiment: targets, steps and faults from a file
     Run(RunFlags),
+    /// Run every experiment of a folder, and tell what all of them show together
+    Suite(Box<trials::SuiteFlags>),
     /// Serve runs to other commands and programs over a local socket
     Daemon(OutputFlags),
     /// Tell whether a daemon is there, and what is running
@@ -166,6 +170,9 @@ enum Command {
         #[command(subcommand)]
         part: Part,
     },
+    /// One run of several, asked for on standard input; not for people
+    #[command(hide = true, name = trial::COMMAND)]
+    Trial(OutputFlags),
     /// The process that a supervisor starts; not for people
     #[command(hide = true)]
     Worker {

@@ -44,6 +44,8 @@ fn carry_out(action: Action) -> Result<Exit, Refusal> {
         Action::Doctor(depth, output) => Ok(cli::doctor(depth, output)),
         Action::Ask(question, output) => cli::ask(question, output),
         Action::Arm(arming) => cli::arm(arming),
+        Action::Repeat(arming, times) => cli::repeat(arming, times),
+        Action::Suite(wanted) => cli::suite(*wanted),
         Action::Daemon(config, output) => cli::daemon(config, output),
         Action::Halt { reason, output } => cli::halt(reason, output),
         Action::Resume(output) => cli::resume(output),

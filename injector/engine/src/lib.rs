@@ -26,5 +26,6 @@ mod spawn;
 pub mod supervisor;
 pub mod surroundings;
 pub mod tell;
+pub mod trial;
 pub mod watchdog;
 pub mod worker;

@@ -43,7 +43,7 @@ use injector_spec::error::{Exit, Refusal};
 use link::{SupervisorEnd, ToSupervisor};
 use notify::{Notify, State};
 pub use signals::ENDING;
-use signals::Signals;
+pub(crate) use signals::Signals;
 
 /// How often the supervisor looks at the clock when nothing happens.
 const LOOK_EVERY: Duration = Duration::from_millis(100);

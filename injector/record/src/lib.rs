@@ -1,6 +1,7 @@
-//! What injector keeps of a run: the [`journal`] on disk, the [`event`]s that listeners get, what it
-//! [`measure`]s, the [`report`] at its end, and the [`account`] of all that. [`regular`] and [`configuration`] read
-//! files that others may have put there; [`replace`] puts one there whole.
+//! What injector keeps of a run: the [`journal`] on disk, the [`event`]s that listeners get, what it [`measure`]s, the
+//! [`report`] at its end, and the [`account`] of all that. What several runs say together are [`trials`], and a folder
+//! of experiments is a [`suite`]. [`regular`] and [`configuration`] read files that others may have put there;
+//! [`replace`] puts one there whole.
 
 #![forbid(unsafe_code)]
 
@@ -11,8 +12,11 @@ pub mod halt;
 pub mod journal;
 pub mod measure;
 pub mod notice;
+pub mod platform;
 pub mod regular;
 pub mod replace;
 pub mod report;
+pub mod suite;
+pub mod trials;
 
 mod clock;

@@ -9,6 +9,7 @@
 
 pub mod condition;
 pub mod config;
+pub mod digest;
 pub mod error;
 pub mod experiment;
 pub mod grammar;

@@ -14,9 +14,10 @@ use super::{
     flags::{OnCommandLine, RunFlags},
     front_page,
     list::Shown,
+    trials::{SuiteWanted, Times},
     usage,
 };
-use injector_engine::{cleanup::Sweeping, worker::Output};
+use injector_engine::{cleanup::Sweeping, trial::Asked, worker::Output};
 use injector_plan::{Plan, policy::Override};
 use injector_record::journal::RunId;
 use injector_record::regular;
@@ -32,6 +33,10 @@ use injector_spec::{
 pub enum Action {
     /// Put targets through an experiment.
     Arm(Arming),
+    /// Put targets through it several times.
+    Repeat(Arming, Times),
+    /// Put targets through every experiment of a folder.
+    Suite(Box<SuiteWanted>),
     /// Serve, as far as this file lets it.
     Daemon(Source, Output),
     /// Ask the daemon, or the journals.
@@ -151,7 +156,15 @@ fn action(command: Command, config: Source) -> Result<Action, Refusal> {
             let (fault, context) = command.split();
             Action::Arm(one_fault(fault, context, config)?)
         }
-        Command::Run(flags) => Action::Arm(file(flags, config)?),
+        Command::Run(flags) => {
+            let repeat = flags.repeat;
+            let arming = file(flags, config)?;
+            match repeat {
+                // A plan is the same however often it is carried out.
+                Some(times) if arming.rehearsal == Rehearsal::No => Action::Repeat(arming, times),
+                _ => Action::Arm(arming),
+            }
+        }
         Command::Daemon(flags) => Action::Daemon(config, flags.output()),
         Command::Status(flags) => Action::Ask(Question::Status, flags.output()),
         Command::List { all, output } => {
@@ -204,6 +217,8 @@ fn action(command: Command, config: Source) -> Result<Action, Refusal> {
         }
         Command::Demo => Action::Demo(config),
         Command::DemoPart { part } => Action::DemoPart(part),
+        Command::Suite(flags) => Action::Suite(Box::new(SuiteWanted::read(*flags, config)?)),
+        Command::Trial(flags) => Action::Arm(one_of_several(config, flags.output())?),
         Command::Worker { link } => Action::Worker(link),
         Command::Guard { link } => Action::Guard(link),
         Command::Record { disk, terminal } => Action::Record { disk, terminal },
@@ -256,9 +271,10 @@ fn file(flags: RunFlags, config: Source) -> Result<Arming, Refusal> {
     let RunFlags {
         file,
         target,
+        repeat: _,
         arming,
     } = flags;
-    let mut experiment = read(&file, target.selector())?;
+    let (mut experiment, _) = read(&file, target.selector())?;
     experiment.halt.extend(arming.halt());
     if let Some(what) = arming.on_target_exit() {
         experiment.on_target_exit = what;
@@ -273,16 +289,39 @@ fn file(flags: RunFlags, config: Source) -> Result<Arming, Refusal> {
     })
 }
 
+/// What a command that makes several runs has written on standard input.
+fn one_of_several(config: Source, output: Output) -> Result<Arming, Refusal> {
+    let no_run = |why: &dyn std::fmt::Display| {
+        Refusal::usage(format!(
+            "what is asked on standard input is no run of several: {why}; use `injector run --repeat`"
+        ))
+    };
+    let bytes = from_stdin().map_err(|error| no_run(&error))?;
+    let asked: Asked = serde_json::from_slice(&bytes).map_err(|error| no_run(&error))?;
+    check(&asked.experiment)?;
+    Ok(Arming {
+        experiment: asked.experiment,
+        rehearsal: Rehearsal::No,
+        overrides: asked.overrides,
+        config,
+        output,
+    })
+}
+
 /// Refuses what could be carried out on no host at no time, so that a dry run never calls it "refused now".
-fn check(experiment: &Experiment) -> Result<(), Refusal> {
+pub(super) fn check(experiment: &Experiment) -> Result<(), Refusal> {
     experiment
         .check()
         .map_err(|error| Refusal::usage(error.to_string()))?;
     Ok(Plan::check(experiment)?)
 }
 
-/// Reads an experiment file, or standard input for `-`; the selector replaces that of its only target.
-fn read(path: &Path, selector: Option<Selector>) -> Result<Experiment, Refusal> {
+/// Reads an experiment file, or standard input for `-`, and returns its bytes too; the selector replaces that of its
+/// only target.
+pub(super) fn read(
+    path: &Path,
+    selector: Option<Selector>,
+) -> Result<(Experiment, Vec<u8>), Refusal> {
     let (read, path) = if path == Path::new("-") {
         (from_stdin(), Path::new("stdin"))
     } else {
@@ -294,11 +333,8 @@ fn read(path: &Path, selector: Option<Selector>) -> Result<Experiment, Refusal> 
             "the experiment {shown} cannot be read: {error}; name a file that can be, or `-` for standard input"
         ))
     })?;
-    Ok(file::parse_bytes(
-        &bytes,
-        &path.display().to_string(),
-        selector,
-    )?)
+    let experiment = file::parse_bytes(&bytes, &path.display().to_string(), selector)?;
+    Ok((experiment, bytes))
 }
 
 /// All of standard input, which may be a pipe, and of which one byte too many is enough.

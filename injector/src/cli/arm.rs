@@ -15,7 +15,7 @@ use injector_engine::{
     worker::{AskedBy, Job, Output, login_uid},
 };
 use injector_host::targets::process::TaskKey;
-use injector_plan::policy::{Door, Radius};
+use injector_plan::policy::{Door, Override, Radius};
 use injector_record::configuration;
 use injector_record::journal::{self, Process, RunId, RunState};
 use injector_spec::{
@@ -34,17 +34,7 @@ pub fn arm(arming: Arming) -> Result<Exit, Refusal> {
         config,
         output,
     } = arming;
-    let (uid, pid) = (rustix::process::getuid().as_raw(), std::process::id());
-    let terms = Terms {
-        asked_by: AskedBy {
-            uid,
-            pid,
-            login_uid: login_uid(pid, uid),
-        },
-        door: Door::OneShot,
-        overrides,
-        config,
-    };
+    let terms = terms(overrides, config);
     if rehearsal != Rehearsal::No {
         return Ok(rehearse(&experiment, &terms, rehearsal, output));
     }
@@ -59,6 +49,21 @@ pub fn arm(arming: Arming) -> Result<Exit, Refusal> {
     }
     drop(runtime);
     here(experiment, terms, output)
+}
+
+/// Who asks, under which limits.
+pub(super) fn terms(overrides: Vec<Override>, config: Source) -> Terms {
+    let (uid, pid) = (rustix::process::getuid().as_raw(), std::process::id());
+    Terms {
+        asked_by: AskedBy {
+            uid,
+            pid,
+            login_uid: login_uid(pid, uid),
+        },
+        door: Door::OneShot,
+        overrides,
+        config,
+    }
 }
 
 /// Becomes the daemon's supervisor, where this host lets there be one.

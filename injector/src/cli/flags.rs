@@ -4,6 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::Args;
 
+use super::trials::Times;
 use injector_engine::worker::Output;
 use injector_plan::policy::Override;
 use injector_spec::grammar::TargetFlags;
@@ -30,6 +31,9 @@ pub(crate) struct RunFlags {
     /// Replaces the selector of the experiment's only target
     #[command(flatten)]
     pub(crate) target: TargetFlags,
+    /// Make so many runs, one after the other, and tell what they show together
+    #[arg(long, value_name = "N", help_heading = "Run")]
+    pub(crate) repeat: Option<Times>,
     #[command(flatten)]
     pub(crate) arming: ArmingFlags,
 }

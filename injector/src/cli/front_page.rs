@@ -14,6 +14,8 @@ use super::Cli;
 struct Group {
     title: &'static str,
     commands: &'static [&'static str],
+    /// Those that have no row of their own.
+    also: &'static [&'static str],
     example: &'static str,
 }
 
@@ -21,23 +23,25 @@ const GROUPS: [Group; 4] = [
     Group {
         title: "Put a process through one fault",
         commands: &["net", "dns", "proc", "sys", "io", "pipe"],
+        also: &[],
         example: "injector net delay --latency 500ms --dest-port 443 --pid 4711 --duration 30s",
     },
     Group {
         title: "Run experiments, here or for other programs",
-        commands: &["run", "daemon"],
+        commands: &["run", "suite"],
+        also: &["daemon"],
         example: "injector run experiment.yaml --dry-run",
     },
     Group {
         title: "Look",
-        commands: &[
-            "doctor", "demo", "list", "events", "report", "audit", "status",
-        ],
+        commands: &["doctor", "demo", "list", "report"],
+        also: &["audit", "events", "status"],
         example: "injector report last --format html --output report.html",
     },
     Group {
         title: "End and clean up",
         commands: &["stop", "halt", "resume", "sweep"],
+        also: &[],
         example: "injector halt --reason \"the wrong process\"",
     },
 ];
@@ -58,6 +62,9 @@ pub(super) fn text() -> String {
         let _ = writeln!(text, "\n{}:", group.title);
         for name in group.commands {
             let _ = writeln!(text, "  {name:<8}{}", sentence(&root, name));
+        }
+        if !group.also.is_empty() {
+            let _ = writeln!(text, "  also: {}", group.also.join(", "));
         }
         let _ = writeln!(text, "  $ {}", group.example);
     }
@@ -92,7 +99,7 @@ mod tests {
             .collect();
         let grouped: Vec<&str> = GROUPS
             .iter()
-            .flat_map(|group| group.commands)
+            .flat_map(|group| group.commands.iter().chain(group.also))
             .copied()
             .collect();
         for name in &shown {

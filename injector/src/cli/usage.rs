@@ -133,7 +133,7 @@ fn sentence(error: &clap::Error, at: &Place<'_>, words: &[OsString]) -> String {
         ErrorKind::InvalidSubcommand => {
             let word = text_in(error, ContextKind::InvalidSubcommand).unwrap_or_default();
             let word = printable::line(&word);
-            let like = text_in(error, ContextKind::SuggestedSubcommand)
+            let like = nearest_command(error)
                 .map(|like| format!("{path} {like}"))
                 .or_else(|| command_with(&word, at));
             let hint = match like {
@@ -244,6 +244,16 @@ fn names_in(error: &clap::Error, kind: ContextKind) -> Vec<String> {
         printable::line(word.trim_matches(['<', '>', '[', ']', '.'])).into_owned()
     };
     texts.into_iter().map(bare).collect()
+}
+
+/// The command that clap takes for the one that was meant: the last of those that it names, for they are in the order
+/// of their likeness.
+fn nearest_command(error: &clap::Error) -> Option<String> {
+    match error.get(ContextKind::SuggestedSubcommand)? {
+        ContextValue::String(like) => Some(like.clone()),
+        ContextValue::Strings(likes) => likes.last().cloned(),
+        _ => None,
+    }
 }
 
 fn text_in(error: &clap::Error, kind: ContextKind) -> Option<String> {

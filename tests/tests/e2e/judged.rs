@@ -19,8 +19,9 @@ pub(crate) fn cases() -> Vec<Case> {
     let case =
         |name: &str, run: fn() -> Result<()>| Case::new(format!("judged::{name}"), INJECTOR, run);
     vec![
-        case("five_services_whose_recovery_is_known", five_services),
-        case("each_verdict_has_its_exit_code", verdicts),
+        // They wait more than they work, and no fault of theirs switches a setting of the host.
+        case("five_services_whose_recovery_is_known", five_services).beside_others(),
+        case("each_verdict_has_its_exit_code", verdicts).beside_others(),
         case("a_probe_that_cannot_judge_is_refused", refusals),
     ]
 }
@@ -32,13 +33,18 @@ const END: Duration = Duration::from_mins(1);
 const NEAR_MS: u64 = 150;
 
 /// A service, and the service that it needs, which is not a target.
-struct Service {
+pub(crate) struct Service {
     victim: Victim,
     address: SocketAddr,
 }
 
 impl Service {
-    fn start(lab: &Lab, place: Place<'_>, needs: SocketAddr, character: &str) -> Result<Self> {
+    pub(crate) fn start(
+        lab: &Lab,
+        place: Place<'_>,
+        needs: SocketAddr,
+        character: &str,
+    ) -> Result<Self> {
         let listen = SocketAddr::new(lab.address(), 0).to_string();
         let needs = needs.to_string();
         let arguments = [
@@ -57,11 +63,15 @@ impl Service {
         })
     }
 
-    fn probe(&self, name: &str) -> String {
+    pub(crate) fn probe(&self, name: &str) -> String {
         format!(
             "  {name}: http http://{}/ every 100ms within 100ms\n",
             self.address
         )
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.victim.pid()
     }
 
     /// How long it was bad, in milliseconds, as it says itself.
@@ -80,7 +90,7 @@ fn head(lab: &Lab) -> String {
 }
 
 /// Nothing gets through to the service that others need.
-fn cut(port: u16) -> String {
+pub(crate) fn cut(port: u16) -> String {
     format!(
         "steps:\n  - name: cut\n    duration: 3s\n    faults:\n      \
          - net.blackhole: {{ target: agent, protocol: udp, dest-port: [{port}] }}\n"

@@ -37,6 +37,7 @@ mod suite;
 mod targets;
 mod terminals;
 mod times;
+mod trials;
 mod waiting;
 mod ways;
 
@@ -62,6 +63,7 @@ fn main() -> ExitCode {
         halts::cases(),
         experiments::cases(),
         report::cases(),
+        trials::cases(),
         limits::cases(),
         processes::cases(),
         calls::cases(),

@@ -32,11 +32,11 @@ pub const ENDING: [libc::c_int; 16] = [
 const STOPPING: [libc::c_int; 3] = [libc::SIGTSTP, libc::SIGTTIN, libc::SIGTTOU];
 
 /// The signals that ask for an end, blocked and readable.
-pub(super) struct Signals(OwnedFd);
+pub(crate) struct Signals(OwnedFd);
 
 impl Signals {
     /// Blocks the signals for this process and its threads to come.
-    pub(super) fn block() -> Result<Self, Refusal> {
+    pub(crate) fn block() -> Result<Self, Refusal> {
         let failed = || {
             let error = std::io::Error::last_os_error();
             Refusal::failed(format!("signals cannot be set up: {error}."))
@@ -68,7 +68,7 @@ impl Signals {
     }
 
     /// The next signal, if one came.
-    pub(super) fn next(&self) -> Option<()> {
+    pub(crate) fn next(&self) -> Option<()> {
         let mut buffer = [0u8; size_of::<libc::signalfd_siginfo>()];
         let read = rustix::io::read(&self.0, &mut buffer).ok()?;
         (read == buffer.len()).then_some(())

@@ -68,13 +68,5 @@ fn of_verdict(verdict: &Verdict) -> (&'static str, Tone, Option<String>) {
 }
 
 fn of_outcome(outcome: &Outcome) -> (&'static str, Tone, Option<String>) {
-    let (word, why) = match outcome {
-        Outcome::Completed => ("completed", None),
-        Outcome::Stopped => ("stopped", None),
-        Outcome::TargetEnded { why } => ("ended with its target", Some(why)),
-        Outcome::Unsteady { why } => ("ended before its first fault", Some(why)),
-        Outcome::Halted { why } => ("halted", Some(why)),
-        Outcome::Failed { why } => ("failed", Some(why)),
-    };
-    (word, outcome.tone(), why.cloned())
+    (outcome.word(), outcome.tone(), outcome.why().cloned())
 }

@@ -22,15 +22,37 @@ impl Display for HaltReport {
     }
 }
 
+impl Outcome {
+    /// How it ended, without the reason.
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Completed => "completed",
+            Self::Stopped => "stopped",
+            Self::TargetEnded { .. } => "ended with its target",
+            Self::Unsteady { .. } => "ended before its first fault",
+            Self::Halted { .. } => "halted",
+            Self::Failed { .. } => "failed",
+        }
+    }
+
+    /// The reason, where there is one to give.
+    pub const fn why(&self) -> Option<&String> {
+        match self {
+            Self::Completed | Self::Stopped => None,
+            Self::TargetEnded { why }
+            | Self::Unsteady { why }
+            | Self::Halted { why }
+            | Self::Failed { why } => Some(why),
+        }
+    }
+}
+
 impl Display for Outcome {
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Completed => out.write_str("completed"),
-            Self::Stopped => out.write_str("stopped"),
-            Self::TargetEnded { why } => write!(out, "ended with its target: {why}"),
-            Self::Unsteady { why } => write!(out, "ended before its first fault: {why}"),
-            Self::Halted { why } => write!(out, "halted: {why}"),
-            Self::Failed { why } => write!(out, "failed: {why}"),
+        out.write_str(self.word())?;
+        match self.why() {
+            Some(why) => write!(out, ": {why}"),
+            None => Ok(()),
         }
     }
 }

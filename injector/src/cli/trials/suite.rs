@@ -1,0 +1,429 @@
+//! `injector suite FOLDER`: every experiment of a folder, one after the other.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Instant,
+};
+
+use clap::Args;
+use serde::Serialize;
+
+use super::{Next, Runs, Times, row};
+use crate::cli::{Rehearsal, action, arm, flags::ArmingFlags};
+use injector_engine::{
+    page::{Line, Page, Role},
+    preflight, tell,
+    trial::Asked,
+    worker::Output,
+};
+use injector_plan::policy::Override;
+use injector_record::{
+    platform::Platform,
+    regular,
+    replace::{self, ReplaceError},
+    suite::{
+        Conditions, FORMAT, Suite, Tried,
+        compare::{self, Comparison},
+        junit, markdown,
+    },
+};
+use injector_spec::{
+    config::Source,
+    digest::Digest,
+    error::{Exit, Refusal},
+    experiment::Experiment,
+    grammar::TargetFlags,
+    printable,
+};
+
+/// The most experiments of a folder.
+const MOST: usize = 1_000;
+
+/// More bytes than any kept suite has.
+const LARGEST: u64 = 256 << 20;
+
+/// `injector suite`.
+#[derive(Args, Debug)]
+pub(crate) struct SuiteFlags {
+    /// The folder; its files `*.yaml` and `*.yml` are run in the order of their names
+    #[arg(value_name = "FOLDER")]
+    folder: PathBuf,
+    /// Replaces the selector of each experiment's only target
+    #[command(flatten)]
+    target: TargetFlags,
+    /// Make so many runs of each experiment
+    #[arg(long, value_name = "N", default_value = "1", help_heading = "Run")]
+    repeat: Times,
+    /// Compare with a result that `--output` has written; exit 1 where something got worse
+    #[arg(long, value_name = "FILE", help_heading = "Result")]
+    compare: Option<PathBuf>,
+    /// What the target is, as its version; scores are compared only where it agrees
+    #[arg(long, value_name = "TEXT", help_heading = "Result")]
+    build: Option<String>,
+    /// Keep the result as JSON, for `--compare`; a file that is there is replaced
+    #[arg(long, value_name = "FILE", help_heading = "Result")]
+    output: Option<PathBuf>,
+    /// Write JUnit's XML, for CI systems
+    #[arg(long, value_name = "FILE", help_heading = "Result")]
+    junit: Option<PathBuf>,
+    /// Write Markdown, for a pull request
+    #[arg(long, value_name = "FILE", help_heading = "Result")]
+    markdown: Option<PathBuf>,
+    #[command(flatten)]
+    arming: ArmingFlags,
+}
+
+/// A suite that is asked for.
+#[derive(Debug)]
+pub struct Wanted {
+    folder: PathBuf,
+    experiments: Vec<(String, Experiment)>,
+    conditions: Conditions,
+    repeat: Times,
+    before: Option<Suite>,
+    files: Files,
+    rehearsal: Rehearsal,
+    overrides: Vec<Override>,
+    config: Source,
+    output: Output,
+}
+
+/// Where the result goes beside standard output.
+#[derive(Debug)]
+struct Files {
+    json: Option<PathBuf>,
+    junit: Option<PathBuf>,
+    markdown: Option<PathBuf>,
+}
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Told<'s> {
+    #[serde(flatten)]
+    suite: &'s Suite,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    score: Option<injector_record::trials::Score>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    comparison: Option<&'s Comparison>,
+}
+
+/// What `--dry-run --json` prints.
+#[derive(Serialize)]
+struct Rehearsed<'s> {
+    experiments: Vec<RehearsedOne<'s>>,
+}
+
+#[derive(Serialize)]
+struct RehearsedOne<'s> {
+    file: &'s str,
+    refusal: Option<Refusal>,
+}
+
+impl Wanted {
+    /// Reads all that is asked for: a mistake in the last file is told before the first run.
+    pub(crate) fn read(flags: SuiteFlags, config: Source) -> Result<Self, Refusal> {
+        let SuiteFlags {
+            folder,
+            target,
+            repeat,
+            compare,
+            build,
+            output,
+            junit,
+            markdown,
+            arming,
+        } = flags;
+        let selector = target.selector();
+        let mut digest = Digest::new();
+        let mut experiments = Vec::new();
+        for path in files(&folder)? {
+            let (mut experiment, bytes) = action::read(&path, selector.clone())?;
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            digest.add(name.as_bytes());
+            digest.add(&bytes);
+            experiment.halt.extend(arming.halt());
+            if let Some(what) = arming.on_target_exit() {
+                experiment.on_target_exit = what;
+            }
+            action::check(&experiment)?;
+            experiments.push((name.into_owned(), experiment));
+        }
+        Ok(Self {
+            folder,
+            experiments,
+            conditions: Conditions {
+                sha256: digest.hex(),
+                platform: Platform::here(),
+                build,
+            },
+            repeat,
+            before: compare.as_deref().map(earlier).transpose()?,
+            files: Files {
+                json: output,
+                junit,
+                markdown,
+            },
+            rehearsal: arming.rehearsal(),
+            overrides: arming.overrides(),
+            config,
+            output: arming.output(),
+        })
+    }
+}
+
+/// Runs it and says what came of it.
+pub fn suite(wanted: Wanted) -> Result<Exit, Refusal> {
+    if wanted.rehearsal != Rehearsal::No {
+        return Ok(rehearse(&wanted));
+    }
+    let (suite, before) = run(wanted)?;
+    let Finished {
+        suite,
+        files,
+        output,
+    } = suite;
+    let comparison = before.map(|before| compare::compare(&before, &suite));
+    match output {
+        Output::Json => tell::json(&Told {
+            suite: &suite,
+            score: suite.score(),
+            comparison: comparison.as_ref(),
+        }),
+        Output::Text => tell::page(card(&suite, comparison.as_ref())),
+    }
+    files.write(&suite, comparison.as_ref())?;
+    let has_regressions = comparison.is_some_and(|it| !it.regressions.is_empty());
+    Ok(match suite.exit() {
+        Exit::Done if has_regressions => Exit::Failed,
+        exit => exit,
+    })
+}
+
+/// A suite that was run, and where it is to go.
+struct Finished {
+    suite: Suite,
+    files: Files,
+    output: Output,
+}
+
+fn run(wanted: Wanted) -> Result<(Finished, Option<Suite>), Refusal> {
+    let Wanted {
+        folder,
+        experiments,
+        conditions,
+        repeat,
+        before,
+        files,
+        rehearsal: _,
+        overrides,
+        config,
+        output,
+    } = wanted;
+    let count = experiments.len().saturating_mul(repeat.get());
+    let mut runs = Runs::begin(&config, count)?;
+    let mut tried: Vec<Tried> = Vec::new();
+    let mut ended = None;
+    let all = experiments.len();
+    for (place, (file, experiment)) in experiments.into_iter().enumerate() {
+        let asked = Asked {
+            experiment,
+            overrides: overrides.clone(),
+        };
+        let began = Instant::now();
+        let mut trials = Vec::new();
+        for number in 1..=repeat.get() {
+            if ended.is_some() {
+                break;
+            }
+            let (trial, next) = runs.make(&asked, &file)?;
+            if output == Output::Text {
+                let name = match repeat.get() {
+                    1 => file.clone(),
+                    times => format!("{file} {number} of {times}"),
+                };
+                runs.progress.aside(|| tell::page(row::row(&name, &trial)));
+            }
+            trials.push(trial);
+            let is_last = place + 1 == all && number == repeat.get();
+            if let (Next::End(why), false) = (next, is_last) {
+                ended = Some(format!("after `{file}`: {why}"));
+            }
+        }
+        tried.push(Tried {
+            file,
+            name: asked.experiment.name,
+            trials,
+            took_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
+        });
+    }
+    let suite = Suite {
+        format: FORMAT.to_owned(),
+        folder: folder.display().to_string(),
+        conditions,
+        experiments: tried,
+        ended,
+    };
+    let finished = Finished {
+        suite,
+        files,
+        output,
+    };
+    Ok((finished, before))
+}
+
+/// Asks for each whether a run could start now.
+fn rehearse(wanted: &Wanted) -> Exit {
+    let terms = arm::terms(wanted.overrides.clone(), wanted.config.clone());
+    let one = |(file, experiment): &'_ (String, Experiment)| {
+        let refusal = match preflight::dry_run(experiment, &terms) {
+            Ok(dry_run) => dry_run.refusal,
+            Err(refusal) => Some(refusal),
+        };
+        (file.clone(), refusal)
+    };
+    let rehearsed: Vec<_> = wanted.experiments.iter().map(one).collect();
+    let is_refused = rehearsed.iter().any(|(_, refusal)| refusal.is_some());
+    match wanted.output {
+        Output::Json => tell::json(&Rehearsed {
+            experiments: rehearsed
+                .iter()
+                .map(|(file, refusal)| RehearsedOne {
+                    file,
+                    refusal: refusal.clone(),
+                })
+                .collect(),
+        }),
+        Output::Text => {
+            for (file, refusal) in &rehearsed {
+                match refusal {
+                    Some(refusal) => {
+                        tell::result(format!("{file}: a run would be refused now: {refusal}"));
+                    }
+                    None => tell::result(format!("{file}: a run could start now")),
+                }
+            }
+        }
+    }
+    match wanted.rehearsal {
+        Rehearsal::StrictDryRun if is_refused => Exit::Unsafe,
+        Rehearsal::No | Rehearsal::DryRun | Rehearsal::StrictDryRun => Exit::Done,
+    }
+}
+
+/// The verdicts, the score with its sum, and what changed.
+fn card(suite: &Suite, comparison: Option<&Comparison>) -> Page {
+    let folder = printable::line(&suite.folder).into_owned();
+    let mut page = Page::default();
+    page.push(Line::plain(format!("{folder}: ")).and(Role::Strong, suite.verdicts().to_string()));
+    if let Some(score) = suite.score() {
+        page.push(Line::plain(format!("    score {score}")));
+        page.push(Line::all(Role::Dim, format!("    {}", score.sum())));
+    }
+    for tried in &suite.experiments {
+        let tone = tried
+            .worst()
+            .map_or(Role::Doubtful, |worst| worst.tone().into());
+        let first = Line::plain(format!("    {}: ", tried.file)).and(tone, tried.word());
+        page.push(match tried.trials.len() {
+            0 | 1 => first,
+            _ => first.and(
+                Role::Plain,
+                format!(" at worst; {}", tried.together().verdicts),
+            ),
+        });
+    }
+    if let Some(why) = &suite.ended {
+        page.push(Line::all(
+            Role::Doubtful,
+            format!("    no further run was made {why}"),
+        ));
+    }
+    if let Some(comparison) = comparison {
+        for (role, word, changes) in [
+            (Role::Bad, "worse", &comparison.regressions),
+            (Role::Good, "better", &comparison.improvements),
+        ] {
+            for change in changes {
+                page.push(
+                    Line::all(role, format!("    {word}: ")).and(Role::Plain, change.to_string()),
+                );
+            }
+        }
+        let is_same = comparison.regressions.is_empty() && comparison.improvements.is_empty();
+        if is_same {
+            page.push(Line::plain("    nothing got worse or better"));
+        }
+        page.push(Line::plain(format!("    {}", comparison.scores)));
+    }
+    page
+}
+
+impl Files {
+    fn write(&self, suite: &Suite, comparison: Option<&Comparison>) -> Result<(), Refusal> {
+        let json = serde_json::to_string(suite)
+            .map(|text| format!("{text}\n"))
+            .map_err(|error| {
+                Refusal::failed(format!("the result cannot be put into words: {error}"))
+            })?;
+        let texts = [
+            (&self.json, json),
+            (&self.junit, junit::junit(suite)),
+            (&self.markdown, markdown::markdown(suite, comparison)),
+        ];
+        for (path, text) in texts {
+            let Some(path) = path else { continue };
+            replace::replace(path, text.as_bytes()).map_err(|error| unwritable(path, &error))?;
+        }
+        Ok(())
+    }
+}
+
+/// The experiments of a folder, in the order of their names.
+fn files(folder: &Path) -> Result<Vec<PathBuf>, Refusal> {
+    let shown = printable::path(folder);
+    let unreadable = |error: std::io::Error| {
+        Refusal::usage(format!(
+            "the folder {shown} cannot be read: {error}; name one with experiments"
+        ))
+    };
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).map_err(unreadable)? {
+        let path = entry.map_err(unreadable)?.path();
+        let extension = path.extension().unwrap_or_default();
+        if extension == "yaml" || extension == "yml" {
+            files.push(path);
+        }
+    }
+    if files.is_empty() {
+        return Err(Refusal::usage(format!(
+            "the folder {shown} has no experiment: no file of it ends in .yaml or .yml; put one there"
+        )));
+    }
+    if files.len() > MOST {
+        return Err(Refusal::usage(format!(
+            "the folder {shown} has {} experiments; divide it, for a suite has {MOST} at most",
+            files.len()
+        )));
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// A suite that was kept.
+fn earlier(path: &Path) -> Result<Suite, Refusal> {
+    let shown = printable::path(path);
+    let refusal = |why: &dyn std::fmt::Display| {
+        Refusal::usage(format!("{shown} cannot be compared with: {why}"))
+    };
+    let bytes = regular::read(path, LARGEST)
+        .map_err(|error| refusal(&format!("{error}; name a file that `--output` has written")))?;
+    Suite::parse(&bytes).map_err(|error| refusal(&error))
+}
+
+fn unwritable(path: &Path, error: &ReplaceError) -> Refusal {
+    let shown = printable::path(path);
+    Refusal::failed(format!(
+        "the result cannot be written to {shown}: {error}; standard output has it all the same"
+    ))
+}
