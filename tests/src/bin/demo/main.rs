@@ -12,6 +12,7 @@ mod story;
 mod style;
 mod verdict;
 
+use std::fs;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -48,25 +49,34 @@ fn run() -> Result<bool> {
     );
     stage::leave_interrupts_to_the_injector();
     let before = Snapshot::take()?;
-    let (story, finished) = {
+    let (story, finished, told) = {
         let stage = Stage::set()?;
         let injector = Injector::new()?;
         let programme = Programme::choose(&injector, &stage.agent_cgroup())?;
         picture::opening(&stage, &programme);
-        play(&stage, &injector, programme.experiment)?
+        let (story, finished) = play(&stage, &injector, programme.experiment)?;
+        let told = told(&injector)?;
+        (story, finished, told)
     };
     let left = before.assert_same();
     let report = report_of(&finished)?;
     picture::phases(&story);
     picture::faults(&report);
-    Ok(verdict::give(&story, &report, finished.code, left))
+    let is_good = verdict::give(&story, &report, finished.code, left);
+    println!("{told}");
+    Ok(is_good)
 }
 
 /// Runs the experiment and watches agent and bystander live through it.
 fn play(stage: &Stage, injector: &Injector, experiment: &str) -> Result<(Story, Finished)> {
     let cgroup = stage.agent_cgroup();
+    let text =
+        fs::read_to_string(experiment).with_context(|| format!("cannot read {experiment}"))?;
+    let played = injector.state().join("played.yaml");
+    fs::write(&played, stage.judged(&text)).context("cannot write the experiment")?;
+    let played = played.to_string_lossy();
     let mut running =
-        injector.start_here(&["run", experiment, "--json", "--cgroup", cgroup.as_str()])?;
+        injector.start_here(&["run", &played, "--json", "--cgroup", cgroup.as_str()])?;
     let mut story = Story::default();
     let ticker = Ticker::new();
     let deadline = Instant::now() + LIMIT;
@@ -89,6 +99,29 @@ fn play(stage: &Stage, injector: &Injector, experiment: &str) -> Result<(Story, 
     stage.listen(&mut story);
     ticker.finish();
     Ok((story, running.wait_within(Duration::from_secs(10))?))
+}
+
+/// What the run's journal says of it: a card, and where its page is, which stays when the demo is over.
+fn told(injector: &Injector) -> Result<String> {
+    let card = injector.once(&["report", "last"])?;
+    let program = std::env::current_exe().context("cannot tell where this program is")?;
+    let folder = program
+        .ancestors()
+        .nth(2)
+        .context("this program is in no folder")?;
+    let page = folder.join("demo-report.html");
+    let path = page.to_string_lossy();
+    let written = injector.once(&["report", "last", "--format", "html", "--output", &path])?;
+    ensure!(
+        card.code == Some(0) && written.code == Some(0),
+        "the run cannot be reported: {card:?} {written:?}"
+    );
+    let card: Vec<String> = card
+        .stdout
+        .lines()
+        .map(|line| format!("  {line}"))
+        .collect();
+    Ok(format!("{}\n\n  its page: {path}\n", card.join("\n")))
 }
 
 fn report_of(finished: &Finished) -> Result<Report> {

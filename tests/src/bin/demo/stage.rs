@@ -13,6 +13,8 @@ use crate::story::Story;
 pub(crate) struct Stage {
     agent: Victim,
     bystander: Victim,
+    /// Where the two tell whether they are well.
+    health: [SocketAddr; 2],
     // After the victims, so that it goes after them.
     lab: Lab,
     _notes: TempDir,
@@ -28,13 +30,26 @@ impl Stage {
         let start = |place, name| {
             let notes = notes.path().join(name).to_string_lossy().into_owned();
             let api = api.to_string();
-            Victim::start(place, &["http-agent", "--connect", &api, "--notes", &notes])
+            let health = "127.0.0.1:0";
+            let words = [
+                "http-agent",
+                "--connect",
+                &api,
+                "--notes",
+                &notes,
+                "--health",
+                health,
+            ];
+            let (victim, health) = Victim::start_server(place, &words)?;
+            let health = health.context("an agent did not say where it tells its health")?;
+            anyhow::Ok((victim, health))
         };
-        let agent = start(lab.agent(), "agent")?;
-        let bystander = start(lab.bystander(), "bystander")?;
+        let (agent, agents_health) = start(lab.agent(), "agent")?;
+        let (bystander, bystanders_health) = start(lab.bystander(), "bystander")?;
         Ok(Self {
             agent,
             bystander,
+            health: [agents_health, bystanders_health],
             lab,
             _notes: notes,
             api,
@@ -44,6 +59,27 @@ impl Stage {
     /// Where the model API listens.
     pub(crate) fn api(&self) -> SocketAddr {
         self.api
+    }
+
+    /// The experiment as it is played: its faults on the traffic with the model API alone, since what asks the agent for
+    /// its health is no part of the bad day; and with a steady state, so that it is judged.
+    pub(crate) fn judged(&self, experiment: &str) -> String {
+        let [agent, bystander] = self.health;
+        let of_the_api = format!("{{ target: agent, dest-port: [{}],", self.api.port());
+        let lines = experiment.lines().map(|line| {
+            if line.trim_start().starts_with("- net.") {
+                line.replace("{ target: agent,", &of_the_api)
+            } else {
+                line.to_owned()
+            }
+        });
+        let lines: Vec<String> = lines.collect();
+        format!(
+            "{}\nprobes:\n  tasks: http http://{agent}/ every 250ms within 500ms\n  \
+             neighbour: http http://{bystander}/ fails 2 of 3 every 250ms within 500ms\n\
+             steady-state: [tasks]\ncontrols: [neighbour]\nobjectives: {{ rto: 10s }}\n",
+            lines.join("\n")
+        )
     }
 
     /// Path of the agent's cgroup.

@@ -4,8 +4,8 @@
 //! It answers `GET` with 200 while it is good and with 503 while it is not. Each outage is told as an operation, from
 //! its first moment to its last; a line on standard input asks for a summary, with an outage that goes on told first.
 
-use std::io::{BufRead, BufReader, Write, stdin};
-use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::io::stdin;
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, TryRecvError, channel};
 use std::sync::{Arc, mpsc};
@@ -17,6 +17,7 @@ use clap::ValueEnum;
 use injector_tests::boot_clock::now_ns;
 use injector_tests::observation::{Line, Op};
 
+use crate::health;
 use crate::speak::{ready, say};
 
 /// What it does when the other service does not answer.
@@ -36,8 +37,6 @@ pub(crate) enum Character {
 
 /// Pause between two calls of the other service.
 const PAUSE: Duration = Duration::from_millis(20);
-/// How long a call may take.
-const PATIENCE: Duration = Duration::from_millis(60);
 const ADAPTS_AFTER_NS: u64 = 1_500_000_000;
 const COMES_BACK_AFTER_NS: u64 = 4_000_000_000;
 
@@ -65,30 +64,21 @@ impl Character {
     }
 }
 
-/// Serves, and calls, until it is killed.
-pub(crate) fn serve(listen: SocketAddr, needs: SocketAddr, character: Character) -> Result<()> {
+/// Serves, and calls, until it is killed; `patience` is how long a call may take.
+pub(crate) fn serve(
+    listen: SocketAddr,
+    needs: SocketAddr,
+    character: Character,
+    patience: Duration,
+) -> Result<()> {
     let listener = TcpListener::bind(listen)?;
     let is_good = Arc::new(AtomicBool::new(true));
     let answering = Arc::clone(&is_good);
     let address = listener.local_addr()?;
-    thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
-            let is_good = answering.load(Ordering::Acquire);
-            thread::spawn(move || answer(&stream, is_good));
-        }
-    });
+    health::serve(listener, move || answering.load(Ordering::Acquire));
     let asked = orders();
     ready(Some(address))?;
-    call_for_ever(needs, character, &is_good, &asked)
-}
-
-fn answer(mut stream: &TcpStream, is_good: bool) {
-    let mut head = BufReader::new(stream).lines().map_while(Result::ok);
-    let _asked = head.find(String::is_empty);
-    let status = if is_good { "200 OK" } else { "503 Not Now" };
-    let text = format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
-    // A probe that has gone away needs no answer.
-    let _told = stream.write_all(text.as_bytes());
+    call_for_ever(needs, (character, patience), &is_good, &asked)
 }
 
 fn orders() -> Receiver<()> {
@@ -105,13 +95,13 @@ fn orders() -> Receiver<()> {
 
 fn call_for_ever(
     needs: SocketAddr,
-    character: Character,
+    (character, patience): (Character, Duration),
     is_good: &AtomicBool,
     asked: &Receiver<()>,
 ) -> Result<()> {
     let socket = UdpSocket::bind("0.0.0.0:0")?;
     socket.connect(needs)?;
-    socket.set_read_timeout(Some(PATIENCE))?;
+    socket.set_read_timeout(Some(patience))?;
     let mut failures = Failures::default();
     let mut bad_since = None;
     for number in 0.. {

@@ -3,8 +3,10 @@
 
 use std::fs;
 use std::io::{BufReader, ErrorKind, Result};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -13,23 +15,48 @@ use injector_tests::observation::{Call, Line};
 
 use crate::speak::{ready, say};
 use crate::tcp::connect;
-use crate::{errors, http};
+use crate::{errors, health, http};
 
 const TIMEOUT: Duration = Duration::from_secs(2);
 const RETRIES: u32 = 3;
 const BACKOFF: Duration = Duration::from_millis(50);
 /// Between calls: what the agent does with the answer.
 const WORK: Duration = Duration::from_millis(2);
+/// An agent that finished nothing for longer is not well.
+const OF_LATE_NS: u64 = 2_000_000_000;
 const QUESTION: &[u8] = br#"{"messages":[{"role":"user","content":"Does it work?"}]}"#;
 
 /// One call after the other, until killed.
-pub(crate) fn call_for_ever(peer: SocketAddr, notes: Option<&Path>) -> anyhow::Result<()> {
-    ready(None)?;
+pub(crate) fn call_for_ever(
+    peer: SocketAddr,
+    notes: Option<&Path>,
+    health: Option<SocketAddr>,
+) -> anyhow::Result<()> {
+    let went_well_ns = Arc::new(AtomicU64::new(now_ns()));
+    let address = health
+        .map(|listen| tell_health(listen, &went_well_ns))
+        .transpose()?;
+    ready(address)?;
     let mut connection = None;
     loop {
-        say(&Line::Call(call(peer, &mut connection, notes)))?;
+        let call = call(peer, &mut connection, notes);
+        if call.ok {
+            went_well_ns.store(call.end_ns, Ordering::Release);
+        }
+        say(&Line::Call(call))?;
         sleep(WORK);
     }
+}
+
+/// Answers who asks whether a call went well within [`OF_LATE_NS`].
+fn tell_health(listen: SocketAddr, went_well_ns: &Arc<AtomicU64>) -> Result<SocketAddr> {
+    let listener = TcpListener::bind(listen)?;
+    let address = listener.local_addr()?;
+    let went_well_ns = Arc::clone(went_well_ns);
+    health::serve(listener, move || {
+        now_ns().saturating_sub(went_well_ns.load(Ordering::Acquire)) < OF_LATE_NS
+    });
+    Ok(address)
 }
 
 fn call(peer: SocketAddr, connection: &mut Option<TcpStream>, notes: Option<&Path>) -> Call {

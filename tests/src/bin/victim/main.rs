@@ -11,6 +11,7 @@ mod dns;
 mod errors;
 mod files;
 mod fork_tree;
+mod health;
 mod hog;
 mod hold;
 mod http;
@@ -110,6 +111,9 @@ enum Role {
         needs: SocketAddr,
         #[arg(long, value_enum)]
         character: dependent::Character,
+        /// How long a call of the other may take.
+        #[arg(long, default_value = "60ms", value_parser = humantime::parse_duration)]
+        patience: Duration,
     },
     /// Sends back every datagram.
     UdpEcho {
@@ -241,6 +245,9 @@ enum Role {
         /// Keep each answer in this file.
         #[arg(long)]
         notes: Option<PathBuf>,
+        /// Tell here whether a call went well of late.
+        #[arg(long)]
+        health: Option<SocketAddr>,
     },
     /// Pings from a process, its threads, and its children, old and new.
     ForkTree {
@@ -346,10 +353,15 @@ fn main() -> Result<()> {
             listen,
             needs,
             character,
-        } => dependent::serve(listen, needs, character),
+            patience,
+        } => dependent::serve(listen, needs, character, patience),
         Role::IcmpPing { to, rounds } => icmp::ping(to, &rounds),
         Role::ModelApi { listen } => model_api::serve(listen),
-        Role::HttpAgent { connect, notes } => http_agent::call_for_ever(connect, notes.as_deref()),
+        Role::HttpAgent {
+            connect,
+            notes,
+            health,
+        } => http_agent::call_for_ever(connect, notes.as_deref(), health),
         Role::ForkTree {
             connect,
             depth,
