@@ -10,15 +10,19 @@ mod action;
 mod arm;
 mod ask;
 mod audit;
+mod compare;
 mod demo;
 mod doctor;
 mod examples;
 mod flags;
 mod front_page;
 mod halt;
+mod lessons;
 mod list;
+mod postmortem;
 mod record;
 mod report;
+mod stored;
 mod sweep;
 mod trials;
 mod usage;
@@ -31,11 +35,15 @@ pub use action::{Action, Arming, Question, Wanted, parse};
 pub use arm::{arm, daemon};
 pub use ask::ask;
 pub use audit::audit;
+pub use compare::{Comparing, compare};
 pub use demo::{Part, demo};
 pub use doctor::{Depth, doctor};
 pub use flags::Rehearsal;
 pub use halt::{halt, resume};
-pub use report::{Format, Reporting, Which, report};
+pub use lessons::{Told, lessons};
+pub use postmortem::{Page, postmortem};
+pub use report::{Format, Reporting, report};
+pub use stored::Which;
 pub use sweep::sweep;
 pub use trials::{SuiteWanted, repeat, suite};
 
@@ -130,6 +138,12 @@ enum Command {
     },
     /// Tell what one run did and what its probes measured: a card, a page or data
     Report(report::ReportFlags),
+    /// Write the page that follows an impact: Markdown, with the facts of a run filled in
+    Postmortem(postmortem::PostmortemFlags),
+    /// Tell what is better and what is worse in the second of two runs of one experiment
+    Compare(compare::CompareFlags),
+    /// Tell which experiments have deviated, and whether a run of them has held since
+    Lessons(lessons::LessonsFlags),
     /// Find and remove what dead runs have left, as after a daemon's end
     Sweep {
         /// Find, and remove nothing

@@ -26,6 +26,8 @@ pub(crate) enum Subject {
         #[arg(long, value_name = "NAME|PATH")]
         kernel: Option<String>,
     },
+    /// What commands and starts take beside a hundred thousand stored runs (needs root, two minutes).
+    Store,
 }
 
 impl Subject {
@@ -33,6 +35,7 @@ impl Subject {
         match self {
             Self::Net { .. } => "net",
             Self::Sys { .. } => "sys",
+            Self::Store => "store",
         }
     }
 }
@@ -54,7 +57,7 @@ pub(crate) fn run(project: &Project, subject: &Subject) -> Result<ExitCode> {
     let mut bench = root.command(project, &program, &[("INJECTOR_BIN", injector.as_os_str())]);
     let only = match subject {
         Subject::Net { only } => only.as_deref(),
-        Subject::Sys { .. } => None,
+        Subject::Sys { .. } | Subject::Store => None,
     };
     let outcome = process::stream(bench.args(only))?;
     if !outcome.status.success() {

@@ -2,7 +2,7 @@
 //!
 //! An [`Account`] is made from a journal alone, in whatever state a crash has left it: a run without an end is told as
 //! aborted, or as running where a process holds its journal. Times count from arming, on the boot clock; the wall
-//! clock is a label. [`markdown`] and [`html`] make texts of it; as JSON it is the account itself.
+//! clock is a label. [`markdown`], [`html`] and [`junit`] make texts of it; as JSON it is the account itself.
 //!
 //! Rejected: renderers that read records. Each would have to know what a torn journal lacks, and two of them would
 //! tell the same run in two ways.
@@ -12,16 +12,17 @@ mod chart;
 mod environment;
 mod headline;
 pub mod html;
+pub mod junit;
 pub mod markdown;
 mod moment;
 mod origin;
 mod scale;
 mod series;
 mod window;
-mod words;
+pub(crate) mod words;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use serde::Serialize;
 
@@ -34,10 +35,11 @@ pub use window::Window;
 use crate::{
     journal::{Asked, Damaged, HostChange, ListedRun, Record, Replay, RunId, RunState},
     measure::Judgement,
+    platform::Platform,
     report::RunReport,
 };
 use injector_plan::policy::Override;
-use injector_spec::experiment::{Experiment, Placed};
+use injector_spec::experiment::{Experiment, Fingerprint, Placed};
 use origin::Origin;
 
 /// All that a journal says of a run.
@@ -63,11 +65,17 @@ pub struct Account {
     /// Who asked for it, and under which limits.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub asked: Option<Asked>,
+    /// The kernel and the program; absent in journals of earlier versions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub platform: Option<Platform>,
     /// Limits of the host that were lifted for it.
     pub overrides: Vec<Override>,
     /// What was asked; absent where that record is damaged.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub experiment: Option<Experiment>,
+    /// The digest of what was asked, by which runs of the same experiment are known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<Fingerprint>,
     /// The plan, for people.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plan: Option<String>,
@@ -93,10 +101,15 @@ impl Account {
     pub fn of(listed: ListedRun, replay: &Replay) -> Self {
         let origin = Origin::of(replay);
         let records = || replay.records.iter().map(|stamped| &stamped.record);
-        let experiment = records().find_map(|record| match record {
-            Record::Started { experiment, .. } => Some(experiment.clone()),
+        let started = records().find_map(|record| match record {
+            Record::Started {
+                experiment,
+                platform,
+                ..
+            } => Some((experiment.clone(), platform.clone())),
             _ => None,
         });
+        let (experiment, platform) = started.unzip();
         let plan = records().find_map(|record| match record {
             Record::Planned { text, .. } => Some(text.clone()),
             _ => None,
@@ -122,7 +135,9 @@ impl Account {
             started_unix_ms: listed.started_unix_ms,
             armed_unix_ms: origin.armed_unix_ms(),
             asked: listed.asked,
+            platform: platform.flatten(),
             overrides: overrides.collect(),
+            fingerprint: experiment.as_ref().map(Experiment::fingerprint),
             plan,
             faults: listed.faults,
             windows,

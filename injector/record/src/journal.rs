@@ -11,22 +11,25 @@
 //!
 //! What grows with every run is kept in bounds by [`finish`], which gives back what a journal did not
 //! use, and [`tend`], which deletes what the configuration no longer keeps and notes ended runs in an
-//! index, so that a start reads only those that a process must look after ([`unfinished`]).
+//! index and a table, so that a start reads only those that a process must look after ([`unfinished`]).
 
 mod finish;
 mod index;
 mod line;
 mod list;
+mod names;
 mod record;
 mod replay;
 mod run_id;
+pub(crate) mod table;
 mod tend;
+pub(crate) mod verdicts;
 mod writer;
 
 pub use finish::finish;
 pub use list::{
-    Asked, ListedRun, Listing, Reports, RunState, Unreadable, files, halted_since, list, look,
-    read, unfinished,
+    Asked, ListedRun, Listing, Newest, Reports, RunState, Unreadable, files, halted_since, list,
+    look, newest, read, unfinished,
 };
 pub use record::{HostChange, Process, Record};
 pub use replay::{Damaged, Replay, Stamped, replay};

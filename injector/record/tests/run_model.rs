@@ -68,6 +68,7 @@ impl Life {
             login_uid: None,
             config: None,
             supervisor: None,
+            platform: None,
             experiment: file::parse(text, "model.yaml", None).unwrap(),
         };
         worker.append(&started).unwrap();

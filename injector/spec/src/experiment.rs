@@ -17,6 +17,7 @@ mod describe;
 mod fault;
 pub mod file;
 mod filters;
+mod fingerprint;
 pub(crate) mod host;
 pub(crate) mod method;
 mod path;
@@ -43,6 +44,7 @@ pub use fault::{
     OnProcesses, Peer,
 };
 pub use filters::{FilterError, LONGEST_HOLD};
+pub use fingerprint::{Fingerprint, FingerprintError};
 pub use host::HostError;
 pub use injector_common::{SCOPES, SLOTS};
 pub use path::{Depth, FilePattern, Presence};

@@ -10,7 +10,7 @@ use std::{
 use clap::{CommandFactory, FromArgMatches};
 
 use super::{
-    Cli, Command, Depth, Part, Rehearsal, Reporting, examples,
+    Cli, Command, Comparing, Depth, Page, Part, Rehearsal, Reporting, Told, examples,
     flags::{OnCommandLine, RunFlags},
     front_page,
     list::Shown,
@@ -54,6 +54,12 @@ pub enum Action {
     Audit(Wanted, Output),
     /// Tell from its journal what one run did.
     Report(Reporting),
+    /// Write the page that follows an impact.
+    Postmortem(Page),
+    /// Tell the difference of two runs.
+    Compare(Comparing),
+    /// Tell what deviated runs have taught.
+    Lessons(Told, Output),
     /// Remove what dead runs have left, or only find it.
     Sweep(Sweeping, Output),
     /// Tell what this machine offers.
@@ -199,6 +205,12 @@ fn action(command: Command, config: Source) -> Result<Action, Refusal> {
             Action::Audit(Wanted { run, since }, output.output())
         }
         Command::Report(flags) => Action::Report(flags.try_into()?),
+        Command::Postmortem(flags) => Action::Postmortem(flags.try_into()?),
+        Command::Compare(flags) => Action::Compare(flags.try_into()?),
+        Command::Lessons(flags) => {
+            let (told, output) = flags.split();
+            Action::Lessons(told, output)
+        }
         Command::Sweep { dry_run, output } => {
             let sweeping = if dry_run {
                 Sweeping::FindOnly

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{
     Question,
-    list::{self, Shown},
+    list::{self, NEWEST, Shown},
     record::Reader,
 };
 use injector_api::{Client, Status, client::Told, foreground, socket_path};
@@ -14,7 +14,7 @@ use injector_engine::tell;
 use injector_engine::{kill_switch, worker::Output};
 use injector_record::halt::Halt;
 use injector_record::{
-    journal::{self, ListedRun, Listing, Reports, RunId, RunState, Stamped, Unreadable},
+    journal::{self, ListedRun, Listing, Newest, Reports, RunId, RunState, Stamped, Unreadable},
     report::RunReport,
 };
 use injector_spec::{
@@ -32,9 +32,9 @@ async fn answer(question: Question, output: Output) -> Result<Exit, Refusal> {
     match question {
         Question::Status => return status(client.as_ref(), output).await,
         Question::List(shown) => {
-            let Listing { runs, unreadable } = runs(client.as_ref(), Reports::With).await?;
-            list(&runs, shown, output);
-            return Ok(tell_unreadable(&unreadable));
+            let Newest { listing, older } = wanted(client.as_ref(), shown, output).await?;
+            list(&listing.runs, older, output);
+            return Ok(tell_unreadable(&listing.unreadable));
         }
         Question::Stop(run) => {
             let Listing { runs, .. } = runs(client.as_ref(), Reports::Without).await?;
@@ -72,6 +72,22 @@ async fn runs(client: Option<&Client>, reports: Reports) -> Result<Listing, Refu
     }
     let directory = journal::directory();
     journal::look(&directory, reports).map_err(|error| unreadable(&directory, &error))
+}
+
+/// The runs that a list shows, and how many it leaves out: programs get all of them.
+async fn wanted(client: Option<&Client>, shown: Shown, output: Output) -> Result<Newest, Refusal> {
+    let count = match (shown, output) {
+        (Shown::Newest, Output::Text) => NEWEST,
+        (Shown::All, _) | (_, Output::Json) => usize::MAX,
+    };
+    if client.is_none() && count == NEWEST {
+        let directory = journal::directory();
+        return journal::newest(&directory, count).map_err(|error| unreadable(&directory, &error));
+    }
+    let mut listing = runs(client, Reports::With).await?;
+    let older = listing.runs.len().saturating_sub(count);
+    listing.runs.drain(..older);
+    Ok(Newest { listing, older })
 }
 
 /// Names what could not be read, and gives the exit code of the command that asked.
@@ -142,19 +158,19 @@ async fn status(client: Option<&Client>, output: Output) -> Result<Exit, Refusal
             if let Some(halt) = &halted {
                 tell::result(format!("{halt}; nothing starts until `injector resume`"));
             }
-            list(&running, Shown::All, output);
+            list(&running, 0, output);
         }
     }
     Ok(tell_unreadable(&unreadable))
 }
 
-/// The runs, as a table or as JSON.
-fn list(runs: &[ListedRun], shown: Shown, output: Output) {
+/// The runs, as a table or as JSON; so many older ones are left out.
+fn list(runs: &[ListedRun], older: usize, output: Output) {
     match output {
         Output::Json => tell::json(&runs),
         Output::Text if runs.is_empty() => tell::result("no runs"),
         Output::Text => tell::page(
-            list::table(runs, shown, journal::unix_ms())
+            list::table(runs, older, journal::unix_ms())
                 .into_iter()
                 .collect(),
         ),

@@ -35,7 +35,14 @@ const GROUPS: [Group; 4] = [
     Group {
         title: "Look",
         commands: &["doctor", "demo", "list", "report"],
-        also: &["audit", "events", "status"],
+        also: &[
+            "audit",
+            "compare",
+            "events",
+            "lessons",
+            "postmortem",
+            "status",
+        ],
         example: "injector report last --format html --output report.html",
     },
     Group {

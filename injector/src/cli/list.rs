@@ -23,21 +23,14 @@ pub enum Shown {
 }
 
 /// So many fit on a screen.
-const NEWEST: usize = 20;
+pub(super) const NEWEST: usize = 20;
 
 const HEADER: [&str; 6] = ["RUN", "AGE", "HITS", "TARGET", "NAME", "STATE"];
 
-/// The table, the newest run last; the faults of those that go on stand below them.
-pub(super) fn table(runs: &[ListedRun], shown: Shown, now_unix_ms: u64) -> Vec<Line> {
-    let hidden = match shown {
-        Shown::Newest => runs.len().saturating_sub(NEWEST),
-        Shown::All => 0,
-    };
-    let rows: Vec<[String; 6]> = runs
-        .iter()
-        .skip(hidden)
-        .map(|listed| row(listed, now_unix_ms))
-        .collect();
+/// The table, the newest run last; the faults of those that go on stand below them. So many `older` ones are not
+/// among the runs.
+pub(super) fn table(runs: &[ListedRun], older: usize, now_unix_ms: u64) -> Vec<Line> {
+    let rows: Vec<[String; 6]> = runs.iter().map(|listed| row(listed, now_unix_ms)).collect();
     let width = |at: usize| {
         let cells = rows.iter().map(|row| row[at].chars().count());
         cells.chain([HEADER[at].len()]).max().unwrap_or_default()
@@ -54,14 +47,14 @@ pub(super) fn table(runs: &[ListedRun], shown: Shown, now_unix_ms: u64) -> Vec<L
         (line, last.to_owned())
     };
     let mut lines = Vec::new();
-    if hidden > 0 {
-        let runs = if hidden == 1 { "run" } else { "runs" };
-        let older = format!("{hidden} older {runs}: `injector list --all` shows them");
+    if older > 0 {
+        let runs = if older == 1 { "run" } else { "runs" };
+        let older = format!("{older} older {runs}: `injector list --all` shows them");
         lines.push(Line::all(Role::Dim, older));
     }
     let (before, state) = line(HEADER);
     lines.push(Line::all(Role::Dim, before + &state));
-    for (listed, row) in runs.iter().skip(hidden).zip(&rows) {
+    for (listed, row) in runs.iter().zip(&rows) {
         let (before, state) = line(row.each_ref().map(String::as_str));
         lines.push(Line::plain(before).and(tone(listed), state));
         if listed.state == RunState::Running {
@@ -175,8 +168,8 @@ mod tests {
         }
     }
 
-    fn texts(runs: &[ListedRun], shown: Shown) -> Vec<String> {
-        let lines = table(runs, shown, 66_000);
+    fn texts(runs: &[ListedRun], older: usize) -> Vec<String> {
+        let lines = table(runs, older, 66_000);
         lines.iter().map(Line::text).collect()
     }
 
@@ -186,18 +179,18 @@ mod tests {
 
     #[test]
     fn the_newest_are_shown_and_the_others_are_named() {
-        let runs: Vec<ListedRun> = (1..=23).map(gone).collect();
-        let lines = texts(&runs, Shown::Newest);
+        let runs: Vec<ListedRun> = (4..=23).map(gone).collect();
+        let lines = texts(&runs, 3);
         assert_eq!(lines[0], "3 older runs: `injector list --all` shows them");
         assert!(lines[1].starts_with("RUN") && lines[1].ends_with("STATE"));
         assert_eq!(lines.len(), 22);
         assert!(lines[2].starts_with("r000000000004  1m5s"), "{}", lines[2]);
-        assert_eq!(texts(&runs, Shown::All).len(), 24);
+        assert_eq!(texts(&runs, 0).len(), 21);
     }
 
     #[test]
     fn columns_stand_below_their_names() {
-        let lines = texts(&[gone(1), listed(2, RunState::Running)], Shown::All);
+        let lines = texts(&[gone(1), listed(2, RunState::Running)], 0);
         for (title, cell) in [("AGE", "1m5s"), ("NAME", "net.delay"), ("STATE", "running")] {
             assert_eq!(lines[0].find(title), lines[2].find(cell), "{lines:#?}");
         }

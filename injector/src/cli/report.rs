@@ -3,19 +3,16 @@
 //! The journal is all that is read, so a run that was killed is reported, too, and a user who can read a journal needs
 //! no privileges. What a verdict says is no failure of this command: it exits with 0 where it has told it.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use super::stored::{self, Which};
 use injector_engine::{
     page::{Line, Look, Page, Role},
-    tell::{self, Stream},
+    tell,
 };
-use injector_record::{
-    account::{Account, html, markdown},
-    journal::{self, Reports, RunId},
-    replace::{self, ReplaceError},
-};
+use injector_record::account::{Account, html, junit, markdown};
 use injector_spec::{
     error::{Exit, Refusal},
     printable,
@@ -46,15 +43,8 @@ pub enum Format {
     Html,
     /// The account as data, with every answer of each probe
     Json,
-}
-
-/// The run that is reported.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Which {
-    /// The newest one.
-    Last,
-    /// This one.
-    Run(RunId),
+    /// JUnit's XML for a server of continuous integration: a case for the verdict, and one for each probe
+    Junit,
 }
 
 /// What is to be reported, and how.
@@ -72,13 +62,8 @@ impl TryFrom<ReportFlags> for Reporting {
     type Error = Refusal;
 
     fn try_from(flags: ReportFlags) -> Result<Self, Refusal> {
-        let which = if flags.run == "last" {
-            Which::Last
-        } else {
-            Which::Run(super::action::run_id(&flags.run)?)
-        };
         Ok(Self {
-            which,
+            which: Which::parse(&flags.run)?,
             format: flags.format,
             to: flags.output,
         })
@@ -87,65 +72,26 @@ impl TryFrom<ReportFlags> for Reporting {
 
 /// Reads the journal, and writes the report.
 pub fn report(reporting: &Reporting) -> Result<Exit, Refusal> {
-    let account = account(&reporting.which)?;
-    let Some(path) = &reporting.to else {
-        match reporting.format {
-            Format::Text => tell::page(card(&account)),
-            Format::Md | Format::Html | Format::Json => {
-                let text = text(&account, reporting.format)?;
-                tell::pass_on(Stream::Result, text.as_bytes());
-            }
-        }
+    let account = reporting.which.account()?;
+    let to = reporting.to.as_deref();
+    if reporting.format == Format::Text && to.is_none() {
+        tell::page(card(&account));
         return Ok(Exit::Done);
-    };
+    }
     let text = text(&account, reporting.format)?;
-    replace::replace(path, text.as_bytes()).map_err(|error| unwritable(path, &error))?;
-    let shown = printable::path(path);
-    tell::aside(format!(
-        "injector: the report of {} is in {shown}",
-        account.run
-    ));
-    Ok(Exit::Done)
+    stored::put(&format!("report of {}", account.run), &text, to)
 }
 
-fn account(which: &Which) -> Result<Account, Refusal> {
-    let run = match which {
-        Which::Run(run) => run.clone(),
-        Which::Last => newest()?,
-    };
-    let directory = journal::directory();
-    let path = directory.join(format!("{run}.jsonl"));
-    match journal::read(&path, run.clone()) {
-        Ok((listed, replay)) => Ok(Account::of(listed, &replay)),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(Refusal::usage(format!(
-            "there is no run {run}; `injector list` shows those that are known"
-        ))),
-        Err(error) => Err(unreadable(&path, &error)),
-    }
-}
-
-/// The run that started last.
-fn newest() -> Result<RunId, Refusal> {
-    let directory = journal::directory();
-    let listing = journal::look(&directory, Reports::Without)
-        .map_err(|error| unreadable(&directory, &error))?;
-    for one in &listing.unreadable {
-        tell::aside(format!("injector: {one}; look what it is, and delete it"));
-    }
-    let last = listing.runs.into_iter().next_back();
-    last.map(|listed| listed.run).ok_or_else(|| {
-        let shown = printable::path(&directory);
-        Refusal::usage(format!(
-            "there is no run yet whose journal in {shown} can be read; name the folder of the journals by \
-             INJECTOR_STATE_DIR, or start a run"
-        ))
-    })
+/// What stands on a page, for a file.
+pub(super) fn rows(page: &Page) -> String {
+    page.rows(Look::Pipe).join("\n") + "\n"
 }
 
 fn text(account: &Account, format: Format) -> Result<String, Refusal> {
     match format {
-        Format::Text => Ok(card(account).rows(Look::Pipe).join("\n") + "\n"),
+        Format::Text => Ok(rows(&card(account))),
         Format::Md => Ok(markdown::markdown(account)),
+        Format::Junit => Ok(junit::junit(account)),
         Format::Html => html::html(account).map_err(|error| unspeakable(account, &error)),
         Format::Json => serde_json::to_string(account)
             .map(|text| format!("{}\n", printable::json(&text)))
@@ -178,29 +124,6 @@ fn card(account: &Account) -> Page {
     let rest = format!("`injector audit {}` has the rest", account.run);
     page.push(Line::all(Role::Dim, rest));
     page
-}
-
-fn unreadable(path: &Path, error: &std::io::Error) -> Refusal {
-    let shown = printable::path(path);
-    Refusal::failed(format!(
-        "the journals in {shown} cannot be read: {error}; use sudo, or check the path"
-    ))
-}
-
-fn unwritable(path: &Path, error: &ReplaceError) -> Refusal {
-    let shown = printable::path(path);
-    let sentence =
-        |remedy: &str| format!("the report cannot be written to {shown}: {error}; {remedy}");
-    match error {
-        ReplaceError::Special(_) => Refusal::usage(sentence(
-            "name a file, or leave --output out and redirect standard output",
-        )),
-        ReplaceError::Link => Refusal::usage(sentence("name the file that it leads to")),
-        ReplaceError::NoName => Refusal::usage(sentence("name one")),
-        ReplaceError::Io(_) => Refusal::failed(sentence(
-            "free some space there, or name another place for it",
-        )),
-    }
 }
 
 fn unspeakable(account: &Account, error: &dyn std::error::Error) -> Refusal {

@@ -20,6 +20,7 @@ mod guardians;
 mod halts;
 mod harness_itself;
 mod judged;
+mod lessons;
 mod lifecycle;
 mod limits;
 mod matrix;
@@ -64,6 +65,7 @@ fn main() -> ExitCode {
         experiments::cases(),
         report::cases(),
         trials::cases(),
+        lessons::cases(),
         limits::cases(),
         processes::cases(),
         calls::cases(),

@@ -15,6 +15,7 @@ use injector_host::kernel::clock::boot_ns;
 use injector_record::{
     event::{EventKind, RunEvent},
     journal::{self, Record},
+    platform::Platform,
     report::{Outcome, RunReport},
 };
 use injector_spec::error::Refusal;
@@ -59,6 +60,7 @@ pub fn execute(
         login_uid: request.login_uid,
         config: request.config.clone(),
         supervisor: request.supervisor,
+        platform: Some(Platform::here()),
         experiment: request.experiment.clone(),
     })?;
     drop(start_lock);

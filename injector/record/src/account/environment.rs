@@ -28,6 +28,13 @@ pub(super) fn environment(account: &Account) -> Vec<(&'static str, String)> {
             limits.map_or_else(|| "the defaults".to_owned(), ToString::to_string),
         );
     }
+    if let Some(platform) = &account.platform {
+        say("kernel", platform.kernel());
+        say("injector", platform.injector.clone());
+    }
+    if let Some(fingerprint) = account.fingerprint {
+        say("experiment", format!("fingerprint {fingerprint}"));
+    }
     for limit in &account.overrides {
         say("limit lifted", limit.to_string());
     }

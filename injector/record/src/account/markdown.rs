@@ -36,7 +36,11 @@ pub fn markdown(account: &Account) -> String {
         lines.push(String::new());
         lines.extend(wrapped(&format!("Hypothesis: {said}")));
     }
-    let met = met(account);
+    let met = [met(account), took_place(account)]
+        .into_iter()
+        .filter(|sentence| !sentence.is_empty())
+        .collect::<Vec<_>>()
+        .join(" ");
     let last = wrapped(&met);
     if !account.probes.is_empty() {
         // Two of the table's head, and empty ones before and behind it.
@@ -87,6 +91,19 @@ fn table(account: &Account, rows: usize) -> Vec<String> {
     lines
 }
 
+/// On what, and by which experiment: with them, two cards can be held against each other.
+fn took_place(account: &Account) -> String {
+    let platform = account.platform.as_ref().map(ToString::to_string);
+    let asked = account
+        .fingerprint
+        .map(|fingerprint| format!("experiment {fingerprint}"));
+    let said: Vec<String> = platform.into_iter().chain(asked).collect();
+    if said.is_empty() {
+        return String::new();
+    }
+    format!("{}.", escaped(&said.join(", ")))
+}
+
 /// What the faults met, in a line.
 fn met(account: &Account) -> String {
     if let Some(report) = &account.report {
@@ -109,7 +126,7 @@ fn met(account: &Account) -> String {
 }
 
 /// A text on one line that Markdown takes for nothing but text.
-fn escaped(text: &str) -> String {
+pub(crate) fn escaped(text: &str) -> String {
     let line = printable::line(text);
     let mut escaped = String::with_capacity(line.len());
     for character in line.chars() {
@@ -122,7 +139,7 @@ fn escaped(text: &str) -> String {
 }
 
 /// A text between the ticks of code, which knows no escape.
-fn code(text: &str) -> String {
+pub(crate) fn code(text: &str) -> String {
     let line = printable::line(text).replace('`', "'").replace('|', "/");
     if line.trim().is_empty() {
         "unnamed".to_owned()

@@ -101,7 +101,7 @@ fn report(experiment: &Experiment, samples: &[Sample]) -> RunReport {
 }
 
 /// The records of a whole run.
-fn records(experiment: &Experiment, bad: std::ops::Range<u64>) -> Vec<(u64, Record)> {
+pub(crate) fn records(experiment: &Experiment, bad: std::ops::Range<u64>) -> Vec<(u64, Record)> {
     let samples = samples(bad);
     let report = report(experiment, &samples);
     let at = |second| ARMED + second * SECOND;
@@ -123,6 +123,7 @@ fn records(experiment: &Experiment, bad: std::ops::Range<u64>) -> Vec<(u64, Reco
                 login_uid: Some(1000),
                 config: None,
                 supervisor: None,
+                platform: None,
                 experiment: experiment.clone(),
             },
         ),
@@ -158,14 +159,14 @@ fn written(directory: &Path, records: &[(u64, Record)]) -> std::path::PathBuf {
     journal.path().to_owned()
 }
 
-fn account(records: &[(u64, Record)]) -> Account {
+pub(crate) fn account(records: &[(u64, Record)]) -> Account {
     let directory = tempfile::tempdir().unwrap();
     let path = written(directory.path(), records);
     let (listed, replay) = journal::read(&path, run()).unwrap();
     Account::of(listed, &replay)
 }
 
-fn experiment() -> Experiment {
+pub(crate) fn experiment() -> Experiment {
     file::parse(FILE, "uneven.yaml", None).unwrap()
 }
 
@@ -345,6 +346,7 @@ fn a_run_of_an_earlier_version_has_no_probes() {
         login_uid: None,
         config: None,
         supervisor: None,
+        platform: None,
         experiment,
     };
     let text = String::from("plan");

@@ -10,35 +10,40 @@ use crate::{
 use injector_spec::{experiment::ProbeRole, printable, quantity::duration};
 
 /// What stands where there is no number.
-pub(super) const NONE: &str = "–";
+pub(crate) const NONE: &str = "–";
 
 /// `1.2s`, of microseconds.
-pub(super) fn micros(us: u64) -> String {
+pub(crate) fn micros(us: u64) -> String {
     duration::measured(Duration::from_micros(us))
 }
 
 /// `1.2s`, of milliseconds.
-pub(super) fn millis(ms: u64) -> String {
+pub(crate) fn millis(ms: u64) -> String {
     duration::measured(Duration::from_millis(ms))
 }
 
 /// `+1.2s`, a time from arming.
-pub(super) fn since_arming(us: i64) -> String {
+pub(crate) fn since_arming(us: i64) -> String {
     let sign = if us < 0 { "−" } else { "+" };
     format!("{sign}{}", micros(us.unsigned_abs()))
 }
 
 /// The name on one line, with what a reader should know of the probe's role.
-pub(super) fn probe(series: &Series) -> String {
-    let name = printable::line(&series.name);
-    match series.role {
+pub(crate) fn probe(series: &Series) -> String {
+    named(&series.name, series.role)
+}
+
+/// The same of a probe with this name and role.
+pub(crate) fn named(name: &str, role: Option<ProbeRole>) -> String {
+    let name = printable::line(name);
+    match role {
         Some(ProbeRole::Control) => format!("{name} (control)"),
         Some(ProbeRole::SteadyState) | None => name.into_owned(),
     }
 }
 
 /// `103ms, 4 of 40 bad`: the median of the right answers, and how many were bad.
-pub(super) fn tally(tally: Tally) -> String {
+pub(crate) fn tally(tally: Tally) -> String {
     match tally {
         Tally { answers: 0, .. } => NONE.to_owned(),
         Tally {
@@ -63,14 +68,19 @@ pub(super) fn tally(tally: Tally) -> String {
 }
 
 /// The median under the faults by that of the baseline.
-pub(super) fn by_baseline(series: &Series) -> String {
+pub(crate) fn by_baseline(series: &Series) -> String {
     let quotient = series.under_fault.by(series.baseline);
     quotient.unwrap_or_else(|| NONE.to_owned())
 }
 
 /// What became of a probe, in a cell: its RTA with bounds, or why there is none.
-pub(super) fn fate(series: &Series) -> String {
-    let Some(fate) = &series.fate else {
+pub(crate) fn fate(series: &Series) -> String {
+    fate_of(series.fate.as_ref())
+}
+
+/// The same of what became of a probe, if it was judged.
+pub(crate) fn fate_of(fate: Option<&Fate>) -> String {
+    let Some(fate) = fate else {
         return "not judged".to_owned();
     };
     let Some(took) = fate.recovery() else {
@@ -96,7 +106,7 @@ pub(super) fn fate(series: &Series) -> String {
 }
 
 /// The head of the column of recoveries, with the objective beside the actual time.
-pub(super) fn recovery_head(account: &Account) -> String {
+pub(crate) fn recovery_head(account: &Account) -> String {
     account.rto_ms().map_or_else(
         || "recovery (RTA)".to_owned(),
         |rto| format!("recovery (RTA; RTO {})", millis(rto)),
@@ -104,7 +114,7 @@ pub(super) fn recovery_head(account: &Account) -> String {
 }
 
 /// `net.delay 42`: a fault, and how often it hit.
-pub(super) fn hits(fault: &FaultReport) -> String {
+pub(crate) fn hits(fault: &FaultReport) -> String {
     let name = printable::line(&fault.fault);
     match fault.hit {
         1 => format!("{name} 1 hit"),

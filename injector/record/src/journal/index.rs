@@ -1,6 +1,7 @@
 //! What ended runs were, in one file beside their journals, so that no process has to read them all again.
 //!
-//! `ended.index` has a row for each run that is over with nothing left to restore. A row names the journal
+//! `ended.index` has a row for each run that is over with nothing left to restore; `ended.table` beside it says where
+//! each of them stands, so that one is read without the others. A row names the journal
 //! that it was made from by inode, size and time of change (ctime), and counts only while all three
 //! are what they were, and its own checksum fits. So the index can be missing, torn, old or of another
 //! directory: what it does not know is read from the journal, and what it knows wrongly it cannot know. It
@@ -8,7 +9,7 @@
 //!
 //! A row has fields with tabs between them (JSON has none): version, run, inode, size, ctime in
 //! nanoseconds, time of the last record, the run as [`ListedRun`] without its report, the report, and a
-//! CRC-32 of all that. A start looks at the first six and reads no JSON. Later versions add fields behind
+//! CRC-32 of all that. Later versions add fields behind
 //! the report, or count up the version, and older ones then read the journals.
 //!
 //! Rejected: a directory for ended runs, which moves evidence while others read it, and breaks every path
@@ -33,14 +34,14 @@ const NAME: &str = "ended.index";
 const VERSION: &str = "1";
 
 /// More bytes than the index of a hundred thousand runs has.
-const LARGEST: u64 = 256 << 20;
+const LARGEST: u64 = 1 << 30;
 
 /// Which journal a row was made from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Stamp {
-    inode: u64,
-    size: u64,
-    changed_ns: i128,
+    pub(super) inode: u64,
+    pub(super) size: u64,
+    pub(super) changed_ns: i128,
 }
 
 impl Stamp {
@@ -59,14 +60,11 @@ impl Stamp {
 pub(super) struct Index {
     bytes: Vec<u8>,
     rows: HashMap<RunId, Row>,
-    /// Rows that say nothing: damaged, or followed by a newer one of the same run.
-    idle: usize,
 }
 
 #[derive(Debug)]
 struct Row {
     stamp: Stamp,
-    last_unix_ms: u64,
     whole: Range<usize>,
     brief: Range<usize>,
     report: Range<usize>,
@@ -91,22 +89,13 @@ impl Index {
 
     fn of(bytes: Vec<u8>) -> Self {
         let mut rows = HashMap::new();
-        let (mut start, mut idle) = (0, 0);
+        let mut start = 0;
         for line in bytes.split(|byte| *byte == b'\n') {
             let read = parse(line, start);
             start += line.len() + 1;
-            match read {
-                Some((run, row)) => idle += usize::from(rows.insert(run, row).is_some()),
-                None => idle += usize::from(!line.is_empty()),
-            }
+            rows.extend(read);
         }
-        Self { bytes, rows, idle }
-    }
-
-    /// When the run's last record was written, where the row is about this very journal.
-    pub(super) fn ended(&self, run: &RunId, stamp: Stamp) -> Option<u64> {
-        let row = self.rows.get(run)?;
-        (row.stamp == stamp).then_some(row.last_unix_ms)
+        Self { bytes, rows }
     }
 
     /// The run, where the row is about this very journal.
@@ -120,23 +109,22 @@ impl Index {
         Some(listed)
     }
 
-    /// Whether more of it is about nothing than about one of these runs.
-    pub(super) fn is_worn(&self, is_there: impl Fn(&RunId) -> bool) -> bool {
-        let gone = self.rows.keys().filter(|run| !is_there(run)).count();
-        self.idle + gone > 64 + self.rows.len() / 2
+    /// The row of a run, as it stands.
+    pub(super) fn whole(&self, run: &RunId) -> Option<&[u8]> {
+        let row = self.rows.get(run)?;
+        self.bytes.get(row.whole.clone())
     }
+}
 
-    /// The rows of those runs, as they stand.
-    pub(super) fn kept(&self, is_there: impl Fn(&RunId) -> bool) -> Vec<u8> {
-        let rows = self.rows.iter().filter(|(run, _)| is_there(run));
-        let lines = rows.filter_map(|(_, row)| self.bytes.get(row.whole.clone()));
-        lines.flat_map(|line| [line, b"\n"].concat()).collect()
+/// The run of one row, where it is about this very journal.
+pub(super) fn one(line: &[u8], run: &RunId, stamp: Stamp) -> Option<ListedRun> {
+    let (of, row) = parse(line, 0)?;
+    if of != *run || row.stamp != stamp {
+        return None;
     }
-
-    /// Whether the file ends in the middle of a row.
-    pub(super) fn is_torn(&self) -> bool {
-        self.bytes.last().is_some_and(|last| *last != b'\n')
-    }
+    let mut listed: ListedRun = serde_json::from_slice(line.get(row.brief)?).ok()?;
+    listed.report = serde_json::from_slice(line.get(row.report)?).ok()?;
+    Some(listed)
 }
 
 /// A row, with its line feed.
@@ -185,11 +173,10 @@ fn parse(line: &[u8], start: usize) -> Option<(RunId, Row)> {
         size: next()?.1?.parse().ok()?,
         changed_ns: next()?.1?.parse().ok()?,
     };
-    let last_unix_ms = next()?.1?.parse().ok()?;
+    let _last_unix_ms: u64 = next()?.1?.parse().ok()?;
     let within = |range: Range<usize>| start + range.start..start + range.end;
     let row = Row {
         stamp,
-        last_unix_ms,
         whole: start..start + line.len(),
         brief: within(next()?.0),
         report: within(next()?.0),

@@ -1,13 +1,14 @@
 //! Which runs there are, and which of them no process looks after any more.
 //!
-//! Journals of runs that are over are not read again: the [`index`] has what they said. What it does not
-//! know is read, and what lies there without being a journal (a FIFO, a device, a directory) is told by
+//! Journals of runs that are over are not read again: [`table`](super::table) and [`index`] have what they said. What
+//! they do not know is read, and what lies there without being a journal (a FIFO, a device, a directory) is told by
 //! name, and nothing waits for it.
 
 use std::{
     fmt,
     fs::{self, File},
     io,
+    os::unix::fs::FileExt,
     path::{Path, PathBuf},
 };
 
@@ -16,8 +17,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     HostChange, Process, Record, Replay, RunId,
-    index::{Index, Stamp},
+    index::{self, Index, Stamp},
+    names::{Name, names},
     replay::LARGEST,
+    table::{Row, Table},
 };
 use crate::regular::{self, Access};
 use crate::report::{Outcome, RunReport};
@@ -151,10 +154,7 @@ pub fn look(directory: &Path, reports: Reports) -> io::Result<Listing> {
             found.add(path, run);
         }
     }
-    let started = |listed: &ListedRun| listed.started_unix_ms.unwrap_or(0);
-    found
-        .runs
-        .sort_by(|a, b| (started(a), &a.run).cmp(&(started(b), &b.run)));
+    found.sort();
     Ok(found)
 }
 
@@ -164,15 +164,16 @@ pub fn list(directory: &Path) -> io::Result<Vec<ListedRun>> {
 }
 
 /// The runs that a process must look after: those that go on, those without an end, and those that have
-/// left something to restore. What the index knows to be over is not among them and is not read. What cannot
+/// left something to restore. What the table knows to be over is not among them and is not read. What cannot
 /// be read may be such a run: a caller that must not miss one asks for the [`Listing::whole`].
 pub fn unfinished(directory: &Path) -> io::Result<Listing> {
-    let index = Index::load(directory);
+    let table = Table::load(directory);
+    let mut known = table.in_order();
     let mut found = Listing::default();
-    for (path, run) in files(directory)? {
-        let ended = stamp(&path).and_then(|stamp| index.ended(&run, stamp));
-        if ended.is_none() {
-            found.add(path, run);
+    for name in names(directory)? {
+        if known.get(name).is_none() {
+            let run = name.run();
+            found.add(file(directory, &run), run);
         }
     }
     found.runs.retain(|listed| match &listed.state {
@@ -184,17 +185,78 @@ pub fn unfinished(directory: &Path) -> io::Result<Listing> {
     Ok(found)
 }
 
+/// The newest runs of a directory.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Newest {
+    /// They, oldest first, and what in the directory cannot be read.
+    pub listing: Listing,
+    /// How many older ones there are.
+    pub older: usize,
+}
+
+/// At most so many runs, the newest by their start, with their reports. Of the others only those are read that the
+/// table does not know, to tell what cannot be read.
+pub fn newest(directory: &Path, count: usize) -> io::Result<Newest> {
+    let table = Table::load(directory);
+    let index = File::open(Index::path(directory)).ok();
+    let mut found = Listing::default();
+    let mut rows = table.in_order();
+    let mut known: Vec<(Name, &Row)> = Vec::new();
+    for name in names(directory)? {
+        match rows.get(name) {
+            Some(row) => known.push((name, row)),
+            None => found.add(file(directory, &name.run()), name.run()),
+        }
+    }
+    let total = known.len() + found.runs.len();
+    for (name, row) in known.into_iter().rev().take(count) {
+        let run = name.run();
+        let path = file(directory, &run);
+        match at_place(index.as_ref(), &run, row, &path) {
+            Some(listed) => found.runs.push(listed),
+            None => found.add(path, run),
+        }
+    }
+    found.sort();
+    let older = total.saturating_sub(count);
+    found.runs.drain(..found.runs.len().saturating_sub(count));
+    Ok(Newest {
+        listing: found,
+        older,
+    })
+}
+
+/// A run as its row in the index tells it, where that is about this very journal.
+pub(super) fn at_place(
+    index: Option<&File>,
+    run: &RunId,
+    row: &Row,
+    path: &Path,
+) -> Option<ListedRun> {
+    let stamp = stamp(path).filter(|stamp| *stamp == row.stamp)?;
+    let mut line = vec![0; usize::try_from(row.place.length).ok()?];
+    index?.read_exact_at(&mut line, row.place.at).ok()?;
+    index::one(&line, run, stamp)
+}
+
+/// The journal of a run.
+pub(super) fn file(directory: &Path, run: &RunId) -> PathBuf {
+    directory.join(format!("{run}.jsonl"))
+}
+
 /// The runs whose last word, said at this time or later (in milliseconds since 1970), is that they were halted.
 pub fn halted_since(directory: &Path, unix_ms: u64) -> io::Result<Vec<RunId>> {
-    let index = Index::load(directory);
+    let table = Table::load(directory);
+    let mut known = table.in_order();
     let mut found = Vec::new();
-    for (path, run) in files(directory)? {
-        let last = stamp(&path).and_then(|stamp| index.ended(&run, stamp));
-        if last.is_some_and(|last| last < unix_ms) {
+    for name in names(directory)? {
+        let row = known.get(name);
+        if row.is_some_and(|row| row.last_unix_ms < unix_ms) {
             continue;
         }
+        let run = name.run();
         // What cannot be read has said nothing.
-        let Ok((listed, replay)) = read(&path, run.clone()) else {
+        let Ok((listed, replay)) = read(&file(directory, &run), run.clone()) else {
             continue;
         };
         let last = replay.records.last().map_or(0, |record| record.unix_ms);
@@ -218,8 +280,14 @@ fn stamp(path: &Path) -> Option<Stamp> {
 }
 
 impl Listing {
+    fn sort(&mut self) {
+        let started = |listed: &ListedRun| listed.started_unix_ms.unwrap_or(0);
+        self.runs
+            .sort_by(|a, b| (started(a), &a.run).cmp(&(started(b), &b.run)));
+    }
+
     /// Reads a journal.
-    fn add(&mut self, file: PathBuf, run: RunId) {
+    pub(super) fn add(&mut self, file: PathBuf, run: RunId) {
         match read(&file, run) {
             Ok((listed, _)) => self.runs.push(listed),
             // Another process tidied up while we looked.

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::RunId;
-use crate::{halt::Halt, measure::Sample, notice::Notice, report::RunReport};
+use crate::{halt::Halt, measure::Sample, notice::Notice, platform::Platform, report::RunReport};
 use injector_plan::policy::Override;
 use injector_spec::{
     config::ConfigFile,
@@ -35,6 +35,9 @@ pub enum Record {
         /// The supervisor to signal in order to stop this run and no other; `None` for a run of the
         /// daemon, which is stopped through the API.
         supervisor: Option<Process>,
+        /// The kernel and the program; absent in journals of earlier versions.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        platform: Option<Platform>,
         /// What was asked.
         experiment: Experiment,
     },
@@ -232,12 +235,15 @@ mod tests {
         let text = r#"{"type":"started","run":"r000000010001","name":"x","by_uid":0,"by_pid":7,
             "supervisor":null,"experiment":{"name":"x","targets":[],"steps":[]}}"#;
         let Ok(Record::Started {
-            login_uid, config, ..
+            login_uid,
+            config,
+            platform,
+            ..
         }) = serde_json::from_str(text)
         else {
             panic!("an old journal is not read");
         };
-        assert_eq!((login_uid, config), (None, None));
+        assert_eq!((login_uid, config, platform), (None, None, None));
     }
 
     /// Journals outlive the version that wrote them: these texts are on disks.

@@ -38,6 +38,22 @@ impl RunId {
         )))
     }
 
+    /// When the run started, in milliseconds since 1970, to the second.
+    pub fn started_unix_ms(&self) -> u64 {
+        (self.number() >> 16) * 1_000
+    }
+
+    /// The name as a number, which sorts as names do.
+    pub(super) fn number(&self) -> u64 {
+        // A name is `r` and twelve hexadecimal digits.
+        u64::from_str_radix(&self.0[1..], 16).unwrap_or_default()
+    }
+
+    /// The name of a number, of which the lower 48 bits count.
+    pub(super) fn of_number(number: u64) -> Self {
+        Self(format!("r{:012x}", number & 0xffff_ffff_ffff))
+    }
+
     /// The name.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -85,6 +101,7 @@ mod tests {
     #[test]
     fn a_name_is_a_file_name() {
         let run = RunId::generate().unwrap();
+        assert_eq!(RunId::of_number(run.number()), run);
         assert_eq!(run.to_string().parse(), Ok(run));
         for text in [
             "",

@@ -1,4 +1,4 @@
-//! What keeps a directory of journals from growing without an end: the index is brought up to date, and
+//! What keeps a directory of journals from growing without an end: index and table are brought up to date, and
 //! what the rule of the configuration no longer keeps is deleted.
 //!
 //! Deleted are only runs that are over with nothing left to restore: never one whose journal a process
@@ -6,18 +6,20 @@
 //! another one is tending the directory, that one does it.
 
 use std::{
-    collections::HashSet,
     fs::{self, File, OpenOptions, TryLockError},
     io::{self, Write},
-    os::unix::fs::{MetadataExt, OpenOptionsExt},
+    os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
 
 use super::{
     RunId, RunState,
-    index::{Index, Stamp, row},
-    list::{files, look_at},
+    index::{Index, row},
+    list::{self, look_at},
+    names::{Name, names},
+    table::{Condition, Place, Row, Table, Word},
     unix_ms,
+    verdicts::{asked, verdict},
 };
 use injector_spec::config::Rule;
 
@@ -30,67 +32,158 @@ const AT_ONCE: usize = 2_000;
 /// An ended run.
 struct Ended {
     last_unix_ms: u64,
-    run: RunId,
+    name: Name,
     path: PathBuf,
 }
 
 /// Tends the directory; returns how many journals were deleted.
 pub fn tend(directory: &Path, rule: Rule) -> io::Result<usize> {
-    let Some(mut file) = lock(&Index::path(directory))? else {
+    let Some(file) = lock(&Index::path(directory))? else {
         return Ok(0);
     };
-    let index = Index::load_from(&file)?;
-    let (mut ended, mut others, mut rows) = (Vec::new(), HashSet::new(), Vec::new());
-    for (path, run) in files(directory)? {
-        let known = fs::symlink_metadata(&path)
-            .ok()
-            .and_then(|metadata| index.ended(&run, Stamp::of(&metadata)));
-        let last = match known {
-            Some(last) => Some(last),
-            None => newly_ended(&path, &run, &mut rows),
+    let table = Table::load(directory);
+    let mut known = table.in_order();
+    let mut ended = Vec::new();
+    let mut fresh = Fresh::default();
+    for name in names(directory)? {
+        let run = name.run();
+        let path = list::file(directory, &run);
+        let last = match known.get(name) {
+            Some(row) => Some(row.last_unix_ms),
+            None => fresh.note(&path, &run),
         };
-        match last {
-            Some(last_unix_ms) => ended.push(Ended {
+        if let Some(last_unix_ms) = last {
+            ended.push(Ended {
                 last_unix_ms,
-                run,
+                name,
                 path,
-            }),
-            None => {
-                others.insert(run);
-            }
+            });
         }
     }
     let deleted = prune(&mut ended, rule);
-    let runs: HashSet<&RunId> = ended.iter().map(|ended| &ended.run).collect();
-    if index.is_worn(|run| runs.contains(run)) {
-        let whole = [index.kept(|run| runs.contains(run)), rows].concat();
-        replace(directory, &whole)?;
-    } else if !rows.is_empty() {
-        let feed: &[u8] = if index.is_torn() { b"\n" } else { b"" };
-        file.write_all(&[feed, &rows].concat())?;
+    match table.condition() {
+        // Its version knows what else has to agree.
+        Condition::Newer(_) => {}
+        Condition::Whole if !table.is_worn(ended.len()) => fresh.append(directory, &file)?,
+        // The rows that are whole stay.
+        Condition::Whole | Condition::Broken => {
+            rewrite(directory, &table, &ended, fresh, &file)?;
+        }
     }
     Ok(deleted)
 }
 
-/// Reads a journal that the index does not know, and adds its row where its run is over.
-fn newly_ended(path: &Path, run: &RunId, rows: &mut Vec<u8>) -> Option<u64> {
-    // What cannot be read is told by the commands that list it, and no process deletes it.
-    let seen = look_at(path, run.clone()).ok()?;
-    let is_over = match &seen.listed.state {
-        RunState::Ended { .. } | RunState::Aborted { why: Some(_) } => true,
-        RunState::Running | RunState::Aborted { why: None } => false,
-    };
-    let last = seen.replay.records.last()?.unix_ms;
-    if !is_over || !seen.listed.to_restore.is_empty() {
-        return None;
+/// Rows of runs that are over since the directory was last tended.
+#[derive(Default)]
+struct Fresh {
+    /// For the index.
+    lines: Vec<u8>,
+    /// For the table; places count from the first of the lines.
+    rows: Vec<Row>,
+}
+
+impl Fresh {
+    /// Reads a journal that the table does not know, and adds its rows where its run is over; returns when its last
+    /// record was written.
+    fn note(&mut self, path: &Path, run: &RunId) -> Option<u64> {
+        // What cannot be read is told by the commands that list it, and no process deletes it.
+        let seen = look_at(path, run.clone()).ok()?;
+        let is_over = match &seen.listed.state {
+            RunState::Ended { .. } | RunState::Aborted { why: Some(_) } => true,
+            RunState::Running | RunState::Aborted { why: None } => false,
+        };
+        let last_unix_ms = seen.replay.records.last()?.unix_ms;
+        if !is_over || !seen.listed.to_restore.is_empty() {
+            return None;
+        }
+        let line = row(&seen.listed, seen.stamp, last_unix_ms).ok()?;
+        let verdict = verdict(&seen.listed);
+        self.add(
+            &line,
+            Row {
+                run: run.number(),
+                stamp: seen.stamp,
+                last_unix_ms,
+                word: Word::of(verdict),
+                asked: asked(&seen.replay),
+                place: Place { at: 0, length: 0 },
+            },
+        );
+        Some(last_unix_ms)
     }
-    rows.extend(row(&seen.listed, seen.stamp, last).ok()?);
-    Some(last)
+
+    /// Adds a line, which ends in a line feed, and its row.
+    fn add(&mut self, line: &[u8], row: Row) {
+        let at = u64::try_from(self.lines.len()).unwrap_or(u64::MAX);
+        let length = u32::try_from(line.len().saturating_sub(1)).unwrap_or_default();
+        let place = Place { at, length };
+        self.lines.extend_from_slice(line);
+        self.rows.push(Row { place, ..row });
+    }
+
+    /// Writes both files anew, with these rows alone.
+    fn found(self, directory: &Path) -> io::Result<()> {
+        replace(directory, &self.lines)?;
+        Table::replace(directory, &self.rows)
+    }
+
+    /// Adds these rows to both files. The index comes first: a row of the table never points behind its end.
+    fn append(mut self, directory: &Path, mut index: &File) -> io::Result<()> {
+        if self.rows.is_empty() {
+            return Ok(());
+        }
+        let length = index.metadata()?.len();
+        let feed: &[u8] = if is_torn(index, length)? { b"\n" } else { b"" };
+        let from = length + u64::try_from(feed.len()).unwrap_or_default();
+        index.write_all(&[feed, &self.lines].concat())?;
+        for row in &mut self.rows {
+            row.place.at += from;
+        }
+        Table::append(directory, &self.rows)
+    }
+}
+
+/// Whether the index ends in the middle of a row.
+fn is_torn(index: &File, length: u64) -> io::Result<bool> {
+    let Some(last) = length.checked_sub(1) else {
+        return Ok(false);
+    };
+    let mut byte = [0];
+    index.read_exact_at(&mut byte, last)?;
+    Ok(byte != *b"\n")
+}
+
+/// Writes both files anew, without the rows of runs that are gone. A row that the index has lost is left out of the
+/// table, too, so that its journal is read again.
+fn rewrite(
+    directory: &Path,
+    table: &Table,
+    ended: &[Ended],
+    fresh: Fresh,
+    file: &File,
+) -> io::Result<()> {
+    let index = Index::load_from(file)?;
+    let mut kept = Fresh::default();
+    for one in ended {
+        let row = table.get(one.name);
+        let line = index.whole(&one.name.run());
+        if let Some((row, line)) = row.zip(line) {
+            kept.add(&[line, b"\n"].concat(), *row);
+        }
+    }
+    for row in fresh.rows {
+        let from = usize::try_from(row.place.at).map_err(io::Error::other)?;
+        let length = usize::try_from(row.place.length).map_err(io::Error::other)?;
+        if let Some(line) = fresh.lines.get(from..=from + length) {
+            kept.add(line, row);
+        }
+    }
+    kept.found(directory)
 }
 
 /// Deletes what the rule does not keep, the oldest first, and leaves the rest.
 fn prune(ended: &mut Vec<Ended>, rule: Rule) -> usize {
-    ended.sort_by(|a, b| (a.last_unix_ms, &a.run).cmp(&(b.last_unix_ms, &b.run)));
+    ended.sort_by_key(|ended| (ended.last_unix_ms, ended.name));
     let age = u64::try_from(rule.max_age.as_millis()).unwrap_or(u64::MAX);
     let oldest = unix_ms().saturating_sub(age);
     let too_many = ended.len().saturating_sub(rule.keep);
@@ -147,7 +240,9 @@ mod tests {
 
     use super::*;
     use crate::{
-        journal::{HostChange, Journal, ListedRun, Record, Reports, list, look, unfinished},
+        journal::{
+            HostChange, Journal, ListedRun, Record, Reports, list, look, newest, unfinished,
+        },
         report::{Outcome, RunReport},
     };
 
@@ -194,7 +289,7 @@ mod tests {
         journal
     }
 
-    fn names(runs: &[ListedRun]) -> Vec<&str> {
+    fn named(runs: &[ListedRun]) -> Vec<&str> {
         runs.iter().map(|listed| listed.run.as_str()).collect()
     }
 
@@ -218,7 +313,7 @@ mod tests {
         assert_eq!(tend(&state, keep(3)).unwrap(), 2);
         let left = list(&state).unwrap();
         assert_eq!(left.len(), 6);
-        assert!(!names(&left).contains(&run(1).as_str()));
+        assert!(!named(&left).contains(&run(1).as_str()));
         std::thread::sleep(Duration::from_millis(5));
         let max_age = Duration::from_millis(1);
         let old = Rule {
@@ -229,7 +324,7 @@ mod tests {
         let (six, seven, eight) = (run(6), run(7), run(8));
         let rest = [six.as_str(), seven.as_str(), eight.as_str()];
         let left = list(&state).unwrap();
-        assert!(left.len() == 3 && rest.iter().all(|run| names(&left).contains(run)));
+        assert!(left.len() == 3 && rest.iter().all(|run| named(&left).contains(run)));
         // The rows of those that are gone are passed over, and dropped once they are many.
         assert_eq!(tend(&state, EVERYTHING).unwrap(), 0);
     }
@@ -241,7 +336,7 @@ mod tests {
         let _living = scene(&state);
         let whole = list(&state).unwrap();
         let needed = unfinished(&state).unwrap();
-        assert_eq!(names(&needed.runs).len(), 3);
+        assert_eq!(named(&needed.runs).len(), 3);
         tend(&state, EVERYTHING).unwrap();
         let path = Index::path(&state);
         let index = fs::read(&path).unwrap();
@@ -267,14 +362,95 @@ mod tests {
         fs::write(&path, &index[..index.len() - 30]).unwrap();
         tend(&state, EVERYTHING).unwrap();
         same("mended");
-        // A journal that is written to after its row was made is another one.
+        // A journal that takes the name of another after its row was made is another one.
         let journal = state.join(format!("{}.jsonl", run(2)));
-        let six = fs::read(state.join(format!("{}.jsonl", run(6)))).unwrap();
-        fs::write(&journal, six).unwrap();
+        let six = state.join(format!("{}.jsonl", run(6)));
+        fs::copy(six, state.join("copy")).unwrap();
+        fs::rename(state.join("copy"), &journal).unwrap();
         let needed = unfinished(&state).unwrap();
-        assert!(names(&needed.runs).contains(&run(2).as_str()));
+        assert!(named(&needed.runs).contains(&run(2).as_str()));
         fs::remove_file(&path).unwrap();
         assert_eq!(unfinished(&state).unwrap(), needed, "missing");
+    }
+
+    /// The same of the table, which is written anew where it is damaged, and left alone where it is newer.
+    #[test]
+    fn a_table_that_is_missing_torn_wrong_or_newer_hides_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let state = directory.path().join("runs");
+        let _living = scene(&state);
+        let whole = list(&state).unwrap();
+        let needed = unfinished(&state).unwrap();
+        tend(&state, EVERYTHING).unwrap();
+        let path = Table::path(&state);
+        let table = fs::read(&path).unwrap();
+        let same = |what: &str| {
+            assert_eq!(unfinished(&state).unwrap(), needed, "{what}");
+            let shown = newest(&state, 20).unwrap();
+            assert_eq!(
+                (shown.listing.runs, shown.older),
+                (whole.clone(), 0),
+                "{what}"
+            );
+            let two = newest(&state, 2).unwrap();
+            assert_eq!(two.listing.runs, whole[whole.len() - 2..], "{what}");
+            assert_eq!(two.older, whole.len() - 2, "{what}");
+        };
+        same("whole");
+        for cut in [1, 30, 80, table.len() - 3] {
+            fs::write(&path, &table[..table.len() - cut]).unwrap();
+            same("torn");
+            tend(&state, EVERYTHING).unwrap();
+            same("mended");
+            assert_eq!(
+                fs::metadata(&path).unwrap().len(),
+                table.len() as u64,
+                "{cut}"
+            );
+        }
+        for at in (0..table.len()).step_by(7) {
+            let mut wrong = table.clone();
+            wrong[at] ^= 1;
+            fs::write(&path, &wrong).unwrap();
+            same("wrong");
+        }
+        let mut newer = table.clone();
+        newer[8] = 9;
+        fs::write(&path, &newer).unwrap();
+        tend(&state, EVERYTHING).unwrap();
+        same("newer");
+        assert_eq!(fs::read(&path).unwrap(), newer);
+        // An index that is gone leaves rows that point to nothing.
+        fs::write(&path, &table).unwrap();
+        fs::write(Index::path(&state), "").unwrap();
+        same("without the index");
+    }
+
+    /// Rows of runs that are gone are dropped, and those that stay are found where they are.
+    #[test]
+    fn what_is_worn_is_written_anew() {
+        let directory = tempfile::tempdir().unwrap();
+        for number in 1..=200 {
+            write(directory.path(), number, &[ended(&run(number))]);
+        }
+        tend(directory.path(), EVERYTHING).unwrap();
+        let before = fs::metadata(Table::path(directory.path())).unwrap().len();
+        write(directory.path(), 201, &[ended(&run(201))]);
+        let keep = Rule {
+            keep: 20,
+            ..EVERYTHING
+        };
+        tend(directory.path(), keep).unwrap();
+        let after = fs::metadata(Table::path(directory.path())).unwrap().len();
+        assert_eq!((before, after), (16 + 200 * 80, 16 + 20 * 80));
+        let table = Table::load(directory.path());
+        let index = File::open(Index::path(directory.path())).unwrap();
+        for name in names(directory.path()).unwrap() {
+            let path = list::file(directory.path(), &name.run());
+            let row = table.get(name).unwrap();
+            let listed = list::at_place(Some(&index), &name.run(), row, &path);
+            assert_eq!(listed.map(|listed| listed.run), Some(name.run()));
+        }
     }
 
     #[test]
@@ -300,7 +476,7 @@ mod tests {
         fs::create_dir(at(4)).unwrap();
         tend(directory.path(), EVERYTHING).unwrap();
         let listing = look(directory.path(), Reports::With).unwrap();
-        assert_eq!(names(&listing.runs), [run(1).as_str()]);
+        assert_eq!(named(&listing.runs), [run(1).as_str()]);
         let said: Vec<_> = listing.unreadable.iter().map(ToString::to_string).collect();
         for (said, (number, kind)) in
             said.iter()

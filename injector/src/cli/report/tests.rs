@@ -1,10 +1,10 @@
-//! What a report says of doing it again is understood, and is the same; where it is written.
+//! What a report says of doing it again is understood, and is the same.
 
-use std::{ffi::OsString, fs, os::unix::net::UnixListener};
+use std::ffi::OsString;
 
 use super::*;
 use crate::cli::{Action, examples::EXAMPLES, parse};
-use injector_record::journal::{Journal, Record};
+use injector_record::journal::{self, Journal, Record, RunId};
 use injector_spec::experiment::{Experiment, file};
 
 fn run() -> RunId {
@@ -43,6 +43,7 @@ fn account_of(experiment: &Experiment) -> Account {
         login_uid: None,
         config: None,
         supervisor: None,
+        platform: None,
         experiment: experiment.clone(),
     };
     journal.append(&started).unwrap();
@@ -91,27 +92,4 @@ fn a_report_names_its_run_and_its_format() {
         let refusal = parse(words(line)).unwrap_err();
         assert_eq!(refusal.exit, Exit::Usage, "{refusal}");
     }
-}
-
-#[test]
-fn why_a_report_is_not_written_says_what_helps() {
-    let folder = tempfile::tempdir().unwrap();
-    let said = |path: &Path| unwritable(path, &replace::replace(path, b"x").unwrap_err());
-    let socket = folder.path().join("socket");
-    let _listens = UnixListener::bind(&socket).unwrap();
-    for (path, exit, part) in [
-        (folder.path().to_owned(), Exit::Usage, "it is a directory"),
-        (socket, Exit::Usage, "it is a socket"),
-        ("/dev/full".into(), Exit::Usage, "it is a device"),
-        (
-            folder.path().join("no/x"),
-            Exit::Failed,
-            "name another place",
-        ),
-    ] {
-        let refusal = said(&path);
-        assert_eq!(refusal.exit, exit);
-        assert!(refusal.message.contains(part), "{refusal}");
-    }
-    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
 }
