@@ -6,7 +6,10 @@
 
 use aya_ebpf::{
     Global,
-    bindings::{BPF_F_CLONE, BPF_F_NO_PREALLOC, bpf_map_type::BPF_MAP_TYPE_SK_STORAGE, bpf_sock},
+    bindings::{
+        BPF_F_CLONE, BPF_F_MMAPABLE, BPF_F_NO_PREALLOC, bpf_map_type::BPF_MAP_TYPE_SK_STORAGE,
+        bpf_sock,
+    },
     helpers::generated::bpf_sk_storage_get,
     macros::{btf_map, map},
     maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, RingBuf},
@@ -39,9 +42,10 @@ pub static INJ_LOOK: Array<Look> = Array::with_max_entries(1, 0);
 #[map]
 pub static INJ_ACTIVE: Array<ActiveSlots> = Array::with_max_entries(SCOPES as u32, 0);
 
-/// The rules, by rule id.
+/// The rules, by rule id. User space maps them into its memory: where a parameter ramps it stores single words, each
+/// of which a program reads whole, while an update of the entry is copied byte by byte on some CPUs.
 #[map]
-pub static INJ_RULES: Array<Rule> = Array::with_max_entries(RULE_SLOTS, 0);
+pub static INJ_RULES: Array<Rule> = Array::with_max_entries(RULE_SLOTS, BPF_F_MMAPABLE);
 
 /// What rules remember, by rule id.
 #[map]
@@ -165,9 +169,9 @@ pub struct Scratch {
 #[btf_map]
 pub static INJ_TAGS: SocketTags = SocketTags::NEW;
 
-/// What rules on calls have beside their rule, by rule id.
+/// What rules on calls have beside their rule, by rule id; in user space's memory too, as [`INJ_RULES`].
 #[map]
-pub static INJ_CALLS: Array<CallRule> = Array::with_max_entries(RULE_SLOTS, 0);
+pub static INJ_CALLS: Array<CallRule> = Array::with_max_entries(RULE_SLOTS, BPF_F_MMAPABLE);
 
 /// At which operations a native system call is decided, by its number.
 #[map]

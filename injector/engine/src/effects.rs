@@ -20,6 +20,8 @@ mod processes;
 mod programs;
 mod resets;
 
+use std::time::Duration;
+
 use injector_common::rule::Counters;
 use injector_host::{kernel::clock::boot_ns, targets::ResolvedTarget};
 use injector_plan::Plan;
@@ -35,8 +37,9 @@ use crate::{changes::Changes, recorder::RunJournal, watchdog::Watchdog};
 
 /// A way to act on targets, for a whole run. A rule is named by its place in the plan.
 pub(crate) trait Effect {
-    /// Switches to the faults of a step, or to none.
-    fn set(&mut self, step: Option<usize>, scene: &mut Scene<'_>) -> Result<(), Refusal>;
+    /// Switches to the faults of a step as they are at this time of it, or to none. Called again for the same step
+    /// where a parameter ramps, and takes effect without anything being armed anew.
+    fn set(&mut self, time: Option<StepTime>, scene: &mut Scene<'_>) -> Result<(), Refusal>;
 
     /// Takes in what has changed around the targets: sockets and devices that came, once a second.
     fn keep_up(&mut self, scene: &mut Scene<'_>);
@@ -85,8 +88,29 @@ pub(crate) trait Effect {
 pub(crate) struct Step {
     /// Its place in the experiment.
     pub(crate) index: usize,
+    /// When it began, on the boot clock, in nanoseconds.
+    pub(crate) began_at: u64,
     /// When it ends, on the boot clock, in nanoseconds.
     pub(crate) ends_at: u64,
+}
+
+impl Step {
+    /// The time within it that is now.
+    pub(crate) fn now(self) -> StepTime {
+        StepTime {
+            step: self.index,
+            elapsed: Duration::from_nanos(boot_ns().saturating_sub(self.began_at)),
+        }
+    }
+}
+
+/// A time within a step.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct StepTime {
+    /// The step's place in the experiment.
+    pub(crate) step: usize,
+    /// How long it has been on.
+    pub(crate) elapsed: Duration,
 }
 
 /// The run as an effect sees it.

@@ -14,8 +14,8 @@
 //! Invariants:
 //! - A frame is never released before its time, and never more than a lease after it: whatever a
 //!   stopped or suspended injector finds overdue when it wakes is discarded.
-//! - With no jitter asked, frames of one target keep their order; with jitter, those of a connection do
-//!   ([`order`]). Only [`Model::Reorder`] lets frames overtake each other.
+//! - With no jitter asked, frames of one target keep their order; with jitter, or where the latency ramps, those of a
+//!   connection do ([`order`]). Only [`Model::Reorder`] lets frames overtake each other.
 //! - Nothing is allocated for a frame. Memory has a cap; what does not fit is dropped and counted, as
 //!   a full queue on a router would.
 //!

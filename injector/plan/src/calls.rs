@@ -411,6 +411,17 @@ fn record(on_calls: OnCalls<'_>, subject: Subject) -> CallRule {
     record
 }
 
+/// The record of a fault that differs from the one of `planned` in what ramps: where it is asked stays.
+pub(super) fn again(fault: &FaultKind, on_calls: OnCalls<'_>, planned: &CallRule) -> CallRule {
+    let subject = Subject::of(fault, on_calls.calls());
+    CallRule {
+        syscalls: planned.syscalls,
+        ops: planned.ops,
+        denied: planned.denied,
+        ..record(on_calls, subject)
+    }
+}
+
 /// Each address with each range of ports.
 fn remotes(calls: &Calls) -> impl Iterator<Item = RemoteFilter> {
     let ports: Vec<(u16, u16)> = if calls.dest_ports.is_empty() {

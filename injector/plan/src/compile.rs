@@ -1,5 +1,7 @@
 //! One fault to one rule: its record for the kernel, its filters, its model for the delay line.
 
+use std::time::Duration;
+
 use injector_common::{
     RuleId,
     filter::{FilterKey, bits, kind},
@@ -7,8 +9,9 @@ use injector_common::{
 };
 
 use super::{
-    CallPlan, Error, Mechanism, Names, Need, calls, exec_deny, prefix,
+    CallPlan, Error, Mechanism, Names, Need, Values, calls, exec_deny, prefix,
     rows::{self, Chosen, Met, Row},
+    values,
 };
 use crate::line;
 use injector_spec::experiment::{ActsOn, Connections, Direction, Fault, FaultKind, Peer, Protocol};
@@ -56,15 +59,7 @@ pub(super) fn compile(
 ) -> Result<Compiled, Error> {
     check_addresses(fault, names)?;
     let (filters, filter_bits) = filters(fault, id, names);
-    let chance = &fault.chance;
-    let mut rule = Rule {
-        filters: filter_bits,
-        percent: chance.percent,
-        when: chance.when,
-        max_hits: chance.max_hits.unwrap_or(u64::MAX),
-        seed: chance.seed.unwrap_or(seed),
-        ..Rule::default()
-    };
+    let mut rule = record(fault, filter_bits, seed);
     let Row {
         met,
         mechanism,
@@ -79,10 +74,10 @@ pub(super) fn compile(
     };
     let exec_deny = exec_deny::choose(&fault.kind, offers);
     if let Some(mechanism) = exec_deny {
-        rule.errno = linux_raw_sys::errno::EACCES;
+        rule.errno = DENIED;
         exec_deny::add(&mut calls, mechanism);
     }
-    Ok(Compiled {
+    let mut compiled = Compiled {
         rule,
         filters,
         hooks: hooks(met, fault.direction),
@@ -90,7 +85,38 @@ pub(super) fn compile(
         mechanism,
         exec_deny,
         calls,
-    })
+    };
+    if !fault.ramps.is_empty() {
+        begin(fault, &mut compiled)?;
+    }
+    Ok(compiled)
+}
+
+/// What a program that may not be started returns.
+pub(super) const DENIED: u32 = linux_raw_sys::errno::EACCES;
+
+/// The record without what the fault's row writes into it; `seed` is used where the person gave none.
+pub(super) fn record(fault: &Fault, filters: u32, seed: u64) -> Rule {
+    let chance = &fault.chance;
+    Rule {
+        filters,
+        percent: chance.percent,
+        when: chance.when,
+        max_hits: chance.max_hits.unwrap_or(u64::MAX),
+        seed: chance.seed.unwrap_or(seed),
+        ..Rule::default()
+    }
+}
+
+/// Puts the values of the step's beginning in place of the harshest, by which everything else was chosen.
+fn begin(fault: &Fault, compiled: &mut Compiled) -> Result<(), Error> {
+    let Values { rule, line, call } = values::values(&fault.at(Duration::ZERO), compiled)?;
+    compiled.rule = rule;
+    compiled.line = line;
+    if let (Some(calls), Some(call)) = (&mut compiled.calls, call) {
+        calls.record = call;
+    }
+    Ok(())
 }
 
 /// Refuses filters that exclude every address that the names stand for.

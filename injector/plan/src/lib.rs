@@ -23,6 +23,7 @@ mod rows;
 mod sizes;
 mod slots;
 pub mod tables;
+mod values;
 
 pub use calls::{CallPlan, why_not_at_hooks};
 pub use compile::{Compiled, LineModel};
@@ -32,6 +33,7 @@ pub use names::Names;
 pub use need::Need;
 pub use sizes::{Known, Told};
 pub use slots::{Hooks, Plan, PlannedRule};
+pub use values::Values;
 
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,10 @@
 //! What is asked of the delay line: a model for each rule that sends frames here.
 
-use std::{collections::BTreeMap, num::NonZeroU64, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    num::NonZeroU64,
+    time::Duration,
+};
 
 use globset::{GlobBuilder, GlobSet};
 use injector_common::{RuleId, rule::Rule, rule_id, threshold::Threshold};
@@ -129,6 +133,7 @@ impl PartialEq for DnsFault {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct LineTable {
     models: BTreeMap<RuleId, Model>,
+    ramping: BTreeSet<RuleId>,
 }
 
 impl LineTable {
@@ -136,12 +141,23 @@ impl LineTable {
     pub const fn new() -> Self {
         Self {
             models: BTreeMap::new(),
+            ramping: BTreeSet::new(),
         }
     }
 
     /// Sets the model of the rule in this scope and slot.
     pub fn set(&mut self, scope: u32, slot: u32, model: Model) {
         self.models.insert(rule_id(scope, slot), model);
+    }
+
+    /// Says that the model of this rule will be changed while frames wait.
+    pub fn set_ramping(&mut self, scope: u32, slot: u32) {
+        self.ramping.insert(rule_id(scope, slot));
+    }
+
+    /// Whether it will be.
+    pub fn is_ramping(&self, id: RuleId) -> bool {
+        self.ramping.contains(&id)
     }
 
     /// All models by the number of their rule.
@@ -157,6 +173,7 @@ impl FromIterator<((u32, u32), Model)> for LineTable {
             .map(|((scope, slot), model)| (rule_id(scope, slot), model));
         Self {
             models: models.collect(),
+            ramping: BTreeSet::new(),
         }
     }
 }

@@ -30,6 +30,7 @@ mod park;
 mod policy;
 mod probe;
 mod processes;
+mod ramps;
 mod rates;
 mod readme;
 mod refusals;
@@ -54,6 +55,7 @@ fn main() -> ExitCode {
         targets::cases(),
         judged::cases(),
         rates::cases(),
+        ramps::cases(),
         lifecycle::cases(),
         terminals::cases(),
         death::cases(),

@@ -20,7 +20,7 @@ use std::{
     os::fd::OwnedFd,
 };
 
-use injector_common::rule::ActiveSlots;
+use injector_common::{RuleId, rule::ActiveSlots};
 
 pub use self::calls::places;
 use self::{
@@ -44,7 +44,7 @@ use injector_host::{
     },
     targets::{ResolvedTarget, process::TaskKey},
 };
-use injector_plan::{Hooks, Plan};
+use injector_plan::{Hooks, Plan, Values};
 use injector_record::event::EventKind;
 use injector_spec::{
     condition::{Condition, Counted},
@@ -199,6 +199,18 @@ impl ArmedNamespace {
     /// Switches the slots of a scope.
     pub fn activate(&mut self, scope: u32, slots: ActiveSlots) -> Result<(), Error> {
         self.maps.activate(scope, slots)
+    }
+
+    /// Changes what is done to packets and calls that meet a rule from now on.
+    pub fn change(&mut self, id: RuleId, values: &Values) -> Result<(), Refusal> {
+        self.maps.change_rule(id, &values.rule)?;
+        if let Some(call) = &values.call {
+            self.maps.change_call_rule(id, call)?;
+        }
+        if let (Some(line), Some(model)) = (&self.line, &values.line) {
+            line.change(id, model.clone())?;
+        }
+        Ok(())
     }
 
     /// Whether the delay line, if there is one, still runs.

@@ -22,7 +22,7 @@ use std::{cell::RefCell, collections::BTreeMap};
 use injector_common::{rule::Counters, rule_id};
 
 use self::moment::{Moment, Surroundings};
-use super::{Effect, Scene, Step, ground::Ground};
+use super::{Effect, Scene, Step, StepTime, ground::Ground};
 use crate::{changes::Changes, recorder::RunJournal};
 use injector_host::{
     kernel::clock::boot_ns,
@@ -77,7 +77,7 @@ impl Processes {
 
 impl Effect for Processes {
     /// A step begins with its first act.
-    fn set(&mut self, _: Option<usize>, _: &mut Scene<'_>) -> Result<(), Refusal> {
+    fn set(&mut self, _: Option<StepTime>, _: &mut Scene<'_>) -> Result<(), Refusal> {
         Ok(())
     }
 

@@ -1,30 +1,63 @@
 //! What programs in the kernel do to packets and calls, the delay line and threads that sleep included.
 //!
-//! The rules are in the maps since the run was armed; a step switches slots. Programs ask the lease themselves.
+//! The rules are in the maps since the run was armed; a step switches slots, and what ramps is changed where it is
+//! read. Programs ask the lease themselves.
+
+use std::collections::BTreeMap;
 
 use injector_common::{rule::Counters, rule_id};
 use injector_host::{delay_line, targets::ResolvedTarget};
-use injector_plan::Plan;
+use injector_plan::{Carrier, Plan, Values};
 use injector_record::{event::EventKind, report::FaultReport};
 use injector_spec::error::Refusal;
 
-use super::{Effect, Scene, Seen, Step, ground::Ground, namespace::ArmedNamespace};
+use super::{Effect, Scene, Seen, Step, StepTime, ground::Ground, namespace::ArmedNamespace};
 
 /// The state of all rules that programs carry out.
 #[derive(Default)]
 pub(super) struct Programs {
     /// What the delay lines did, in the order of the namespaces, once they have ended.
     lines: Vec<delay_line::Stats>,
+    /// The step whose slots are on.
+    on: Option<usize>,
+    /// The values of rules that ramp, as they were set last, by their place in the plan.
+    values: BTreeMap<usize, Values>,
+}
+
+impl Programs {
+    /// Sets what ramps to its values of this time.
+    fn ramp(&mut self, now: StepTime, scene: &mut Scene<'_>) -> Result<(), Refusal> {
+        let rules = scene.plan.carried_out_by(Carrier::Programs, now.step);
+        for (index, rule) in rules.filter(|(_, rule)| rule.is_ramping()) {
+            let values = rule.values(now.elapsed)?;
+            if self.values.get(&index) == Some(&values) {
+                continue;
+            }
+            if let Some(namespace) = scene.ground.of_mut(rule.scope) {
+                namespace.change(rule_id(rule.scope, rule.slot), &values)?;
+            }
+            self.values.insert(index, values);
+        }
+        Ok(())
+    }
 }
 
 impl Effect for Programs {
-    fn set(&mut self, step: Option<usize>, scene: &mut Scene<'_>) -> Result<(), Refusal> {
+    fn set(&mut self, time: Option<StepTime>, scene: &mut Scene<'_>) -> Result<(), Refusal> {
+        if let Some(now) = time {
+            self.ramp(now, scene)?;
+        }
+        let step = time.map(|now| now.step);
+        if step.is_some() && step == self.on {
+            return Ok(());
+        }
         let active = step.map(|step| scene.plan.active(step)).unwrap_or_default();
         for namespace in &mut scene.ground.namespaces {
             for scope in namespace.scopes.clone() {
                 namespace.activate(scope, active.get(&scope).copied().unwrap_or_default())?;
             }
         }
+        self.on = step;
         Ok(())
     }
 

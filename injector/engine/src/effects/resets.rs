@@ -18,7 +18,7 @@ use injector_common::{
 };
 
 use self::{connection::Asked, look::Look, rst::RstSender};
-use super::{Effect, Scene, Step, ground::Ground};
+use super::{Effect, Scene, Step, StepTime, ground::Ground};
 use injector_host::{
     kernel::{clock::boot_ns, netns::Namespace},
     targets::{ResolvedTarget, socket::TargetSocket},
@@ -47,7 +47,7 @@ struct Resetter {
 
 impl Effect for Resets {
     /// A look takes the rules of the step that is on.
-    fn set(&mut self, _: Option<usize>, _: &mut Scene<'_>) -> Result<(), Refusal> {
+    fn set(&mut self, _: Option<StepTime>, _: &mut Scene<'_>) -> Result<(), Refusal> {
         Ok(())
     }
 

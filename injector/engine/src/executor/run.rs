@@ -1,11 +1,12 @@
 //! A run from its journal's first line to its last.
 //!
-//! The reading order is that of a run: [`arming`], [`steps`] (with [`targets`]), [`disarming`], and the numbers of the
+//! The reading order is that of a run: [`arming`], [`steps`] (with [`targets`] and [`ramping`]), [`disarming`], and the numbers of the
 //! report in [`counted`]. The loop asks every one of the run's effects and knows none by name.
 
 mod arming;
 mod counted;
 mod disarming;
+mod ramping;
 mod steps;
 mod targets;
 
@@ -147,6 +148,8 @@ struct Armed {
     own_hits: OwnHits,
     /// When it was, on the boot clock, in nanoseconds.
     since: u64,
+    /// The time within the step that is on whose values are set.
+    set_at: Duration,
     spending: Spending,
     /// Who the targets are now.
     roster: Roster,

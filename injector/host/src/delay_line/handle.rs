@@ -12,7 +12,8 @@ use std::{
 
 use rustix::event::{EventfdFlags, eventfd};
 
-use injector_plan::line::LineTable;
+use injector_common::RuleId;
+use injector_plan::line::{LineTable, Model};
 
 use super::{
     Error, Stats,
@@ -52,6 +53,7 @@ pub struct DelayLine {
 }
 
 enum Command {
+    Change(RuleId, Box<Model>),
     Flush,
     Discard,
 }
@@ -88,6 +90,12 @@ impl DelayLine {
             outcome,
             thread,
         })
+    }
+
+    /// Changes what a rule does to frames that come from now on; those that wait keep their times, and the rule what it
+    /// remembers.
+    pub fn change(&self, rule: RuleId, model: Model) -> Result<(), Error> {
+        self.tell(Command::Change(rule, Box::new(model)))
     }
 
     /// Lets every frame go at once, in order and undamaged, and ends the thread. Call it when nothing
@@ -154,6 +162,7 @@ fn run<C: Clock>(
     loop {
         let turn = worker.turn()?;
         match orders.try_recv() {
+            Ok(Command::Change(rule, model)) => worker.change(rule, *model),
             Ok(Command::Flush) => return worker.flush(),
             Ok(Command::Discard) | Err(TryRecvError::Disconnected) => return Ok(()),
             Err(TryRecvError::Empty) if turn == Turn::Idle => {
@@ -240,6 +249,28 @@ mod tests {
         let stats = line.flush().unwrap();
         assert_eq!(peer.received(), (0..30).collect::<Vec<_>>());
         assert_eq!((stats.frames, stats.released), (30, 30));
+    }
+
+    #[test]
+    fn a_change_is_for_what_comes_after_it() {
+        let (line, peer) = start(60_000);
+        peer.send(0, 1);
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while line.stats().frames == 0 {
+            assert!(Instant::now() < deadline, "the first frame is not taken in");
+            std::thread::yield_now();
+        }
+        let latency = Duration::from_millis(1);
+        line.change(0, Model::Reorder { latency }).unwrap();
+        // The order is taken between two turns, and frames that came before it are held as before.
+        let mut sent = 0;
+        while peer.received().is_empty() {
+            assert!(Instant::now() < deadline, "the change is not heard of");
+            sent += 1;
+            peer.send(sent, 1);
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        assert!(line.flush().unwrap().early >= 1);
     }
 
     #[test]

@@ -84,9 +84,9 @@ impl Links {
 }
 
 impl Running {
-    /// A rule with no past.
-    fn new(model: &Model) -> Self {
-        let draws = matches!(model, Model::Delay(delay) if !delay.jitter.is_zero());
+    /// A rule with no past. One that ramps down would let frames overtake each other as well.
+    fn new(model: &Model, is_ramping: bool) -> Self {
+        let draws = matches!(model, Model::Delay(delay) if is_ramping || !delay.jitter.is_zero());
         Self {
             model: model.clone(),
             memory: Memory::default(),
@@ -100,9 +100,16 @@ impl Rules {
     pub fn new(table: &LineTable) -> Self {
         let mut running: Box<[_]> = (0..SCOPES * SLOTS).map(|_| None).collect();
         for (id, model) in table.iter() {
-            running[id as usize] = Some(Running::new(model));
+            running[id as usize] = Some(Running::new(model, table.is_ramping(id)));
         }
         Self { running }
+    }
+
+    /// Changes the model of a rule that is there; what it remembers stays.
+    pub fn change(&mut self, id: RuleId, model: Model) {
+        if let Some(Some(running)) = self.running.get_mut(id as usize) {
+            running.model = model;
+        }
     }
 
     /// What becomes of `frame`, which comes at `now`. A look-up that fails is turned into its answer in
@@ -293,6 +300,29 @@ mod tests {
         assert_eq!(at(&mut rules, &mut both, 5 * MS), (5 + 2 + 107) * MS);
         assert_eq!(at(&mut rules, &mut frame(3, 1 << 4, 125), 5 * MS), 105 * MS);
         assert_eq!(at(&mut rules, &mut frame(3, 1, 125), 5 * MS), 8 * MS);
+    }
+
+    /// A link goes on where it was, frames that came before keep their place, and a rule that is not there stays so.
+    #[test]
+    fn a_change_is_for_the_frames_that_come_after_it() {
+        let mut table = LineTable::new();
+        table.set(3, 0, megabit());
+        table.set(3, 4, delay(100, 0));
+        table.set_ramping(3, 4);
+        let mut rules = Rules::new(&table);
+        // 125 bytes take 1 ms at 1 Mbit/s.
+        assert_eq!(at(&mut rules, &mut frame(3, 1, 125), 0), MS);
+        let half = Model::Bandwidth(Bandwidth {
+            bits_per_second: NonZeroU64::new(500_000).unwrap(),
+        });
+        rules.change(rule_id(3, 0), half);
+        assert_eq!(at(&mut rules, &mut frame(3, 1, 125), 0), 3 * MS);
+        assert_eq!(at(&mut rules, &mut frame(3, 1 << 4, 60), 10 * MS), 110 * MS);
+        rules.change(rule_id(3, 4), delay(20, 0));
+        assert_eq!(at(&mut rules, &mut frame(3, 1 << 4, 60), 20 * MS), 110 * MS);
+        assert_eq!(at(&mut rules, &mut frame(3, 1 << 4, 60), 95 * MS), 115 * MS);
+        rules.change(rule_id(9, 9), delay(20, 0));
+        assert_eq!(at(&mut rules, &mut frame(9, 1 << 9, 60), 7), 7);
     }
 
     #[test]

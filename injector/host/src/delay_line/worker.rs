@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use injector_common::{frame::ETHERNET, lease::LEASE_NS};
+use injector_common::{RuleId, frame::ETHERNET, lease::LEASE_NS};
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     io::Errno,
@@ -24,7 +24,7 @@ use super::{
     vnet::VNET,
     wheel::{TICK_NS, Wheel},
 };
-use injector_plan::line::LineTable;
+use injector_plan::line::{LineTable, Model};
 
 /// The most frames taken in, and the most let go, before the other has its turn.
 const BATCH: usize = 32;
@@ -106,6 +106,11 @@ impl<C: Clock> Worker<C> {
         } else {
             Turn::Busy
         })
+    }
+
+    /// Changes what a rule does from now on.
+    pub(super) fn change(&mut self, rule: RuleId, model: Model) {
+        self.rules.change(rule, model);
     }
 
     /// Sleeps until the TAP has a frame, a frame is due, or `wake` is readable, which it reports.

@@ -17,7 +17,11 @@ use injector_common::{
     tag::Tag,
 };
 
-use super::{Error, object::Object};
+use super::{
+    Error,
+    object::Object,
+    shared::{Shared, Words},
+};
 
 /// All maps of an object, taken out of it; each is closed when this is dropped.
 pub struct Maps {
@@ -40,6 +44,8 @@ pub struct Maps {
     paths: HashMap<MapData, PathKey, PathEntry>,
     killed: Array<MapData, u32>,
     in_flight: Array<MapData, u64>,
+    shared_rules: Shared<Rule>,
+    shared_calls: Shared<CallRule>,
 }
 
 /// The lease's map, for the watchdog thread alone.
@@ -90,6 +96,8 @@ impl Maps {
     /// Takes the maps out of an object.
     pub fn take(object: &mut Object) -> Result<(Self, LeaseMap, EventRing), Error> {
         let maps = Self {
+            shared_rules: shared(object, "INJ_RULES")?,
+            shared_calls: shared(object, "INJ_CALLS")?,
             active: take(object, "INJ_ACTIVE", Array::try_from)?,
             rules: take(object, "INJ_RULES", Array::try_from)?,
             state: take(object, "INJ_STATE", Array::try_from)?,
@@ -130,6 +138,19 @@ impl Maps {
         self.rules
             .set(id, rule, 0)
             .map_err(write_error("INJ_RULES"))
+    }
+
+    /// Changes a rule while programs read it; what it remembers, and whether its hits are told, stay.
+    pub fn change_rule(&mut self, id: RuleId, rule: &Rule) -> Result<(), Error> {
+        self.shared_rules.change(id, |now| Rule {
+            tell: now.tell,
+            ..*rule
+        })
+    }
+
+    /// Changes what a rule on calls has beside its rule while programs read it.
+    pub fn change_call_rule(&mut self, id: RuleId, call: &CallRule) -> Result<(), Error> {
+        self.shared_calls.change(id, |_| *call)
     }
 
     /// Adds a prefix of `bits` bits of the key's value to the filters.
@@ -280,6 +301,24 @@ impl Maps {
     pub fn tag_of(&self, socket: &impl AsRawFd) -> Option<Tag> {
         self.tags.get(socket, 0).ok()
     }
+}
+
+/// A table that is still in its object, to be changed while programs read it.
+fn shared<T: Words>(object: &Object, name: &'static str) -> Result<Shared<T>, Error> {
+    let Some(Map::Array(map)) = object.ebpf.map(name) else {
+        return Err(Error::Missing(name));
+    };
+    let failed = |why: String| Error::Map {
+        map: name,
+        what: "open",
+        why,
+    };
+    let fd = map.fd().as_fd().try_clone_to_owned();
+    let fd = fd.map_err(|error| failed(error.to_string()))?;
+    let info = map
+        .info()
+        .map_err(|error| failed(super::error::chain(&error)))?;
+    Ok(Shared::of(fd, info.max_entries() as usize, name))
 }
 
 fn absent_is_fine(removed: Result<(), aya::maps::MapError>) -> Result<(), aya::maps::MapError> {

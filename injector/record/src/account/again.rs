@@ -59,10 +59,12 @@ fn only_fault<'a>(
     experiment: &'a Experiment,
     faults: &'a [Placed],
 ) -> Option<(&'a Target, &'a Placed)> {
-    let ([target], [_], [fault]) = (&experiment.targets[..], &experiment.steps[..], faults) else {
+    let ([target], [step], [fault]) = (&experiment.targets[..], &experiment.steps[..], faults)
+    else {
         return None;
     };
-    let is_plain = experiment.hypothesis.is_none() && experiment.steady_state.is_none();
+    let ramps = step.faults.iter().any(|fault| !fault.ramps.is_empty());
+    let is_plain = experiment.hypothesis.is_none() && experiment.steady_state.is_none() && !ramps;
     (is_plain && target.name == Target::ONLY && experiment.name == fault.fault)
         .then_some((target, fault))
 }
@@ -209,7 +211,8 @@ fn values(target: &str, described: &Described) -> String {
     let sets = sets.into_iter().filter(|set| !set.is_empty()).map(|set| {
         let map = json(set);
         // A map of JSON without its braces.
-        map.trim_start_matches('{').trim_end_matches('}').to_owned()
+        let map = map.strip_prefix('{').unwrap_or(&map);
+        map.strip_suffix('}').unwrap_or(map).to_owned()
     });
     let values: Vec<String> = [target].into_iter().chain(sets).collect();
     values.join(", ")

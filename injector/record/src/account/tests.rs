@@ -377,3 +377,28 @@ fn the_file_of_a_run_is_the_experiment_again() {
         "{text}"
     );
 }
+
+/// No flag has a ramp: a file says it, and it is the same ramp again.
+#[test]
+fn a_fault_that_ramps_is_done_again_by_a_file() {
+    let text = "targets: { target: { pid: [7] } }\nname: net.loss\nduration: 3s\nfaults: [ net.loss: { percent: { from: 0%, \
+                to: 50%, over: 2s }, seed: 5 } ]\n";
+    let experiment = file::parse(text, "x", None).unwrap();
+    let started = Record::Started {
+        run: run(),
+        name: "net.loss".into(),
+        by_uid: 0,
+        by_pid: 7,
+        login_uid: None,
+        config: None,
+        supervisor: None,
+        experiment: experiment.clone(),
+    };
+    let (text, faults) = (String::from("plan"), experiment.describe());
+    let account = account(&[(ARMED, started), (ARMED, Record::Planned { text, faults })]);
+    is_well_formed(&account);
+    let page = html(&account).unwrap().replace("&#62;", ">");
+    assert!(page.contains("0% -> 50% over 2s"), "{page}");
+    let file = account.again().unwrap().file.unwrap();
+    assert_eq!(file::parse(&file, "x", None).unwrap(), experiment, "{file}");
+}

@@ -4,7 +4,7 @@ use injector_common::rule::{Counters, When};
 
 use injector_spec::{
     experiment::{
-        Activity, ActsOn, Chance, Connections, Direction, Fault, FaultKind, GUARDED_PORTS,
+        Activity, ActsOn, Connections, Direction, Fault, FaultKind, GUARDED_PORTS, Parameter,
         Protocol, Traffic,
     },
     quantity::{Percent, format_when},
@@ -63,7 +63,7 @@ fn reason(fault: &Fault, counted: Counters) -> String {
     } else if missed > 0 {
         format!("{missed} were chosen but could not be acted on; they went through unharmed")
     } else {
-        unlucky(&fault.chance, matched)
+        unlucky(fault, matched)
     }
 }
 
@@ -99,8 +99,12 @@ fn unseen(fault: &Fault) -> String {
 }
 
 /// Everything matched, and yet nothing was hit.
-fn unlucky(chance: &Chance, matched: u64) -> String {
-    let percent = Percent(chance.percent);
+fn unlucky(fault: &Fault, matched: u64) -> String {
+    let chance = &fault.chance;
+    let percent = match fault.ramp_of(Parameter::Percent) {
+        Some(ramp) => format!("{} to {}", ramp.from, ramp.to),
+        None => Percent(chance.percent).to_string(),
+    };
     if chance.percent.0 == 0 {
         "the percentage is 0, which never fires".to_owned()
     } else if chance.max_hits == Some(0) {
@@ -154,6 +158,7 @@ fn filters(traffic: &Traffic) -> String {
 mod tests {
     use super::*;
     use injector_common::threshold::Threshold;
+    use injector_spec::experiment::Chance;
 
     fn counted(seen: u64, matched: u64, hit: u64, missed: u64) -> Counters {
         Counters {
@@ -176,6 +181,7 @@ mod tests {
             }
             .guarded(),
             chance: Chance::ALWAYS,
+            ramps: Vec::new(),
         }
     }
 

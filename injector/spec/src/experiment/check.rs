@@ -4,8 +4,8 @@ use std::{collections::HashSet, time::Duration};
 
 use super::{
     CallFaultError, Experiment, Fault, FaultKind, FilterError, LONGEST, LONGEST_NAME,
-    MOST_CONDITIONS, OnCalls, ProcessFaultError, SCOPES, SLOTS, Selector, SteadyStateError, Target,
-    TimingError,
+    MOST_CONDITIONS, OnCalls, ProcessFaultError, RampError, SCOPES, SLOTS, Selector,
+    SteadyStateError, Target, TimingError,
 };
 use crate::quantity::duration;
 
@@ -63,6 +63,9 @@ pub enum CheckError {
     Process(#[from] ProcessFaultError),
     #[error(transparent)]
     Call(#[from] CallFaultError),
+    /// A parameter that cannot move as asked.
+    #[error(transparent)]
+    Ramp(#[from] RampError),
     /// Probes that could not judge.
     #[error(transparent)]
     SteadyState(#[from] SteadyStateError),
@@ -100,6 +103,7 @@ impl Experiment {
         let mut faults = vec![0; self.targets.len()];
         for (step, fault) in self.faults() {
             fault.check_in(step.duration)?;
+            fault.check_ramps(step.duration)?;
             let count = faults
                 .get_mut(fault.target)
                 .ok_or_else(|| CheckError::NoSuchTarget {

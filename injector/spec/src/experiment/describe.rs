@@ -2,7 +2,7 @@
 //! and as JSON.
 //!
 //! A description has the names that flags and files have, and what it says can be written there: [`words`] makes
-//! a command of it again, and a test makes the same fault of that, for any command line. So no parameter and no
+//! a command of it again (ramps aside, which files alone have), and a test makes the same fault of that, for any command line. So no parameter and no
 //! filter can be left out, and no name can mean two things. Each kind of fault describes itself, in a `match`
 //! that knows them all.
 //!
@@ -19,8 +19,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Activity, ActsOn, CallDamage, CallDelay, Calls, Chance, Connections, CorruptMode, Fault,
-    FaultKind, GUARDED_PORTS, Interval, Kill, KillAtCall, Loss, Peer, Presence, Protocol, Pulse,
-    Realism, SleepAt, Sleeps, Starve, Traffic,
+    FaultKind, GUARDED_PORTS, Interval, Kill, KillAtCall, Loss, Parameter, Peer, Presence,
+    Protocol, Pulse, Realism, SleepAt, Sleeps, Starve, Traffic,
     method::{FileMethod, Method, PipeMethod, VectorMethod},
     settings::Settings,
 };
@@ -97,6 +97,18 @@ impl Fault {
             ActsOn::Calls(_) | ActsOn::Processes(_) => {}
         }
         self.chance.describe(&self.kind, &mut described.chance);
+        for ramp in &self.ramps {
+            match ramp.parameter {
+                Parameter::Percent => described.chance.ramp(ramp),
+                Parameter::Latency
+                | Parameter::Jitter
+                | Parameter::Correlation
+                | Parameter::Rate
+                | Parameter::DelayEnter
+                | Parameter::DelayExit
+                | Parameter::AtMost => described.parameters.ramp(ramp),
+            }
+        }
         described.remarks.extend(self.chance.remarks());
         described
     }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     CallDamage, CallDelay, CallError, CallShort, Calls, Chance, Direction, Kill, KillAtCall, Pause,
-    Starve, Traffic,
+    Ramp, Starve, Traffic,
 };
 use crate::quantity::{Errno, Rate, duration, threshold};
 
@@ -26,6 +26,9 @@ pub struct Fault {
     pub traffic: Traffic,
     /// To how many of those.
     pub chance: Chance,
+    /// Which parameters move while it is on; what stands above are the harshest values of these.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ramps: Vec<Ramp>,
 }
 
 /// The faults.

@@ -18,6 +18,7 @@
 mod complaint;
 mod fields;
 mod node;
+mod ramps;
 mod steady_state;
 mod words;
 mod yaml;
@@ -259,7 +260,7 @@ fn step(fields: &Fields<'_>, name: String, targets: &[Target]) -> Result<Step, C
     })?;
     let faults = items
         .iter()
-        .map(|node| fault(node, targets))
+        .map(|node| fault(node, targets, duration))
         .collect::<Result<_, _>>()?;
     Ok(Step {
         name,
@@ -292,7 +293,7 @@ fn time_of(fields: &Fields<'_>, name: &str) -> Result<Option<Duration>, Complain
 }
 
 /// `net.delay: {...}`, or `net.blackhole` where it needs no parameters.
-fn fault(node: &Node, targets: &[Target]) -> Result<Fault, Complaint> {
+fn fault(node: &Node, targets: &[Target], step: Duration) -> Result<Fault, Complaint> {
     let empty = Node {
         at: node.at,
         content: Content::Map(Vec::new()),
@@ -312,8 +313,12 @@ fn fault(node: &Node, targets: &[Target]) -> Result<Fault, Complaint> {
     };
     let path: Vec<&str> = name.split('.').collect();
     let what = format!("`{name}`");
-    let parsed: FaultInFile = words::parse(&path, parameters, node.at, &what)?;
-    let (fault, target) = parsed.split();
+    let asked = ramps::asked(parameters, step)?;
+    let parse = |parameters: &Node| {
+        let parsed: FaultInFile = words::parse(&path, parameters, node.at, &what)?;
+        Ok(parsed.split())
+    };
+    let (fault, target) = ramps::between(parameters, &asked, parse)?;
     let target = index(target.as_deref(), targets, parameters, node.at)?;
     let fault = Fault { target, ..fault };
     fault

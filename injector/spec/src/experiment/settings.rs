@@ -7,7 +7,8 @@ use serde::{
     de::{MapAccess, Visitor},
 };
 
-use crate::printable;
+use super::{Ramp, ramp::Shape};
+use crate::{printable, quantity::duration};
 
 /// Values by their names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,6 +24,46 @@ pub(super) enum Value {
     One(String),
     /// Several.
     Many(Vec<String>),
+    /// One that moves, as a file has it.
+    Ramp(Moving),
+}
+
+/// The two ends of a ramp, how long it takes, and its shape where it is not the usual one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Moving {
+    from: String,
+    to: String,
+    over: String,
+    #[serde(default, skip_serializing_if = "Shape::is_usual")]
+    shape: Shape,
+}
+
+impl Moving {
+    fn of(ramp: &Ramp) -> Self {
+        Self {
+            from: ramp.from.to_string(),
+            to: ramp.to.to_string(),
+            over: duration::format(ramp.over),
+            shape: ramp.shape,
+        }
+    }
+}
+
+/// `10ms -> 2s over 2m`, and `exponentially` where it is.
+impl fmt::Display for Moving {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            from,
+            to,
+            over,
+            shape,
+        } = self;
+        write!(out, "{from} -> {to} over {over}")?;
+        match shape {
+            Shape::Linear => Ok(()),
+            Shape::Exponential => out.write_str(" exponentially"),
+        }
+    }
 }
 
 impl Settings {
@@ -54,6 +95,16 @@ impl Settings {
         }
     }
 
+    /// Says that a parameter moves, in the place where its value stands.
+    pub(super) fn ramp(&mut self, ramp: &Ramp) {
+        let name = ramp.parameter.name();
+        let value = Value::Ramp(Moving::of(ramp));
+        match self.0.iter_mut().find(|(known, _)| known == name) {
+            Some((_, stands)) => *stands = value,
+            None => self.0.push((name.to_owned(), value)),
+        }
+    }
+
     /// Says a value that has become known, in place of what was said before.
     pub fn set(&mut self, name: &str, value: impl ToString) {
         self.0.retain(|(known, _)| known != name);
@@ -81,6 +132,8 @@ impl Settings {
                 Value::Many(values) => {
                     words.extend(values.iter().map(|value| format!("--{name}={value}")));
                 }
+                // No flag moves: a command line refuses this, where one of the values would say something else.
+                Value::Ramp(moving) => words.push(format!("--{name}={moving}")),
             }
         }
         words
@@ -93,6 +146,7 @@ impl fmt::Display for Value {
             Self::On(is_set) => write!(out, "{is_set}"),
             Self::One(value) => out.write_str(&printable::line(value)),
             Self::Many(values) => out.write_str(&printable::line(&values.join(","))),
+            Self::Ramp(moving) => out.write_str(&printable::line(&moving.to_string())),
         }
     }
 }

@@ -89,6 +89,7 @@ impl QueryFlags {
             direction: Direction::Egress,
             traffic: traffic.guarded(),
             chance,
+            ramps: Vec::new(),
         }
     }
 }

@@ -121,6 +121,7 @@ impl Request for NoopFlags {
             direction,
             traffic,
             chance: self.chance.chance(),
+            ramps: Vec::new(),
         }
     }
 }

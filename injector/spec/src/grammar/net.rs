@@ -196,6 +196,7 @@ fn on_packets(kind: FaultKind, packets: PacketFlags, chance: Chance) -> Fault {
         direction,
         traffic,
         chance,
+        ramps: Vec::new(),
     }
 }
 
@@ -206,6 +207,7 @@ fn on_connections(kind: FaultKind, traffic: Traffic, chance: Chance) -> Fault {
         direction: Direction::Egress,
         traffic,
         chance,
+        ramps: Vec::new(),
     }
 }
 

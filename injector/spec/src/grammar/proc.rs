@@ -107,6 +107,7 @@ fn on_processes(kind: FaultKind, chance: Chance) -> Fault {
         direction: Direction::Egress,
         traffic: Traffic::default(),
         chance,
+        ramps: Vec::new(),
     }
 }
 

@@ -162,5 +162,6 @@ pub(super) fn on_calls(kind: FaultKind, chance: Chance) -> Fault {
         direction: Direction::Egress,
         traffic: Traffic::default(),
         chance,
+        ramps: Vec::new(),
     }
 }

@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use anyhow::Result;
 use injector_tests::boot_clock::now_ns;
-use injector_tests::observation::Summary;
+use injector_tests::observation::{Line, Op, Summary};
 use rustix::net::sockopt::set_socket_recv_buffer_size_force;
 
-use crate::speak::{operations, ready, rounds};
+use crate::speak::{operations, ready, rounds, say};
 use crate::{Rounds, errors, pattern};
 
 /// Room for 10^5 small datagrams, so that none is lost because its reader was late.
@@ -93,7 +93,8 @@ pub(crate) fn ping(voice: &Voice, size: usize, options: &Rounds) -> Result<()> {
     })
 }
 
-/// Sends a round's datagrams without waiting, and accounts for all that comes back.
+/// Sends a round's datagrams without waiting, and accounts for all that comes back; with `--each` says of each when it
+/// was sent and when it came back, or that it is `lost`.
 pub(crate) fn flow(peer: SocketAddr, size: usize, options: &Rounds) -> Result<()> {
     let socket = connected(peer)?;
     let mut first = 0;
@@ -105,11 +106,13 @@ pub(crate) fn flow(peer: SocketAddr, size: usize, options: &Rounds) -> Result<()
             sent: options.count,
             ..Summary::default()
         };
+        let mut sent_ns = Vec::new();
         let replies = thread::scope(|scope| {
             let listener = scope.spawn(|| listen(&socket, options));
             let mut message = vec![0; size];
             for number in range.clone() {
                 pattern::fill(&mut message, number);
+                sent_ns.push(now_ns());
                 if let Err(error) = socket.send(&message) {
                     summary.failed(&errors::name(&error));
                 }
@@ -121,12 +124,26 @@ pub(crate) fn flow(peer: SocketAddr, size: usize, options: &Rounds) -> Result<()
         });
         let replies = replies.map_err(|_panic| anyhow::anyhow!("the listener panicked"))??;
         let mut account = Account::default();
-        for reply in replies
+        let mut back_ns = HashMap::new();
+        for (reply, at_ns) in replies
             .numbers
             .iter()
-            .filter(|reply| reply.is_none_or(|n| n >= range.start))
+            .filter(|(reply, _)| reply.is_none_or(|n| n >= range.start))
         {
             account.take(*reply);
+            if let Some(number) = reply {
+                back_ns.entry(*number).or_insert(*at_ns);
+            }
+        }
+        if options.each {
+            for (number, start_ns) in range.zip(sent_ns) {
+                let back = back_ns.get(&number);
+                say(&Line::Op(Op {
+                    start_ns,
+                    took_ns: back.map_or(0, |at_ns| at_ns.saturating_sub(start_ns)),
+                    error: back.is_none().then(|| "lost".to_owned()),
+                }))?;
+            }
         }
         account.write_to(&mut summary);
         summary.elapsed_ns = replies.last_ns.saturating_sub(began);
@@ -134,9 +151,9 @@ pub(crate) fn flow(peer: SocketAddr, size: usize, options: &Rounds) -> Result<()
     })
 }
 
-/// What came back, in order, `None` for a damaged one.
+/// What came back, in order, `None` for a damaged one, each with its time.
 struct Replies {
-    numbers: Vec<Option<u64>>,
+    numbers: Vec<(Option<u64>, u64)>,
     last_ns: u64,
 }
 
@@ -147,14 +164,21 @@ fn listen(socket: &UdpSocket, options: &Rounds) -> io::Result<Replies> {
         last_ns: 0,
     };
     let mut buffer = vec![0; LARGEST];
+    // Where each is told of, a pause is one of the things that may be told.
+    let quiet = if options.each {
+        options.timeout.max(QUIET)
+    } else {
+        QUIET
+    };
     // The first answer may be late by all of a fault's delay.
     socket.set_read_timeout(Some(options.timeout.max(QUIET)))?;
     loop {
         match socket.recv(&mut buffer) {
             Ok(length) => {
-                replies.numbers.push(pattern::number(&buffer[..length]));
                 replies.last_ns = now_ns();
-                socket.set_read_timeout(Some(QUIET))?;
+                let number = pattern::number(&buffer[..length]);
+                replies.numbers.push((number, replies.last_ns));
+                socket.set_read_timeout(Some(quiet))?;
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(replies),
             Err(error) if error.kind() == ErrorKind::ConnectionRefused => {}

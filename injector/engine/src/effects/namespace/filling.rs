@@ -55,12 +55,16 @@ pub(super) fn make_tap(
 }
 
 pub(super) fn start_line(tap: &Tap, scopes: &[u32], plan: &Plan) -> Result<DelayLine, Refusal> {
-    let table: LineTable = plan
-        .rules
-        .iter()
-        .filter(|rule| scopes.contains(&rule.scope))
+    let rules = || {
+        let rules = plan.rules.iter();
+        rules.filter(|rule| scopes.contains(&rule.scope))
+    };
+    let mut table: LineTable = rules()
         .filter_map(|rule| Some(((rule.scope, rule.slot), rule.compiled.line.clone()?)))
         .collect();
+    for rule in rules().filter(|rule| rule.is_ramping()) {
+        table.set_ramping(rule.scope, rule.slot);
+    }
     let fd = tap
         .fd
         .try_clone()

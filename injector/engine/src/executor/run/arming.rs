@@ -1,6 +1,6 @@
 //! Arms a run: every namespace in which a target lives, the halt monitor, the watchdog, and the first step.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use injector_host::{kernel::clock::boot_ns, targets::ResolvedTarget};
 use injector_record::{event::EventKind, journal::Record};
@@ -93,18 +93,20 @@ impl Run<'_> {
             measures,
             own_hits,
             since: armed_at,
+            set_at: Duration::ZERO,
             spending: Spending::begin(self.request.budget, armed_at),
             roster: self.roster(armed_at),
         };
         // Before a listener hears of it: one that waits for that word acts on it at once, and its first
         // packet or call would meet no rule yet.
-        self.switch(&mut armed, Some(0))?;
         let first = self.request.experiment.steps.first();
         let first = first.map_or(0, |step| nanos(step.duration));
         let first = Step {
             index: 0,
+            began_at: armed_at,
             ends_at: armed_at.saturating_add(first),
         };
+        self.switch(&mut armed, Some(first))?;
         let faults = self.request.plan.describe(&self.request.experiment);
         // What the first act did comes after that word.
         let mut acts = Vec::new();

@@ -1,9 +1,6 @@
 //! Walks the steps of a run, and looks after everything that is armed meanwhile.
 
-use std::{
-    sync::mpsc::{Receiver, RecvTimeoutError},
-    time::Duration,
-};
+use std::{sync::mpsc::Receiver, time::Duration};
 
 use injector_host::kernel::clock::boot_ns;
 use injector_record::{event::EventKind, journal::Record, report::Outcome};
@@ -36,18 +33,23 @@ impl Run<'_> {
             let step = &self.request.experiment.steps[index];
             let (name, duration) = (step.name.clone(), step.duration);
             let is_quiet = step.faults.is_empty();
-            ends_at = ends_at.saturating_add(nanos(duration));
+            let step = Step {
+                index,
+                began_at: ends_at,
+                ends_at: ends_at.saturating_add(nanos(duration)),
+            };
+            ends_at = step.ends_at;
             if !is_quiet {
                 self.keep_samples(armed);
                 if let Some(why) = armed.measures.begin_faults() {
                     return Ok(Outcome::Unsteady { why });
                 }
             }
-            self.switch(armed, Some(index))?;
+            self.switch(armed, Some(step))?;
             self.journal
                 .after(&Record::StepStarted { step: name.clone() });
             self.tell(EventKind::StepStarted { step: name.clone() });
-            let outcome = self.wait(armed, Step { index, ends_at }, orders);
+            let outcome = self.wait(armed, step, orders);
             self.undo(armed);
             self.switch(armed, None)?;
             if !is_quiet {
@@ -65,9 +67,8 @@ impl Run<'_> {
     }
 
     /// Switches the faults of a step on, and all others off.
-    pub(super) fn switch(&mut self, armed: &mut Armed, step: Option<usize>) -> Result<(), Refusal> {
-        self.each(armed, |effect, scene| effect.set(step, scene))
-            .map(drop)
+    pub(super) fn switch(&mut self, armed: &mut Armed, step: Option<Step>) -> Result<(), Refusal> {
+        self.set(armed, step.map(Step::now))
     }
 
     /// Does what is due of a step's faults.
@@ -161,17 +162,21 @@ impl Run<'_> {
                 });
             }
             self.drain(armed);
-            match orders.recv_timeout(TICK.min(Duration::from_nanos(step.ends_at - now))) {
+            let rest = TICK.min(Duration::from_nanos(step.ends_at - now));
+            match self.hear(armed, step, orders, rest) {
                 // The supervisor orders it too where another process is missing.
-                Ok(Order::Stop) => {
+                Ok(Some(Order::Stop)) => {
                     return Some(
                         self.alone()
                             .map_or(Outcome::Stopped, |why| Outcome::Failed { why: why.into() }),
                     );
                 }
-                // No process is left that could stop it; it ends by itself.
-                Err(RecvTimeoutError::Disconnected) => std::thread::sleep(TICK),
-                Err(RecvTimeoutError::Timeout) => {}
+                Ok(None) => {}
+                Err(refusal) => {
+                    return Some(Outcome::Failed {
+                        why: refusal.message,
+                    });
+                }
             }
         }
     }

@@ -21,20 +21,20 @@ pub(super) struct Place {
 }
 
 /// The key of a map.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Word {
     pub(super) at: Place,
     pub(super) text: String,
 }
 
 /// Anything else.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Node {
     pub(super) at: Place,
     pub(super) content: Content,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Content {
     /// Nothing, or `null`.
     Null,

@@ -135,6 +135,39 @@ const STEPS: &[Row] = &[
     ("duration: 5s\nfaults: []", 4, 1, "cannot stand beside `steps`"),
 ];
 
+/// What stands behind the `-` of the only fault of a step of 5 s, in line 4 from column 5 on.
+#[rustfmt::skip]
+const RAMPS: &[Row] = &[
+    ("net.delay: { latency: { to: 2s, over: 2s } }", 4, 27, "the ramp of `latency` has no `from`"),
+    ("net.delay: { latency: { from: 1s, over: 2s } }", 4, 27, "the ramp of `latency` has no `to`"),
+    ("net.delay: { latency: { from: 1s, to: 2s } }", 4, 27, "the ramp of `latency` has no `over`"),
+    ("net.delay: { latency: {} }", 4, 27, "has no `from`"),
+    ("net.delay: { latency: { from: 1s, to: 2s, ovr: 2s } }", 4, 47, "did you mean `over`?"),
+    ("net.delay: { latency: { from: 1s, to: 2s, over: 6s } }", 4, 53, "takes 6s, and its step is over after 5s"),
+    ("net.delay: { latency: { from: 1s, to: 2s, over: 0s } }", 4, 53, "takes no time"),
+    ("net.delay: { latency: { from: 1s, to: 2s, over: 6 } }", 4, 53, "has no unit"),
+    ("net.delay: { latency: { from: 1s, to: 1000ms, over: 2s } }", 4, 27, "stays at 1s"),
+    ("net.delay: { latency: { from: 0s, to: 2s, over: 2s, shape: exponential } }", 4, 35, "no factor leads from or to 0s"),
+    ("net.delay: { latency: { from: 1s, to: 0s, over: 2s, shape: exponential } }", 4, 43, "no factor leads from or to 0s"),
+    ("net.delay: { latency: { from: 1s, to: 2s, over: 2s, shape: linaer } }", 4, 64, "did you mean `linear`?"),
+    ("net.delay: { latency: { from: 1s, to: 2s, over: 2s, shape: wave } }", 4, 64, "known are: linear, exponential"),
+    ("net.delay: { latency: { from: 1s, to: 2, over: 2s } }", 4, 43, "`2` has no unit"),
+    ("net.delay: { latency: { from: [1s], to: 2s, over: 2s } }", 4, 35, "`from` is one value"),
+    ("net.delay: { latency: { from: 1s, to: 11m, over: 2s } }", 4, 5, "longer"),
+    ("net.delay: { latency: 1s, max-hits: { from: 1, to: 9, over: 2s } }", 4, 31, "`max-hits` of `net.delay` cannot ramp: it counts over the whole step; write one value"),
+    ("net.delay: { latency: 1s, dest-port: { from: 80, to: 90, over: 2s } }", 4, 31, "cannot ramp: it says which packets"),
+    ("net.delay: { latency: 1s, direction: { from: egress, to: both, over: 2s } }", 4, 31, "is no quantity"),
+    ("net.delay: { latency: 1s, target: { from: a, to: a, over: 2s } }", 4, 31, "is no quantity"),
+    ("net.delay: { latncy: { from: 1s, to: 2s, over: 2s } }", 4, 18, "did you mean `latency`?"),
+    ("net.corrupt: { percent: 5%, mode: { from: payload, to: wire, over: 2s } }", 4, 33, "is no quantity"),
+    ("net.bandwidth: { rate: { from: 1mbit, to: 0bit, over: 2s } }", 4, 47, "lets nothing through"),
+    ("io.short: { path: /x, at-most: { from: 1, to: 9, over: 2s } }", 4, 27, "size of a cut"),
+    ("io.corrupt: { path: /x, max-length: { from: 1, to: 9, over: 2s } }", 4, 29, "size of a cut"),
+    ("proc.pause: { active: { from: 1s, to: 2s, over: 2s }, dormant: 1s }", 4, 19, "own process acts"),
+    ("net.reset: { percent: { from: 1%, to: 9%, over: 2s } }", 4, 18, "asked once for each connection"),
+    ("sys.delay: { syscall: write, delay-enter: { from: 1s, to: 11s, over: 2s } }", 4, 5, "10s"),
+];
+
 /// Whole files.
 #[rustfmt::skip]
 const FILES: &[Row] = &[
@@ -174,8 +207,9 @@ fn complaints_name_line_and_column() {
         |text: &str| format!("targets:\n  a: {text}\nduration: 5s\nfaults: [net.blackhole]\n");
     let step = |text: &str| format!("targets: {{ a: {{ pid: 7 }} }}\nsteps:\n  - {text}\n");
     let mut wrong = Vec::new();
-    let tables: [(&[Row], Whole<'_>); 4] = [
+    let tables: [(&[Row], Whole<'_>); 5] = [
         (FAULTS, &fault),
+        (RAMPS, &fault),
         (TARGETS, &target),
         (STEPS, &step),
         (FILES, &str::to_owned),

@@ -1,0 +1,68 @@
+//! The values of a rule while its fault ramps, at one time of its step.
+//!
+//! They come from the fault as it is then ([`Fault::at`]), by the same functions as at the beginning. What hangs on the
+//! harshest values and cannot change while programs are attached (filters, hooks, mechanism, the copies that a chain of
+//! sleeps takes) is the plan's, once.
+
+use std::time::Duration;
+
+use injector_common::{call::CallRule, rule::Rule};
+use injector_spec::experiment::{Fault, Ramp};
+
+use super::{
+    Compiled, Error, LineModel, Plan, PlannedRule, calls, compile,
+    rows::{self, Chosen, Row},
+};
+
+/// What programs and the delay line read of a rule.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Values {
+    /// The record.
+    pub rule: Rule,
+    /// What the delay line does.
+    pub line: Option<LineModel>,
+    /// What a rule on calls has besides.
+    pub call: Option<CallRule>,
+}
+
+impl PlannedRule {
+    /// Whether any parameter ramps.
+    pub const fn is_ramping(&self) -> bool {
+        !self.fault.ramps.is_empty()
+    }
+
+    /// Its values at a time of its step.
+    pub fn values(&self, elapsed: Duration) -> Result<Values, Error> {
+        values(&self.fault.at(elapsed), &self.compiled)
+    }
+}
+
+impl Plan {
+    /// How soon the next values of a step's ramps are due where those of `elapsed` are set; `None` where all ramps have
+    /// come to their ends.
+    pub fn ramps_again_after(&self, step: usize, elapsed: Duration) -> Option<Duration> {
+        let ramps = self.of_step(step).flat_map(|rule| &rule.fault.ramps);
+        let moving = ramps.filter(|ramp| ramp.over > elapsed);
+        moving.map(Ramp::pace).min()
+    }
+}
+
+/// The values of a fault that differs from the compiled one in what ramps.
+pub(super) fn values(fault: &Fault, compiled: &Compiled) -> Result<Values, Error> {
+    let mut rule = compile::record(fault, compiled.rule.filters, compiled.rule.seed);
+    let Row {
+        mechanism, line, ..
+    } = rows::of(fault, &mut rule)?;
+    if compiled.exec_deny.is_some() {
+        rule.errno = compile::DENIED;
+    }
+    let planned = compiled.calls.as_ref().map(|calls| calls.record);
+    let call = match (mechanism, planned) {
+        (Chosen::ByHost(done), Some(planned)) => Some(calls::again(&fault.kind, done, &planned)),
+        (Chosen::ByHost(_) | Chosen::ByFault(_), planned) => planned,
+    };
+    Ok(Values { rule, line, call })
+}
+
+#[cfg(test)]
+mod tests;
