@@ -13,7 +13,7 @@ use injector_tests::place::Place;
 use injector_tests::victim::Victim;
 
 use crate::effects::first_fault;
-use crate::needs::INJECTOR;
+use crate::needs::{self, INJECTOR, Need};
 use crate::suite::Case;
 
 pub(crate) fn cases() -> Vec<Case> {
@@ -23,9 +23,21 @@ pub(crate) fn cases() -> Vec<Case> {
         case("latency_follows_its_line", latency),
         case("loss_follows_its_line", loss),
         case("bandwidth_follows_its_curve", bandwidth),
-        case("sleeps_follow_their_line_and_keep_their_budget", sleeps),
+        Case::new(
+            "ramp::sleeps_follow_their_line_and_keep_their_budget".to_owned(),
+            SLEEPS,
+            sleeps,
+        ),
     ]
 }
+
+/// For threads that sleep.
+const SLEEPS: &[Need] = &[
+    needs::root,
+    needs::cgroup_v2,
+    needs::injector,
+    needs::no_park,
+];
 
 /// How long a ramp takes.
 const OVER: Duration = Duration::from_secs(4);
@@ -180,7 +192,6 @@ fn latency() -> Result<()> {
 }
 
 /// Of those of each quarter as many are lost as the line says, within four deviations; and the counters went on.
-#[expect(clippy::cast_precision_loss, reason = "counts up to 2000")]
 fn loss() -> Result<()> {
     let flow = [
         "udp-flow",
