@@ -39,6 +39,9 @@ fn text(
     if let Some(hypothesis) = &experiment.hypothesis {
         let _ = writeln!(text, "  hypothesis  {hypothesis}");
     }
+    for (term, value) in experiment.head_in_words() {
+        let _ = writeln!(text, "  {term:<11} {value}");
+    }
     for (spec, target) in experiment.targets.iter().zip(targets) {
         let _ = writeln!(text, "  target      {}: {}", spec.name, spec.selector);
         let _ = writeln!(text, "              {}", radius(target));

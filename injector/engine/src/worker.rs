@@ -36,7 +36,7 @@ pub enum Job {
     /// One run in the foreground.
     Run {
         /// What was asked.
-        experiment: Experiment,
+        experiment: Box<Experiment>,
         /// How to print.
         output: Output,
         /// Who asked, and on what terms.
@@ -106,7 +106,7 @@ pub fn run(link: i32, serve: Serve) -> Result<Exit, Refusal> {
             supervisor,
         } => {
             tell::speak(output);
-            once::run(experiment, output, &terms, supervisor, &companions)
+            once::run(*experiment, output, &terms, supervisor, &companions)
         }
         Job::Daemon { output, config } => {
             tell::speak(output);

@@ -18,6 +18,7 @@ mod fault;
 pub mod file;
 mod filters;
 mod fingerprint;
+pub mod head;
 pub(crate) mod host;
 pub(crate) mod method;
 mod path;
@@ -29,7 +30,7 @@ mod target;
 mod timing;
 mod traffic;
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -46,6 +47,7 @@ pub use fault::{
 };
 pub use filters::{FilterError, LONGEST_HOLD};
 pub use fingerprint::{Fingerprint, FingerprintError};
+pub use head::{Assignment, HeadError, Variables};
 pub use host::HostError;
 pub use injector_common::{SCOPES, SLOTS};
 pub use path::{Depth, FilePattern, Presence};
@@ -75,6 +77,15 @@ pub struct Experiment {
     /// What is expected to hold, in a person's words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hypothesis: Option<String>,
+    /// Whom to ask about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+    /// What it is found by: a key and a value each.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+    /// The values that its file was read with; absent where that has no variables.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variables: Option<Box<Variables>>,
     /// What is measured around the faults; where it is there, the run is judged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub steady_state: Option<Box<SteadyState>>,

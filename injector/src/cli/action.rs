@@ -1,6 +1,7 @@
 //! From words to what is to be done.
 
 use std::{
+    collections::BTreeMap,
     ffi::OsString,
     io::{self, Read},
     path::Path,
@@ -24,7 +25,10 @@ use injector_record::regular;
 use injector_spec::{
     config::Source,
     error::Refusal,
-    experiment::{Experiment, Fault, Selector, Step, Target, file},
+    experiment::{
+        Assignment, Experiment, Fault, Selector, Step, Target,
+        file::{self, Reading},
+    },
     printable,
 };
 
@@ -256,6 +260,9 @@ fn one_fault(fault: Fault, context: OnCommandLine, config: Source) -> Result<Arm
     let experiment = Experiment {
         name: name.clone(),
         hypothesis: None,
+        owner: None,
+        labels: BTreeMap::new(),
+        variables: None,
         steady_state: None,
         targets: vec![Target {
             name: Target::ONLY.to_owned(),
@@ -284,9 +291,11 @@ fn file(flags: RunFlags, config: Source) -> Result<Arming, Refusal> {
         file,
         target,
         repeat: _,
+        set,
+        profile,
         arming,
     } = flags;
-    let (mut experiment, _) = read(&file, target.selector())?;
+    let (mut experiment, _) = read(&file, target.selector(), &set, profile.as_deref())?;
     experiment.halt.extend(arming.halt());
     if let Some(what) = arming.on_target_exit() {
         experiment.on_target_exit = what;
@@ -333,9 +342,11 @@ pub(super) fn check(experiment: &Experiment) -> Result<(), Refusal> {
 pub(super) fn read(
     path: &Path,
     selector: Option<Selector>,
+    sets: &[Assignment],
+    profile: Option<&str>,
 ) -> Result<(Experiment, Vec<u8>), Refusal> {
     let (read, path) = if path == Path::new("-") {
-        (from_stdin(), Path::new("stdin"))
+        (from_stdin(), Path::new(file::STDIN))
     } else {
         (regular::read(path, LARGEST), path)
     };
@@ -345,7 +356,13 @@ pub(super) fn read(
             "the experiment {shown} cannot be read: {error}; name a file that can be, or `-` for standard input"
         ))
     })?;
-    let experiment = file::parse_bytes(&bytes, &path.display().to_string(), selector)?;
+    let reading = Reading {
+        name: &path.display().to_string(),
+        selector,
+        sets,
+        profile,
+    };
+    let experiment = reading.bytes(&bytes)?;
     Ok((experiment, bytes))
 }
 

@@ -133,7 +133,7 @@ fn here(experiment: Experiment, terms: Terms, output: Output) -> Result<Exit, Re
         )));
     }
     supervisor::run(&Job::Run {
-        experiment,
+        experiment: Box::new(experiment),
         output,
         terms,
         supervisor: Process { pid, start_ticks },

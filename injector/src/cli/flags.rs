@@ -8,7 +8,11 @@ use super::trials::Times;
 use injector_engine::worker::Output;
 use injector_plan::policy::Override;
 use injector_spec::grammar::TargetFlags;
-use injector_spec::{condition::Condition, experiment::OnTargetExit, quantity::duration};
+use injector_spec::{
+    condition::Condition,
+    experiment::{Assignment, OnTargetExit},
+    quantity::duration,
+};
 
 /// What surrounds a fault on the command line.
 #[derive(Args, Debug)]
@@ -34,6 +38,12 @@ pub(crate) struct RunFlags {
     /// Make so many runs, one after the other, and tell what they show together
     #[arg(long, value_name = "N", help_heading = "Run")]
     pub(crate) repeat: Option<Times>,
+    /// Give a variable of the file another value, as in `latency=1s`; repeatable
+    #[arg(long, value_name = "NAME=VALUE", help_heading = "Variables")]
+    pub(crate) set: Vec<Assignment>,
+    /// Take the values of this profile of the file
+    #[arg(long, value_name = "NAME", help_heading = "Variables")]
+    pub(crate) profile: Option<String>,
     #[command(flatten)]
     pub(crate) arming: ArmingFlags,
 }

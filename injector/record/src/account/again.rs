@@ -42,8 +42,8 @@ impl Account {
         let (words, file) = match only_fault(experiment, &self.faults) {
             Some((target, fault)) => (one_fault(experiment, target, fault), None),
             None => (
-                vec!["run".to_owned(), FILE.to_owned()],
-                Some(file(experiment, &self.faults)),
+                run(experiment),
+                Some(substitutable(experiment, file(experiment, &self.faults))),
             ),
         };
         let words = words.into_iter().chain(overrides);
@@ -52,6 +52,30 @@ impl Account {
         });
         Some(Again { command, file })
     }
+}
+
+/// The command for the file: the profile is named again, so that the new run has it on record, too.
+fn run(experiment: &Experiment) -> Vec<String> {
+    let variables = experiment.variables.as_ref();
+    let profile = variables.and_then(|variables| variables.profile.as_ref());
+    let profile = profile.map(|name| format!("--profile={name}"));
+    ["run".to_owned(), FILE.to_owned()]
+        .into_iter()
+        .chain(profile)
+        .collect()
+}
+
+/// The file with the variables that were in force. Their values stand in it already; a text that looks like a variable
+/// must not be taken for one.
+fn substitutable(experiment: &Experiment, mut text: String) -> String {
+    let Some(variables) = &experiment.variables else {
+        return text;
+    };
+    let _ = writeln!(text, "variables: {}", json(&variables.values));
+    if let Some(profile) = &variables.profile {
+        let _ = writeln!(text, "profiles: {{ {}: {{ set: {{}} }} }}", json(profile));
+    }
+    text.replace("${", "$${")
 }
 
 /// The fault of an experiment that one command can ask for.
@@ -64,7 +88,10 @@ fn only_fault<'a>(
         return None;
     };
     let ramps = step.faults.iter().any(|fault| !fault.ramps.is_empty());
-    let is_plain = experiment.hypothesis.is_none() && experiment.steady_state.is_none() && !ramps;
+    let is_plain = experiment.hypothesis.is_none()
+        && experiment.steady_state.is_none()
+        && experiment.head_in_words().is_empty()
+        && !ramps;
     (is_plain && target.name == Target::ONLY && experiment.name == fault.fault)
         .then_some((target, fault))
 }
@@ -131,6 +158,12 @@ fn file(experiment: &Experiment, faults: &[Placed]) -> String {
     let mut text = format!("name: {}\n", json(&experiment.name));
     if let Some(hypothesis) = &experiment.hypothesis {
         let _ = writeln!(text, "hypothesis: {}", json(hypothesis));
+    }
+    if let Some(owner) = &experiment.owner {
+        let _ = writeln!(text, "owner: {}", json(owner));
+    }
+    if !experiment.labels.is_empty() {
+        let _ = writeln!(text, "labels: {}", json(&experiment.labels));
     }
     text.push_str("targets:\n");
     for target in &experiment.targets {

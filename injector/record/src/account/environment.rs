@@ -39,6 +39,9 @@ pub(super) fn environment(account: &Account) -> Vec<(&'static str, String)> {
         say("limit lifted", limit.to_string());
     }
     if let Some(experiment) = &account.experiment {
+        for (term, value) in experiment.head_in_words() {
+            say(term, value);
+        }
         for target in &experiment.targets {
             say("target", format!("{}: {}", target.name, target.selector));
         }

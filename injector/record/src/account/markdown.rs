@@ -5,7 +5,7 @@
 //! would begin a list there.
 
 use super::{Account, Series, words};
-use injector_spec::printable;
+use injector_spec::{experiment::Experiment, printable};
 
 /// Lines that a card has at most.
 const LINES: usize = 12;
@@ -36,7 +36,7 @@ pub fn markdown(account: &Account) -> String {
         lines.push(String::new());
         lines.extend(wrapped(&format!("Hypothesis: {said}")));
     }
-    let met = [met(account), took_place(account)]
+    let met = [met(account), head(account), took_place(account)]
         .into_iter()
         .filter(|sentence| !sentence.is_empty())
         .collect::<Vec<_>>()
@@ -102,6 +102,30 @@ fn took_place(account: &Account) -> String {
         return String::new();
     }
     format!("{}.", escaped(&said.join(", ")))
+}
+
+/// Whom to ask, what it is found by, and which values were in force.
+fn head(account: &Account) -> String {
+    let head = account.experiment.as_ref().map(Experiment::head_in_words);
+    let parts: Vec<String> = head
+        .into_iter()
+        .flatten()
+        .map(|(term, value)| format!("{}: {}", capital(term), escaped(&value)))
+        .collect();
+    if parts.is_empty() {
+        return String::new();
+    }
+    format!("{}.", parts.join(". "))
+}
+
+fn capital(term: &str) -> String {
+    let mut letters = term.chars();
+    letters
+        .next()
+        .into_iter()
+        .flat_map(char::to_uppercase)
+        .chain(letters)
+        .collect()
 }
 
 /// What the faults met, in a line.

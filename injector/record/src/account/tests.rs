@@ -35,6 +35,14 @@ halt: [ "host.load > 80" ]
 on-target-exit: end
 "#;
 
+/// What another file may have in front of the same.
+const HEAD: &str = r#"
+owner: payments team
+labels: { tier: "${one}", z: "${z}" }
+variables: { x: , z: 1, one: one }
+profiles: { ci: { set: { one: one } } }
+"#;
+
 fn run() -> RunId {
     "r000000010001".parse().unwrap()
 }
@@ -401,4 +409,57 @@ fn a_fault_that_ramps_is_done_again_by_a_file() {
     assert!(page.contains("0% -> 50% over 2s"), "{page}");
     let file = account.again().unwrap().file.unwrap();
     assert_eq!(file::parse(&file, "x", None).unwrap(), experiment, "{file}");
+}
+
+#[test]
+fn the_head_of_a_file_is_told_and_done_again() {
+    let text = FILE.replace("name: uneven", "name: uneven ${x}") + HEAD;
+    let sets = ["x=${y}".parse().unwrap(), "z=<b>".parse().unwrap()];
+    let reading = file::Reading {
+        name: "head.yaml",
+        sets: &sets,
+        profile: Some("ci"),
+        ..file::Reading::default()
+    };
+    let experiment = reading.text(&text).unwrap();
+    assert_eq!(experiment.name, "uneven ${y}");
+    let account = account(&records(&experiment, 0..0));
+    is_well_formed(&account);
+    let again = account.again().unwrap();
+    assert_eq!(
+        again.command,
+        "sudo injector run experiment.yaml --profile=ci"
+    );
+    let reading = file::Reading {
+        name: "x",
+        profile: Some("ci"),
+        ..file::Reading::default()
+    };
+    let text = again.file.unwrap();
+    assert_eq!(reading.text(&text).unwrap(), experiment, "{text}");
+    let page = html(&account).unwrap();
+    let card = markdown(&account);
+    for (term, value, escaped) in [
+        ("owner", "payments team", "payments team"),
+        ("labels", "tier=one, z=&#60;b&#62;", r"tier=one, z=\<b\>"),
+        ("profile", "ci", "ci"),
+        (
+            "variables",
+            "one=one, x=${y}, z=&#60;b&#62;",
+            r"one=one, x=\${y}, z=\<b\>",
+        ),
+    ] {
+        assert!(
+            page.contains(&format!("<dt>{term}</dt><dd>{value}</dd>")),
+            "{term}: {page}"
+        );
+        let card = card.replace('\n', " ").to_lowercase();
+        assert!(
+            card.contains(&format!("{term}: {escaped}.")),
+            "{term}: {card}"
+        );
+    }
+    assert!(card.lines().count() <= 14, "{card}");
+    let data = serde_json::to_value(&account).unwrap();
+    assert_eq!(data["experiment"]["variables"]["values"]["z"], "<b>");
 }

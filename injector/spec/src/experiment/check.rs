@@ -3,7 +3,7 @@
 use std::{collections::HashSet, time::Duration};
 
 use super::{
-    CallFaultError, Experiment, Fault, FaultKind, FilterError, LONGEST, LONGEST_NAME,
+    CallFaultError, Experiment, Fault, FaultKind, FilterError, HeadError, LONGEST, LONGEST_NAME,
     MOST_CONDITIONS, OnCalls, ProcessFaultError, RampError, SCOPES, SLOTS, Selector,
     SteadyStateError, Target, TimingError,
 };
@@ -66,6 +66,9 @@ pub enum CheckError {
     /// A parameter that cannot move as asked.
     #[error(transparent)]
     Ramp(#[from] RampError),
+    /// Labels, owner or variables.
+    #[error(transparent)]
+    Head(#[from] HeadError),
     /// Probes that could not judge.
     #[error(transparent)]
     SteadyState(#[from] SteadyStateError),
@@ -78,6 +81,7 @@ impl Experiment {
             return Err(CheckError::NoName);
         }
         check_name("the name of the experiment", &self.name)?;
+        self.check_head()?;
         self.check_targets()?;
         if self.steps.is_empty() {
             return Err(CheckError::NoStep);

@@ -17,56 +17,106 @@
 
 mod complaint;
 mod fields;
+mod head;
 mod node;
 mod ramps;
 mod steady_state;
+mod variables;
 mod words;
 mod yaml;
 
 use std::{path::Path, time::Duration};
 
 pub use complaint::FileError;
+pub use head::API_VERSION;
 
 use self::{
     complaint::Complaint,
     fields::Fields,
     node::{Content, Node, Place},
 };
-use super::{Experiment, Fault, OnTargetExit, Selector, Step, Target};
+use super::{
+    Experiment, Fault, OnTargetExit, Selector, Step, Target,
+    head::{Assignment, Variables},
+};
 use crate::grammar::{FaultInFile, TargetInFile};
 use crate::{condition::Condition, nearest, quantity::duration};
 
-/// Parses the bytes of a file, as [`parse`] does its text.
-pub fn parse_bytes(
-    bytes: &[u8],
-    name: &str,
-    selector: Option<Selector>,
-) -> Result<Experiment, FileError> {
-    match str::from_utf8(bytes) {
-        Ok(text) => parse(text, name, selector),
-        Err(error) => Err(complaint::no_utf8(bytes, error.valid_up_to()).of(name)),
+/// What complaints call an experiment that comes from standard input.
+pub const STDIN: &str = "<stdin>";
+
+/// A file that is to be read, and what a person asks for beside it.
+#[derive(Clone, Debug, Default)]
+pub struct Reading<'r> {
+    /// The file's name, for complaints, and the experiment's where it gives none.
+    pub name: &'r str,
+    /// Replaces the selector of the only target.
+    pub selector: Option<Selector>,
+    /// Values of variables; of two for the same variable the last one counts.
+    pub sets: &'r [Assignment],
+    /// The profile whose values are taken.
+    pub profile: Option<&'r str>,
+}
+
+impl Reading<'_> {
+    /// Parses the bytes of a file, as [`Reading::text`] does its text.
+    pub fn bytes(self, bytes: &[u8]) -> Result<Experiment, FileError> {
+        match str::from_utf8(bytes) {
+            Ok(text) => self.text(text),
+            Err(error) => Err(complaint::no_utf8(bytes, error.valid_up_to()).of(self.name)),
+        }
+    }
+
+    /// Parses an experiment.
+    pub fn text(self, text: &str) -> Result<Experiment, FileError> {
+        let name = self.name;
+        self.experiment(text)
+            .map_err(|complaint| complaint.of(name))
+    }
+
+    fn experiment(self, text: &str) -> Result<Experiment, Complaint> {
+        let stem = match self.name {
+            STDIN => "stdin".to_owned(),
+            name => {
+                let stem = Path::new(name).file_stem();
+                stem.unwrap_or_default().to_string_lossy().into_owned()
+            }
+        };
+        let mut root = node::parse(text)?;
+        head::check_version(&root)?;
+        let asked = variables::Asked {
+            sets: self.sets,
+            profile: self.profile,
+        };
+        let variables = variables::fill_in(&mut root, asked)?;
+        experiment(&root, stem, self.selector, variables)
     }
 }
 
-/// Parses an experiment. `name` is the file's, for complaints, and the experiment's where it gives none.
-/// A selector replaces that of the only target.
+/// Parses an experiment for which nothing is set beside the file; the rest as in [`Reading`].
 pub fn parse(text: &str, name: &str, selector: Option<Selector>) -> Result<Experiment, FileError> {
-    let stem = Path::new(name)
-        .file_stem()
-        .map(|stem| stem.to_string_lossy().into_owned());
-    node::parse(text)
-        .and_then(|root| experiment(&root, stem.unwrap_or_default(), selector))
-        .map_err(|complaint| complaint.of(name))
+    let reading = Reading {
+        name,
+        selector,
+        ..Reading::default()
+    };
+    reading.text(text)
 }
 
 fn experiment(
     root: &Node,
     stem: String,
     selector: Option<Selector>,
+    variables: Option<Variables>,
 ) -> Result<Experiment, Complaint> {
-    const KNOWN: [&str; 14] = [
+    const KNOWN: [&str; 19] = [
+        head::KEY,
         "name",
         "hypothesis",
+        "owner",
+        "labels",
+        "variables",
+        "profiles",
         "probes",
         "steady-state",
         "controls",
@@ -110,6 +160,9 @@ fn experiment(
     let experiment = Experiment {
         name,
         hypothesis,
+        owner: head::owner(&fields)?,
+        labels: head::labels(&fields)?,
+        variables: variables.map(Box::new),
         steady_state: steady_state.map(Box::new),
         targets,
         steps,

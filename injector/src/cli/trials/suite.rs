@@ -138,7 +138,7 @@ impl Wanted {
         let mut digest = Digest::new();
         let mut experiments = Vec::new();
         for path in files(&folder)? {
-            let (mut experiment, bytes) = action::read(&path, selector.clone())?;
+            let (mut experiment, bytes) = action::read(&path, selector.clone(), &[], None)?;
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             digest.add(name.as_bytes());
             digest.add(&bytes);

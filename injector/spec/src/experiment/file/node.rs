@@ -65,15 +65,20 @@ impl Node {
         }
     }
 
-    /// Where the value of a key stands.
-    pub(super) fn value_place(&self, key: &str) -> Option<Place> {
+    /// The value of a key.
+    pub(super) fn get(&self, key: &str) -> Option<&Self> {
         match &self.content {
             Content::Map(entries) => entries
                 .iter()
                 .find(|(word, _)| word.text == key)
-                .map(|(_, node)| node.at),
-            _ => None,
+                .map(|(_, node)| node),
+            Content::Null | Content::Scalar(_) | Content::List(_) => None,
         }
+    }
+
+    /// Where the value of a key stands.
+    pub(super) fn value_place(&self, key: &str) -> Option<Place> {
+        self.get(key).map(|node| node.at)
     }
 
     fn complain(&self, sentence: String) -> Complaint {

@@ -6,6 +6,8 @@ use crate::{
     quantity::Percent,
 };
 
+mod head;
+
 const GOOD: &str = "\
 hypothesis: it holds
 targets:
@@ -257,9 +259,17 @@ fn what_is_too_deep_or_too_large_is_told_in_our_words() {
     }
 }
 
+fn bytes(bytes: &[u8], name: &str) -> Result<Experiment, FileError> {
+    let reading = Reading {
+        name,
+        ..Reading::default()
+    };
+    reading.bytes(bytes)
+}
+
 #[test]
 fn a_file_that_is_no_utf_8_has_a_place_too() {
-    let error = parse_bytes(b"name: a\n# caf\xe9\n", "bad\n.yaml", None).unwrap_err();
+    let error = bytes(b"name: a\n# caf\xe9\n", "bad\n.yaml").unwrap_err();
     assert_eq!(
         error.to_string(),
         "bad\\n.yaml:2:6: byte E9 is not UTF-8; save the file as UTF-8"
@@ -268,10 +278,10 @@ fn a_file_that_is_no_utf_8_has_a_place_too() {
         .encode_utf16()
         .flat_map(u16::to_le_bytes)
         .collect();
-    let error = parse_bytes(&wide, "wide.yaml", None).unwrap_err();
+    let error = bytes(&wide, "wide.yaml").unwrap_err();
     assert_eq!((error.line, error.column), (1, 1), "{error}");
     let marked = format!("\u{feff}{GOOD}");
-    assert!(parse_bytes(marked.as_bytes(), "marked.yaml", None).is_ok());
+    assert!(bytes(marked.as_bytes(), "marked.yaml").is_ok());
 }
 
 #[test]

@@ -138,7 +138,8 @@ fn scan(kind: &ErrorKind) -> &'static str {
             "this bracket or brace closes none that is open; correct the pair"
         }
         ErrorKind::ExpectedFlowMappingSeparator | ErrorKind::ExpectedFlowSequenceSeparator => {
-            "a comma or the closing bracket is missing here; add it"
+            "a comma or the closing bracket is missing here; add it, or put a text that has braces, as `${name}`, in \
+             quotation marks"
         }
         ErrorKind::InvalidIndentation
         | ErrorKind::InvalidBlockScalarIndent
