@@ -22,12 +22,14 @@
 //! removed and a resolver without a network all make their readers wait), and channels (the newest word is
 //! the only one of interest).
 
+mod appended;
 mod ask;
 mod check;
 mod exec_helper;
 mod first;
 mod lives;
 mod plain_http;
+mod population;
 mod pressure;
 mod prober;
 mod sensors;

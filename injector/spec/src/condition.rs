@@ -13,28 +13,39 @@
 //! hits > 500/s               errnos > 50/s over 5s        retransmits > 20/s
 //! clock >= 18:00             clock >= 2026-11-25T18:00:00Z
 //! tcp 127.0.0.1:5432 fails 3 of 5 every 500ms within 200ms
-//! http http://127.0.0.1:8080/health status 200 fails 3
+//! http http://127.0.0.1:8080/health status 200 body "ready" json "$.queue < 10" fails 3 within 500ms timeout 1s
 //! command ["/usr/local/bin/check", "--fast"] fails 2 every 5s within 2s
+//! command ["/usr/local/bin/lag"] number < 5
 //! prometheus http://127.0.0.1:9090 "sum(rate(errors_total[1m]))" > 5 every 5s
+//! file "/var/log/agent.log" absent "ERROR|panic"
+//! process unit my-agent restarts < 2 descriptors < 200 rss < 1gib
 //! ```
 //!
-//! Rejected: maps with keys for each part, as faults have. The line is shorter in every place where it is
-//! written, and there is one parser instead of three.
+//! Probes may be maps in a file ([`map`] has the parts that both forms share); what they become is the same, and is
+//! written as a line everywhere else. Bounds of options say what is right; that of `prometheus`, the oldest, says what
+//! is wrong. Rejected: maps for conditions that ask nothing. The line is shorter in every place where it is written.
 
 mod display;
 mod error;
 mod grammar;
+mod json;
+mod lines;
 mod number;
+mod pace;
 mod place;
+mod process;
 mod words;
 
 use std::time::Duration;
 
 pub use error::ConditionError;
-pub use number::{Bound, Comparator, Number};
+pub use json::{JsonTest, JsonTestError};
+pub use lines::{FileProbe, Lines};
+pub use number::{Bound, Comparator, Number, Wanted};
 pub use place::{Host, HttpUrl};
+pub use process::ProcessProbe;
 
-use crate::config::TimeOfDay;
+use crate::{config::TimeOfDay, pattern::Pattern};
 
 /// A condition that ends the run when it comes to hold.
 #[derive(Clone, Debug, PartialEq)]
@@ -163,15 +174,15 @@ pub enum Until {
 pub enum Probe {
     /// A connection is made; it fails where none is.
     Tcp(Host),
-    /// A GET; it fails unless the answer has this status.
-    Http {
-        /// Of what.
-        url: HttpUrl,
-        /// The status that is right.
-        status: u16,
+    /// A GET; it fails unless the answer is as it should be.
+    Http(Box<HttpProbe>),
+    /// A program, without a shell; it fails unless it ends with 0.
+    Command {
+        /// It and its arguments. Its path is absolute.
+        words: Vec<String>,
+        /// What it prints is a number then, which must be so.
+        number: Option<Wanted<Number>>,
     },
-    /// A program, without a shell; it fails unless it ends with 0. Its path is absolute.
-    Command(Vec<String>),
     /// A query; it fails where one of the values is out of bounds, or there is no answer. No values at all
     /// are within bounds.
     Prometheus {
@@ -182,6 +193,35 @@ pub enum Probe {
         /// What is too much, or too little.
         bound: Bound,
     },
+    /// Lines that are appended to a file.
+    File(Box<FileProbe>),
+    /// Processes: whether they are there, and what they hold.
+    Process(Box<ProcessProbe>),
+}
+
+/// What is got, and how the answer should be.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HttpProbe {
+    /// Of what.
+    pub url: HttpUrl,
+    /// The status that is right.
+    pub status: u16,
+    /// What matches somewhere in the body.
+    pub body: Option<Pattern>,
+    /// What holds for the body, which is JSON then.
+    pub json: Option<JsonTest>,
+}
+
+impl HttpProbe {
+    /// Any answer of status 200.
+    pub(crate) const fn of(url: HttpUrl) -> Self {
+        Self {
+            url,
+            status: 200,
+            body: None,
+            json: None,
+        }
+    }
 }
 
 /// How many failures halt: so many of the last so many.
@@ -203,8 +243,23 @@ impl Fails {
 pub struct Pace {
     /// From one question to the next; 100 ms at least.
     pub every: Duration,
-    /// The longest that an answer may take.
+    /// The longest that an answer may take to be right.
     pub within: Duration,
+    /// The longest that an answer is waited for, so that a slow one has a latency; longer than `within`, and the same
+    /// where nothing is said.
+    pub timeout: Option<Duration>,
+}
+
+/// What the lines of conditions and the maps of files share.
+pub(crate) mod map {
+    pub(crate) use super::{
+        grammar::{
+            ONE_FAILURE, PACE, PROMETHEUS_PACE,
+            probes::{number, program, size, status, wanted, whole},
+        },
+        lines::path,
+        pace::{Timing, Timings},
+    };
 }
 
 crate::quantity::as_text!(Condition);

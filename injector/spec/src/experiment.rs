@@ -39,7 +39,6 @@ pub use call::{
     Filling, LONGEST_CHAIN, LONGEST_SLEEP, Realism, SleepAt, Sleeps,
 };
 pub use check::CheckError;
-pub(crate) use check::why_no_regex;
 pub use describe::{Described, Placed};
 pub use fault::{
     ActsOn, CorruptMode, Delay, Distribution, DnsAnswer, Fault, FaultKind, Loss, OnCalls,

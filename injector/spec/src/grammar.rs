@@ -12,7 +12,7 @@ mod proc;
 mod sys;
 mod target;
 mod traffic;
-mod values;
+pub(crate) mod values;
 
 pub use fault::{FaultCommand, FaultInFile};
 pub use target::{TargetFlags, TargetInFile};

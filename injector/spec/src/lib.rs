@@ -14,6 +14,7 @@ pub mod error;
 pub mod experiment;
 pub mod grammar;
 pub mod nearest;
+pub mod pattern;
 pub mod printable;
 pub mod quantity;
 pub mod syscall;

@@ -22,6 +22,7 @@ pub(crate) fn cases() -> Vec<Case> {
         // They wait more than they work, and no fault of theirs switches a setting of the host.
         case("five_services_whose_recovery_is_known", five_services).beside_others(),
         case("each_verdict_has_its_exit_code", verdicts).beside_others(),
+        case("probes_of_every_kind_see_what_happens", kinds),
         case("a_probe_that_cannot_judge_is_refused", refusals),
     ]
 }
@@ -45,6 +46,16 @@ impl Service {
         needs: SocketAddr,
         character: &str,
     ) -> Result<Self> {
+        Self::start_with(lab, place, needs, character, &[])
+    }
+
+    fn start_with(
+        lab: &Lab,
+        place: Place<'_>,
+        needs: SocketAddr,
+        character: &str,
+        more: &[&str],
+    ) -> Result<Self> {
         let listen = SocketAddr::new(lab.address(), 0).to_string();
         let needs = needs.to_string();
         let arguments = [
@@ -56,6 +67,7 @@ impl Service {
             "--character",
             character,
         ];
+        let arguments = [&arguments[..], more].concat();
         let (victim, address) = Victim::start_server(place, &arguments)?;
         Ok(Self {
             victim,
@@ -174,6 +186,86 @@ fn five_services() -> Result<()> {
     }
     let control = &judgement["probes"][kinds.len()];
     ensure!(control["fate"] == "absorbed", "the bystander: {control:#}");
+    Ok(())
+}
+
+/// One service, asked in every way that a file has a map for. Its status is 200 all the time.
+fn kinds() -> Result<()> {
+    let mut lab = Lab::new(Wire::Loopback, Family::V4)?;
+    let needs = lab.serve("udp-echo")?;
+    let injector = Injector::new()?;
+    let log = injector.state().join("service.log");
+    // What was written before the run says nothing about it.
+    fs::write(&log, "ERROR of yesterday\n")?;
+    let log = log.to_string_lossy();
+    let agent = lab.agent();
+    let mut service = Service::start_with(&lab, agent, needs, "comes-back", &["--log", &log])?;
+    let bystander = Service::start(&lab, lab.bystander(), needs, "never-comes-back")?;
+    let pace = "every: 100ms, within: 100ms";
+    let (told, pid) = (
+        format!("http://{}/told", service.address),
+        service.victim.pid(),
+    );
+    let probes = [
+        ("status", "absorbed", format!("http: \"{told}\"")),
+        (
+            "json",
+            "recovered",
+            format!("http: \"{told}\", json: \"$.waiting < ${{most}}\""),
+        ),
+        (
+            "body",
+            "recovered",
+            format!("http: \"{told}\", body: '\"state\":\"good\"'"),
+        ),
+        (
+            "log",
+            "recovered",
+            format!("file: \"{log}\", absent: ^ERROR"),
+        ),
+        (
+            "process",
+            "absorbed",
+            format!("process: {{ pid: {pid} }}, descriptors: < 100, rss: < 1 GiB"),
+        ),
+        // The size of the file, which never is what it was again.
+        (
+            "number",
+            "never",
+            format!("command: [/usr/bin/stat, -c, \"%s\", \"{log}\"], number: < 20"),
+        ),
+    ];
+    let mut text = head(&lab) + "apiVersion: injector/v1\nvariables: { most: 3 }\nprobes:\n";
+    for (name, _, asks) in &probes {
+        text.extend([format!("  {name}: {{ {asks}, {pace} }}\n")]);
+    }
+    let (address, names) = (bystander.address, probes.each_ref().map(|(name, ..)| *name));
+    text.extend([format!(
+        "  bystander: {{ http: \"http://{address}/told\", json: '$.state == \"good\"', {pace} }}\n\
+         steady-state: [{}]\ncontrols: [bystander]\nobjectives: {{ rto: 5s }}\nbaseline: 5s\nrecovery: 8s\n",
+        names.join(", ")
+    )]);
+    text += &cut(needs.port());
+    let finished = run(&injector, "kinds", &text, &["--set", "most=1"])?;
+    ensure!(finished.code == Some(1), "{finished:?}");
+    let judgement = judgement(&finished)?;
+    ensure!(judgement["verdict"] == "deviated", "{judgement:#}");
+    let truth = service.outage_ms()?.context("the service was never bad")?;
+    for (index, (name, fate, _)) in probes.iter().enumerate() {
+        let probe = &judgement["probes"][index];
+        ensure!(
+            probe["name"] == *name && probe["fate"] == *fate,
+            "{name}: {probe:#}"
+        );
+        if *fate == "recovered" {
+            let told = probe["rta_ms"].as_u64().unwrap_or_default();
+            ensure!(told.abs_diff(truth) <= NEAR_MS, "{truth} ms: {probe:#}");
+        }
+    }
+    let control = &judgement["probes"][probes.len()];
+    ensure!(control["fate"] == "absorbed", "the bystander: {control:#}");
+    let report = injector.once(&["report", "last", "--format", "md"])?;
+    ensure!(report.stdout.contains("Variables: most=1."), "{report:?}");
     Ok(())
 }
 

@@ -9,36 +9,136 @@ use std::{
 use serde::Deserialize;
 
 use super::{
+    appended::Appended,
     exec_helper::{Ending, ExecHelper},
     plain_http,
+    population::Population,
 };
 use injector_spec::{
-    condition::{Bound, Host, HttpUrl, Probe},
+    condition::{Bound, Host, HttpProbe, HttpUrl, Number, Pace, Probe, Wanted},
     quantity::duration,
 };
 
-/// Asks once. The error says in half a sentence what is wrong. It may hang beyond its time where a resolver
-/// or a file system does; the watchdog counts that itself.
-pub(super) fn ask(probe: &Probe, within: Duration, is_over: &AtomicBool) -> Result<(), String> {
-    match probe {
-        Probe::Tcp(host) => tcp(host, within),
-        Probe::Http { url, status } => {
-            let answer =
-                plain_http::get(url, url.path(), within).map_err(|error| error.to_string())?;
-            if answer.status == *status {
-                return Ok(());
+/// A probe with what it has to remember from one question to the next.
+pub(super) struct Asker {
+    probe: Probe,
+    memory: Memory,
+}
+
+/// What is remembered.
+enum Memory {
+    /// Nothing: the answer is all.
+    None,
+    /// How far a file was read.
+    File(Appended),
+    /// Which processes there were.
+    Process(Box<Population>),
+}
+
+impl Asker {
+    /// A probe that was not asked yet.
+    pub(super) fn of(probe: &Probe) -> Self {
+        let memory = match probe {
+            Probe::File(file) => Memory::File(Appended::to((**file).clone())),
+            Probe::Process(process) => {
+                Memory::Process(Box::new(Population::of((**process).clone())))
             }
-            Err(format!("the status is {}", answer.status))
+            Probe::Tcp(_) | Probe::Http(_) | Probe::Command { .. } | Probe::Prometheus { .. } => {
+                Memory::None
+            }
+        };
+        Self {
+            probe: probe.clone(),
+            memory,
         }
-        Probe::Command(words) => match ExecHelper::new(words).run(within, is_over) {
+    }
+
+    /// Asks once. The error says in half a sentence what is wrong. It may hang beyond its time where a resolver
+    /// or a file system does; the watchdog counts that itself.
+    pub(super) fn ask(&mut self, pace: Pace, is_over: &AtomicBool) -> Result<(), String> {
+        let begun = Instant::now();
+        self.answer(pace.patience(), is_over)?;
+        let took = begun.elapsed();
+        // Without a time of its own a late answer is no answer: whatever asks has given up.
+        if pace.timeout.is_some() && took > pace.within {
+            let [took, within] = [duration::measured(took), duration::format(pace.within)];
+            return Err(format!("the answer took {took}, longer than {within}"));
+        }
+        Ok(())
+    }
+
+    fn answer(&mut self, patience: Duration, is_over: &AtomicBool) -> Result<(), String> {
+        match (&self.probe, &mut self.memory) {
+            (_, Memory::File(file)) => file.ask(patience),
+            (_, Memory::Process(population)) => population.ask(),
+            (Probe::Tcp(host), Memory::None) => tcp(host, patience),
+            (Probe::Http(wanted), Memory::None) => http(wanted, patience),
+            (Probe::Command { words, number }, Memory::None) => {
+                command(words, *number, patience, is_over)
+            }
+            (
+                Probe::Prometheus {
+                    server,
+                    query,
+                    bound,
+                },
+                Memory::None,
+            ) => prometheus(server, query, *bound, patience),
+            (Probe::File(_) | Probe::Process(_), Memory::None) => {
+                Err("it is asked without its memory, which is a fault of this program".into())
+            }
+        }
+    }
+}
+
+fn http(wanted: &HttpProbe, patience: Duration) -> Result<(), String> {
+    let HttpProbe {
+        url,
+        status,
+        body,
+        json,
+    } = wanted;
+    let answer = plain_http::get(url, url.path(), patience).map_err(|error| error.to_string())?;
+    if answer.status != *status {
+        return Err(format!("the status is {}", answer.status));
+    }
+    if let Some(pattern) = body
+        && !pattern.is_in(&answer.body)
+    {
+        return Err(format!("nothing in the body matches `{pattern}`"));
+    }
+    match json {
+        Some(test) => test.check(&answer.body),
+        None => Ok(()),
+    }
+}
+
+fn command(
+    words: &[String],
+    number: Option<Wanted<Number>>,
+    patience: Duration,
+    is_over: &AtomicBool,
+) -> Result<(), String> {
+    let program = ExecHelper::new(words);
+    let Some(wanted) = number else {
+        return match program.run(patience, is_over) {
             Ending::Code(0) => Ok(()),
             other => Err(other.to_string()),
-        },
-        Probe::Prometheus {
-            server,
-            query,
-            bound,
-        } => prometheus(server, query, *bound, within),
+        };
+    };
+    let (ending, said) = program.hear(patience, is_over);
+    if ending != Ending::Code(0) {
+        return Err(ending.to_string());
+    }
+    let said = String::from_utf8_lossy(&said);
+    let said = said.trim();
+    match said.parse::<Number>() {
+        Ok(number) if wanted.is_met_by(number) => Ok(()),
+        Ok(number) => Err(format!("the number is {number}")),
+        Err(()) => Err(format!(
+            "it printed `{}`, which is no number",
+            said.escape_debug()
+        )),
     }
 }
 

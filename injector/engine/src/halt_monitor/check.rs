@@ -14,6 +14,7 @@ use injector_host::{
 use injector_spec::{
     condition::{Condition, Lives, Probe, Question, Until, Whose},
     error::Refusal,
+    printable,
 };
 
 /// Who wants to look.
@@ -73,28 +74,52 @@ pub fn check(
     Ok(())
 }
 
-/// Refuses a probe that cannot be asked here, or that this caller may not ask. A program runs as root, so only
-/// root may name one. `what` is the probe in a sentence.
+/// Refuses a probe that cannot be asked here, or that this caller may not ask. A program runs as root and a file is
+/// read as root, so only root may name one. `what` is the probe in a sentence.
 pub fn check_question(what: &str, question: &Question, by: WhoAsks) -> Result<(), Refusal> {
-    let words = match &question.probe {
-        Probe::Command(words) => words,
-        Probe::Tcp(_) | Probe::Http { .. } | Probe::Prometheus { .. } => return Ok(()),
+    let does = match &question.probe {
+        Probe::Command { .. } => "runs a program as root",
+        Probe::File(_) => "reads a file as root",
+        Probe::Tcp(_) | Probe::Http(_) | Probe::Prometheus { .. } | Probe::Process(_) => {
+            return Ok(());
+        }
     };
     if by == WhoAsks::Guest {
         return Err(Refusal::endangers(format!(
-            "{what} runs a program as root, and you are not root; use another probe, or ask the host's owner to \
-             put a halt condition into the configuration under [halt]."
+            "{what} {does}, and you are not root; use another probe, or ask the host's owner to put a halt condition \
+             into the configuration under [halt]."
         )));
     }
+    let cannot = |why: String| {
+        Err(Refusal::usage(format!(
+            "{what} cannot be looked at: {why}."
+        )))
+    };
+    let words = match &question.probe {
+        Probe::Command { words, .. } => words,
+        Probe::File(file) => {
+            let path = printable::path(&file.path);
+            return match std::fs::metadata(&file.path) {
+                Ok(about) if about.is_file() => Ok(()),
+                Ok(_) => cannot(format!("{path} is no regular file; name one")),
+                Err(error) => cannot(format!(
+                    "{path}: {error}; correct the path, or make the file"
+                )),
+            };
+        }
+        Probe::Tcp(_) | Probe::Http(_) | Probe::Prometheus { .. } | Probe::Process(_) => {
+            return Ok(());
+        }
+    };
     let program = words.first().map(String::as_str).unwrap_or_default();
     let is_program = std::fs::metadata(program)
         .is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0);
     if is_program {
         return Ok(());
     }
-    Err(Refusal::usage(format!(
-        "{what} cannot be looked at: {program} is no program; correct the path, or its mode."
-    )))
+    cannot(format!(
+        "{program} is no program; correct the path, or its mode"
+    ))
 }
 
 /// A time of the wall clock on the boot clock, as both are now: a person who sets the wall clock later

@@ -10,15 +10,23 @@
 
 use std::{
     ffi::OsString,
-    fmt, io,
-    os::unix::process::{CommandExt, ExitStatusExt},
+    fmt,
+    fs::File,
+    io::{self, Read},
+    os::{
+        fd::OwnedFd,
+        unix::process::{CommandExt, ExitStatusExt},
+    },
     process::{Child, Command, Stdio},
     sync::atomic::{AtomicBool, Ordering},
     thread,
     time::{Duration, Instant},
 };
 
-use rustix::process::{Pid, Signal, kill_process_group, set_parent_process_death_signal};
+use rustix::{
+    fs::{OFlags, fcntl_setfl},
+    process::{Pid, Signal, kill_process_group, set_parent_process_death_signal},
+};
 
 use injector_spec::quantity::duration;
 
@@ -30,6 +38,12 @@ pub const CANNOT: i32 = 127;
 
 /// How often the program is looked after.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
+
+/// How much of what a program prints is kept, in bytes.
+const HEARD: usize = 4096;
+
+/// How often it is read from at a time.
+const MOST_READS: u32 = 64;
 
 /// How long a killed program may take to be gone before it is left to a thread of its own.
 const REAP_WITHIN: Duration = Duration::from_millis(200);
@@ -83,36 +97,79 @@ impl ExecHelper {
     /// Runs it, and kills it with all that it has started in its process group when it takes too long or
     /// the caller does not want it any more.
     pub fn run(mut self, within: Duration, is_over: &AtomicBool) -> Ending {
-        let deadline = Instant::now() + within;
-        let mut child = match self.0.spawn() {
-            Ok(child) => child,
-            Err(error) => return Ending::NotStarted(error.to_string()),
-        };
-        loop {
-            match child.try_wait() {
-                Ok(Some(status)) => {
-                    return match (status.code(), status.signal()) {
-                        (Some(CANNOT), _) => Ending::NotStarted(
-                            "there is no such program, or it may not be run".into(),
-                        ),
-                        (Some(code), _) => Ending::Code(code),
-                        (None, signal) => Ending::Signal(signal.unwrap_or_default()),
-                    };
-                }
-                Ok(None) => {}
-                Err(error) => return Ending::NotStarted(error.to_string()),
-            }
-            let ending = if Instant::now() >= deadline {
-                Some(Ending::Late(within))
-            } else {
-                is_over.load(Ordering::Relaxed).then_some(Ending::NotWanted)
-            };
-            if let Some(ending) = ending {
-                end(child);
-                return ending;
-            }
-            thread::sleep(LOOK_EVERY);
+        match self.0.spawn() {
+            Ok(child) => wait(child, within, is_over, || {}),
+            Err(error) => Ending::NotStarted(error.to_string()),
         }
+    }
+
+    /// The same, with the beginning of what it prints on standard output. More is taken and thrown away, so that the
+    /// program does not wait for a reader.
+    pub fn hear(mut self, within: Duration, is_over: &AtomicBool) -> (Ending, Vec<u8>) {
+        let begun = self.0.stdout(Stdio::piped()).spawn().and_then(|mut child| {
+            let said = child.stdout.take().map(OwnedFd::from);
+            let said = said.ok_or_else(|| io::Error::other("its output cannot be read"))?;
+            fcntl_setfl(&said, OFlags::NONBLOCK)?;
+            Ok((child, File::from(said)))
+        });
+        let (child, mut said) = match begun {
+            Ok(begun) => begun,
+            Err(error) => return (Ending::NotStarted(error.to_string()), Vec::new()),
+        };
+        let mut heard = Vec::new();
+        let mut chunk = [0; HEARD];
+        let mut listen = || {
+            // A writer that never stops is ended for being late, and keeps no turn of this loop.
+            for _ in 0..MOST_READS {
+                match said.read(&mut chunk) {
+                    Ok(length @ 1..) => {
+                        let room = HEARD.saturating_sub(heard.len());
+                        heard.extend(&chunk[..length.min(room)]);
+                    }
+                    // At an end, or nothing is there yet.
+                    Ok(0) | Err(_) => break,
+                }
+            }
+        };
+        let ending = wait(child, within, is_over, &mut listen);
+        listen();
+        (ending, heard)
+    }
+}
+
+/// Waits for a program, and does something each time that it looks after it.
+fn wait(
+    mut child: Child,
+    within: Duration,
+    is_over: &AtomicBool,
+    mut meanwhile: impl FnMut(),
+) -> Ending {
+    let deadline = Instant::now() + within;
+    loop {
+        meanwhile();
+        match child.try_wait() {
+            Ok(Some(status)) => {
+                return match (status.code(), status.signal()) {
+                    (Some(CANNOT), _) => {
+                        Ending::NotStarted("there is no such program, or it may not be run".into())
+                    }
+                    (Some(code), _) => Ending::Code(code),
+                    (None, signal) => Ending::Signal(signal.unwrap_or_default()),
+                };
+            }
+            Ok(None) => {}
+            Err(error) => return Ending::NotStarted(error.to_string()),
+        }
+        let ending = if Instant::now() >= deadline {
+            Some(Ending::Late(within))
+        } else {
+            is_over.load(Ordering::Relaxed).then_some(Ending::NotWanted)
+        };
+        if let Some(ending) = ending {
+            end(child);
+            return ending;
+        }
+        thread::sleep(LOOK_EVERY);
     }
 }
 

@@ -91,7 +91,7 @@ pub fn refuse_failing(conditions: &[Condition]) -> Result<(), Refusal> {
     let result = asked
         .into_iter()
         .try_for_each(|(condition, fails, pace, answer)| {
-            let patience = (pace.within * u32::from(fails.count)).min(PATIENCE) + SLACK;
+            let patience = (pace.patience() * u32::from(fails.count)).min(PATIENCE) + SLACK;
             let left = patience.saturating_sub(begun.elapsed());
             match answer.recv_timeout(left) {
                 Ok(Ok(())) => Ok(()),
@@ -126,11 +126,12 @@ fn begin(
     let (probe, is_over) = (probe.clone(), Arc::clone(is_over));
     let asking = move || {
         let mut last = String::new();
+        let mut asker = ask::Asker::of(&probe);
         for _ in 0..fails.count {
             if is_over.load(Ordering::Relaxed) {
                 return;
             }
-            match ask::ask(&probe, pace.within, &is_over) {
+            match asker.ask(pace, &is_over) {
                 Ok(()) => {
                     // Where the receiver is gone, the start was refused already.
                     let _ = post.send(Ok(()));

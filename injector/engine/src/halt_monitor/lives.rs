@@ -33,7 +33,7 @@ struct Living {
 
 /// Ends and new beginnings so far.
 #[derive(Debug, Default)]
-struct Counts {
+pub(super) struct Counts {
     exits: u64,
     restarts: u64,
     /// Processes of a name that ended and did not come back yet.
@@ -41,13 +41,18 @@ struct Counts {
 }
 
 impl Counts {
-    fn end(&mut self, name: String) {
+    /// How many came back.
+    pub(super) const fn restarts(&self) -> u64 {
+        self.restarts
+    }
+
+    pub(super) fn end(&mut self, name: String) {
         self.exits += 1;
         *self.gone.entry(name).or_default() += 1;
     }
 
     /// A new process comes back where one of its name has ended.
-    fn begin(&mut self, name: &str) {
+    pub(super) fn begin(&mut self, name: &str) {
         if let Some(gone) = self.gone.get_mut(name).filter(|gone| **gone > 0) {
             *gone -= 1;
             self.restarts += 1;

@@ -6,7 +6,7 @@
 use std::{io, time::Duration};
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::{
     Method, Request,
     client::conn::http1::handshake,
@@ -29,6 +29,9 @@ pub enum HttpError {
     /// What comes is no HTTP, or breaks off, or is too long.
     #[error("no answer: {0}")]
     Exchange(String),
+    /// More than is read.
+    #[error("the body has more than {LONGEST} bytes, and no more are read")]
+    Long,
     /// It takes too long.
     #[error("no answer within {}", duration::format(*.0))]
     Late(Duration),
@@ -106,7 +109,12 @@ async fn converse(
         .map_err(|error| broken(&error))?;
     let status = response.status().as_u16();
     let body = Limited::new(response.into_body(), LONGEST).collect().await;
-    let body = body.map_err(|error| broken(error.as_ref()))?.to_bytes();
+    let body = body
+        .map_err(|error| match error.downcast_ref::<LengthLimitError>() {
+            Some(_) => HttpError::Long,
+            None => broken(error.as_ref()),
+        })?
+        .to_bytes();
     Ok(Answer { status, body })
 }
 

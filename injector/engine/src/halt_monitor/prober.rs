@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use super::ask::ask;
+use super::ask::Asker;
 use injector_host::kernel::clock::boot_ns;
 use injector_spec::condition::{Pace, Probe};
 
@@ -41,9 +41,10 @@ pub fn keep_asking(
 ) {
     let every = u64::try_from(pace.every.as_nanos()).unwrap_or(u64::MAX);
     let mut due_at = boot_ns();
+    let mut asker = Asker::of(probe);
     while !is_over.load(Ordering::Relaxed) {
         let begun_ns = boot_ns();
-        let answer = ask(probe, pace.within, is_over).map_err(shortened);
+        let answer = asker.ask(pace, is_over).map_err(shortened);
         let ended_ns = boot_ns();
         // Never two at once: what takes longer than its pace is asked again at once.
         due_at = due_at.saturating_add(every).max(ended_ns);

@@ -70,7 +70,7 @@ impl Tally {
 fn missing(since_due: u64, pace: Pace) -> u64 {
     let nanoseconds =
         |time: std::time::Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
-    let patience = nanoseconds(pace.within).saturating_add(SLACK_NS);
+    let patience = nanoseconds(pace.patience()).saturating_add(SLACK_NS);
     match since_due.checked_sub(patience) {
         None | Some(0) => 0,
         Some(late) => 1 + late / nanoseconds(pace.every).max(1),
@@ -99,6 +99,7 @@ mod tests {
     const PACE: Pace = Pace {
         every: Duration::from_secs(1),
         within: Duration::from_millis(200),
+        timeout: None,
     };
     const SECOND: u64 = 1_000_000_000;
 

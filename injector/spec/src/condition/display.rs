@@ -3,7 +3,7 @@
 use std::{fmt, time::Duration};
 
 use super::{
-    Bound, Condition, Counted, Lives, Number, Pressure, Probe, Question, Until,
+    Bound, Condition, Counted, HttpProbe, Lives, Number, Pressure, Probe, Question, Until,
     grammar::{Unit, pressure_name},
     words,
 };
@@ -75,7 +75,11 @@ impl fmt::Display for Question {
             write!(out, " of {}", fails.of)?;
         }
         let (every, within) = (duration::format(pace.every), duration::format(pace.within));
-        write!(out, " every {every} within {within}")
+        write!(out, " every {every} within {within}")?;
+        match pace.timeout {
+            Some(timeout) => write!(out, " timeout {}", duration::format(timeout)),
+            None => Ok(()),
+        }
     }
 }
 
@@ -94,8 +98,16 @@ impl fmt::Display for Probe {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tcp(host) => write!(out, "tcp {host}"),
-            Self::Http { url, status } => write!(out, "http {url} status {status}"),
-            Self::Command(words) => write!(out, "command {}", words::list(words)),
+            Self::Http(http) => http.fmt(out),
+            Self::Command { words, number } => {
+                write!(out, "command {}", words::list(words))?;
+                match number {
+                    Some(number) => write!(out, " number {number}"),
+                    None => Ok(()),
+                }
+            }
+            Self::File(file) => file.fmt(out),
+            Self::Process(process) => process.fmt(out),
             Self::Prometheus {
                 server,
                 query,
@@ -104,6 +116,25 @@ impl fmt::Display for Probe {
                 let (query, bound) = (words::quoted(query), bound.written(Unit::Plain));
                 write!(out, "prometheus {server} {query} {bound}")
             }
+        }
+    }
+}
+
+impl fmt::Display for HttpProbe {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            url,
+            status,
+            body,
+            json,
+        } = self;
+        write!(out, "http {url} status {status}")?;
+        if let Some(body) = body {
+            write!(out, " body {}", words::quoted(body.as_str()))?;
+        }
+        match json {
+            Some(json) => write!(out, " json {}", words::quoted(&json.to_string())),
+            None => Ok(()),
         }
     }
 }

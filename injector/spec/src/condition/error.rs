@@ -1,7 +1,13 @@
 //! Why a line is no condition.
 
-use super::place::{HostError, HttpUrlError};
-use crate::quantity::duration::DurationError;
+use super::{
+    json::JsonTestError,
+    place::{HostError, HttpUrlError},
+};
+use crate::{
+    pattern::PatternError,
+    quantity::{bytes::BytesError, duration::DurationError},
+};
 
 /// Why a line is no condition.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -24,8 +30,8 @@ pub enum ConditionError {
     },
     /// A halt condition, where only a probe can stand.
     #[error(
-        "`{0}` asks nothing; a probe is `http`, `tcp`, `command` or `prometheus` with what it asks, so write one \
-         of them"
+        "`{0}` asks nothing; a probe is `http`, `tcp`, `command`, `file`, `process` or `prometheus` with what it \
+         asks, so write one of them"
     )]
     NoProbe(String),
     /// A word is missing.
@@ -117,6 +123,47 @@ pub enum ConditionError {
         "`{0}` is no command; write the program with its whole path, as in `[\"/usr/local/bin/check\", \"--fast\"]`"
     )]
     Command(String),
+    /// A path that hangs on where a process stands.
+    #[error("`{0}` is no path of a file; write it whole, as in `/var/log/agent.log`")]
+    Path(String),
+    /// An answer would be given up before it is late.
+    #[error(
+        "`timeout {timeout}` is shorter than `within {within}`, so that no answer could be late; raise it, or leave \
+         it out"
+    )]
+    Timeout {
+        /// How long an answer may take.
+        within: String,
+        /// How long it is waited for.
+        timeout: String,
+    },
+    /// A bound in a map without its sign.
+    #[error("`{0}` says no order; write one of > >= < <= and a number, as in `\"< 5\"`")]
+    NoSign(String),
+    /// No number in a map.
+    #[error("`{0}` is no number; write one, as in `\"< 5\"`")]
+    PlainNumber(String),
+    /// No whole number.
+    #[error("`{0}` is no whole number; write one, as in `< 5`")]
+    Whole(String),
+    /// What names processes cannot be read.
+    #[error("{0}")]
+    Selector(String),
+    /// What comes back has another process id.
+    #[error(
+        "a process that comes back has another id, so `restarts` needs processes that are named by cgroup, unit, \
+         container or process; name them so"
+    )]
+    NoRestarts,
+    /// No number of bytes.
+    #[error(transparent)]
+    Bytes(#[from] BytesError),
+    /// No regular expression.
+    #[error(transparent)]
+    Pattern(#[from] PatternError),
+    /// No JSON path, or nothing that its values could be held against.
+    #[error(transparent)]
+    Json(#[from] JsonTestError),
     /// No host.
     #[error(transparent)]
     Host(#[from] HostError),

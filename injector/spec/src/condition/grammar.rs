@@ -1,7 +1,7 @@
 //! The grammar: from a line to a [`Condition`], and back.
 
 mod names;
-mod probes;
+pub(crate) mod probes;
 
 use std::{str::FromStr, time::Duration};
 
@@ -18,16 +18,18 @@ use crate::{nearest::nearest, quantity::duration};
 /// How often rates are formed where nothing is said.
 const RATE_OVER: Duration = Duration::from_secs(1);
 /// When probes are asked, and how long they have.
-const PACE: Pace = Pace {
+pub(crate) const PACE: Pace = Pace {
     every: Duration::from_secs(1),
     within: Duration::from_secs(1),
+    timeout: None,
 };
-const PROMETHEUS_PACE: Pace = Pace {
+pub(crate) const PROMETHEUS_PACE: Pace = Pace {
     every: Duration::from_secs(5),
     within: Duration::from_secs(2),
+    timeout: None,
 };
 const FAILS: Fails = Fails { count: 3, of: 3 };
-const ONE_FAILURE: Fails = Fails { count: 1, of: 1 };
+pub(crate) const ONE_FAILURE: Fails = Fails { count: 1, of: 1 };
 
 impl FromStr for Condition {
     type Err = ConditionError;
@@ -115,14 +117,13 @@ impl Line<'_> {
                     self.plain("a host and a port", "tcp 127.0.0.1:5432 fails 3")?
                         .parse()?,
                 );
-                self.probe(probe, self.fails, PACE)?
+                self.probe(probe, self.fails, PACE, &[])?
             }
             "http" => self.http()?,
-            "command" => {
-                let probe = self.command()?;
-                self.probe(probe, self.fails, PACE)?
-            }
+            "command" => self.command()?,
             "prometheus" => self.prometheus()?,
+            "file" => self.file()?,
+            "process" => self.process()?,
             other => return Err(unknown(other)),
         })
     }
@@ -182,13 +183,7 @@ impl Line<'_> {
 
     fn bound(&mut self, unit: Unit) -> Result<Bound, ConditionError> {
         let example = unit.example();
-        let comparator = match self.next() {
-            Some(Word::Sign(sign)) => Comparator::ALL
-                .into_iter()
-                .find(|known| known.sign() == sign),
-            _ => None,
-        }
-        .ok_or_else(|| self.missing("one of > >= < <= and a bound", example))?;
+        let comparator = self.comparator(example)?;
         let text = self.plain("a bound", example)?;
         let number = unit.parse(&text).ok_or_else(|| ConditionError::Number {
             subject: self.subject.to_owned(),
@@ -197,6 +192,16 @@ impl Line<'_> {
             example,
         })?;
         Ok(Bound { comparator, number })
+    }
+
+    fn comparator(&mut self, example: &'static str) -> Result<Comparator, ConditionError> {
+        match self.next() {
+            Some(Word::Sign(sign)) => Comparator::ALL
+                .into_iter()
+                .find(|known| known.sign() == sign),
+            _ => None,
+        }
+        .ok_or_else(|| self.missing("one of > >= < <= and a bound", example))
     }
 
     fn over(&mut self) -> Result<Option<Duration>, ConditionError> {
@@ -214,12 +219,7 @@ impl Line<'_> {
         least: Duration,
         most: Duration,
     ) -> Result<Duration, ConditionError> {
-        let begins = |word: &Word| matches!(word, Word::Plain(text) if text.starts_with(|c: char| c.is_ascii_digit()));
-        let mut text = self.plain("a time", "every 500ms")?;
-        while let Some(Word::Plain(more)) = self.rest.first().filter(|word| begins(word)) {
-            text = format!("{text} {more}");
-            self.next();
-        }
+        let text = self.words_of_time()?;
         let time = duration::parse(&text).map_err(|why| ConditionError::Time {
             option: option.to_owned(),
             why,
@@ -233,6 +233,16 @@ impl Line<'_> {
             });
         }
         Ok(time)
+    }
+
+    fn words_of_time(&mut self) -> Result<String, ConditionError> {
+        let begins = |word: &Word| matches!(word, Word::Plain(text) if text.starts_with(|c: char| c.is_ascii_digit()));
+        let mut text = self.plain("a time", "every 500ms")?;
+        while let Some(Word::Plain(more)) = self.rest.first().filter(|word| begins(word)) {
+            text = format!("{text} {more}");
+            self.next();
+        }
+        Ok(text)
     }
 
     fn next(&mut self) -> Option<&Word> {

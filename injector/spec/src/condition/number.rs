@@ -52,6 +52,25 @@ pub enum Comparator {
 }
 
 impl Comparator {
+    fn holds<N: PartialOrd + Copy>(self, value: N, number: N) -> bool {
+        match self {
+            Self::Above => value > number,
+            Self::AtLeast => value >= number,
+            Self::Below => value < number,
+            Self::AtMost => value <= number,
+        }
+    }
+
+    /// What holds where this does not.
+    const fn opposite(self) -> Self {
+        match self {
+            Self::Above => Self::AtMost,
+            Self::AtLeast => Self::Below,
+            Self::Below => Self::AtLeast,
+            Self::AtMost => Self::Above,
+        }
+    }
+
     pub(super) const ALL: [Self; 4] = [Self::Above, Self::AtLeast, Self::Below, Self::AtMost];
 
     /// Its sign.
@@ -77,12 +96,38 @@ pub struct Bound {
 impl Bound {
     /// Whether a value is out of bounds. What is no number never is.
     pub fn is_broken_by(&self, value: f64) -> bool {
-        let number = self.number.get();
-        match self.comparator {
-            Comparator::Above => value > number,
-            Comparator::AtLeast => value >= number,
-            Comparator::Below => value < number,
-            Comparator::AtMost => value <= number,
+        self.comparator.holds(value, self.number.get())
+    }
+}
+
+/// What a value must be: `< 40`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wanted<N> {
+    /// How.
+    pub comparator: Comparator,
+    /// Against what.
+    pub number: N,
+}
+
+impl<N: PartialOrd + Copy> Wanted<N> {
+    /// Whether a value is as it must be.
+    pub fn is_met_by(&self, value: N) -> bool {
+        self.comparator.holds(value, self.number)
+    }
+}
+
+impl Wanted<Number> {
+    /// The same, told by what a value must not be.
+    pub(crate) const fn opposite(self) -> Bound {
+        Bound {
+            comparator: self.comparator.opposite(),
+            number: self.number,
         }
+    }
+}
+
+impl<N: fmt::Display> fmt::Display for Wanted<N> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{} {}", self.comparator.sign(), self.number)
     }
 }

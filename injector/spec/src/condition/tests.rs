@@ -47,6 +47,42 @@ const LINES: &[(&str, &str)] = &[
         r#"prometheus http://127.0.0.1:9090 "sum(rate(x{a=\"b\"}[1m])) > 0" < -1e3 every 10s"#,
         r#"prometheus http://127.0.0.1:9090 "sum(rate(x{a=\"b\"}[1m])) > 0" < -1000 fails 1 every 10s within 2s"#,
     ),
+    (
+        r#"http http://a/ json "$.queue<10" body "re.dy" within 500ms timeout 1s"#,
+        r#"http http://a/ status 200 body "re.dy" json "$.queue < 10" fails 3 every 1s within 500ms timeout 1s"#,
+    ),
+    (
+        r#"http http://a/ json "$['a b'] == \"x\"" timeout 500ms"#,
+        r#"http http://a/ status 200 json "$['a b'] == \"x\"" fails 3 every 1s within 500ms"#,
+    ),
+    (
+        r#"command ["/bin/lag"] number <= 2.5 fails 1"#,
+        r#"command ["/bin/lag"] number <= 2.5 fails 1 every 1s within 1s"#,
+    ),
+    (
+        "file /var/log/a.log absent ERROR|panic fails 1",
+        r#"file "/var/log/a.log" absent "ERROR|panic" fails 1 every 1s within 1s"#,
+    ),
+    (
+        r#"file "/var/log/a b" present "beat" every 5s"#,
+        r#"file "/var/log/a b" present "beat" fails 3 every 5s within 1s"#,
+    ),
+    (
+        "process unit my-agent alive rss < 1 GiB restarts < 2 descriptors <= 200",
+        "process unit my-agent restarts < 2 descriptors <= 200 rss < 1gib fails 3 every 1s within 1s",
+    ),
+    (
+        "process pid 7,8 tree rss < 1025",
+        "process pid 7,8 tree rss < 1025b fails 3 every 1s within 1s",
+    ),
+    (
+        r#"process process "python agent.py" tree all"#,
+        r#"process process "python agent.py" all tree fails 3 every 1s within 1s"#,
+    ),
+    (
+        r#"process cgroup "a b.slice""#,
+        r#"process cgroup "a b.slice" fails 3 every 1s within 1s"#,
+    ),
 ];
 
 #[test]
@@ -106,6 +142,30 @@ const MISTAKES: &[(&str, &str)] = &[
     ("command []", "whole path"),
     (r#"command ["/bin/check", 7]"#, "as in JSON"),
     (r#"command ["/bin/check"#, "as in JSON"),
+    ("http http://a/ body \"(\"", "a group is opened by `(`"),
+    ("http http://a/ body \"\"", "matches everything"),
+    ("http http://a/ json queue", "cannot be read as a JSON path"),
+    ("http http://a/ json \"$.a < b\"", "is no value"),
+    ("http http://a/ jsn \"$.a\"", "did you mean `json`?"),
+    ("http http://a/ status 200 status 200", "no place"),
+    (
+        "http http://a/ within 1s timeout 500ms",
+        "no answer could be late",
+    ),
+    ("tcp a:80 timeout 2m", "out of range"),
+    ("command [\"/bin/x\"] number 5", "one of > >= < <="),
+    ("command [\"/bin/x\"] number < five", "a number"),
+    ("file log absent x", "write it whole"),
+    ("file /log", "`absent` or `present`"),
+    ("file /log absent", "a regular expression"),
+    ("file /log absent x present y", "no place"),
+    ("process my-agent", "one of pid, cgroup, unit"),
+    ("process pid x", "`x` is not a process id"),
+    ("process pid 7 restarts < 1", "named by cgroup, unit"),
+    ("process unit a tree", "no place"),
+    ("process unit a rss < 1gb", "is not a number of bytes"),
+    ("process unit a restarts < 1.5", "is no whole number"),
+    ("prometheus http://u:secret@a:9090 up < 1", "journal"),
     ("prometheus http://a:9090 < 1", "a query"),
     ("prometheus http://a:9090 up", "one of > >= < <="),
     ("prometheus http://a:9090 up < one", "a number"),
@@ -132,7 +192,7 @@ fn a_place_is_shown_without_what_may_be_secret() {
 
 proptest! {
     #[test]
-    fn parsing_is_total(line in "\\PC*|(host|target|tcp|command|clock|hits)[a-z. \\[\\]\"<>=0-9%/:]{0,60}") {
+    fn parsing_is_total(line in "\\PC*|(host|target|tcp|http|command|clock|hits|file|process)[a-z. \\[\\]\"<>=0-9%/:]{0,60}") {
         let _ = parse(&line);
     }
 
@@ -143,10 +203,10 @@ proptest! {
     ) {
         let of = (count + more).min(Fails::MOST);
         let command = [vec!["/bin/x".to_owned()], words].concat();
-        let pace = Pace { every: Duration::from_millis(every), within: Duration::from_millis(every / 2 + 10) };
+        let pace = Pace { every: Duration::from_millis(every), within: Duration::from_millis(every / 2 + 10), timeout: None };
         let bound = Bound { comparator: Comparator::Below, number: Number::new(number).unwrap() };
         let probes = [
-            Probe::Command(command),
+            Probe::Command { words: command, number: None },
             Probe::Prometheus { server: "http://a".parse().unwrap(), query: format!("q{query}"), bound },
         ];
         for probe in probes {

@@ -80,6 +80,14 @@ pub(super) fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
+/// A text as one word, between quotation marks where it would be cut otherwise.
+pub(super) fn word(text: &str) -> String {
+    match cut(text).as_deref() {
+        Ok([Word::Plain(word)]) if word == text => text.to_owned(),
+        Ok(_) | Err(_) => quoted(text),
+    }
+}
+
 /// A list as [`cut`] reads it back.
 pub(super) fn list(items: &[String]) -> String {
     let items: Vec<_> = items.iter().map(|item| quoted(item)).collect();

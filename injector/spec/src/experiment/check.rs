@@ -7,7 +7,7 @@ use super::{
     MOST_CONDITIONS, OnCalls, ProcessFaultError, RampError, SCOPES, SLOTS, Selector,
     SteadyStateError, Target, TimingError,
 };
-use crate::quantity::duration;
+use crate::{pattern, quantity::duration};
 
 /// The shortest step: below it, arming takes longer than the step.
 const SHORTEST: Duration = Duration::from_millis(1);
@@ -158,10 +158,10 @@ impl Target {
         if is_empty || self.name.is_empty() {
             return Err(CheckError::EmptySelector(self.name.clone()));
         }
-        if let Selector::Process { pattern, .. } = &self.selector
-            && let Some(why) = why_no_regex(pattern)
+        if let Selector::Process { pattern: text, .. } = &self.selector
+            && let Some(why) = pattern::why_not(text)
         {
-            let (target, pattern) = (self.name.clone(), pattern.clone());
+            let (target, pattern) = (self.name.clone(), text.clone());
             return Err(CheckError::Pattern {
                 target,
                 pattern,
@@ -239,17 +239,4 @@ fn check_name(whose: &'static str, name: &str) -> Result<(), CheckError> {
         return Err(CheckError::LongName(whose));
     }
     Ok(())
-}
-
-/// What is wrong with a regular expression, in one line; `None` where it compiles.
-pub(crate) fn why_no_regex(pattern: &str) -> Option<String> {
-    let why = regex::Regex::new(pattern).err()?.to_string();
-    // The regex crate draws a picture over several lines; its last line is the sentence.
-    Some(
-        why.lines()
-            .last()
-            .unwrap_or_default()
-            .trim_start_matches("error: ")
-            .to_owned(),
-    )
 }

@@ -19,6 +19,7 @@ mod complaint;
 mod fields;
 mod head;
 mod node;
+mod probe;
 mod ramps;
 mod steady_state;
 mod variables;

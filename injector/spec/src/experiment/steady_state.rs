@@ -127,7 +127,7 @@ pub enum SteadyStateError {
 impl NamedProbe {
     /// The longest time from one answer to the next.
     pub fn pace(&self) -> Duration {
-        self.question.pace.every.max(self.question.pace.within)
+        self.question.pace.every.max(self.question.pace.patience())
     }
 
     /// The shortest quiet time in which it can be judged.

@@ -7,11 +7,14 @@ use std::{net::IpAddr, path::PathBuf, str::FromStr};
 
 use ipnet::IpNet;
 
-use crate::experiment::{Peer, host, host::HostError, why_no_regex};
+use crate::{
+    experiment::{Peer, host, host::HostError},
+    pattern::why_not,
+};
 
 /// Why a text is no value of a flag.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum ValueError {
+pub(crate) enum ValueError {
     #[error(
         "`{0}` is not a process id; write a number from 1 to 4194304, as `pgrep NAME` shows it"
     )]
@@ -63,7 +66,7 @@ fn shown(text: &str) -> String {
 }
 
 /// A process id.
-pub(super) fn pid(text: &str) -> Result<u32, ValueError> {
+pub(crate) fn pid(text: &str) -> Result<u32, ValueError> {
     let wrong = |_| ValueError::Pid(shown(text));
     counted(text, 1, 4_194_304).map_err(wrong)
 }
@@ -184,18 +187,18 @@ pub(super) fn peer(text: &str) -> Result<Peer, ValueError> {
 }
 
 /// A regular expression that compiles and does not match every process.
-pub(super) fn pattern(text: &str) -> Result<String, ValueError> {
+pub(crate) fn pattern(text: &str) -> Result<String, ValueError> {
     if text.is_empty() {
         return Err(ValueError::EmptyPattern);
     }
-    match why_no_regex(text) {
+    match why_not(text) {
         None => Ok(text.to_owned()),
         Some(why) => Err(ValueError::Pattern(shown(text), why)),
     }
 }
 
 /// A cgroup by its path; none is named like the files in one (kernel/cgroup/cgroup.c, `cgroup_base_files`).
-pub(super) fn cgroup(text: &str) -> Result<PathBuf, ValueError> {
+pub(crate) fn cgroup(text: &str) -> Result<PathBuf, ValueError> {
     let path = PathBuf::from(text);
     let name = path.file_name().and_then(|name| name.to_str());
     if name.is_some_and(|name| name.starts_with("cgroup.")) {
@@ -209,7 +212,7 @@ pub(super) fn cgroup(text: &str) -> Result<PathBuf, ValueError> {
 }
 
 /// The id of a container, or the beginning of it.
-pub(super) fn container(text: &str) -> Result<String, ValueError> {
+pub(crate) fn container(text: &str) -> Result<String, ValueError> {
     let id = text.trim();
     let is_id = (1..=64).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_hexdigit());
     if is_id {

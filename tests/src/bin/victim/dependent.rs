@@ -1,11 +1,14 @@
 //! A service that needs another one. What it does about the other's failure is its character, and so it is known when
 //! it is good, and when it is good again.
 //!
-//! It answers `GET` with 200 while it is good and with 503 while it is not. Each outage is told as an operation, from
+//! It answers `GET` with 200 while it is good and with 503 while it is not; of `/told` the status is 200 always, and
+//! the body, which is JSON, has the state and the calls that wait. Each outage is told as an operation, from
 //! its first moment to its last; a line on standard input asks for a summary, with an outage that goes on told first.
 
-use std::io::stdin;
+use std::fs::{File, OpenOptions};
+use std::io::{Write, stdin};
 use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, TryRecvError, channel};
 use std::sync::{Arc, mpsc};
@@ -70,7 +73,9 @@ pub(crate) fn serve(
     needs: SocketAddr,
     character: Character,
     patience: Duration,
+    log: Option<&Path>,
 ) -> Result<()> {
+    let log = log.map(|path| OpenOptions::new().append(true).open(path));
     let listener = TcpListener::bind(listen)?;
     let is_good = Arc::new(AtomicBool::new(true));
     let answering = Arc::clone(&is_good);
@@ -78,7 +83,8 @@ pub(crate) fn serve(
     health::serve(listener, move || answering.load(Ordering::Acquire));
     let asked = orders();
     ready(Some(address))?;
-    call_for_ever(needs, (character, patience), &is_good, &asked)
+    let log = log.transpose()?;
+    call_for_ever(needs, (character, patience), &is_good, &asked, log.as_ref())
 }
 
 fn orders() -> Receiver<()> {
@@ -98,6 +104,7 @@ fn call_for_ever(
     (character, patience): (Character, Duration),
     is_good: &AtomicBool,
     asked: &Receiver<()>,
+    mut log: Option<&File>,
 ) -> Result<()> {
     let socket = UdpSocket::bind("0.0.0.0:0")?;
     socket.connect(needs)?;
@@ -113,6 +120,9 @@ fn call_for_ever(
         let now = now_ns();
         let good = character.is_good(&failures, now);
         is_good.store(good, Ordering::Release);
+        if let Some(log) = log.as_mut().filter(|_| !good) {
+            writeln!(log, "ERROR call {number} has no answer")?;
+        }
         match (good, bad_since) {
             (false, None) => bad_since = Some(now),
             (true, Some(since)) => {

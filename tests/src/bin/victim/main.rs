@@ -114,6 +114,9 @@ enum Role {
         /// How long a call of the other may take.
         #[arg(long, default_value = "60ms", value_parser = humantime::parse_duration)]
         patience: Duration,
+        /// Gets a line for each call that fails while the service is not good.
+        #[arg(long)]
+        log: Option<PathBuf>,
     },
     /// Sends back every datagram.
     UdpEcho {
@@ -354,7 +357,8 @@ fn main() -> Result<()> {
             needs,
             character,
             patience,
-        } => dependent::serve(listen, needs, character, patience),
+            log,
+        } => dependent::serve(listen, needs, character, patience, log.as_deref()),
         Role::IcmpPing { to, rounds } => icmp::ping(to, &rounds),
         Role::ModelApi { listen } => model_api::serve(listen),
         Role::HttpAgent {

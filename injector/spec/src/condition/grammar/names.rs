@@ -4,7 +4,7 @@ use super::super::{ConditionError, Resource, Stalled, Whose};
 use crate::nearest::nearest;
 
 /// Names that are not made of parts.
-const SIMPLE: [&str; 11] = [
+const SIMPLE: [&str; 13] = [
     "host.load",
     "target.exits",
     "target.restarts",
@@ -16,6 +16,8 @@ const SIMPLE: [&str; 11] = [
     "http",
     "command",
     "prometheus",
+    "file",
+    "process",
 ];
 
 pub(super) fn unknown(name: &str) -> ConditionError {

@@ -10,7 +10,7 @@
 //! baseline: 10s
 //! recovery: 15s
 //! ```
-//! A probe is the line of a halt condition, and fails with one failure where it says no `fails`.
+//! A probe is the line of a halt condition, or a map ([`probe`]), and fails with one failure where it says no `fails`.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use super::{
     complaint::Complaint,
     fields::Fields,
     node::{Content, Node, Place},
-    time_of,
+    probe, time_of,
 };
 use crate::{
     condition::Question,
@@ -89,10 +89,7 @@ fn questions(node: &Node) -> Result<Vec<(String, Question, Place)>, Complaint> {
     entries
         .iter()
         .map(|(name, node)| {
-            let line = node.text(&name.text)?;
-            let question = line
-                .parse()
-                .map_err(|error| Complaint::at(node.at, error))?;
+            let question = probe::question(&name.text, node)?;
             Ok((name.text.clone(), question, name.at))
         })
         .collect()

@@ -7,6 +7,7 @@ use crate::{
 };
 
 mod head;
+mod probe;
 
 const GOOD: &str = "\
 hypothesis: it holds

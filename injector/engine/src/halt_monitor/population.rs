@@ -1,0 +1,261 @@
+//! The processes that a probe is about: whether they are there, how often they came back, and what each holds.
+//!
+//! They are looked for anew with each question, so that a unit that is started again is the same unit. A process that
+//! comes and goes between two questions is not seen. Ends and new beginnings are told by process and start time, so a
+//! process id that is used again is another process.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::PathBuf,
+};
+
+use super::lives::Counts;
+use injector_host::targets::{
+    Error, cgroup,
+    guard::Guard,
+    process::{self, TaskKey},
+};
+use injector_spec::{
+    condition::{ProcessProbe, Wanted},
+    experiment::{Follow, Many, Selector},
+    quantity::{bytes, count},
+};
+
+/// The processes of a probe.
+pub(super) struct Population {
+    probe: ProcessProbe,
+    /// Which processes a pattern never means: this program and its parents, whose command line has it, too.
+    guard: Guard,
+    /// Those that were named by their ids, as they were at the first question.
+    named: Option<Vec<TaskKey>>,
+    /// The cgroup, once it was found.
+    directory: Option<PathBuf>,
+    /// Those of the last question, with their names; `None` before the first.
+    living: Option<BTreeMap<TaskKey, String>>,
+    lives: Counts,
+}
+
+impl Population {
+    pub(super) fn of(probe: ProcessProbe) -> Self {
+        Self {
+            probe,
+            guard: Guard::new(std::process::id()),
+            named: None,
+            directory: None,
+            living: None,
+            lives: Counts::default(),
+        }
+    }
+
+    pub(super) fn ask(&mut self) -> Result<(), String> {
+        let found = self.find().map_err(|error| error.to_string())?;
+        self.count(&found);
+        if found.is_empty() {
+            return Err("no process is there".to_owned());
+        }
+        if let Some(wanted) = &self.probe.restarts
+            && !wanted.is_met_by(self.lives.restarts())
+        {
+            let restarts = count(
+                usize::try_from(self.lives.restarts()).unwrap_or(usize::MAX),
+                "process",
+                "processes",
+            );
+            return Err(format!("{restarts} came back after an end"));
+        }
+        let each =
+            |wanted: &Option<Wanted<u64>>, read: fn(u32) -> Option<u64>, say: fn(u64) -> String| {
+                let Some(wanted) = wanted else {
+                    return Ok(());
+                };
+                for key in &found {
+                    // One that has ended meanwhile holds nothing.
+                    if let Some(number) = read(key.tgid)
+                        && !wanted.is_met_by(number)
+                        && key.is_alive()
+                    {
+                        return Err(format!("process {} has {}", key.tgid, say(number)));
+                    }
+                }
+                Ok(())
+            };
+        each(&self.probe.descriptors, descriptors, |number| {
+            format!("{number} descriptors open")
+        })?;
+        each(&self.probe.rss, resident, |number| {
+            format!("{} resident", bytes::format(number))
+        })
+    }
+
+    /// Who is there now.
+    fn find(&mut self) -> Result<BTreeSet<TaskKey>, Error> {
+        let keys = |pids: Vec<u32>| -> Vec<TaskKey> {
+            pids.into_iter()
+                .filter_map(|pid| TaskKey::of(pid).ok())
+                .collect()
+        };
+        let with_tree = |roots: Vec<TaskKey>, follow| -> Result<Vec<TaskKey>, Error> {
+            if follow == Follow::Process {
+                return Ok(roots);
+            }
+            let pids: Vec<u32> = roots.iter().map(|key| key.tgid).collect();
+            let children = keys(process::trees(&pids)?);
+            Ok(roots.into_iter().chain(children).collect())
+        };
+        let found = match &self.probe.selector {
+            Selector::Pids { pids, follow } => {
+                let named = self.named.get_or_insert_with(|| keys(pids.clone()));
+                let alive = named.iter().filter(|key| key.is_alive());
+                with_tree(alive.copied().collect(), *follow)?
+            }
+            Selector::Process {
+                pattern,
+                many,
+                follow,
+            } => {
+                let found = process::matching(pattern, self.guard.protected())?;
+                if *many == Many::ExactlyOne && found.len() > 1 {
+                    return Err(Error::ManyMatches {
+                        pattern: pattern.clone(),
+                        found,
+                    });
+                }
+                with_tree(keys(found), *follow)?
+            }
+            Selector::Cgroup(_) | Selector::Unit(_) | Selector::Container(_) => {
+                keys(cgroup::processes_below(self.directory()?))
+            }
+        };
+        Ok(found.into_iter().collect())
+    }
+
+    fn directory(&mut self) -> Result<&PathBuf, Error> {
+        let directory = match self.directory.take() {
+            Some(directory) => directory,
+            None => match &self.probe.selector {
+                Selector::Cgroup(path) => cgroup::find(path)?.directory,
+                Selector::Unit(name) => cgroup::of_unit(name)?.directory,
+                Selector::Container(id) => cgroup::of_container(id)?.directory,
+                // They have no cgroup of their own, and no caller asks for it.
+                Selector::Pids { .. } | Selector::Process { .. } => PathBuf::new(),
+            },
+        };
+        Ok(self.directory.insert(directory))
+    }
+
+    /// Takes down who has ended and who came back.
+    fn count(&mut self, found: &BTreeSet<TaskKey>) {
+        let name = |key: &TaskKey| process::info(key.tgid).map(|process| process.comm).ok();
+        let named = |key: &TaskKey| Some((*key, name(key)?));
+        let Some(living) = &mut self.living else {
+            self.living = Some(found.iter().filter_map(named).collect());
+            return;
+        };
+        let ended: Vec<TaskKey> = living
+            .keys()
+            .filter(|key| !found.contains(key))
+            .copied()
+            .collect();
+        for key in ended {
+            if let Some(name) = living.remove(&key) {
+                self.lives.end(name);
+            }
+        }
+        for key in found {
+            if !living.contains_key(key)
+                && let Some(name) = name(key)
+            {
+                self.lives.begin(&name);
+                living.insert(*key, name);
+            }
+        }
+    }
+}
+
+/// How many descriptors a process has open.
+fn descriptors(pid: u32) -> Option<u64> {
+    let entries = fs::read_dir(format!("/proc/{pid}/fd")).ok()?;
+    u64::try_from(entries.count()).ok()
+}
+
+/// What of a process is in memory, in bytes: the second field of `/proc/PID/statm` (proc(5)) is in pages.
+fn resident(pid: u32) -> Option<u64> {
+    let text = fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
+    let pages: u64 = text.split(' ').nth(1)?.parse().ok()?;
+    let page = u64::try_from(rustix::param::page_size()).ok()?;
+    pages.checked_mul(page)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Child, Command};
+
+    use super::*;
+
+    fn asked(line: &str) -> Population {
+        match line.parse() {
+            Ok(injector_spec::condition::Question {
+                probe: injector_spec::condition::Probe::Process(probe),
+                ..
+            }) => Population::of(*probe),
+            other => panic!("{line}: {other:?}"),
+        }
+    }
+
+    fn sleeper(seconds: &str) -> Child {
+        Command::new("sleep").arg(seconds).spawn().unwrap()
+    }
+
+    #[test]
+    fn a_process_is_there_until_it_ends_and_not_after() {
+        let mut child = sleeper("61");
+        let mut population = asked(&format!("process pid {}", child.id()));
+        assert_eq!(population.ask(), Ok(()));
+        child.kill().unwrap();
+        // Whether or not it was waited for.
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(5);
+        while population.ask().is_ok() {
+            assert!(std::time::Instant::now() < deadline, "its end is not seen");
+        }
+        assert_eq!(population.ask(), Err("no process is there".into()));
+        child.wait().unwrap();
+    }
+
+    #[test]
+    fn one_that_comes_back_has_restarted() {
+        let mut child = sleeper("62.0625");
+        let line = r#"process process "^sleep 62.0625" restarts < 1"#;
+        let mut population = asked(line);
+        assert_eq!(population.ask(), Ok(()));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(population.ask().is_err());
+        let mut child = sleeper("62.0625");
+        // From fork to exec it is this program still.
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(5);
+        let mut said = population.ask();
+        while said == Err("no process is there".into()) {
+            assert!(std::time::Instant::now() < deadline, "it is not seen");
+            said = population.ask();
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(said, Err("1 process came back after an end".into()));
+    }
+
+    #[test]
+    fn what_each_process_holds_is_held_against_its_bound() {
+        let own = std::process::id();
+        let said = |bounds: &str| asked(&format!("process pid {own} {bounds}")).ask();
+        assert_eq!(said("descriptors > 0 rss > 64kib"), Ok(()));
+        let why = said("descriptors < 1").unwrap_err();
+        assert!(why.contains("descriptors open"), "{why}");
+        let files: Vec<_> = (0..50)
+            .map(|_| fs::File::open("/dev/null").unwrap())
+            .collect();
+        assert!(said("descriptors < 50").is_err(), "{}", files.len());
+        let why = said("rss < 1kib").unwrap_err();
+        assert!(why.contains("resident"), "{why}");
+    }
+}
