@@ -22,6 +22,7 @@ mod list;
 mod postmortem;
 mod record;
 mod report;
+mod schema;
 mod stored;
 mod sweep;
 mod trials;
@@ -43,6 +44,7 @@ pub use halt::{halt, resume};
 pub use lessons::{Told, lessons};
 pub use postmortem::{Page, postmortem};
 pub use report::{Format, Reporting, report};
+pub use schema::schema;
 pub use stored::Which;
 pub use sweep::sweep;
 pub use trials::{SuiteWanted, repeat, suite};
@@ -88,6 +90,12 @@ enum Command {
     Run(RunFlags),
     /// Run every experiment of a folder, and tell what all of them show together
     Suite(Box<trials::SuiteFlags>),
+    /// Print the JSON Schema of experiment files, by which editors complete and check them
+    ///
+    /// An editor with the YAML language server (VS Code, Neovim, Helix, Emacs and others) takes it from a comment in
+    /// the file's first line: `# yaml-language-server: $schema=injector.schema.json`, where that file is what this
+    /// command prints.
+    Schema,
     /// Serve runs to other commands and programs over a local socket
     Daemon(OutputFlags),
     /// Tell whether a daemon is there, and what is running

@@ -89,6 +89,8 @@ pub enum Action {
     ExecHelper(Vec<OsString>),
     /// Be the thread that the sleep server's trial puts to sleep.
     TryPark,
+    /// Print the schema of experiment files.
+    Schema,
     /// Print a text and be done: `--help`, `--version`.
     Print(String),
 }
@@ -175,6 +177,7 @@ fn action(command: Command, config: Source) -> Result<Action, Refusal> {
                 _ => Action::Arm(arming),
             }
         }
+        Command::Schema => Action::Schema,
         Command::Daemon(flags) => Action::Daemon(config, flags.output()),
         Command::Status(flags) => Action::Ask(Question::Status, flags.output()),
         Command::List { all, output } => {

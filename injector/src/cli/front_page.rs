@@ -29,7 +29,7 @@ const GROUPS: [Group; 4] = [
     Group {
         title: "Run experiments, here or for other programs",
         commands: &["run", "suite"],
-        also: &["daemon"],
+        also: &["daemon", "schema"],
         example: "injector run experiment.yaml --dry-run",
     },
     Group {
@@ -119,8 +119,7 @@ mod tests {
     #[test]
     fn every_example_is_understood() {
         for group in &GROUPS {
-            let words = group.example.replace("\"the wrong process\"", "reason");
-            let words = words.split(' ').map(std::ffi::OsString::from);
+            let words = example.split(' ').map(std::ffi::OsString::from);
             // The file of the example is not there; its words are understood.
             if let Err(refusal) = super::super::parse(words) {
                 let text = refusal.to_string();

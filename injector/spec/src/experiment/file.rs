@@ -21,6 +21,7 @@ mod head;
 mod node;
 mod probe;
 mod ramps;
+mod schema;
 mod steady_state;
 mod variables;
 mod words;
@@ -30,6 +31,7 @@ use std::{path::Path, time::Duration};
 
 pub use complaint::FileError;
 pub use head::API_VERSION;
+pub use schema::schema;
 
 use self::{
     complaint::Complaint,
@@ -104,41 +106,49 @@ pub fn parse(text: &str, name: &str, selector: Option<Selector>) -> Result<Exper
     reading.text(text)
 }
 
+/// The keys of an experiment.
+const EXPERIMENT: [&str; 19] = [
+    head::KEY,
+    "name",
+    "hypothesis",
+    "owner",
+    "labels",
+    "variables",
+    "profiles",
+    "probes",
+    "steady-state",
+    "controls",
+    "objectives",
+    "baseline",
+    "recovery",
+    "targets",
+    "steps",
+    "duration",
+    "faults",
+    "halt",
+    "on-target-exit",
+];
+
+/// The keys of a step.
+const STEP: [&str; 3] = ["name", "duration", "faults"];
+
+/// The keys of a profile.
+const PROFILE: [&str; 1] = ["set"];
+
 fn experiment(
     root: &Node,
     stem: String,
     selector: Option<Selector>,
     variables: Option<Variables>,
 ) -> Result<Experiment, Complaint> {
-    const KNOWN: [&str; 19] = [
-        head::KEY,
-        "name",
-        "hypothesis",
-        "owner",
-        "labels",
-        "variables",
-        "profiles",
-        "probes",
-        "steady-state",
-        "controls",
-        "objectives",
-        "baseline",
-        "recovery",
-        "targets",
-        "steps",
-        "duration",
-        "faults",
-        "halt",
-        "on-target-exit",
-    ];
     if matches!(root.content, Content::Null) {
         let sentence = format!(
             "the file is empty; an experiment is a map of {}, so write one",
-            KNOWN.join(", ")
+            EXPERIMENT.join(", ")
         );
         return Err(Complaint::at(root.at, sentence));
     }
-    let fields = Fields::of(root, "an experiment", &KNOWN)?;
+    let fields = Fields::of(root, "an experiment", &EXPERIMENT)?;
     let name = fields.text("name")?.unwrap_or(stem);
     let hypothesis = fields.text("hypothesis")?;
     let targets = targets(&fields, selector)?;
@@ -237,7 +247,6 @@ fn target(node: &Node, is_replaced: bool) -> Result<Option<Selector>, Complaint>
 }
 
 fn steps(node: &Node, targets: &[Target]) -> Result<Vec<Step>, Complaint> {
-    const KNOWN: [&str; 3] = ["name", "duration", "faults"];
     let items = node
         .list()
         .filter(|items| !items.is_empty())
@@ -251,7 +260,7 @@ fn steps(node: &Node, targets: &[Target]) -> Result<Vec<Step>, Complaint> {
         .iter()
         .enumerate()
         .map(|(index, node)| {
-            let fields = Fields::of(node, "a step", &KNOWN)?;
+            let fields = Fields::of(node, "a step", &STEP)?;
             let name = fields
                 .text("name")?
                 .unwrap_or_else(|| format!("step {}", index + 1));

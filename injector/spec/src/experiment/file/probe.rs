@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// Keys that every probe may have.
-const OF_ALL: [&str; 4] = ["fails", "every", "within", "timeout"];
+pub(super) const OF_ALL: [&str; 4] = ["fails", "every", "within", "timeout"];
 
 /// The kinds, each with its own keys; the first of them names it.
 pub(super) const KINDS: [&[&str]; 6] = [

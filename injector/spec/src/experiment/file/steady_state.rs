@@ -29,6 +29,9 @@ use crate::{
     nearest,
 };
 
+/// The keys of `objectives`.
+pub(super) const OBJECTIVES: [&str; 1] = ["rto"];
+
 /// How long the baseline is where nothing is said.
 const BASELINE: Duration = Duration::from_secs(30);
 
@@ -131,7 +134,7 @@ fn named<'n>(
 fn objectives(fields: &Fields<'_>) -> Result<Objectives, Complaint> {
     let mut objectives = Objectives::default();
     if let Some(node) = fields.get("objectives") {
-        let fields = Fields::of(node, "`objectives`", &["rto"])?;
+        let fields = Fields::of(node, "`objectives`", &OBJECTIVES)?;
         if let Some(rto) = time_of(&fields, "rto")? {
             objectives.rto = rto;
         }

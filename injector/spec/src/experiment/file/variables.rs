@@ -15,6 +15,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
+    PROFILE,
     complaint::Complaint,
     fields::Fields,
     head,
@@ -168,7 +169,7 @@ fn profile(
     let mut chosen = None;
     for (name, node) in entries {
         check_profile(&name.text).map_err(|error| Complaint::at(name.at, error))?;
-        let fields = Fields::of(node, "a profile", &["set"])?;
+        let fields = Fields::of(node, "a profile", &PROFILE)?;
         let set = fields.get("set").ok_or_else(|| {
             let sentence = "a profile needs `set`, as in `ci: {set: {latency: 100ms}}`; add it";
             Complaint::at(node.at, sentence)

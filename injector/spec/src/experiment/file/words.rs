@@ -50,12 +50,7 @@ fn descend<'c>(
     at: Place,
     what: &str,
 ) -> Result<&'c Command, Complaint> {
-    let found = path.iter().try_fold(root, |command, word| {
-        command
-            .get_subcommands()
-            .find(|subcommand| subcommand.get_name() == *word)
-    });
-    found
+    at_path(root, path)
         .filter(|command| !command.has_subcommands())
         .ok_or_else(|| {
             let names = leaves(root, "");
@@ -67,8 +62,14 @@ fn descend<'c>(
         })
 }
 
+/// The command that a path leads to.
+pub(super) fn at_path<'c>(root: &'c Command, path: &[&str]) -> Option<&'c Command> {
+    path.iter()
+        .try_fold(root, |command, word| command.find_subcommand(word))
+}
+
 /// The names of all commands without subcommands that are shown to people, with dots.
-fn leaves(command: &Command, prefix: &str) -> Vec<String> {
+pub(super) fn leaves(command: &Command, prefix: &str) -> Vec<String> {
     let shown = command
         .get_subcommands()
         .filter(|subcommand| !subcommand.is_hide_set());
@@ -84,7 +85,7 @@ fn leaves(command: &Command, prefix: &str) -> Vec<String> {
         .collect()
 }
 
-fn flags(command: &Command) -> impl Iterator<Item = &Arg> {
+pub(super) fn flags(command: &Command) -> impl Iterator<Item = &Arg> {
     command
         .get_arguments()
         .filter(|flag| flag.get_long().is_some() && !flag.is_hide_set())
@@ -176,7 +177,7 @@ fn place_of(node: &Node, value: &str) -> Place {
 }
 
 /// The names in a context such as `--latency <TIME>`.
-fn flags_in(error: &clap::Error, kind: ContextKind) -> Vec<String> {
+pub(super) fn flags_in(error: &clap::Error, kind: ContextKind) -> Vec<String> {
     let names: Vec<&str> = match error.get(kind) {
         Some(ContextValue::String(text)) => vec![text],
         Some(ContextValue::Strings(texts)) => texts.iter().map(String::as_str).collect(),

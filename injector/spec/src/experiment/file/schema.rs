@@ -1,0 +1,323 @@
+//! The JSON Schema (draft 2020-12) of an experiment file, which editors complete and check files by.
+//!
+//! It is made from what reads the file: faults and targets from the definitions of the command line, everything else
+//! from the lists of keys that the reader knows. A key that is missing from either is a failing test.
+//!
+//! It says what keys there are, which of them have to be there, and what kind of value each takes. What a text means,
+//! as in a duration or a regular expression, is told when the file is read.
+
+use clap::{Arg, ArgAction, Command, CommandFactory, error::ErrorKind};
+use serde_json::{Map, Value, json};
+
+use super::{EXPERIMENT, PROFILE, STEP, head::API_VERSION, probe, steady_state, words};
+use crate::{
+    experiment::{MOST_CONDITIONS, SCOPES, head},
+    grammar::{FaultInFile, TargetInFile},
+};
+
+/// The schema.
+pub fn schema() -> Value {
+    let mut experiment = map(&EXPERIMENT, &[]);
+    experiment["$schema"] = "https://json-schema.org/draft/2020-12/schema".into();
+    experiment["title"] = format!("An experiment of injector ({API_VERSION})").into();
+    experiment["oneOf"] = json!([
+        { "required": ["steps"], "not": { "anyOf": [
+            { "required": ["duration"] }, { "required": ["faults"] },
+        ] } },
+        { "required": ["duration", "faults"] },
+    ]);
+    experiment["$defs"] = json!({
+        "scalar": {
+            "description": "One value: a text, a number, or `${name}` of a variable.",
+            "type": ["string", "number", "boolean"],
+        },
+        "variable": {
+            "description": "`${name}` of a variable.",
+            "type": "string",
+            "pattern": r"\$\{[^}]*\}",
+        },
+        "fault": faults(),
+        "target": fields_of(&target(), &[]),
+        "step": map(&STEP, &["duration"]),
+        "probe": probes(),
+    });
+    experiment
+}
+
+/// A map that has these keys and no others.
+fn map(keys: &[&str], required: &[&str]) -> Value {
+    let properties: Map<String, Value> = keys
+        .iter()
+        .map(|key| ((*key).to_owned(), key_of_file(key)))
+        .collect();
+    json!({
+        "type": "object",
+        "properties": properties,
+        "required": required,
+        "additionalProperties": false,
+    })
+}
+
+fn described(mut schema: Value, what: &str) -> Value {
+    schema["description"] = what.into();
+    schema
+}
+
+fn scalar(what: &str) -> Value {
+    json!({ "$ref": "#/$defs/scalar", "description": what })
+}
+
+fn list_of(items: &Value) -> Value {
+    json!({ "type": "array", "minItems": 1, "items": items })
+}
+
+/// What a key takes that is neither a fault's nor a target's.
+fn key_of_file(key: &str) -> Value {
+    match key {
+        "apiVersion" => {
+            json!({ "const": API_VERSION, "description": "The version of this format." })
+        }
+        "name" => scalar("What lists, reports and journals call it."),
+        "hypothesis" => scalar("What is expected to hold, in a person's words."),
+        "owner" => scalar("Whom to ask about it."),
+        "labels" => json!({
+            "description": "What it is found by.",
+            "type": "object",
+            "maxProperties": head::MOST_LABELS,
+            "additionalProperties": { "$ref": "#/$defs/scalar" },
+        }),
+        "variables" => described(
+            values(&json!({ "anyOf": [{ "$ref": "#/$defs/scalar" }, { "type": "null" }] })),
+            "Values for `${name}`, which `--set` and profiles replace; one that is empty has to be set.",
+        ),
+        "profiles" => json!({
+            "description": "Values that `--profile` takes, by the profile's name.",
+            "type": "object",
+            "additionalProperties": map(&PROFILE, &PROFILE),
+        }),
+        "set" => described(
+            values(&json!({ "$ref": "#/$defs/scalar" })),
+            "Values of variables.",
+        ),
+        "probes" => json!({
+            "description": "What is asked while the run is on, by name.",
+            "type": "object",
+            "additionalProperties": { "$ref": "#/$defs/probe" },
+        }),
+        "steady-state" => described(
+            list_of(&json!({ "$ref": "#/$defs/scalar" })),
+            "Probes that are about the target.",
+        ),
+        "controls" => described(
+            list_of(&json!({ "$ref": "#/$defs/scalar" })),
+            "Probes that are about bystanders, which no fault may reach.",
+        ),
+        "objectives" => described(
+            map(&steady_state::OBJECTIVES, &[]),
+            "What counts as good enough.",
+        ),
+        "rto" => scalar("The recovery time objective, as in `5s`."),
+        "baseline" => scalar("How long it is quiet in front of the first fault."),
+        "recovery" => scalar("How long it is quiet behind the last fault."),
+        "targets" => json!({
+            "description": "Who is put through it, by name; one that the command line names may be empty.",
+            "type": "object",
+            "minProperties": 1,
+            "maxProperties": SCOPES,
+            "additionalProperties": { "anyOf": [{ "$ref": "#/$defs/target" }, { "type": "null" }] },
+        }),
+        "steps" => described(
+            list_of(&json!({ "$ref": "#/$defs/step" })),
+            "What happens, one after the other.",
+        ),
+        "duration" => scalar("How long the faults stay on, as in `30s`."),
+        "faults" => described(
+            list_of(&json!({ "$ref": "#/$defs/fault" })),
+            "Faults that are on together; a step without them is a quiet time.",
+        ),
+        "halt" => json!({
+            "description": "What ends the run before its time, as in `host.load > 8`.",
+            "type": "array",
+            "minItems": 1,
+            "maxItems": MOST_CONDITIONS,
+            "items": { "type": "string" },
+        }),
+        "on-target-exit" => json!({
+            "description": "What the run does when a target has ended.",
+            "enum": ["end", "wait"],
+        }),
+        other => key_of_probe(other),
+    }
+}
+
+/// What a key of a probe takes.
+fn key_of_probe(key: &str) -> Value {
+    match key {
+        "http" => scalar("An address that is got, as in `http://127.0.0.1:8080/health`."),
+        "status" => scalar("The status of the answer; 200 where nothing is said."),
+        "body" => scalar("A regular expression that matches in the body."),
+        "json" => scalar("What holds for a body of JSON, as in `$.queue < 10`."),
+        "tcp" => scalar("A host and a port to which a connection can be made."),
+        "command" => described(
+            list_of(&json!({ "$ref": "#/$defs/scalar" })),
+            "A program by its whole path, and its arguments; root's to name.",
+        ),
+        "number" => scalar("What the number is that the program prints, as in `< 5`."),
+        "file" => scalar("A file that lines are appended to, by its whole path; root's to name."),
+        "absent" => scalar("A regular expression; a line that matches it is bad."),
+        "present" => scalar("A regular expression; a line that matches it is good."),
+        "process" => json!({ "$ref": "#/$defs/target", "description": "Which processes." }),
+        "alive" => {
+            json!({ "const": true, "description": "At least one process is there, which is asked anyway." })
+        }
+        "restarts" => scalar("How often one came back after an end, as in `< 2`."),
+        "descriptors" => scalar("How many descriptors each has open, as in `< 200`."),
+        "rss" => scalar("How much memory each has resident, as in `< 1 GiB`."),
+        "prometheus" => scalar("A server of Prometheus, as in `http://127.0.0.1:9090`."),
+        "query" => scalar("What it is asked, in its own language."),
+        "is" => scalar("What each value of the answer is, as in `< 5`."),
+        "fails" => {
+            scalar("How many failures are one too many, as in `2 of 3`; 1 where nothing is said.")
+        }
+        "every" => scalar("From one question to the next."),
+        "within" => scalar("The longest that a right answer takes."),
+        "timeout" => scalar("The longest that an answer is waited for."),
+        // A test finds each of them.
+        _ => Value::Bool(false),
+    }
+}
+
+/// Variables with their values.
+fn values(value: &Value) -> Value {
+    json!({
+        "type": "object",
+        "maxProperties": head::MOST_VARIABLES,
+        "additionalProperties": value,
+    })
+}
+
+fn probes() -> Value {
+    let kinds = probe::KINDS.iter().map(|kind| {
+        let keys = [*kind, &probe::OF_ALL[..]].concat();
+        let required: &[&str] = match kind[0] {
+            "prometheus" => kind,
+            _ => &kind[..1],
+        };
+        let mut schema = map(&keys, required);
+        if kind[0] == "file" {
+            schema["oneOf"] = json!([{ "required": ["absent"] }, { "required": ["present"] }]);
+        }
+        schema
+    });
+    let line = json!({ "type": "string", "description": "A line, as in `tcp 127.0.0.1:80 fails 2 of 3`." });
+    let forms: Vec<Value> = [line].into_iter().chain(kinds).collect();
+    json!({ "anyOf": forms })
+}
+
+fn target() -> Command {
+    let mut command = TargetInFile::command();
+    command.build();
+    command
+}
+
+/// `net.delay: {...}`, or `net.blackhole` where it needs no parameters.
+fn faults() -> Value {
+    let mut root = FaultInFile::command();
+    root.build();
+    let mut faults = Map::new();
+    let mut bare = Vec::new();
+    for name in words::leaves(&root, "") {
+        let path: Vec<&str> = name.split('.').collect();
+        let Some(command) = words::at_path(&root, &path) else {
+            continue;
+        };
+        let missing = missing(&root, &path);
+        let mut schema = fields_of(command, &missing);
+        if missing.is_empty() {
+            bare.push(name.clone());
+            schema["type"] = json!(["object", "null"]);
+        }
+        if let Some(about) = command.get_about() {
+            schema["description"] = about.to_string().into();
+        }
+        faults.insert(name, schema);
+    }
+    json!({ "anyOf": [
+        { "enum": bare },
+        {
+            "type": "object",
+            "properties": faults,
+            "minProperties": 1,
+            "maxProperties": 1,
+            "additionalProperties": false,
+        },
+    ] })
+}
+
+/// The parameters that a fault does not do without, as its own definition says.
+fn missing(root: &Command, path: &[&str]) -> Vec<String> {
+    match root.clone().try_get_matches_from(path) {
+        Err(error) if error.kind() == ErrorKind::MissingRequiredArgument => {
+            words::flags_in(&error, clap::error::ContextKind::InvalidArg)
+        }
+        Ok(_) | Err(_) => Vec::new(),
+    }
+}
+
+/// A map of the flags of a command.
+fn fields_of(command: &Command, missing: &[String]) -> Value {
+    let properties: Map<String, Value> = words::flags(command)
+        .filter_map(|flag| Some((flag.get_long()?.to_owned(), flag_value(flag))))
+        .collect();
+    let needs: Vec<Value> = missing.iter().map(|name| need(command, name)).collect();
+    let mut schema = json!({
+        "type": "object",
+        "properties": properties,
+        "additionalProperties": false,
+    });
+    if !needs.is_empty() {
+        schema["allOf"] = needs.into();
+    }
+    schema
+}
+
+/// That a parameter is there, or one that stands in for it: one that contradicts it.
+fn need(command: &Command, name: &str) -> Value {
+    let flag = words::flags(command).find(|flag| flag.get_long() == Some(name));
+    let others = flag
+        .filter(|flag| !flag.is_required_set())
+        .map(|flag| command.get_arg_conflicts_with(flag))
+        .unwrap_or_default();
+    let others = others.into_iter().filter_map(Arg::get_long);
+    let any: Vec<Value> = [name]
+        .into_iter()
+        .chain(others)
+        .map(|name| json!({ "required": [name] }))
+        .collect();
+    json!({ "anyOf": any })
+}
+
+/// What a flag takes.
+fn flag_value(flag: &Arg) -> Value {
+    let known: Vec<String> = flag
+        .get_possible_values()
+        .iter()
+        .map(|value| value.get_name().to_owned())
+        .collect();
+    let one = if matches!(flag.get_action(), ArgAction::SetTrue) {
+        json!({ "anyOf": [{ "type": "boolean" }, { "$ref": "#/$defs/variable" }] })
+    } else if known.is_empty() {
+        json!({ "$ref": "#/$defs/scalar" })
+    } else {
+        json!({ "anyOf": [{ "enum": known }, { "$ref": "#/$defs/variable" }] })
+    };
+    let value = if matches!(flag.get_action(), ArgAction::Append) {
+        json!({ "anyOf": [one, list_of(&one)] })
+    } else {
+        one
+    };
+    match flag.get_help() {
+        Some(help) => described(value, &help.to_string()),
+        None => value,
+    }
+}
