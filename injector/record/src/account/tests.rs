@@ -400,6 +400,7 @@ fn a_fault_that_ramps_is_done_again_by_a_file() {
         login_uid: None,
         config: None,
         supervisor: None,
+        platform: None,
         experiment: experiment.clone(),
     };
     let (text, faults) = (String::from("plan"), experiment.describe());

@@ -6,12 +6,12 @@
 //! It says what keys there are, which of them have to be there, and what kind of value each takes. What a text means,
 //! as in a duration or a regular expression, is told when the file is read.
 
-use clap::{Arg, ArgAction, Command, CommandFactory, error::ErrorKind};
+use clap::{Arg, ArgAction, Command, CommandFactory, ValueEnum, error::ErrorKind};
 use serde_json::{Map, Value, json};
 
 use super::{EXPERIMENT, PROFILE, STEP, head::API_VERSION, probe, steady_state, words};
 use crate::{
-    experiment::{MOST_CONDITIONS, SCOPES, head},
+    experiment::{MOST_CONDITIONS, Parameter, SCOPES, Shape, head},
     grammar::{FaultInFile, TargetInFile},
 };
 
@@ -37,6 +37,7 @@ pub fn schema() -> Value {
             "pattern": r"\$\{[^}]*\}",
         },
         "fault": faults(),
+        "ramp": ramp(),
         "target": fields_of(&target(), &[]),
         "step": map(&STEP, &["duration"]),
         "probe": probes(),
@@ -233,6 +234,7 @@ fn faults() -> Value {
         };
         let missing = missing(&root, &path);
         let mut schema = fields_of(command, &missing);
+        let_ramp(&mut schema);
         if missing.is_empty() {
             bare.push(name.clone());
             schema["type"] = json!(["object", "null"]);
@@ -252,6 +254,40 @@ fn faults() -> Value {
             "additionalProperties": false,
         },
     ] })
+}
+
+/// Lets a map stand for the value of a parameter that can ramp. Whether it can in this fault is told when the file is
+/// read.
+fn let_ramp(fault: &mut Value) {
+    for parameter in Parameter::ALL {
+        if let Some(value) = fault["properties"].get_mut(parameter.name()) {
+            let whole = value.take();
+            let description = whole["description"].clone();
+            *value = json!({
+                "anyOf": [whole, { "$ref": "#/$defs/ramp" }],
+                "description": description,
+            });
+        }
+    }
+}
+
+fn ramp() -> Value {
+    let shapes = Shape::value_variants().iter();
+    let shapes: Vec<String> = shapes
+        .filter_map(|shape| Some(shape.to_possible_value()?.get_name().to_owned()))
+        .collect();
+    json!({
+        "description": "A value that moves while the fault is on, as in `{from: 10ms, to: 2s, over: 2m}`.",
+        "type": "object",
+        "properties": {
+            "from": scalar("What it is when the step begins."),
+            "to": scalar("What it is when the ramp ends, and from then on."),
+            "over": scalar("How long it moves."),
+            "shape": { "enum": shapes, "description": "How it moves; `linear` where nothing is said." },
+        },
+        "required": ["from", "to", "over"],
+        "additionalProperties": false,
+    })
 }
 
 /// The parameters that a fault does not do without, as its own definition says.

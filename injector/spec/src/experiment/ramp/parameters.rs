@@ -34,6 +34,18 @@ pub enum Parameter {
 }
 
 impl Parameter {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::Latency,
+        Self::Jitter,
+        Self::Correlation,
+        Self::Percent,
+        Self::Rate,
+        Self::DelayEnter,
+        Self::DelayExit,
+        Self::AtMost,
+    ];
+
     /// The name in files and flags.
     pub const fn name(self) -> &'static str {
         match self {
