@@ -119,6 +119,7 @@ mod tests {
     #[test]
     fn every_example_is_understood() {
         for group in &GROUPS {
+            let words = group.example.replace("\"the wrong process\"", "reason");
             let words = words.split(' ').map(std::ffi::OsString::from);
             // The file of the example is not there; its words are understood.
             if let Err(refusal) = super::super::parse(words) {

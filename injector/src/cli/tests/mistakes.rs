@@ -25,7 +25,10 @@ fn usage_errors_are_sentences_with_exit_code_2() {
             "net blackhole --pid 0 --duration 1s",
             "`0` is not a process id",
         ),
-        ("net blackhole --process ( --duration 1s", "unclosed group"),
+        (
+            "net blackhole --process ( --duration 1s",
+            "and not closed (character 1)",
+        ),
         ("net blackhole --pid 7 --duration 1s --strict", "--dry-run"),
         ("net delay --pid 7 --duration 1s", "--latency"),
         (

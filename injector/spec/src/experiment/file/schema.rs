@@ -24,7 +24,7 @@ pub fn schema() -> Value {
         { "required": ["steps"], "not": { "anyOf": [
             { "required": ["duration"] }, { "required": ["faults"] },
         ] } },
-        { "required": ["duration", "faults"] },
+        { "required": ["duration", "faults"], "not": { "required": ["steps"] } },
     ]);
     experiment["$defs"] = json!({
         "scalar": {
@@ -320,11 +320,17 @@ fn fields_of(command: &Command, missing: &[String]) -> Value {
 /// That a parameter is there, or one that stands in for it: one that contradicts it.
 fn need(command: &Command, name: &str) -> Value {
     let flag = words::flags(command).find(|flag| flag.get_long() == Some(name));
-    let others = flag
-        .filter(|flag| !flag.is_required_set())
-        .map(|flag| command.get_arg_conflicts_with(flag))
-        .unwrap_or_default();
-    let others = others.into_iter().filter_map(Arg::get_long);
+    let flag = flag.filter(|flag| !flag.is_required_set());
+    let others = flag.into_iter().flat_map(|flag| {
+        // clap tells of a contradiction where it is written down, at one of the two.
+        let contradict = move |one: &Arg, other: &Arg| {
+            let others = command.get_arg_conflicts_with(one);
+            others.iter().any(|it| it.get_id() == other.get_id())
+        };
+        words::flags(command)
+            .filter(move |other| contradict(flag, other) || contradict(other, flag))
+            .filter_map(Arg::get_long)
+    });
     let any: Vec<Value> = [name]
         .into_iter()
         .chain(others)

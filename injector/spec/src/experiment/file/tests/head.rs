@@ -21,7 +21,7 @@ targets: { agent: { pid: 7 } }
 duration: 5s
 faults:
   - net.delay: { latency: '${latency}', dest-port: ['${port}', 80] }
-halt: [ 'command [\"/bin/sh\", \"-c\", \"echo $${HOME} ${port}\"]' ]
+halt: [ 'command [\"/bin/echo\", \"-n\", \"echo $${HOME} ${port}\"]' ]
 ";
 
 fn read(text: &str, sets: &[&str], profile: Option<&str>) -> Result<Experiment, FileError> {
