@@ -11,8 +11,7 @@
 //! version is left as it is: nothing is read from it, nothing is added, and commands name it.
 //!
 //! Rejected: SQLite. It would be a second place of what journals say, with locks that a run waits for or does
-//! without, and repairs of its own; `docs/src/internals/journal.md` has the figures. Rejected, too: rows of text,
-//! whose numbers cost a start ten times as much to read.
+//! without, and repairs of its own. Rejected, too: rows of text, whose numbers have to be parsed by each start.
 
 use std::{
     fs::{self, OpenOptions},

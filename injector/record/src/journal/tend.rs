@@ -162,7 +162,8 @@ fn rewrite(
     fresh: Fresh,
     file: &File,
 ) -> io::Result<()> {
-    let index = Index::load_from(file)?;
+    // One that cannot be read knows nothing, and is made again from the journals.
+    let index = Index::load_from(file).unwrap_or_default();
     let mut kept = Fresh::default();
     for one in ended {
         let row = table.get(one.name);
