@@ -78,7 +78,7 @@ pub trait Control: Send + Sync + 'static {
         async move {
             let read = lane.run(move || {
                 // A run's name is digits; it leads nowhere else.
-                let path = journal::directory().join(format!("{run}.jsonl"));
+                let path = journal::file(&journal::directory(), &run);
                 match journal::read(&path, run) {
                     Ok((listed, _)) => Ok(Some(listed)),
                     Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),

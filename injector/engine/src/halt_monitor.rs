@@ -60,7 +60,7 @@ pub use threads::Threads;
 use self::sensors::Sensor;
 use injector_host::{
     kernel::{self, clock::boot_ns, maps::CounterReader},
-    targets::ResolvedTarget,
+    targets::{ResolvedTarget, guard::Guard},
 };
 use injector_spec::condition::{Condition, Counted, Question};
 
@@ -116,10 +116,11 @@ pub struct HaltMonitor {
 }
 
 impl HaltMonitor {
-    /// Starts to look. Returns the slots for the watchdog, in the order of the conditions.
+    /// Starts to look; `guard` says whom a pattern of a probe never means. Returns the slots for the watchdog, in the order of the conditions.
     pub fn start(
         conditions: &[Condition],
         around: Surroundings<'_>,
+        guard: &Guard,
     ) -> Result<(Self, Vec<Slot>), kernel::Error> {
         let mut threads = Threads::default();
         let now = boot_ns();
@@ -133,10 +134,10 @@ impl HaltMonitor {
                 Condition::Clock(until) => Slot::clock(line, check::boot_deadline(*until)?),
                 Condition::Probe(Question { probe, fails, pace }) => {
                     let tally = Arc::new(tally::Tally::begin(*fails, *pace, now));
-                    let (probe, pace) = (probe.clone(), *pace);
+                    let (probe, pace, guard) = (probe.clone(), *pace, guard.clone());
                     let posted = Arc::clone(&tally);
                     threads.spawn("probe", move |is_over| {
-                        keep_asking(&probe, pace, is_over, |answered| {
+                        keep_asking(&probe, pace, &guard, is_over, |answered| {
                             posted.post(answered.answer, answered.due_ns);
                         });
                     })?;

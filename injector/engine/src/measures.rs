@@ -12,7 +12,10 @@ use std::{
 };
 
 use crate::halt_monitor::{Threads, keep_asking};
-use injector_host::kernel::{self, clock::boot_ns};
+use injector_host::{
+    kernel::{self, clock::boot_ns},
+    targets::guard::Guard,
+};
 use injector_record::{
     journal::Record,
     measure::{self, Answer, Case, Judgement, Measured, Sample, Times, Verdict},
@@ -49,8 +52,8 @@ struct Series {
 }
 
 impl Measures {
-    /// Starts to ask.
-    pub fn start(steady_state: Option<&SteadyState>) -> Result<Self, kernel::Error> {
+    /// Starts to ask; `guard` says whom a pattern of a probe never means.
+    pub fn start(steady_state: Option<&SteadyState>, guard: &Guard) -> Result<Self, kernel::Error> {
         let Some(steady_state) = steady_state else {
             return Ok(Self::default());
         };
@@ -58,16 +61,23 @@ impl Measures {
         let mut series = Vec::new();
         for probe in &steady_state.probes {
             let posted = Arc::new(Mutex::new(Vec::new()));
-            let (question, to) = (probe.question.clone(), Arc::clone(&posted));
+            let (question, guard, to) =
+                (probe.question.clone(), guard.clone(), Arc::clone(&posted));
             threads.spawn("measure", move |is_over| {
-                keep_asking(&question.probe, question.pace, is_over, |answered| {
-                    let took_ns = answered.ended_ns.saturating_sub(answered.begun_ns);
-                    lock(&to).push(Sample {
-                        at_ns: answered.begun_ns,
-                        took_us: took_ns / 1_000,
-                        wrong: answered.answer.err(),
-                    });
-                });
+                keep_asking(
+                    &question.probe,
+                    question.pace,
+                    &guard,
+                    is_over,
+                    |answered| {
+                        let took_ns = answered.ended_ns.saturating_sub(answered.begun_ns);
+                        lock(&to).push(Sample {
+                            at_ns: answered.begun_ns,
+                            took_us: took_ns / 1_000,
+                            wrong: answered.answer.err(),
+                        });
+                    },
+                );
             })?;
             series.push(Series {
                 probe: probe.clone(),

@@ -98,7 +98,7 @@ pub fn prepare(
     let guard = Guard::new(terms.asked_by.pid);
     let mut prepared = look(experiment, terms, &config, &guard)?;
     // Not in a dry run, which only tells what would happen: it asks no server and runs no program.
-    halt_monitor::refuse_failing(&prepared.experiment.halt)?;
+    halt_monitor::refuse_failing(&prepared.experiment.halt, &guard)?;
     let start_lock = StartLock::enter(&journal::directory(), recorder)?;
     let swept = recorder.sweep()?;
     // What was started since the first look is a run by now.

@@ -10,7 +10,7 @@
 use std::{
     io::{self, Read, Write as _},
     os::fd::AsFd as _,
-    process::{Child, ChildStderr, ChildStdout, Stdio},
+    process::{Child, ChildStderr, ChildStdin, ChildStdout, Stdio},
     thread::{self, JoinHandle},
     time::Duration,
 };
@@ -77,13 +77,18 @@ impl Trials {
         self.wish
     }
 
-    /// Makes a run and waits for its end. `tick` is called some times a second.
-    pub fn run(
+    /// Makes a run and waits for its end; one that could not be made is refused. `tick` is called some times a second.
+    pub fn run(&mut self, asked: &Asked, config: &Source, tick: &mut dyn FnMut()) -> Trial {
+        self.told(asked, config, tick)
+            .unwrap_or_else(|error| Trial::Refused(broke(&error)))
+    }
+
+    fn told(
         &mut self,
         asked: &Asked,
         config: &Source,
         tick: &mut dyn FnMut(),
-    ) -> Result<Trial, Refusal> {
+    ) -> io::Result<Trial> {
         let mut command = spawn::own(COMMAND);
         command.arg("--json");
         if let Source::Named(file) = config {
@@ -93,24 +98,20 @@ impl Trials {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        let mut child =
-            spawn::start(command, spawn::Lifetime::WithParent).map_err(|error| broke(&error))?;
+        let mut child = spawn::start(command, spawn::Lifetime::WithParent)?;
         let said = child.stdout.take().map(read);
-        let aside = child.stderr.take().map(drain);
-        let handed = hand_over(&mut child, asked);
-        let status = self.wait(&mut child, tick).map_err(|error| broke(&error));
-        if let Some(aside) = aside {
-            // It ends with the process; a thread that broke has nothing to tell.
-            let _ = aside.join();
+        if let Some(stderr) = child.stderr.take() {
+            // Its thread ends with the process.
+            drain(stderr);
         }
+        let handed = child.stdin.take().map(|stdin| hand_over(stdin, asked));
+        self.wait(&mut child, tick)?;
         let said = said.and_then(|said| said.join().ok()).unwrap_or_default();
-        status?;
-        match serde_json::from_slice(&said) {
-            Ok(trial) => Ok(trial),
-            Err(error) => Err(broke(
-                &handed.err().unwrap_or_else(|| io::Error::other(error)),
-            )),
-        }
+        serde_json::from_slice(&said).or_else(|error| {
+            // A process that ended before it read what is asked has said why, if it could.
+            handed.transpose()?;
+            Err(io::Error::other(error))
+        })
     }
 
     /// Waits for the end of the process, and passes on each signal that asks for one.
@@ -140,13 +141,9 @@ impl Trials {
     }
 }
 
-/// Writes what is asked. A process that ended before it read that says why on its standard output.
-fn hand_over(child: &mut Child, asked: &Asked) -> io::Result<()> {
-    let text = serde_json::to_vec(asked)?;
-    match child.stdin.take() {
-        Some(mut stdin) => stdin.write_all(&text),
-        None => Ok(()),
-    }
+/// Writes what is asked, which the process reads before it does anything else.
+fn hand_over(mut stdin: ChildStdin, asked: &Asked) -> io::Result<()> {
+    stdin.write_all(&serde_json::to_vec(asked)?)
 }
 
 fn read(stdout: ChildStdout) -> JoinHandle<Vec<u8>> {
@@ -159,10 +156,8 @@ fn read(stdout: ChildStdout) -> JoinHandle<Vec<u8>> {
 }
 
 /// To the end, so that the run never waits for a reader. The journal has what it says.
-fn drain(mut stderr: ChildStderr) -> JoinHandle<()> {
-    thread::spawn(move || {
-        let _ = io::copy(&mut stderr, &mut io::sink());
-    })
+fn drain(mut stderr: ChildStderr) {
+    thread::spawn(move || io::copy(&mut stderr, &mut io::sink()));
 }
 
 fn broke(error: &io::Error) -> Refusal {

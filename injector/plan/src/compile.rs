@@ -64,7 +64,7 @@ pub(super) fn compile(
         met,
         mechanism,
         line,
-    } = rows::of(fault, &mut rule)?;
+    } = rows::of(fault, &mut rule, None)?;
     let (mechanism, mut calls) = match mechanism {
         Chosen::ByFault(mechanism) => (mechanism, None),
         Chosen::ByHost(done) => {

@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     num::NonZeroU64,
+    sync::Arc,
     time::Duration,
 };
 
@@ -69,7 +70,7 @@ pub struct DnsFault {
     /// Percent, when, budget and seed, decided here on the number of the matching query.
     pub rule: Rule,
     hostnames: Vec<String>,
-    matcher: GlobSet,
+    matcher: Arc<GlobSet>,
 }
 
 /// What the target sees of a look-up that is hit.
@@ -110,8 +111,18 @@ impl DnsFault {
             outcome,
             rule,
             hostnames: hostnames.to_vec(),
-            matcher: globs.build()?,
+            matcher: Arc::new(globs.build()?),
         })
+    }
+
+    /// The same names with another outcome: their patterns are compiled once.
+    #[must_use]
+    pub fn with(&self, outcome: LookUp, rule: Rule) -> Self {
+        Self {
+            outcome,
+            rule,
+            ..self.clone()
+        }
     }
 
     /// Whether look-ups of this name may be hit; the name has no dot at the end.

@@ -40,8 +40,13 @@ pub(super) enum Chosen<'f> {
     ByHost(OnCalls<'f>),
 }
 
-/// What this fault is; writes the action and its parameters into its rule, whose chance and seed are known.
-pub(super) fn of<'f>(fault: &'f Fault, rule: &mut Rule) -> Result<Row<'f>, Error> {
+/// What this fault is; writes the action and its parameters into its rule, whose chance and seed are known. What is dear
+/// to make and does not ramp is taken from `planned`, where there is one.
+pub(super) fn of<'f>(
+    fault: &'f Fault,
+    rule: &mut Rule,
+    planned: Option<&Model>,
+) -> Result<Row<'f>, Error> {
     match &fault.kind {
         FaultKind::Noop => Ok(packet(rule, action::NOOP, Mechanism::Count)),
         FaultKind::Corrupt(CorruptMode::Payload) => {
@@ -78,9 +83,11 @@ pub(super) fn of<'f>(fault: &'f Fault, rule: &mut Rule) -> Result<Row<'f>, Error
                 DnsAnswer::ServFail => LookUp::Answered(Rcode::ServFail),
                 DnsAnswer::Timeout => LookUp::Lost,
             };
-            dns(outcome, hostnames, rule)
+            dns(outcome, hostnames, rule, planned)
         }
-        FaultKind::DnsDelay { latency, hostnames } => dns(LookUp::Held(*latency), hostnames, rule),
+        FaultKind::DnsDelay { latency, hostnames } => {
+            dns(LookUp::Held(*latency), hostnames, rule, planned)
+        }
         FaultKind::Loss(Loss::Independent { correlation }) => {
             rule.correlation = *correlation;
             Ok(lost(rule, fault.direction))
@@ -190,7 +197,16 @@ fn call<'f>(rule: &mut Rule, done: OnCalls<'f>) -> Row<'f> {
 }
 
 /// What the delay line does to look-ups of these names.
-fn dns(outcome: LookUp, hostnames: &[String], rule: &mut Rule) -> Result<Row<'static>, Error> {
+fn dns(
+    outcome: LookUp,
+    hostnames: &[String],
+    rule: &mut Rule,
+    planned: Option<&Model>,
+) -> Result<Row<'static>, Error> {
+    if let Some(Model::Dns(planned)) = planned {
+        let model = Model::Dns(planned.with(outcome, *rule));
+        return Ok(on_line(rule, action::DNS, model));
+    }
     let every = [String::from("*")];
     let globs = if hostnames.is_empty() {
         &every[..]

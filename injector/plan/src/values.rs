@@ -52,7 +52,7 @@ pub(super) fn values(fault: &Fault, compiled: &Compiled) -> Result<Values, Error
     let mut rule = compile::record(fault, compiled.rule.filters, compiled.rule.seed);
     let Row {
         mechanism, line, ..
-    } = rows::of(fault, &mut rule)?;
+    } = rows::of(fault, &mut rule, compiled.line.as_ref())?;
     if compiled.exec_deny.is_some() {
         rule.errno = compile::DENIED;
     }

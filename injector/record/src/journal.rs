@@ -17,23 +17,26 @@ mod finish;
 mod index;
 mod line;
 mod list;
+mod listed;
 mod names;
+mod noted;
 mod record;
 mod replay;
 mod run_id;
+mod seen;
 pub(crate) mod table;
 mod tend;
 pub(crate) mod verdicts;
 mod writer;
 
 pub use finish::finish;
-pub use list::{
-    Asked, ListedRun, Listing, Newest, Reports, RunState, Unreadable, files, halted_since, list,
-    look, newest, read, unfinished,
-};
+pub use list::{halted_since, list, look, newest, unfinished};
+pub use listed::{Asked, ListedRun, Listing, Newest, Reports, RunState, Unreadable};
+pub use names::{file, files};
 pub use record::{HostChange, Process, Record};
 pub use replay::{Damaged, Replay, Stamped, replay};
 pub use run_id::{RunId, RunIdError};
+pub use seen::read;
 pub use tend::tend;
 pub use writer::{Journal, JournalError, directory, make_directory, unix_ms};
 

@@ -147,7 +147,8 @@ impl Told {
 fn of_one(runs: &[&Judged], found: &Verdicts) -> Option<Lesson> {
     let told = |judged: &Judged| Told::by(judged.word);
     let deviated = |judged: &&&Judged| told(judged) == Some(Told::Deviated);
-    let first = runs.iter().find(deviated)?;
+    let first_at = runs.iter().position(|run| deviated(&run))?;
+    let first = runs.get(first_at)?;
     let last_at = runs
         .iter()
         .rposition(|run| told(run) == Some(Told::Deviated))?;
@@ -157,9 +158,6 @@ fn of_one(runs: &[&Judged], found: &Verdicts) -> Option<Lesson> {
     let passed = before
         .iter()
         .rposition(|run| told(run) == Some(Told::Passed));
-    let first_at = runs
-        .iter()
-        .position(|run| told(run) == Some(Told::Deviated))?;
     let held_between = passed
         .filter(|at| *at > first_at)
         .and_then(|at| runs.get(at));

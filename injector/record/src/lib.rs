@@ -12,6 +12,7 @@ pub mod configuration;
 pub mod event;
 pub mod halt;
 pub mod journal;
+mod junit;
 pub mod lessons;
 pub mod measure;
 pub mod notice;

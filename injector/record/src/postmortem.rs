@@ -25,7 +25,7 @@ use crate::{
 };
 use cause::Candidate;
 use facts::{Facts, at};
-use injector_spec::experiment::ProbeRole;
+use injector_spec::{experiment::ProbeRole, printable};
 
 /// What stands where people have to write.
 pub const FILL_IN: &str = "_to fill in_";
@@ -274,11 +274,10 @@ fn candidates(causes: &[Candidate]) -> String {
 
 fn actions(account: &Account, causes: &[Candidate]) -> String {
     let again = account.again();
-    let command = again.as_ref().map(|again| code(&again.command));
-    let recheck = command.as_ref().map_or_else(
-        || "the journal does not say what was asked".to_owned(),
-        |command| format!("`{command}`"),
-    );
+    let recheck = match again {
+        Some(_) => "the command below",
+        None => "the journal does not say what was asked",
+    };
     let mut text =
         String::from("| action | owner | due | re-checked by |\n| --- | --- | --- | --- |\n");
     let mut wanted: Vec<&str> = Vec::new();
@@ -302,6 +301,9 @@ fn actions(account: &Account, causes: &[Candidate]) -> String {
              keeps it open until then."
         );
     }
+    if let Some(again) = &again {
+        let _ = writeln!(text, "\n```console\n$ {}\n```", fenced(&again.command));
+    }
     if let Some(file) = again.and_then(|again| again.file) {
         let _ = writeln!(
             text,
@@ -310,6 +312,11 @@ fn actions(account: &Account, causes: &[Candidate]) -> String {
         );
     }
     text
+}
+
+/// A line between fences, which it does not close: a command has no backticks but those that it quotes.
+fn fenced(line: &str) -> String {
+    printable::line(line).replace("```", "'''")
 }
 
 fn lessons(facts: &Facts<'_>) -> String {

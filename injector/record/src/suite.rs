@@ -16,7 +16,7 @@ use crate::{
     platform::Platform,
     trials::{self, Score, Trial, Trials},
 };
-use injector_spec::error::Exit;
+use injector_spec::{error::Exit, experiment::Fingerprint};
 
 /// What the format of a kept suite is called.
 pub const FORMAT: &str = "injector-suite/v1";
@@ -37,11 +37,9 @@ pub struct Suite {
     pub ended: Option<String>,
 }
 
-/// What two scores must have in common to be compared.
+/// What two scores must have in common to be compared, beside their experiments.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Conditions {
-    /// SHA-256 over the names and texts of all experiments.
-    pub sha256: String,
     /// The kernel and this program.
     #[serde(flatten)]
     pub platform: Platform,
@@ -57,6 +55,8 @@ pub struct Tried {
     pub file: String,
     /// The experiment's name.
     pub name: String,
+    /// What it asks.
+    pub fingerprint: Fingerprint,
     /// Its runs; none where the suite ended before.
     pub trials: Vec<Trial>,
     /// How long they took together, in milliseconds.

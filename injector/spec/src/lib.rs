@@ -9,7 +9,6 @@
 
 pub mod condition;
 pub mod config;
-pub mod digest;
 pub mod error;
 pub mod experiment;
 pub mod grammar;

@@ -1,7 +1,7 @@
 //! Regular expressions, and what is wrong with one in this program's words.
 //!
-//! The crate `regex` matches in time that grows with the text alone, whatever the pattern: patterns come from people,
-//! texts from servers and logs that may want to keep a probe busy. Its own sentences are for those who program with
+//! The crate `regex` matches in time that grows with the text by a factor that the pattern sets, and both are bounded:
+//! patterns come from people, texts from servers and logs that may want to keep a probe busy. Its own sentences are for those who program with
 //! it, so each kind of error has one here.
 
 use std::{fmt, str::FromStr};
@@ -12,6 +12,9 @@ use crate::printable;
 
 /// The longest, in characters.
 pub const LONGEST: usize = 512;
+
+/// What it may take when it is compiled, in bytes.
+const LARGEST: usize = 1 << 20;
 
 /// A regular expression that compiles, for bytes that need not be UTF-8.
 #[derive(Clone, Debug)]
@@ -76,15 +79,17 @@ impl FromStr for Pattern {
             pattern: printable::line(text).into_owned(),
             why,
         };
-        if let Some(why) = why_not(text) {
-            return Err(syntax(why));
-        }
-        match regex::bytes::Regex::new(text) {
+        let compiled = regex::bytes::RegexBuilder::new(text)
+            .size_limit(LARGEST)
+            .build();
+        match compiled {
             Ok(compiled) => Ok(Self {
                 text: text.to_owned(),
                 compiled,
             }),
-            Err(_) => Err(syntax(TOO_BIG.to_owned())),
+            Err(_) => Err(syntax(
+                unreadable(text).unwrap_or_else(|| TOO_BIG.to_owned()),
+            )),
         }
     }
 }
@@ -100,10 +105,14 @@ const TOO_BIG: &str =
 
 /// What is wrong with a regular expression, as half a sentence; `None` where it compiles.
 pub(crate) fn why_not(pattern: &str) -> Option<String> {
+    regex::Regex::new(pattern).err()?;
+    Some(unreadable(pattern).unwrap_or_else(|| TOO_BIG.to_owned()))
+}
+
+/// What cannot be read of it; `None` where it can be, and is too large.
+fn unreadable(pattern: &str) -> Option<String> {
     let (kind, at) = match regex_syntax::Parser::new().parse(pattern) {
-        Ok(_) => {
-            return regex::Regex::new(pattern).err().map(|_| TOO_BIG.to_owned());
-        }
+        Ok(_) => return None,
         Err(Error::Parse(error)) => (sentence(error.kind()), error.span().start.column),
         Err(Error::Translate(error)) => (
             "it has a class or a flag that there is not",

@@ -113,6 +113,8 @@ const HEADS: &[(&str, bool)] = &[
     ("halt: []", false),
     ("on-target-exit: end", true),
     ("on-target-exit: never", false),
+    ("variables: { x: end }\non-target-exit: '${x}'", true),
+    ("probes: { p: { process: { unit: a }, alive: 'true' } }\nsteady-state: [p]", true),
     ("steps: []", false),
     ("steps: [ { duration: 1s } ]", false),
 ];

@@ -12,7 +12,7 @@ use clap::{CommandFactory, FromArgMatches};
 
 use super::{
     Cli, Command, Comparing, Depth, Page, Part, Rehearsal, Reporting, Told, examples,
-    flags::{OnCommandLine, RunFlags},
+    flags::{ArmingFlags, OnCommandLine, RunFlags},
     front_page,
     list::Shown,
     trials::{SuiteWanted, Times},
@@ -298,14 +298,9 @@ fn file(flags: RunFlags, config: Source) -> Result<Arming, Refusal> {
         profile,
         arming,
     } = flags;
-    let (mut experiment, _) = read(&file, target.selector(), &set, profile.as_deref())?;
-    experiment.halt.extend(arming.halt());
-    if let Some(what) = arming.on_target_exit() {
-        experiment.on_target_exit = what;
-    }
-    check(&experiment)?;
+    let values = (&set[..], profile.as_deref());
     Ok(Arming {
-        experiment,
+        experiment: armed(&file, target.selector(), values, &arming)?,
         rehearsal: arming.rehearsal(),
         overrides: arming.overrides(),
         config,
@@ -333,21 +328,36 @@ fn one_of_several(config: Source, output: Output) -> Result<Arming, Refusal> {
 }
 
 /// Refuses what could be carried out on no host at no time, so that a dry run never calls it "refused now".
-pub(super) fn check(experiment: &Experiment) -> Result<(), Refusal> {
+fn check(experiment: &Experiment) -> Result<(), Refusal> {
     experiment
         .check()
         .map_err(|error| Refusal::usage(error.to_string()))?;
     Ok(Plan::check(experiment)?)
 }
 
-/// Reads an experiment file, or standard input for `-`, and returns its bytes too; the selector replaces that of its
-/// only target.
-pub(super) fn read(
+/// The experiment of a file with what the command line adds to it, checked as far as that goes without this host.
+pub(super) fn armed(
+    path: &Path,
+    selector: Option<Selector>,
+    (sets, profile): (&[Assignment], Option<&str>),
+    arming: &ArmingFlags,
+) -> Result<Experiment, Refusal> {
+    let mut experiment = read(path, selector, sets, profile)?;
+    experiment.halt.extend(arming.halt());
+    if let Some(what) = arming.on_target_exit() {
+        experiment.on_target_exit = what;
+    }
+    check(&experiment)?;
+    Ok(experiment)
+}
+
+/// Reads an experiment file, or standard input for `-`; the selector replaces that of its only target.
+fn read(
     path: &Path,
     selector: Option<Selector>,
     sets: &[Assignment],
     profile: Option<&str>,
-) -> Result<(Experiment, Vec<u8>), Refusal> {
+) -> Result<Experiment, Refusal> {
     let (read, path) = if path == Path::new("-") {
         (from_stdin(), Path::new(file::STDIN))
     } else {
@@ -365,8 +375,7 @@ pub(super) fn read(
         sets,
         profile,
     };
-    let experiment = reading.bytes(&bytes)?;
-    Ok((experiment, bytes))
+    Ok(reading.bytes(&bytes)?)
 }
 
 /// All of standard input, which may be a pipe, and of which one byte too many is enough.

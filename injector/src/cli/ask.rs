@@ -1,13 +1,12 @@
 //! `status`, `list`, `stop`, `events`: answered by the daemon where there is one, by the journals else.
 
-use std::path::Path;
-
 use serde::Serialize;
 
 use super::{
     Question,
     list::{self, NEWEST, Shown},
     record::Reader,
+    stored,
 };
 use injector_api::{Client, Status, client::Told, foreground, socket_path};
 use injector_engine::tell;
@@ -17,10 +16,7 @@ use injector_record::{
     journal::{self, ListedRun, Listing, Newest, Reports, RunId, RunState, Stamped, Unreadable},
     report::RunReport,
 };
-use injector_spec::{
-    error::{Exit, Refusal},
-    printable,
-};
+use injector_spec::error::{Exit, Refusal};
 
 /// Answers, and returns the exit code.
 pub fn ask(question: Question, output: Output) -> Result<Exit, Refusal> {
@@ -71,7 +67,7 @@ async fn runs(client: Option<&Client>, reports: Reports) -> Result<Listing, Refu
         });
     }
     let directory = journal::directory();
-    journal::look(&directory, reports).map_err(|error| unreadable(&directory, &error))
+    journal::look(&directory, reports).map_err(|error| stored::unreadable(&directory, &error))
 }
 
 /// The runs that a list shows, and how many it leaves out: programs get all of them.
@@ -82,7 +78,8 @@ async fn wanted(client: Option<&Client>, shown: Shown, output: Output) -> Result
     };
     if client.is_none() && count == NEWEST {
         let directory = journal::directory();
-        return journal::newest(&directory, count).map_err(|error| unreadable(&directory, &error));
+        return journal::newest(&directory, count)
+            .map_err(|error| stored::unreadable(&directory, &error));
     }
     let mut listing = runs(client, Reports::With).await?;
     let older = listing.runs.len().saturating_sub(count);
@@ -92,21 +89,12 @@ async fn wanted(client: Option<&Client>, shown: Shown, output: Output) -> Result
 
 /// Names what could not be read, and gives the exit code of the command that asked.
 fn tell_unreadable(unreadable: &[Unreadable]) -> Exit {
-    for one in unreadable {
-        tell::aside(format!("injector: {one}; look what it is, and delete it"));
-    }
+    stored::tell_unreadable(unreadable);
     if unreadable.is_empty() {
         Exit::Done
     } else {
         Exit::Failed
     }
-}
-
-fn unreadable(path: &Path, error: &std::io::Error) -> Refusal {
-    let path = printable::path(path);
-    Refusal::failed(format!(
-        "the journals in {path} cannot be read: {error}; use sudo, or check the path"
-    ))
 }
 
 /// What `status --json` prints.
@@ -131,7 +119,8 @@ async fn status(client: Option<&Client>, output: Output) -> Result<Exit, Refusal
             runs: status.running.clone(),
             unreadable: Vec::new(),
         },
-        None => journal::unfinished(&directory).map_err(|error| unreadable(&directory, &error))?,
+        None => journal::unfinished(&directory)
+            .map_err(|error| stored::unreadable(&directory, &error))?,
     };
     running.retain(|listed| listed.state == RunState::Running);
     let halted = match &daemon {
@@ -252,7 +241,8 @@ async fn stop_one(client: Option<&Client>, listed: ListedRun) -> Result<RunRepor
 /// What the journals tell.
 fn events(wanted: Option<&RunId>, output: Output) -> Result<Exit, Refusal> {
     let directory = journal::directory();
-    let mut files = journal::files(&directory).map_err(|error| unreadable(&directory, &error))?;
+    let mut files =
+        journal::files(&directory).map_err(|error| stored::unreadable(&directory, &error))?;
     if let Some(wanted) = wanted {
         files.retain(|(_, run)| run == wanted);
         if files.is_empty() {

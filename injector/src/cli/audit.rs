@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::{Wanted, list, record::Reader};
+use super::{Wanted, list, record::Reader, stored};
 use injector_engine::{
     kill_switch,
     page::{Line, Page, Role},
@@ -58,9 +58,7 @@ pub fn audit(wanted: &Wanted, output: Output) -> Result<Exit, Refusal> {
         Output::Json => tell::json(&audit),
         Output::Text => print(&audit),
     }
-    for one in &audit.unreadable {
-        tell::aside(format!("injector: {one}; look what it is, and delete it"));
-    }
+    stored::tell_unreadable(&audit.unreadable);
     // A person who audits must not take what cannot be read for what was not done.
     Ok(if audit.unreadable.is_empty() {
         Exit::Done

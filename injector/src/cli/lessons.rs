@@ -65,9 +65,7 @@ pub fn lessons(told: Told, output: Output) -> Result<Exit, Refusal> {
              the journals were read instead, and it was left as it is"
         ));
     }
-    for one in &found.unreadable {
-        tell::aside(format!("injector: {one}; look what it is, and delete it"));
-    }
+    stored::tell_unreadable(&found.unreadable);
     let is_failed = match told {
         Told::All => !found.unreadable.is_empty(),
         // What cannot be read may be one.

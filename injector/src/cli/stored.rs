@@ -5,7 +5,7 @@ use std::path::Path;
 use injector_engine::tell::{self, Stream};
 use injector_record::{
     account::Account,
-    journal::{self, RunId},
+    journal::{self, RunId, Unreadable},
     replace::{self, ReplaceError},
 };
 use injector_spec::{
@@ -38,7 +38,7 @@ impl Which {
             Self::Last => newest()?,
         };
         let directory = journal::directory();
-        let path = directory.join(format!("{run}.jsonl"));
+        let path = journal::file(&directory, &run);
         match journal::read(&path, run.clone()) {
             Ok((listed, replay)) => Ok(Account::of(listed, &replay)),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(Refusal::usage(
@@ -55,9 +55,7 @@ fn newest() -> Result<RunId, Refusal> {
     let listing = journal::newest(&directory, 1)
         .map_err(|error| unreadable(&directory, &error))?
         .listing;
-    for one in &listing.unreadable {
-        tell::aside(format!("injector: {one}; look what it is, and delete it"));
-    }
+    tell_unreadable(&listing.unreadable);
     let last = listing.runs.into_iter().next_back();
     last.map(|listed| listed.run).ok_or_else(|| {
         let shown = printable::path(&directory);
@@ -78,6 +76,13 @@ pub(super) fn put(what: &str, text: &str, to: Option<&Path>) -> Result<Exit, Ref
     let shown = printable::path(path);
     tell::aside(format!("injector: the {what} is in {shown}"));
     Ok(Exit::Done)
+}
+
+/// Tells what has the name of a journal and cannot be read.
+pub(super) fn tell_unreadable(unreadable: &[Unreadable]) {
+    for one in unreadable {
+        tell::aside(format!("injector: {one}; look what it is, and delete it"));
+    }
 }
 
 pub(super) fn unreadable(path: &Path, error: &std::io::Error) -> Refusal {

@@ -51,19 +51,17 @@ impl<'c> Runs<'c> {
     }
 
     /// Makes one; `name` is what it is called meanwhile.
-    fn make(&mut self, asked: &Asked, name: &str) -> Result<(Trial, Next), Refusal> {
+    fn make(&mut self, asked: &Asked, name: &str) -> (Trial, Next) {
         let length = asked.experiment.duration();
         self.progress.enter(name, length);
         let progress = &self.progress;
-        let trial = self
-            .maker
-            .run(asked, self.config, &mut || progress.tick())?;
+        let trial = self.maker.run(asked, self.config, &mut || progress.tick());
         self.progress.leave();
         let next = match (trial.forbids_more(), self.maker.wish()) {
             (Some(why), _) => Next::End(why),
             (None, Wish::End) => Next::End("the command was asked to end".to_owned()),
             (None, Wish::GoOn) => Next::GoOn,
         };
-        Ok((trial, next))
+        (trial, next)
     }
 }

@@ -178,7 +178,7 @@ fn the_page(injector: &Injector, run: &str) -> Result<()> {
             "1. **net.blackhole",
             "2. **No way back",
             "No control was asked",
-            "`sudo injector run experiment.yaml`",
+            "$ sudo injector run experiment.yaml",
         ],
     )
 }

@@ -28,7 +28,7 @@ pub fn bury_dead_runs(sweeping: Sweeping) -> Result<Vec<Leftover>, Refusal> {
         if listed.state != (RunState::Aborted { why: None }) {
             continue;
         }
-        let path = directory.join(format!("{}.jsonl", listed.run));
+        let path = journal::file(&directory, &listed.run);
         let fate = match sweeping {
             Sweeping::FindOnly => Some(Fate::Found),
             Sweeping::Remove => bury(&path),

@@ -3,8 +3,8 @@
 //! A question is about the lines that were completed since the one before. The first question takes down where the
 //! file ends, and is right where the file can be read: what was written before the run says nothing about it.
 //!
-//! A file that was moved away is read to its end before the new one of its name is read from its beginning; one that
-//! was cut is read from its beginning. Reading has the time of an answer, and a line counts with its first
+//! A file that was moved away is read to its end, as that is when the new one of its name is seen, which is then read
+//! from its beginning; one that was cut is read from its beginning. A new one of another user is not read. Reading has the time of an answer, and a line counts with its first
 //! [`LONGEST_LINE`] bytes, so that no program that writes keeps a probe busy or fills this one's memory.
 
 use std::{
@@ -47,6 +47,8 @@ struct Reader {
     file: File,
     /// Which file it is: its device and its inode.
     id: (u64, u64),
+    /// The user that owns it.
+    owner: u32,
     read_to: u64,
     line: Line,
 }
@@ -84,38 +86,61 @@ impl Appended {
                 found = Some(told(line));
             }
         };
-        let mut is_whole = true;
-        if let Some(reader) = reader {
-            is_whole = reader
-                .read(deadline, &mut look)
-                .map_err(|error| unreadable(&error))?;
-        }
-        if is_whole {
-            let now = std::fs::metadata(path).map_err(|error| unreadable(&error))?;
-            let is_same = |reader: &Reader| reader.id == (now.dev(), now.ino());
-            if !reader.as_ref().is_some_and(is_same) {
-                let new =
-                    Reader::open(path, SeekFrom::Start(0)).map_err(|error| unreadable(&error))?;
-                is_whole = reader
-                    .insert(new)
-                    .read(deadline, &mut look)
-                    .map_err(|error| unreadable(&error))?;
-            }
-        }
-        match (self.probe.lines, found) {
-            (Lines::Absent, Some(line)) => {
+        let read = read_new(path, reader, deadline, &mut look);
+        match (self.probe.lines, found, read) {
+            (Lines::Absent, Some(line), _) => {
                 Err(format!("a line was written that matches: `{line}`"))
             }
-            (_, None) if !is_whole => {
+            // What was seen is used up by being seen, whatever comes after it.
+            (Lines::Present, Some(_), _) | (Lines::Absent, None, Ok(Reading::Whole)) => Ok(()),
+            (_, None, Err(error)) => Err(unreadable(&error)),
+            (_, None, Ok(Reading::Cut)) => {
                 let within = duration::format(within);
                 Err(format!("what was written cannot be read within {within}"))
             }
-            (Lines::Present, Some(_)) | (Lines::Absent, None) => Ok(()),
-            (Lines::Present, None) => {
+            (Lines::Present, None, Ok(Reading::Whole)) => {
                 Err("no line was written that matches since the last question".to_owned())
             }
         }
     }
+}
+
+/// Whether all that is new was read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reading {
+    Whole,
+    /// There was no time for the rest.
+    Cut,
+}
+
+/// Reads what was appended, and what stands in a file that has taken the name meanwhile.
+fn read_new(
+    path: &Path,
+    reader: &mut Option<Reader>,
+    deadline: Instant,
+    look: &mut impl FnMut(&[u8]),
+) -> io::Result<Reading> {
+    if let Some(reader) = reader
+        && reader.read(deadline, look)? == Reading::Cut
+    {
+        return Ok(Reading::Cut);
+    }
+    let now = std::fs::metadata(path)?;
+    if reader
+        .as_ref()
+        .is_some_and(|reader| reader.id == (now.dev(), now.ino()))
+    {
+        return Ok(Reading::Whole);
+    }
+    let new = Reader::open(path, SeekFrom::Start(0))?;
+    // The owner of a log's folder can put anything in its place, and this process can read anything.
+    if reader
+        .as_ref()
+        .is_some_and(|reader| reader.owner != new.owner)
+    {
+        return Err(io::Error::other("another user's file has taken its name"));
+    }
+    reader.insert(new).read(deadline, look)
 }
 
 impl Reader {
@@ -133,13 +158,14 @@ impl Reader {
         Ok(Self {
             read_to: file.seek(from)?,
             id: (about.dev(), about.ino()),
+            owner: about.uid(),
             line: Line::default(),
             file,
         })
     }
 
-    /// Reads what is new, and whether that was all.
-    fn read(&mut self, deadline: Instant, look: &mut impl FnMut(&[u8])) -> io::Result<bool> {
+    /// Reads what is new.
+    fn read(&mut self, deadline: Instant, look: &mut impl FnMut(&[u8])) -> io::Result<Reading> {
         if self.file.metadata()?.len() < self.read_to {
             self.read_to = self.file.seek(SeekFrom::Start(0))?;
             self.line = Line::default();
@@ -147,7 +173,7 @@ impl Reader {
         let mut chunk = vec![0; CHUNK];
         loop {
             let length = match self.file.read(&mut chunk) {
-                Ok(0) => return Ok(true),
+                Ok(0) => return Ok(Reading::Whole),
                 Ok(length) => length,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return Err(error),
@@ -155,7 +181,7 @@ impl Reader {
             self.read_to += u64::try_from(length).unwrap_or_default();
             self.line.take(&chunk[..length], look);
             if Instant::now() >= deadline {
-                return Ok(false);
+                return Ok(Reading::Cut);
             }
         }
     }
@@ -251,6 +277,39 @@ mod tests {
         assert!(absent.ask(WITHIN).unwrap_err().contains("cannot be read"));
         append(&path, "ERROR again\n");
         assert!(absent.ask(WITHIN).unwrap_err().contains("ERROR again"));
+    }
+
+    #[test]
+    fn what_was_seen_is_told_although_the_new_file_is_not_there_yet() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        append(&path, "first\n");
+        let mut present = probe(&path, Lines::Present);
+        assert_eq!(present.ask(WITHIN), Ok(()));
+        append(&path, "beat\n");
+        fs::rename(&path, folder.path().join("log.1")).unwrap();
+        assert_eq!(present.ask(WITHIN), Ok(()));
+        assert!(present.ask(WITHIN).unwrap_err().contains("cannot be read"));
+    }
+
+    #[test]
+    fn a_file_of_another_user_is_not_read_under_the_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        append(&path, "first\n");
+        let mut absent = probe(&path, Lines::Absent);
+        assert_eq!(absent.ask(WITHIN), Ok(()));
+        let Asked::Before(Some(reader)) = &mut absent.asked else {
+            panic!("it was asked");
+        };
+        // As if the first had been another user's.
+        reader.owner += 1;
+        let secret = folder.path().join("secret");
+        append(&secret, "ERROR: a secret\n");
+        fs::remove_file(&path).unwrap();
+        std::os::unix::fs::symlink(&secret, &path).unwrap();
+        let why = absent.ask(WITHIN).unwrap_err();
+        assert!(why.contains("another user's file"), "{why}");
     }
 
     #[test]

@@ -14,6 +14,7 @@ use super::{
     plain_http,
     population::Population,
 };
+use injector_host::targets::guard::Guard;
 use injector_spec::{
     condition::{Bound, Host, HttpProbe, HttpUrl, Number, Pace, Probe, Wanted},
     quantity::duration,
@@ -36,12 +37,12 @@ enum Memory {
 }
 
 impl Asker {
-    /// A probe that was not asked yet.
-    pub(super) fn of(probe: &Probe) -> Self {
+    /// A probe that was not asked yet; `guard` says which processes are never meant by a pattern.
+    pub(super) fn of(probe: &Probe, guard: &Guard) -> Self {
         let memory = match probe {
             Probe::File(file) => Memory::File(Appended::to((**file).clone())),
             Probe::Process(process) => {
-                Memory::Process(Box::new(Population::of((**process).clone())))
+                Memory::Process(Box::new(Population::of((**process).clone(), guard.clone())))
             }
             Probe::Tcp(_) | Probe::Http(_) | Probe::Command { .. } | Probe::Prometheus { .. } => {
                 Memory::None

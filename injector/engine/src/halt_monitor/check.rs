@@ -74,52 +74,50 @@ pub fn check(
     Ok(())
 }
 
-/// Refuses a probe that cannot be asked here, or that this caller may not ask. A program runs as root and a file is
-/// read as root, so only root may name one. `what` is the probe in a sentence.
+/// Refuses a probe that cannot be asked here, or that this caller may not ask. A program runs as root, and a file or
+/// another user's descriptors are read as root, so only root may name one. `what` is the probe in a sentence.
 pub fn check_question(what: &str, question: &Question, by: WhoAsks) -> Result<(), Refusal> {
-    let does = match &question.probe {
-        Probe::Command { .. } => "runs a program as root",
-        Probe::File(_) => "reads a file as root",
-        Probe::Tcp(_) | Probe::Http(_) | Probe::Prometheus { .. } | Probe::Process(_) => {
-            return Ok(());
-        }
-    };
-    if by == WhoAsks::Guest {
-        return Err(Refusal::endangers(format!(
+    let roots_alone = |does: &str| match by {
+        WhoAsks::Owner => Ok(()),
+        WhoAsks::Guest => Err(Refusal::endangers(format!(
             "{what} {does}, and you are not root; use another probe, or ask the host's owner to put a halt condition \
              into the configuration under [halt]."
-        )));
-    }
+        ))),
+    };
     let cannot = |why: String| {
         Err(Refusal::usage(format!(
             "{what} cannot be looked at: {why}."
         )))
     };
-    let words = match &question.probe {
-        Probe::Command { words, .. } => words,
+    match &question.probe {
+        Probe::Command { words, .. } => {
+            roots_alone("runs a program as root")?;
+            let program = words.first().map(String::as_str).unwrap_or_default();
+            let is_program = std::fs::metadata(program)
+                .is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0);
+            if is_program {
+                return Ok(());
+            }
+            cannot(format!(
+                "{program} is no program; correct the path, or its mode"
+            ))
+        }
         Probe::File(file) => {
+            roots_alone("reads a file as root")?;
             let path = printable::path(&file.path);
-            return match std::fs::metadata(&file.path) {
+            match std::fs::metadata(&file.path) {
                 Ok(about) if about.is_file() => Ok(()),
                 Ok(_) => cannot(format!("{path} is no regular file; name one")),
                 Err(error) => cannot(format!(
                     "{path}: {error}; correct the path, or make the file"
                 )),
-            };
+            }
         }
-        Probe::Tcp(_) | Probe::Http(_) | Probe::Prometheus { .. } | Probe::Process(_) => {
-            return Ok(());
+        Probe::Process(process) if process.descriptors.is_some() => {
+            roots_alone("counts the descriptors of processes as root")
         }
-    };
-    let program = words.first().map(String::as_str).unwrap_or_default();
-    let is_program = std::fs::metadata(program)
-        .is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0);
-    if is_program {
-        return Ok(());
+        Probe::Process(_) | Probe::Tcp(_) | Probe::Http(_) | Probe::Prometheus { .. } => Ok(()),
     }
-    cannot(format!(
-        "{program} is no program; correct the path, or its mode"
-    ))
 }
 
 /// A time of the wall clock on the boot clock, as both are now: a person who sets the wall clock later

@@ -26,9 +26,12 @@ use super::{
     sensors::{Around, Sensor},
 };
 use crate::surroundings;
-use injector_host::{kernel::clock::boot_ns, targets::ResolvedTarget};
+use injector_host::{
+    kernel::clock::boot_ns,
+    targets::{ResolvedTarget, guard::Guard},
+};
 use injector_spec::{
-    condition::{Condition, Fails, Pace, Probe, Question, Until},
+    condition::{Condition, Question, Until},
     error::Refusal,
     quantity::duration,
 };
@@ -78,13 +81,14 @@ pub fn refuse_held(conditions: &[Condition], targets: &[ResolvedTarget]) -> Resu
 ///
 /// # Errors
 /// As [`refuse_held`].
-pub fn refuse_failing(conditions: &[Condition]) -> Result<(), Refusal> {
+pub fn refuse_failing(conditions: &[Condition], guard: &Guard) -> Result<(), Refusal> {
     let is_over = Arc::new(AtomicBool::new(false));
     let begun = Instant::now();
     let mut asked = Vec::new();
     for condition in conditions {
-        if let Condition::Probe(Question { probe, fails, pace }) = condition {
-            let answer = begin(probe, *fails, *pace, &is_over)?;
+        if let Condition::Probe(question) = condition {
+            let Question { fails, pace, .. } = question;
+            let answer = begin(question, guard, &is_over)?;
             asked.push((condition, *fails, *pace, answer));
         }
     }
@@ -117,16 +121,15 @@ fn held(condition: &Condition, why: &str) -> Refusal {
 
 /// Asks until there is a right answer, or as many wrong ones as would halt the run.
 fn begin(
-    probe: &Probe,
-    fails: Fails,
-    pace: Pace,
+    Question { probe, fails, pace }: &Question,
+    guard: &Guard,
     is_over: &Arc<AtomicBool>,
 ) -> Result<Receiver<Result<(), String>>, Refusal> {
     let (post, answer) = mpsc::channel();
-    let (probe, is_over) = (probe.clone(), Arc::clone(is_over));
+    let (fails, pace, is_over) = (*fails, *pace, Arc::clone(is_over));
+    let mut asker = ask::Asker::of(probe, guard);
     let asking = move || {
         let mut last = String::new();
-        let mut asker = ask::Asker::of(&probe);
         for _ in 0..fails.count {
             if is_over.load(Ordering::Relaxed) {
                 return;
@@ -191,7 +194,7 @@ mod tests {
     fn refusal(line: &str) -> Option<Refusal> {
         let conditions = conditions(&[line]);
         refuse_held(&conditions, &[])
-            .and_then(|()| refuse_failing(&conditions))
+            .and_then(|()| refuse_failing(&conditions, &Guard::new(std::process::id())))
             .err()
     }
 

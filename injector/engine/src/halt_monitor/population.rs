@@ -14,7 +14,7 @@ use super::lives::Counts;
 use injector_host::targets::{
     Error, cgroup,
     guard::Guard,
-    process::{self, TaskKey},
+    process::{self, CommandLines, TaskKey},
 };
 use injector_spec::{
     condition::{ProcessProbe, Wanted},
@@ -25,10 +25,13 @@ use injector_spec::{
 /// The processes of a probe.
 pub(super) struct Population {
     probe: ProcessProbe,
-    /// Which processes a pattern never means: this program and its parents, whose command line has it, too.
+    /// Which processes a pattern never means: this program, the caller and their parents, whose command lines have it,
+    /// too.
     guard: Guard,
     /// Those that were named by their ids, as they were at the first question.
     named: Option<Vec<TaskKey>>,
+    /// The pattern, once it was compiled.
+    like: Option<CommandLines>,
     /// The cgroup, once it was found.
     directory: Option<PathBuf>,
     /// Those of the last question, with their names; `None` before the first.
@@ -37,11 +40,12 @@ pub(super) struct Population {
 }
 
 impl Population {
-    pub(super) fn of(probe: ProcessProbe) -> Self {
+    pub(super) fn of(probe: ProcessProbe, guard: Guard) -> Self {
         Self {
             probe,
-            guard: Guard::new(std::process::id()),
+            guard,
             named: None,
+            like: None,
             directory: None,
             living: None,
             lives: Counts::default(),
@@ -64,26 +68,10 @@ impl Population {
             );
             return Err(format!("{restarts} came back after an end"));
         }
-        let each =
-            |wanted: &Option<Wanted<u64>>, read: fn(u32) -> Option<u64>, say: fn(u64) -> String| {
-                let Some(wanted) = wanted else {
-                    return Ok(());
-                };
-                for key in &found {
-                    // One that has ended meanwhile holds nothing.
-                    if let Some(number) = read(key.tgid)
-                        && !wanted.is_met_by(number)
-                        && key.is_alive()
-                    {
-                        return Err(format!("process {} has {}", key.tgid, say(number)));
-                    }
-                }
-                Ok(())
-            };
-        each(&self.probe.descriptors, descriptors, |number| {
+        hold(&found, self.probe.descriptors, descriptors, |number| {
             format!("{number} descriptors open")
         })?;
-        each(&self.probe.rss, resident, |number| {
+        hold(&found, self.probe.rss, resident, |number| {
             format!("{} resident", bytes::format(number))
         })
     }
@@ -114,7 +102,11 @@ impl Population {
                 many,
                 follow,
             } => {
-                let found = process::matching(pattern, self.guard.protected())?;
+                let like = match self.like.take() {
+                    Some(like) => like,
+                    None => CommandLines::like(pattern)?,
+                };
+                let found = self.like.insert(like).find(self.guard.protected())?;
                 if *many == Many::ExactlyOne && found.len() > 1 {
                     return Err(Error::ManyMatches {
                         pattern: pattern.clone(),
@@ -123,25 +115,13 @@ impl Population {
                 }
                 with_tree(keys(found), *follow)?
             }
-            Selector::Cgroup(_) | Selector::Unit(_) | Selector::Container(_) => {
-                keys(cgroup::processes_below(self.directory()?))
+            Selector::Cgroup(path) => keys(below(&mut self.directory, || cgroup::find(path))?),
+            Selector::Unit(name) => keys(below(&mut self.directory, || cgroup::of_unit(name))?),
+            Selector::Container(id) => {
+                keys(below(&mut self.directory, || cgroup::of_container(id))?)
             }
         };
         Ok(found.into_iter().collect())
-    }
-
-    fn directory(&mut self) -> Result<&PathBuf, Error> {
-        let directory = match self.directory.take() {
-            Some(directory) => directory,
-            None => match &self.probe.selector {
-                Selector::Cgroup(path) => cgroup::find(path)?.directory,
-                Selector::Unit(name) => cgroup::of_unit(name)?.directory,
-                Selector::Container(id) => cgroup::of_container(id)?.directory,
-                // They have no cgroup of their own, and no caller asks for it.
-                Selector::Pids { .. } | Selector::Process { .. } => PathBuf::new(),
-            },
-        };
-        Ok(self.directory.insert(directory))
     }
 
     /// Takes down who has ended and who came back.
@@ -173,6 +153,42 @@ impl Population {
     }
 }
 
+/// The processes of a cgroup, which is looked for once.
+fn below(
+    known: &mut Option<PathBuf>,
+    find: impl FnOnce() -> Result<cgroup::Cgroup, Error>,
+) -> Result<Vec<u32>, Error> {
+    let directory = match known.take() {
+        Some(directory) => directory,
+        None => find()?.directory,
+    };
+    Ok(cgroup::processes_below(known.insert(directory)))
+}
+
+/// Holds what each process has against its bound. What cannot be read of a process that lives is not within it.
+fn hold(
+    found: &BTreeSet<TaskKey>,
+    wanted: Option<Wanted<u64>>,
+    read: impl Fn(u32) -> Option<u64>,
+    say: impl Fn(u64) -> String,
+) -> Result<(), String> {
+    let Some(wanted) = wanted else {
+        return Ok(());
+    };
+    for key in found {
+        let number = read(key.tgid);
+        if number.is_some_and(|number| wanted.is_met_by(number)) || !key.is_alive() {
+            // One that has ended meanwhile holds nothing.
+            continue;
+        }
+        return Err(match number {
+            Some(number) => format!("process {} has {}", key.tgid, say(number)),
+            None => format!("what process {} holds cannot be read", key.tgid),
+        });
+    }
+    Ok(())
+}
+
 /// How many descriptors a process has open.
 fn descriptors(pid: u32) -> Option<u64> {
     let entries = fs::read_dir(format!("/proc/{pid}/fd")).ok()?;
@@ -198,7 +214,7 @@ mod tests {
             Ok(injector_spec::condition::Question {
                 probe: injector_spec::condition::Probe::Process(probe),
                 ..
-            }) => Population::of(*probe),
+            }) => Population::of(*probe, Guard::new(std::process::id())),
             other => panic!("{line}: {other:?}"),
         }
     }
@@ -242,6 +258,17 @@ mod tests {
         child.kill().unwrap();
         child.wait().unwrap();
         assert_eq!(said, Err("1 process came back after an end".into()));
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_not_within_its_bound() {
+        let own = BTreeSet::from([TaskKey::of(std::process::id()).unwrap()]);
+        let bound = Some(Wanted {
+            comparator: injector_spec::condition::Comparator::Below,
+            number: 200,
+        });
+        let why = hold(&own, bound, |_| None, |_| String::new()).unwrap_err();
+        assert!(why.contains("cannot be read"), "{why}");
     }
 
     #[test]

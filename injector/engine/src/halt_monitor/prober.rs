@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::ask::Asker;
-use injector_host::kernel::clock::boot_ns;
+use injector_host::{kernel::clock::boot_ns, targets::guard::Guard};
 use injector_spec::condition::{Pace, Probe};
 
 /// What came of one question. Times are on the boot clock, in nanoseconds.
@@ -36,12 +36,13 @@ fn shortened(why: String) -> String {
 pub fn keep_asking(
     probe: &Probe,
     pace: Pace,
+    guard: &Guard,
     is_over: &AtomicBool,
     mut post: impl FnMut(Answered),
 ) {
     let every = u64::try_from(pace.every.as_nanos()).unwrap_or(u64::MAX);
     let mut due_at = boot_ns();
-    let mut asker = Asker::of(probe);
+    let mut asker = Asker::of(probe, guard);
     while !is_over.load(Ordering::Relaxed) {
         let begun_ns = boot_ns();
         let answer = asker.ask(pace, is_over).map_err(shortened);

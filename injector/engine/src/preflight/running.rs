@@ -30,7 +30,7 @@ pub(super) fn check(plan: &Plan, targets: &[ResolvedTarget], guard: &Guard) -> R
         if listed.state != RunState::Running {
             continue;
         }
-        let path = directory.join(format!("{}.jsonl", listed.run));
+        let path = journal::file(&directory, &listed.run);
         let Some(experiment) = experiment_of(&path) else {
             continue;
         };

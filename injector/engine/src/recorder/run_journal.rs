@@ -40,7 +40,7 @@ enum To {
 impl RunJournal {
     pub(super) fn create(mut conversation: Conversation, run: &RunId) -> Result<Self, Refusal> {
         let directory = journal::directory();
-        let path = directory.join(format!("{run}.jsonl"));
+        let path = journal::file(&directory, run);
         let run = run.clone();
         let (_, came) = conversation.ask(Ask::Create { directory, run }, &[], ANSWER_WITHIN)?;
         let lock = came

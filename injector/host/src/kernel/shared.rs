@@ -14,7 +14,11 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
-use injector_common::{RuleId, call::CallRule, rule::Rule};
+use injector_common::{
+    RuleId,
+    call::{CallRule, REMOTES, RemoteFilter, SYSCALLS, THREAD_NAME},
+    rule::Rule,
+};
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 
 use super::Error;
@@ -27,6 +31,7 @@ const WORD: usize = size_of::<u64>();
 /// # Safety
 ///
 /// All of that must hold.
+// SAFETY: the trait has no code of its own; each `impl` argues what is above.
 pub(super) unsafe trait Words: Copy {}
 
 // SAFETY: `repr(C)` with fields that follow each other without a gap, which the sums below would not find equal.
@@ -35,7 +40,17 @@ const _: () = assert!(size_of::<Rule>() == 12 * 4 + 3 * 8 + 2 * 8 && align_of::<
 
 // SAFETY: the same.
 unsafe impl Words for CallRule {}
-const _: () = assert!(align_of::<CallRule>() == WORD);
+const _: () = assert!(
+    size_of::<CallRule>()
+        == SYSCALLS as usize / 8
+            + 4 * 8
+            + 8 * 4
+            + THREAD_NAME
+            + REMOTES * size_of::<RemoteFilter>()
+        && align_of::<CallRule>() == WORD
+);
+// A far end has no gap either.
+const _: () = assert!(size_of::<RemoteFilter>() == 4 * 8 + 4 * 4);
 
 /// The records of a map by the number of their rule.
 pub(super) struct Shared<T> {

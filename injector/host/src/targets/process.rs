@@ -193,10 +193,30 @@ pub fn trees(roots: &[u32]) -> Result<Vec<u32>, Error> {
 /// Processes whose command line, its words joined by blanks, matches; neither kernel threads nor
 /// processes in `leave_out`. Bytes that are not UTF-8 are `U+FFFD` to the pattern, which `.` matches.
 pub fn matching(pattern: &str, leave_out: &[u32]) -> Result<Vec<u32>, Error> {
-    let regex = regex::Regex::new(pattern).map_err(|error| Error::Pattern {
-        pattern: pattern.to_owned(),
-        why: error.to_string(),
-    })?;
+    CommandLines::like(pattern)?.find(leave_out)
+}
+
+/// What [`matching`] looks for, for callers that look again and again.
+#[derive(Clone, Debug)]
+pub struct CommandLines(regex::Regex);
+
+impl CommandLines {
+    /// Those that match this.
+    pub fn like(pattern: &str) -> Result<Self, Error> {
+        let regex = regex::Regex::new(pattern).map_err(|error| Error::Pattern {
+            pattern: pattern.to_owned(),
+            why: error.to_string(),
+        })?;
+        Ok(Self(regex))
+    }
+
+    /// The processes that have one now.
+    pub fn find(&self, leave_out: &[u32]) -> Result<Vec<u32>, Error> {
+        having(&self.0, leave_out)
+    }
+}
+
+fn having(regex: &regex::Regex, leave_out: &[u32]) -> Result<Vec<u32>, Error> {
     let processes = procfs::process::all_processes().map_err(|error| Error::Proc {
         what: "the processes".into(),
         why: error.to_string(),

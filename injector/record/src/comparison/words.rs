@@ -43,16 +43,6 @@ impl Side {
 }
 
 impl Comparison {
-    /// The first sentence.
-    pub fn headline(&self) -> String {
-        format!(
-            "{}: {}, then {}",
-            self.change().name(),
-            self.before.in_words(),
-            self.after.in_words()
-        )
-    }
-
     /// What a reader should know before the numbers, each on one line.
     pub fn caveats(&self) -> Vec<String> {
         let mut said: Vec<String> = Vec::new();

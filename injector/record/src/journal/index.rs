@@ -17,14 +17,14 @@
 
 use std::{
     collections::HashMap,
-    fs::{File, Metadata},
+    fs::{self, File, Metadata},
     io,
     ops::Range,
-    os::unix::fs::MetadataExt,
+    os::unix::fs::{FileExt, MetadataExt},
     path::{Path, PathBuf},
 };
 
-use super::{ListedRun, RunId, list::Reports};
+use super::{ListedRun, Reports, RunId, table::Row as TableRow};
 use crate::regular;
 
 /// The file's name, which is no run's.
@@ -116,8 +116,27 @@ impl Index {
     }
 }
 
+/// A run as its row in the index tells it, where that is about this very journal.
+pub(super) fn at_place(
+    index: Option<&File>,
+    run: &RunId,
+    row: &TableRow,
+    path: &Path,
+) -> Option<ListedRun> {
+    let stamp = stamp(path).filter(|stamp| *stamp == row.stamp)?;
+    let mut line = vec![0; usize::try_from(row.place.length).ok()?];
+    index?.read_exact_at(&mut line, row.place.at).ok()?;
+    one(&line, run, stamp)
+}
+
+/// What a row of the index has to agree with. Of a link it is the link's, so that its file is read.
+pub(super) fn stamp(path: &Path) -> Option<Stamp> {
+    let metadata = fs::symlink_metadata(path).ok()?;
+    Some(Stamp::of(&metadata))
+}
+
 /// The run of one row, where it is about this very journal.
-pub(super) fn one(line: &[u8], run: &RunId, stamp: Stamp) -> Option<ListedRun> {
+fn one(line: &[u8], run: &RunId, stamp: Stamp) -> Option<ListedRun> {
     let (of, row) = parse(line, 0)?;
     if of != *run || row.stamp != stamp {
         return None;

@@ -4,7 +4,12 @@
 //! inode at some 0.5 µs each; lstat(2) takes another 3 µs, and a path as a text of its own as much as the name. So
 //! names are numbers here.
 
-use std::{ffi::CStr, io, mem::MaybeUninit, path::Path};
+use std::{
+    ffi::CStr,
+    io,
+    mem::MaybeUninit,
+    path::{Path, PathBuf},
+};
 
 use rustix::fs::{CWD, Mode, OFlags, RawDir, openat};
 
@@ -30,6 +35,11 @@ impl Name {
         RunId::of_number(self.run)
     }
 
+    /// The second of its start, since 1970: the digits behind it are drawn.
+    pub(super) const fn second(self) -> u64 {
+        self.run >> 16
+    }
+
     fn of(file: &CStr, inode: u64) -> Option<Self> {
         let digits = file
             .to_bytes()
@@ -48,6 +58,17 @@ impl Name {
         })?;
         Some(Self { run, inode })
     }
+}
+
+/// The journal of a run.
+pub fn file(directory: &Path, run: &RunId) -> PathBuf {
+    directory.join(format!("{run}.jsonl"))
+}
+
+/// The journals of a directory, by the names of their runs. A directory that does not exist has none.
+pub fn files(directory: &Path) -> io::Result<Vec<(PathBuf, RunId)>> {
+    let runs = names(directory)?.into_iter().map(Name::run);
+    Ok(runs.map(|run| (file(directory, &run), run)).collect())
 }
 
 /// The journals of a directory, the oldest run first. A directory that does not exist has none.

@@ -8,13 +8,13 @@
 //! A row counts while its checksum fits and the journal's name leads to its inode, which the directory tells without a
 //! look at the file; where a row's content is shown, size and time of change have to agree, too. What the table does
 //! not know is read from the journal, so it may be missing, torn or damaged, and is then written anew. One of a later
-//! version is left as it is: nothing is read from it, nothing is added, and commands name it.
+//! version is left as it is: nothing is read from it, nothing is added, and `injector lessons` names it.
 //!
 //! Rejected: SQLite. It would be a second place of what journals say, with locks that a run waits for or does
 //! without, and repairs of its own. Rejected, too: rows of text, whose numbers have to be parsed by each start.
 
 use std::{
-    fs::{self, OpenOptions},
+    fs::OpenOptions,
     io::{self, Write},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
@@ -201,14 +201,7 @@ impl Table {
         self.condition
     }
 
-    /// What is known of the journal behind a name.
-    pub(super) fn get(&self, name: Name) -> Option<&Row> {
-        let at = self.rows.binary_search_by_key(&name.run, |row| row.run);
-        let row = self.rows.get(at.ok()?)?;
-        (row.stamp.inode == name.inode).then_some(row)
-    }
-
-    /// The same for names that come in order, without a search for each.
+    /// What is known of journals, for names that come in order.
     pub(super) fn in_order(&self) -> InOrder<'_> {
         InOrder(&self.rows)
     }
@@ -229,22 +222,20 @@ impl Table {
         file.write_all(&encode(rows))
     }
 
-    /// Puts a table of these rows in the place of the one that is there, in one step.
-    pub(super) fn replace(directory: &Path, rows: &[Row]) -> io::Result<()> {
-        let path = Self::path(directory);
-        let new = path.with_extension("table.new");
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .custom_flags(libc::O_NONBLOCK | libc::O_NOFOLLOW)
-            .open(&new)?;
-        regular::check(&file.metadata()?)?;
-        let length = u32::try_from(LENGTH).map_err(io::Error::other)?;
+    /// A table of these rows.
+    pub(super) fn bytes(rows: &[Row]) -> Vec<u8> {
+        let length = u32::try_from(LENGTH).unwrap_or_default();
         let head = [&MAGIC[..], &VERSION.to_le_bytes(), &length.to_le_bytes()].concat();
-        file.write_all(&[head, encode(rows)].concat())?;
-        fs::rename(new, path)
+        [head, encode(rows)].concat()
+    }
+
+    /// How far into the index its rows point, in bytes.
+    pub(super) fn reaches(&self) -> u64 {
+        let ends = self
+            .rows
+            .iter()
+            .map(|row| row.place.at.saturating_add(row.place.length.into()));
+        ends.max().unwrap_or_default()
     }
 }
 
@@ -357,6 +348,8 @@ impl Fields<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -388,7 +381,7 @@ mod tests {
             word: Word::None,
             ..row(3)
         };
-        Table::replace(folder.path(), &[row(2), row(1)]).unwrap();
+        fs::write(Table::path(folder.path()), Table::bytes(&[row(2), row(1)])).unwrap();
         let newer = Row {
             last_unix_ms: 9,
             ..row(1)
@@ -401,13 +394,12 @@ mod tests {
             (vec![newer, row(2), unasked], 1)
         );
         let name = |run, inode| Name { run, inode };
-        assert_eq!(table.get(name(2, 3)), Some(&row(2)));
-        assert_eq!(table.get(name(2, 4)), None);
-        assert_eq!(table.get(name(4, 5)), None);
         let mut known = table.in_order();
         let names = [name(0, 1), name(1, 2), name(2, 9), name(3, 4), name(4, 5)];
         let found = names.map(|name| known.get(name).map(|row| row.run));
         assert_eq!(found, [None, Some(1), None, Some(3), None]);
+        assert_eq!(table.in_order().get(name(2, 3)), Some(&row(2)));
+        assert_eq!(table.reaches(), 13);
         for word in Word::ALL {
             assert_eq!(Word::of_number(word.number()), Some(word));
         }
@@ -418,11 +410,9 @@ mod tests {
     #[test]
     fn one_of_a_later_version_is_told_and_not_read() {
         let folder = tempfile::tempdir().unwrap();
-        Table::replace(folder.path(), &[row(1)]).unwrap();
-        let path = Table::path(folder.path());
-        let mut bytes = fs::read(&path).unwrap();
+        let mut bytes = Table::bytes(&[row(1)]);
         bytes[8] = 2;
-        fs::write(&path, bytes).unwrap();
+        fs::write(Table::path(folder.path()), bytes).unwrap();
         let table = Table::load(folder.path());
         assert_eq!(
             (table.condition(), table.rows.len()),
@@ -434,10 +424,8 @@ mod tests {
         /// No byte that is changed or lost makes a row that was never written.
         #[test]
         fn damage_is_noticed(at: prop::sample::Index, by in 1u8.., cut in 0usize..100) {
-            let folder = tempfile::tempdir().unwrap();
             let rows = [row(1), row(2), row(3)];
-            Table::replace(folder.path(), &rows).unwrap();
-            let mut bytes = fs::read(Table::path(folder.path())).unwrap();
+            let mut bytes = Table::bytes(&rows);
             let at = at.index(bytes.len());
             bytes[at] ^= by;
             let table = Table::of(&bytes);

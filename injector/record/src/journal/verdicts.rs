@@ -8,9 +8,9 @@ use std::{
 
 use super::{
     ListedRun, Record, Replay, RunId, Unreadable,
-    index::Index,
-    list::{self, look_at},
-    names::names,
+    index::{self, Index},
+    names::{file, names},
+    seen::{look_at, read},
     table::{Asked, Condition, Row, Table, Word},
 };
 use crate::measure::Verdict;
@@ -74,7 +74,7 @@ pub(crate) fn verdicts(directory: &Path) -> io::Result<Verdicts> {
 
 impl Verdicts {
     fn read(&mut self, run: &RunId) {
-        let file = list::file(&self.directory, run);
+        let file = file(&self.directory, run);
         match look_at(&file, run.clone()) {
             Ok(seen) => {
                 let asked = asked(&seen.replay);
@@ -85,12 +85,7 @@ impl Verdicts {
                     source: Source::Read(Box::new(seen.listed)),
                 }));
             }
-            // Another process tidied up while we looked.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => self.unreadable.push(Unreadable {
-                file,
-                why: error.to_string(),
-            }),
+            Err(error) => self.unreadable.extend(Unreadable::of(file, &error)),
         }
     }
 
@@ -99,9 +94,9 @@ impl Verdicts {
         match &judged.source {
             Source::Read(listed) => Some(ListedRun::clone(listed)),
             Source::Row(row) => {
-                let path = list::file(&self.directory, &judged.run);
-                list::at_place(self.index.as_ref(), &judged.run, row, &path).or_else(|| {
-                    let (listed, _) = list::read(&path, judged.run.clone()).ok()?;
+                let path = file(&self.directory, &judged.run);
+                index::at_place(self.index.as_ref(), &judged.run, row, &path).or_else(|| {
+                    let (listed, _) = read(&path, judged.run.clone()).ok()?;
                     Some(listed)
                 })
             }

@@ -186,7 +186,7 @@ fn target_ended(facts: &Facts<'_>) -> Option<Candidate> {
     )];
     if let (true, Some(first)) = (is_first, first) {
         evidence.push(format!(
-            "probe {} turned bad at {}, no earlier than that",
+            "probe {} turned bad at {}, within 100ms of that or later",
             words::probe(first.series),
             words::since_arming(first.at_us)
         ));
@@ -227,19 +227,26 @@ fn halted(facts: &Facts<'_>) -> Option<Candidate> {
 
 /// Each time with faults in which a probe broke: its faults, the one with the most hits first.
 fn windows(facts: &Facts<'_>) -> Vec<Candidate> {
-    let mut found: Vec<(usize, Candidate)> = Vec::new();
+    // By the place of the time with faults; of none, an effect that came between two of them or after the last.
+    let mut found: Vec<(Option<usize>, Candidate)> = Vec::new();
     for (place, broken) in facts.broken.iter().enumerate() {
-        let evidence = under(facts, broken);
-        let Some(window) = facts.window(broken.at_us) else {
-            found.push((usize::MAX, late_effect(broken, facts)));
-            continue;
+        let window = facts.window(broken.at_us);
+        let index = window.and_then(|window| {
+            let mut windows = facts.account.windows.iter();
+            windows.position(|one| one == window)
+        });
+        let evidence = match window {
+            Some(_) => under(facts, broken),
+            None => behind(facts, broken),
         };
-        let index = facts.account.windows.iter().position(|one| one == window);
-        let index = index.unwrap_or_default();
         if let Some((_, known)) = found.iter_mut().find(|(of, _)| *of == index) {
             known.evidence.extend(evidence);
             continue;
         }
+        let Some(window) = window else {
+            found.push((index, late_effect(evidence)));
+            continue;
+        };
         let faults = acting(facts, &window.step);
         let title = match &faults[..] {
             [] => format!("The faults of step {}", window.step),
@@ -267,13 +274,7 @@ fn windows(facts: &Facts<'_>) -> Vec<Candidate> {
 
 /// The impact of a probe, as evidence for the faults that were on.
 fn under(facts: &Facts<'_>, broken: &Broken<'_>) -> Vec<String> {
-    let since = facts
-        .hit_us
-        .filter(|hit| *hit <= broken.at_us)
-        .map_or_else(String::new, |hit| {
-            let after = broken.at_us.saturating_sub(hit).unsigned_abs();
-            format!(", {} after the first hit", words::micros(after))
-        });
+    let since = facts.after_hit(broken.at_us);
     vec![format!(
         "probe {} turned bad at {}{since}",
         words::probe(broken.series),
@@ -281,16 +282,25 @@ fn under(facts: &Facts<'_>, broken: &Broken<'_>) -> Vec<String> {
     )]
 }
 
-/// A probe that broke when no fault was on any more.
-fn late_effect(broken: &Broken<'_>, facts: &Facts<'_>) -> Candidate {
+/// The impact of a probe that broke when no fault was on, as evidence.
+fn behind(facts: &Facts<'_>, broken: &Broken<'_>) -> Vec<String> {
     let mut evidence = under(facts, broken);
-    if let Some(lifted) = facts.lifted_us {
+    let ends = facts
+        .account
+        .windows
+        .iter()
+        .filter_map(|window| window.to_us);
+    if let Some(lifted) = ends.filter(|to| *to <= broken.at_us).max() {
         let after = broken.at_us.saturating_sub(lifted).unsigned_abs();
         evidence.push(format!(
-            "the last fault was off {} before that",
+            "the last fault before that was off {} earlier",
             words::micros(after)
         ));
     }
+    evidence
+}
+
+fn late_effect(evidence: Vec<String>) -> Candidate {
     Candidate::new(
         72,
         "An effect that came when the faults were off: a queue, a cache or a time-out that filled under them",

@@ -128,10 +128,7 @@ impl<'a> Facts<'a> {
             words::micros(first.at_us.unsigned_abs()),
             words::probe(first.series)
         );
-        let after_hit = self.hit_us.map_or_else(String::new, |hit| {
-            let after = first.at_us.saturating_sub(hit).unsigned_abs();
-            format!(", {} after the first hit", words::micros(after))
-        });
+        let after_hit = self.after_hit(first.at_us);
         let recovered = self.broken.iter().map(|broken| broken.series.recovered_us);
         let recovered: Option<Vec<i64>> = recovered.collect();
         let ends = match recovered.and_then(|all| all.into_iter().max()) {
@@ -144,12 +141,20 @@ impl<'a> Facts<'a> {
         let probes = count(self.broken.len(), "probe", "probes");
         format!("{begins}{after_hit}{ends}. {probes} of the target turned bad.")
     }
+
+    /// `, 2s after the first hit`, of a moment that is.
+    pub(super) fn after_hit(&self, at_us: i64) -> String {
+        let hit = self.hit_us.filter(|hit| *hit <= at_us);
+        hit.map_or_else(String::new, |hit| {
+            let after = at_us.saturating_sub(hit).unsigned_abs();
+            format!(", {} after the first hit", words::micros(after))
+        })
+    }
 }
 
 impl<'a> Broken<'a> {
     /// The impact as it was judged; of a run without a judgement, the first bad answer while faults were on, or later.
     fn of(series: &'a Series, account: &Account) -> Option<Self> {
-        let judged = series.impact_us;
         let from = account.windows.first().map(|window| window.from_us);
         let by_answers = || {
             let from = from?;
@@ -160,7 +165,10 @@ impl<'a> Broken<'a> {
             bad.find(|point| point.end_us() >= from)
                 .map(|point| point.at_us.max(from))
         };
-        let at_us = judged.or_else(by_answers)?;
+        let at_us = match series.fate {
+            Some(_) => series.impact_us,
+            None => by_answers(),
+        }?;
         Some(Self { series, at_us })
     }
 

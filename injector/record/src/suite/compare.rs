@@ -1,12 +1,15 @@
 //! What got worse since an earlier suite, and what got better.
 
-use std::fmt::{self, Display, Formatter};
+use std::{
+    collections::BTreeMap,
+    fmt::{self, Display, Formatter},
+};
 
 use serde::Serialize;
 
 use super::{Suite, Tried};
 use crate::trials::{Bad, Recoveries};
-use injector_spec::error::Exit;
+use injector_spec::{error::Exit, experiment::Fingerprint};
 
 /// How two suites differ.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -15,6 +18,8 @@ pub struct Comparison {
     pub regressions: Vec<Change>,
     /// What got better.
     pub improvements: Vec<Change>,
+    /// Experiments that ask for something else than the earlier ones of the same file; they are not compared.
+    pub changed: Vec<String>,
     /// Experiments that the earlier one does not have.
     pub new: Vec<String>,
     /// Experiments that this one does not have.
@@ -77,6 +82,7 @@ pub fn compare(before: &Suite, now: &Suite) -> Comparison {
     let mut told = Comparison {
         regressions: Vec::new(),
         improvements: Vec::new(),
+        changed: Vec::new(),
         new: missing(now, before),
         gone: missing(before, now),
         scores: scores(before, now),
@@ -85,6 +91,10 @@ pub fn compare(before: &Suite, now: &Suite) -> Comparison {
         let Some(earlier) = before.experiments.iter().find(|it| it.file == tried.file) else {
             continue;
         };
+        if earlier.fingerprint != tried.fingerprint {
+            told.changed.push(tried.file.clone());
+            continue;
+        }
         let mut note = |order: Order, what: Difference| {
             let list = match order {
                 Order::Worse => &mut told.regressions,
@@ -113,6 +123,22 @@ pub fn compare(before: &Suite, now: &Suite) -> Comparison {
         }
     }
     told
+}
+
+impl Comparison {
+    /// The experiments that are not compared, and why, each as a sentence that begins with the file.
+    pub fn incomparable(&self) -> impl Iterator<Item = (&str, &'static str)> {
+        let all = [
+            (
+                &self.changed,
+                "asks for something else now and is not compared",
+            ),
+            (&self.gone, "is not there any more"),
+            (&self.new, "is new"),
+        ];
+        all.into_iter()
+            .flat_map(|(files, what)| files.iter().map(move |file| (file.as_str(), what)))
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -163,7 +189,9 @@ fn is_longer(one: &Recoveries, other: &Recoveries) -> bool {
     match (least, other.most) {
         (None, _) | (Some(_), Some(Bad::AtLeastMs(_))) => false,
         (Some(_), None) | (Some(Bad::AtLeastMs(_)), Some(Bad::ForMs(_))) => true,
-        (Some(Bad::ForMs(least)), Some(Bad::ForMs(most))) => least > most + most / SHARE,
+        (Some(Bad::ForMs(least)), Some(Bad::ForMs(most))) => {
+            least > most.saturating_add(most / SHARE)
+        }
     }
 }
 
@@ -172,7 +200,13 @@ fn scores(before: &Suite, now: &Suite) -> Scores {
         why: why.to_owned(),
     };
     let (here, there) = (&now.conditions, &before.conditions);
-    if here.sha256 != there.sha256 {
+    let asked = |suite: &Suite| -> BTreeMap<String, Fingerprint> {
+        let experiments = suite.experiments.iter();
+        experiments
+            .map(|tried| (tried.file.clone(), tried.fingerprint))
+            .collect()
+    };
+    if asked(before) != asked(now) {
         return not("the experiments differ");
     }
     if class(&here.platform.kernel) != class(&there.platform.kernel) {

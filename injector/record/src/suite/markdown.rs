@@ -3,8 +3,10 @@
 use std::fmt::Write as _;
 
 use super::{Suite, Tried, compare::Comparison};
-use crate::trials::Trial;
-use injector_spec::printable;
+use crate::{
+    account::markdown::{code, escaped},
+    trials::Trial,
+};
 
 /// A heading, a table of the experiments, and what changed.
 pub fn markdown(suite: &Suite, comparison: Option<&Comparison>) -> String {
@@ -40,8 +42,11 @@ fn changes(text: &mut String, comparison: &Comparison) {
             let _ = writeln!(text, "\n{title} than before:\n");
         }
         for change in changes {
-            let _ = writeln!(text, "- {}", printable::line(&change.to_string()));
+            let _ = writeln!(text, "- {}", escaped(&change.to_string()));
         }
+    }
+    for (file, what) in comparison.incomparable() {
+        let _ = writeln!(text, "\n`{}` {what}.", code(file));
     }
     let _ = writeln!(text, "\n{}.", capital(&comparison.scores.to_string()));
 }
@@ -74,17 +79,4 @@ fn capital(sentence: &str) -> String {
         .next()
         .map(|first| first.to_uppercase().to_string());
     first.unwrap_or_default() + characters.as_str()
-}
-
-/// In a cell a `|` would end it; backticks stay, for texts of this program use them for names.
-fn escaped(text: &str) -> String {
-    printable::line(text)
-        .replace('\\', "\\\\")
-        .replace('|', "\\|")
-        .replace('<', "&lt;")
-}
-
-/// Between backticks.
-fn code(text: &str) -> String {
-    printable::line(text).replace('`', "'").replace('|', "\\|")
 }

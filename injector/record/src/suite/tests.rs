@@ -7,14 +7,13 @@ use crate::{
         tests::{recovered, trial},
     },
 };
-use injector_spec::error::Refusal;
+use injector_spec::{error::Refusal, experiment::Fingerprint};
 
 fn suite(experiments: Vec<(&str, Vec<Trial>)>) -> Suite {
     Suite {
         format: FORMAT.to_owned(),
         folder: "game-days".to_owned(),
         conditions: Conditions {
-            sha256: "ab".to_owned(),
             platform: Platform {
                 kernel: "6.12.48-cloud".to_owned(),
                 injector: "0.1.0".to_owned(),
@@ -26,6 +25,7 @@ fn suite(experiments: Vec<(&str, Vec<Trial>)>) -> Suite {
             .map(|(file, trials)| Tried {
                 file: file.to_owned(),
                 name: format!("{file}'s <name>"),
+                fingerprint: Fingerprint::of_bits(7),
                 trials,
                 took_ms: 1_500,
             })
@@ -119,8 +119,21 @@ fn scores_are_compared_only_where_all_agrees() {
     assert!(!is_comparable(told(
         |it| it.platform.kernel = "6.13.1".into()
     )));
-    assert!(!is_comparable(told(|it| it.sha256 = "cd".into())));
     assert!(!is_comparable(told(|it| it.build = Some("2".into()))));
+}
+
+/// What asks for something else is no worse and no better for it.
+#[test]
+fn experiments_that_changed_are_named_and_not_compared() {
+    let before = suite(vec![("a", vec![held(Fate::Absorbed)])]);
+    let mut now = suite(vec![("a", vec![deviated()])]);
+    now.experiments[0].fingerprint = Fingerprint::of_bits(8);
+    let told = compare(&before, &now);
+    assert_eq!(
+        (told.changed, told.regressions),
+        (vec!["a".to_owned()], vec![])
+    );
+    assert!(matches!(told.scores, Scores::NotComparable { .. }));
 }
 
 #[test]
@@ -135,9 +148,9 @@ fn junit_has_a_case_for_each_and_nothing_that_breaks_it() {
     ]);
     let text = junit::junit(&all);
     assert!(text.contains("tests=\"5\" failures=\"1\" errors=\"1\" skipped=\"2\" time=\"7.500\""));
-    assert!(text.contains("name=\"b&apos;s &lt;name&gt;\" time=\"1.500\">"));
-    assert!(text.contains("<failure message=\"deviated: `api` was bad &amp; &lt;late&gt;\"/>"));
-    assert!(text.contains("<error message=\"refused: \u{fffd}[31m no &quot;root&quot;\"/>"));
+    assert!(text.contains("name=\"b&apos;s &lt;name&gt;\" classname=\"b\" time=\"1.500\">"));
+    assert!(text.contains("<failure message=\"`api` was bad &amp; &lt;late&gt;\"/>"));
+    assert!(text.contains("<error message=\"\\u{1b}[31m no &quot;root&quot;\"/>"));
     assert!(text.contains("<skipped message=\"not run\"/>"));
     assert_eq!(all.exit(), Exit::Usage);
 }
@@ -151,7 +164,7 @@ fn markdown_names_what_got_worse() {
         text.starts_with("**deviated 1 of 1** in `game-days`; score **0, 1 run"),
         "{text}"
     );
-    assert!(text.contains("| `a\\|b` | deviated 1 of 1 | "), "{text}");
+    assert!(text.contains("| `a/b` | deviated 1 of 1 | "), "{text}");
     assert!(text.contains("\nWorse than before:\n\n- "), "{text}");
     assert!(text.contains("Score 100 before, 0 now."), "{text}");
 }

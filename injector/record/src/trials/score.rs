@@ -51,8 +51,8 @@ impl Score {
             let mut counts: Vec<_> = judgements.iter().map(|it| (it.met, it.planned)).collect();
             counts.sort_unstable();
             if let Some((hit, all)) = counts.get(counts.len() / 2) {
-                met += hit;
-                planned += all;
+                met = usize::saturating_add(met, *hit);
+                planned = usize::saturating_add(planned, *all);
             }
             let told: Vec<f64> = judgements.into_iter().filter_map(of_run).collect();
             if !told.is_empty() {

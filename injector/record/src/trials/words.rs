@@ -163,8 +163,11 @@ impl Display for Score {
     }
 }
 
-/// A share of one, in percent with one digit.
+/// A share of one, in percent with one digit. What is less than all is never told as all.
 fn percent(share: f64) -> String {
+    if (0.9995..1.0).contains(&share) {
+        return "more than 99.9 %".to_owned();
+    }
     let text = format!("{:.1}", share * 100.0);
-    format!("{} %", text.trim_end_matches(".0"))
+    format!("{} %", text.strip_suffix(".0").unwrap_or(&text))
 }

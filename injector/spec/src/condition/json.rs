@@ -4,7 +4,7 @@
 //! path finds; where it finds none, the answer is wrong. A path alone asks that there is a value.
 //!
 //! Paths are bounded, for they are asked of what a server sends, several times a second: at most one `..`, no `$`
-//! within, and brackets not too deep in each other. So the work grows with the answer and not with its square.
+//! within, one selector in a bracket, and brackets not too deep in each other. So the work grows with the answer and not with its square.
 
 use std::{fmt, str::FromStr};
 
@@ -53,7 +53,7 @@ pub enum JsonTestError {
     Long,
     #[error(
         "`{0}` would take a server's answer apart again and again; write a path with at most one `..`, no `$` but the \
-         first, and brackets at most {DEEPEST} deep"
+         first, no comma, and brackets at most {DEEPEST} deep"
     )]
     Costly(String),
     #[error(
@@ -176,6 +176,7 @@ struct Outline {
 impl Outline {
     fn of(text: &str) -> Self {
         let (mut depth, mut deepest, mut descents, mut roots) = (0_usize, 0, 0, 0);
+        let mut has_several = false;
         let mut quote = None;
         let mut is_escaped = false;
         let mut last = ' ';
@@ -199,6 +200,8 @@ impl Outline {
                 }
                 ']' | ')' => depth = depth.saturating_sub(1),
                 '.' if last == '.' => descents += 1,
+                // Several selectors in one bracket find the same value several times, and the next bracket again.
+                ',' => has_several = true,
                 '$' => roots += 1,
                 '<' | '>' | '=' | '!' if depth == 0 => {
                     end = at;
@@ -210,7 +213,7 @@ impl Outline {
         }
         Self {
             end,
-            is_costly: deepest > DEEPEST || descents > 1 || roots > 1,
+            is_costly: deepest > DEEPEST || descents > 1 || roots > 1 || has_several,
         }
     }
 }

@@ -68,7 +68,10 @@ impl Timings {
 
     /// The pace, where what was not written is as in `usual`.
     pub(crate) fn over(self, usual: Pace) -> Result<Pace, ConditionError> {
-        let within = self.within.or(self.timeout).unwrap_or(usual.within);
+        let usual_within = self
+            .timeout
+            .map_or(usual.within, |timeout| timeout.min(usual.within));
+        let within = self.within.unwrap_or(usual_within);
         if let Some(timeout) = self.timeout.filter(|timeout| *timeout < within) {
             return Err(ConditionError::Timeout {
                 within: duration::format(within),

@@ -7,9 +7,10 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use super::{Config, mistake};
-use crate::{digest, error::Refusal, printable};
+use crate::{error::Refusal, printable};
 
 /// Where it is where nothing else is said.
 const PATH: &str = "/etc/injector/injector.toml";
@@ -41,9 +42,14 @@ impl ConfigFile {
     pub fn of(path: &Path, text: &str) -> Self {
         let absolute = std::path::absolute(path);
         let path = absolute.as_deref().unwrap_or(path).display().to_string();
+        let digest = Sha256::digest(text.as_bytes());
+        let digit = |half: u8| char::from_digit(u32::from(half), 16).unwrap_or_default();
+        let digits = digest
+            .iter()
+            .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]);
         Self {
             path,
-            sha256: digest::of(text.as_bytes()),
+            sha256: digits.collect(),
         }
     }
 }

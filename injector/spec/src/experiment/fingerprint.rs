@@ -1,7 +1,7 @@
 //! What tells that two runs were asked the same: a digest of an experiment's content.
 //!
 //! It covers all that a run does and is held against, and leaves out what is words or chance: the experiment's name
-//! and hypothesis, the ids of processes, which are other ones in each run, and seeds, so that a run is asked the same
+//! and hypothesis, its owner and labels, the names of variables, the ids of processes, which are other ones in each run, and seeds, so that a run is asked the same
 //! when it is done again with the seeds that it drew. Halt conditions are no part of it either: hosts have some of their
 //! own, and a run that none of them has ended went as it would have gone without. It is made anew from the experiment
 //! that a journal keeps, so it is the same for a file that an earlier version has run: fields that were not there then
@@ -61,6 +61,10 @@ impl Experiment {
         let mut asked = self.clone();
         asked.name.clear();
         asked.hypothesis = None;
+        asked.owner = None;
+        asked.labels.clear();
+        // Their values stand where they were asked for.
+        asked.variables = None;
         asked.halt.clear();
         for target in &mut asked.targets {
             if let Selector::Pids { pids, .. } = &mut target.selector {
@@ -177,6 +181,7 @@ mod tests {
             ("It holds.", "It answers."),
             ("pid: 7", "pid: [8, 9]"),
             ("steps:", "# A comment.\nsteps:"),
+            ("steps:", "owner: payments\nlabels: { tier: gold }\nsteps:"),
             ("steps:", "halt: [ 'host.load > 80' ]\nsteps:"),
             ("100ms } ]", "100ms, seed: 7 } ]"),
         ];

@@ -87,9 +87,20 @@ impl Ramp {
     pub fn harshest(&self) -> Amount {
         let is_descending = self.from.number() > self.to.number();
         match self.from {
-            Amount::Rate(_) if is_descending => self.to,
-            Amount::Time(_) | Amount::Share(_) if !is_descending => self.to,
-            _ => self.from,
+            Amount::Rate(_) => {
+                if is_descending {
+                    self.to
+                } else {
+                    self.from
+                }
+            }
+            Amount::Time(_) | Amount::Share(_) => {
+                if is_descending {
+                    self.from
+                } else {
+                    self.to
+                }
+            }
         }
     }
 

@@ -51,9 +51,10 @@ impl Progress {
     pub(super) fn enter(&mut self, name: &str, length: Duration) {
         self.now = Some((Instant::now(), length + AROUND));
         let number = self.over + 1;
+        let name = printable::line(name);
+        let count = self.count;
         self.bar
-            .set_prefix(format!("run {number} of {}", self.count));
-        self.bar.set_message(printable::line(name).into_owned());
+            .set_prefix(format!("run {number} of {count}: {name}"));
         self.tick();
     }
 

@@ -76,7 +76,7 @@ pub fn repeat(arming: Arming, times: Times) -> Result<Exit, Refusal> {
     let mut ended = None;
     for number in 1..=times.get() {
         let name = format!("{number} of {}", times.get());
-        let (trial, next) = runs.make(&asked, &asked.experiment.name)?;
+        let (trial, next) = runs.make(&asked, &asked.experiment.name);
         if output == Output::Text {
             runs.progress.aside(|| tell::page(row::row(&name, &trial)));
         }

@@ -1,5 +1,7 @@
 //! `injector suite FOLDER`: every experiment of a folder, one after the other.
 
+mod card;
+
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -10,18 +12,12 @@ use clap::Args;
 use serde::Serialize;
 
 use super::{Next, Runs, Times, row};
-use crate::cli::{Rehearsal, action, arm, flags::ArmingFlags};
-use injector_engine::{
-    page::{Line, Page, Role},
-    preflight, tell,
-    trial::Asked,
-    worker::Output,
-};
+use crate::cli::{Rehearsal, action, arm, flags::ArmingFlags, stored};
+use injector_engine::{preflight, tell, trial::Asked, worker::Output};
 use injector_plan::policy::Override;
 use injector_record::{
     platform::Platform,
     regular,
-    replace::{self, ReplaceError},
     suite::{
         Conditions, FORMAT, Suite, Tried,
         compare::{self, Comparison},
@@ -30,7 +26,6 @@ use injector_record::{
 };
 use injector_spec::{
     config::Source,
-    digest::Digest,
     error::{Exit, Refusal},
     experiment::Experiment,
     grammar::TargetFlags,
@@ -90,7 +85,7 @@ pub struct Wanted {
 }
 
 /// Where the result goes beside standard output.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Files {
     json: Option<PathBuf>,
     junit: Option<PathBuf>,
@@ -135,25 +130,16 @@ impl Wanted {
             arming,
         } = flags;
         let selector = target.selector();
-        let mut digest = Digest::new();
         let mut experiments = Vec::new();
         for path in files(&folder)? {
-            let (mut experiment, bytes) = action::read(&path, selector.clone(), &[], None)?;
+            let experiment = action::armed(&path, selector.clone(), (&[], None), &arming)?;
             let name = path.file_name().unwrap_or_default().to_string_lossy();
-            digest.add(name.as_bytes());
-            digest.add(&bytes);
-            experiment.halt.extend(arming.halt());
-            if let Some(what) = arming.on_target_exit() {
-                experiment.on_target_exit = what;
-            }
-            action::check(&experiment)?;
             experiments.push((name.into_owned(), experiment));
         }
         Ok(Self {
             folder,
             experiments,
             conditions: Conditions {
-                sha256: digest.hex(),
                 platform: Platform::here(),
                 build,
             },
@@ -173,16 +159,12 @@ impl Wanted {
 }
 
 /// Runs it and says what came of it.
-pub fn suite(wanted: Wanted) -> Result<Exit, Refusal> {
+pub fn suite(mut wanted: Wanted) -> Result<Exit, Refusal> {
     if wanted.rehearsal != Rehearsal::No {
         return Ok(rehearse(&wanted));
     }
-    let (suite, before) = run(wanted)?;
-    let Finished {
-        suite,
-        files,
-        output,
-    } = suite;
+    let (before, files, output) = (wanted.before.take(), wanted.files.clone(), wanted.output);
+    let suite = run(wanted)?;
     let comparison = before.map(|before| compare::compare(&before, &suite));
     match output {
         Output::Json => tell::json(&Told {
@@ -190,7 +172,7 @@ pub fn suite(wanted: Wanted) -> Result<Exit, Refusal> {
             score: suite.score(),
             comparison: comparison.as_ref(),
         }),
-        Output::Text => tell::page(card(&suite, comparison.as_ref())),
+        Output::Text => tell::page(card::card(&suite, comparison.as_ref())),
     }
     files.write(&suite, comparison.as_ref())?;
     let has_regressions = comparison.is_some_and(|it| !it.regressions.is_empty());
@@ -200,25 +182,18 @@ pub fn suite(wanted: Wanted) -> Result<Exit, Refusal> {
     })
 }
 
-/// A suite that was run, and where it is to go.
-struct Finished {
-    suite: Suite,
-    files: Files,
-    output: Output,
-}
-
-fn run(wanted: Wanted) -> Result<(Finished, Option<Suite>), Refusal> {
+fn run(wanted: Wanted) -> Result<Suite, Refusal> {
     let Wanted {
         folder,
         experiments,
         conditions,
         repeat,
-        before,
-        files,
-        rehearsal: _,
         overrides,
         config,
         output,
+        before: _,
+        files: _,
+        rehearsal: _,
     } = wanted;
     let count = experiments.len().saturating_mul(repeat.get());
     let mut runs = Runs::begin(&config, count)?;
@@ -236,7 +211,7 @@ fn run(wanted: Wanted) -> Result<(Finished, Option<Suite>), Refusal> {
             if ended.is_some() {
                 break;
             }
-            let (trial, next) = runs.make(&asked, &file)?;
+            let (trial, next) = runs.make(&asked, &file);
             if output == Output::Text {
                 let name = match repeat.get() {
                     1 => file.clone(),
@@ -252,24 +227,19 @@ fn run(wanted: Wanted) -> Result<(Finished, Option<Suite>), Refusal> {
         }
         tried.push(Tried {
             file,
+            fingerprint: asked.experiment.fingerprint(),
             name: asked.experiment.name,
             trials,
             took_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
         });
     }
-    let suite = Suite {
+    Ok(Suite {
         format: FORMAT.to_owned(),
         folder: folder.display().to_string(),
         conditions,
         experiments: tried,
         ended,
-    };
-    let finished = Finished {
-        suite,
-        files,
-        output,
-    };
-    Ok((finished, before))
+    })
 }
 
 /// Asks for each whether a run could start now.
@@ -311,69 +281,20 @@ fn rehearse(wanted: &Wanted) -> Exit {
     }
 }
 
-/// The verdicts, the score with its sum, and what changed.
-fn card(suite: &Suite, comparison: Option<&Comparison>) -> Page {
-    let folder = printable::line(&suite.folder).into_owned();
-    let mut page = Page::default();
-    page.push(Line::plain(format!("{folder}: ")).and(Role::Strong, suite.verdicts().to_string()));
-    if let Some(score) = suite.score() {
-        page.push(Line::plain(format!("    score {score}")));
-        page.push(Line::all(Role::Dim, format!("    {}", score.sum())));
-    }
-    for tried in &suite.experiments {
-        let tone = tried
-            .worst()
-            .map_or(Role::Doubtful, |worst| worst.tone().into());
-        let first = Line::plain(format!("    {}: ", tried.file)).and(tone, tried.word());
-        page.push(match tried.trials.len() {
-            0 | 1 => first,
-            _ => first.and(
-                Role::Plain,
-                format!(" at worst; {}", tried.together().verdicts),
-            ),
-        });
-    }
-    if let Some(why) = &suite.ended {
-        page.push(Line::all(
-            Role::Doubtful,
-            format!("    no further run was made {why}"),
-        ));
-    }
-    if let Some(comparison) = comparison {
-        for (role, word, changes) in [
-            (Role::Bad, "worse", &comparison.regressions),
-            (Role::Good, "better", &comparison.improvements),
-        ] {
-            for change in changes {
-                page.push(
-                    Line::all(role, format!("    {word}: ")).and(Role::Plain, change.to_string()),
-                );
-            }
-        }
-        let is_same = comparison.regressions.is_empty() && comparison.improvements.is_empty();
-        if is_same {
-            page.push(Line::plain("    nothing got worse or better"));
-        }
-        page.push(Line::plain(format!("    {}", comparison.scores)));
-    }
-    page
-}
-
 impl Files {
     fn write(&self, suite: &Suite, comparison: Option<&Comparison>) -> Result<(), Refusal> {
-        let json = serde_json::to_string(suite)
-            .map(|text| format!("{text}\n"))
-            .map_err(|error| {
-                Refusal::failed(format!("the result cannot be put into words: {error}"))
-            })?;
+        let json = serde_json::to_string(suite).map_err(|error| {
+            Refusal::failed(format!("the result cannot be put into words: {error}"))
+        })?;
         let texts = [
-            (&self.json, json),
+            (&self.json, json + "\n"),
             (&self.junit, junit::junit(suite)),
             (&self.markdown, markdown::markdown(suite, comparison)),
         ];
         for (path, text) in texts {
-            let Some(path) = path else { continue };
-            replace::replace(path, text.as_bytes()).map_err(|error| unwritable(path, &error))?;
+            if path.is_some() {
+                stored::put("result of the suite", &text, path.as_deref())?;
+            }
         }
         Ok(())
     }
@@ -419,11 +340,4 @@ fn earlier(path: &Path) -> Result<Suite, Refusal> {
     let bytes = regular::read(path, LARGEST)
         .map_err(|error| refusal(&format!("{error}; name a file that `--output` has written")))?;
     Suite::parse(&bytes).map_err(|error| refusal(&error))
-}
-
-fn unwritable(path: &Path, error: &ReplaceError) -> Refusal {
-    let shown = printable::path(path);
-    Refusal::failed(format!(
-        "the result cannot be written to {shown}: {error}; standard output has it all the same"
-    ))
 }

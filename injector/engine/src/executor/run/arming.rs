@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use injector_host::{kernel::clock::boot_ns, targets::ResolvedTarget};
+use injector_host::{
+    kernel::clock::boot_ns,
+    targets::{ResolvedTarget, guard::Guard},
+};
 use injector_record::{event::EventKind, journal::Record};
 use injector_spec::{error::Refusal, experiment::Follow};
 
@@ -74,14 +77,16 @@ impl Run<'_> {
         let deadline = armed_at.saturating_add(length).saturating_add(GRACE_NS);
         self.changes.set_deadline(deadline)?;
         let own_hits = OwnHits::default();
+        let guard = Guard::new(self.request.asked_by.1);
         let around = halt_monitor::Surroundings {
             targets: &self.request.targets,
             counting,
             own_hits: own_hits.clone(),
         };
-        let (halt_monitor, slots) = HaltMonitor::start(&self.request.experiment.halt, around)?;
+        let (halt_monitor, slots) =
+            HaltMonitor::start(&self.request.experiment.halt, around, &guard)?;
         let watchdog = Watchdog::start(leases, deadline, kill_switch, slots, &self.request.brake)?;
-        let measures = Measures::start(self.request.experiment.steady_state.as_deref())?;
+        let measures = Measures::start(self.request.experiment.steady_state.as_deref(), &guard)?;
         for namespace in &mut namespaces {
             namespace.claim(&self.request.targets)?;
         }

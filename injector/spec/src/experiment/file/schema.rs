@@ -68,6 +68,12 @@ fn scalar(what: &str) -> Value {
     json!({ "$ref": "#/$defs/scalar", "description": what })
 }
 
+/// One of these words, or a variable that stands for one.
+fn one_of(words: &[impl AsRef<str>]) -> Value {
+    let words: Vec<&str> = words.iter().map(AsRef::as_ref).collect();
+    json!({ "anyOf": [{ "enum": words }, { "$ref": "#/$defs/variable" }] })
+}
+
 fn list_of(items: &Value) -> Value {
     json!({ "type": "array", "minItems": 1, "items": items })
 }
@@ -143,10 +149,10 @@ fn key_of_file(key: &str) -> Value {
             "maxItems": MOST_CONDITIONS,
             "items": { "type": "string" },
         }),
-        "on-target-exit" => json!({
-            "description": "What the run does when a target has ended.",
-            "enum": ["end", "wait"],
-        }),
+        "on-target-exit" => described(
+            one_of(&["end", "wait"]),
+            "What the run does when a target has ended.",
+        ),
         other => key_of_probe(other),
     }
 }
@@ -169,7 +175,12 @@ fn key_of_probe(key: &str) -> Value {
         "present" => scalar("A regular expression; a line that matches it is good."),
         "process" => json!({ "$ref": "#/$defs/target", "description": "Which processes." }),
         "alive" => {
-            json!({ "const": true, "description": "At least one process is there, which is asked anyway." })
+            let values = json!({ "enum": [true, "true"] });
+            let values = json!({ "anyOf": [values, { "$ref": "#/$defs/variable" }] });
+            described(
+                values,
+                "At least one process is there, which is asked anyway.",
+            )
         }
         "restarts" => scalar("How often one came back after an end, as in `< 2`."),
         "descriptors" => scalar("How many descriptors each has open, as in `< 200`."),
@@ -245,7 +256,7 @@ fn faults() -> Value {
         faults.insert(name, schema);
     }
     json!({ "anyOf": [
-        { "enum": bare },
+        one_of(&bare),
         {
             "type": "object",
             "properties": faults,
@@ -283,7 +294,7 @@ fn ramp() -> Value {
             "from": scalar("What it is when the step begins."),
             "to": scalar("What it is when the ramp ends, and from then on."),
             "over": scalar("How long it moves."),
-            "shape": { "enum": shapes, "description": "How it moves; `linear` where nothing is said." },
+            "shape": described(one_of(&shapes), "How it moves; `linear` where nothing is said."),
         },
         "required": ["from", "to", "over"],
         "additionalProperties": false,
@@ -351,7 +362,7 @@ fn flag_value(flag: &Arg) -> Value {
     } else if known.is_empty() {
         json!({ "$ref": "#/$defs/scalar" })
     } else {
-        json!({ "anyOf": [{ "enum": known }, { "$ref": "#/$defs/variable" }] })
+        one_of(&known)
     };
     let value = if matches!(flag.get_action(), ArgAction::Append) {
         json!({ "anyOf": [one, list_of(&one)] })
