@@ -5,12 +5,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 
-/// The `injector` binary: `INJECTOR_BIN`, else `release/injector` in the target folder that this
-/// program was built in.
+/// The `injector` binary: `INJECTOR_BIN`, else the neighbour of this program.
 pub fn injector() -> Result<PathBuf> {
     let path = match env::var_os("INJECTOR_BIN") {
         Some(path) => PathBuf::from(path),
-        None => target_folder()?.join("release/injector"),
+        None => profile_folder()?.join("injector"),
     };
     ensure!(
         path.is_file(),
@@ -42,13 +41,6 @@ pub fn parker() -> Result<PathBuf> {
         path.display()
     );
     Ok(path)
-}
-
-fn target_folder() -> Result<PathBuf> {
-    let profile = profile_folder()?;
-    Ok(profile
-        .parent()
-        .map_or_else(PathBuf::new, Path::to_path_buf))
 }
 
 /// `target/release` or `target/debug`; test binaries live one folder deeper, in `deps`.

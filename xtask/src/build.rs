@@ -25,13 +25,15 @@ pub(crate) enum BpfDebug {
 }
 
 /// The name of the end-to-end test in the tests package.
-const END_TO_END: &str = "e2e";
+pub(crate) const END_TO_END: &str = "e2e";
 
 /// Builds all that users and tests run: injector, and the executables of the tests package.
 pub(crate) fn product(project: &Project, debug: BpfDebug) -> Result<()> {
     let toolchain = Toolchain::ensure(project)?;
-    let object = bpf_object(project, &toolchain, debug)?;
-    executables(project, &object)
+    bpf_object(project, &toolchain, debug)?;
+    process::announce("building injector and the test programs");
+    let mut cargo = project.compile("build");
+    process::run(cargo.arg("--bins"), "the build of injector")
 }
 
 /// Builds the BPF programs as they are released, with what that takes, and returns their object.
@@ -85,34 +87,33 @@ fn copy_if_changed(from: &Path, to: &Path) -> Result<()> {
     fs::write(to, new).with_context(|| format!("{} could not be written", to.display()))
 }
 
-fn executables(project: &Project, object: &Path) -> Result<()> {
-    process::announce("building injector and the test programs");
-    let mut cargo = project.cargo("build --release -p injector -p injector-tests --bins");
-    cargo.env("INJECTOR_BPF_OBJECT", object);
-    process::run(&mut cargo, "the build of injector")
-}
-
 /// Builds one program of the tests package, and returns where it is.
 pub(crate) fn test_program(project: &Project, name: &str) -> Result<PathBuf> {
-    let mut cargo = project.cargo("build --release -p injector-tests --bin");
-    cargo
-        .arg(name)
-        .env("INJECTOR_BPF_OBJECT", project.bpf_object());
+    let mut cargo = project.compile("build");
+    cargo.args(["--bin", name]);
     process::run(&mut cargo, &format!("the build of {name}"))?;
     Ok(project.binary(name))
 }
 
-/// Builds the end-to-end tests and returns their executable.
+/// Builds all that users and tests run, and returns the executable of the end-to-end tests.
 pub(crate) fn end_to_end(project: &Project) -> Result<PathBuf> {
-    process::announce("building the end-to-end tests");
-    let mut cargo = project.cargo("test --release -p injector-tests --no-run");
-    cargo.args([
-        "--test",
-        END_TO_END,
-        "--message-format=json-render-diagnostics",
-    ]);
+    bpf_programs(project)?;
+    process::announce("building injector, the test programs and the end-to-end tests");
+    harness(project, &["--bins", "--test", END_TO_END])
+}
+
+/// Builds the same and the unit tests beside it, and returns the executable of the end-to-end tests. The BPF programs are
+/// built already.
+pub(crate) fn all_targets(project: &Project) -> Result<PathBuf> {
+    process::announce("building injector and all tests");
+    harness(project, &["--all-targets"])
+}
+
+fn harness(project: &Project, targets: &[&str]) -> Result<PathBuf> {
+    let mut cargo = project.compile("build");
     cargo
-        .env("INJECTOR_BPF_OBJECT", project.bpf_object())
+        .args(targets)
+        .arg("--message-format=json-render-diagnostics")
         .stderr(Stdio::inherit());
     let output = cargo.output().context("cargo could not be started")?;
     executable_in(&String::from_utf8_lossy(&output.stdout))

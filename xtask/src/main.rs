@@ -39,7 +39,12 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::{build::BpfDebug, paths::Project, process::CommandFailed, test::Choice};
+use crate::{
+    build::BpfDebug,
+    paths::{Profile, Project},
+    process::CommandFailed,
+    test::Choice,
+};
 
 /// Build, test and demonstrate injector.
 ///
@@ -145,6 +150,25 @@ enum Task {
     },
 }
 
+impl Task {
+    /// How what it runs is compiled.
+    const fn profile(&self) -> Profile {
+        match self {
+            Self::Build { .. } | Self::Bench { .. } => Profile::Optimized,
+            Self::Demo { .. }
+            | Self::Dist { .. }
+            | Self::Test { .. }
+            | Self::Lint
+            | Self::Openapi { .. }
+            | Self::Campaign(_)
+            | Self::Pictures { .. }
+            | Self::Verifier { .. }
+            | Self::Kernel { .. }
+            | Self::Vm { .. } => Profile::Checked,
+        }
+    }
+}
+
 fn main() -> ExitCode {
     match perform(Cli::parse().task) {
         Ok(code) => code,
@@ -157,7 +181,7 @@ fn main() -> ExitCode {
 }
 
 fn perform(task: Task) -> anyhow::Result<ExitCode> {
-    let project = Project::locate()?;
+    let project = Project::locate(task.profile())?;
     match task {
         Task::Build { debug_log } => {
             let debug = if debug_log {

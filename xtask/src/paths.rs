@@ -12,10 +12,39 @@ use std::{
 use anyhow::{Context, Result};
 use serde::Deserialize;
 
-/// This checkout and its target folder.
+/// This checkout, its target folder, and how things are compiled in it.
 pub(crate) struct Project {
     root: PathBuf,
     target: PathBuf,
+    profile: Profile,
+}
+
+/// How cargo compiles injector and the programs of the tests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Profile {
+    /// With the checks of a debug build: what is tested, shown and drawn. One build serves all of it, the lints and the
+    /// unit tests included.
+    Checked,
+    /// Optimized: what is measured, and what `cargo xtask build` leaves.
+    Optimized,
+}
+
+impl Profile {
+    /// What cargo calls it.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Checked => "dev",
+            Self::Optimized => "release",
+        }
+    }
+
+    /// Its folder in cargo's target folder.
+    const fn folder(self) -> &'static str {
+        match self {
+            Self::Checked => "debug",
+            Self::Optimized => "release",
+        }
+    }
 }
 
 /// The part of `cargo metadata` that is read here.
@@ -23,41 +52,42 @@ pub(crate) struct Project {
 struct Metadata {
     target_directory: PathBuf,
     workspace_root: PathBuf,
+    packages: Vec<Package>,
+}
+
+#[derive(Deserialize)]
+struct Package {
+    targets: Vec<Target>,
+}
+
+/// Something that cargo builds: a library, a program, a test.
+#[derive(Deserialize)]
+struct Target {
+    name: String,
+    kind: Vec<String>,
 }
 
 impl Project {
     /// Asks cargo for both folders.
-    pub(crate) fn locate() -> Result<Self> {
+    pub(crate) fn locate(profile: Profile) -> Result<Self> {
         // Set by `cargo run`, which is what the alias `cargo xtask` stands for.
         let own_manifest = env::var_os("CARGO_MANIFEST_DIR")
             .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
-        let output = Command::new(cargo_program())
-            .args([
-                "metadata",
-                "--no-deps",
-                "--format-version",
-                "1",
-                "--manifest-path",
-            ])
-            .arg(own_manifest.join("Cargo.toml"))
-            .output()
-            .context("cargo could not be started; install it from https://rustup.rs")?;
-        anyhow::ensure!(
-            output.status.success(),
-            "cargo cannot read the workspace: {}",
-            String::from_utf8_lossy(&output.stderr).trim()
-        );
-        let metadata: Metadata = serde_json::from_slice(&output.stdout)
-            .context("the answer of `cargo metadata` was not understood")?;
+        let metadata = metadata(&own_manifest)?;
         Ok(Self {
             root: metadata.workspace_root,
             target: metadata.target_directory,
+            profile,
         })
     }
 
     /// A copy of the checkout, with a target folder of its own.
     pub(crate) const fn at(root: PathBuf, target: PathBuf) -> Self {
-        Self { root, target }
+        Self {
+            root,
+            target,
+            profile: Profile::Checked,
+        }
     }
 
     /// The checkout.
@@ -92,7 +122,29 @@ impl Project {
 
     /// A built executable.
     pub(crate) fn binary(&self, name: &str) -> PathBuf {
-        self.target.join("release").join(name)
+        self.target.join(self.profile.folder()).join(name)
+    }
+
+    /// The names of the integration tests of all packages.
+    pub(crate) fn test_targets(&self) -> Result<Vec<String>> {
+        let packages = metadata(&self.root)?.packages;
+        let targets = packages.into_iter().flat_map(|package| package.targets);
+        let tests = targets.filter(|target| target.kind == ["test"]);
+        Ok(tests.map(|target| target.name).collect())
+    }
+
+    /// `cargo WORDS` for the workspace, in this project's profile and with the BPF programs where these are built.
+    ///
+    /// Whether they are embedded is part of what cargo compares: all steps say the same, or each would build anew what
+    /// the one before has built.
+    pub(crate) fn compile(&self, words: &str) -> Command {
+        let mut cargo = self.cargo(words);
+        cargo.args(["--workspace", "--profile", self.profile.name()]);
+        let object = self.bpf_object();
+        if object.is_file() {
+            cargo.env("INJECTOR_BPF_OBJECT", object);
+        }
+        cargo
     }
 
     /// `cargo WORDS` in the checkout, on this project's target folder.
@@ -106,6 +158,28 @@ impl Project {
             .env("CARGO_TARGET_DIR", &self.target);
         cargo
     }
+}
+
+/// Asks cargo of the workspace that the package in `folder` belongs to.
+fn metadata(folder: &Path) -> Result<Metadata> {
+    let output = Command::new(cargo_program())
+        .args([
+            "metadata",
+            "--no-deps",
+            "--format-version",
+            "1",
+            "--manifest-path",
+        ])
+        .arg(folder.join("Cargo.toml"))
+        .output()
+        .context("cargo could not be started; install it from https://rustup.rs")?;
+    anyhow::ensure!(
+        output.status.success(),
+        "cargo cannot read the workspace: {}",
+        String::from_utf8_lossy(&output.stderr).trim()
+    );
+    serde_json::from_slice(&output.stdout)
+        .context("the answer of `cargo metadata` was not understood")
 }
 
 /// The cargo that started us; it is the one that `rust-toolchain.toml` chose.

@@ -21,8 +21,7 @@ use self::{
     progress::{Progress, minutes},
 };
 use crate::{
-    build::{self, BpfDebug},
-    campaign, libtest, openapi,
+    build, campaign, libtest, openapi,
     paths::Project,
     process::{self, CommandFailed, announce},
     report::Report,
@@ -81,6 +80,7 @@ impl<'scope> Steps<'scope> {
     fn perform(&mut self, step: Step, scope: &'scope Scope<'scope, '_>) {
         match step {
             Step::Format => self.format(),
+            Step::Programs => self.programs(),
             Step::Lints => self.lints(),
             Step::Documents => {
                 self.dependencies();
@@ -88,7 +88,7 @@ impl<'scope> Steps<'scope> {
             }
             Step::UnitTests => self.unit_tests(),
             Step::UndefinedBehaviour => self.undefined_behaviour(),
-            Step::Product => self.product(),
+            Step::Build => self.build(),
             Step::Bounds => self.bounds(),
             Step::Machines => self.start_machines(scope),
             Step::EndToEnd => self.end_to_end(),
@@ -124,8 +124,9 @@ impl<'scope> Steps<'scope> {
                 .report
                 .skip("lints", &"run `rustup component add clippy`");
         }
-        let workspace = "clippy --workspace --all-targets -- -D warnings";
-        self.check("lints", &mut self.project.cargo(workspace));
+        let mut clippy = self.project.compile("clippy");
+        clippy.args(["--all-targets", "--", "-D", "warnings"]);
+        self.check("lints", &mut clippy);
         let bpf = Toolchain::ensure(self.project)
             .and_then(|toolchain| toolchain.cargo(self.project, "clippy"));
         match bpf {
@@ -150,17 +151,19 @@ impl<'scope> Steps<'scope> {
         self.check(WHAT, &mut self.project.cargo("deny check"));
     }
 
+    /// Those of all crates: every test but the end-to-end tests, which need root.
     fn unit_tests(&mut self) {
-        // Without a package named, cargo takes the default members: all but the tests package.
-        let mut product = self.project.cargo("test --no-fail-fast");
-        self.harness(
-            "unit, property and documentation tests",
-            product.args(self.filter()),
-        );
-        let mut own = self
-            .project
-            .cargo("test --no-fail-fast -p injector-tests --lib --bins --test fuzz_bodies");
-        self.harness("unit tests of the test programs", own.args(self.filter()));
+        let what = Step::UnitTests.name();
+        let tests = match self.project.test_targets() {
+            Ok(tests) => tests,
+            Err(error) => return self.report.fail(what, &format!("{error:#}")),
+        };
+        let mut cargo = self.project.compile("test");
+        cargo.args(["--no-fail-fast", "--lib", "--bins"]);
+        for test in tests.iter().filter(|test| *test != build::END_TO_END) {
+            cargo.args(["--test", test]);
+        }
+        self.harness(what, cargo.args(self.filter()));
     }
 
     fn undefined_behaviour(&mut self) {
@@ -194,12 +197,22 @@ impl<'scope> Steps<'scope> {
         self.harness(WHAT, &mut miri);
     }
 
-    /// Built even where they cannot run: that they compile is worth knowing.
-    fn product(&mut self) {
-        let what = Step::Product.name();
+    fn programs(&mut self) {
+        let what = Step::Programs.name();
         let began = Instant::now();
-        let built = build::product(self.project, BpfDebug::Silent)
-            .and_then(|()| build::end_to_end(self.project));
+        let built = build::bpf_programs(self.project);
+        self.report.took(what, began);
+        match built {
+            Ok(_object) => self.report.pass(),
+            Err(error) => self.report.fail(what, &format!("{error:#}")),
+        }
+    }
+
+    /// Built even where they cannot run: that they compile is worth knowing.
+    fn build(&mut self) {
+        let what = Step::Build.name();
+        let began = Instant::now();
+        let built = build::all_targets(self.project);
         self.report.took(what, began);
         match built {
             Ok(program) => self.program = Some(program),

@@ -173,6 +173,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn case_and_classes_are_those_of_unicode() {
+        for (pattern, text) in [("(?i)straße", "STRAßE"), (r"\p{Greek}+", "δ")] {
+            let read: Pattern = pattern.parse().unwrap();
+            assert!(read.is_in(text.as_bytes()), "{pattern}");
+        }
+    }
+
+    #[test]
     fn mistakes_have_a_place_and_our_words() {
         for (text, part) in [
             (

@@ -1,8 +1,8 @@
 //! What is run, in which order, and how long that usually takes.
 //!
-//! First what says something soon: format, lints, unit tests. Then what needs a machine or root. The
-//! virtual machines run beside the end-to-end tests and the campaigns, which wait most of their time;
-//! beside a compiler they would only take its CPU, and their tests have deadlines.
+//! First what says something soon: format and lints. Then one build of everything, which shares with the lints what it
+//! can. The virtual machines run beside all that comes after it, which waits most of its time; beside a compiler they
+//! would only take its CPU, and their tests have deadlines.
 
 use std::time::Duration;
 
@@ -10,11 +10,13 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
     Format,
+    /// The BPF programs, which all that is compiled later embeds.
+    Programs,
     Lints,
     Documents,
+    Build,
     UnitTests,
     UndefinedBehaviour,
-    Product,
     Bounds,
     /// Starts the virtual machines in the background.
     Machines,
@@ -43,26 +45,28 @@ impl Choice<'_> {
         match self {
             Self::All => &[
                 Step::Format,
+                Step::Programs,
                 Step::Lints,
+                Step::Build,
                 Step::Documents,
-                Step::UnitTests,
-                Step::UndefinedBehaviour,
-                Step::Product,
                 Step::Bounds,
                 Step::Machines,
+                Step::UnitTests,
+                Step::UndefinedBehaviour,
                 Step::EndToEnd,
                 Step::Campaigns,
                 Step::Kernels,
             ],
             Self::Quick => &[
                 Step::Format,
+                Step::Programs,
                 Step::Lints,
+                Step::Build,
                 Step::UnitTests,
-                Step::Product,
                 Step::EndToEnd,
             ],
             Self::Lint => &[Step::Format, Step::Lints, Step::Documents],
-            Self::Named(_) => &[Step::UnitTests, Step::Product, Step::EndToEnd],
+            Self::Named(_) => &[Step::Programs, Step::Build, Step::UnitTests, Step::EndToEnd],
         }
     }
 }
@@ -72,11 +76,12 @@ impl Step {
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Format => "format",
+            Self::Programs => "build of the BPF programs",
             Self::Lints => "lints",
             Self::Documents => "dependencies and documents",
-            Self::UnitTests => "unit, property and documentation tests",
+            Self::UnitTests => "unit and property tests",
             Self::UndefinedBehaviour => "undefined behaviour (miri)",
-            Self::Product => "build of injector and the test programs",
+            Self::Build => "build of injector and all tests",
             Self::Bounds => "bounds of the BPF programs on this host",
             Self::Machines => "start of the virtual machines, which run beside the next steps",
             Self::EndToEnd => "end-to-end tests",
@@ -91,9 +96,10 @@ impl Step {
             Self::Format | Self::Bounds => 5,
             Self::Machines => 0,
             Self::Documents | Self::UndefinedBehaviour => 10,
+            Self::Programs | Self::UnitTests => 60,
             Self::Lints => 150,
-            Self::UnitTests => 240,
-            Self::Product | Self::Campaigns => 300,
+            Self::Build => 400,
+            Self::Campaigns => 300,
             Self::EndToEnd => 820,
             Self::Kernels => 120,
         };
@@ -109,7 +115,8 @@ mod tests {
     fn machines_run_after_the_last_build_and_are_waited_for() {
         let steps = Choice::All.steps();
         let place = |wanted| steps.iter().position(|step| *step == wanted).unwrap();
-        assert!(place(Step::Product) < place(Step::Bounds));
+        assert!(place(Step::Programs) < place(Step::Lints));
+        assert!(place(Step::Build) < place(Step::Bounds));
         assert!(place(Step::Bounds) < place(Step::Machines));
         assert!(place(Step::Machines) < place(Step::EndToEnd));
         assert_eq!(steps.last(), Some(&Step::Kernels));

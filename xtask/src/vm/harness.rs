@@ -13,10 +13,7 @@ use super::{
     verdict::{self, Verdict, Verdicts},
     verifier,
 };
-use crate::{
-    build::{self, BpfDebug},
-    paths::Project,
-};
+use crate::{build, paths::Project};
 
 /// Which tests.
 #[derive(Clone, Copy)]
@@ -85,7 +82,6 @@ pub(super) fn outcomes(
     kernels: &Kernels,
     tests: Tests<'_>,
 ) -> Result<Vec<Outcome>> {
-    build::product(project, BpfDebug::Silent)?;
     let harness = build::end_to_end(project)?;
     boot(project, &harness, kernels, tests, Beside::Nothing)
 }

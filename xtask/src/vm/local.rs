@@ -9,11 +9,7 @@ use super::{
     table::{self, Column},
     verdict,
 };
-use crate::{
-    build::{self, BpfDebug},
-    paths::Project,
-    process, root,
-};
+use crate::{build, paths::Project, process, root};
 
 /// A host whose kernel takes neither BPF LSM programs nor kprobes, as hardened and nested ones do.
 pub(super) const RESTRICTED: &str = "restricted host";
@@ -35,7 +31,6 @@ pub(super) fn column(project: &Project) -> Result<Option<Column>> {
     let Ok(root) = root::available() else {
         return Ok(None);
     };
-    build::product(project, BpfDebug::Silent)?;
     let program = build::end_to_end(project)?;
     let injector = project.binary("injector");
     let (variable, value) = ONLY_MATRIX;

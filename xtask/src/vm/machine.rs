@@ -114,7 +114,7 @@ fn ensure_fits(bytes: u64) -> Result<()> {
     ensure!(
         bytes <= most * MIB,
         "what should run inside is {} MiB, and a guest of {MEMORY_MIB} MiB takes {most}; leave debug information of \
-         dependencies out of the build (`[profile.release.package]` in Cargo.toml)",
+         dependencies out of the build (`[profile.dev.package]` in Cargo.toml)",
         bytes / MIB
     );
     Ok(())
