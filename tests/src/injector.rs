@@ -304,6 +304,7 @@ impl Running {
         let left = deadline.saturating_duration_since(Instant::now());
         match self.stderr.recv_timeout(left) {
             Ok(line) => {
+                Lack::overhear(&line);
                 self.told.push(line.clone());
                 Some(line)
             }
@@ -393,6 +394,8 @@ impl Running {
             .next_line(Instant::now() + Duration::from_secs(1))
             .is_some()
         {}
+        // A suite tells there why it could not run what it was asked for.
+        Lack::overhear(&stdout);
         Ok(Finished {
             code: status.code(),
             stdout,

@@ -1,9 +1,16 @@
 //! A host that cannot do what a fault needs: the injector must say so by name and attach nothing.
 //!
-//! Such a refusal is no failure of a test, and no skip either: it is an answer, and it is shown as one.
+//! Such a refusal is no failure of a test, and no skip either: it is an answer, and it is shown as one. That holds as well
+//! where the fault was not what the test is about, and only its means: the injector was asked, refused by name, and
+//! the test could go no further. So each thread keeps the last refusal that it heard from an injector.
 
+use std::cell::RefCell;
 use std::error::Error;
 use std::fmt;
+
+thread_local! {
+    static LAST: RefCell<Option<Lack>> = const { RefCell::new(None) };
+}
 
 /// How the injector ends that refuses for want of something on the host.
 const EXIT_CODE: i32 = 2;
@@ -16,9 +23,26 @@ impl Lack {
     /// Finds it in what an injector left: `FAULT needs CAPABILITY, which this host lacks: ...`, and
     /// the exit code that goes with it. Without the code it is no refusal, whatever was printed.
     pub fn find(code: Option<i32>, said: &str) -> Option<Self> {
+        let lack = Self::named_in(said)?;
+        (code == Some(EXIT_CODE)).then_some(lack)
+    }
+
+    /// Keeps what an injector of this thread said of the host, for a test that stumbles over it later.
+    pub(crate) fn overhear(said: &str) {
+        if let Some(lack) = Self::named_in(said) {
+            LAST.set(Some(lack));
+        }
+    }
+
+    fn named_in(said: &str) -> Option<Self> {
         let (before, _) = said.split_once(", which this host lacks")?;
         let (_, what) = before.rsplit_once(" needs ")?;
-        (code == Some(EXIT_CODE)).then(|| Self(what.to_owned()))
+        Some(Self(what.to_owned()))
+    }
+
+    /// What this thread keeps, which it then forgets.
+    pub fn take_last() -> Option<Self> {
+        LAST.take()
     }
 }
 
@@ -33,6 +57,17 @@ impl Error for Lack {}
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_last_refusal_is_kept_once() {
+        Lack::overhear("injector: it needs a target");
+        assert_eq!(Lack::take_last(), None);
+        Lack::overhear(SAID);
+        // What says nothing of the host does not take its place.
+        Lack::overhear("armed net.connect");
+        assert_eq!(Lack::take_last(), Lack::find(Some(2), SAID));
+        assert_eq!(Lack::take_last(), None);
+    }
 
     const SAID: &str =
         "injector: net.delay needs tcx, which this host lacks: Invalid argument; run …";

@@ -200,7 +200,10 @@ fn enter(
 ) -> Result<Visit> {
     pack(&mut initramfs)?;
     if let Some(folder) = &kernel.modules {
-        initramfs.modules(folder, &["tun", "veth", "fuse", "loop"])?;
+        initramfs.modules(
+            folder,
+            &["tun", "veth", "fuse", "loop", "bridge", "macvlan"],
+        )?;
     }
     // Its own: another machine may be running on the last one's.
     let image = tempfile::Builder::new()

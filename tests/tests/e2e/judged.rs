@@ -232,7 +232,7 @@ fn kinds() -> Result<()> {
         (
             "number",
             "never",
-            format!("command: [/usr/bin/stat, -c, \"%s\", \"{log}\"], number: < 20"),
+            format!("command: [/bin/stat, -c, \"%s\", \"{log}\"], number: < 20"),
         ),
     ];
     let mut text = head(&lab) + "apiVersion: injector/v1\nvariables: { most: 3 }\nprobes:\n";

@@ -8,6 +8,7 @@ use anyhow::{Context, Result, bail, ensure};
 use injector_tests::eventually::eventually;
 use injector_tests::injector::{Finished, Injector};
 use injector_tests::lab::{Family, Lab, Wire};
+use injector_tests::lack::Lack;
 use injector_tests::snapshot::Snapshot;
 use injector_tests::victim::Victim;
 
@@ -299,7 +300,16 @@ fn journal_on(options: &str) -> Result<()> {
         let _full = fs::write(folder.path().join("ballast"), vec![0; 1 << 20]);
         let injector = Injector::new()?;
         let pid = victim.pid().to_string();
-        let mut command = injector.command(&[DELAY, &["--pid", &pid]].concat());
+        // A fault that every kernel takes: the journal has to be what is missing.
+        let connect = [
+            "net",
+            "connect",
+            "--errno",
+            "ECONNREFUSED",
+            "--duration",
+            "2s",
+        ];
+        let mut command = injector.command(&[&connect[..], &["--pid", &pid]].concat());
         let output = command.env("INJECTOR_STATE_DIR", folder.path()).output()?;
         let finished = Finished {
             code: output.status.code(),
@@ -339,6 +349,10 @@ fn short_of_descriptors() -> Result<()> {
     let injector = Injector::new()?;
     let delay = ["net", "delay", "--latency", "1ms", "--pid", &pid];
     let before = Snapshot::take()?;
+    let whole = injector.once(&[&delay[..], &["--duration", "50ms"]].concat())?;
+    if let Some(lack) = Lack::find(whole.code, &whole.stderr) {
+        bail!(lack);
+    }
     let (mut broken, mut armed_then_broken) = (0, 0);
     for limit in 6..200 {
         let plain = injector.command(&[&delay[..], &["--duration", "50ms", "--json"]].concat());

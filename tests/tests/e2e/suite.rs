@@ -133,22 +133,31 @@ pub(crate) fn run(cases: Vec<Case>) -> ExitCode {
 
 /// Runs a test and fails it also where the host is not as it was.
 ///
-/// A refusal for want of something on the host is told and is no failure, if nothing was attached.
+/// A test that could go no further because the injector refused for want of something on the host is told and is no
+/// failure, if nothing was attached.
 fn between_snapshots(
     name: &str,
     run: Box<dyn FnOnce() -> Result<()> + Send>,
     host: &Host,
 ) -> Result<(), Failed> {
+    // Of the test before, on the same thread.
+    let _old = Lack::take_last();
     let outcome = catch_unwind(AssertUnwindSafe(run))
         .unwrap_or_else(|panic| Err(anyhow!("panicked: {}", words_of(panic.as_ref()))));
     let residue = host.leave();
     match (outcome, residue) {
         (Ok(()), Ok(())) => Ok(()),
-        (Err(error), Ok(())) if error.downcast_ref::<Lack>().is_some() => {
-            println!("refused {name}: {}", error.root_cause());
+        (Err(error), Ok(())) => {
+            let direct = error.downcast_ref::<Lack>().cloned();
+            // Tests of refusals are about the sentence itself.
+            let means = || Lack::take_last().filter(|_| !name.starts_with("refusal::"));
+            let Some(lack) = direct.or_else(means) else {
+                return Err(failed(&error));
+            };
+            println!("refused {name}: {lack}");
             Ok(())
         }
-        (Err(error), Ok(())) | (Ok(()), Err(error)) => Err(failed(&error)),
+        (Ok(()), Err(error)) => Err(failed(&error)),
         (Err(error), Err(residue)) => Err(format!("{error:#}\nand {residue:#}").into()),
     }
 }

@@ -8,6 +8,10 @@ mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 # The kernel may have mounted it already.
 mountpoint -q /dev || mount -t devtmpfs devtmpfs /dev
+mkdir -p /dev/pts
+mount -t devpts devpts /dev/pts
+[ -e /dev/ptmx ] || ln -s pts/ptmx /dev/ptmx
+echo "127.0.0.1 localhost" >/etc/hosts
 mount -t cgroup2 cgroup2 /sys/fs/cgroup
 mount -t bpf bpf /sys/fs/bpf
 mount -t tracefs tracefs /sys/kernel/tracing

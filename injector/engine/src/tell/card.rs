@@ -3,7 +3,10 @@
 //! The outcome comes first, then what each fault met. Parameters, which the run has told when it was armed, are the
 //! first to be left out.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use crate::page::{Line, Page, Rank, Role};
 use injector_record::{
@@ -114,6 +117,7 @@ fn table(report: &RunReport) -> Vec<Line> {
     });
     let head = row(&HEAD.map(str::to_owned), &widths, first);
     let mut lines = vec![Line::all(Role::Dim, head.0 + &head.1).ranked(Rank::Useful)];
+    let shared = shared_notes(&report.faults);
     for (cells, fault) in rows.iter().zip(&report.faults) {
         let (before, hits) = row(cells, &widths, first);
         let role = if fault.hit == 0 {
@@ -122,17 +126,35 @@ fn table(report: &RunReport) -> Vec<Line> {
             Role::Strong
         };
         lines.push(Line::plain(before).and(role, hits).ranked(Rank::Useful));
+        let own = fault.note.as_deref();
+        let own = own.filter(|note| !shared.contains_key(note));
+        lines.extend(own.map(|note| Line::plain(format!("    {note}")).ranked(Rank::Useful)));
         lines.extend(details(fault));
     }
+    lines.extend(shared.into_iter().map(|(note, faults)| {
+        Line::plain(format!("    {}: {note}", faults.join(", "))).ranked(Rank::Useful)
+    }));
     lines
+}
+
+/// The notes that several faults have, and which: each is told once, below the table.
+fn shared_notes(faults: &[FaultReport]) -> BTreeMap<&str, Vec<&str>> {
+    let mut notes: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for fault in faults {
+        if let Some(note) = &fault.note {
+            notes.entry(note).or_default().push(&fault.fault);
+        }
+    }
+    notes.retain(|_note, faults| faults.len() > 1);
+    for faults in notes.values_mut() {
+        faults.dedup();
+    }
+    notes
 }
 
 fn details(fault: &FaultReport) -> Vec<Line> {
     let detail = |text: String| Line::plain(format!("    {text}")).ranked(Rank::Detail);
     let mut lines = Vec::new();
-    if let Some(note) = &fault.note {
-        lines.push(Line::plain(format!("    {note}")).ranked(Rank::Useful));
-    }
     let described = fault.described.to_string();
     if !described.is_empty() {
         lines.push(Line::all(Role::Dim, format!("    {described}")).ranked(Rank::Detail));

@@ -61,9 +61,10 @@ fn run() -> Result<bool> {
     let left = before.assert_same();
     let report = report_of(&finished)?;
     picture::phases(&story);
-    picture::faults(&report);
+    println!();
     let is_good = verdict::give(&story, &report, finished.code, left);
-    println!("{told}");
+    println!();
+    style::say(&told);
     Ok(is_good)
 }
 
@@ -111,6 +112,9 @@ fn told(injector: &Injector) -> Result<String> {
         .context("this program is in no folder")?;
     let page = folder.join("demo-report.html");
     let path = page.to_string_lossy();
+    // As short as a person can type it here.
+    let here = std::env::current_dir().unwrap_or_default();
+    let shown = page.strip_prefix(here).unwrap_or(&page).display();
     let written = injector.once(&["report", "last", "--format", "html", "--output", &path])?;
     ensure!(
         card.code == Some(0) && written.code == Some(0),
@@ -121,7 +125,7 @@ fn told(injector: &Injector) -> Result<String> {
         .lines()
         .map(|line| format!("  {line}"))
         .collect();
-    Ok(format!("{}\n\n  its page: {path}\n", card.join("\n")))
+    Ok(format!("{}\n\n  its page: {shown}\n", card.join("\n")))
 }
 
 fn report_of(finished: &Finished) -> Result<Report> {

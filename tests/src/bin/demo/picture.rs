@@ -1,11 +1,9 @@
 //! The tables of the demo, made for 100 columns.
 
-use injector_tests::injector::Report;
-
 use crate::programme::Programme;
 use crate::stage::Stage;
 use crate::story::{Figures, Story};
-use crate::style::{Look, paint, time};
+use crate::style::{Look, paint, say, time};
 
 /// Who takes part.
 pub(crate) fn opening(stage: &Stage, programme: &Programme) {
@@ -17,11 +15,11 @@ pub(crate) fn opening(stage: &Stage, programme: &Programme) {
         "  model API    http://{}, answers in about 5 ms",
         stage.api()
     );
-    println!("  agent        {}", stage.agent_cgroup());
-    println!("  bystander    {}", stage.bystander_cgroup());
-    println!("  experiment   {}", programme.experiment);
+    say(&format!("  agent        {}", stage.agent_cgroup()));
+    say(&format!("  bystander    {}", stage.bystander_cgroup()));
+    say(&format!("  experiment   {}", programme.experiment));
     if let Some(reason) = &programme.left_out {
-        println!("  left out     system calls: {reason}");
+        say(&format!("  left out     system calls: {reason}"));
     }
     println!();
 }
@@ -68,24 +66,4 @@ fn row(figures: &Figures) -> String {
         time(figures.p50_ns),
         time(figures.p99_ns)
     )
-}
-
-/// What the injector counted.
-pub(crate) fn faults(report: &Report) {
-    println!();
-    let columns = format!(
-        "  {:<14} {:<16} {:>8} {:>8} {:>8}",
-        "fault", "mechanism", "seen", "matched", "hit"
-    );
-    println!("{}", paint(Look::Faint, &columns));
-    for fault in &report.faults {
-        println!(
-            "  {:<14} {:<16} {:>8} {:>8} {:>8}",
-            fault.fault, fault.mechanism, fault.seen, fault.matched, fault.hit
-        );
-        if let Some(note) = &fault.note {
-            println!("    {note}");
-        }
-    }
-    println!();
 }

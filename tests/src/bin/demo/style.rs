@@ -2,6 +2,8 @@
 
 use std::io::{IsTerminal, stdout};
 
+use injector_engine::page::{self, Line, Page};
+
 /// How a word is to look.
 #[derive(Clone, Copy)]
 pub(crate) enum Look {
@@ -9,10 +11,6 @@ pub(crate) enum Look {
     Strong,
     /// Of less interest.
     Faint,
-    /// As it should be.
-    Good,
-    /// Not as it should be.
-    Bad,
 }
 
 /// Whether standard output is a terminal that wants colour (see no-color.org).
@@ -28,10 +26,22 @@ pub(crate) fn paint(look: Look, text: &str) -> String {
     let code = match look {
         Look::Strong => "1",
         Look::Faint => "2",
-        Look::Good => "32",
-        Look::Bad => "31",
     };
     format!("\x1b[{code}m{text}\x1b[0m")
+}
+
+/// Prints lines as the injector prints its own: wrapped to the terminal, no word cut.
+pub(crate) fn say(text: &str) {
+    println!(
+        "{}",
+        Page::text(text).rows(page::Look::of(stdout())).join("\n")
+    );
+}
+
+/// The same for one line with colours.
+pub(crate) fn say_line(line: Line) {
+    let page: Page = [line].into_iter().collect();
+    println!("{}", page.rows(page::Look::of(stdout())).join("\n"));
 }
 
 /// Nanoseconds as `7.4 ms` or `2.31 s`.

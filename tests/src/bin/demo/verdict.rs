@@ -1,11 +1,12 @@
 //! Whether the demo showed what it is there to show.
 
 use anyhow::Result;
+use injector_engine::page::{Line, Role};
 use injector_tests::injector::Report;
 use injector_tests::measure::millis;
 
 use crate::story::Story;
-use crate::style::{Look, paint, time};
+use crate::style::{say_line, time};
 
 /// What the experiment files add to each call, by step, and how a person says it.
 const ADDED: [(&str, u64, &str); 2] = [
@@ -27,15 +28,15 @@ pub(crate) fn give(story: &Story, report: &Report, code: Option<i32>, left: Resu
     ]);
     let mut all_good = true;
     for (good, what, evidence) in findings {
-        let mark = if good {
-            paint(Look::Good, "ok  ")
+        let (role, mark) = if good {
+            (Role::Good, "ok")
         } else {
-            paint(Look::Bad, "FAIL")
+            (Role::Bad, "FAIL")
         };
-        println!("  {mark} {what:<32} {evidence}");
+        let finding = Line::plain("  ").and(role, format!("{mark:<4}"));
+        say_line(finding.and(Role::Plain, format!(" {what:<32} {evidence}")));
         all_good &= good;
     }
-    println!();
     all_good
 }
 

@@ -293,6 +293,9 @@ enum Role {
 }
 
 fn main() -> Result<()> {
+    // The size of a page is asked before any fault is there: before Linux 6.4 it stands in a file (`/proc/self/auxv`;
+    // `prctl(PR_GET_AUXV)` is newer), and a fault on files would meet that.
+    let _asked = rustix::param::page_size();
     match Victim::parse().role {
         Role::TcpEcho { listen } => tcp::echo(listen),
         Role::TcpPing {
