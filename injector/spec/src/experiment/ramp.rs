@@ -13,6 +13,7 @@
 
 mod amount;
 mod check;
+pub(crate) mod decided;
 mod parameters;
 
 use std::time::Duration;
