@@ -9,6 +9,8 @@
 
 mod acts_on;
 mod definition;
+#[cfg(test)]
+pub(crate) mod lines;
 mod table;
 
 mod call_damage;
