@@ -10,6 +10,10 @@ use crate::experiment::{
 };
 
 /// A fault, for the parts of this crate that know none by name.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is in the list of faults and does not say what it is",
+    note = "write `impl Definition for {Self}` in its file, as `faults/noop.rs` has it"
+)]
 pub(crate) trait Definition {
     /// What it acts on, and so which filters let something through to it.
     fn acts_on(&self) -> ActsOn<'_>;
@@ -35,6 +39,10 @@ pub(crate) trait Definition {
 }
 
 /// The parameters of a fault that has some.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` has parameters and does not say which of them can ramp",
+    note = "write `impl Numbers for {Self}` in its file, as `faults/net_reorder.rs` has it"
+)]
 pub(crate) trait Numbers {
     /// Whether each of its numbers can ramp, or why not. Fields are taken apart without `..`, so that a new one does not
     /// compile before it is decided.
