@@ -203,7 +203,26 @@ fn reaches(mechanism: Mechanism, call: Syscall, subject: Subject) -> bool {
             hooks.is_some() && knows && subject.kinds == kind::INET && !subject.paths
         }
         // A descriptor tells all but which peer a call is about to speak to.
-        _ => subject == Subject::ANYTHING || call.takes_descriptor() && !subject.remotes,
+        Mechanism::SyscallReturn
+        | Mechanism::KprobeOverride
+        | Mechanism::SyscallPark
+        | Mechanism::SignalAtCall => {
+            subject == Subject::ANYTHING || call.takes_descriptor() && !subject.remotes
+        }
+        // They stand elsewhere.
+        Mechanism::Count
+        | Mechanism::WireLoss
+        | Mechanism::SocketLoss
+        | Mechanism::BothLoss
+        | Mechanism::Rewrite
+        | Mechanism::Clone
+        | Mechanism::DelayLine
+        | Mechanism::Connect
+        | Mechanism::Reset
+        | Mechanism::Signal
+        | Mechanism::Freeze
+        | Mechanism::Stop
+        | Mechanism::Limits => false,
     }
 }
 
@@ -296,7 +315,7 @@ pub(super) fn stand_at(
             (CallHook::Trace(TraceHook::SignalAgain), op::ENTRY)
         }
         Mechanism::KprobeOverride => (CallHook::Kprobe { function }, op::SYSCALL),
-        _ => {
+        Mechanism::SyscallReturn | Mechanism::SyscallPark => {
             let both = Turn::BOTH.map(|turn| CallHook::Syscall {
                 function: function.clone(),
                 turn,
@@ -304,6 +323,20 @@ pub(super) fn stand_at(
             plan.hooks.extend(both);
             return 1 << op::SYSCALL;
         }
+        // They stand elsewhere, see [`reaches`].
+        Mechanism::Count
+        | Mechanism::WireLoss
+        | Mechanism::SocketLoss
+        | Mechanism::BothLoss
+        | Mechanism::Rewrite
+        | Mechanism::Clone
+        | Mechanism::DelayLine
+        | Mechanism::Connect
+        | Mechanism::Reset
+        | Mechanism::Signal
+        | Mechanism::Freeze
+        | Mechanism::Stop
+        | Mechanism::Limits => return 0,
     };
     plan.hooks.insert(hook);
     1 << op
