@@ -1,18 +1,17 @@
 //! Faults on system calls: which mechanism serves, and what has to be attached for it.
 
+mod record;
+
 use std::collections::BTreeSet;
 
-use injector_common::call::{
-    Accept, CallRule, FIRST_IS_FD, RemoteFilter, THREAD_NAME, filling, filters, kind, op, sleep,
-};
-use ipnet::IpNet;
+use injector_common::call::{Accept, CallRule, FIRST_IS_FD, kind, op};
+
+use record::record;
 
 use super::{Error, Mechanism, Need};
 use crate::hooks::{CallHook, CgroupHook, TraceHook, Turn};
 use injector_spec::{
-    experiment::{
-        CallMechanism, Calls, FaultKind, Filling, LONGEST_SLEEP, OnCalls, SleepAt, Sleeps,
-    },
+    experiment::{CallMechanism, Calls, FaultKind, LONGEST_SLEEP, OnCalls, SleepAt},
     syscall::{
         Syscall,
         points::{self, Lock, Point},
@@ -43,26 +42,10 @@ pub struct CallPlan {
 pub(super) fn choose(
     fault: &FaultKind,
     on_calls: OnCalls<'_>,
+    ladder: &[Mechanism],
     offers: &dyn Fn(Need) -> bool,
 ) -> Result<(Mechanism, CallPlan), Error> {
     let calls = on_calls.calls();
-    let ladder: &[Mechanism] = match on_calls {
-        OnCalls::Error(_) => &[
-            Mechanism::Lsm,
-            Mechanism::SecurityReturn,
-            Mechanism::SyscallReturn,
-            Mechanism::KprobeOverride,
-            Mechanism::SockAddr,
-        ],
-        OnCalls::Delay(delay) if delay.at == SleepAt::Enter && delay.sleeps == Sleeps::Single => {
-            &[Mechanism::LsmPark, Mechanism::SyscallPark]
-        }
-        // One program sleeps once; here the copies take turns with what is left.
-        OnCalls::Delay(_) => &[Mechanism::SyscallPark],
-        OnCalls::Damage(_) => &[Mechanism::Trace],
-        OnCalls::Short(_) => &[Mechanism::Vector],
-        OnCalls::Signal(_) => &[Mechanism::SignalAtCall],
-    };
     let forced = calls.mechanism.map(Mechanism::from);
     if let Some(mechanism) = forced
         && !ladder.contains(&mechanism)
@@ -154,7 +137,7 @@ impl Subject {
     fn of(fault: &FaultKind, calls: &Calls) -> Self {
         let asked = calls.kinds.iter().fold(0, |mask, kind| mask | kind.bit());
         // A thread that waits in a call on anything else would wait with a vector that is not its own.
-        let kinds = if matches!(fault, FaultKind::IoShort(_)) {
+        let kinds = if let Some(OnCalls::Short(_)) = fault.on_calls() {
             kind::FILE
         } else if fault.is_about_pipes() && asked == 0 {
             kind::PIPE | kind::UNIX
@@ -220,7 +203,26 @@ fn reaches(mechanism: Mechanism, call: Syscall, subject: Subject) -> bool {
             hooks.is_some() && knows && subject.kinds == kind::INET && !subject.paths
         }
         // A descriptor tells all but which peer a call is about to speak to.
-        _ => subject == Subject::ANYTHING || call.takes_descriptor() && !subject.remotes,
+        Mechanism::SyscallReturn
+        | Mechanism::KprobeOverride
+        | Mechanism::SyscallPark
+        | Mechanism::SignalAtCall => {
+            subject == Subject::ANYTHING || call.takes_descriptor() && !subject.remotes
+        }
+        // They stand elsewhere.
+        Mechanism::Count
+        | Mechanism::WireLoss
+        | Mechanism::SocketLoss
+        | Mechanism::BothLoss
+        | Mechanism::Rewrite
+        | Mechanism::Clone
+        | Mechanism::DelayLine
+        | Mechanism::Connect
+        | Mechanism::Reset
+        | Mechanism::Signal
+        | Mechanism::Freeze
+        | Mechanism::Stop
+        | Mechanism::Limits => false,
     }
 }
 
@@ -313,7 +315,7 @@ pub(super) fn stand_at(
             (CallHook::Trace(TraceHook::SignalAgain), op::ENTRY)
         }
         Mechanism::KprobeOverride => (CallHook::Kprobe { function }, op::SYSCALL),
-        _ => {
+        Mechanism::SyscallReturn | Mechanism::SyscallPark => {
             let both = Turn::BOTH.map(|turn| CallHook::Syscall {
                 function: function.clone(),
                 turn,
@@ -321,6 +323,20 @@ pub(super) fn stand_at(
             plan.hooks.extend(both);
             return 1 << op::SYSCALL;
         }
+        // They stand elsewhere, see [`reaches`].
+        Mechanism::Count
+        | Mechanism::WireLoss
+        | Mechanism::SocketLoss
+        | Mechanism::BothLoss
+        | Mechanism::Rewrite
+        | Mechanism::Clone
+        | Mechanism::DelayLine
+        | Mechanism::Connect
+        | Mechanism::Reset
+        | Mechanism::Signal
+        | Mechanism::Freeze
+        | Mechanism::Stop
+        | Mechanism::Limits => return 0,
     };
     plan.hooks.insert(hook);
     1 << op
@@ -363,54 +379,6 @@ fn sleepers(plan: &mut CallPlan, at: SleepAt, call: Syscall, copies: usize) {
     plan.hooks.insert(CallHook::Missed { function });
 }
 
-fn record(on_calls: OnCalls<'_>, subject: Subject) -> CallRule {
-    let calls = on_calls.calls();
-    let mut record = CallRule {
-        kinds: subject.kinds,
-        ..CallRule::default()
-    };
-    match on_calls {
-        OnCalls::Error(_) => {}
-        OnCalls::Short(short) => record.bytes = short.at_most,
-        OnCalls::Signal(kill) => record.signal = kill.signal.number().unsigned_abs(),
-        OnCalls::Delay(delay) => {
-            let ns =
-                |length: std::time::Duration| u64::try_from(length.as_nanos()).unwrap_or(u64::MAX);
-            record.sleep_ns = ns(delay.length);
-            record.jitter_ns = ns(delay.jitter);
-            record.sleep_at = match delay.at {
-                SleepAt::Enter => sleep::ENTER,
-                SleepAt::Exit => sleep::EXIT,
-            };
-        }
-        OnCalls::Damage(damage) => {
-            record.bytes = damage.max_length;
-            record.places = damage.max_occurrences;
-            record.filling = match damage.filling {
-                Filling::Zero => filling::ZERO,
-                Filling::Random => filling::RANDOM,
-                Filling::Flip => filling::FLIP,
-            };
-        }
-    }
-    if !calls.paths.is_empty() {
-        record.filters |= filters::PATH;
-    }
-    if subject.remotes {
-        record.filters |= filters::REMOTE;
-        for (place, remote) in record.remotes.iter_mut().zip(remotes(calls)) {
-            *place = remote;
-        }
-    }
-    if let Some(pattern) = &calls.thread {
-        record.filters |= filters::THREAD;
-        let bytes = &pattern.as_bytes()[..pattern.len().min(THREAD_NAME)];
-        record.thread[..bytes.len()].copy_from_slice(bytes);
-        record.thread_length = u32::try_from(bytes.len()).unwrap_or_default();
-    }
-    record
-}
-
 /// The record of a fault that differs from the one of `planned` in what ramps: where it is asked stays.
 pub(super) fn again(fault: &FaultKind, on_calls: OnCalls<'_>, planned: &CallRule) -> CallRule {
     let subject = Subject::of(fault, on_calls.calls());
@@ -420,36 +388,6 @@ pub(super) fn again(fault: &FaultKind, on_calls: OnCalls<'_>, planned: &CallRule
         denied: planned.denied,
         ..record(on_calls, subject)
     }
-}
-
-/// Each address with each range of ports.
-fn remotes(calls: &Calls) -> impl Iterator<Item = RemoteFilter> {
-    let ports: Vec<(u16, u16)> = if calls.dest_ports.is_empty() {
-        vec![(0, u16::MAX)]
-    } else {
-        let ranges = calls.dest_ports.iter();
-        ranges.map(|range| (range.first(), range.last())).collect()
-    };
-    let nets: Vec<Option<IpNet>> = if calls.dest.is_empty() {
-        vec![None]
-    } else {
-        calls.dest.iter().copied().map(Some).collect()
-    };
-    nets.into_iter().flat_map(move |net| {
-        let of = move |(first, last)| match net {
-            None => RemoteFilter::anywhere(first, last),
-            Some(IpNet::V4(net)) => {
-                let address = net.addr().to_ipv6_mapped();
-                let bits = 96 + u32::from(net.prefix_len());
-                RemoteFilter::new(address.octets(), bits, first, last)
-            }
-            Some(IpNet::V6(net)) => {
-                let bits = u32::from(net.prefix_len());
-                RemoteFilter::new(net.addr().octets(), bits, first, last)
-            }
-        };
-        ports.clone().into_iter().map(of)
-    })
 }
 
 #[cfg(test)]

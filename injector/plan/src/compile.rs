@@ -10,11 +10,11 @@ use injector_common::{
 
 use super::{
     CallPlan, Error, Mechanism, Names, Need, Values, calls, exec_deny, prefix,
-    rows::{self, Chosen, Met, Row},
+    rows::{self, Chosen, Met},
     values,
 };
 use crate::line;
-use injector_spec::experiment::{ActsOn, Connections, Direction, Fault, FaultKind, Peer, Protocol};
+use injector_spec::experiment::{ActsOn, Connections, Direction, Fault, Peer, Protocol};
 
 /// A fault in the kernel's terms.
 #[derive(Clone, Debug)]
@@ -60,19 +60,17 @@ pub(super) fn compile(
     check_addresses(fault, names)?;
     let (filters, filter_bits) = filters(fault, id, names);
     let mut rule = record(fault, filter_bits, seed);
-    let Row {
-        met,
-        mechanism,
-        line,
-    } = rows::of(fault, &mut rule, None)?;
-    let (mechanism, mut calls) = match mechanism {
+    let row = rows::row(&fault.kind, fault.direction);
+    let line = row.model(&rule, None)?;
+    row.write(&mut rule);
+    let (mechanism, mut calls) = match row.mechanism {
         Chosen::ByFault(mechanism) => (mechanism, None),
-        Chosen::ByHost(done) => {
-            let (mechanism, plan) = calls::choose(&fault.kind, done, offers)?;
+        Chosen::ByHost(done, ladder) => {
+            let (mechanism, plan) = calls::choose(&fault.kind, done, ladder, offers)?;
             (mechanism, Some(plan))
         }
     };
-    let exec_deny = exec_deny::choose(&fault.kind, offers);
+    let exec_deny = exec_deny::choose(row.respawn, offers);
     if let Some(mechanism) = exec_deny {
         rule.errno = DENIED;
         exec_deny::add(&mut calls, mechanism);
@@ -80,7 +78,7 @@ pub(super) fn compile(
     let mut compiled = Compiled {
         rule,
         filters,
-        hooks: hooks(met, fault.direction),
+        hooks: hooks(row.met, fault.direction),
         line,
         mechanism,
         exec_deny,
@@ -171,16 +169,14 @@ fn filters(fault: &Fault, id: RuleId, names: &Names) -> (Vec<(FilterKey, u32)>, 
         set.bits |= bits::DEST_ADDR;
         set.addresses(kind::DEST_ADDR, bits::DEST_ADDR, names.addresses(name));
     }
-    if let FaultKind::Partition { peers } = &fault.kind {
-        for peer in peers {
-            match peer {
-                Peer::Net(net) => {
-                    set.networks(kind::DEST_ADDR, bits::DEST_ADDR, std::slice::from_ref(net));
-                }
-                Peer::Host(name) => {
-                    set.bits |= bits::DEST_ADDR;
-                    set.addresses(kind::DEST_ADDR, bits::DEST_ADDR, names.addresses(name));
-                }
+    for peer in fault.kind.peers().unwrap_or_default() {
+        match peer {
+            Peer::Net(net) => {
+                set.networks(kind::DEST_ADDR, bits::DEST_ADDR, std::slice::from_ref(net));
+            }
+            Peer::Host(name) => {
+                set.bits |= bits::DEST_ADDR;
+                set.addresses(kind::DEST_ADDR, bits::DEST_ADDR, names.addresses(name));
             }
         }
     }

@@ -4,7 +4,7 @@ use super::{
     CallPlan, Mechanism, Need,
     calls::{self, Subject},
 };
-use injector_spec::experiment::{FaultKind, Kill, KillAtCall, Respawn};
+use injector_spec::experiment::Respawn;
 
 /// From the one that no start of a program gets around to the last resort.
 const LADDER: [Mechanism; 4] = [
@@ -16,14 +16,10 @@ const LADDER: [Mechanism; 4] = [
 
 /// The first mechanism that the host offers, or the one that a refusal is about; `None` where a fault lets
 /// programs be started.
-pub(super) fn choose(fault: &FaultKind, offers: &dyn Fn(Need) -> bool) -> Option<Mechanism> {
-    let (FaultKind::Kill(Kill { respawn, .. }) | FaultKind::KillAtCall(KillAtCall { respawn, .. })) =
-        fault
-    else {
-        return None;
-    };
-    if *respawn != Some(Respawn::DenyExec) {
-        return None;
+pub(super) fn choose(respawn: Option<Respawn>, offers: &dyn Fn(Need) -> bool) -> Option<Mechanism> {
+    match respawn {
+        Some(Respawn::DenyExec) => {}
+        Some(Respawn::KillAgain) | None => return None,
     }
     let is_offered = |mechanism: &&Mechanism| mechanism.needs().iter().all(|need| offers(*need));
     Some(*LADDER.iter().find(is_offered).unwrap_or(&LADDER[0]))
@@ -47,25 +43,16 @@ mod tests {
 
     use super::*;
     use crate::hooks::{CallHook, Turn};
-    use injector_spec::quantity::Signal;
-
-    fn kill(respawn: Option<Respawn>) -> FaultKind {
-        FaultKind::Kill(Kill {
-            signal: Signal::KILL,
-            after: std::time::Duration::ZERO,
-            interval: None,
-            respawn,
-        })
-    }
 
     #[test]
     fn only_who_asks_for_it_gets_it() {
-        let deny = kill(Some(Respawn::DenyExec));
-        assert_eq!(choose(&kill(None), &|_| true), None);
-        assert_eq!(choose(&deny, &|_| true), Some(Mechanism::Lsm));
-        assert_eq!(choose(&deny, &|_| false), Some(Mechanism::Lsm));
+        let deny = Some(Respawn::DenyExec);
+        assert_eq!(choose(None, &|_| true), None);
+        assert_eq!(choose(Some(Respawn::KillAgain), &|_| true), None);
+        assert_eq!(choose(deny, &|_| true), Some(Mechanism::Lsm));
+        assert_eq!(choose(deny, &|_| false), Some(Mechanism::Lsm));
         let syscall = |need| need == Need::SyscallReturn;
-        assert_eq!(choose(&deny, &syscall), Some(Mechanism::SyscallReturn));
+        assert_eq!(choose(deny, &syscall), Some(Mechanism::SyscallReturn));
     }
 
     #[test]

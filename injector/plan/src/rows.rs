@@ -1,19 +1,70 @@
-//! What the planner does with each fault, in one place: a new fault is one more arm of each function here.
+//! What the planner does with each fault: one row each. A new fault is one more, and the compiler asks for it.
 
-use injector_common::rule::{Rule, action, loss_model};
+use std::{num::NonZeroU64, time::Duration};
+
+use injector_common::{
+    rule::{Rule, action, loss_model},
+    threshold::Threshold,
+};
 
 use super::{Error, Mechanism};
 use crate::line::{self, LookUp, Model, Rcode};
 use injector_spec::experiment::{
-    CorruptMode, Direction, DnsAnswer, Fault, FaultKind, Loss, OnCalls, Respawn,
+    CorruptMode, Delay, Direction, DnsAnswer, FaultKind, Loss, OnCalls, Respawn, SleepAt, Sleeps,
 };
 
 /// A fault, as far as the host does not matter.
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Row<'f> {
+    /// Its place in the order of composition.
+    pub(super) rank: Rank,
+    /// What a hit is: one of [`action`].
+    action: u32,
+    /// What the action reads besides.
+    reads: Reads,
+    /// Where its rule is asked.
     pub(super) met: Met,
+    /// How it is carried out.
     pub(super) mechanism: Chosen<'f>,
     /// What the delay line does with frames that it sends there.
-    pub(super) line: Option<Model>,
+    line: Option<Line<'f>>,
+    /// What becomes of processes that appear in the target afterwards.
+    pub(super) respawn: Option<Respawn>,
+}
+
+/// The order of composition on one target: what loses packets comes first, what holds them last. A call sleeps before
+/// it fails, and only what has not failed is damaged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Rank {
+    Noop,
+    Blackhole,
+    Partition,
+    Loss,
+    PayloadCorrupt,
+    Duplicate,
+    Reorder,
+    WireCorrupt,
+    Delay,
+    Bandwidth,
+    LookUps,
+    Connect,
+    Reset,
+    Kill,
+    Pause,
+    Starve,
+    CallDelay,
+    CallError,
+    CallDamage,
+}
+
+/// What an action reads of its rule, beside what all of them have.
+#[derive(Clone, Copy, Debug)]
+enum Reads {
+    Nothing,
+    Gap(u32),
+    Errno(u32),
+    Correlation(Threshold),
+    Bursts([Threshold; 4]),
 }
 
 /// Where the rule is asked.
@@ -36,128 +87,125 @@ pub(super) enum Met {
 pub(super) enum Chosen<'f> {
     /// The fault: there is one.
     ByFault(Mechanism),
-    /// The host: what stands near calls differs from kernel to kernel, see [`super::calls`].
-    ByHost(OnCalls<'f>),
+    /// The host: the first of these that it offers and that reaches all of the calls, see [`super::calls`].
+    ByHost(OnCalls<'f>, &'static [Mechanism]),
 }
 
-/// What this fault is; writes the action and its parameters into its rule, whose chance and seed are known. What is dear
-/// to make and does not ramp is taken from `planned`, where there is one.
-pub(super) fn of<'f>(
-    fault: &'f Fault,
-    rule: &mut Rule,
-    planned: Option<&Model>,
-) -> Result<Row<'f>, Error> {
-    match &fault.kind {
-        FaultKind::Noop => Ok(packet(rule, action::NOOP, Mechanism::Count)),
-        FaultKind::Corrupt(CorruptMode::Payload) => {
-            Ok(packet(rule, action::CORRUPT_PAYLOAD, Mechanism::Rewrite))
+/// What the delay line does, before it is made into a model.
+#[derive(Clone, Copy, Debug)]
+enum Line<'f> {
+    Reorder(Duration),
+    WireCorrupt,
+    Delay(&'f Delay),
+    Bandwidth(NonZeroU64),
+    LookUps(LookUp, &'f [String]),
+}
+
+/// The row of a fault on packets that go this way.
+pub(super) fn row(kind: &FaultKind, direction: Direction) -> Row<'_> {
+    match kind {
+        FaultKind::Noop => packets(Rank::Noop, action::NOOP, Mechanism::Count),
+        FaultKind::Blackhole => lost(Rank::Blackhole, direction),
+        FaultKind::Partition(_) => lost(Rank::Partition, direction),
+        FaultKind::Loss(Loss::Independent { correlation }) => Row {
+            reads: Reads::Correlation(*correlation),
+            ..lost(Rank::Loss, direction)
+        },
+        FaultKind::Loss(Loss::GilbertElliott(thresholds)) => Row {
+            reads: Reads::Bursts(*thresholds),
+            ..lost(Rank::Loss, direction)
+        },
+        FaultKind::Corrupt(corrupt) => match corrupt.mode {
+            CorruptMode::Payload => packets(
+                Rank::PayloadCorrupt,
+                action::CORRUPT_PAYLOAD,
+                Mechanism::Rewrite,
+            ),
+            CorruptMode::Wire => on_line(Rank::WireCorrupt, action::LINE, Line::WireCorrupt),
+        },
+        FaultKind::Duplicate => packets(Rank::Duplicate, action::DUPLICATE, Mechanism::Clone),
+        FaultKind::Reorder(reorder) => Row {
+            reads: Reads::Gap(reorder.gap),
+            ..on_line(
+                Rank::Reorder,
+                action::REORDER,
+                Line::Reorder(reorder.latency),
+            )
+        },
+        FaultKind::Delay(delay) => on_line(Rank::Delay, action::LINE, Line::Delay(delay)),
+        FaultKind::Bandwidth(bandwidth) => {
+            let line = Line::Bandwidth(bandwidth.rate.bits_per_second());
+            on_line(Rank::Bandwidth, action::LINE, line)
         }
-        FaultKind::Duplicate => Ok(packet(rule, action::DUPLICATE, Mechanism::Clone)),
-        FaultKind::Reorder { gap, latency } => {
-            rule.gap = *gap;
-            let line = Model::Reorder { latency: *latency };
-            Ok(on_line(rule, action::REORDER, line))
-        }
-        FaultKind::Corrupt(CorruptMode::Wire) => {
-            let line = Model::WireCorrupt { seed: rule.seed };
-            Ok(on_line(rule, action::LINE, line))
-        }
-        FaultKind::Delay(delay) => {
-            let line = Model::Delay(line::Delay {
-                latency: delay.latency,
-                jitter: delay.jitter,
-                correlation: delay.correlation,
-                distribution: delay.distribution,
-                seed: rule.seed,
-            });
-            Ok(on_line(rule, action::LINE, line))
-        }
-        FaultKind::Bandwidth(rate) => {
-            let bits_per_second = rate.bits_per_second();
-            let line = Model::Bandwidth(line::Bandwidth { bits_per_second });
-            Ok(on_line(rule, action::LINE, line))
-        }
-        FaultKind::Dns { answer, hostnames } => {
-            let outcome = match answer {
+        FaultKind::DnsError(error) => {
+            let outcome = match error.answer {
                 DnsAnswer::NxDomain => LookUp::Answered(Rcode::NxDomain),
                 DnsAnswer::ServFail => LookUp::Answered(Rcode::ServFail),
                 DnsAnswer::Timeout => LookUp::Lost,
             };
-            dns(outcome, hostnames, rule, planned)
+            let line = Line::LookUps(outcome, &error.hostnames);
+            on_line(Rank::LookUps, action::DNS, line)
         }
-        FaultKind::DnsDelay { latency, hostnames } => {
-            dns(LookUp::Held(*latency), hostnames, rule, planned)
+        FaultKind::DnsDelay(delay) => {
+            let line = Line::LookUps(LookUp::Held(delay.latency), &delay.hostnames);
+            on_line(Rank::LookUps, action::DNS, line)
         }
-        FaultKind::Loss(Loss::Independent { correlation }) => {
-            rule.correlation = *correlation;
-            Ok(lost(rule, fault.direction))
-        }
-        FaultKind::Loss(Loss::GilbertElliott(thresholds)) => {
-            rule.loss_model = loss_model::GILBERT_ELLIOTT;
-            rule.gemodel = *thresholds;
-            Ok(lost(rule, fault.direction))
-        }
-        FaultKind::Blackhole | FaultKind::Partition { .. } => Ok(lost(rule, fault.direction)),
-        FaultKind::Connect(errno) => {
-            rule.action = action::CONNECT;
-            rule.errno = errno.code().unsigned_abs();
-            Ok(Row {
-                met: Met::Connects,
-                mechanism: Chosen::ByFault(Mechanism::Connect),
-                line: None,
-            })
-        }
-        FaultKind::Reset => Ok(own(rule, Mechanism::Reset)),
-        FaultKind::Pause(_) => Ok(own(rule, Mechanism::Stop)),
-        FaultKind::Starve(_) => Ok(own(rule, Mechanism::Limits)),
-        FaultKind::Kill(kill) => {
-            let met = if kill.respawn == Some(Respawn::DenyExec) {
-                Met::Calls
-            } else {
-                Met::Nowhere
-            };
-            Ok(Row {
-                met,
-                ..own(rule, Mechanism::Signal)
-            })
-        }
-        FaultKind::KillAtCall(kill) => Ok(call(rule, OnCalls::Signal(kill))),
-        FaultKind::SysError(error) | FaultKind::IoError(error) | FaultKind::PipeError(error) => {
-            rule.errno = error.errno.code().unsigned_abs();
-            Ok(call(rule, OnCalls::Error(error)))
-        }
-        FaultKind::SysDelay(delay)
-        | FaultKind::IoLatency(delay)
-        | FaultKind::PipeDelay(delay)
-        | FaultKind::PipeStall(delay) => Ok(call(rule, OnCalls::Delay(delay))),
-        FaultKind::IoCorrupt(damage) | FaultKind::PipeCorrupt(damage) => {
-            Ok(call(rule, OnCalls::Damage(damage)))
-        }
-        FaultKind::IoShort(short) => Ok(call(rule, OnCalls::Short(short))),
+        FaultKind::Connect(connect) => Row {
+            reads: Reads::Errno(connect.errno.code().unsigned_abs()),
+            met: Met::Connects,
+            ..packets(Rank::Connect, action::CONNECT, Mechanism::Connect)
+        },
+        FaultKind::Reset => own(Rank::Reset, Mechanism::Reset),
+        FaultKind::Kill(kill) => Row {
+            met: match kill.respawn {
+                Some(Respawn::DenyExec) => Met::Calls,
+                Some(Respawn::KillAgain) | None => Met::Nowhere,
+            },
+            respawn: kill.respawn,
+            ..own(Rank::Kill, Mechanism::Signal)
+        },
+        FaultKind::KillAtCall(kill) => Row {
+            respawn: kill.respawn,
+            ..calls(Rank::Kill, OnCalls::Signal(kill))
+        },
+        FaultKind::Pause(_) => own(Rank::Pause, Mechanism::Stop),
+        FaultKind::Starve(_) => own(Rank::Starve, Mechanism::Limits),
+        FaultKind::SysDelay(delay) => calls(Rank::CallDelay, OnCalls::Delay(&delay.0)),
+        FaultKind::IoLatency(delay) => calls(Rank::CallDelay, OnCalls::Delay(&delay.0)),
+        FaultKind::PipeDelay(delay) => calls(Rank::CallDelay, OnCalls::Delay(&delay.0)),
+        FaultKind::PipeStall(stall) => calls(Rank::CallDelay, OnCalls::Delay(&stall.0)),
+        FaultKind::SysError(error) => calls(Rank::CallError, OnCalls::Error(&error.0)),
+        FaultKind::IoError(error) => calls(Rank::CallError, OnCalls::Error(&error.0)),
+        FaultKind::PipeError(error) => calls(Rank::CallError, OnCalls::Error(&error.0)),
+        FaultKind::IoCorrupt(damage) => calls(Rank::CallDamage, OnCalls::Damage(&damage.0)),
+        FaultKind::PipeCorrupt(damage) => calls(Rank::CallDamage, OnCalls::Damage(&damage.0)),
+        FaultKind::IoShort(short) => calls(Rank::CallDamage, OnCalls::Short(short)),
     }
 }
 
 /// What a program does to a packet where it passes a device.
-fn packet(rule: &mut Rule, action: u32, mechanism: Mechanism) -> Row<'static> {
-    rule.action = action;
+const fn packets(rank: Rank, action: u32, mechanism: Mechanism) -> Row<'static> {
     Row {
+        rank,
+        action,
+        reads: Reads::Nothing,
         met: Met::Packets,
         mechanism: Chosen::ByFault(mechanism),
         line: None,
+        respawn: None,
     }
 }
 
 /// What the delay line does to packets that a program sends there.
-fn on_line(rule: &mut Rule, action: u32, line: Model) -> Row<'static> {
+const fn on_line(rank: Rank, action: u32, line: Line<'_>) -> Row<'_> {
     Row {
         line: Some(line),
-        ..packet(rule, action, Mechanism::DelayLine)
+        ..packets(rank, action, Mechanism::DelayLine)
     }
 }
 
 /// Loss of what arrives is done at the socket, so that the sender's own kernel learns nothing.
-fn lost(rule: &mut Rule, direction: Direction) -> Row<'static> {
-    rule.action = action::LOSS;
+const fn lost(rank: Rank, direction: Direction) -> Row<'static> {
     let mechanism = match direction {
         Direction::Egress => Mechanism::WireLoss,
         Direction::Ingress => Mechanism::SocketLoss,
@@ -165,47 +213,106 @@ fn lost(rule: &mut Rule, direction: Direction) -> Row<'static> {
     };
     Row {
         met: Met::PacketsOrSockets,
-        mechanism: Chosen::ByFault(mechanism),
-        line: None,
+        ..packets(rank, action::LOSS, mechanism)
     }
 }
 
 /// What the run's own process does.
-fn own(rule: &mut Rule, mechanism: Mechanism) -> Row<'static> {
-    rule.action = action::NOOP;
+const fn own(rank: Rank, mechanism: Mechanism) -> Row<'static> {
     Row {
         met: Met::Nowhere,
-        mechanism: Chosen::ByFault(mechanism),
-        line: None,
+        ..packets(rank, action::NOOP, mechanism)
     }
 }
 
-/// What stands near calls does.
-fn call<'f>(rule: &mut Rule, done: OnCalls<'f>) -> Row<'f> {
-    rule.action = match done {
-        OnCalls::Error(_) => action::FAIL,
-        OnCalls::Delay(_) => action::SLEEP,
-        OnCalls::Damage(_) => action::DAMAGE,
-        OnCalls::Short(_) => action::SHORTEN,
-        OnCalls::Signal(_) => action::SIGNAL,
+/// What stands near calls does: the mechanisms in the order in which they are tried.
+fn calls(rank: Rank, done: OnCalls<'_>) -> Row<'_> {
+    let (action, reads, ladder): (_, _, &[Mechanism]) = match done {
+        OnCalls::Error(error) => (
+            action::FAIL,
+            Reads::Errno(error.errno.code().unsigned_abs()),
+            &[
+                Mechanism::Lsm,
+                Mechanism::SecurityReturn,
+                Mechanism::SyscallReturn,
+                Mechanism::KprobeOverride,
+                Mechanism::SockAddr,
+            ],
+        ),
+        OnCalls::Delay(delay) => (
+            action::SLEEP,
+            Reads::Nothing,
+            match (delay.at, delay.sleeps) {
+                (SleepAt::Enter, Sleeps::Single) => &[Mechanism::LsmPark, Mechanism::SyscallPark],
+                // One program sleeps once; here the copies take turns with what is left.
+                (SleepAt::Exit, _) | (_, Sleeps::Chained) => &[Mechanism::SyscallPark],
+            },
+        ),
+        OnCalls::Damage(_) => (action::DAMAGE, Reads::Nothing, &[Mechanism::Trace]),
+        OnCalls::Short(_) => (action::SHORTEN, Reads::Nothing, &[Mechanism::Vector]),
+        OnCalls::Signal(_) => (action::SIGNAL, Reads::Nothing, &[Mechanism::SignalAtCall]),
     };
     Row {
+        reads,
         met: Met::Calls,
-        mechanism: Chosen::ByHost(done),
-        line: None,
+        mechanism: Chosen::ByHost(done, ladder),
+        ..packets(rank, action, Mechanism::Count)
+    }
+}
+
+impl Row<'_> {
+    /// Writes the action and what it reads into its rule.
+    pub(super) const fn write(&self, rule: &mut Rule) {
+        rule.action = self.action;
+        match self.reads {
+            Reads::Nothing => {}
+            Reads::Gap(gap) => rule.gap = gap,
+            Reads::Errno(errno) => rule.errno = errno,
+            Reads::Correlation(correlation) => rule.correlation = correlation,
+            Reads::Bursts(thresholds) => {
+                rule.loss_model = loss_model::GILBERT_ELLIOTT;
+                rule.gemodel = thresholds;
+            }
+        }
+    }
+
+    /// What the delay line does, by the chance and the seed of its rule. What is dear to make and does not ramp is taken
+    /// from `planned`, where there is one.
+    pub(super) fn model(
+        &self,
+        rule: &Rule,
+        planned: Option<&Model>,
+    ) -> Result<Option<Model>, Error> {
+        let Some(line) = self.line else {
+            return Ok(None);
+        };
+        Ok(Some(match line {
+            Line::Reorder(latency) => Model::Reorder { latency },
+            Line::WireCorrupt => Model::WireCorrupt { seed: rule.seed },
+            Line::Delay(delay) => Model::Delay(line::Delay {
+                latency: delay.latency,
+                jitter: delay.jitter,
+                correlation: delay.correlation,
+                distribution: delay.distribution,
+                seed: rule.seed,
+            }),
+            Line::Bandwidth(bits_per_second) => {
+                Model::Bandwidth(line::Bandwidth { bits_per_second })
+            }
+            Line::LookUps(outcome, hostnames) => look_ups(outcome, hostnames, rule, planned)?,
+        }))
     }
 }
 
 /// What the delay line does to look-ups of these names.
-fn dns(
+fn look_ups(
     outcome: LookUp,
     hostnames: &[String],
-    rule: &mut Rule,
+    rule: &Rule,
     planned: Option<&Model>,
-) -> Result<Row<'static>, Error> {
+) -> Result<Model, Error> {
     if let Some(Model::Dns(planned)) = planned {
-        let model = Model::Dns(planned.with(outcome, *rule));
-        return Ok(on_line(rule, action::DNS, model));
+        return Ok(Model::Dns(planned.with(outcome, *rule)));
     }
     let every = [String::from("*")];
     let globs = if hostnames.is_empty() {
@@ -213,36 +320,5 @@ fn dns(
     } else {
         hostnames
     };
-    let model = Model::Dns(line::DnsFault::new(outcome, globs, *rule)?);
-    Ok(on_line(rule, action::DNS, model))
-}
-
-/// Where a fault stands in the order of composition on one target: what loses packets comes first,
-/// what holds them last.
-pub(super) fn rank(kind: &FaultKind) -> u8 {
-    match kind {
-        FaultKind::Noop => 0,
-        FaultKind::Blackhole => 1,
-        FaultKind::Partition { .. } => 2,
-        FaultKind::Loss(_) => 3,
-        FaultKind::Corrupt(CorruptMode::Payload) => 4,
-        FaultKind::Duplicate => 5,
-        FaultKind::Reorder { .. } => 6,
-        FaultKind::Corrupt(CorruptMode::Wire) => 7,
-        FaultKind::Delay(_) => 8,
-        FaultKind::Bandwidth(_) => 9,
-        FaultKind::Dns { .. } | FaultKind::DnsDelay { .. } => 10,
-        FaultKind::Connect(_) => 11,
-        FaultKind::Reset => 12,
-        FaultKind::Kill(_) | FaultKind::KillAtCall(_) => 13,
-        FaultKind::Pause(_) => 14,
-        FaultKind::Starve(_) => 15,
-        // A call sleeps before it fails, and only what has not failed is damaged.
-        FaultKind::SysDelay(_)
-        | FaultKind::IoLatency(_)
-        | FaultKind::PipeDelay(_)
-        | FaultKind::PipeStall(_) => 16,
-        FaultKind::SysError(_) | FaultKind::IoError(_) | FaultKind::PipeError(_) => 17,
-        FaultKind::IoShort(_) | FaultKind::IoCorrupt(_) | FaultKind::PipeCorrupt(_) => 18,
-    }
+    Ok(Model::Dns(line::DnsFault::new(outcome, globs, *rule)?))
 }

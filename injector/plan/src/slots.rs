@@ -4,9 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use injector_common::{SLOTS, rule::ActiveSlots, rule_id};
 
-use super::{
-    CallPlan, Carrier, Compiled, Error, Mechanism, Names, Need, compile::compile, rows::rank,
-};
+use super::{CallPlan, Carrier, Compiled, Error, Mechanism, Names, Need, compile::compile, rows};
 use injector_spec::experiment::{Described, Experiment, Fault, Placed, Span};
 
 /// The most prefixes that the filter trie holds (`INJ_FILTERS` of the BPF crate).
@@ -233,7 +231,10 @@ fn slots(rules: &[(usize, &Fault)], experiment: &Experiment) -> Result<Vec<u32>,
                 most: SLOTS,
             });
         }
-        own.sort_by_key(|index| (rank(&rules[*index].1.kind), *index));
+        own.sort_by_key(|index| {
+            let fault = rules[*index].1;
+            (rows::row(&fault.kind, fault.direction).rank, *index)
+        });
         for (slot, index) in (0..).zip(own) {
             slots[index] = slot;
         }

@@ -11,7 +11,7 @@ use injector_spec::experiment::{Fault, Ramp};
 
 use super::{
     Compiled, Error, LineModel, Plan, PlannedRule, calls, compile,
-    rows::{self, Chosen, Row},
+    rows::{self, Chosen},
 };
 
 /// What programs and the delay line read of a rule.
@@ -50,16 +50,16 @@ impl Plan {
 /// The values of a fault that differs from the compiled one in what ramps.
 pub(super) fn values(fault: &Fault, compiled: &Compiled) -> Result<Values, Error> {
     let mut rule = compile::record(fault, compiled.rule.filters, compiled.rule.seed);
-    let Row {
-        mechanism, line, ..
-    } = rows::of(fault, &mut rule, compiled.line.as_ref())?;
+    let row = rows::row(&fault.kind, fault.direction);
+    let line = row.model(&rule, compiled.line.as_ref())?;
+    row.write(&mut rule);
     if compiled.exec_deny.is_some() {
         rule.errno = compile::DENIED;
     }
     let planned = compiled.calls.as_ref().map(|calls| calls.record);
-    let call = match (mechanism, planned) {
-        (Chosen::ByHost(done), Some(planned)) => Some(calls::again(&fault.kind, done, &planned)),
-        (Chosen::ByHost(_) | Chosen::ByFault(_), planned) => planned,
+    let call = match (row.mechanism, planned) {
+        (Chosen::ByHost(done, _), Some(planned)) => Some(calls::again(&fault.kind, done, &planned)),
+        (Chosen::ByHost(..) | Chosen::ByFault(_), planned) => planned,
     };
     Ok(Values { rule, line, call })
 }

@@ -22,35 +22,28 @@ pub mod head;
 pub(crate) mod host;
 pub(crate) mod method;
 mod path;
-mod process;
 mod ramp;
-mod settings;
+pub(crate) mod settings;
 pub mod steady_state;
 mod target;
-mod timing;
+pub(crate) mod timing;
 mod traffic;
 
 use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-pub use call::{
-    CallDamage, CallDelay, CallError, CallFaultError, CallMechanism, CallShort, Calls, FdKind,
-    Filling, LONGEST_CHAIN, LONGEST_SLEEP, Realism, SleepAt, Sleeps,
-};
+pub use call::{CallFaultError, CallMechanism, Calls, FdKind};
 pub use check::CheckError;
 pub use describe::{Described, Placed};
-pub use fault::{
-    ActsOn, CorruptMode, Delay, Distribution, DnsAnswer, Fault, FaultKind, Loss, OnCalls,
-    OnProcesses, Peer,
-};
+pub use fault::Fault;
 pub use filters::{FilterError, LONGEST_HOLD};
 pub use fingerprint::{Fingerprint, FingerprintError};
 pub use head::{Assignment, HeadError, Variables};
 pub use host::HostError;
 pub use injector_common::{SCOPES, SLOTS};
 pub use path::{Depth, FilePattern, Presence};
-pub use process::{Interval, Kill, KillAtCall, Pause, ProcessFaultError, Pulse, Respawn, Starve};
+pub(crate) use ramp::decided;
 pub use ramp::{Amount, CannotRamp, Parameter, Ramp, RampError, Shape};
 pub use settings::Settings;
 pub use steady_state::{NamedProbe, Objectives, ProbeRole, SteadyState, SteadyStateError};
@@ -59,6 +52,34 @@ pub use timing::{Span, TimingError};
 pub use traffic::{Activity, Chance, Connections, Direction, GUARDED_PORTS, Protocol, Traffic};
 
 use crate::condition::Condition;
+pub use crate::faults::{
+    About, ActsOn, CallDamage, CallDelay, CallError, Fate, FaultKind, Filling, LONGEST_CHAIN,
+    LONGEST_SLEEP, OnCalls, OnLookUps, OnPackets, OnProcesses, ProcessFaultError, Realism, Respawn,
+    SleepAt, Sleeps,
+    dns_delay::DnsDelay,
+    dns_error::{DnsAnswer, DnsError},
+    io_corrupt::IoCorrupt,
+    io_error::IoError,
+    io_latency::IoLatency,
+    io_short::CallShort,
+    net_bandwidth::Bandwidth,
+    net_connect::Connect,
+    net_corrupt::{Corrupt, CorruptMode},
+    net_delay::{Delay, Distribution},
+    net_loss::Loss,
+    net_partition::{Partition, Peer},
+    net_reorder::Reorder,
+    pipe_corrupt::PipeCorrupt,
+    pipe_delay::PipeDelay,
+    pipe_error::PipeError,
+    pipe_stall::PipeStall,
+    proc_kill::{Interval, Kill},
+    proc_kill_at_call::KillAtCall,
+    proc_pause::{Pause, Pulse},
+    proc_starve::Starve,
+    sys_delay::SysDelay,
+    sys_error::SysError,
+};
 pub use crate::quantity::duration::LONGEST;
 
 /// The most halt conditions: each probe among them has a thread.

@@ -6,7 +6,7 @@ use super::*;
 use injector_spec::grammar::{FaultInFile, TargetInFile};
 use injector_spec::{
     error::{Exit, Refusal},
-    experiment::{Direction, Experiment, FaultKind, Follow, Many, Selector},
+    experiment::{Direction, Experiment, FaultKind, Follow, Many, Selector, SysDelay},
 };
 
 fn parsed(line: &str) -> Result<Action, Refusal> {
@@ -146,10 +146,10 @@ fn dns_names_its_own_port() {
             .collect::<Vec<_>>(),
         [22]
     );
-    let FaultKind::Dns { hostnames, .. } = &experiment.steps[0].faults[0].kind else {
+    let FaultKind::DnsError(error) = &experiment.steps[0].faults[0].kind else {
         panic!()
     };
-    assert!(hostnames.is_empty());
+    assert!(error.hostnames.is_empty());
 }
 
 #[test]
@@ -222,20 +222,20 @@ fn values_are_read_as_people_write_them() {
         fault("net|bandwidth|--rate|1 mbit").kind,
         FaultKind::Bandwidth(_)
     ));
-    let FaultKind::Connect(errno) = fault("net|connect|--errno|111").kind else {
+    let FaultKind::Connect(connect) = fault("net|connect|--errno|111").kind else {
         panic!()
     };
-    assert_eq!(errno.to_string(), "ECONNREFUSED");
+    assert_eq!(connect.errno.to_string(), "ECONNREFUSED");
     let named = fault("net|blackhole|--hostname|münchen.de, a.example")
         .traffic
         .hostnames;
     assert_eq!(named, ["xn--mnchen-3ya.de", "a.example"]);
-    let FaultKind::Dns { hostnames, .. } =
+    let FaultKind::DnsError(error) =
         fault("dns|error|--type|timeout|--hostname|a.example,*.b.example").kind
     else {
         panic!()
     };
-    assert_eq!(hostnames, ["a.example", "*.b.example"]);
+    assert_eq!(error.hostnames, ["a.example", "*.b.example"]);
 }
 
 #[test]
@@ -299,7 +299,7 @@ fn a_call_is_named_and_sleeps_at_one_end() {
     let experiment = armed(&format!(
         "sys delay --syscall openat,read --delay-enter 5ms --jitter 1ms --thread a-* {line}"
     ));
-    let FaultKind::SysDelay(delay) = &experiment.steps[0].faults[0].kind else {
+    let FaultKind::SysDelay(SysDelay(delay)) = &experiment.steps[0].faults[0].kind else {
         panic!("{experiment:?}");
     };
     assert_eq!(delay.calls.syscalls.len(), 2);

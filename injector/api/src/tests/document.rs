@@ -1,6 +1,7 @@
 //! `configs/openapi.json` says what the routes do.
 
 use super::*;
+use injector_spec::experiment::FaultKind;
 
 /// Every route of the document answers, every method that it does not name is refused, and no route is
 /// missing from it.
@@ -103,5 +104,24 @@ fn every_field_of_an_experiment_is_described() {
                 "{schema} does not describe {field}"
             );
         }
+    }
+}
+
+/// Every fault has its shape in the document.
+#[test]
+fn every_fault_is_described() {
+    // What a name that no fault has is told lists those that there are.
+    let unknown = r#"{"fault":""}"#;
+    let told = serde_json::from_str::<FaultKind>(unknown).unwrap_err();
+    let told = told.to_string();
+    let (_, listed) = told.split_once("expected one of ").unwrap();
+    let faults: Vec<&str> = listed.split('`').skip(1).step_by(2).collect();
+    assert!(faults.len() > 25, "{told}");
+    for fault in faults {
+        let shape = format!("\"const\": \"{fault}\"");
+        assert!(
+            OPENAPI.contains(&shape),
+            "{fault} has no shape in configs/openapi.json"
+        );
     }
 }

@@ -62,7 +62,7 @@ enum State {
 
 impl State {
     /// The state that a fault changes, if it does.
-    const fn of(kind: &FaultKind) -> Option<Self> {
+    fn of(kind: &FaultKind) -> Option<Self> {
         match kind.on_processes() {
             Some(OnProcesses::Pause(_)) => Some(Self::Pause),
             Some(OnProcesses::Starve(_)) => Some(Self::Limits),
@@ -101,8 +101,8 @@ fn acts_on_packets(experiment: &Experiment) -> bool {
     experiment
         .faults()
         .any(|(_, fault)| match fault.kind.acts_on() {
-            ActsOn::Packets | ActsOn::LookUps(_) => true,
-            ActsOn::Connects | ActsOn::Connections | ActsOn::Calls(_) | ActsOn::Processes(_) => {
+            ActsOn::Packets(_) | ActsOn::LookUps(_) => true,
+            ActsOn::Connects | ActsOn::Connections | ActsOn::Calls(..) | ActsOn::Processes(_) => {
                 false
             }
         })

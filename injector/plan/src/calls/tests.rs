@@ -1,12 +1,20 @@
 use super::*;
-use injector_spec::experiment::{CallDelay, CallError, Calls, FdKind, Realism};
+use crate::rows::{self, Chosen};
+use injector_spec::experiment::{
+    CallDelay, CallError, CallMechanism, Calls, Direction, FdKind, PipeDelay, Realism, SleepAt,
+    Sleeps, SysDelay, SysError,
+};
 
 /// The choice for a fault on calls.
 fn choice(
     fault: &FaultKind,
     offers: &dyn Fn(Need) -> bool,
 ) -> Result<(Mechanism, CallPlan), Error> {
-    choose(fault, fault.on_calls().unwrap(), offers)
+    let row = rows::row(fault, Direction::Egress);
+    let Chosen::ByHost(done, ladder) = row.mechanism else {
+        panic!("{fault:?} is not on calls");
+    };
+    choose(fault, done, ladder, offers)
 }
 
 fn calls(names: &str) -> Calls {
@@ -17,21 +25,21 @@ fn calls(names: &str) -> Calls {
 }
 
 fn error(names: &str) -> FaultKind {
-    FaultKind::SysError(CallError {
+    FaultKind::SysError(SysError(CallError {
         calls: calls(names),
         errno: "EIO".parse().unwrap(),
         realism: Realism::Usual,
-    })
+    }))
 }
 
 fn delay(names: &str, at: SleepAt) -> FaultKind {
-    FaultKind::SysDelay(CallDelay {
+    FaultKind::SysDelay(SysDelay(CallDelay {
         calls: calls(names),
         at,
         length: std::time::Duration::from_millis(5),
         jitter: std::time::Duration::ZERO,
         sleeps: Sleeps::Single,
-    })
+    }))
 }
 
 fn chosen(fault: &FaultKind, offers: &[Need]) -> Mechanism {
@@ -79,13 +87,13 @@ fn of_pipes_and_sockets_only_sockets_have_a_hook_that_sleeps() {
             kinds: kinds.to_vec(),
             ..calls("read,sendto")
         };
-        FaultKind::PipeDelay(CallDelay {
+        FaultKind::PipeDelay(PipeDelay(CallDelay {
             calls,
             at: SleepAt::Enter,
             length: std::time::Duration::from_millis(5),
             jitter: std::time::Duration::ZERO,
             sleeps: Sleeps::Single,
-        })
+        }))
     };
     let all = [Lsm, SyscallReturn, SleepableSyscall, Park];
     assert_eq!(chosen(&slow(&[FdKind::Unix]), &all), Mechanism::LsmPark);
@@ -134,7 +142,7 @@ fn who_insists_on_the_hook_is_told_what_others_would_wait_for() {
         let FaultKind::SysDelay(mut fault) = delay(call, SleepAt::Enter) else {
             continue;
         };
-        fault.calls.mechanism = Some(CallMechanism::LsmPark);
+        fault.0.calls.mechanism = Some(CallMechanism::LsmPark);
         let error = choice(&FaultKind::SysDelay(fault), &|_| true).unwrap_err();
         let error = error.to_string();
         assert!(
@@ -145,7 +153,7 @@ fn who_insists_on_the_hook_is_told_what_others_would_wait_for() {
     let FaultKind::SysDelay(mut fault) = delay("rename", SleepAt::Enter) else {
         return;
     };
-    fault.calls.kinds = vec![FdKind::Directory];
+    fault.0.calls.kinds = vec![FdKind::Directory];
     let error = choice(&FaultKind::SysDelay(fault), &|_| true).unwrap_err();
     assert!(
         error.to_string().contains("leave --path and --fd-kind out"),

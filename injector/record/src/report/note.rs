@@ -4,7 +4,7 @@ use injector_common::rule::{Counters, When};
 
 use injector_spec::{
     experiment::{
-        Activity, ActsOn, Connections, Direction, Fault, FaultKind, GUARDED_PORTS, Parameter,
+        Activity, ActsOn, Connections, Direction, Fault, GUARDED_PORTS, OnProcesses, Parameter,
         Protocol, Traffic,
     },
     quantity::{Percent, format_when},
@@ -51,15 +51,8 @@ fn reason(fault: &Fault, counted: Counters) -> String {
     } = counted;
     if seen == 0 {
         unseen(fault)
-    } else if matched == 0 && matches!(fault.kind.acts_on(), ActsOn::LookUps(_)) {
-        format!(
-            "none of its {seen} packets was a query for such a name to such a resolver; {ELSEWHERE}"
-        )
-    } else if matched == 0 && matches!(fault.kind, FaultKind::Kill(_) | FaultKind::Pause(_)) {
-        "all of it stood still already, had just ended, or is never a target".to_owned()
     } else if matched == 0 {
-        let (what, filters) = (what(fault), filters(&fault.traffic));
-        format!("none of its {seen} {what} passed the filters ({filters})")
+        unmatched(fault, seen)
     } else if missed > 0 {
         format!("{missed} were chosen but could not be acted on; they went through unharmed")
     } else {
@@ -67,35 +60,53 @@ fn reason(fault: &Fault, counted: Counters) -> String {
     }
 }
 
+/// Something came, and none of it was meant.
+fn unmatched(fault: &Fault, seen: u64) -> String {
+    match fault.kind.acts_on() {
+        ActsOn::LookUps(_) => format!(
+            "none of its {seen} packets was a query for such a name to such a resolver; {ELSEWHERE}"
+        ),
+        ActsOn::Processes(OnProcesses::Kill(_) | OnProcesses::Pause(_)) => {
+            "all of it stood still already, had just ended, or is never a target".to_owned()
+        }
+        ActsOn::Packets(_)
+        | ActsOn::Connects
+        | ActsOn::Connections
+        | ActsOn::Calls(..)
+        | ActsOn::Processes(OnProcesses::Starve(_)) => {
+            let (what, filters) = (what(fault), filters(&fault.traffic));
+            format!("none of its {seen} {what} passed the filters ({filters})")
+        }
+    }
+}
+
 /// Nothing came from the target at all.
 fn unseen(fault: &Fault) -> String {
-    let verb = match (&fault.kind, fault.direction) {
-        (FaultKind::Connect(_), _) => {
-            return "it never called connect(2) while the fault was on".to_owned();
+    match fault.kind.acts_on() {
+        ActsOn::Connects => "it never called connect(2) while the fault was on".to_owned(),
+        ActsOn::Connections => match fault.traffic.activity {
+            Activity::Any => "it had no established connection",
+            Activity::Busy => "it had no connection that was busy while the fault was on",
+            Activity::Idle => "it had no connection that was idle while the fault was on",
         }
-        (FaultKind::Reset, _) => {
-            return match fault.traffic.activity {
-                Activity::Any => "it had no established connection",
-                Activity::Busy => "it had no connection that was busy while the fault was on",
-                Activity::Idle => "it had no connection that was idle while the fault was on",
-            }
-            .to_owned();
+        .to_owned(),
+        ActsOn::Processes(_) => {
+            "it had no process while the fault was on, or the fault was not due before its end"
+                .to_owned()
         }
-        (FaultKind::Kill(_) | FaultKind::Pause(_) | FaultKind::Starve(_), _) => {
-            return "it had no process while the fault was on, or the fault was not due before its end"
-                .to_owned();
+        ActsOn::Calls(..) => "it made no such call while the fault was on".to_owned(),
+        ActsOn::LookUps(_) => format!("it sent nothing while the fault was on; {ELSEWHERE}"),
+        ActsOn::Packets(_) => {
+            let verb = match fault.direction {
+                Direction::Egress => "sent",
+                Direction::Ingress => "received",
+                Direction::Both => "sent and received",
+            };
+            format!(
+                "it {verb} nothing while the fault was on, or through sockets that belong to others"
+            )
         }
-        (kind, _) if kind.on_calls().is_some() => {
-            return "it made no such call while the fault was on".to_owned();
-        }
-        (kind, _) if matches!(kind.acts_on(), ActsOn::LookUps(_)) => {
-            return format!("it sent nothing while the fault was on; {ELSEWHERE}");
-        }
-        (_, Direction::Egress) => "sent",
-        (_, Direction::Ingress) => "received",
-        (_, Direction::Both) => "sent and received",
-    };
-    format!("it {verb} nothing while the fault was on, or through sockets that belong to others")
+    }
 }
 
 /// Everything matched, and yet nothing was hit.
@@ -118,12 +129,11 @@ fn unlucky(fault: &Fault, matched: u64) -> String {
 }
 
 fn what(fault: &Fault) -> &'static str {
-    match &fault.kind {
-        FaultKind::Connect(_) => "calls",
-        kind if kind.on_calls().is_some() => "calls",
-        FaultKind::Reset => "connections",
-        FaultKind::Kill(_) | FaultKind::Pause(_) | FaultKind::Starve(_) => "processes",
-        _ => "packets",
+    match fault.kind.acts_on() {
+        ActsOn::Packets(_) | ActsOn::LookUps(_) => "packets",
+        ActsOn::Connects | ActsOn::Calls(..) => "calls",
+        ActsOn::Connections => "connections",
+        ActsOn::Processes(_) => "processes",
     }
 }
 
@@ -158,7 +168,7 @@ fn filters(traffic: &Traffic) -> String {
 mod tests {
     use super::*;
     use injector_common::threshold::Threshold;
-    use injector_spec::experiment::Chance;
+    use injector_spec::experiment::{Chance, Connect, DnsAnswer, DnsError, FaultKind};
 
     fn counted(seen: u64, matched: u64, hit: u64, missed: u64) -> Counters {
         Counters {
@@ -231,13 +241,15 @@ mod tests {
             counted(0, 0, 0, 0),
             "no established connection",
         );
-        let look_up = fault(FaultKind::Dns {
-            answer: injector_spec::experiment::DnsAnswer::NxDomain,
+        let look_up = fault(FaultKind::DnsError(DnsError {
+            answer: DnsAnswer::NxDomain,
             hostnames: vec!["*".to_owned()],
-        });
+        }));
         says(&look_up, counted(0, 0, 0, 0), "sent nothing while");
         says(&look_up, counted(3, 0, 0, 0), "only UDP port 53");
-        let connect = FaultKind::Connect("EIO".parse().unwrap());
+        let connect = FaultKind::Connect(Connect {
+            errno: "EIO".parse().unwrap(),
+        });
         says(
             &fault(connect),
             counted(0, 0, 0, 0),

@@ -3,9 +3,9 @@
 use std::{collections::HashSet, time::Duration};
 
 use super::{
-    CallFaultError, Experiment, Fault, FaultKind, FilterError, HeadError, LONGEST, LONGEST_NAME,
-    MOST_CONDITIONS, OnCalls, ProcessFaultError, RampError, SCOPES, SLOTS, Selector,
-    SteadyStateError, Target, TimingError,
+    ActsOn, CallFaultError, Experiment, Fault, FilterError, HeadError, LONGEST, LONGEST_NAME,
+    MOST_CONDITIONS, ProcessFaultError, RampError, SCOPES, SLOTS, Selector, SteadyStateError,
+    Target, TimingError,
 };
 use crate::{pattern, quantity::duration};
 
@@ -174,62 +174,17 @@ impl Target {
 
 impl Fault {
     pub(super) fn check(&self) -> Result<(), CheckError> {
-        let name = self.kind.name();
-        match &self.kind {
-            FaultKind::Delay(delay) if delay.latency.is_zero() && delay.jitter.is_zero() => {
-                return Err(CheckError::Pointless(
-                    name,
-                    "latency and jitter are zero; set one of them",
-                ));
-            }
-            FaultKind::Reorder { gap: 0, .. } => {
-                return Err(CheckError::Pointless(
-                    name,
-                    "a gap is at least 1; correct it",
-                ));
-            }
-            FaultKind::Reorder { latency, .. } if latency.is_zero() => {
-                return Err(CheckError::Pointless(name, "the latency is zero; set it"));
-            }
-            FaultKind::Partition { peers } if peers.is_empty() => {
-                return Err(CheckError::Pointless(
-                    name,
-                    "it has no peer; name at least one",
-                ));
-            }
-            _ => {}
-        }
-        match self.kind.on_calls() {
-            Some(OnCalls::Error(error)) => error.check()?,
-            Some(OnCalls::Delay(delay)) => delay.check()?,
-            Some(OnCalls::Damage(damage)) => damage.check()?,
-            Some(OnCalls::Short(short)) => short.check()?,
-            // It hangs on the target too, see `check_on`.
-            Some(OnCalls::Signal(_)) | None => {}
-        }
-        match self.kind.on_calls() {
-            Some(on_calls) if self.kind.is_about_files() => on_calls.calls().check_paths()?,
-            Some(on_calls) if self.kind.is_about_pipes() => on_calls.calls().check_pipes()?,
-            _ => {}
-        }
-        if let Some(on_calls) = self.kind.on_calls() {
+        self.kind.definition().check()?;
+        if let ActsOn::Calls(on_calls, about) = self.kind.acts_on() {
+            on_calls.calls().check_about(about)?;
             on_calls.calls().check_filters()?;
         }
         Ok(self.check_filters()?)
     }
-}
 
-impl Fault {
     /// Checks what hangs on how the target is chosen.
     pub(super) fn check_on(&self, target: &Target) -> Result<(), CheckError> {
-        match &self.kind {
-            FaultKind::Kill(kill) => kill.check(&target.name, &target.selector)?,
-            FaultKind::KillAtCall(kill) => kill.check(&target.name, &target.selector)?,
-            FaultKind::Pause(pause) => pause.check()?,
-            FaultKind::Starve(starve) => starve.check(&target.name, &target.selector)?,
-            _ => {}
-        }
-        Ok(())
+        self.kind.definition().check_on(target)
     }
 }
 

@@ -3,31 +3,28 @@
 //!
 //! A description has the names that flags and files have, and what it says can be written there: [`words`] makes
 //! a command of it again (ramps aside, which files alone have), and a test makes the same fault of that, for any command line. So no parameter and no
-//! filter can be left out, and no name can mean two things. Each kind of fault describes itself, in a `match`
-//! that knows them all.
+//! filter can be left out, and no name can mean two things. Each fault describes its own parameters
+//! ([`Definition`]).
 //!
 //! Rejected: a description by clap's own table of flags. It knows what was written, not what is in force: guarded
 //! ports, the calls of a class, or a fault that came as JSON.
 //!
+//! [`Definition`]: crate::faults::Definition
 //! [`words`]: Described::words
 
 use std::{collections::BTreeMap, fmt, net::IpAddr};
 
-use clap::ValueEnum;
 use injector_common::{rule::When, threshold::Threshold};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Activity, ActsOn, CallDamage, CallDelay, Calls, Chance, Connections, CorruptMode, Fault,
-    FaultKind, GUARDED_PORTS, Interval, Kill, KillAtCall, Loss, Parameter, Peer, Presence,
-    Protocol, Pulse, Realism, SleepAt, Sleeps, Starve, Traffic,
-    method::{FileMethod, Method, PipeMethod, VectorMethod},
-    settings::Settings,
+    Activity, ActsOn, Chance, Connections, Fault, GUARDED_PORTS, Parameter, Protocol, Traffic,
+    settings::{Settings, name},
 };
 use crate::{
+    faults::Drawn,
     printable,
-    quantity::{Errno, GeModel, Percent, duration, format_when},
-    syscall::READS,
+    quantity::{Percent, format_when},
 };
 
 /// A fault with all that is in force.
@@ -74,9 +71,9 @@ impl Fault {
             filters,
             ..
         } = &mut described;
-        self.kind.describe(parameters, filters);
+        self.kind.definition().describe(parameters, filters);
         match self.kind.acts_on() {
-            ActsOn::Packets => {
+            ActsOn::Packets(_) => {
                 self.traffic.describe(filters);
                 filters.one("direction", name(self.direction));
                 let age = self.traffic.connections;
@@ -94,9 +91,10 @@ impl Fault {
             }
             // They are over UDP port 53, and no other filter is about them.
             ActsOn::LookUps(_) => self.traffic.describe_addresses(filters),
-            ActsOn::Calls(_) | ActsOn::Processes(_) => {}
+            ActsOn::Calls(..) | ActsOn::Processes(_) => {}
         }
-        self.chance.describe(&self.kind, &mut described.chance);
+        let drawn = self.kind.definition().drawn();
+        self.chance.describe(drawn, &mut described.chance);
         for ramp in &self.ramps {
             match ramp.parameter {
                 Parameter::Percent => described.chance.ramp(ramp),
@@ -111,190 +109,6 @@ impl Fault {
         }
         described.remarks.extend(self.chance.remarks());
         described
-    }
-}
-
-impl FaultKind {
-    fn describe(&self, parameters: &mut Settings, filters: &mut Settings) {
-        match self {
-            Self::Noop | Self::Duplicate | Self::Blackhole | Self::Reset => {}
-            Self::Delay(delay) => {
-                parameters.one("latency", duration::format(delay.latency));
-                if !delay.jitter.is_zero() {
-                    parameters.one("jitter", duration::format(delay.jitter));
-                    parameters.one("distribution", name(delay.distribution));
-                    parameters.one("correlation", Percent(delay.correlation));
-                }
-            }
-            Self::Loss(Loss::Independent { correlation }) => {
-                let is_set = *correlation != Threshold::NEVER;
-                parameters.some("correlation", is_set.then_some(Percent(*correlation)));
-            }
-            Self::Loss(Loss::GilbertElliott(model)) => parameters.one("gemodel", GeModel(*model)),
-            Self::Corrupt(mode) => parameters.one("mode", name::<CorruptMode>(*mode)),
-            Self::Reorder { gap, latency } => {
-                parameters.one("gap", gap);
-                parameters.one("latency", duration::format(*latency));
-            }
-            Self::Bandwidth(rate) => parameters.one("rate", rate),
-            Self::Partition { peers } => parameters.list("peer", peers.iter().map(far_end)),
-            Self::Connect(errno) => parameters.one("errno", errno),
-            Self::Dns { answer, hostnames } => {
-                parameters.one("type", name(*answer));
-                filters.list("hostname", hostnames);
-            }
-            Self::DnsDelay { latency, hostnames } => {
-                parameters.one("latency", duration::format(*latency));
-                filters.list("hostname", hostnames);
-            }
-            Self::Kill(kill) => kill.describe(parameters),
-            Self::KillAtCall(kill) => kill.describe(parameters, filters),
-            Self::Pause(pause) => {
-                if let Some(Pulse { active, dormant }) = pause.pulse {
-                    parameters.one("active", duration::format(active));
-                    parameters.one("dormant", duration::format(dormant));
-                }
-            }
-            Self::Starve(starve) => starve.describe(parameters),
-            Self::SysError(error) => {
-                fails(error.errno, error.realism, parameters);
-                filters.list("syscall", &error.calls.syscalls);
-                error.calls.describe(filters);
-            }
-            Self::SysDelay(delay) => {
-                let flag = match delay.at {
-                    SleepAt::Enter => "delay-enter",
-                    SleepAt::Exit => "delay-exit",
-                };
-                delay.describe(flag, parameters);
-                parameters.flag("chain", delay.sleeps == Sleeps::Chained);
-                filters.list("syscall", &delay.calls.syscalls);
-                delay.calls.describe(filters);
-            }
-            Self::IoError(error) => {
-                fails(error.errno, error.realism, parameters);
-                methods::<FileMethod>(&error.calls, filters);
-            }
-            Self::IoLatency(delay) => {
-                delay.describe("latency", parameters);
-                methods::<FileMethod>(&delay.calls, filters);
-            }
-            Self::IoCorrupt(damage) => {
-                damage.describe(parameters);
-                if damage.calls.syscalls != Calls::named(READS, None).syscalls {
-                    filters.list("syscall", &damage.calls.syscalls);
-                }
-                damage.calls.describe(filters);
-            }
-            Self::IoShort(short) => {
-                parameters.one("at-most", short.at_most);
-                methods::<VectorMethod>(&short.calls, filters);
-            }
-            Self::PipeError(error) => {
-                fails(error.errno, error.realism, parameters);
-                methods::<PipeMethod>(&error.calls, filters);
-            }
-            Self::PipeDelay(delay) => {
-                delay.describe("latency", parameters);
-                methods::<PipeMethod>(&delay.calls, filters);
-            }
-            Self::PipeStall(delay) => {
-                delay.describe("at-most", parameters);
-                methods::<PipeMethod>(&delay.calls, filters);
-            }
-            Self::PipeCorrupt(damage) => {
-                damage.describe(parameters);
-                let reads = PipeMethod::Read.calls();
-                if damage.calls.syscalls != Calls::named(reads, None).syscalls {
-                    filters.list("syscall", &damage.calls.syscalls);
-                }
-                damage.calls.describe(filters);
-            }
-        }
-    }
-}
-
-/// What calls return.
-fn fails(errno: Errno, realism: Realism, parameters: &mut Settings) {
-    parameters.one("errno", errno);
-    parameters.flag("unusual", realism == Realism::Unusual);
-}
-
-/// The name of a choice, as flags and files have it.
-fn name<T: ValueEnum + Copy>(value: T) -> String {
-    let named = value.to_possible_value();
-    named.map_or_else(String::new, |named| named.get_name().to_owned())
-}
-
-fn far_end(peer: &Peer) -> String {
-    match peer {
-        Peer::Net(net) => net.to_string(),
-        Peer::Host(host) => host.clone(),
-    }
-}
-
-/// Calls by what is done, where they are just that.
-fn methods<M: Method>(calls: &Calls, filters: &mut Settings) {
-    match M::of(&calls.syscalls) {
-        Some(methods) => filters.list("methods", methods.into_iter().map(name)),
-        None => filters.list("syscall", &calls.syscalls),
-    }
-    calls.describe(filters);
-}
-
-impl Calls {
-    fn describe(&self, filters: &mut Settings) {
-        filters.some("thread", self.thread.as_ref());
-        filters.list("path", self.paths.iter().map(super::FilePattern::text));
-        filters.flag("future", self.presence == Presence::Future);
-        filters.list("fd-kind", self.kinds.iter().map(|kind| name(*kind)));
-        filters.list("dest-ip", &self.dest);
-        filters.list("dest-port", &self.dest_ports);
-        filters.some("mechanism", self.mechanism.map(name));
-    }
-}
-
-impl CallDelay {
-    fn describe(&self, flag: &'static str, parameters: &mut Settings) {
-        parameters.one(flag, duration::format(self.length));
-        let is_set = !self.jitter.is_zero();
-        parameters.some("jitter", is_set.then(|| duration::format(self.jitter)));
-    }
-}
-
-impl CallDamage {
-    fn describe(&self, parameters: &mut Settings) {
-        parameters.one("filling", name(self.filling));
-        parameters.one("max-length", self.max_length);
-        parameters.one("max-occurrences", self.max_occurrences);
-    }
-}
-
-impl Kill {
-    fn describe(&self, parameters: &mut Settings) {
-        parameters.one("signal", self.signal);
-        parameters.one("after", duration::format(self.after));
-        let every = self.interval.map(|Interval(every)| duration::format(every));
-        parameters.some("interval", every);
-        parameters.some("respawn", self.respawn.map(name));
-    }
-}
-
-impl KillAtCall {
-    fn describe(&self, parameters: &mut Settings, filters: &mut Settings) {
-        parameters.one("signal", self.signal);
-        parameters.some("respawn", self.respawn.map(name));
-        filters.list("at-call", &self.calls.syscalls);
-        self.calls.describe(filters);
-    }
-}
-
-impl Starve {
-    fn describe(&self, parameters: &mut Settings) {
-        parameters.some("cpu-max", self.cpu_max);
-        parameters.some("memory-high", self.memory_high);
-        parameters.list("io-max", &self.io_max);
-        parameters.some("pids-max", self.pids_max);
     }
 }
 
@@ -336,13 +150,11 @@ impl Traffic {
 }
 
 impl Chance {
-    fn describe(&self, kind: &FaultKind, chance: &mut Settings) {
-        match kind {
-            // A limit is in force or it is not.
-            FaultKind::Starve(_) => return,
-            // The model alone decides.
-            FaultKind::Loss(Loss::GilbertElliott(_)) => {}
-            _ => chance.one("percent", Percent(self.percent)),
+    fn describe(&self, drawn: Drawn, chance: &mut Settings) {
+        match drawn {
+            Drawn::Never => return,
+            Drawn::ByModel => {}
+            Drawn::ByChance => chance.one("percent", Percent(self.percent)),
         }
         let is_set = self.when != When::ALWAYS;
         chance.some("when", is_set.then(|| format_when(&self.when)));

@@ -8,8 +8,8 @@ use std::{net::IpAddr, time::Duration};
 use ipnet::{IpNet, Ipv4Net};
 
 use super::{
-    Activity, ActsOn, Calls, Connections, Direction, Fault, FaultKind, FdKind, Peer, Protocol,
-    Traffic, host, host::HostError,
+    Activity, ActsOn, Calls, Connections, Direction, Fate, Fault, FdKind, Peer, Protocol, Traffic,
+    host, host::HostError,
 };
 use crate::quantity::{PortRange, duration};
 
@@ -111,11 +111,12 @@ impl Fault {
         self.check_hold()?;
         self.check_names()?;
         let traffic = &self.traffic;
-        if traffic.activity != Activity::Any && self.kind != FaultKind::Reset {
+        let acts_on = self.kind.acts_on();
+        if traffic.activity != Activity::Any && !matches!(acts_on, ActsOn::Connections) {
             return Err(FilterError::NoActivity(fault));
         }
-        match self.kind.acts_on() {
-            ActsOn::Packets => {}
+        match acts_on {
+            ActsOn::Packets(_) => {}
             ActsOn::Connections => {
                 traffic.check_protocol(fault, "TCP connections", &[Protocol::Tcp])?;
             }
@@ -127,12 +128,12 @@ impl Fault {
                 }
             }
             ActsOn::LookUps(_) => traffic.check_domain(fault)?,
-            ActsOn::Calls(_) | ActsOn::Processes(_) if traffic.says_something() => {
+            ActsOn::Calls(..) | ActsOn::Processes(_) if traffic.says_something() => {
                 return Err(FilterError::NoTraffic(fault));
             }
-            ActsOn::Calls(_) | ActsOn::Processes(_) => return Ok(()),
+            ActsOn::Calls(..) | ActsOn::Processes(_) => return Ok(()),
         }
-        if matches!(self.kind, FaultKind::Partition { .. })
+        if self.kind.peers().is_some()
             && (!traffic.dest.is_empty() || !traffic.hostnames.is_empty())
         {
             return Err(FilterError::TwoFarEnds);
@@ -147,10 +148,7 @@ impl Fault {
 
     /// Checks that an address is left, where the names of the filters stand for these.
     pub fn check_addresses(&self, of_names: &[IpAddr]) -> Result<(), FilterError> {
-        let peers: &[Peer] = match &self.kind {
-            FaultKind::Partition { peers } => peers,
-            _ => &[],
-        };
+        let peers = self.kind.peers().unwrap_or_default();
         let of_peers = peers.iter().filter_map(|peer| match peer {
             Peer::Net(net) => Some(*net),
             Peer::Host(_) => None,
@@ -182,10 +180,7 @@ impl Fault {
 
     /// The host names among its far ends.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        let peers: &[Peer] = match &self.kind {
-            FaultKind::Partition { peers } => peers,
-            _ => &[],
-        };
+        let peers = self.kind.peers().unwrap_or_default();
         let of_peers = peers.iter().filter_map(|peer| match peer {
             Peer::Host(name) => Some(name.as_str()),
             Peer::Net(_) => None,
@@ -200,13 +195,14 @@ impl Fault {
     fn check_names(&self) -> Result<(), FilterError> {
         self.names().try_for_each(host::check)?;
         match self.kind.acts_on() {
-            ActsOn::LookUps(globs) => globs
+            ActsOn::LookUps(look_ups) => look_ups
+                .names
                 .iter()
                 .try_for_each(|glob| host::check_pattern(glob).map_err(FilterError::from)),
-            ActsOn::Packets
+            ActsOn::Packets(_)
             | ActsOn::Connects
             | ActsOn::Connections
-            | ActsOn::Calls(_)
+            | ActsOn::Calls(..)
             | ActsOn::Processes(_) => Ok(()),
         }
     }
@@ -221,23 +217,29 @@ impl Fault {
             ActsOn::Connections
             | ActsOn::Connects
             | ActsOn::LookUps(_)
-            | ActsOn::Calls(_)
+            | ActsOn::Calls(..)
             | ActsOn::Processes(_) => Err(FilterError::EgressOnly(fault)),
             // Loss of what arrives is done at the socket.
-            ActsOn::Packets if self.kind.loses_packets() => Ok(()),
-            ActsOn::Packets if self.traffic.protocol == Protocol::Icmp => {
+            ActsOn::Packets(packets) if packets.fate == Fate::Lost => Ok(()),
+            ActsOn::Packets(_) if self.traffic.protocol == Protocol::Icmp => {
                 Err(FilterError::IngressIcmp(fault))
             }
-            ActsOn::Packets => Ok(()),
+            ActsOn::Packets(_) => Ok(()),
         }
     }
 
     /// Refuses delays that the delay line would cut short.
     fn check_hold(&self) -> Result<(), FilterError> {
-        let asked = match &self.kind {
-            FaultKind::Delay(delay) => delay.latency.saturating_add(delay.jitter),
-            FaultKind::Reorder { latency, .. } | FaultKind::DnsDelay { latency, .. } => *latency,
-            _ => return Ok(()),
+        let fate = match self.kind.acts_on() {
+            ActsOn::Packets(packets) => packets.fate,
+            ActsOn::LookUps(look_ups) => look_ups.fate,
+            ActsOn::Connects | ActsOn::Connections | ActsOn::Calls(..) | ActsOn::Processes(_) => {
+                return Ok(());
+            }
+        };
+        let asked = match fate {
+            Fate::Held(asked) => asked,
+            Fate::GoesOn | Fate::Lost => return Ok(()),
         };
         if asked <= LONGEST_HOLD {
             return Ok(());

@@ -2,7 +2,10 @@
 
 use clap::ValueEnum;
 
-use super::Calls;
+use super::{
+    Calls,
+    settings::{Settings, name},
+};
 use crate::syscall::{READS, Syscall, VECTOR_READS, VECTOR_WRITES};
 
 /// A word for some calls.
@@ -23,6 +26,15 @@ pub(crate) trait Method: ValueEnum + Copy {
         let said: Vec<Syscall> = methods.iter().flat_map(calls_of).collect();
         let is_whole = syscalls.iter().all(|call| said.contains(call));
         (is_whole && !methods.is_empty()).then_some(methods)
+    }
+
+    /// Says which calls are meant: by these words, where they are just that.
+    fn describe(calls: &Calls, filters: &mut Settings) {
+        match Self::of(&calls.syscalls) {
+            Some(methods) => filters.list("methods", methods.into_iter().map(name)),
+            None => filters.list("syscall", &calls.syscalls),
+        }
+        calls.describe(filters);
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! The fault of a [`Ramp`] holds the harshest value, so whatever judges a fault (its checks, the policy, the plan, the
 //! radius, a person who approves it) judges the worst that it will do. [`Fault::at`] is the fault as it is at one time
-//! of its step, compiled by the same code as any other. Which parameters can ramp is said once, in [`parameters`].
+//! of its step, compiled by the same code as any other. Which parameters can ramp is said once, by each
+//! fault of its own numbers ([`decided`]).
 //!
 //! Invariants, which [`Fault::check_ramps`] enforces: the parameter is one of the fault's that can ramp, its values are
 //! of its kind and differ, the fault holds the harshest of them, and the ramp is over when its step is, at the latest.
@@ -13,6 +14,7 @@
 
 mod amount;
 mod check;
+pub(crate) mod decided;
 mod parameters;
 
 use std::time::Duration;

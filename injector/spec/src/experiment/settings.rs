@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use clap::ValueEnum;
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
     de::{MapAccess, Visitor},
@@ -66,30 +67,36 @@ impl fmt::Display for Moving {
     }
 }
 
+/// The name of a choice, as flags and files have it.
+pub(crate) fn name<T: ValueEnum + Copy>(value: T) -> String {
+    let named = value.to_possible_value();
+    named.map_or_else(String::new, |named| named.get_name().to_owned())
+}
+
 impl Settings {
     #[expect(
         clippy::needless_pass_by_value,
         reason = "callers hand over what they have just made"
     )]
-    pub(super) fn one(&mut self, name: &str, value: impl ToString) {
+    pub(crate) fn one(&mut self, name: &str, value: impl ToString) {
         self.0
             .push((name.to_owned(), Value::One(value.to_string())));
     }
 
-    pub(super) fn some(&mut self, name: &str, value: Option<impl ToString>) {
+    pub(crate) fn some(&mut self, name: &str, value: Option<impl ToString>) {
         if let Some(value) = value {
             self.one(name, value);
         }
     }
 
-    pub(super) fn list<T: ToString>(&mut self, name: &str, values: impl IntoIterator<Item = T>) {
+    pub(crate) fn list<T: ToString>(&mut self, name: &str, values: impl IntoIterator<Item = T>) {
         let values: Vec<String> = values.into_iter().map(|value| value.to_string()).collect();
         if !values.is_empty() {
             self.0.push((name.to_owned(), Value::Many(values)));
         }
     }
 
-    pub(super) fn flag(&mut self, name: &str, is_set: bool) {
+    pub(crate) fn flag(&mut self, name: &str, is_set: bool) {
         if is_set {
             self.0.push((name.to_owned(), Value::On(true)));
         }

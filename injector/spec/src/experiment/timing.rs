@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::{Distribution, Fault, FaultKind, Interval, Pulse};
+use super::Fault;
 use crate::quantity::duration::format;
 
 /// The time that a fault has.
@@ -33,113 +33,41 @@ pub enum TimingError {
     },
 }
 
-/// A packet as most links take it, in bits (1500 bytes and an Ethernet header).
-const PACKET_BITS: u64 = 1514 * 8;
+/// What is to be said of a fault's times, in the time that it has.
+#[derive(Debug, Default)]
+pub(crate) struct Timing {
+    /// Why it has no effect at all.
+    pub refused: Option<TimingError>,
+    /// What is cut short, a sentence each.
+    pub remarks: Vec<String>,
+}
+
+impl Timing {
+    /// An effect, with these remarks.
+    pub(crate) fn remarks(remarks: impl IntoIterator<Item = String>) -> Self {
+        Self {
+            refused: None,
+            remarks: remarks.into_iter().collect(),
+        }
+    }
+}
 
 impl Fault {
     /// Refuses a fault that has no effect in its step.
     pub(super) fn check_in(&self, on: Duration) -> Result<(), TimingError> {
-        match &self.kind {
-            FaultKind::Kill(kill) if kill.after >= on => Err(TimingError::NeverSent {
-                after: kill.after,
-                on,
-            }),
-            _ => Ok(()),
-        }
+        let span = Span { on, left: on };
+        let Timing { refused, .. } = self.kind.definition().timing(span);
+        refused.map_or(Ok(()), Err)
     }
 
     /// What a person should know about its times, in the time that it has.
     pub fn remarks_in(&self, span: Span) -> Vec<String> {
-        let Span { on, left } = span;
-        let mut remarks = Vec::new();
-        match &self.kind {
-            FaultKind::Delay(delay) => {
-                let (latency, jitter) = (delay.latency, delay.jitter);
-                remarks.extend(held(latency.saturating_add(jitter), latency, left));
-                remarks.extend(cut(latency, jitter, delay.distribution));
-            }
-            FaultKind::Reorder { latency, .. } | FaultKind::DnsDelay { latency, .. } => {
-                remarks.extend(held(*latency, *latency, left));
-            }
-            FaultKind::Bandwidth(rate) => {
-                let bits = rate.bits_per_second().get();
-                let ns = u128::from(PACKET_BITS) * 1_000_000_000 / u128::from(bits);
-                let takes = Duration::from_nanos_u128(ns.min(u128::from(u64::MAX)));
-                if takes > left {
-                    remarks.push(format!(
-                        "a packet of 1500 bytes takes {} at this rate, and the run is over after {}; what waits \
-                         then is let go at once",
-                        crate::quantity::duration::measured(takes),
-                        format(left)
-                    ));
-                }
-            }
-            FaultKind::SysDelay(delay)
-            | FaultKind::IoLatency(delay)
-            | FaultKind::PipeDelay(delay) => {
-                if delay.length > left {
-                    remarks.push(format!(
-                        "a call would sleep for {}, and the run is over after {}; who sleeps then is woken",
-                        format(delay.length),
-                        format(left)
-                    ));
-                }
-                if delay.jitter > delay.length {
-                    remarks.push(format!(
-                        "jitter {} is more than {}: sleeps below zero are none, so the mean is above {}",
-                        format(delay.jitter),
-                        format(delay.length),
-                        format(delay.length)
-                    ));
-                }
-            }
-            FaultKind::Kill(kill) => {
-                if let Some(Interval(every)) = kill.interval
-                    && kill.after.saturating_add(every) >= on
-                {
-                    remarks.push(format!(
-                        "the step is over after {}, before a second round of signals; they are sent once",
-                        format(on)
-                    ));
-                }
-            }
-            FaultKind::Pause(pause) => {
-                if let Some(Pulse { active, dormant }) = pause.pulse
-                    && active.saturating_add(dormant) >= on
-                {
-                    remarks.push(format!(
-                        "the step is over after {}, before a second turn; processes stand still once, for {}",
-                        format(on),
-                        format(active.min(on))
-                    ));
-                }
-            }
-            // `at-most` is a bound, and a stall ends with its fault by what it is.
-            FaultKind::PipeStall(_)
-            | FaultKind::Noop
-            | FaultKind::Loss(_)
-            | FaultKind::Corrupt(_)
-            | FaultKind::Duplicate
-            | FaultKind::Blackhole
-            | FaultKind::Partition { .. }
-            | FaultKind::Reset
-            | FaultKind::Connect(_)
-            | FaultKind::Dns { .. }
-            | FaultKind::KillAtCall(_)
-            | FaultKind::Starve(_)
-            | FaultKind::SysError(_)
-            | FaultKind::IoError(_)
-            | FaultKind::IoCorrupt(_)
-            | FaultKind::IoShort(_)
-            | FaultKind::PipeError(_)
-            | FaultKind::PipeCorrupt(_) => {}
-        }
-        remarks
+        self.kind.definition().timing(span).remarks
     }
 }
 
 /// Packets that are still held when the run is over.
-fn held(longest: Duration, usual: Duration, left: Duration) -> Option<String> {
+pub(crate) fn held(longest: Duration, usual: Duration, left: Duration) -> Option<String> {
     let (usual, left_shown) = (format(usual), format(left));
     if longest <= left {
         return None;
@@ -148,35 +76,6 @@ fn held(longest: Duration, usual: Duration, left: Duration) -> Option<String> {
         "no packet is held longer than the run, which is over after {left_shown}: of {usual}, what is held then \
          is let go at once, and counted"
     ))
-}
-
-/// Jitter that would have packets arrive before they were sent.
-fn cut(latency: Duration, jitter: Duration, shape: Distribution) -> Option<String> {
-    let (mean, deviation) = (latency.as_secs_f64(), jitter.as_secs_f64());
-    let cut = "a delay below zero is none";
-    // How far below the mean a delay may stray, in units of the jitter (`delay_line/distribution.rs`).
-    let (reach, moved) = match shape {
-        Distribution::Uniform => (1.0, (mean + deviation).powi(2) / (4.0 * deviation)),
-        Distribution::Normal => (4.0, f64::NAN),
-        Distribution::Pareto => (2.0 / 3.0, f64::NAN),
-    };
-    // A bell's far tail moves nothing that a measurement shows.
-    let felt = match shape {
-        Distribution::Normal => 2.0,
-        Distribution::Uniform | Distribution::Pareto => reach,
-    };
-    if deviation * felt <= mean || jitter.is_zero() {
-        return None;
-    }
-    let (jitter, latency) = (format(jitter), format(latency));
-    Some(if moved.is_finite() {
-        let moved = crate::quantity::duration::measured(Duration::from_secs_f64(moved));
-        format!("jitter {jitter} is more than latency {latency}: {cut}, so the mean is {moved}")
-    } else {
-        format!(
-            "jitter {jitter} reaches below latency {latency}: {cut}, so the mean is above {latency}"
-        )
-    })
 }
 
 #[cfg(test)]

@@ -7,16 +7,10 @@
 
 use clap::{Args, Parser, Subcommand};
 
-use super::{
-    dns::DnsFault,
-    io::IoFault,
-    net::NetFault,
-    pipe::PipeFault,
-    proc::ProcFault,
-    sys::SysFault,
-    traffic::{ChanceFlags, PacketFlags},
+use crate::{
+    experiment::Fault,
+    faults::{DnsFault, IoFault, NetFault, PipeFault, PlainFault, ProcFault, SysFault},
 };
-use crate::experiment::{Fault, FaultKind};
 
 /// A fault and what surrounds it.
 #[derive(Args, Debug)]
@@ -84,9 +78,9 @@ pub enum FaultCommand<C: Args> {
         subcommand_help_heading = "Faults"
     )]
     Pipe(PipeFault<C>),
-    /// Count packets and do nothing else: the pattern for a new fault
-    #[command(hide = true)]
-    Noop(With<NoopFlags, C>),
+    /// Faults of no family
+    #[command(flatten)]
+    Plain(PlainFault<C>),
 }
 
 impl<C: Args> FaultCommand<C> {
@@ -99,29 +93,7 @@ impl<C: Args> FaultCommand<C> {
             Self::Sys(fault) => fault.split(),
             Self::Io(fault) => fault.split(),
             Self::Pipe(fault) => fault.split(),
-            Self::Noop(with) => with.split(),
-        }
-    }
-}
-
-#[derive(Args, Debug)]
-pub struct NoopFlags {
-    #[command(flatten)]
-    packets: PacketFlags,
-    #[command(flatten)]
-    chance: ChanceFlags,
-}
-
-impl Request for NoopFlags {
-    fn fault(self) -> Fault {
-        let (traffic, direction) = self.packets.traffic();
-        Fault {
-            target: 0,
-            kind: FaultKind::Noop,
-            direction,
-            traffic,
-            chance: self.chance.chance(),
-            ramps: Vec::new(),
+            Self::Plain(fault) => fault.split(),
         }
     }
 }

@@ -6,14 +6,14 @@ use ipnet::IpNet;
 
 use super::values;
 use crate::{
-    experiment::{Activity, Chance, Connections, Direction, Protocol, Traffic},
+    experiment::{Activity, Chance, Connections, Direction, Fault, FaultKind, Protocol, Traffic},
     quantity::{Percent, PortRange, parse_when},
 };
 
 /// The far end and the transport.
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Traffic")]
-pub(super) struct TrafficFlags {
+pub(crate) struct TrafficFlags {
     /// Only to and from this address or network; repeatable
     #[arg(long, value_name = "ADDRESS", value_parser = values::net, value_delimiter = ',')]
     dest_ip: Vec<IpNet>,
@@ -41,7 +41,7 @@ pub(super) struct TrafficFlags {
 /// Which way, and connections of which age: for faults on packets.
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Traffic")]
-pub(super) struct PacketFlags {
+pub(crate) struct PacketFlags {
     #[command(flatten)]
     traffic: TrafficFlags,
     /// Packets that go this way, as the target sees it; a delay adds up where it is on both ways
@@ -55,7 +55,7 @@ pub(super) struct PacketFlags {
 /// Which of the matches, whatever their share.
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Chance")]
-pub(super) struct LimitFlags {
+pub(crate) struct LimitFlags {
     /// Only these matches, counted from 1: first, first+, first+step, first..last or first..last+step
     #[arg(long, value_name = "WHEN", value_parser = parse_when)]
     when: Option<When>,
@@ -70,7 +70,7 @@ pub(super) struct LimitFlags {
 /// The chance of a fault that hits everything where nothing else is said.
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Chance")]
-pub(super) struct ChanceFlags {
+pub(crate) struct ChanceFlags {
     /// The share of the matches that is hit
     #[arg(long, value_name = "PERCENT", default_value = "100%")]
     percent: Percent,
@@ -81,7 +81,7 @@ pub(super) struct ChanceFlags {
 /// The chance of a fault that no person wants at every match.
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Chance")]
-pub(super) struct AskedChanceFlags {
+pub(crate) struct AskedChanceFlags {
     /// The share of the matches that is hit
     #[arg(long, value_name = "PERCENT")]
     percent: Percent,
@@ -91,8 +91,16 @@ pub(super) struct AskedChanceFlags {
 
 impl TrafficFlags {
     /// The filters, with the guarded ports excluded.
-    pub(super) fn traffic(self) -> Traffic {
+    pub(crate) fn traffic(self) -> Traffic {
         self.unguarded().guarded()
+    }
+
+    /// A fault of this kind on connections, or on what makes them, of target 0.
+    pub(crate) fn fault(self, kind: impl Into<FaultKind>, chance: Chance) -> Fault {
+        Fault {
+            traffic: self.traffic(),
+            ..Fault::without_traffic(kind, chance)
+        }
     }
 
     fn unguarded(self) -> Traffic {
@@ -111,8 +119,18 @@ impl TrafficFlags {
 }
 
 impl PacketFlags {
+    /// A fault of this kind on these packets, of target 0.
+    pub(crate) fn fault(self, kind: impl Into<FaultKind>, chance: Chance) -> Fault {
+        let (traffic, direction) = self.traffic();
+        Fault {
+            direction,
+            traffic,
+            ..Fault::without_traffic(kind, chance)
+        }
+    }
+
     /// The filters, with the guarded ports excluded, and the way.
-    pub(super) fn traffic(self) -> (Traffic, Direction) {
+    pub(crate) fn traffic(self) -> (Traffic, Direction) {
         let connections = self.connection;
         (
             Traffic {
@@ -126,7 +144,7 @@ impl PacketFlags {
 
 impl LimitFlags {
     /// The chance with this share.
-    pub(super) fn chance(self, percent: Percent) -> Chance {
+    pub(crate) fn chance(self, percent: Percent) -> Chance {
         Chance {
             percent: percent.0,
             when: self.when.unwrap_or_default(),
@@ -137,13 +155,13 @@ impl LimitFlags {
 }
 
 impl ChanceFlags {
-    pub(super) fn chance(self) -> Chance {
+    pub(crate) fn chance(self) -> Chance {
         self.limits.chance(self.percent)
     }
 }
 
 impl AskedChanceFlags {
-    pub(super) fn chance(self) -> Chance {
+    pub(crate) fn chance(self) -> Chance {
         self.limits.chance(self.percent)
     }
 }

@@ -72,12 +72,12 @@ pub(crate) fn pid(text: &str) -> Result<u32, ValueError> {
 }
 
 /// A number from `LEAST` to what its type holds.
-pub(super) fn count<const LEAST: u64, N: Number>(text: &str) -> Result<N, ValueError> {
+pub(crate) fn count<const LEAST: u64, N: Number>(text: &str) -> Result<N, ValueError> {
     counted(text, LEAST, N::MOST)
 }
 
 /// A number that flags take.
-pub(super) trait Number: FromStr {
+pub(crate) trait Number: FromStr {
     /// The largest.
     const MOST: u64;
 }
@@ -105,7 +105,7 @@ fn counted<N: FromStr>(text: &str, least: u64, most: u64) -> Result<N, ValueErro
 }
 
 /// An address, or a network with its prefix length; bits behind the prefix are cut off.
-pub(super) fn net(text: &str) -> Result<IpNet, ValueError> {
+pub(crate) fn net(text: &str) -> Result<IpNet, ValueError> {
     let bare = text.trim();
     let address = || bare.parse::<IpAddr>().map(IpNet::from);
     let parsed = bare.parse::<IpNet>().or_else(|_| address());
@@ -153,16 +153,16 @@ fn no_net(text: &str) -> ValueError {
 }
 
 /// A host name in the form that is looked up, or an address.
-pub(super) fn host_name(text: &str) -> Result<String, ValueError> {
+pub(crate) fn host_name(text: &str) -> Result<String, ValueError> {
     Ok(host::ascii(text)?)
 }
 
 /// Patterns for names that are looked up.
 #[derive(Clone, Debug)]
-pub(super) struct HostPatterns(pub(super) Vec<String>);
+pub(crate) struct HostPatterns(pub(crate) Vec<String>);
 
 /// Patterns for names that are looked up, with commas between them; those in braces and brackets belong to a pattern.
-pub(super) fn host_patterns(text: &str) -> Result<HostPatterns, ValueError> {
+pub(crate) fn host_patterns(text: &str) -> Result<HostPatterns, ValueError> {
     let mut depth = 0_u32;
     let patterns = text.split(|letter| {
         match letter {
@@ -177,7 +177,7 @@ pub(super) fn host_patterns(text: &str) -> Result<HostPatterns, ValueError> {
 }
 
 /// An address, a network, or a host name.
-pub(super) fn peer(text: &str) -> Result<Peer, ValueError> {
+pub(crate) fn peer(text: &str) -> Result<Peer, ValueError> {
     match net(text) {
         Ok(net) => Ok(Peer::Net(net)),
         Err(ValueError::Name(name)) => Ok(Peer::Host(name)),

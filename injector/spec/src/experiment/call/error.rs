@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use injector_common::call::REMOTES;
 
-use super::{LONGEST_CHAIN, LONGEST_SLEEP, MOST_BYTES, MOST_PATHS, MOST_PLACES};
+use super::MOST_PATHS;
 use crate::{
+    faults::{LONGEST_CHAIN, LONGEST_SLEEP, MOST_BYTES, MOST_PLACES},
     quantity::{Errno, duration},
     syscall::Syscall,
 };

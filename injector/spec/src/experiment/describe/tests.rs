@@ -4,68 +4,10 @@ use clap::{Arg, ArgAction, Command, CommandFactory, Parser};
 use injector_common::decide::random64;
 
 use super::*;
-use crate::grammar::FaultInFile;
-
-/// Values for each flag; the first is a good one. A flag that is new needs a line.
-const VALUES: &[(&str, &[&str])] = &[
-    ("latency", &["500ms", "5m", "1h", "-1s", "5.5us"]),
-    ("jitter", &["5us", "1.25ms", "20m"]),
-    ("correlation", &["25%", "0.1%"]),
-    ("percent", &["5%", "0.05", "0", "100%", "33.333%", "101"]),
-    ("gemodel", &["1%,10%", "1%,10%,70%,0.1%", "1%"]),
-    ("gap", &["5", "0"]),
-    ("rate", &["1mbit", "1.5 gbit", "7kibit", "1mbps"]),
-    (
-        "peer",
-        &[
-            "10.0.0.0/8",
-            "db.example",
-            "fd00::1",
-            "münchen.de",
-            "1.2.3.4:5",
-        ],
-    ),
-    ("errno", &["EIO", "111", "EWOULDBLOCK", "refused"]),
-    (
-        "hostname",
-        &[
-            "a.example",
-            "münchen.de",
-            "b.example,c.example",
-            "https://x.example",
-        ],
-    ),
-    ("dest-ip", &["192.0.2.0/24", "::1", "10.9.8.7/8", "[::1]"]),
-    ("exclude-ip", &["127.0.0.0/8", "::1", "0.0.0.0/0"]),
-    ("dest-port", &["443", "1-65535", "22", "80, 8000-8010", "0"]),
-    ("source-port", &["9", "20-30", "53"]),
-    ("exclude-port", &["9999", "1-1000", "22"]),
-    ("when", &["3..9+2", "7", "2+", "0"]),
-    ("seed", &["42", "18446744073709551615", "-1"]),
-    ("max-hits", &["10", "0"]),
-    ("signal", &["TERM", "9", "STOP"]),
-    ("after", &["1s", "0s"]),
-    ("interval", &["2s", "1ms"]),
-    ("at-call", &["write", "openat,read", "wrote"]),
-    ("thread", &["tokio-*", "a thread that has no such name"]),
-    ("active", &["1s", "1ms"]),
-    ("dormant", &["2s"]),
-    ("cpu", &["10%", "250%", "0%"]),
-    ("cpu-max", &["10000 100000", "1 1"]),
-    ("memory-high", &["64m", "100b", "64"]),
-    (
-        "io-max",
-        &["8:0 rbps=1m wiops=100", "8:16 wbps=77b", "8:0 rbps=64"],
-    ),
-    ("pids-max", &["20", "x"]),
-    ("syscall", &["write", "connect,openat", "opneat"]),
-    ("path", &["/data/db", "/data/**/*.log", "relative"]),
-    ("delay-enter", &["5ms", "20s"]),
-    ("delay-exit", &["7ms"]),
-    ("max-length", &["4", "5000"]),
-    ("max-occurrences", &["2", "0"]),
-    ("at-most", &["7", "30s", "1m"]),
-];
+use crate::{
+    faults::lines::{leaves, values_of},
+    grammar::FaultInFile,
+};
 
 /// A number that the seed and what was drawn before decide.
 struct Dice(u64, u64);
@@ -86,18 +28,6 @@ impl Dice {
     }
 }
 
-fn leaves<'c>(command: &'c Command, path: &[String], found: &mut Vec<(Vec<String>, &'c Command)>) {
-    for below in command.get_subcommands() {
-        let mut path = path.to_vec();
-        path.push(below.get_name().to_owned());
-        if below.has_subcommands() {
-            leaves(below, &path, found);
-        } else {
-            found.push((path, below));
-        }
-    }
-}
-
 fn word(flag: &Arg, dice: &mut Dice) -> String {
     let name = flag.get_long().unwrap();
     if matches!(flag.get_action(), ArgAction::SetTrue) {
@@ -111,9 +41,7 @@ fn word(flag: &Arg, dice: &mut Dice) -> String {
     if !choices.is_empty() {
         return format!("--{name}={}", choices[dice.below(choices.len())]);
     }
-    let values = VALUES.iter().find(|(known, _)| *known == name);
-    let (_, values) = values.unwrap_or_else(|| panic!("give --{name} values in VALUES"));
-    format!("--{name}={}", dice.of(values))
+    format!("--{name}={}", dice.of(values_of(name)))
 }
 
 fn line(path: &[String], command: &Command, dice: &mut Dice) -> Vec<String> {

@@ -159,10 +159,10 @@ faults:
     };
     assert_eq!(held.latency, Duration::from_secs(2));
     assert_eq!(Percent(delay.chance.percent).to_string(), "40%");
-    let FaultKind::Bandwidth(rate) = &bandwidth.kind else {
+    let FaultKind::Bandwidth(bandwidth) = &bandwidth.kind else {
         panic!("{bandwidth:?}");
     };
-    assert_eq!(rate.to_string(), "100kbit");
+    assert_eq!(bandwidth.rate.to_string(), "100kbit");
     assert_eq!(
         delay.describe().to_string(),
         "latency 2s -> 10ms over 5s; exclude-port 22,53, direction egress; percent 1% -> 40% over 9s"

@@ -1,40 +1,41 @@
 use clap::{Command, CommandFactory, Parser};
 
 use super::*;
-use crate::grammar::FaultInFile;
+use crate::{
+    faults::lines::{leaves, shortest},
+    grammar::FaultInFile,
+};
 
-/// Faults that together have every flag; each line is what the others need.
+/// Faults that have what the shortest line of their subcommand cannot have; each line is what the others need.
 const LINES: &[&str] = &[
-    "noop",
     "net delay --latency 1ms --jitter 1ms",
     "net loss --percent 5%",
     "net loss --gemodel 1%,10%",
-    "net corrupt --percent 5%",
-    "net duplicate --percent 5%",
-    "net reorder --percent 5%",
-    "net bandwidth --rate 1mbit",
-    "net blackhole",
-    "net partition --peer 10.0.0.1",
-    "net reset",
-    "net connect --errno EIO",
-    "dns error --type nxdomain",
-    "dns delay --latency 1ms",
-    "proc kill",
     "proc kill --at-call write",
-    "proc pause",
-    "proc starve --pids-max 20",
     "sys error --syscall write --errno EIO",
     "sys delay --syscall write --delay-enter 1ms",
     "sys delay --syscall write --delay-exit 1ms",
-    "io error --path /x --errno EIO",
-    "io latency --path /x --latency 1ms",
-    "io corrupt --path /x",
-    "io short --path /x",
-    "pipe error --errno EIO",
-    "pipe delay --latency 1ms",
-    "pipe stall",
-    "pipe corrupt",
 ];
+
+/// These, and the shortest line of each subcommand that is a fault by itself; each with its subcommand.
+fn faults(command: &Command) -> Vec<(Vec<String>, Fault)> {
+    let mut found = Vec::new();
+    leaves(command, &[], &mut found);
+    let mut faults = Vec::new();
+    for (path, leaf) in found {
+        let mut lines = vec![shortest(&path, leaf)];
+        let own = LINES
+            .iter()
+            .map(|line| line.split(' ').map(str::to_owned).collect());
+        lines.extend(own.filter(|line: &Vec<String>| line.starts_with(&path)));
+        let parsed = lines.iter().filter_map(|line| {
+            let (fault, _) = FaultInFile::try_parse_from(line).ok()?.split();
+            Some((path.clone(), fault))
+        });
+        faults.extend(parsed);
+    }
+    faults
+}
 
 /// What flags call a number, of whatever kind.
 const NUMBERS: &[&str] = &[
@@ -53,17 +54,6 @@ const NUMBERS: &[&str] = &[
     "p,r,1-h,1-k",
 ];
 
-fn leaves<'c>(command: &'c Command, path: &str, found: &mut Vec<(String, &'c Command)>) {
-    for below in command.get_subcommands() {
-        let path = format!("{path} {}", below.get_name());
-        if below.has_subcommands() {
-            leaves(below, &path, found);
-        } else {
-            found.push((path.trim().to_owned(), below));
-        }
-    }
-}
-
 fn fault(line: &str) -> Fault {
     let parsed = FaultInFile::try_parse_from(line.split_whitespace());
     parsed
@@ -76,19 +66,13 @@ fn fault(line: &str) -> Fault {
 fn every_flag_that_takes_a_number_is_decided() {
     let mut command = FaultInFile::command();
     command.build();
+    let all = faults(&command);
     let mut found = Vec::new();
-    leaves(&command, "", &mut found);
+    leaves(&command, &[], &mut found);
     for (path, leaf) in found {
-        let of_leaf = |line: &&&str| {
-            line.strip_prefix(path.as_str())
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
-        };
-        let faults: Vec<Fault> = LINES
-            .iter()
-            .filter(of_leaf)
-            .map(|line| fault(line))
-            .collect();
-        assert!(!faults.is_empty(), "`{path}` needs a line in LINES");
+        let of_leaf = |(own, fault): &(Vec<String>, Fault)| (*own == path).then(|| fault.clone());
+        let faults: Vec<Fault> = all.iter().filter_map(of_leaf).collect();
+        assert!(!faults.is_empty(), "{path:?} needs a line in LINES");
         for flag in leaf.get_arguments() {
             let names = flag.get_value_names().unwrap_or_default();
             let (Some(name), true) = (
@@ -100,7 +84,7 @@ fn every_flag_that_takes_a_number_is_decided() {
             let is_decided = faults
                 .iter()
                 .any(|fault| !matches!(fault.named(name), Err(CannotRamp::NoQuantity { .. })));
-            assert!(is_decided, "`{name}` of `{path}` is not decided");
+            assert!(is_decided, "`{name}` of {path:?} is not decided");
         }
     }
 }
@@ -143,8 +127,9 @@ fn a_parameter_that_cannot_ramp_is_named_with_the_reason() {
 #[test]
 fn a_value_goes_where_it_was_taken_from() {
     let mut ramping = 0;
-    for line in LINES {
-        let plain = fault(line);
+    let mut command = FaultInFile::command();
+    command.build();
+    for (path, plain) in faults(&command) {
         let mut copy = plain.clone();
         for decided in copy.parameters() {
             let Ramps(parameter, place) = decided else {
@@ -153,10 +138,10 @@ fn a_value_goes_where_it_was_taken_from() {
             let was = place.value();
             let mut changed = plain.clone();
             changed.put(parameter, was.with(77_000));
-            assert_eq!(changed.amount(parameter), Ok(was.with(77_000)), "{line}");
-            assert_ne!(changed, plain, "{line}");
+            assert_eq!(changed.amount(parameter), Ok(was.with(77_000)), "{path:?}");
+            assert_ne!(changed, plain, "{path:?}");
             changed.put(parameter, was);
-            assert_eq!(changed, plain, "{line}");
+            assert_eq!(changed, plain, "{path:?}");
             ramping += 1;
         }
     }
