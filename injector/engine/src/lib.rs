@@ -22,6 +22,7 @@ pub mod page;
 pub mod preflight;
 pub mod recorder;
 pub mod rendering;
+pub mod rollback;
 mod spawn;
 pub mod supervisor;
 pub mod surroundings;

@@ -1,6 +1,6 @@
 //! Tells a person that a run was halted or broke.
 //!
-//! It comes last: the kernel side is disarmed, everything is detached and put back before any person is told, so
+//! It comes last: the kernel side is disarmed, everything is detached, put back and rolled back before any person is told, so
 //! no server that hangs can prolong a fault. All channels are tried at once, each on a thread of its own, and
 //! after [`WITHIN`] the run goes on to its report, which says who was told, and who could not be and why.
 //!

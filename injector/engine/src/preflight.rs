@@ -140,6 +140,9 @@ fn look(
         let what = format!("the probe `{}`", printable::line(&probe.name));
         halt_monitor::check_question(&what, &probe.question, by)?;
     }
+    for command in &experiment.rollback {
+        halt_monitor::check_program(command, by)?;
+    }
     halt_monitor::check(&config.halt.conditions, &targets, WhoAsks::Owner)?;
     halt_monitor::refuse_held(&experiment.halt, &targets)?;
     let verdict = decide(

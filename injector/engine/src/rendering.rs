@@ -65,6 +65,12 @@ fn text(
     for condition in &experiment.halt {
         let _ = writeln!(text, "  halts if    {condition}");
     }
+    for command in &experiment.rollback {
+        let _ = writeln!(
+            text,
+            "  rolls back  by {command}, where it ends by a breach"
+        );
+    }
     for (index, step) in experiment.steps.iter().enumerate() {
         let duration = duration::format(step.duration);
         let _ = writeln!(text, "  step        {} for {duration}", step.name);

@@ -184,6 +184,7 @@ impl Account {
             | Happened::TargetEnded { .. }
             | Happened::TargetMet { .. }
             | Happened::TargetNotMet { .. }
+            | Happened::RolledBack { .. }
             | Happened::Told { .. }
             | Happened::Ended { .. } => true,
         });

@@ -21,6 +21,7 @@ pub mod postmortem;
 pub mod regular;
 pub mod replace;
 pub mod report;
+pub mod rollback;
 pub mod suite;
 pub mod trials;
 

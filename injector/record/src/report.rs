@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::journal::RunId;
 use crate::measure::{Judgement, Verdict};
 use crate::notice::Notice;
+use crate::rollback::RolledBack;
 use injector_spec::{
     error::Exit,
     experiment::{Described, Fault, Target},
@@ -41,6 +42,9 @@ pub struct RunReport {
     /// How it was halted, if it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub halt: Option<HaltReport>,
+    /// What the commands of its rollback came to, where it ended by a breach.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rollback: Vec<RolledBack>,
     /// Who was told of its end, and who could not be.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub told: Vec<Notice>,
@@ -157,6 +161,30 @@ impl RunReport {
             judgement.verdict = Verdict::Unsafe(format!("not restored: {error}"));
         }
         self
+    }
+
+    /// In a word and with its reason, how it ended by a breach: it was halted, it broke, or it was unsafe. `None` where
+    /// it ended otherwise, and there is nothing to put right.
+    pub fn breach(&self) -> Option<(&'static str, &str)> {
+        match &self.outcome {
+            Outcome::Halted { why } => return Some(("halted", why)),
+            Outcome::Failed { why } => return Some(("failed", why)),
+            Outcome::Completed
+            | Outcome::Stopped
+            | Outcome::TargetEnded { .. }
+            | Outcome::Unsteady { .. } => {}
+        }
+        let verdict = self.judgement.as_ref().map(|judgement| &judgement.verdict);
+        match verdict {
+            Some(Verdict::Unsafe(why)) => Some(("unsafe", why)),
+            Some(
+                Verdict::Held
+                | Verdict::Deviated(_)
+                | Verdict::Halted(_)
+                | Verdict::Inconclusive(_),
+            )
+            | None => self.undo_errors.first().map(|why| ("unsafe", why.as_str())),
+        }
     }
 
     /// The exit code of a command that ends with this report: with a judgement, a pipeline is never green on nothing.

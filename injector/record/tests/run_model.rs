@@ -123,6 +123,7 @@ impl Life {
             judgement: None,
             undo_errors: vec![],
             halt: None,
+            rollback: vec![],
             told: vec![],
         };
         let mut journal = self.worker.take().unwrap();

@@ -24,6 +24,7 @@ pub(crate) mod method;
 mod path;
 mod process;
 mod ramp;
+pub mod rollback;
 mod settings;
 pub mod steady_state;
 mod target;
@@ -52,6 +53,7 @@ pub use injector_common::{SCOPES, SLOTS};
 pub use path::{Depth, FilePattern, Presence};
 pub use process::{Interval, Kill, KillAtCall, Pause, ProcessFaultError, Pulse, Respawn, Starve};
 pub use ramp::{Amount, CannotRamp, Parameter, Ramp, RampError, Shape};
+pub use rollback::{RollbackCommand, RollbackError};
 pub use settings::Settings;
 pub use steady_state::{NamedProbe, Objectives, ProbeRole, SteadyState, SteadyStateError};
 pub use target::{Follow, Many, OnTargetExit, Selector, Target};
@@ -98,6 +100,9 @@ pub struct Experiment {
     /// What it does when a target has ended.
     #[serde(default, skip_serializing_if = "OnTargetExit::is_usual")]
     pub on_target_exit: OnTargetExit,
+    /// What is run, one after the other, where it ended by a breach.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rollback: Vec<RollbackCommand>,
 }
 
 /// Faults that are on together, for a time.

@@ -115,6 +115,12 @@ const HEADS: &[(&str, bool)] = &[
     ("on-target-exit: never", false),
     ("variables: { x: end }\non-target-exit: '${x}'", true),
     ("probes: { p: { process: { unit: a }, alive: 'true' } }\nsteady-state: [p]", true),
+    ("rollback: [ [/bin/x, a], { command: [/bin/y], within: 5s } ]", true),
+    ("rollback: []", false),
+    ("rollback: [ /bin/x ]", false),
+    ("rollback: [ { command: /bin/x } ]", false),
+    ("rollback: [ { within: 5s } ]", false),
+    ("rollback: [ { command: [/bin/x], timeout: 5s } ]", false),
     ("steps: []", false),
     ("steps: [ { duration: 1s } ]", false),
 ];

@@ -110,6 +110,7 @@ impl Reader {
                 let wrong: Vec<String> = answers.iter().filter_map(of_probe).collect();
                 wrong.join("; ")
             }
+            Record::RolledBack { result } => result.to_string(),
             Record::Told { notice } => notice.to_string(),
             Record::Ended { report } => match &report.judgement {
                 Some(judgement) => format!("ended: {}; {}", report.outcome, judgement.verdict),

@@ -35,6 +35,7 @@ mod rates;
 mod readme;
 mod refusals;
 mod report;
+mod rollback;
 mod suite;
 mod targets;
 mod terminals;
@@ -66,6 +67,7 @@ fn main() -> ExitCode {
         halts::cases(),
         experiments::cases(),
         report::cases(),
+        rollback::cases(),
         trials::cases(),
         lessons::cases(),
         limits::cases(),

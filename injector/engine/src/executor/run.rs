@@ -32,7 +32,7 @@ use crate::{
     notifier,
     preflight::StartLock,
     recorder::RunJournal,
-    rendering,
+    rendering, rollback,
     watchdog::Watchdog,
 };
 
@@ -91,7 +91,13 @@ pub fn execute(
     let errors = changes.restore(&mut journal);
     let result = result.map(|report| {
         let mut report = report.with_undo_errors(errors);
-        // Nothing fires and everything is as it was: now there is time to tell a person.
+        // Nothing fires and everything is as it was: now there is time to put right what the run has broken, and to tell
+        // a person.
+        let commands = &request.experiment.rollback;
+        report.rollback = rollback::run(commands, &report, orders, &mut |one| {
+            let result = one.clone();
+            journal.after(&Record::RolledBack { result });
+        });
         report.told = notifier::escalate(&request.escalation, &report);
         report
     });

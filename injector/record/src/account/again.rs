@@ -90,6 +90,7 @@ fn only_fault<'a>(
     let ramps = step.faults.iter().any(|fault| !fault.ramps.is_empty());
     let is_plain = experiment.hypothesis.is_none()
         && experiment.steady_state.is_none()
+        && experiment.rollback.is_empty()
         && experiment.head_in_words().is_empty()
         && !ramps;
     (is_plain && target.name == Target::ONLY && experiment.name == fault.fault)
@@ -211,6 +212,9 @@ fn file(experiment: &Experiment, faults: &[Placed]) -> String {
     if !experiment.halt.is_empty() {
         let lines: Vec<String> = experiment.halt.iter().map(ToString::to_string).collect();
         let _ = writeln!(text, "halt: {}", json(&lines));
+    }
+    if !experiment.rollback.is_empty() {
+        let _ = writeln!(text, "rollback: {}", json(&experiment.rollback));
     }
     match experiment.on_target_exit {
         OnTargetExit::Wait => {}

@@ -48,6 +48,9 @@ pub(super) fn environment(account: &Account) -> Vec<(&'static str, String)> {
         for condition in &experiment.halt {
             say("halts if", condition.to_string());
         }
+        for command in &experiment.rollback {
+            say("rolled back by", command.to_string());
+        }
         say(
             "target ends",
             match experiment.on_target_exit {

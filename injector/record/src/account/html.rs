@@ -187,13 +187,16 @@ fn remarks(account: &Account) -> Vec<String> {
             remarks,
             undo_errors,
             halt,
+            rollback,
             ..
         } = report;
         let errors = undo_errors
             .iter()
             .map(|error| format!("not restored: {error}"));
         let halt = halt.iter().map(ToString::to_string);
-        remarks.iter().cloned().chain(errors).chain(halt)
+        let rollback = rollback.iter().map(ToString::to_string);
+        let remarks = remarks.iter().cloned();
+        remarks.chain(errors).chain(halt).chain(rollback)
     });
     unseen
         .chain(of_report)
@@ -210,6 +213,7 @@ fn timeline(account: &Account) -> Vec<Entry> {
             | Happened::Aborted { .. }
             | Happened::RestoreFailed { .. }
             | Happened::TargetEnded { .. } => "bad",
+            Happened::RolledBack { ref result } if !result.is_done() => "bad",
             Happened::Recovered { .. } | Happened::TargetMet { .. } => "good",
             Happened::TargetNotMet { .. } | Happened::LimitLifted { .. } => "doubtful",
             Happened::Started { .. }
@@ -218,6 +222,7 @@ fn timeline(account: &Account) -> Vec<Entry> {
             | Happened::StepStarted { .. }
             | Happened::StepEnded { .. }
             | Happened::FirstHit
+            | Happened::RolledBack { .. }
             | Happened::Told { .. }
             | Happened::Ended { .. } => "plain",
         },

@@ -10,6 +10,7 @@ use crate::{
     measure::Judgement,
     notice::Notice,
     report::Outcome,
+    rollback::RolledBack,
 };
 use injector_plan::policy::Override;
 use injector_spec::{experiment::Target, printable};
@@ -59,6 +60,8 @@ pub enum Happened {
     TargetNotMet { target: String, why: String },
     /// A host setting could not be put back.
     RestoreFailed { why: String },
+    /// A command of the rollback had ended, or was not begun.
+    RolledBack { result: RolledBack },
     /// A recipient was told of the end, or could not be.
     Told { notice: Notice },
     /// The run was over and nothing of it was left.
@@ -133,6 +136,9 @@ impl Happened {
                 why: why.clone(),
             },
             Record::RestoreFailed { why, .. } => Self::RestoreFailed { why: why.clone() },
+            Record::RolledBack { result } => Self::RolledBack {
+                result: result.clone(),
+            },
             Record::Told { notice } => Self::Told {
                 notice: notice.clone(),
             },
@@ -186,6 +192,7 @@ impl fmt::Display for Happened {
             Self::RestoreFailed { why } => {
                 write!(out, "a host setting could not be put back: {}", line(why))
             }
+            Self::RolledBack { result } => result.fmt(out),
             Self::Told { notice } => notice.fmt(out),
             Self::Ended { outcome } => write!(out, "ended: {}", line(&outcome.to_string())),
             Self::Aborted { why } => write!(out, "aborted: {}", line(why)),

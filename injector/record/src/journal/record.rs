@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, path::PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::RunId;
-use crate::{halt::Halt, measure::Sample, notice::Notice, platform::Platform, report::RunReport};
+use crate::{
+    halt::Halt, measure::Sample, notice::Notice, platform::Platform, report::RunReport,
+    rollback::RolledBack,
+};
 use injector_plan::policy::Override;
 use injector_spec::{
     config::ConfigFile,
@@ -125,6 +128,11 @@ pub enum Record {
     Sampled {
         /// By the probe's name, the answers since the record before, in the order in which they were asked.
         answers: BTreeMap<String, Vec<Sample>>,
+    },
+    /// A command of the rollback has ended, or was not begun.
+    RolledBack {
+        /// Which, and how.
+        result: RolledBack,
     },
     /// A recipient was told that it was halted or broke, or could not be.
     Told {

@@ -91,6 +91,7 @@ mod tests {
             judgement: None,
             undo_errors: vec!["sysctl x: gone".into()],
             halt: None,
+            rollback: vec![],
             told: vec![],
         }
     }

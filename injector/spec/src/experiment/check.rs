@@ -4,8 +4,8 @@ use std::{collections::HashSet, time::Duration};
 
 use super::{
     CallFaultError, Experiment, Fault, FaultKind, FilterError, HeadError, LONGEST, LONGEST_NAME,
-    MOST_CONDITIONS, OnCalls, ProcessFaultError, RampError, SCOPES, SLOTS, Selector,
-    SteadyStateError, Target, TimingError,
+    MOST_CONDITIONS, OnCalls, ProcessFaultError, RampError, RollbackError, SCOPES, SLOTS, Selector,
+    SteadyStateError, Target, TimingError, rollback,
 };
 use crate::{pattern, quantity::duration};
 
@@ -72,6 +72,9 @@ pub enum CheckError {
     /// Probes that could not judge.
     #[error(transparent)]
     SteadyState(#[from] SteadyStateError),
+    /// Commands that could not be run, or for too long.
+    #[error(transparent)]
+    Rollback(#[from] RollbackError),
 }
 
 impl Experiment {
@@ -104,6 +107,7 @@ impl Experiment {
         if let Some(steady_state) = &self.steady_state {
             steady_state.check(self)?;
         }
+        rollback::check(&self.rollback)?;
         let mut faults = vec![0; self.targets.len()];
         for (step, fault) in self.faults() {
             fault.check_in(step.duration)?;

@@ -15,12 +15,14 @@
 //! Everything below `targets:` and every fault is turned into words and parsed by the definitions of the
 //! command line ([`words`]); the rest is read here. A complaint names file, line and column.
 
+mod command;
 mod complaint;
 mod fields;
 mod head;
 mod node;
 mod probe;
 mod ramps;
+mod rollback;
 mod schema;
 mod steady_state;
 mod variables;
@@ -107,7 +109,7 @@ pub fn parse(text: &str, name: &str, selector: Option<Selector>) -> Result<Exper
 }
 
 /// The keys of an experiment.
-const EXPERIMENT: [&str; 19] = [
+const EXPERIMENT: [&str; 20] = [
     head::KEY,
     "name",
     "hypothesis",
@@ -127,6 +129,7 @@ const EXPERIMENT: [&str; 19] = [
     "faults",
     "halt",
     "on-target-exit",
+    "rollback",
 ];
 
 /// The keys of a step.
@@ -179,6 +182,7 @@ fn experiment(
         steps,
         halt: halt(&fields)?,
         on_target_exit: on_target_exit(&fields)?,
+        rollback: rollback::rollback(&fields)?,
     };
     // What is left to find has no better place: every part was checked where it stands.
     experiment

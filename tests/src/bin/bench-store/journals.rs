@@ -170,6 +170,7 @@ fn report(experiment: &Experiment, verdict: &Verdict) -> Result<RunReport> {
         })),
         undo_errors: Vec::new(),
         halt: None,
+        rollback: Vec::new(),
         told: Vec::new(),
     })
 }

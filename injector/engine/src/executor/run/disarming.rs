@@ -55,6 +55,7 @@ impl Run<'_> {
             judgement,
             undo_errors: errors,
             halt,
+            rollback: Vec::new(),
             told: Vec::new(),
         }
     }

@@ -9,9 +9,9 @@
 use clap::{Arg, ArgAction, Command, CommandFactory, ValueEnum, error::ErrorKind};
 use serde_json::{Map, Value, json};
 
-use super::{EXPERIMENT, PROFILE, STEP, head::API_VERSION, probe, steady_state, words};
+use super::{EXPERIMENT, PROFILE, STEP, head::API_VERSION, probe, rollback, steady_state, words};
 use crate::{
-    experiment::{MOST_CONDITIONS, Parameter, SCOPES, Shape, head},
+    experiment::{MOST_CONDITIONS, Parameter, SCOPES, Shape, head, rollback::MOST_COMMANDS},
     grammar::{FaultInFile, TargetInFile},
 };
 
@@ -153,6 +153,16 @@ fn key_of_file(key: &str) -> Value {
             one_of(&["end", "wait"]),
             "What the run does when a target has ended.",
         ),
+        "rollback" => json!({
+            "description": "What is run, one after the other, where the run was halted, broke or was unsafe; root's to name.",
+            "type": "array",
+            "minItems": 1,
+            "maxItems": MOST_COMMANDS,
+            "items": { "anyOf": [
+                list_of(&json!({ "$ref": "#/$defs/scalar" })),
+                map(&rollback::COMMAND, &rollback::COMMAND[..1]),
+            ] },
+        }),
         other => key_of_probe(other),
     }
 }
@@ -192,7 +202,7 @@ fn key_of_probe(key: &str) -> Value {
             scalar("How many failures are one too many, as in `2 of 3`; 1 where nothing is said.")
         }
         "every" => scalar("From one question to the next."),
-        "within" => scalar("The longest that a right answer takes."),
+        "within" => scalar("The longest that a right answer, or a command, takes."),
         "timeout" => scalar("The longest that an answer is waited for."),
         // A test finds each of them.
         _ => Value::Bool(false),

@@ -8,6 +8,7 @@ use crate::{
 
 mod head;
 mod probe;
+mod rollback;
 
 const GOOD: &str = "\
 hypothesis: it holds
