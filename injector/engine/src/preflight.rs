@@ -21,7 +21,7 @@ use crate::{
     effects::namespace::places,
     executor::Budget,
     halt_monitor::{self, WhoAsks},
-    kill_switch,
+    kill_switch, notifier,
     recorder::Recorder,
     worker::AskedBy,
 };
@@ -140,6 +140,7 @@ fn look(
         let what = format!("the probe `{}`", printable::line(&probe.name));
         halt_monitor::check_question(&what, &probe.question, by)?;
     }
+    notifier::check(&config.escalation, &experiment.notify, by)?;
     for command in &experiment.rollback {
         halt_monitor::check_program(command, by)?;
     }
@@ -162,7 +163,7 @@ fn look(
     check_places(&plan, &targets)?;
     Ok(Prepared {
         budget: Budget::of(config, &terms.overrides),
-        escalation: config.escalation.clone(),
+        escalation: config.escalation.only(&experiment.notify),
         admission: Admission {
             config: config.clone(),
             experiment: experiment.clone(),

@@ -65,6 +65,10 @@ fn text(
     for condition in &experiment.halt {
         let _ = writeln!(text, "  halts if    {condition}");
     }
+    if !experiment.notify.is_empty() {
+        let names: Vec<&str> = experiment.notify.iter().map(|one| one.name()).collect();
+        let _ = writeln!(text, "  tells       {} of a breach", names.join(", "));
+    }
     for command in &experiment.rollback {
         let _ = writeln!(
             text,

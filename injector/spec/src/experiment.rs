@@ -60,8 +60,8 @@ pub use target::{Follow, Many, OnTargetExit, Selector, Target};
 pub use timing::{Span, TimingError};
 pub use traffic::{Activity, Chance, Connections, Direction, GUARDED_PORTS, Protocol, Traffic};
 
-use crate::condition::Condition;
 pub use crate::quantity::duration::LONGEST;
+use crate::{condition::Condition, config::Channel};
 
 /// The most halt conditions: each probe among them has a thread.
 pub const MOST_CONDITIONS: usize = 32;
@@ -103,6 +103,9 @@ pub struct Experiment {
     /// What is run, one after the other, where it ended by a breach.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rollback: Vec<RollbackCommand>,
+    /// Which notifiers of the host hear of a breach; none are named where all of them do.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notify: Vec<Channel>,
 }
 
 /// Faults that are on together, for a time.

@@ -279,6 +279,7 @@ fn one_fault(fault: Fault, context: OnCommandLine, config: Source) -> Result<Arm
         halt: arming.halt(),
         on_target_exit: arming.on_target_exit().unwrap_or_default(),
         rollback: Vec::new(),
+        notify: Vec::new(),
     };
     check(&experiment)?;
     Ok(Arming {

@@ -91,6 +91,7 @@ fn only_fault<'a>(
     let is_plain = experiment.hypothesis.is_none()
         && experiment.steady_state.is_none()
         && experiment.rollback.is_empty()
+        && experiment.notify.is_empty()
         && experiment.head_in_words().is_empty()
         && !ramps;
     (is_plain && target.name == Target::ONLY && experiment.name == fault.fault)
@@ -212,6 +213,9 @@ fn file(experiment: &Experiment, faults: &[Placed]) -> String {
     if !experiment.halt.is_empty() {
         let lines: Vec<String> = experiment.halt.iter().map(ToString::to_string).collect();
         let _ = writeln!(text, "halt: {}", json(&lines));
+    }
+    if !experiment.notify.is_empty() {
+        let _ = writeln!(text, "notify: {}", json(&experiment.notify));
     }
     if !experiment.rollback.is_empty() {
         let _ = writeln!(text, "rollback: {}", json(&experiment.rollback));

@@ -72,6 +72,8 @@ pub enum CheckError {
     /// Probes that could not judge.
     #[error(transparent)]
     SteadyState(#[from] SteadyStateError),
+    #[error("`notify` names `{0}` twice; leave one of them")]
+    NotifiedTwice(&'static str),
     /// Commands that could not be run, or for too long.
     #[error(transparent)]
     Rollback(#[from] RollbackError),
@@ -108,6 +110,11 @@ impl Experiment {
             steady_state.check(self)?;
         }
         rollback::check(&self.rollback)?;
+        for (index, channel) in self.notify.iter().enumerate() {
+            if self.notify[..index].contains(channel) {
+                return Err(CheckError::NotifiedTwice(channel.name()));
+            }
+        }
         let mut faults = vec![0; self.targets.len()];
         for (step, fault) in self.faults() {
             fault.check_in(step.duration)?;

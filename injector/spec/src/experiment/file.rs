@@ -20,6 +20,7 @@ mod complaint;
 mod fields;
 mod head;
 mod node;
+mod notify;
 mod probe;
 mod ramps;
 mod rollback;
@@ -109,7 +110,7 @@ pub fn parse(text: &str, name: &str, selector: Option<Selector>) -> Result<Exper
 }
 
 /// The keys of an experiment.
-const EXPERIMENT: [&str; 20] = [
+const EXPERIMENT: [&str; 21] = [
     head::KEY,
     "name",
     "hypothesis",
@@ -130,6 +131,7 @@ const EXPERIMENT: [&str; 20] = [
     "halt",
     "on-target-exit",
     "rollback",
+    "notify",
 ];
 
 /// The keys of a step.
@@ -183,6 +185,7 @@ fn experiment(
         halt: halt(&fields)?,
         on_target_exit: on_target_exit(&fields)?,
         rollback: rollback::rollback(&fields)?,
+        notify: notify::notify(&fields)?,
     };
     // What is left to find has no better place: every part was checked where it stands.
     experiment

@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::{EXPERIMENT, PROFILE, STEP, head::API_VERSION, probe, rollback, steady_state, words};
 use crate::{
+    config::Channel,
     experiment::{MOST_CONDITIONS, Parameter, SCOPES, Shape, head, rollback::MOST_COMMANDS},
     grammar::{FaultInFile, TargetInFile},
 };
@@ -152,6 +153,10 @@ fn key_of_file(key: &str) -> Value {
         "on-target-exit" => described(
             one_of(&["end", "wait"]),
             "What the run does when a target has ended.",
+        ),
+        "notify" => described(
+            list_of(&one_of(&Channel::ALL.map(Channel::name))),
+            "Which notifiers of the host's configuration hear of a breach; all where nothing is said.",
         ),
         "rollback" => json!({
             "description": "What is run, one after the other, where the run was halted, broke or was unsafe; root's to name.",
