@@ -4,7 +4,7 @@
 //! says nothing about this machine: that names resolve and mechanisms exist is the planner's to find out.
 //!
 //! Invariants, which [`Experiment::check`] enforces wherever one enters the program: one to
-//! [`SCOPES`] targets with distinct names; at least one step; no step without a fault; every duration
+//! [`SCOPES`] targets with distinct names; one to [`MOST_STEPS`] steps, one of them with a fault; every duration
 //! between 1 ms and [`LONGEST`]; every fault's target exists; a target has at most [`SLOTS`] faults; there are
 //! at most [`MOST_CONDITIONS`] halt conditions; no name is longer than [`LONGEST_NAME`].
 //!
@@ -62,6 +62,9 @@ pub use traffic::{Activity, Chance, Connections, Direction, GUARDED_PORTS, Proto
 
 pub use crate::quantity::duration::LONGEST;
 use crate::{condition::Condition, config::Channel};
+
+/// The most steps: each has records in the journal, and rows in the report.
+pub const MOST_STEPS: usize = 1000;
 
 /// The most halt conditions: each probe among them has a thread.
 pub const MOST_CONDITIONS: usize = 32;

@@ -150,6 +150,32 @@ fn it_knows_every_key() {
     }
 }
 
+/// What stands in `steps: [`, and whether it fits; the reader has the same opinion.
+#[rustfmt::skip]
+const STEPS: &[(&str, bool)] = &[
+    ("{ duration: 1s, faults: [net.blackhole] }", true),
+    ("{ repeat: 3, pause: 1s, steps: [ { duration: 1s, faults: [net.blackhole] } ] }", true),
+    ("{ repeat: 3, steps: [ { repeat: 2, steps: [ { duration: 1s, faults: [net.blackhole] } ] } ] }", true),
+    ("{ repeat: 3, faults: [net.blackhole] }", false),
+    ("{ repeat: 3, steps: [] }", false),
+    ("{ repeat: 3, duration: 1s, steps: [ { duration: 1s, faults: [net.blackhole] } ] }", false),
+    ("{ pause: 1s }, { duration: 1s, faults: [net.blackhole] }", true),
+    ("{ pause: 1s, duration: 1s, faults: [net.blackhole] }", false),
+    ("{ duration: 9s, pulse: { on: 1s, off: 1s }, faults: [net.blackhole] }", true),
+    ("{ duration: 9s, pulse: { on: 1s }, faults: [net.blackhole] }", false),
+    ("{ duration: 9s, pulse: 1s, faults: [net.blackhole] }", false),
+];
+
+#[test]
+fn it_knows_blocks_pauses_and_pulses() {
+    let validator = validator();
+    for (steps, fits) in STEPS {
+        let text = format!("targets: {{ a: {{ pid: 7 }} }}\nsteps: [ {steps} ]\n");
+        assert_eq!(validator.is_valid(&as_json(&text)), *fits, "{steps}");
+        assert_eq!(parse(&text, "x.yaml", None).is_ok(), *fits, "{steps}");
+    }
+}
+
 /// No key of the reader is without a description.
 #[test]
 fn no_key_is_left_out() {

@@ -4,8 +4,8 @@ use std::{collections::HashSet, time::Duration};
 
 use super::{
     CallFaultError, Experiment, Fault, FaultKind, FilterError, HeadError, LONGEST, LONGEST_NAME,
-    MOST_CONDITIONS, OnCalls, ProcessFaultError, RampError, RollbackError, SCOPES, SLOTS, Selector,
-    SteadyStateError, Target, TimingError, rollback,
+    MOST_CONDITIONS, MOST_STEPS, OnCalls, ProcessFaultError, RampError, RollbackError, SCOPES,
+    SLOTS, Selector, SteadyStateError, Target, TimingError, rollback,
 };
 use crate::{pattern, quantity::duration};
 
@@ -38,6 +38,8 @@ pub enum CheckError {
     },
     #[error("the experiment has no step; give it at least one")]
     NoStep,
+    #[error("the experiment has {0} steps; leave at most {MOST_STEPS}, or split it")]
+    TooManySteps(usize),
     #[error("no step of the experiment has a fault; give at least one step a fault")]
     NoFault,
     #[error("step `{step}` lasts {}; a step lasts between 1ms and {}",
@@ -90,6 +92,9 @@ impl Experiment {
         self.check_targets()?;
         if self.steps.is_empty() {
             return Err(CheckError::NoStep);
+        }
+        if self.steps.len() > MOST_STEPS {
+            return Err(CheckError::TooManySteps(self.steps.len()));
         }
         if self.faults().next().is_none() {
             return Err(CheckError::NoFault);

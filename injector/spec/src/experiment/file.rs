@@ -26,6 +26,7 @@ mod ramps;
 mod rollback;
 mod schema;
 mod steady_state;
+mod steps;
 mod variables;
 mod words;
 mod yaml;
@@ -40,9 +41,10 @@ use self::{
     complaint::Complaint,
     fields::Fields,
     node::{Content, Node, Place},
+    steps::Walk,
 };
 use super::{
-    Experiment, Fault, OnTargetExit, Selector, Step, Target,
+    Experiment, Fault, OnTargetExit, Selector, Target,
     head::{Assignment, Variables},
 };
 use crate::grammar::{FaultInFile, TargetInFile};
@@ -134,9 +136,6 @@ const EXPERIMENT: [&str; 21] = [
     "notify",
 ];
 
-/// The keys of a step.
-const STEP: [&str; 3] = ["name", "duration", "faults"];
-
 /// The keys of a profile.
 const PROFILE: [&str; 1] = ["set"];
 
@@ -166,10 +165,10 @@ fn experiment(
                     return Err(Complaint::at(at, sentence));
                 }
             }
-            steps(node, &targets)?
+            steps::steps(node, &targets)?
         }
         // The shorthand: an experiment of one step.
-        None => vec![step(&fields, name.clone(), &targets)?],
+        None => Walk::of(steps::step(&fields, name.clone(), &targets)?),
     };
     let steady_state = steady_state::steady_state(&fields)?;
     let steps = steady_state::with_quiet_times(&fields, steady_state.as_ref(), steps)?;
@@ -253,29 +252,6 @@ fn target(node: &Node, is_replaced: bool) -> Result<Option<Selector>, Complaint>
     Ok(parsed.target.selector())
 }
 
-fn steps(node: &Node, targets: &[Target]) -> Result<Vec<Step>, Complaint> {
-    let items = node
-        .list()
-        .filter(|items| !items.is_empty())
-        .ok_or_else(|| {
-            Complaint::at(
-                node.at,
-                "`steps` is a list of at least one step, each with a `duration`; write one",
-            )
-        })?;
-    items
-        .iter()
-        .enumerate()
-        .map(|(index, node)| {
-            let fields = Fields::of(node, "a step", &STEP)?;
-            let name = fields
-                .text("name")?
-                .unwrap_or_else(|| format!("step {}", index + 1));
-            step(&fields, name, targets)
-        })
-        .collect()
-}
-
 /// The halt conditions, each the line that `--halt-if` takes.
 fn halt(fields: &Fields<'_>) -> Result<Vec<Condition>, Complaint> {
     let Some(node) = fields.get("halt") else {
@@ -311,32 +287,6 @@ fn on_target_exit(fields: &Fields<'_>) -> Result<OnTargetExit, Complaint> {
             Err(Complaint::at(node.at, sentence))
         }
     }
-}
-
-/// A step without `faults` is a quiet time; one with an empty list was not thought to its end.
-fn step(fields: &Fields<'_>, name: String, targets: &[Target]) -> Result<Step, Complaint> {
-    let duration = time(fields)?;
-    let Some(node) = fields.get("faults") else {
-        return Ok(Step {
-            name,
-            duration,
-            faults: Vec::new(),
-        });
-    };
-    let items = node.list().filter(|items| !items.is_empty()).ok_or_else(|| {
-        let sentence = "`faults` is a list of at least one fault, as in `- net.delay: {latency: 500ms}`; write \
-                        one, or leave `faults` out for a quiet time";
-        Complaint::at(node.at, sentence)
-    })?;
-    let faults = items
-        .iter()
-        .map(|node| fault(node, targets, duration))
-        .collect::<Result<_, _>>()?;
-    Ok(Step {
-        name,
-        duration,
-        faults,
-    })
 }
 
 fn time(fields: &Fields<'_>) -> Result<Duration, Complaint> {

@@ -9,7 +9,7 @@
 use clap::{Arg, ArgAction, Command, CommandFactory, ValueEnum, error::ErrorKind};
 use serde_json::{Map, Value, json};
 
-use super::{EXPERIMENT, PROFILE, STEP, head::API_VERSION, probe, rollback, steady_state, words};
+use super::{EXPERIMENT, PROFILE, head::API_VERSION, probe, rollback, steady_state, steps, words};
 use crate::{
     config::Channel,
     experiment::{MOST_CONDITIONS, Parameter, SCOPES, Shape, head, rollback::MOST_COMMANDS},
@@ -40,7 +40,11 @@ pub fn schema() -> Value {
         "fault": faults(),
         "ramp": ramp(),
         "target": fields_of(&target(), &[]),
-        "step": map(&STEP, &["duration"]),
+        "step": { "anyOf": [
+            map(&steps::STEP, &["duration"]),
+            map(&steps::PAUSE, &["pause"]),
+            map(&steps::REPEAT, &["repeat", "steps"]),
+        ] },
         "probe": probes(),
     });
     experiment
@@ -138,6 +142,16 @@ fn key_of_file(key: &str) -> Value {
             list_of(&json!({ "$ref": "#/$defs/step" })),
             "What happens, one after the other.",
         ),
+        "repeat" => scalar("How often the steps of this block are run, one round after the other."),
+        "pause" => {
+            scalar("How long it is quiet: a step of its own, or between two rounds of a block.")
+        }
+        "pulse" => described(
+            map(&steps::PULSE, &steps::PULSE),
+            "How long the faults of the step are on and off in turns; they are on first.",
+        ),
+        "on" => scalar("How long the faults are on, as in `5s`."),
+        "off" => scalar("How long they are off then."),
         "duration" => scalar("How long the faults stay on, as in `30s`."),
         "faults" => described(
             list_of(&json!({ "$ref": "#/$defs/fault" })),

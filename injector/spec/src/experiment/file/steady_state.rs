@@ -18,7 +18,9 @@ use super::{
     complaint::Complaint,
     fields::Fields,
     node::{Content, Node, Place},
-    probe, time_of,
+    probe,
+    steps::{Ground, Walk},
+    time_of,
 };
 use crate::{
     condition::Question,
@@ -147,13 +149,20 @@ fn objectives(fields: &Fields<'_>) -> Result<Objectives, Complaint> {
 pub(super) fn with_quiet_times(
     fields: &Fields<'_>,
     steady: Option<&SteadyState>,
-    mut steps: Vec<Step>,
+    walk: Walk,
 ) -> Result<Vec<Step>, Complaint> {
-    let is_quiet = |step: Option<&Step>| step.is_some_and(|step| step.faults.is_empty());
-    let usual = |is_quiet: bool, time: Duration| steady.filter(|_| !is_quiet).map(|_| time);
-    let before = time_of(fields, "baseline")?.or(usual(is_quiet(steps.first()), BASELINE));
+    let Walk {
+        mut steps,
+        first,
+        last,
+    } = walk;
+    let usual = |end: Ground, time: Duration| match end {
+        Ground::Quiet => None,
+        Ground::Faults => steady.map(|_| time),
+    };
+    let before = time_of(fields, "baseline")?.or(usual(first, BASELINE));
     let rto = steady.map_or(Duration::ZERO, |steady| steady.objectives.rto);
-    let after = time_of(fields, "recovery")?.or(usual(is_quiet(steps.last()), rto + CALM_TIME));
+    let after = time_of(fields, "recovery")?.or(usual(last, rto + CALM_TIME));
     let quiet = |name: &str, duration| Step {
         name: name.to_owned(),
         duration,

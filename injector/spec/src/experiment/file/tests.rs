@@ -10,6 +10,7 @@ mod head;
 mod notify;
 mod probe;
 mod rollback;
+mod steps;
 
 const GOOD: &str = "\
 hypothesis: it holds
