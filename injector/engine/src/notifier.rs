@@ -55,7 +55,8 @@ fn why(outcome: &Outcome) -> Option<(&'static str, &str)> {
         Outcome::Completed
         | Outcome::Stopped
         | Outcome::TargetEnded { .. }
-        | Outcome::Unsteady { .. } => None,
+        | Outcome::Unsteady { .. }
+        | Outcome::GateShut { .. } => None,
     }
 }
 

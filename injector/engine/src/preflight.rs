@@ -35,7 +35,7 @@ use injector_record::journal;
 use injector_spec::{
     config::{Config, ConfigFile, Escalation, Source},
     error::Refusal,
-    experiment::{Experiment, FaultKind, Placed},
+    experiment::{Experiment, FaultKind, Gate, Placed},
     printable,
 };
 
@@ -139,6 +139,12 @@ fn look(
     {
         let what = format!("the probe `{}`", printable::line(&probe.name));
         halt_monitor::check_question(&what, &probe.question, by)?;
+    }
+    for step in &experiment.steps {
+        if let Some(Gate::Until(question)) = &step.gate {
+            let what = format!("the gate `{}`", printable::line(&step.name));
+            halt_monitor::check_question(&what, question, by)?;
+        }
     }
     notifier::check(&config.escalation, &experiment.notify, by)?;
     for command in &experiment.rollback {

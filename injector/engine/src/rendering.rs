@@ -80,7 +80,9 @@ fn text(
         let _ = writeln!(text, "  step        {} for {duration}", step.name);
         let mut rules: Vec<_> = plan.of_step(index).collect();
         rules.sort_by_key(|rule| (rule.scope, rule.slot));
-        if rules.is_empty() {
+        if let Some(gate) = &step.gate {
+            let _ = writeln!(text, "              waits for {gate}, and no longer");
+        } else if rules.is_empty() {
             let _ = writeln!(text, "              no fault");
         }
         for rule in rules {

@@ -164,6 +164,7 @@ mod tests {
             judgement: None,
             undo_errors: vec![],
             halt: None,
+            gates: vec![],
             rollback: vec![],
             told: vec![],
         }
@@ -193,6 +194,7 @@ mod tests {
             Outcome::Stopped,
             Outcome::TargetEnded { why: why() },
             Outcome::Unsteady { why: why() },
+            Outcome::GateShut { why: why() },
         ] {
             let mut noted = 0;
             let all = run(&[command()], &report(outcome), &inbox, &mut |_| noted += 1);

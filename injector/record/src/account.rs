@@ -184,6 +184,8 @@ impl Account {
             | Happened::TargetEnded { .. }
             | Happened::TargetMet { .. }
             | Happened::TargetNotMet { .. }
+            | Happened::GateWaits { .. }
+            | Happened::GateEnded { .. }
             | Happened::RolledBack { .. }
             | Happened::Told { .. }
             | Happened::Ended { .. } => true,

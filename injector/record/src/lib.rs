@@ -10,6 +10,7 @@ pub mod account;
 pub mod comparison;
 pub mod configuration;
 pub mod event;
+pub mod gate;
 pub mod halt;
 pub mod journal;
 mod junit;

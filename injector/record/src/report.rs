@@ -8,6 +8,7 @@ pub use connection::{Connection, ConnectionState, MOST_NAMED};
 use injector_common::rule::Counters;
 use serde::{Deserialize, Serialize};
 
+use crate::gate::GateReport;
 use crate::journal::RunId;
 use crate::measure::{Judgement, Verdict};
 use crate::notice::Notice;
@@ -42,6 +43,9 @@ pub struct RunReport {
     /// How it was halted, if it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub halt: Option<HaltReport>,
+    /// What became of the gates at which it has waited.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gates: Vec<GateReport>,
     /// What the commands of its rollback came to, where it ended by a breach.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rollback: Vec<RolledBack>,
@@ -67,6 +71,12 @@ pub enum Outcome {
     /// The steady state did not hold before the first fault, so there was none.
     Unsteady {
         /// What was wrong.
+        why: String,
+    },
+    /// A gate stayed shut for all its time.
+    #[serde(rename = "gate-shut")]
+    GateShut {
+        /// Which, and what was waited for.
         why: String,
     },
     /// A condition of the experiment, or a watchdog, ended it.
@@ -99,7 +109,10 @@ impl Outcome {
     pub const fn tone(&self) -> Tone {
         match self {
             Self::Completed => Tone::Good,
-            Self::Stopped | Self::TargetEnded { .. } | Self::Unsteady { .. } => Tone::Doubtful,
+            Self::Stopped
+            | Self::TargetEnded { .. }
+            | Self::Unsteady { .. }
+            | Self::GateShut { .. } => Tone::Doubtful,
             Self::Halted { .. } | Self::Failed { .. } => Tone::Bad,
         }
     }
@@ -172,7 +185,8 @@ impl RunReport {
             Outcome::Completed
             | Outcome::Stopped
             | Outcome::TargetEnded { .. }
-            | Outcome::Unsteady { .. } => {}
+            | Outcome::Unsteady { .. }
+            | Outcome::GateShut { .. } => {}
         }
         let verdict = self.judgement.as_ref().map(|judgement| &judgement.verdict);
         match verdict {
@@ -198,9 +212,8 @@ impl RunReport {
             (_, Some(Verdict::Deviated(_) | Verdict::Halted(_) | Verdict::Unsafe(_))) => {
                 Exit::Failed
             }
-            (Outcome::Unsteady { .. }, _) | (_, Some(Verdict::Inconclusive(_))) => {
-                Exit::Inconclusive
-            }
+            (Outcome::Unsteady { .. } | Outcome::GateShut { .. }, _)
+            | (_, Some(Verdict::Inconclusive(_))) => Exit::Inconclusive,
             (
                 Outcome::Completed | Outcome::Stopped | Outcome::TargetEnded { .. },
                 None | Some(Verdict::Held),

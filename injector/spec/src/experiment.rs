@@ -18,6 +18,7 @@ mod fault;
 pub mod file;
 mod filters;
 mod fingerprint;
+mod gate;
 pub mod head;
 pub(crate) mod host;
 pub(crate) mod method;
@@ -47,6 +48,7 @@ pub use fault::{
 };
 pub use filters::{FilterError, LONGEST_HOLD};
 pub use fingerprint::{Fingerprint, FingerprintError};
+pub use gate::Gate;
 pub use head::{Assignment, HeadError, Variables};
 pub use host::HostError;
 pub use injector_common::{SCOPES, SLOTS};
@@ -123,6 +125,9 @@ pub struct Step {
     /// The faults; none means a quiet time, to measure a baseline or a recovery.
     #[serde(default)]
     pub faults: Vec<Fault>,
+    /// What it waits for, where it is a gate step: it has no faults then, and its duration is how long it waits at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gate: Option<Gate>,
 }
 
 impl Experiment {

@@ -88,6 +88,7 @@ targets:
   tool: { process: 'agent[.]py', all: true }
 probes:
   p: { http: 'http://127.0.0.1:80/x', status: 204, json: '$.a < 3', every: 100ms, within: 100ms }
+  warm: http http://127.0.0.1:80/warm
   q: tcp 127.0.0.1:80 fails 2 of 3 every 100ms within 100ms
 steady-state: [p]
 controls: [q]
@@ -104,6 +105,8 @@ steps:
           - net.delay: { target: agent, latency: { from: 10ms, to: 1s, over: 2s }, dest-port: [80, '90-99'] }
           - sys.error: { target: tool, syscall: [openat], errno: ENOENT, when: 3 }
   - pause: 3s
+  - gate: { until: warm, timeout: 1m }
+  - { name: go, gate: { approve: true, timeout: 5m } }
   - name: flaps
     duration: 30s
     pulse: { on: 5s, off: 5s }
@@ -188,6 +191,8 @@ fn change() -> impl Strategy<Value = Change> {
     let odd = || prop::sample::select(ODD);
     let keys = prop::sample::select(vec![
         "name",
+        "gate",
+        "until",
         "duration",
         "faults",
         "steps",

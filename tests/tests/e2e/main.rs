@@ -15,6 +15,7 @@ mod effects;
 mod experiments;
 mod files;
 mod filters;
+mod gates;
 mod guarded;
 mod guardians;
 mod halts;
@@ -68,6 +69,7 @@ fn main() -> ExitCode {
         experiments::cases(),
         report::cases(),
         rollback::cases(),
+        gates::cases(),
         trials::cases(),
         lessons::cases(),
         limits::cases(),

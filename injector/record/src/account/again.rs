@@ -10,8 +10,8 @@ use serde::Serialize;
 use super::Account;
 use injector_spec::{
     experiment::{
-        Described, Experiment, Follow, Many, NamedProbe, OnTargetExit, Placed, ProbeRole, Selector,
-        Target,
+        Described, Experiment, Follow, Gate, Many, NamedProbe, OnTargetExit, Placed, ProbeRole,
+        Selector, Target,
     },
     printable,
     quantity::duration,
@@ -192,11 +192,23 @@ fn file(experiment: &Experiment, faults: &[Placed]) -> String {
     let mut described = faults.iter();
     for step in &experiment.steps {
         let length = duration::format(step.duration);
-        let _ = writeln!(
-            text,
-            "  - name: {}\n    duration: {length}",
-            json(&step.name)
-        );
+        let name = json(&step.name);
+        let _ = match &step.gate {
+            None => writeln!(text, "  - name: {name}\n    duration: {length}"),
+            Some(Gate::Until(question)) => {
+                let asks = json(&question.to_string());
+                writeln!(
+                    text,
+                    "  - {{ name: {name}, gate: {{ until: {asks}, timeout: {length} }} }}"
+                )
+            }
+            Some(Gate::Approve) => {
+                writeln!(
+                    text,
+                    "  - {{ name: {name}, gate: {{ approve: true, timeout: {length} }} }}"
+                )
+            }
+        };
         if !step.faults.is_empty() {
             text.push_str("    faults:\n");
         }

@@ -187,6 +187,7 @@ fn remarks(account: &Account) -> Vec<String> {
             remarks,
             undo_errors,
             halt,
+            gates,
             rollback,
             ..
         } = report;
@@ -196,7 +197,12 @@ fn remarks(account: &Account) -> Vec<String> {
         let halt = halt.iter().map(ToString::to_string);
         let rollback = rollback.iter().map(ToString::to_string);
         let remarks = remarks.iter().cloned();
-        remarks.chain(errors).chain(halt).chain(rollback)
+        let gates = gates.iter().map(ToString::to_string);
+        remarks
+            .chain(gates)
+            .chain(errors)
+            .chain(halt)
+            .chain(rollback)
     });
     unseen
         .chain(of_report)
@@ -213,6 +219,7 @@ fn timeline(account: &Account) -> Vec<Entry> {
             | Happened::Aborted { .. }
             | Happened::RestoreFailed { .. }
             | Happened::TargetEnded { .. } => "bad",
+            Happened::GateEnded { ref report } if !report.is_open() => "doubtful",
             Happened::RolledBack { ref result } if !result.is_done() => "bad",
             Happened::Recovered { .. } | Happened::TargetMet { .. } => "good",
             Happened::TargetNotMet { .. } | Happened::LimitLifted { .. } => "doubtful",
@@ -221,6 +228,8 @@ fn timeline(account: &Account) -> Vec<Entry> {
             | Happened::Armed
             | Happened::StepStarted { .. }
             | Happened::StepEnded { .. }
+            | Happened::GateWaits { .. }
+            | Happened::GateEnded { .. }
             | Happened::FirstHit
             | Happened::RolledBack { .. }
             | Happened::Told { .. }

@@ -39,6 +39,7 @@ pub fn markdown(account: &Account) -> String {
     }
     let met = [
         met(account),
+        gates(account),
         rollback(account),
         head(account),
         took_place(account),
@@ -95,6 +96,15 @@ fn table(account: &Account, rows: usize) -> Vec<String> {
         lines.push(format!("| and {more} more | | | | |"));
     }
     lines
+}
+
+/// At which gates the run has waited.
+fn gates(account: &Account) -> String {
+    let gates = account.report.iter().flat_map(|report| &report.gates);
+    let said: Vec<String> = gates
+        .map(|gate| format!("{}.", capital(&escaped(&gate.to_string()))))
+        .collect();
+    said.join(" ")
 }
 
 /// What was run after a breach, and what of it failed.

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::{origin::Origin, series::Series};
 use crate::{
+    gate::GateReport,
     journal::{Record, Replay},
     measure::Judgement,
     notice::Notice,
@@ -46,6 +47,10 @@ pub enum Happened {
     StepStarted { step: String },
     /// It ended.
     StepEnded { step: String },
+    /// It waited at a gate.
+    GateWaits { step: String, until: String },
+    /// It waited no longer.
+    GateEnded { report: GateReport },
     /// No fault had hit before this moment, and one had at the next look.
     FirstHit,
     /// A probe turned bad.
@@ -124,6 +129,13 @@ impl Happened {
             Record::Armed => Self::Armed,
             Record::StepStarted { step } => Self::StepStarted { step: step.clone() },
             Record::StepEnded { step } => Self::StepEnded { step: step.clone() },
+            Record::GateWaits { step, until } => Self::GateWaits {
+                step: step.clone(),
+                until: until.clone(),
+            },
+            Record::GateEnded { report } => Self::GateEnded {
+                report: report.clone(),
+            },
             Record::TargetEnded { target, how, .. } => Self::TargetEnded {
                 target: target.clone(),
                 how: how.clone(),
@@ -174,6 +186,10 @@ impl fmt::Display for Happened {
             Self::Armed => out.write_str("armed"),
             Self::StepStarted { step } => write!(out, "step {} begins", line(step)),
             Self::StepEnded { step } => write!(out, "step {} ends", line(step)),
+            Self::GateWaits { step, until } => {
+                write!(out, "gate {} waits for {}", line(step), line(until))
+            }
+            Self::GateEnded { report } => report.fmt(out),
             Self::FirstHit => out.write_str("the first hit"),
             Self::Impact { probe } => write!(out, "impact: probe {} turns bad", line(probe)),
             Self::Recovered { probe } => {

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::RunId;
 use crate::{
-    halt::Halt, measure::Sample, notice::Notice, platform::Platform, report::RunReport,
-    rollback::RolledBack,
+    gate::GateReport, halt::Halt, measure::Sample, notice::Notice, platform::Platform,
+    report::RunReport, rollback::RolledBack,
 };
 use injector_plan::policy::Override;
 use injector_spec::{
@@ -98,6 +98,18 @@ pub enum Record {
     StepEnded {
         /// Name of the step.
         step: String,
+    },
+    /// The run waits at a gate.
+    GateWaits {
+        /// Name of the step.
+        step: String,
+        /// What it waits for, in words.
+        until: String,
+    },
+    /// It waits no longer.
+    GateEnded {
+        /// What became of the gate.
+        report: GateReport,
     },
     /// None of a target's processes is left.
     TargetEnded {

@@ -40,6 +40,8 @@ pub enum CheckError {
     NoStep,
     #[error("the experiment has {0} steps; leave at most {MOST_STEPS}, or split it")]
     TooManySteps(usize),
+    #[error("step `{0}` is a gate and has faults; give them a step of their own behind it")]
+    GateWithFaults(String),
     #[error("no step of the experiment has a fault; give at least one step a fault")]
     NoFault,
     #[error("step `{step}` lasts {}; a step lasts between 1ms and {}",
@@ -101,6 +103,9 @@ impl Experiment {
         }
         for step in &self.steps {
             check_name("the name of a step", &step.name)?;
+            if step.gate.is_some() && !step.faults.is_empty() {
+                return Err(CheckError::GateWithFaults(step.name.clone()));
+            }
             if !(SHORTEST..=LONGEST).contains(&step.duration) {
                 return Err(CheckError::Duration {
                     step: step.name.clone(),

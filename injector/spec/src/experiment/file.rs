@@ -41,7 +41,7 @@ use self::{
     complaint::Complaint,
     fields::Fields,
     node::{Content, Node, Place},
-    steps::Walk,
+    steps::{Around, Walk},
 };
 use super::{
     Experiment, Fault, OnTargetExit, Selector, Target,
@@ -165,7 +165,15 @@ fn experiment(
                     return Err(Complaint::at(at, sentence));
                 }
             }
-            steps::steps(node, &targets)?
+            let probes = match fields.get("probes").map(|node| &node.content) {
+                Some(Content::Map(probes)) => &probes[..],
+                _ => &[],
+            };
+            let around = Around {
+                targets: &targets,
+                probes,
+            };
+            steps::steps(node, &around)?
         }
         // The shorthand: an experiment of one step.
         None => Walk::of(steps::step(&fields, name.clone(), &targets)?),

@@ -43,6 +43,7 @@ pub fn schema() -> Value {
         "step": { "anyOf": [
             map(&steps::STEP, &["duration"]),
             map(&steps::PAUSE, &["pause"]),
+            map(&steps::gate::STEP, &["gate"]),
             map(&steps::REPEAT, &["repeat", "steps"]),
         ] },
         "probe": probes(),
@@ -142,16 +143,6 @@ fn key_of_file(key: &str) -> Value {
             list_of(&json!({ "$ref": "#/$defs/step" })),
             "What happens, one after the other.",
         ),
-        "repeat" => scalar("How often the steps of this block are run, one round after the other."),
-        "pause" => {
-            scalar("How long it is quiet: a step of its own, or between two rounds of a block.")
-        }
-        "pulse" => described(
-            map(&steps::PULSE, &steps::PULSE),
-            "How long the faults of the step are on and off in turns; they are on first.",
-        ),
-        "on" => scalar("How long the faults are on, as in `5s`."),
-        "off" => scalar("How long they are off then."),
         "duration" => scalar("How long the faults stay on, as in `30s`."),
         "faults" => described(
             list_of(&json!({ "$ref": "#/$defs/fault" })),
@@ -182,6 +173,37 @@ fn key_of_file(key: &str) -> Value {
                 map(&rollback::COMMAND, &rollback::COMMAND[..1]),
             ] },
         }),
+        other => key_of_step(other),
+    }
+}
+
+/// What a key takes that only blocks, pulses and gates have.
+fn key_of_step(key: &str) -> Value {
+    match key {
+        "repeat" => scalar("How often the steps of this block are run, one round after the other."),
+        "pause" => {
+            scalar("How long it is quiet: a step of its own, or between two rounds of a block.")
+        }
+        "gate" => {
+            let mut gate = map(&steps::gate::GATE, &["timeout"]);
+            gate["oneOf"] = json!([{ "required": ["until"] }, { "required": ["approve"] }]);
+            described(gate, "What the run waits for in this step.")
+        }
+        "until" => json!({
+            "$ref": "#/$defs/probe",
+            "description": "A probe, by its name or as under `probes`; its first right answer opens the gate.",
+        }),
+        "approve" => {
+            let values = json!({ "enum": [true, "true"] });
+            let values = json!({ "anyOf": [values, { "$ref": "#/$defs/variable" }] });
+            described(values, "A person opens the gate, by `injector approve`.")
+        }
+        "pulse" => described(
+            map(&steps::PULSE, &steps::PULSE),
+            "How long the faults of the step are on and off in turns; they are on first.",
+        ),
+        "on" => scalar("How long the faults are on, as in `5s`."),
+        "off" => scalar("How long they are off then."),
         other => key_of_probe(other),
     }
 }
@@ -222,7 +244,7 @@ fn key_of_probe(key: &str) -> Value {
         }
         "every" => scalar("From one question to the next."),
         "within" => scalar("The longest that a right answer, or a command, takes."),
-        "timeout" => scalar("The longest that an answer is waited for."),
+        "timeout" => scalar("The longest that an answer, or a gate, is waited for."),
         // A test finds each of them.
         _ => Value::Bool(false),
     }

@@ -19,7 +19,7 @@ use super::{
     fields::Fields,
     node::{Content, Node, Place},
     probe,
-    steps::{Ground, Walk},
+    steps::{Ground, Walk, gate},
     time_of,
 };
 use crate::{
@@ -66,10 +66,15 @@ pub(super) fn steady_state(fields: &Fields<'_>) -> Result<Option<SteadyState>, C
             }
         }
     }
-    let probes = asked.into_iter().zip(roles).map(|((name, question, at), role)| {
+    let of_gates = fields.get("steps").map(gate::named).unwrap_or_default();
+    let is_of_gate =
+        |name: &str, role: Option<ProbeRole>| role.is_none() && of_gates.contains(&name);
+    let probes = asked.into_iter().zip(roles);
+    let probes = probes.filter(|((name, ..), role)| !is_of_gate(name, *role));
+    let probes: Vec<_> = probes.map(|((name, question, at), role)| {
         let role = role.ok_or_else(|| {
             let sentence = format!(
-                "probe `{name}` is used nowhere; name it under `steady-state` or `controls`, or leave it out"
+                "probe `{name}` is used nowhere; name it under `steady-state` or `controls`, or in a gate, or leave it out"
             );
             Complaint::at(at, sentence)
         })?;
@@ -78,11 +83,10 @@ pub(super) fn steady_state(fields: &Fields<'_>) -> Result<Option<SteadyState>, C
             role,
             question,
         })
-    });
-    Ok(Some(SteadyState {
-        probes: probes.collect::<Result<_, _>>()?,
-        objectives: objectives(fields)?,
-    }))
+    }).collect::<Result<_, _>>()?;
+    let objectives = objectives(fields)?;
+    // Gates alone ask them, so there is nothing to judge.
+    Ok((!probes.is_empty()).then_some(SteadyState { probes, objectives }))
 }
 
 /// The probes with their names and places.
@@ -167,6 +171,7 @@ pub(super) fn with_quiet_times(
         name: name.to_owned(),
         duration,
         faults: Vec::new(),
+        gate: None,
     };
     if let Some(duration) = before {
         steps.insert(0, quiet("baseline", duration));

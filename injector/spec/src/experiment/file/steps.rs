@@ -18,6 +18,7 @@
 //!
 //! Rejected: loops that the run walks. A fault of such a step would be on again with counters that are spent.
 
+pub(super) mod gate;
 mod pulse;
 mod repeat;
 
@@ -25,7 +26,7 @@ use super::{
     complaint::Complaint,
     fault,
     fields::Fields,
-    node::{Node, Place},
+    node::{Node, Place, Word},
     time, time_of,
 };
 use crate::experiment::{Fault, LONGEST_NAME, MOST_STEPS, SLOTS, Step, Target};
@@ -52,14 +53,14 @@ pub(super) struct Walk {
 pub(super) enum Ground {
     /// A quiet time that is written as such.
     Quiet,
-    /// Anything else: faults, or the rest of a pulse or of a block, which no person meant for a baseline or a recovery.
+    /// Anything else: faults, a gate, or the rest of a pulse or of a block, which no person meant for a baseline or a recovery.
     Faults,
 }
 
 impl Ground {
     const fn of(steps: &[Step]) -> Self {
         match steps {
-            [step] if step.faults.is_empty() => Self::Quiet,
+            [step] if step.faults.is_empty() && step.gate.is_none() => Self::Quiet,
             _ => Self::Faults,
         }
     }
@@ -78,24 +79,31 @@ impl Walk {
 }
 
 /// The list under `steps` of the experiment.
-pub(super) fn steps(node: &Node, targets: &[Target]) -> Result<Walk, Complaint> {
+pub(super) fn steps(node: &Node, around: &Around<'_>) -> Result<Walk, Complaint> {
     let mut walk = Walk {
         steps: Vec::new(),
         first: Ground::Faults,
         last: Ground::Faults,
     };
-    for (node, steps) in written(node, targets)? {
+    for (node, steps) in written(node, around)? {
         walk.last = match Shape::of(node) {
             Shape::Repeat => Ground::Faults,
-            Shape::Pause | Shape::Step => Ground::of(&steps),
+            Shape::Pause | Shape::Step | Shape::Gate => Ground::of(&steps),
         };
         if walk.steps.is_empty() {
             walk.first = walk.last;
         }
         walk.steps.extend(steps);
-        check(&walk.steps, node.at, targets)?;
+        check(&walk.steps, node.at, around.targets)?;
     }
     Ok(walk)
+}
+
+/// What steps refer to.
+pub(super) struct Around<'a> {
+    pub(super) targets: &'a [Target],
+    /// The probes of the file.
+    pub(super) probes: &'a [(Word, Node)],
 }
 
 /// What an item of the list is.
@@ -104,6 +112,7 @@ enum Shape {
     Step,
     Pause,
     Repeat,
+    Gate,
 }
 
 impl Shape {
@@ -111,6 +120,8 @@ impl Shape {
         let has = |key| node.get(key).is_some();
         if has("repeat") || has("steps") {
             Self::Repeat
+        } else if has("gate") {
+            Self::Gate
         } else if has("pause") {
             Self::Pause
         } else {
@@ -122,7 +133,7 @@ impl Shape {
 /// Each item of a list with the steps that it becomes.
 fn written<'n>(
     node: &'n Node,
-    targets: &[Target],
+    around: &Around<'_>,
 ) -> Result<Vec<(&'n Node, Vec<Step>)>, Complaint> {
     let items = node.list().filter(|items| !items.is_empty());
     let items = items.ok_or_else(|| {
@@ -131,13 +142,14 @@ fn written<'n>(
     })?;
     let read = |(index, node): (usize, &'n Node)| {
         let steps = match Shape::of(node) {
-            Shape::Repeat => repeat::block(node, targets)?,
+            Shape::Repeat => repeat::block(node, around)?,
             Shape::Pause => vec![pause(node)?],
+            Shape::Gate => vec![gate::step(node, around.probes)?],
             Shape::Step => {
                 let fields = Fields::of(node, "a step", &STEP)?;
                 let name = fields.text("name")?;
                 let name = name.unwrap_or_else(|| format!("step {}", index + 1));
-                pulse::step(&fields, name, targets)?
+                pulse::step(&fields, name, around.targets)?
             }
         };
         Ok((node, steps))
@@ -159,6 +171,7 @@ fn quiet(name: String, duration: std::time::Duration) -> Step {
         name,
         duration,
         faults: Vec::new(),
+        gate: None,
     }
 }
 
@@ -173,6 +186,7 @@ pub(super) fn step(
         name,
         duration,
         faults: faults(fields, targets, duration)?,
+        gate: None,
     })
 }
 

@@ -51,6 +51,7 @@ pub(super) fn step(
             name: format!("{name} (pulse {number} of {pulses})"),
             duration: on,
             faults: faults.clone(),
+            gate: None,
         });
         left = left.saturating_sub(on);
         let rest = if number < pulses { off } else { left };

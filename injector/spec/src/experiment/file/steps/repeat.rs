@@ -1,6 +1,6 @@
 //! `repeat`: a block of steps, some times.
 
-use super::{Node, Step, Target, quiet, too_many, written};
+use super::{Around, Node, Step, quiet, too_many, written};
 use crate::{
     experiment::{
         MOST_STEPS,
@@ -13,7 +13,7 @@ use crate::{
 pub(in crate::experiment::file) const REPEAT: [&str; 3] = ["repeat", "pause", "steps"];
 
 /// The steps of all rounds, each with the number of its round behind its name.
-pub(super) fn block(node: &Node, targets: &[Target]) -> Result<Vec<Step>, Complaint> {
+pub(super) fn block(node: &Node, around: &Around<'_>) -> Result<Vec<Step>, Complaint> {
     let fields = Fields::of(node, "a block that is repeated", &REPEAT)?;
     let missing = |key: &str| {
         let sentence = format!(
@@ -26,7 +26,7 @@ pub(super) fn block(node: &Node, targets: &[Target]) -> Result<Vec<Step>, Compla
     let steps = fields.get("steps").ok_or_else(|| missing("steps"))?;
     let rounds = rounds(repeat)?;
     let pause = time_of(&fields, "pause")?;
-    let once: Vec<Step> = written(steps, targets)?
+    let once: Vec<Step> = written(steps, around)?
         .into_iter()
         .flat_map(|(_, steps)| steps)
         .collect();

@@ -119,6 +119,79 @@ fn what_cannot_be_written_out_is_refused_in_its_place() {
     );
 }
 
+/// What stands behind `gate: `, in line 3 from column 13 on.
+#[rustfmt::skip]
+const GATES: &[Row] = &[
+    ("{ until: tcp 127.0.0.1:80 }", 3, 13, "without `timeout` could wait for ever; add one"),
+    ("{ approve: true }", 3, 13, "without `timeout`"),
+    ("{ timeout: 1m }", 3, 13, "waits for one of `until`"),
+    ("{ until: tcp 127.0.0.1:80, approve: true, timeout: 1m }", 3, 13, "waits for one of `until`"),
+    ("{ approve: false, timeout: 1m }", 3, 24, "`approve` is true"),
+    ("{ approve: true, timeout: 0s }", 3, 39, "zero is no time"),
+    ("{ approve: true, timeuot: 1m }", 3, 30, "did you mean `timeout`?"),
+    ("{ until: wram, timeout: 1m }", 3, 22, "no probe is called `wram`; did you mean `warm`?"),
+    ("{ until: host.load > 8, timeout: 1m }", 3, 22, "probe"),
+    ("{ until: { tcp: 'a:0' }, timeout: 1m }", 3, 29, "port"),
+    ("true", 3, 13, "a gate is a map of"),
+];
+
+#[test]
+fn a_gate_waits_for_a_probe_or_a_person_and_not_for_ever() {
+    let read = |gate: &str| {
+        let text = format!(
+            "targets: {{ a: {{pid: 7}} }}\nsteps:\n  - {{ gate: {gate} }}\n  - {{ duration: 1s, faults: [net.blackhole] }}\n\
+             probes: {{ warm: 'tcp 127.0.0.1:80 every 100ms' }}\n"
+        );
+        parse(&text, "gate.yaml", None)
+    };
+    for (gate, opens) in [
+        (
+            "{ until: warm, timeout: 2m }",
+            "a right answer to `tcp 127.0.0.1:80 every 100ms`",
+        ),
+        (
+            "{ until: http http://a/, timeout: 2m }",
+            "a right answer to `http http://a/`",
+        ),
+        (
+            "{ until: { tcp: 'a:80' }, timeout: 2m }",
+            "a right answer to `tcp a:80`",
+        ),
+    ] {
+        let text =
+            read(gate).map(|experiment| experiment.steps[0].gate.clone().unwrap().to_string());
+        let is_used = gate.contains("warm");
+        match text {
+            Ok(text) => assert!(is_used && text.starts_with(opens), "{text}"),
+            // A probe that no gate asks either is used nowhere.
+            Err(error) => assert!(
+                !is_used && error.sentence.contains("is used nowhere"),
+                "{error}"
+            ),
+        }
+    }
+    let experiment = read("{ until: warm, timeout: 2m }").unwrap();
+    assert_eq!(
+        (&experiment.steady_state, experiment.duration().as_secs()),
+        (&None, 121)
+    );
+    assert_eq!(experiment.baseline(), Duration::ZERO);
+    let json = serde_json::to_string(&experiment).unwrap();
+    assert_eq!(
+        serde_json::from_str::<Experiment>(&json).unwrap(),
+        experiment
+    );
+    for (gate, line, column, part) in GATES {
+        let error = read(gate).unwrap_err();
+        assert!(error.sentence.contains(part), "{gate}: {error}");
+        assert_eq!(
+            (error.line, error.column),
+            (*line, *column),
+            "{gate}: {error}"
+        );
+    }
+}
+
 /// The rest of a pulse is no recovery that a person meant: a judged run still gets its own.
 #[test]
 fn a_rest_is_no_recovery() {
