@@ -1,6 +1,7 @@
 //! Blocks, pauses and pulses become the plain steps that a person would have written.
 
 use super::*;
+use crate::experiment::Gate;
 
 fn read(steps: &str) -> Result<Experiment, FileError> {
     let text = format!("targets: {{ a: {{pid: 7}} }}\nsteps:\n  - {steps}\n");
@@ -147,27 +148,27 @@ fn a_gate_waits_for_a_probe_or_a_person_and_not_for_ever() {
     for (gate, opens) in [
         (
             "{ until: warm, timeout: 2m }",
-            "a right answer to `tcp 127.0.0.1:80 every 100ms`",
+            "tcp 127.0.0.1:80 every 100ms",
         ),
+        ("{ until: http http://a/, timeout: 2m }", "http http://a/"),
         (
-            "{ until: http http://a/, timeout: 2m }",
-            "a right answer to `http http://a/`",
-        ),
-        (
-            "{ until: { tcp: 'a:80' }, timeout: 2m }",
-            "a right answer to `tcp a:80`",
+            "{ until: { tcp: 'a:80', every: 2s }, timeout: 2m }",
+            "tcp a:80 every 2s",
         ),
     ] {
-        let text =
-            read(gate).map(|experiment| experiment.steps[0].gate.clone().unwrap().to_string());
-        let is_used = gate.contains("warm");
-        match text {
-            Ok(text) => assert!(is_used && text.starts_with(opens), "{text}"),
+        let opens = Gate::Until(Box::new(opens.parse().unwrap()));
+        match read(gate) {
+            Ok(experiment) => assert_eq!(experiment.steps[0].gate, Some(opens), "{gate}"),
             // A probe that no gate asks either is used nowhere.
-            Err(error) => assert!(
-                !is_used && error.sentence.contains("is used nowhere"),
-                "{error}"
-            ),
+            Err(error) => {
+                assert!(!gate.contains("warm"), "{error}");
+                assert!(error.sentence.contains("`warm` is used nowhere"), "{error}");
+                let alone = format!(
+                    "targets: {{ a: {{pid: 7}} }}\nsteps: [ {{ gate: {gate} }}, {{ duration: 1s, faults: [net.blackhole] }} ]\n"
+                );
+                let experiment = parse(&alone, "gate.yaml", None).unwrap();
+                assert_eq!(experiment.steps[0].gate, Some(opens), "{gate}");
+            }
         }
     }
     let experiment = read("{ until: warm, timeout: 2m }").unwrap();
