@@ -7,6 +7,7 @@
 //! drifted ever after.
 
 mod action;
+mod approve;
 mod arm;
 mod ask;
 mod audit;
@@ -33,6 +34,7 @@ use std::{ffi::OsString, path::PathBuf, time::Duration};
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 pub use action::{Action, Arming, Question, Wanted, parse};
+pub use approve::approve;
 pub use arm::{arm, daemon};
 pub use ask::ask;
 pub use audit::audit;
@@ -120,6 +122,14 @@ enum Command {
         /// Every run
         #[arg(long)]
         all: bool,
+        #[command(flatten)]
+        output: OutputFlags,
+    },
+    /// Let a run go on that waits at a gate for a person
+    Approve {
+        /// The run, as `injector list` shows it, or `last` for the newest
+        #[arg(value_name = "RUN")]
+        run: String,
         #[command(flatten)]
         output: OutputFlags,
     },

@@ -40,6 +40,20 @@ enum Check {
 
 const MUTATIONS: &[Mutation] = &[
     Mutation {
+        what: "a run that ended as planned is rolled back",
+        file: "injector/engine/src/rollback.rs",
+        from: "let Some((outcome, why)) = report.breach() else {\n        return Vec::new();\n    };",
+        to: "let (outcome, why) = report.breach().unwrap_or_default();",
+        noticed_by: Check::Test("rollback::a_run_that_ends_as_planned_runs_none"),
+    },
+    Mutation {
+        what: "a gate that stays shut lets the run go on",
+        file: "injector/engine/src/executor/run/gates.rs",
+        from: "outcome.or_else(|| given_up(&report, &waited_for))",
+        to: "outcome",
+        noticed_by: Check::Test("gate::a_gate_that_stays_shut_is_inconclusive"),
+    },
+    Mutation {
         what: "faults begin although the steady state does not hold",
         file: "injector/engine/src/measures.rs",
         from: "let why = measure::unsteady(&watched.measured());",

@@ -75,6 +75,8 @@ impl Fake {
             judgement: None,
             undo_errors: vec![],
             halt: None,
+            gates: vec![],
+            rollback: vec![],
             told: vec![],
         }
     }

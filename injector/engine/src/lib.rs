@@ -6,12 +6,14 @@
 //! what is said as a [`page`] or a [`live`] line.
 
 pub mod admission;
+pub mod approval;
 pub mod changes;
 pub mod channel;
 pub mod cleanup;
 pub mod effects;
 pub mod executor;
 mod fd_store;
+pub mod gate;
 pub mod guardian;
 pub mod halt_monitor;
 pub mod kill_switch;
@@ -22,6 +24,7 @@ pub mod page;
 pub mod preflight;
 pub mod recorder;
 pub mod rendering;
+pub mod rollback;
 mod spawn;
 pub mod supervisor;
 pub mod surroundings;

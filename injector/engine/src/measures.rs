@@ -224,8 +224,9 @@ fn cut_short(outcome: &Outcome) -> Option<Verdict> {
         Outcome::Stopped => Some(Verdict::Inconclusive(
             "the run was stopped before its time".into(),
         )),
-        Outcome::TargetEnded { why } | Outcome::Failed { why } | Outcome::Unsteady { why } => {
-            Some(Verdict::Inconclusive(why.clone()))
-        }
+        Outcome::TargetEnded { why }
+        | Outcome::Failed { why }
+        | Outcome::Unsteady { why }
+        | Outcome::GateShut { why } => Some(Verdict::Inconclusive(why.clone())),
     }
 }

@@ -1,6 +1,6 @@
 //! Tells a person that a run was halted or broke.
 //!
-//! It comes last: the kernel side is disarmed, everything is detached and put back before any person is told, so
+//! It comes last: the kernel side is disarmed, everything is detached, put back and rolled back before any person is told, so
 //! no server that hangs can prolong a fault. All channels are tried at once, each on a thread of its own, and
 //! after [`WITHIN`] the run goes on to its report, which says who was told, and who could not be and why.
 //!
@@ -18,13 +18,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::halt_monitor::{Ending, ExecHelper, post_json};
+use crate::halt_monitor::{Ending, ExecHelper, WhoAsks, post_json};
 use injector_record::{
     journal,
     notice::{Channel, Notice},
     report::{Outcome, RunReport},
 };
-use injector_spec::{condition::HttpUrl, config::Escalation, quantity::duration};
+use injector_spec::{condition::HttpUrl, config::Escalation, error::Refusal, quantity::duration};
 
 /// The longest that telling may take. The supervisor gives a run 8 s to end.
 pub const WITHIN: Duration = Duration::from_secs(5);
@@ -55,7 +55,37 @@ fn why(outcome: &Outcome) -> Option<(&'static str, &str)> {
         Outcome::Completed
         | Outcome::Stopped
         | Outcome::TargetEnded { .. }
-        | Outcome::Unsteady { .. } => None,
+        | Outcome::Unsteady { .. }
+        | Outcome::GateShut { .. } => None,
+    }
+}
+
+/// Refuses an experiment that names a notifier which this host does not have, and one whose caller would leave out one
+/// that the host's owner has: what a guest's run does to the host is the owner's to hear of.
+pub fn check(to: &Escalation, named: &[Channel], by: WhoAsks) -> Result<(), Refusal> {
+    let configured = to.channels();
+    let list = |channels: &[Channel]| {
+        let all: Vec<&str> = channels.iter().map(|channel| channel.name()).collect();
+        all.join(", ")
+    };
+    if let Some(absent) = named.iter().find(|one| !configured.contains(one)) {
+        let has = match configured[..] {
+            [] => "none".to_owned(),
+            _ => list(&configured),
+        };
+        return Err(Refusal::usage(format!(
+            "`notify` names `{}`, and [escalation] of this host's configuration has {has}; configure it, or name another.",
+            absent.name()
+        )));
+    }
+    let left_out = configured.iter().find(|one| !named.contains(one));
+    match (by, left_out) {
+        (WhoAsks::Guest, Some(left_out)) if !named.is_empty() => Err(Refusal::endangers(format!(
+            "`notify` leaves out `{}`, which this host's owner has configured, and you are not root; name it too, or \
+             leave `notify` out.",
+            left_out.name()
+        ))),
+        (WhoAsks::Guest | WhoAsks::Owner, _) => Ok(()),
     }
 }
 

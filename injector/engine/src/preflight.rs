@@ -21,7 +21,7 @@ use crate::{
     effects::namespace::places,
     executor::Budget,
     halt_monitor::{self, WhoAsks},
-    kill_switch,
+    kill_switch, notifier,
     recorder::Recorder,
     worker::AskedBy,
 };
@@ -35,7 +35,7 @@ use injector_record::journal;
 use injector_spec::{
     config::{Config, ConfigFile, Escalation, Source},
     error::Refusal,
-    experiment::{Experiment, FaultKind, Placed},
+    experiment::{Experiment, FaultKind, Gate, Placed},
     printable,
 };
 
@@ -140,6 +140,16 @@ fn look(
         let what = format!("the probe `{}`", printable::line(&probe.name));
         halt_monitor::check_question(&what, &probe.question, by)?;
     }
+    for step in &experiment.steps {
+        if let Some(Gate::Until(question)) = &step.gate {
+            let what = format!("the gate `{}`", printable::line(&step.name));
+            halt_monitor::check_question(&what, question, by)?;
+        }
+    }
+    notifier::check(&config.escalation, &experiment.notify, by)?;
+    for command in &experiment.rollback {
+        halt_monitor::check_program(command, by)?;
+    }
     halt_monitor::check(&config.halt.conditions, &targets, WhoAsks::Owner)?;
     halt_monitor::refuse_held(&experiment.halt, &targets)?;
     let verdict = decide(
@@ -159,7 +169,7 @@ fn look(
     check_places(&plan, &targets)?;
     Ok(Prepared {
         budget: Budget::of(config, &terms.overrides),
-        escalation: config.escalation.clone(),
+        escalation: config.escalation.only(&experiment.notify),
         admission: Admission {
             config: config.clone(),
             experiment: experiment.clone(),

@@ -65,12 +65,24 @@ fn text(
     for condition in &experiment.halt {
         let _ = writeln!(text, "  halts if    {condition}");
     }
+    if !experiment.notify.is_empty() {
+        let names: Vec<&str> = experiment.notify.iter().map(|one| one.name()).collect();
+        let _ = writeln!(text, "  tells       {} of a breach", names.join(", "));
+    }
+    for command in &experiment.rollback {
+        let _ = writeln!(
+            text,
+            "  rolls back  by {command}, where it ends by a breach"
+        );
+    }
     for (index, step) in experiment.steps.iter().enumerate() {
         let duration = duration::format(step.duration);
         let _ = writeln!(text, "  step        {} for {duration}", step.name);
         let mut rules: Vec<_> = plan.of_step(index).collect();
         rules.sort_by_key(|rule| (rule.scope, rule.slot));
-        if rules.is_empty() {
+        if let Some(gate) = &step.gate {
+            let _ = writeln!(text, "              waits for {gate}, and no longer");
+        } else if rules.is_empty() {
             let _ = writeln!(text, "              no fault");
         }
         for rule in rules {

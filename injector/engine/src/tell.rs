@@ -170,6 +170,8 @@ fn sentence(what: &EventKind) -> String {
         }
         EventKind::StepStarted { step } => format!("step {step}"),
         EventKind::StepEnded { step } => format!("end of step {step}"),
+        EventKind::GateWaits { step, until } => format!("gate {step} waits for {until}"),
+        EventKind::GateEnded { report } => report.to_string(),
         EventKind::DeviceCovered { device } => format!("device {device} appeared and is covered"),
         EventKind::DeviceNotCovered { device, why } => {
             format!("device {device} is not covered: {why}")

@@ -184,6 +184,9 @@ impl Account {
             | Happened::TargetEnded { .. }
             | Happened::TargetMet { .. }
             | Happened::TargetNotMet { .. }
+            | Happened::GateWaits { .. }
+            | Happened::GateEnded { .. }
+            | Happened::RolledBack { .. }
             | Happened::Told { .. }
             | Happened::Ended { .. } => true,
         });

@@ -6,6 +6,7 @@ use injector_common::event::{Caller, Hit, On};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    gate::GateReport,
     journal::RunId,
     report::{Connection, RunReport},
 };
@@ -42,6 +43,19 @@ pub enum EventKind {
     StepEnded {
         /// Its name.
         step: String,
+    },
+    /// The run waits at a gate.
+    GateWaits {
+        /// The step.
+        step: String,
+        /// What it waits for, in words.
+        until: String,
+    },
+    /// It waits no longer.
+    GateEnded {
+        /// What became of the gate.
+        #[serde(flatten)]
+        report: GateReport,
     },
     /// A device appeared and is covered now.
     DeviceCovered {

@@ -60,7 +60,8 @@ impl Came {
             }
             (Some(Verdict::Unsafe(why)), _) => Self::Error(why.clone()),
             (None, Outcome::Failed { why }) => Self::Error(format!("failed: {why}")),
-            (Some(Verdict::Inconclusive(why)), _) | (None, Outcome::Unsteady { why }) => {
+            (Some(Verdict::Inconclusive(why)), _)
+            | (None, Outcome::Unsteady { why } | Outcome::GateShut { why }) => {
                 Self::Skipped(why.clone())
             }
             (None, Outcome::Completed | Outcome::Stopped | Outcome::TargetEnded { .. }) => {

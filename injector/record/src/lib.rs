@@ -10,6 +10,7 @@ pub mod account;
 pub mod comparison;
 pub mod configuration;
 pub mod event;
+pub mod gate;
 pub mod halt;
 pub mod journal;
 mod junit;
@@ -21,6 +22,7 @@ pub mod postmortem;
 pub mod regular;
 pub mod replace;
 pub mod report;
+pub mod rollback;
 pub mod suite;
 pub mod trials;
 

@@ -2,22 +2,11 @@
 
 use std::fmt;
 
+pub use injector_spec::config::Channel;
 use injector_spec::printable;
 use serde::{Deserialize, Serialize};
 
 use crate::journal;
-
-/// By which way a recipient is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Channel {
-    /// A program.
-    Command,
-    /// HTTP.
-    Webhook,
-    /// The journal of systemd, or syslog.
-    Journald,
-}
 
 /// That a recipient was told, or could not be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

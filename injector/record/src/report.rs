@@ -8,9 +8,11 @@ pub use connection::{Connection, ConnectionState, MOST_NAMED};
 use injector_common::rule::Counters;
 use serde::{Deserialize, Serialize};
 
+use crate::gate::GateReport;
 use crate::journal::RunId;
 use crate::measure::{Judgement, Verdict};
 use crate::notice::Notice;
+use crate::rollback::RolledBack;
 use injector_spec::{
     error::Exit,
     experiment::{Described, Fault, Target},
@@ -41,6 +43,12 @@ pub struct RunReport {
     /// How it was halted, if it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub halt: Option<HaltReport>,
+    /// What became of the gates at which it has waited.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gates: Vec<GateReport>,
+    /// What the commands of its rollback came to, where it ended by a breach.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rollback: Vec<RolledBack>,
     /// Who was told of its end, and who could not be.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub told: Vec<Notice>,
@@ -63,6 +71,12 @@ pub enum Outcome {
     /// The steady state did not hold before the first fault, so there was none.
     Unsteady {
         /// What was wrong.
+        why: String,
+    },
+    /// A gate stayed shut for all its time.
+    #[serde(rename = "gate-shut")]
+    GateShut {
+        /// Which, and what was waited for.
         why: String,
     },
     /// A condition of the experiment, or a watchdog, ended it.
@@ -95,7 +109,10 @@ impl Outcome {
     pub const fn tone(&self) -> Tone {
         match self {
             Self::Completed => Tone::Good,
-            Self::Stopped | Self::TargetEnded { .. } | Self::Unsteady { .. } => Tone::Doubtful,
+            Self::Stopped
+            | Self::TargetEnded { .. }
+            | Self::Unsteady { .. }
+            | Self::GateShut { .. } => Tone::Doubtful,
             Self::Halted { .. } | Self::Failed { .. } => Tone::Bad,
         }
     }
@@ -159,6 +176,31 @@ impl RunReport {
         self
     }
 
+    /// In a word and with its reason, how it ended by a breach: it was halted, it broke, or it was unsafe. `None` where
+    /// it ended otherwise, and there is nothing to put right.
+    pub fn breach(&self) -> Option<(&'static str, &str)> {
+        match &self.outcome {
+            Outcome::Halted { why } => return Some(("halted", why)),
+            Outcome::Failed { why } => return Some(("failed", why)),
+            Outcome::Completed
+            | Outcome::Stopped
+            | Outcome::TargetEnded { .. }
+            | Outcome::Unsteady { .. }
+            | Outcome::GateShut { .. } => {}
+        }
+        let verdict = self.judgement.as_ref().map(|judgement| &judgement.verdict);
+        match verdict {
+            Some(Verdict::Unsafe(why)) => Some(("unsafe", why)),
+            Some(
+                Verdict::Held
+                | Verdict::Deviated(_)
+                | Verdict::Halted(_)
+                | Verdict::Inconclusive(_),
+            )
+            | None => self.undo_errors.first().map(|why| ("unsafe", why.as_str())),
+        }
+    }
+
     /// The exit code of a command that ends with this report: with a judgement, a pipeline is never green on nothing.
     pub fn exit(&self) -> Exit {
         if !self.undo_errors.is_empty() {
@@ -170,9 +212,8 @@ impl RunReport {
             (_, Some(Verdict::Deviated(_) | Verdict::Halted(_) | Verdict::Unsafe(_))) => {
                 Exit::Failed
             }
-            (Outcome::Unsteady { .. }, _) | (_, Some(Verdict::Inconclusive(_))) => {
-                Exit::Inconclusive
-            }
+            (Outcome::Unsteady { .. } | Outcome::GateShut { .. }, _)
+            | (_, Some(Verdict::Inconclusive(_))) => Exit::Inconclusive,
             (
                 Outcome::Completed | Outcome::Stopped | Outcome::TargetEnded { .. },
                 None | Some(Verdict::Held),

@@ -139,7 +139,10 @@ impl Trial {
                 | (Outcome::Halted { why } | Outcome::Failed { why }, _) => Some(why.clone()),
                 (Outcome::Stopped, _) => Some("the run was stopped before its time".to_owned()),
                 (
-                    Outcome::Completed | Outcome::TargetEnded { .. } | Outcome::Unsteady { .. },
+                    Outcome::Completed
+                    | Outcome::TargetEnded { .. }
+                    | Outcome::Unsteady { .. }
+                    | Outcome::GateShut { .. },
                     _,
                 ) => None,
             },

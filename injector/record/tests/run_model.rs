@@ -123,6 +123,8 @@ impl Life {
             judgement: None,
             undo_errors: vec![],
             halt: None,
+            gates: vec![],
+            rollback: vec![],
             told: vec![],
         };
         let mut journal = self.worker.take().unwrap();

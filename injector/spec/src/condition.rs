@@ -34,7 +34,7 @@ mod number;
 mod pace;
 mod place;
 mod process;
-mod words;
+pub(crate) mod words;
 
 use std::time::Duration;
 

@@ -27,7 +27,7 @@ mod socket;
 use serde::Deserialize;
 
 pub use daemon::DaemonGates;
-pub use escalation::Escalation;
+pub use escalation::{Channel, Escalation};
 pub use faults::{AllowedFaults, FaultGlob};
 pub use file::{ConfigError, ConfigFile, Source, line_and_column};
 pub use halt::HaltDefaults;

@@ -4,7 +4,7 @@
 //! says nothing about this machine: that names resolve and mechanisms exist is the planner's to find out.
 //!
 //! Invariants, which [`Experiment::check`] enforces wherever one enters the program: one to
-//! [`SCOPES`] targets with distinct names; at least one step; no step without a fault; every duration
+//! [`SCOPES`] targets with distinct names; one to [`MOST_STEPS`] steps, one of them with a fault; every duration
 //! between 1 ms and [`LONGEST`]; every fault's target exists; a target has at most [`SLOTS`] faults; there are
 //! at most [`MOST_CONDITIONS`] halt conditions; no name is longer than [`LONGEST_NAME`].
 //!
@@ -18,11 +18,13 @@ mod fault;
 pub mod file;
 mod filters;
 mod fingerprint;
+mod gate;
 pub mod head;
 pub(crate) mod host;
 pub(crate) mod method;
 mod path;
 mod ramp;
+pub mod rollback;
 pub(crate) mod settings;
 pub mod steady_state;
 mod target;
@@ -39,19 +41,20 @@ pub use describe::{Described, Placed};
 pub use fault::Fault;
 pub use filters::{FilterError, LONGEST_HOLD};
 pub use fingerprint::{Fingerprint, FingerprintError};
+pub use gate::Gate;
 pub use head::{Assignment, HeadError, Variables};
 pub use host::HostError;
 pub use injector_common::{SCOPES, SLOTS};
 pub use path::{Depth, FilePattern, Presence};
 pub(crate) use ramp::decided;
 pub use ramp::{Amount, CannotRamp, Parameter, Ramp, RampError, Shape};
+pub use rollback::{RollbackCommand, RollbackError};
 pub use settings::Settings;
 pub use steady_state::{NamedProbe, Objectives, ProbeRole, SteadyState, SteadyStateError};
 pub use target::{Follow, Many, OnTargetExit, Selector, Target};
 pub use timing::{Span, TimingError};
 pub use traffic::{Activity, Chance, Connections, Direction, GUARDED_PORTS, Protocol, Traffic};
 
-use crate::condition::Condition;
 pub use crate::faults::{
     About, ActsOn, CallDamage, CallDelay, CallError, Fate, FaultKind, Filling, LONGEST_CHAIN,
     LONGEST_SLEEP, OnCalls, OnLookUps, OnPackets, OnProcesses, ProcessFaultError, Realism, Respawn,
@@ -81,6 +84,10 @@ pub use crate::faults::{
     sys_error::SysError,
 };
 pub use crate::quantity::duration::LONGEST;
+use crate::{condition::Condition, config::Channel};
+
+/// The most steps: each has records in the journal, and rows in the report.
+pub const MOST_STEPS: usize = 1000;
 
 /// The most halt conditions: each probe among them has a thread.
 pub const MOST_CONDITIONS: usize = 32;
@@ -119,6 +126,12 @@ pub struct Experiment {
     /// What it does when a target has ended.
     #[serde(default, skip_serializing_if = "OnTargetExit::is_usual")]
     pub on_target_exit: OnTargetExit,
+    /// What is run, one after the other, where it ended by a breach.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rollback: Vec<RollbackCommand>,
+    /// Which notifiers of the host hear of a breach; none are named where all of them do.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notify: Vec<Channel>,
 }
 
 /// Faults that are on together, for a time.
@@ -133,6 +146,9 @@ pub struct Step {
     /// The faults; none means a quiet time, to measure a baseline or a recovery.
     #[serde(default)]
     pub faults: Vec<Fault>,
+    /// What it waits for, where it is a gate step: it has no faults then, and its duration is how long it waits at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gate: Option<Gate>,
 }
 
 impl Experiment {

@@ -115,6 +115,16 @@ const HEADS: &[(&str, bool)] = &[
     ("on-target-exit: never", false),
     ("variables: { x: end }\non-target-exit: '${x}'", true),
     ("probes: { p: { process: { unit: a }, alive: 'true' } }\nsteady-state: [p]", true),
+    ("rollback: [ [/bin/x, a], { command: [/bin/y], within: 5s } ]", true),
+    ("notify: [webhook, journald]", true),
+    ("notify: []", false),
+    ("notify: [webhok]", false),
+    ("notify: webhook", false),
+    ("rollback: []", false),
+    ("rollback: [ /bin/x ]", false),
+    ("rollback: [ { command: /bin/x } ]", false),
+    ("rollback: [ { within: 5s } ]", false),
+    ("rollback: [ { command: [/bin/x], timeout: 5s } ]", false),
     ("steps: []", false),
     ("steps: [ { duration: 1s } ]", false),
 ];
@@ -137,6 +147,39 @@ fn it_knows_every_key() {
     ] {
         let text = format!("targets: {{ a: {target} }}\nduration: 1m\nfaults: [net.blackhole]\n");
         assert_eq!(validator.is_valid(&as_json(&text)), fits, "{target}");
+    }
+}
+
+/// What stands in `steps: [`, and whether it fits; the reader has the same opinion.
+#[rustfmt::skip]
+const STEPS: &[(&str, bool)] = &[
+    ("{ duration: 1s, faults: [net.blackhole] }", true),
+    ("{ repeat: 3, pause: 1s, steps: [ { duration: 1s, faults: [net.blackhole] } ] }", true),
+    ("{ repeat: 3, steps: [ { repeat: 2, steps: [ { duration: 1s, faults: [net.blackhole] } ] } ] }", true),
+    ("{ repeat: 3, faults: [net.blackhole] }", false),
+    ("{ repeat: 3, steps: [] }", false),
+    ("{ repeat: 3, duration: 1s, steps: [ { duration: 1s, faults: [net.blackhole] } ] }", false),
+    ("{ pause: 1s }, { duration: 1s, faults: [net.blackhole] }", true),
+    ("{ gate: { until: tcp a:80, timeout: 1m } }, { duration: 1s, faults: [net.blackhole] }", true),
+    ("{ gate: { until: { tcp: 'a:80' }, timeout: 1m } }, { duration: 1s, faults: [net.blackhole] }", true),
+    ("{ gate: { approve: true, timeout: 1m } }, { duration: 1s, faults: [net.blackhole] }", true),
+    ("{ gate: { approve: true } }, { duration: 1s, faults: [net.blackhole] }", false),
+    ("{ gate: { timeout: 1m } }, { duration: 1s, faults: [net.blackhole] }", false),
+    ("{ gate: { until: tcp a:80, approve: true, timeout: 1m } }, { duration: 1s, faults: [net.blackhole] }", false),
+    ("{ gate: { approve: true, timeout: 1m }, faults: [net.blackhole] }", false),
+    ("{ pause: 1s, duration: 1s, faults: [net.blackhole] }", false),
+    ("{ duration: 9s, pulse: { on: 1s, off: 1s }, faults: [net.blackhole] }", true),
+    ("{ duration: 9s, pulse: { on: 1s }, faults: [net.blackhole] }", false),
+    ("{ duration: 9s, pulse: 1s, faults: [net.blackhole] }", false),
+];
+
+#[test]
+fn it_knows_blocks_pauses_and_pulses() {
+    let validator = validator();
+    for (steps, fits) in STEPS {
+        let text = format!("targets: {{ a: {{ pid: 7 }} }}\nsteps: [ {steps} ]\n");
+        assert_eq!(validator.is_valid(&as_json(&text)), *fits, "{steps}");
+        assert_eq!(parse(&text, "x.yaml", None).is_ok(), *fits, "{steps}");
     }
 }
 

@@ -11,7 +11,7 @@ use std::{
 use clap::{CommandFactory, FromArgMatches};
 
 use super::{
-    Cli, Command, Comparing, Depth, Page, Part, Rehearsal, Reporting, Told, examples,
+    Cli, Command, Comparing, Depth, Page, Part, Rehearsal, Reporting, Told, Which, examples,
     flags::{ArmingFlags, OnCommandLine, RunFlags},
     front_page,
     list::Shown,
@@ -45,6 +45,8 @@ pub enum Action {
     Daemon(Source, Output),
     /// Ask the daemon, or the journals.
     Ask(Question, Output),
+    /// Let a run go on that waits for a person.
+    Approve(Which, Output),
     /// End everything and let nothing start.
     Halt {
         /// Why.
@@ -202,6 +204,7 @@ fn action(command: Command, config: Source) -> Result<Action, Refusal> {
             let run = run.map(|run| run_id(&run)).transpose()?;
             Action::Ask(Question::Events { run, follow }, output.output())
         }
+        Command::Approve { run, output } => Action::Approve(Which::parse(&run)?, output.output()),
         Command::Halt { reason, output } => Action::Halt {
             reason,
             output: output.output(),
@@ -275,9 +278,12 @@ fn one_fault(fault: Fault, context: OnCommandLine, config: Source) -> Result<Arm
             name,
             duration,
             faults: vec![fault],
+            gate: None,
         }],
         halt: arming.halt(),
         on_target_exit: arming.on_target_exit().unwrap_or_default(),
+        rollback: Vec::new(),
+        notify: Vec::new(),
     };
     check(&experiment)?;
     Ok(Arming {

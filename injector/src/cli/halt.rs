@@ -16,7 +16,7 @@ use injector_record::journal::{self, Journal, ListedRun, Listing, Record, RunId,
 use injector_spec::error::{Exit, Refusal};
 
 /// How long runs may take to end: a worker that hangs is killed after its lease (2 s), one that ends in
-/// good order is given 8 s by its supervisor.
+/// good order is given 8 s by its supervisor. The commands of a rollback may take longer.
 const END_WITHIN: Duration = Duration::from_secs(12);
 
 /// How often the journals are looked at meanwhile.
@@ -121,8 +121,9 @@ fn tell_halted(
 fn unended(still_running: &[RunId]) -> Option<Refusal> {
     let runs: Vec<_> = still_running.iter().map(RunId::as_str).collect();
     let sentence = format!(
-        "not ended within 12 s: {}; their leases are over, so nothing of them fires, but their processes \
-         hang. `injector list` shows them, `kill -KILL` of the supervisor ends them.",
+        "not ended within 12 s: {}; their leases are over, so nothing of them fires, but they run the \
+         commands of their rollback, or their processes hang. `injector list` shows them, `kill -KILL` of the supervisor \
+         ends them.",
         runs.join(", ")
     );
     (!runs.is_empty()).then(|| Refusal::failed(sentence))

@@ -110,6 +110,9 @@ impl Reader {
                 let wrong: Vec<String> = answers.iter().filter_map(of_probe).collect();
                 wrong.join("; ")
             }
+            Record::GateWaits { step, until } => format!("gate {step} waits for {until}"),
+            Record::GateEnded { report } => report.to_string(),
+            Record::RolledBack { result } => result.to_string(),
             Record::Told { notice } => notice.to_string(),
             Record::Ended { report } => match &report.judgement {
                 Some(judgement) => format!("ended: {}; {}", report.outcome, judgement.verdict),

@@ -21,6 +21,7 @@ pub(crate) fn cases() -> Vec<Case> {
         case("every_file_passes_a_dry_run", dry_runs),
         case("strict_refuses_an_absent_target", strict),
         case("steps_come_and_go", steps),
+        case("pulses_and_rounds_come_and_go", flapping),
         case("several_faults_compose", compose),
     ]
 }
@@ -133,6 +134,71 @@ fn steps() -> Result<()> {
         "{report:?}"
     );
     Ok(())
+}
+
+const FLAPPING: &str = "\
+apiVersion: injector/v1
+name: flapping
+targets:
+  agent: { cgroup: nowhere }
+steps:
+  - name: flaps
+    duration: 7s
+    pulse: { on: 3s, off: 1s }
+    faults: [ net.blackhole: { protocol: udp } ]
+  - repeat: 2
+    pause: 1s
+    steps:
+      - { name: burst, duration: 3s, faults: [ net.blackhole: { protocol: udp } ] }
+";
+
+/// The target is cut off in each pulse and round, calm in each rest and pause, and each is a fault of its own.
+fn flapping() -> Result<()> {
+    let mut lab = Lab::new(Wire::Loopback, Family::V4)?;
+    let server = Probe::UdpPing.serve(&mut lab)?;
+    let mut agent = Probe::UdpPing.observe(lab.agent(), server)?;
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("flapping.yaml");
+    fs::write(&file, FLAPPING)?;
+    let path = file.to_string_lossy();
+    let cgroup = lab.cgroups.agent.path().to_string_lossy().into_owned();
+    let injector = Injector::new()?;
+    let mut running = injector.start_here(&["run", &path, "--json", "--cgroup", &cgroup])?;
+    let deadline = Instant::now() + Duration::from_secs(40);
+    let mut order = Vec::new();
+    while let Some(event) = running.next_event(deadline) {
+        let step = event.step.unwrap_or_default();
+        if event.event == "step_started" {
+            if step.contains("rest") || step.contains("pause") {
+                agent.expect_calm(&format!("step {step}"))?;
+            } else {
+                let seen = agent.look()?;
+                ensure!(seen.ok == 0, "{step} cuts nothing off: {seen:?}");
+            }
+            order.push(step);
+        }
+        if event.event == "ended" {
+            break;
+        }
+    }
+    let expected = [
+        "flaps (pulse 1 of 2)",
+        "flaps (rest 1 of 2)",
+        "flaps (pulse 2 of 2)",
+        "burst (1 of 2)",
+        "pause (1 of 1)",
+        "burst (2 of 2)",
+    ];
+    ensure!(order == expected, "steps came as {order:?}");
+    let finished = running.wait()?;
+    let report = finished.report()?;
+    ensure!(
+        finished.code == Some(0) && report.outcome == "completed",
+        "{finished:?}"
+    );
+    let hits: Vec<u64> = report.faults.iter().map(|fault| fault.hit).collect();
+    ensure!(hits.len() == 4 && !hits.contains(&0), "{report:?}");
+    agent.expect_calm("the target, after the end,")
 }
 
 /// Delay and duplicate on the same packets: both show.

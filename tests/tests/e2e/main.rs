@@ -15,6 +15,7 @@ mod effects;
 mod experiments;
 mod files;
 mod filters;
+mod gates;
 mod guarded;
 mod guardians;
 mod halts;
@@ -35,6 +36,7 @@ mod rates;
 mod readme;
 mod refusals;
 mod report;
+mod rollback;
 mod suite;
 mod targets;
 mod terminals;
@@ -66,6 +68,8 @@ fn main() -> ExitCode {
         halts::cases(),
         experiments::cases(),
         report::cases(),
+        rollback::cases(),
+        gates::cases(),
         trials::cases(),
         lessons::cases(),
         limits::cases(),

@@ -6,6 +6,7 @@
 mod arming;
 mod counted;
 mod disarming;
+mod gates;
 mod ramping;
 mod steps;
 mod targets;
@@ -15,6 +16,7 @@ use std::{sync::mpsc::Receiver, time::Duration};
 use injector_host::kernel::clock::boot_ns;
 use injector_record::{
     event::{EventKind, RunEvent},
+    gate::GateReport,
     journal::{self, Record},
     platform::Platform,
     report::{Outcome, RunReport},
@@ -32,7 +34,7 @@ use crate::{
     notifier,
     preflight::StartLock,
     recorder::RunJournal,
-    rendering,
+    rendering, rollback,
     watchdog::Watchdog,
 };
 
@@ -80,6 +82,7 @@ pub fn execute(
         journal,
         changes: Changes::of(&name, guardian),
         tell,
+        gates: Vec::new(),
     };
     let result = run.through(fd_store, orders);
     let Run {
@@ -87,11 +90,18 @@ pub fn execute(
         mut journal,
         mut changes,
         tell,
+        ..
     } = run;
     let errors = changes.restore(&mut journal);
     let result = result.map(|report| {
         let mut report = report.with_undo_errors(errors);
-        // Nothing fires and everything is as it was: now there is time to tell a person.
+        // Nothing fires and everything is as it was: now there is time to put right what the run has broken, and to tell
+        // a person.
+        let commands = &request.experiment.rollback;
+        report.rollback = rollback::run(commands, &report, orders, &mut |one| {
+            let result = one.clone();
+            journal.after(&Record::RolledBack { result });
+        });
         report.told = notifier::escalate(&request.escalation, &report);
         report
     });
@@ -133,6 +143,8 @@ struct Run<'t> {
     journal: RunJournal,
     changes: Changes,
     tell: &'t mut dyn FnMut(RunEvent),
+    /// What became of the gates so far.
+    gates: Vec<GateReport>,
 }
 
 /// A run while it is armed.
@@ -220,6 +232,7 @@ impl Run<'_> {
             journal,
             changes,
             tell,
+            ..
         } = self;
         let mut listeners = |seen: Seen| tell(seen.of(&request.run));
         armed.ask_each(request, changes, journal, &mut listeners, ask)

@@ -14,6 +14,7 @@ use injector_host::{
 use injector_spec::{
     condition::{Condition, Lives, Probe, Question, Until, Whose},
     error::Refusal,
+    experiment::RollbackCommand,
     printable,
 };
 
@@ -92,15 +93,7 @@ pub fn check_question(what: &str, question: &Question, by: WhoAsks) -> Result<()
     match &question.probe {
         Probe::Command { words, .. } => {
             roots_alone("runs a program as root")?;
-            let program = words.first().map(String::as_str).unwrap_or_default();
-            let is_program = std::fs::metadata(program)
-                .is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0);
-            if is_program {
-                return Ok(());
-            }
-            cannot(format!(
-                "{program} is no program; correct the path, or its mode"
-            ))
+            find_program(words).or_else(cannot)
         }
         Probe::File(file) => {
             roots_alone("reads a file as root")?;
@@ -118,6 +111,35 @@ pub fn check_question(what: &str, question: &Question, by: WhoAsks) -> Result<()
         }
         Probe::Process(_) | Probe::Tcp(_) | Probe::Http(_) | Probe::Prometheus { .. } => Ok(()),
     }
+}
+
+/// Refuses a command of a rollback that cannot be run here, or that this caller may not name: as one of a probe, it runs as
+/// root.
+pub fn check_program(command: &RollbackCommand, by: WhoAsks) -> Result<(), Refusal> {
+    let what = format!("the rollback {}", RollbackCommand::words(&command.command));
+    match by {
+        WhoAsks::Owner => {}
+        WhoAsks::Guest => {
+            return Err(Refusal::endangers(format!(
+                "{what} runs a program as root, and you are not root; leave `rollback` out, or ask root to start the \
+                 run."
+            )));
+        }
+    }
+    find_program(&command.command)
+        .map_err(|why| Refusal::usage(format!("{what} cannot be run: {why}.")))
+}
+
+/// Whether the first of these words is a program; the error says why not, and what to do.
+fn find_program(words: &[String]) -> Result<(), String> {
+    let program = words.first().map(String::as_str).unwrap_or_default();
+    let is_program = std::fs::metadata(program)
+        .is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0);
+    let why = || {
+        let program = printable::line(program);
+        format!("{program} is no program; correct the path, or its mode")
+    };
+    is_program.then_some(()).ok_or_else(why)
 }
 
 /// A time of the wall clock on the boot clock, as both are now: a person who sets the wall clock later
@@ -194,5 +216,16 @@ mod tests {
         assert_eq!(refusal.exit, injector_spec::error::Exit::Unsafe);
         let missing: Condition = "command [\"/no/such/program\"] fails 1".parse().unwrap();
         assert!(check(&[missing], &[], WhoAsks::Owner).is_err());
+        let mut command = RollbackCommand {
+            command: vec!["/proc/self/exe".into()],
+            within: Duration::from_secs(1),
+        };
+        assert!(check_program(&command, WhoAsks::Owner).is_ok());
+        let refusal = check_program(&command, WhoAsks::Guest).unwrap_err();
+        assert_eq!(refusal.exit, injector_spec::error::Exit::Unsafe);
+        command.command[0] = "/no/such\nprogram".into();
+        let refusal = check_program(&command, WhoAsks::Owner).unwrap_err();
+        assert_eq!(refusal.exit, injector_spec::error::Exit::Usage);
+        assert!(!refusal.message.contains('\n'), "{refusal}");
     }
 }

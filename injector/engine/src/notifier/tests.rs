@@ -19,6 +19,8 @@ fn report(outcome: Outcome) -> RunReport {
         judgement: None,
         undo_errors: vec![],
         halt: None,
+        gates: vec![],
+        rollback: vec![],
         told: vec![],
     }
 }
@@ -141,4 +143,43 @@ fn the_system_log_gets_one_line_in_either_form() {
     }
     let error = journald::tell(&[("/no/such/socket", Form::Native)], &message).unwrap_err();
     assert!(error.contains("/no/such/socket"), "{error}");
+}
+
+#[test]
+fn a_notifier_that_the_host_does_not_have_is_refused_by_name() {
+    let (url, _asked) = serve(&[]);
+    let host = to(url);
+    let all = |by| check(&host, &[], by);
+    assert!(all(WhoAsks::Owner).is_ok() && all(WhoAsks::Guest).is_ok());
+    assert!(check(&host, &[Channel::Webhook], WhoAsks::Guest).is_ok());
+    let refusal = check(&host, &[Channel::Journald], WhoAsks::Owner).unwrap_err();
+    let sentence =
+        "`notify` names `journald`, and [escalation] of this host's configuration has webhook";
+    assert!(refusal.message.contains(sentence), "{refusal}");
+    let none = Escalation::default();
+    let refusal = check(&none, &[Channel::Command], WhoAsks::Owner).unwrap_err();
+    assert!(refusal.message.contains("has none"), "{refusal}");
+}
+
+/// A guest cannot keep from the host's owner what a run of theirs has done.
+#[test]
+fn only_root_leaves_a_notifier_out() {
+    let (url, asked) = serve(&["200 OK"]);
+    let host = Escalation {
+        journald: true,
+        ..to(url)
+    };
+    let refusal = check(&host, &[Channel::Webhook], WhoAsks::Guest).unwrap_err();
+    assert!(
+        refusal.message.contains("leaves out `journald`"),
+        "{refusal}"
+    );
+    assert!(check(&host, &[Channel::Webhook], WhoAsks::Owner).is_ok());
+    let told = escalate(&host.only(&[Channel::Webhook]), &halted());
+    assert_eq!(
+        (told.len(), told[0].channel),
+        (1, Channel::Webhook),
+        "{told:?}"
+    );
+    assert!(asked.recv().is_ok());
 }

@@ -78,6 +78,8 @@ fn lines(report: &RunReport) -> Vec<Line> {
     if let Some(halt) = &report.halt {
         lines.push(remark(halt.to_string()));
     }
+    lines.extend(report.gates.iter().map(|one| remark(one.to_string())));
+    lines.extend(report.rollback.iter().map(|one| remark(one.to_string())));
     lines.extend(report.told.iter().map(|told| remark(told.to_string())));
     let errors = report.undo_errors.iter();
     lines.extend(

@@ -10,8 +10,8 @@ use serde::Serialize;
 use super::Account;
 use injector_spec::{
     experiment::{
-        Described, Experiment, Follow, Many, NamedProbe, OnTargetExit, Placed, ProbeRole, Selector,
-        Target,
+        Described, Experiment, Follow, Gate, Many, NamedProbe, OnTargetExit, Placed, ProbeRole,
+        Selector, Target,
     },
     printable,
     quantity::duration,
@@ -90,6 +90,8 @@ fn only_fault<'a>(
     let ramps = step.faults.iter().any(|fault| !fault.ramps.is_empty());
     let is_plain = experiment.hypothesis.is_none()
         && experiment.steady_state.is_none()
+        && experiment.rollback.is_empty()
+        && experiment.notify.is_empty()
         && experiment.head_in_words().is_empty()
         && !ramps;
     (is_plain && target.name == Target::ONLY && experiment.name == fault.fault)
@@ -190,11 +192,23 @@ fn file(experiment: &Experiment, faults: &[Placed]) -> String {
     let mut described = faults.iter();
     for step in &experiment.steps {
         let length = duration::format(step.duration);
-        let _ = writeln!(
-            text,
-            "  - name: {}\n    duration: {length}",
-            json(&step.name)
-        );
+        let name = json(&step.name);
+        let _ = match &step.gate {
+            None => writeln!(text, "  - name: {name}\n    duration: {length}"),
+            Some(Gate::Until(question)) => {
+                let asks = json(&question.to_string());
+                writeln!(
+                    text,
+                    "  - {{ name: {name}, gate: {{ until: {asks}, timeout: {length} }} }}"
+                )
+            }
+            Some(Gate::Approve) => {
+                writeln!(
+                    text,
+                    "  - {{ name: {name}, gate: {{ approve: true, timeout: {length} }} }}"
+                )
+            }
+        };
         if !step.faults.is_empty() {
             text.push_str("    faults:\n");
         }
@@ -211,6 +225,12 @@ fn file(experiment: &Experiment, faults: &[Placed]) -> String {
     if !experiment.halt.is_empty() {
         let lines: Vec<String> = experiment.halt.iter().map(ToString::to_string).collect();
         let _ = writeln!(text, "halt: {}", json(&lines));
+    }
+    if !experiment.notify.is_empty() {
+        let _ = writeln!(text, "notify: {}", json(&experiment.notify));
+    }
+    if !experiment.rollback.is_empty() {
+        let _ = writeln!(text, "rollback: {}", json(&experiment.rollback));
     }
     match experiment.on_target_exit {
         OnTargetExit::Wait => {}

@@ -48,6 +48,13 @@ pub(super) fn environment(account: &Account) -> Vec<(&'static str, String)> {
         for condition in &experiment.halt {
             say("halts if", condition.to_string());
         }
+        if !experiment.notify.is_empty() {
+            let names: Vec<&str> = experiment.notify.iter().map(|one| one.name()).collect();
+            say("a breach is told to", names.join(", "));
+        }
+        for command in &experiment.rollback {
+            say("rolled back by", command.to_string());
+        }
         say(
             "target ends",
             match experiment.on_target_exit {

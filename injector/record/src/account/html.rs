@@ -187,13 +187,22 @@ fn remarks(account: &Account) -> Vec<String> {
             remarks,
             undo_errors,
             halt,
+            gates,
+            rollback,
             ..
         } = report;
         let errors = undo_errors
             .iter()
             .map(|error| format!("not restored: {error}"));
         let halt = halt.iter().map(ToString::to_string);
-        remarks.iter().cloned().chain(errors).chain(halt)
+        let rollback = rollback.iter().map(ToString::to_string);
+        let remarks = remarks.iter().cloned();
+        let gates = gates.iter().map(ToString::to_string);
+        remarks
+            .chain(gates)
+            .chain(errors)
+            .chain(halt)
+            .chain(rollback)
     });
     unseen
         .chain(of_report)
@@ -210,6 +219,8 @@ fn timeline(account: &Account) -> Vec<Entry> {
             | Happened::Aborted { .. }
             | Happened::RestoreFailed { .. }
             | Happened::TargetEnded { .. } => "bad",
+            Happened::GateEnded { ref report } if !report.is_open() => "doubtful",
+            Happened::RolledBack { ref result } if !result.is_done() => "bad",
             Happened::Recovered { .. } | Happened::TargetMet { .. } => "good",
             Happened::TargetNotMet { .. } | Happened::LimitLifted { .. } => "doubtful",
             Happened::Started { .. }
@@ -217,7 +228,10 @@ fn timeline(account: &Account) -> Vec<Entry> {
             | Happened::Armed
             | Happened::StepStarted { .. }
             | Happened::StepEnded { .. }
+            | Happened::GateWaits { .. }
+            | Happened::GateEnded { .. }
             | Happened::FirstHit
+            | Happened::RolledBack { .. }
             | Happened::Told { .. }
             | Happened::Ended { .. } => "plain",
         },

@@ -5,6 +5,7 @@
 //! would begin a list there.
 
 use super::{Account, Series, words};
+use crate::rollback;
 use injector_spec::{experiment::Experiment, printable};
 
 /// Lines that a card has at most.
@@ -36,11 +37,17 @@ pub fn markdown(account: &Account) -> String {
         lines.push(String::new());
         lines.extend(wrapped(&format!("Hypothesis: {said}")));
     }
-    let met = [met(account), head(account), took_place(account)]
-        .into_iter()
-        .filter(|sentence| !sentence.is_empty())
-        .collect::<Vec<_>>()
-        .join(" ");
+    let met = [
+        met(account),
+        gates(account),
+        rollback(account),
+        head(account),
+        took_place(account),
+    ]
+    .into_iter()
+    .filter(|sentence| !sentence.is_empty())
+    .collect::<Vec<_>>()
+    .join(" ");
     let last = wrapped(&met);
     if !account.probes.is_empty() {
         // Two of the table's head, and empty ones before and behind it.
@@ -89,6 +96,22 @@ fn table(account: &Account, rows: usize) -> Vec<String> {
         lines.push(format!("| and {more} more | | | | |"));
     }
     lines
+}
+
+/// At which gates the run has waited.
+fn gates(account: &Account) -> String {
+    let gates = account.report.iter().flat_map(|report| &report.gates);
+    let said: Vec<String> = gates
+        .map(|gate| format!("{}.", capital(&escaped(&gate.to_string()))))
+        .collect();
+    said.join(" ")
+}
+
+/// What was run after a breach, and what of it failed.
+fn rollback(account: &Account) -> String {
+    let report = account.report.as_ref();
+    let said = report.and_then(|report| rollback::summary(&report.rollback));
+    said.map_or_else(String::new, |said| format!("{}.", capital(&escaped(&said))))
 }
 
 /// On what, and by which experiment: with them, two cards can be held against each other.

@@ -6,10 +6,12 @@ use serde::Serialize;
 
 use super::{origin::Origin, series::Series};
 use crate::{
+    gate::GateReport,
     journal::{Record, Replay},
     measure::Judgement,
     notice::Notice,
     report::Outcome,
+    rollback::RolledBack,
 };
 use injector_plan::policy::Override;
 use injector_spec::{experiment::Target, printable};
@@ -45,6 +47,10 @@ pub enum Happened {
     StepStarted { step: String },
     /// It ended.
     StepEnded { step: String },
+    /// It waited at a gate.
+    GateWaits { step: String, until: String },
+    /// It waited no longer.
+    GateEnded { report: GateReport },
     /// No fault had hit before this moment, and one had at the next look.
     FirstHit,
     /// A probe turned bad.
@@ -59,6 +65,8 @@ pub enum Happened {
     TargetNotMet { target: String, why: String },
     /// A host setting could not be put back.
     RestoreFailed { why: String },
+    /// A command of the rollback had ended, or was not begun.
+    RolledBack { result: RolledBack },
     /// A recipient was told of the end, or could not be.
     Told { notice: Notice },
     /// The run was over and nothing of it was left.
@@ -121,6 +129,13 @@ impl Happened {
             Record::Armed => Self::Armed,
             Record::StepStarted { step } => Self::StepStarted { step: step.clone() },
             Record::StepEnded { step } => Self::StepEnded { step: step.clone() },
+            Record::GateWaits { step, until } => Self::GateWaits {
+                step: step.clone(),
+                until: until.clone(),
+            },
+            Record::GateEnded { report } => Self::GateEnded {
+                report: report.clone(),
+            },
             Record::TargetEnded { target, how, .. } => Self::TargetEnded {
                 target: target.clone(),
                 how: how.clone(),
@@ -133,6 +148,9 @@ impl Happened {
                 why: why.clone(),
             },
             Record::RestoreFailed { why, .. } => Self::RestoreFailed { why: why.clone() },
+            Record::RolledBack { result } => Self::RolledBack {
+                result: result.clone(),
+            },
             Record::Told { notice } => Self::Told {
                 notice: notice.clone(),
             },
@@ -168,6 +186,10 @@ impl fmt::Display for Happened {
             Self::Armed => out.write_str("armed"),
             Self::StepStarted { step } => write!(out, "step {} begins", line(step)),
             Self::StepEnded { step } => write!(out, "step {} ends", line(step)),
+            Self::GateWaits { step, until } => {
+                write!(out, "gate {} waits for {}", line(step), line(until))
+            }
+            Self::GateEnded { report } => report.fmt(out),
             Self::FirstHit => out.write_str("the first hit"),
             Self::Impact { probe } => write!(out, "impact: probe {} turns bad", line(probe)),
             Self::Recovered { probe } => {
@@ -186,6 +208,7 @@ impl fmt::Display for Happened {
             Self::RestoreFailed { why } => {
                 write!(out, "a host setting could not be put back: {}", line(why))
             }
+            Self::RolledBack { result } => result.fmt(out),
             Self::Told { notice } => notice.fmt(out),
             Self::Ended { outcome } => write!(out, "ended: {}", line(&outcome.to_string())),
             Self::Aborted { why } => write!(out, "aborted: {}", line(why)),

@@ -104,6 +104,8 @@ fn report(experiment: &Experiment, samples: &[Sample]) -> RunReport {
         judgement: Some(Box::new(judgement)),
         undo_errors: Vec::new(),
         halt: None,
+        gates: Vec::new(),
+        rollback: Vec::new(),
         told: Vec::new(),
     }
 }

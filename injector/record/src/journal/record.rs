@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, path::PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::RunId;
-use crate::{halt::Halt, measure::Sample, notice::Notice, platform::Platform, report::RunReport};
+use crate::{
+    gate::GateReport, halt::Halt, measure::Sample, notice::Notice, platform::Platform,
+    report::RunReport, rollback::RolledBack,
+};
 use injector_plan::policy::Override;
 use injector_spec::{
     config::ConfigFile,
@@ -96,6 +99,18 @@ pub enum Record {
         /// Name of the step.
         step: String,
     },
+    /// The run waits at a gate.
+    GateWaits {
+        /// Name of the step.
+        step: String,
+        /// What it waits for, in words.
+        until: String,
+    },
+    /// It waits no longer.
+    GateEnded {
+        /// What became of the gate.
+        report: GateReport,
+    },
     /// None of a target's processes is left.
     TargetEnded {
         /// Its name.
@@ -125,6 +140,11 @@ pub enum Record {
     Sampled {
         /// By the probe's name, the answers since the record before, in the order in which they were asked.
         answers: BTreeMap<String, Vec<Sample>>,
+    },
+    /// A command of the rollback has ended, or was not begun.
+    RolledBack {
+        /// Which, and how.
+        result: RolledBack,
     },
     /// A recipient was told that it was halted or broke, or could not be.
     Told {

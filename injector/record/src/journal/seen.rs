@@ -134,6 +134,8 @@ mod tests {
             judgement: None,
             undo_errors: vec![],
             halt: None,
+            gates: vec![],
+            rollback: vec![],
             told: vec![],
         }
     }

@@ -30,6 +30,7 @@ impl Outcome {
             Self::Stopped => "stopped",
             Self::TargetEnded { .. } => "ended with its target",
             Self::Unsteady { .. } => "ended before its first fault",
+            Self::GateShut { .. } => "ended at a gate",
             Self::Halted { .. } => "halted",
             Self::Failed { .. } => "failed",
         }
@@ -41,6 +42,7 @@ impl Outcome {
             Self::Completed | Self::Stopped => None,
             Self::TargetEnded { why }
             | Self::Unsteady { why }
+            | Self::GateShut { why }
             | Self::Halted { why }
             | Self::Failed { why } => Some(why),
         }
@@ -91,6 +93,8 @@ mod tests {
             judgement: None,
             undo_errors: vec!["sysctl x: gone".into()],
             halt: None,
+            gates: vec![],
+            rollback: vec![],
             told: vec![],
         }
     }

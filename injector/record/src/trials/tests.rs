@@ -43,6 +43,8 @@ pub(crate) fn trial(verdict: Verdict, fate: Fate) -> Trial {
         })),
         undo_errors: Vec::new(),
         halt: None,
+        gates: Vec::new(),
+        rollback: Vec::new(),
         told: Vec::new(),
     }))
 }

@@ -89,7 +89,7 @@ pub(super) fn word(text: &str) -> String {
 }
 
 /// A list as [`cut`] reads it back.
-pub(super) fn list(items: &[String]) -> String {
+pub(crate) fn list(items: &[String]) -> String {
     let items: Vec<_> = items.iter().map(|item| quoted(item)).collect();
     format!("[{}]", items.join(", "))
 }

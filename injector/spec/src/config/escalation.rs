@@ -1,6 +1,6 @@
 //! Who is told of a run that was halted or broke.
 
-use serde::{Deserialize, Deserializer, de::Error};
+use serde::{Deserialize, Deserializer, Serialize, de::Error};
 
 use crate::condition::HttpUrl;
 
@@ -18,6 +18,62 @@ pub struct Escalation {
     pub webhook: Option<HttpUrl>,
     /// Whether the journal of systemd, or syslog, gets a line.
     pub journald: bool,
+}
+
+/// A notifier: the way by which a recipient is told, named as its key under `[escalation]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Channel {
+    /// A program.
+    Command,
+    /// HTTP.
+    Webhook,
+    /// The journal of systemd, or syslog.
+    Journald,
+}
+
+impl Channel {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Command, Self::Webhook, Self::Journald];
+
+    /// Its key under `[escalation]`, by which an experiment names it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Command => "command",
+            Self::Webhook => "webhook",
+            Self::Journald => "journald",
+        }
+    }
+}
+
+impl Escalation {
+    /// Those that are configured.
+    pub fn channels(&self) -> Vec<Channel> {
+        let is_there = |channel: &Channel| match channel {
+            Channel::Command => !self.command.is_empty(),
+            Channel::Webhook => self.webhook.is_some(),
+            Channel::Journald => self.journald,
+        };
+        Channel::ALL.into_iter().filter(is_there).collect()
+    }
+
+    /// Those of them that an experiment names; all where it names none.
+    #[must_use]
+    pub fn only(&self, named: &[Channel]) -> Self {
+        if named.is_empty() {
+            return self.clone();
+        }
+        let is_named = |channel| named.contains(&channel);
+        Self {
+            command: if is_named(Channel::Command) {
+                self.command.clone()
+            } else {
+                Vec::new()
+            },
+            webhook: self.webhook.clone().filter(|_| is_named(Channel::Webhook)),
+            journald: self.journald && is_named(Channel::Journald),
+        }
+    }
 }
 
 fn command<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {

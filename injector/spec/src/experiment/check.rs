@@ -4,8 +4,8 @@ use std::{collections::HashSet, time::Duration};
 
 use super::{
     ActsOn, CallFaultError, Experiment, Fault, FilterError, HeadError, LONGEST, LONGEST_NAME,
-    MOST_CONDITIONS, ProcessFaultError, RampError, SCOPES, SLOTS, Selector, SteadyStateError,
-    Target, TimingError,
+    MOST_CONDITIONS, MOST_STEPS, ProcessFaultError, RampError, RollbackError, SCOPES, SLOTS,
+    Selector, SteadyStateError, Target, TimingError, rollback,
 };
 use crate::{pattern, quantity::duration};
 
@@ -38,6 +38,10 @@ pub enum CheckError {
     },
     #[error("the experiment has no step; give it at least one")]
     NoStep,
+    #[error("the experiment has {0} steps; leave at most {MOST_STEPS}, or split it")]
+    TooManySteps(usize),
+    #[error("step `{0}` is a gate and has faults; give them a step of their own behind it")]
+    GateWithFaults(String),
     #[error("no step of the experiment has a fault; give at least one step a fault")]
     NoFault,
     #[error("step `{step}` lasts {}; a step lasts between 1ms and {}",
@@ -72,6 +76,11 @@ pub enum CheckError {
     /// Probes that could not judge.
     #[error(transparent)]
     SteadyState(#[from] SteadyStateError),
+    #[error("`notify` names `{0}` twice; leave one of them")]
+    NotifiedTwice(&'static str),
+    /// Commands that could not be run, or for too long.
+    #[error(transparent)]
+    Rollback(#[from] RollbackError),
 }
 
 impl Experiment {
@@ -86,11 +95,17 @@ impl Experiment {
         if self.steps.is_empty() {
             return Err(CheckError::NoStep);
         }
+        if self.steps.len() > MOST_STEPS {
+            return Err(CheckError::TooManySteps(self.steps.len()));
+        }
         if self.faults().next().is_none() {
             return Err(CheckError::NoFault);
         }
         for step in &self.steps {
             check_name("the name of a step", &step.name)?;
+            if step.gate.is_some() && !step.faults.is_empty() {
+                return Err(CheckError::GateWithFaults(step.name.clone()));
+            }
             if !(SHORTEST..=LONGEST).contains(&step.duration) {
                 return Err(CheckError::Duration {
                     step: step.name.clone(),
@@ -103,6 +118,12 @@ impl Experiment {
         }
         if let Some(steady_state) = &self.steady_state {
             steady_state.check(self)?;
+        }
+        rollback::check(&self.rollback)?;
+        for (index, channel) in self.notify.iter().enumerate() {
+            if self.notify[..index].contains(channel) {
+                return Err(CheckError::NotifiedTwice(channel.name()));
+            }
         }
         let mut faults = vec![0; self.targets.len()];
         for (step, fault) in self.faults() {

@@ -15,14 +15,18 @@
 //! Everything below `targets:` and every fault is turned into words and parsed by the definitions of the
 //! command line ([`words`]); the rest is read here. A complaint names file, line and column.
 
+mod command;
 mod complaint;
 mod fields;
 mod head;
 mod node;
+mod notify;
 mod probe;
 mod ramps;
+mod rollback;
 mod schema;
 mod steady_state;
+mod steps;
 mod variables;
 mod words;
 mod yaml;
@@ -37,9 +41,10 @@ use self::{
     complaint::Complaint,
     fields::Fields,
     node::{Content, Node, Place},
+    steps::{Around, Walk},
 };
 use super::{
-    Experiment, Fault, OnTargetExit, Selector, Step, Target,
+    Experiment, Fault, OnTargetExit, Selector, Target,
     head::{Assignment, Variables},
 };
 use crate::grammar::{FaultInFile, TargetInFile};
@@ -107,7 +112,7 @@ pub fn parse(text: &str, name: &str, selector: Option<Selector>) -> Result<Exper
 }
 
 /// The keys of an experiment.
-const EXPERIMENT: [&str; 19] = [
+const EXPERIMENT: [&str; 21] = [
     head::KEY,
     "name",
     "hypothesis",
@@ -127,10 +132,9 @@ const EXPERIMENT: [&str; 19] = [
     "faults",
     "halt",
     "on-target-exit",
+    "rollback",
+    "notify",
 ];
-
-/// The keys of a step.
-const STEP: [&str; 3] = ["name", "duration", "faults"];
 
 /// The keys of a profile.
 const PROFILE: [&str; 1] = ["set"];
@@ -161,10 +165,18 @@ fn experiment(
                     return Err(Complaint::at(at, sentence));
                 }
             }
-            steps(node, &targets)?
+            let probes = match fields.get("probes").map(|node| &node.content) {
+                Some(Content::Map(probes)) => &probes[..],
+                _ => &[],
+            };
+            let around = Around {
+                targets: &targets,
+                probes,
+            };
+            steps::steps(node, &around)?
         }
         // The shorthand: an experiment of one step.
-        None => vec![step(&fields, name.clone(), &targets)?],
+        None => Walk::of(steps::step(&fields, name.clone(), &targets)?),
     };
     let steady_state = steady_state::steady_state(&fields)?;
     let steps = steady_state::with_quiet_times(&fields, steady_state.as_ref(), steps)?;
@@ -179,6 +191,8 @@ fn experiment(
         steps,
         halt: halt(&fields)?,
         on_target_exit: on_target_exit(&fields)?,
+        rollback: rollback::rollback(&fields)?,
+        notify: notify::notify(&fields)?,
     };
     // What is left to find has no better place: every part was checked where it stands.
     experiment
@@ -246,29 +260,6 @@ fn target(node: &Node, is_replaced: bool) -> Result<Option<Selector>, Complaint>
     Ok(parsed.target.selector())
 }
 
-fn steps(node: &Node, targets: &[Target]) -> Result<Vec<Step>, Complaint> {
-    let items = node
-        .list()
-        .filter(|items| !items.is_empty())
-        .ok_or_else(|| {
-            Complaint::at(
-                node.at,
-                "`steps` is a list of at least one step, each with a `duration`; write one",
-            )
-        })?;
-    items
-        .iter()
-        .enumerate()
-        .map(|(index, node)| {
-            let fields = Fields::of(node, "a step", &STEP)?;
-            let name = fields
-                .text("name")?
-                .unwrap_or_else(|| format!("step {}", index + 1));
-            step(&fields, name, targets)
-        })
-        .collect()
-}
-
 /// The halt conditions, each the line that `--halt-if` takes.
 fn halt(fields: &Fields<'_>) -> Result<Vec<Condition>, Complaint> {
     let Some(node) = fields.get("halt") else {
@@ -304,32 +295,6 @@ fn on_target_exit(fields: &Fields<'_>) -> Result<OnTargetExit, Complaint> {
             Err(Complaint::at(node.at, sentence))
         }
     }
-}
-
-/// A step without `faults` is a quiet time; one with an empty list was not thought to its end.
-fn step(fields: &Fields<'_>, name: String, targets: &[Target]) -> Result<Step, Complaint> {
-    let duration = time(fields)?;
-    let Some(node) = fields.get("faults") else {
-        return Ok(Step {
-            name,
-            duration,
-            faults: Vec::new(),
-        });
-    };
-    let items = node.list().filter(|items| !items.is_empty()).ok_or_else(|| {
-        let sentence = "`faults` is a list of at least one fault, as in `- net.delay: {latency: 500ms}`; write \
-                        one, or leave `faults` out for a quiet time";
-        Complaint::at(node.at, sentence)
-    })?;
-    let faults = items
-        .iter()
-        .map(|node| fault(node, targets, duration))
-        .collect::<Result<_, _>>()?;
-    Ok(Step {
-        name,
-        duration,
-        faults,
-    })
 }
 
 fn time(fields: &Fields<'_>) -> Result<Duration, Complaint> {

@@ -10,7 +10,7 @@ use std::{collections::HashSet, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Experiment, LONGEST_NAME};
+use super::{Experiment, LONGEST_NAME, Step};
 use crate::{condition::Question, quantity::duration};
 
 /// Each probe has a thread.
@@ -191,17 +191,24 @@ impl SteadyState {
     }
 }
 
+impl Step {
+    /// How long it takes; none that is sure where it is a gate, which may open at once.
+    fn sure_time(&self) -> Option<Duration> {
+        self.gate.is_none().then_some(self.duration)
+    }
+}
+
 impl Experiment {
     /// How long it is quiet in front of the first fault.
     pub fn baseline(&self) -> Duration {
         let quiet = self.steps.iter().take_while(|step| step.faults.is_empty());
-        quiet.map(|step| step.duration).sum()
+        quiet.filter_map(Step::sure_time).sum()
     }
 
     /// How long it is quiet behind the last fault.
     pub fn recovery(&self) -> Duration {
         let steps = self.steps.iter().rev();
         let quiet = steps.take_while(|step| step.faults.is_empty());
-        quiet.map(|step| step.duration).sum()
+        quiet.filter_map(Step::sure_time).sum()
     }
 }

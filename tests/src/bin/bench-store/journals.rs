@@ -170,6 +170,8 @@ fn report(experiment: &Experiment, verdict: &Verdict) -> Result<RunReport> {
         })),
         undo_errors: Vec::new(),
         halt: None,
+        gates: Vec::new(),
+        rollback: Vec::new(),
         told: Vec::new(),
     })
 }

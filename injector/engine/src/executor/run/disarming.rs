@@ -1,5 +1,7 @@
 //! Ends what a run has armed, and reads what it did.
 
+use std::mem;
+
 use injector_host::kernel::{clock::boot_ns, grace};
 use injector_record::{
     event::EventKind,
@@ -55,6 +57,8 @@ impl Run<'_> {
             judgement,
             undo_errors: errors,
             halt,
+            gates: mem::take(&mut self.gates),
+            rollback: Vec::new(),
             told: Vec::new(),
         }
     }

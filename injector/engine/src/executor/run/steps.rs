@@ -10,6 +10,7 @@ use super::{Armed, Run, nanos};
 use crate::{
     effects::Step,
     executor::{Order, ending::lapsed},
+    gate::Waiting,
     halt_monitor::Breach,
 };
 
@@ -28,17 +29,18 @@ impl Run<'_> {
         armed: &mut Armed,
         orders: &Receiver<Order>,
     ) -> Result<Outcome, Refusal> {
-        let mut ends_at = armed.since;
+        let mut begins_at = armed.since;
         for index in 0..self.request.experiment.steps.len() {
             let step = &self.request.experiment.steps[index];
             let (name, duration) = (step.name.clone(), step.duration);
             let is_quiet = step.faults.is_empty();
+            let gate = step.gate.clone();
             let step = Step {
                 index,
-                began_at: ends_at,
-                ends_at: ends_at.saturating_add(nanos(duration)),
+                began_at: begins_at,
+                ends_at: begins_at.saturating_add(nanos(duration)),
             };
-            ends_at = step.ends_at;
+            begins_at = step.ends_at;
             if !is_quiet {
                 self.keep_samples(armed);
                 if let Some(why) = armed.measures.begin_faults() {
@@ -49,7 +51,15 @@ impl Run<'_> {
             self.journal
                 .after(&Record::StepStarted { step: name.clone() });
             self.tell(EventKind::StepStarted { step: name.clone() });
-            let outcome = self.wait(armed, step, orders);
+            let outcome = match gate {
+                None => self.wait(armed, step, None, orders),
+                Some(gate) => {
+                    let outcome = self.wait_at(gate, &name, armed, step, orders)?;
+                    // What follows begins when it was opened, and not when it would have been given up.
+                    begins_at = boot_ns();
+                    outcome
+                }
+            };
             self.undo(armed);
             self.switch(armed, None)?;
             if !is_quiet {
@@ -116,6 +126,7 @@ impl Run<'_> {
         &mut self,
         armed: &mut Armed,
         step: Step,
+        gate: Option<&Waiting>,
         orders: &Receiver<Order>,
     ) -> Option<Outcome> {
         let (mut keep_up_at, mut progress_at) = (0, 0);
@@ -128,7 +139,7 @@ impl Run<'_> {
             if let Some(why) = effects.find_map(|effect| effect.broken(&armed.ground)) {
                 return Some(Outcome::Failed { why: why.into() });
             }
-            if now >= step.ends_at {
+            if now >= step.ends_at || gate.is_some_and(Waiting::is_open) {
                 return None;
             }
             if let Some(outcome) = self.look_after_targets(armed) {

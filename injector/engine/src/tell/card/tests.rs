@@ -33,6 +33,8 @@ fn of(faults: Vec<FaultReport>) -> RunReport {
         judgement: None,
         undo_errors: vec![],
         halt: None,
+        gates: vec![],
+        rollback: vec![],
         told: vec![],
     }
 }

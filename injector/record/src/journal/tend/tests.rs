@@ -31,6 +31,8 @@ fn ended(run: &RunId) -> Record {
         judgement: None,
         undo_errors: vec![],
         halt: None,
+        gates: vec![],
+        rollback: vec![],
         told: vec![],
     };
     Record::Ended { report }

@@ -11,6 +11,7 @@
 //! It becomes the same [`Question`] as a line; each key has its place in complaints. Every bound says what is right.
 
 use super::{
+    command,
     complaint::Complaint,
     fields::Fields,
     node::{Content, Node},
@@ -59,7 +60,7 @@ pub(super) fn question(name: &str, node: &Node) -> Result<Question, Complaint> {
     let (probe, usual) = match kind[0] {
         "http" => (http(&map)?, map::PACE),
         "tcp" => (Probe::Tcp(map.parsed("tcp")?), map::PACE),
-        "command" => (command(&map)?, map::PACE),
+        "command" => (program(&map)?, map::PACE),
         "file" => (file(&map)?, map::PACE),
         "process" => (process(&map)?, map::PACE),
         _ => (prometheus(&map)?, map::PROMETHEUS_PACE),
@@ -82,17 +83,9 @@ fn http(map: &Map<'_>) -> Result<Probe, Complaint> {
     Ok(Probe::Http(Box::new(http)))
 }
 
-fn command(map: &Map<'_>) -> Result<Probe, Complaint> {
+fn program(map: &Map<'_>) -> Result<Probe, Complaint> {
     let node = map.node("command")?;
-    let Some(items) = node.list() else {
-        let sentence = "`command` is a list of the program and its arguments, as in \
-                        `[\"/usr/local/bin/check\", \"--fast\"]`; write it so";
-        return Err(Complaint::at(node.at, sentence));
-    };
-    let words: Vec<String> = items
-        .iter()
-        .map(|item| item.text("command").map(str::to_owned))
-        .collect::<Result<_, _>>()?;
+    let words = command::words(node)?;
     map::program(&words).map_err(|error| Complaint::at(node.at, error))?;
     let number = map.optional("number", |text| map::wanted(text, map::number))?;
     Ok(Probe::Command { words, number })

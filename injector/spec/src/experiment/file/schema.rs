@@ -9,9 +9,10 @@
 use clap::{Arg, ArgAction, Command, CommandFactory, ValueEnum, error::ErrorKind};
 use serde_json::{Map, Value, json};
 
-use super::{EXPERIMENT, PROFILE, STEP, head::API_VERSION, probe, steady_state, words};
+use super::{EXPERIMENT, PROFILE, head::API_VERSION, probe, rollback, steady_state, steps, words};
 use crate::{
-    experiment::{MOST_CONDITIONS, Parameter, SCOPES, Shape, head},
+    config::Channel,
+    experiment::{MOST_CONDITIONS, Parameter, SCOPES, Shape, head, rollback::MOST_COMMANDS},
     grammar::{FaultInFile, TargetInFile},
 };
 
@@ -39,7 +40,12 @@ pub fn schema() -> Value {
         "fault": faults(),
         "ramp": ramp(),
         "target": fields_of(&target(), &[]),
-        "step": map(&STEP, &["duration"]),
+        "step": { "anyOf": [
+            map(&steps::STEP, &["duration"]),
+            map(&steps::PAUSE, &["pause"]),
+            map(&steps::gate::STEP, &["gate"]),
+            map(&steps::REPEAT, &["repeat", "steps"]),
+        ] },
         "probe": probes(),
     });
     experiment
@@ -153,6 +159,51 @@ fn key_of_file(key: &str) -> Value {
             one_of(&["end", "wait"]),
             "What the run does when a target has ended.",
         ),
+        "notify" => described(
+            list_of(&one_of(&Channel::ALL.map(Channel::name))),
+            "Which notifiers of the host's configuration hear of a breach; all where nothing is said.",
+        ),
+        "rollback" => json!({
+            "description": "What is run, one after the other, where the run was halted, broke or was unsafe; root's to name.",
+            "type": "array",
+            "minItems": 1,
+            "maxItems": MOST_COMMANDS,
+            "items": { "anyOf": [
+                list_of(&json!({ "$ref": "#/$defs/scalar" })),
+                map(&rollback::COMMAND, &rollback::COMMAND[..1]),
+            ] },
+        }),
+        other => key_of_step(other),
+    }
+}
+
+/// What a key takes that only blocks, pulses and gates have.
+fn key_of_step(key: &str) -> Value {
+    match key {
+        "repeat" => scalar("How often the steps of this block are run, one round after the other."),
+        "pause" => {
+            scalar("How long it is quiet: a step of its own, or between two rounds of a block.")
+        }
+        "gate" => {
+            let mut gate = map(&steps::gate::GATE, &["timeout"]);
+            gate["oneOf"] = json!([{ "required": ["until"] }, { "required": ["approve"] }]);
+            described(gate, "What the run waits for in this step.")
+        }
+        "until" => json!({
+            "$ref": "#/$defs/probe",
+            "description": "A probe, by its name or as under `probes`; its first right answer opens the gate.",
+        }),
+        "approve" => {
+            let values = json!({ "enum": [true, "true"] });
+            let values = json!({ "anyOf": [values, { "$ref": "#/$defs/variable" }] });
+            described(values, "A person opens the gate, by `injector approve`.")
+        }
+        "pulse" => described(
+            map(&steps::PULSE, &steps::PULSE),
+            "How long the faults of the step are on and off in turns; they are on first.",
+        ),
+        "on" => scalar("How long the faults are on, as in `5s`."),
+        "off" => scalar("How long they are off then."),
         other => key_of_probe(other),
     }
 }
@@ -192,8 +243,8 @@ fn key_of_probe(key: &str) -> Value {
             scalar("How many failures are one too many, as in `2 of 3`; 1 where nothing is said.")
         }
         "every" => scalar("From one question to the next."),
-        "within" => scalar("The longest that a right answer takes."),
-        "timeout" => scalar("The longest that an answer is waited for."),
+        "within" => scalar("The longest that a right answer, or a command, takes."),
+        "timeout" => scalar("The longest that an answer, or a gate, is waited for."),
         // A test finds each of them.
         _ => Value::Bool(false),
     }

@@ -18,7 +18,9 @@ use super::{
     complaint::Complaint,
     fields::Fields,
     node::{Content, Node, Place},
-    probe, time_of,
+    probe,
+    steps::{Ground, Walk, gate},
+    time_of,
 };
 use crate::{
     condition::Question,
@@ -64,10 +66,15 @@ pub(super) fn steady_state(fields: &Fields<'_>) -> Result<Option<SteadyState>, C
             }
         }
     }
-    let probes = asked.into_iter().zip(roles).map(|((name, question, at), role)| {
+    let of_gates = fields.get("steps").map(gate::named).unwrap_or_default();
+    let is_of_gate =
+        |name: &str, role: Option<ProbeRole>| role.is_none() && of_gates.contains(&name);
+    let probes = asked.into_iter().zip(roles);
+    let probes = probes.filter(|((name, ..), role)| !is_of_gate(name, *role));
+    let probes: Vec<_> = probes.map(|((name, question, at), role)| {
         let role = role.ok_or_else(|| {
             let sentence = format!(
-                "probe `{name}` is used nowhere; name it under `steady-state` or `controls`, or leave it out"
+                "probe `{name}` is used nowhere; name it under `steady-state` or `controls`, or in a gate, or leave it out"
             );
             Complaint::at(at, sentence)
         })?;
@@ -76,11 +83,10 @@ pub(super) fn steady_state(fields: &Fields<'_>) -> Result<Option<SteadyState>, C
             role,
             question,
         })
-    });
-    Ok(Some(SteadyState {
-        probes: probes.collect::<Result<_, _>>()?,
-        objectives: objectives(fields)?,
-    }))
+    }).collect::<Result<_, _>>()?;
+    let objectives = objectives(fields)?;
+    // Gates alone ask them, so there is nothing to judge.
+    Ok((!probes.is_empty()).then_some(SteadyState { probes, objectives }))
 }
 
 /// The probes with their names and places.
@@ -147,17 +153,25 @@ fn objectives(fields: &Fields<'_>) -> Result<Objectives, Complaint> {
 pub(super) fn with_quiet_times(
     fields: &Fields<'_>,
     steady: Option<&SteadyState>,
-    mut steps: Vec<Step>,
+    walk: Walk,
 ) -> Result<Vec<Step>, Complaint> {
-    let is_quiet = |step: Option<&Step>| step.is_some_and(|step| step.faults.is_empty());
-    let usual = |is_quiet: bool, time: Duration| steady.filter(|_| !is_quiet).map(|_| time);
-    let before = time_of(fields, "baseline")?.or(usual(is_quiet(steps.first()), BASELINE));
+    let Walk {
+        mut steps,
+        first,
+        last,
+    } = walk;
+    let usual = |end: Ground, time: Duration| match end {
+        Ground::Quiet => None,
+        Ground::Faults => steady.map(|_| time),
+    };
+    let before = time_of(fields, "baseline")?.or(usual(first, BASELINE));
     let rto = steady.map_or(Duration::ZERO, |steady| steady.objectives.rto);
-    let after = time_of(fields, "recovery")?.or(usual(is_quiet(steps.last()), rto + CALM_TIME));
+    let after = time_of(fields, "recovery")?.or(usual(last, rto + CALM_TIME));
     let quiet = |name: &str, duration| Step {
         name: name.to_owned(),
         duration,
         faults: Vec::new(),
+        gate: None,
     };
     if let Some(duration) = before {
         steps.insert(0, quiet("baseline", duration));

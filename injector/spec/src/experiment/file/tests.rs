@@ -7,7 +7,10 @@ use crate::{
 };
 
 mod head;
+mod notify;
 mod probe;
+mod rollback;
+mod steps;
 
 const GOOD: &str = "\
 hypothesis: it holds

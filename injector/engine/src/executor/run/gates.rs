@@ -1,0 +1,82 @@
+//! Waits at the gates of a run.
+
+use std::{sync::mpsc::Receiver, time::Duration};
+
+use injector_host::targets::guard::Guard;
+use injector_record::{
+    event::EventKind,
+    gate::{GateEnd, GateReport},
+    journal::Record,
+    report::Outcome,
+};
+use injector_spec::{error::Refusal, experiment::Gate, quantity::duration};
+
+use super::{Armed, Run};
+use crate::{
+    effects::Step,
+    executor::Order,
+    gate::{Shut, Waiting},
+};
+
+impl Run<'_> {
+    /// Waits until the gate is open, its step is over, or the run ends; `None` goes on.
+    pub(super) fn wait_at(
+        &mut self,
+        gate: Gate,
+        name: &str,
+        armed: &mut Armed,
+        step: Step,
+        orders: &Receiver<Order>,
+    ) -> Result<Option<Outcome>, Refusal> {
+        let guard = Guard::new(self.request.asked_by.1);
+        let (waited_for, until) = (gate.to_string(), self.in_full(&gate, step));
+        let waiting = Waiting::begin(gate, name, &self.request.run, &guard)?;
+        let step_name = name.to_owned();
+        self.journal.after(&Record::GateWaits {
+            step: step_name.clone(),
+            until: until.clone(),
+        });
+        self.tell(EventKind::GateWaits {
+            step: step_name,
+            until,
+        });
+        let outcome = self.wait(armed, step, Some(&waiting), orders);
+        let shut = match outcome {
+            Some(_) => Shut::RunIsOver,
+            None => Shut::TimeIsOver,
+        };
+        let report = waiting.end(shut);
+        self.journal.after(&Record::GateEnded {
+            report: report.clone(),
+        });
+        self.tell(EventKind::GateEnded {
+            report: report.clone(),
+        });
+        let outcome = outcome.or_else(|| given_up(&report, &waited_for));
+        self.gates.push(report);
+        Ok(outcome)
+    }
+
+    /// What is waited for and how long, and the command that a person needs.
+    fn in_full(&self, gate: &Gate, step: Step) -> String {
+        let longest = step.ends_at.saturating_sub(step.began_at);
+        let longest = duration::format(Duration::from_nanos(longest));
+        match gate {
+            Gate::Until(_) => format!("{gate}, at most {longest}"),
+            Gate::Approve => {
+                let run = &self.request.run;
+                format!("a person, at most {longest}: `injector approve {run}` lets it go on")
+            }
+        }
+    }
+}
+
+/// The outcome of a run whose gate stayed shut.
+fn given_up(report: &GateReport, waited_for: &str) -> Option<Outcome> {
+    match &report.end {
+        GateEnd::Answered | GateEnd::Approved { .. } => None,
+        GateEnd::TimedOut { .. } | GateEnd::RunEnded => Some(Outcome::GateShut {
+            why: format!("it waited for {waited_for}; {report}"),
+        }),
+    }
+}

@@ -1,0 +1,180 @@
+//! A run waits at a gate with nothing on, and goes on when a service answers or a person says so.
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use injector_tests::eventually::eventually;
+use injector_tests::injector::{Injector, Running};
+use injector_tests::lab::{Family, Lab, Wire};
+use serde_json::Value;
+
+use crate::needs::INJECTOR;
+use crate::probe::{Observer, Probe};
+use crate::suite::Case;
+
+pub(crate) fn cases() -> Vec<Case> {
+    let case =
+        |name: &str, run: fn() -> Result<()>| Case::new(format!("gate::{name}"), INJECTOR, run);
+    vec![
+        case("the_first_right_answer_opens_it", answered),
+        case("a_person_opens_it", approved),
+        case("a_gate_that_stays_shut_is_inconclusive", shut),
+    ]
+}
+
+/// Longer than any of these runs.
+const END: Duration = Duration::from_secs(30);
+
+struct Stage {
+    lab: Lab,
+    agent: Observer,
+    injector: Injector,
+    folder: tempfile::TempDir,
+}
+
+impl Stage {
+    fn new() -> Result<Self> {
+        let mut lab = Lab::new(Wire::Loopback, Family::V4)?;
+        let server = Probe::UdpPing.serve(&mut lab)?;
+        Ok(Self {
+            agent: Probe::UdpPing.observe(lab.agent(), server)?,
+            lab,
+            injector: Injector::new()?,
+            folder: tempfile::tempdir()?,
+        })
+    }
+
+    /// A gate, and a cut of 3 s behind it.
+    fn start(&self, gate: &str) -> Result<Running> {
+        let cgroup = self.lab.cgroups.agent.path().to_string_lossy();
+        let text = format!(
+            "apiVersion: injector/v1\nname: gated\ntargets: {{ agent: {{ cgroup: {cgroup} }} }}\nsteps:\n  - {{ name: go, \
+             gate: {gate} }}\n  - {{ name: cut, duration: 3s, faults: [ net.blackhole: {{ protocol: udp }} ] }}\n"
+        );
+        let file: PathBuf = self.folder.path().join("gated.yaml");
+        fs::write(&file, text)?;
+        self.injector
+            .arm(&["run", &file.to_string_lossy(), "--json"])
+    }
+}
+
+/// The first event of this name.
+fn await_event(run: &mut Running, name: &str, step: &str) -> Result<()> {
+    let deadline = Instant::now() + END;
+    while let Some(event) = run.next_event(deadline) {
+        if event.event == name && event.step.as_deref() == Some(step) {
+            return Ok(());
+        }
+    }
+    anyhow::bail!("no {name} of {step}")
+}
+
+fn report(run: Running, code: i32) -> Result<Value> {
+    let finished = run.wait_within(END)?;
+    ensure!(finished.code == Some(code), "{finished:?}");
+    serde_json::from_str(&finished.stdout).with_context(|| format!("no report: {finished:?}"))
+}
+
+fn answered() -> Result<()> {
+    let mut stage = Stage::new()?;
+    let address = {
+        let listener = TcpListener::bind("127.0.0.1:0")?;
+        listener.local_addr()?
+    };
+    let mut run = stage.start(&format!(
+        "{{ until: tcp {address} every 100ms, timeout: 1m }}"
+    ))?;
+    await_event(&mut run, "gate_waits", "go")?;
+    stage
+        .agent
+        .expect_calm("the target, while the run waits,")?;
+    let _service = TcpListener::bind(address)?;
+    await_event(&mut run, "step_started", "cut")?;
+    let seen = stage.agent.look()?;
+    ensure!(
+        seen.ok == 0,
+        "the fault behind the gate is not on: {seen:?}"
+    );
+    let report = report(run, 0)?;
+    ensure!(report["outcome"] == "completed", "{report}");
+    let gate = &report["gates"][0];
+    ensure!(
+        gate["gate"] == "answered" && gate["step"] == "go",
+        "{report}"
+    );
+    ensure!(gate["waited_ms"].as_u64() < Some(30_000), "{report}");
+    stage.agent.expect_calm("the target, after the end,")
+}
+
+fn approved() -> Result<()> {
+    let mut stage = Stage::new()?;
+    let mut run = stage.start("{ approve: true, timeout: 1m }")?;
+    await_event(&mut run, "gate_waits", "go")?;
+    stage
+        .agent
+        .expect_calm("the target, while the run waits,")?;
+    // The record of the wait goes through the recorder, and may come after the event.
+    let approved = eventually("the approval", END, || {
+        let approved = stage.injector.once(&["approve", "last"])?;
+        Ok((approved.code == Some(0)).then_some(approved))
+    })?;
+    ensure!(
+        approved.stdout.contains("gate go: approved by user 0"),
+        "{approved:?}"
+    );
+    await_event(&mut run, "step_started", "cut")?;
+    let seen = stage.agent.look()?;
+    ensure!(
+        seen.ok == 0,
+        "the fault behind the gate is not on: {seen:?}"
+    );
+    let again = stage.injector.once(&["approve", "last"])?;
+    ensure!(again.code == Some(2), "{again:?}");
+    ensure!(
+        again.stderr.contains("does not wait for a person"),
+        "{again:?}"
+    );
+    let report = report(run, 0)?;
+    let gate = &report["gates"][0];
+    ensure!(gate["gate"] == "approved", "{report}");
+    ensure!(gate["approval"]["by_uid"] == 0, "{report}");
+    let left = fs::read_dir(stage.injector.runs())?
+        .flatten()
+        .any(|entry| entry.file_name().to_string_lossy().contains("approval"));
+    ensure!(!left, "the approval was left behind");
+    let run = report["run"].as_str().context("no run")?;
+    for form in ["text", "md", "html", "json"] {
+        let told = stage.injector.once(&["report", run, "--format", form])?;
+        ensure!(told.stdout.contains("pproved"), "{form}: {told:?}");
+    }
+    let over = stage.injector.once(&["approve", run])?;
+    ensure!(over.code == Some(2), "{over:?}");
+    ensure!(over.stderr.contains("does not go on any more"), "{over:?}");
+    stage.agent.expect_calm("the target, after the end,")
+}
+
+fn shut() -> Result<()> {
+    let mut stage = Stage::new()?;
+    let address = {
+        let listener = TcpListener::bind("127.0.0.1:0")?;
+        listener.local_addr()?
+    };
+    for (gate, word) in [
+        (
+            format!("{{ until: tcp {address} every 100ms, timeout: 1s }}"),
+            "the last answer: ",
+        ),
+        ("{ approve: true, timeout: 1s }".to_owned(), "a person"),
+    ] {
+        let report = report(stage.start(&gate)?, 4)?;
+        ensure!(report["outcome"] == "gate-shut", "{report}");
+        ensure!(report["gates"][0]["gate"] == "timed-out", "{report}");
+        let why = report["why"].as_str().unwrap_or_default();
+        ensure!(why.contains(word), "{report}");
+        ensure!(report["faults"][0]["hit"] == 0, "{report}");
+    }
+    stage.agent.expect_calm("the target, after the end,")
+}
