@@ -29,6 +29,7 @@ pub mod steady_state;
 mod target;
 mod timing;
 mod traffic;
+mod varied;
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -57,6 +58,7 @@ pub use steady_state::{NamedProbe, Objectives, ProbeRole, SteadyState, SteadySta
 pub use target::{Follow, Many, OnTargetExit, Selector, Target};
 pub use timing::{Span, TimingError};
 pub use traffic::{Activity, Chance, Connections, Direction, GUARDED_PORTS, Protocol, Traffic};
+pub use varied::{ParameterPath, Setting, Varied, VariedError, WhichFault};
 
 use crate::condition::Condition;
 pub use crate::quantity::duration::LONGEST;

@@ -19,6 +19,7 @@ mod complaint;
 mod fields;
 mod head;
 mod node;
+mod parameter;
 mod probe;
 mod ramps;
 mod schema;
@@ -31,6 +32,7 @@ use std::{path::Path, time::Duration};
 
 pub use complaint::FileError;
 pub use head::API_VERSION;
+pub use parameter::FoundParameter;
 pub use schema::schema;
 
 use self::{
@@ -39,7 +41,7 @@ use self::{
     node::{Content, Node, Place},
 };
 use super::{
-    Experiment, Fault, OnTargetExit, Selector, Step, Target,
+    Experiment, Fault, OnTargetExit, ParameterPath, Selector, Step, Target,
     head::{Assignment, Variables},
 };
 use crate::grammar::{FaultInFile, TargetInFile};
@@ -59,6 +61,8 @@ pub struct Reading<'r> {
     pub sets: &'r [Assignment],
     /// The profile whose values are taken.
     pub profile: Option<&'r str>,
+    /// Values that parameters of faults have in place of those in the file; of two for the same one the last one counts.
+    pub parameters: &'r [(ParameterPath, String)],
 }
 
 impl Reading<'_> {
@@ -87,12 +91,18 @@ impl Reading<'_> {
         };
         let mut root = node::parse(text)?;
         head::check_version(&root)?;
-        let asked = variables::Asked {
+        let variables = variables::fill_in(&mut root, self.asked())?;
+        for (path, value) in self.parameters {
+            parameter::put(&mut root, path, value)?;
+        }
+        experiment(&root, stem, self.selector, variables)
+    }
+
+    fn asked(&self) -> variables::Asked<'_> {
+        variables::Asked {
             sets: self.sets,
             profile: self.profile,
-        };
-        let variables = variables::fill_in(&mut root, asked)?;
-        experiment(&root, stem, self.selector, variables)
+        }
     }
 }
 
