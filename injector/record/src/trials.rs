@@ -13,12 +13,12 @@
 //! out.
 
 mod bootstrap;
-mod proof;
+pub(crate) mod proof;
 mod recoveries;
 mod score;
 #[cfg(test)]
 pub(crate) mod tests;
-mod words;
+pub(crate) mod words;
 
 use serde::{Deserialize, Serialize};
 
