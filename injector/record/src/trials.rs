@@ -18,13 +18,14 @@ mod recoveries;
 mod score;
 #[cfg(test)]
 pub(crate) mod tests;
-pub(crate) mod words;
+mod words;
 
 use serde::{Deserialize, Serialize};
 
 pub use proof::Proof;
 pub use recoveries::{Bad, Recoveries};
 pub use score::{Score, UNSAFE_CAP};
+pub use words::percent;
 
 use crate::{
     measure::Verdict,
