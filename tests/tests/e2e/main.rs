@@ -35,6 +35,7 @@ mod rates;
 mod readme;
 mod refusals;
 mod report;
+mod search;
 mod suite;
 mod targets;
 mod terminals;
@@ -67,6 +68,7 @@ fn main() -> ExitCode {
         experiments::cases(),
         report::cases(),
         trials::cases(),
+        search::cases(),
         lessons::cases(),
         limits::cases(),
         processes::cases(),

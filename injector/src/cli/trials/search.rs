@@ -206,14 +206,14 @@ pub fn search(wanted: Wanted) -> Result<Exit, Refusal> {
     match (wanted.output, told.refusal()) {
         (Output::Json, refusal) => {
             tell::json(&told);
-            refusal.map_or_else(|| Ok(made.exit()), Err)
+            if let Some(refusal) = refusal {
+                tell::aside(refusal.message);
+            }
         }
-        (Output::Text, Some(refusal)) => Err(refusal),
-        (Output::Text, None) => {
-            tell::page(card::card(&told));
-            Ok(made.exit())
-        }
+        (Output::Text, Some(refusal)) => return Err(refusal),
+        (Output::Text, None) => tell::page(card::card(&told)),
     }
+    Ok(made.exit())
 }
 
 fn run(wanted: &Wanted) -> Result<Made, Refusal> {

@@ -40,8 +40,8 @@ pub(super) fn words(search: &[OsString], setting: &Setting) -> Vec<String> {
             words.push(quoted(word));
         }
     }
-    words.push("--set".to_owned());
-    words.push(quoted(&setting.to_string()));
+    // A flag and its value stay on one line.
+    words.push(format!("--set {}", quoted(&setting.to_string())));
     words
 }
 

@@ -38,6 +38,9 @@ pub(super) struct Told<'m> {
     /// Why no further run was made, where that was not the search's own end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) ended: Option<&'m str>,
+    /// Why there is nothing to find between the two ends.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) error: Option<String>,
     /// The mildest value that broke.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) breaks: Option<Tried>,
@@ -106,7 +109,7 @@ impl<'m> Told<'m> {
         let replay_words = breaks.map_or_else(Vec::new, |breaks| {
             replay::words(&wanted.words, &wanted.varied.at(breaks.value))
         });
-        Self {
+        let mut told = Self {
             name: &wanted.ends.name,
             parameter: wanted.varied.to_string(),
             what: &wanted.ends.what,
@@ -120,6 +123,7 @@ impl<'m> Told<'m> {
                 (Some(_), _) | (None, Next::Run(_)) => Outcome::BrokenOff(BrokenOff::BrokenOff),
             },
             ended: made.ended.as_deref(),
+            error: None,
             breaks,
             holds,
             width: bracket.map(|it| search.scale().width(between(it))),
@@ -136,7 +140,9 @@ impl<'m> Told<'m> {
                     trial,
                 })
                 .collect(),
-        }
+        };
+        told.error = told.refusal().map(|refusal| refusal.message);
+        told
     }
 
     /// Why there is nothing to find between the two ends, where that is so.
