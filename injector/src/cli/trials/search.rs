@@ -189,11 +189,11 @@ impl Wanted {
 }
 
 /// Makes the search and says what came of it.
-pub fn search(wanted: Wanted) -> Result<Exit, Refusal> {
+pub fn search(wanted: &Wanted) -> Result<Exit, Refusal> {
     let refused = wanted.refused_end()?;
     let rehearsal = wanted.arming.rehearsal();
     if rehearsal != Rehearsal::No {
-        return Ok(rehearse(&wanted, refused, rehearsal));
+        return Ok(rehearse(wanted, refused, rehearsal));
     }
     if let Some((value, refusal)) = refused {
         return Err(Refusal {
@@ -201,8 +201,8 @@ pub fn search(wanted: Wanted) -> Result<Exit, Refusal> {
             ..refusal
         });
     }
-    let made = run(&wanted)?;
-    let told = Told::of(&wanted, &made);
+    let made = run(wanted)?;
+    let told = Told::of(wanted, &made);
     match (wanted.output, told.refusal()) {
         (Output::Json, refusal) => {
             tell::json(&told);

@@ -55,7 +55,7 @@ pub(super) fn lines(words: &[String], columns: usize) -> Vec<String> {
         let width = |text: &str| text.chars().count();
         if !line.trim().is_empty() && width(&line) + 1 + width(word) + width(GOES_ON) > columns {
             lines.push(line + GOES_ON);
-            line = INDENT.to_owned();
+            line = String::from(INDENT);
         }
         if !line.trim().is_empty() {
             line.push(' ');
