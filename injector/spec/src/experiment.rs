@@ -58,7 +58,7 @@ pub use steady_state::{NamedProbe, Objectives, ProbeRole, SteadyState, SteadySta
 pub use target::{Follow, Many, OnTargetExit, Selector, Target};
 pub use timing::{Span, TimingError};
 pub use traffic::{Activity, Chance, Connections, Direction, GUARDED_PORTS, Protocol, Traffic};
-pub use varied::{ParameterPath, Setting, Varied, VariedError, WhichFault};
+pub use varied::{ParameterPath, Setting, Values, Varied, VariedError, WhichFault};
 
 use crate::condition::Condition;
 pub use crate::quantity::duration::LONGEST;

@@ -6,7 +6,7 @@ use clap::{CommandFactory, FromArgMatches};
 
 use super::{
     Cli, Command, Comparing, Depth, Page, Part, Rehearsal, Reporting, Told, examples,
-    experiment_file::{ExperimentFile, Values, check, from_stdin},
+    experiment_file::{ExperimentFile, check, from_stdin},
     flags::{OnCommandLine, RunFlags},
     front_page,
     list::Shown,
@@ -19,7 +19,7 @@ use injector_record::journal::RunId;
 use injector_spec::{
     config::Source,
     error::Refusal,
-    experiment::{Experiment, Fault, Step, Target},
+    experiment::{Experiment, Fault, Step, Target, Values},
 };
 
 /// What is to be done, with nothing left to validate but this machine.

@@ -12,7 +12,7 @@ use injector_record::regular;
 use injector_spec::{
     error::Refusal,
     experiment::{
-        Assignment, Experiment, ParameterPath, Selector, Setting,
+        Assignment, Experiment, ParameterPath, Selector, Values,
         file::{self, FoundParameter, Reading},
     },
     printable,
@@ -26,36 +26,6 @@ const LARGEST: u64 = 8 << 20;
 pub(super) struct ExperimentFile {
     name: String,
     bytes: Vec<u8>,
-}
-
-/// What the command line says of an experiment's values.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Values {
-    /// The profile that is taken.
-    pub(super) profile: Option<String>,
-    /// The values of `--set`, in their order.
-    pub(super) settings: Vec<Setting>,
-}
-
-impl Values {
-    /// The same with one more, which counts before all others for what it sets.
-    pub(super) fn with(&self, setting: Setting) -> Self {
-        let mut values = self.clone();
-        values.settings.push(setting);
-        values
-    }
-
-    /// Of variables, and of parameters.
-    fn sorted(&self) -> (Vec<Assignment>, Vec<(ParameterPath, String)>) {
-        let (mut sets, mut parameters) = (Vec::new(), Vec::new());
-        for setting in &self.settings {
-            match setting.clone() {
-                Setting::Variable(assignment) => sets.push(assignment),
-                Setting::Parameter(path, value) => parameters.push((path, value)),
-            }
-        }
-        (sets, parameters)
-    }
 }
 
 impl ExperimentFile {

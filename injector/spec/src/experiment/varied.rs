@@ -54,6 +54,42 @@ pub enum Setting {
     Parameter(ParameterPath, String),
 }
 
+/// All that is said of a file's values beside it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Values {
+    /// The profile that is taken.
+    pub profile: Option<String>,
+    /// Settings in their order; of two for the same thing the last one counts.
+    pub settings: Vec<Setting>,
+}
+
+impl Values {
+    /// The same with one more setting, which counts before all others.
+    #[must_use]
+    pub fn with(&self, setting: Setting) -> Self {
+        let mut values = self.clone();
+        values.settings.push(setting);
+        values
+    }
+
+    /// Whether nothing is said.
+    pub fn is_empty(&self) -> bool {
+        self.profile.is_none() && self.settings.is_empty()
+    }
+
+    /// The settings of variables, and those of parameters.
+    pub fn sorted(&self) -> (Vec<Assignment>, Vec<(ParameterPath, String)>) {
+        let (mut sets, mut parameters) = (Vec::new(), Vec::new());
+        for setting in &self.settings {
+            match setting.clone() {
+                Setting::Variable(assignment) => sets.push(assignment),
+                Setting::Parameter(path, value) => parameters.push((path, value)),
+            }
+        }
+        (sets, parameters)
+    }
+}
+
 /// Why a text names nothing that can have another value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[expect(missing_docs, reason = "each message says it all")]

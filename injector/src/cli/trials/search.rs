@@ -14,11 +14,7 @@ use std::{ffi::OsString, path::PathBuf};
 use clap::Args;
 
 use super::{ASKED_TO_END, Runs, Times, row};
-use crate::cli::{
-    self, Rehearsal, arm,
-    experiment_file::{ExperimentFile, Values},
-    flags::ArmingFlags,
-};
+use crate::cli::{self, Rehearsal, arm, experiment_file::ExperimentFile, flags::ArmingFlags};
 use ends::Ends;
 use injector_api::{Client, socket_path};
 use injector_engine::{
@@ -34,7 +30,7 @@ use injector_record::{
 use injector_spec::{
     config::Source,
     error::{Exit, Refusal},
-    experiment::{Amount, Experiment, Selector, Setting, Varied},
+    experiment::{Amount, Experiment, Selector, Setting, Values, Varied},
     grammar::TargetFlags,
 };
 use told::{Made, Told};

@@ -12,12 +12,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::{Next, Runs, Times, row};
-use crate::cli::{
-    Rehearsal, arm,
-    experiment_file::{ExperimentFile, Values},
-    flags::ArmingFlags,
-    stored,
-};
+use crate::cli::{Rehearsal, arm, experiment_file::ExperimentFile, flags::ArmingFlags, stored};
 use injector_engine::{preflight, tell, trial::Asked, worker::Output};
 use injector_plan::policy::Override;
 use injector_record::{
@@ -32,7 +27,7 @@ use injector_record::{
 use injector_spec::{
     config::Source,
     error::{Exit, Refusal},
-    experiment::{Experiment, Setting},
+    experiment::{Experiment, Setting, Values},
     grammar::TargetFlags,
     printable,
 };

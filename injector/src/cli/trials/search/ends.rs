@@ -1,10 +1,10 @@
 //! The two ends of a search, held against the file before anything is run.
 
-use crate::cli::experiment_file::{ExperimentFile, Values};
+use crate::cli::experiment_file::ExperimentFile;
 use injector_record::search::Scale;
 use injector_spec::{
     error::Refusal,
-    experiment::{Amount, Experiment, Parameter, Varied},
+    experiment::{Amount, Experiment, Parameter, Values, Varied},
     printable,
 };
 
