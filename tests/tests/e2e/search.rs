@@ -171,7 +171,11 @@ fn ends_that_agree() -> Result<()> {
             && finished.stdout.contains("\n20ms  "),
         "{finished:?}"
     );
-    let finished = scene.search(&injector, "1s", "2s", &["--json"])?;
+    // The daemon carries out what a search asks for, as it does for any command.
+    let daemon = injector.start_daemon()?;
+    let cgroup = lab.cgroups.agent.path().to_string_lossy().into_owned();
+    let finished = scene.search(&injector, "1s", "2s", &["--json", "--cgroup", &cgroup])?;
+    daemon.interrupt()?;
     let told = document(&finished)?;
     ensure!(
         finished.code == Some(2)
