@@ -216,6 +216,12 @@ fn run(wanted: &Wanted) -> Result<Made, Refusal> {
     let rules = wanted.rules;
     let mut search = Search::new(wanted.ends.scale, rules);
     let expected = search.most_values().saturating_mul(rules.repeat);
+    if expected > rules.most_runs {
+        tell::aside(format!(
+            "injector: to find the value may take {expected} runs, and --max-runs is {}; it ends there",
+            rules.most_runs
+        ));
+    }
     let mut runs = Runs::begin(&wanted.config, expected.min(rules.most_runs))?;
     let mut trials: Vec<(Amount, Trial)> = Vec::new();
     let ended = loop {
@@ -272,7 +278,7 @@ fn rehearse(wanted: &Wanted, refused: Option<(Amount, Refusal)>, rehearsal: Rehe
                 wanted.varied
             )),
             None => tell::result(format!(
-                "a search could start now, and takes {most_runs} runs about at most; nothing was touched"
+                "a search could start now, and takes about {most_runs} runs at most; nothing was touched"
             )),
         },
     }

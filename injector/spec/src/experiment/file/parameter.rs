@@ -57,7 +57,7 @@ pub(super) fn put(root: &mut Node, path: &ParameterPath, value: &str) -> Result<
             Some(Content::List(steps)) => steps
                 .get_mut(path.step)
                 .and_then(|step| step.get_mut("faults")),
-            _ => None,
+            Some(Content::Null | Content::Scalar(_) | Content::Map(_)) | None => None,
         }
     } else {
         root.get_mut("faults")

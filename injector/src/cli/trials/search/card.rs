@@ -79,7 +79,11 @@ fn headline(told: &Told<'_>) -> (Role, String) {
             Role::Doubtful,
             format!("{what}: the runs do not tell (inconclusive)"),
         ),
-        _ => (Role::Bad, format!("{what}: the search broke off")),
+        (
+            Outcome::BrokenOff(_)
+            | Outcome::Over(Over::Found | Over::NothingBreaks | Over::EverythingBreaks),
+            ..,
+        ) => (Role::Bad, format!("{what}: the search broke off")),
     }
 }
 

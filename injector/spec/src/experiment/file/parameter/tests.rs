@@ -75,7 +75,7 @@ fn a_path_leads_to_a_value_of_the_file() {
             "100%",
             "steps[2].faults[0].percent",
         ),
-        // The ramp of another parameter is in nobody's way.
+        // The ramp of another parameter does no harm.
         (
             "steps[1].faults[2].percent",
             "net.bandwidth",
