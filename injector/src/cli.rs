@@ -15,6 +15,7 @@ mod compare;
 mod demo;
 mod doctor;
 mod examples;
+mod experiment_file;
 mod flags;
 mod front_page;
 mod halt;
@@ -49,7 +50,7 @@ pub use report::{Format, Reporting, report};
 pub use schema::schema;
 pub use stored::Which;
 pub use sweep::sweep;
-pub use trials::{SuiteWanted, repeat, suite};
+pub use trials::{SearchWanted, SuiteWanted, repeat, search, suite};
 
 use flags::{OnCommandLine, OutputFlags, RunFlags};
 use injector_engine::{guardian, halt_monitor, recorder, trial};
@@ -92,6 +93,13 @@ enum Command {
     Run(RunFlags),
     /// Run every experiment of a folder, and tell what all of them show together
     Suite(Box<trials::SuiteFlags>),
+    /// Find the smallest value of one parameter that breaks an experiment's hypothesis
+    ///
+    /// Runs the experiment with the mildest value, with the harshest, and with the middle between what held and what
+    /// broke, until both are near each other. Tells the two with what so many runs prove, and the command that runs the
+    /// smallest value that broke again. Exit codes: 0 found, 2 where both ends hold or the mildest breaks, 4 where the runs do not
+    /// tell or there were too few.
+    Search(Box<trials::SearchFlags>),
     /// Print the JSON Schema of experiment files, by which editors complete and check them
     ///
     /// An editor with the YAML language server (VS Code, Neovim, Helix, Emacs and others) takes it from a comment in

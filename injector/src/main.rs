@@ -46,6 +46,7 @@ fn carry_out(action: Action) -> Result<Exit, Refusal> {
         Action::Ask(question, output) => cli::ask(question, output),
         Action::Arm(arming) => cli::arm(arming),
         Action::Repeat(arming, times) => cli::repeat(arming, times),
+        Action::Search(wanted) => cli::search(&wanted),
         Action::Suite(wanted) => cli::suite(*wanted),
         Action::Daemon(config, output) => cli::daemon(config, output),
         Action::Approve(which, output) => cli::approve(&which, output),

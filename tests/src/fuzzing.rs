@@ -24,7 +24,7 @@ use injector_record::{event::EventKind, journal::Replay};
 use injector_spec::{
     condition::Condition,
     config::Config,
-    experiment::{Experiment, file},
+    experiment::{Experiment, Setting, Values, file},
 };
 
 /// A body, by its name: that of the libFuzzer target and of the folder of its corpus.
@@ -75,13 +75,27 @@ fn holds_together(experiment: &Experiment) {
     }
 }
 
-/// The body of a request: JSON, or YAML after a first byte that says so.
+/// The body of a request: JSON, or YAML after a first byte that says so, with a line in front that sets a value after
+/// another one.
 pub fn api_request(bytes: &[u8]) {
+    let mut values = Values::default();
     let (format, body) = match bytes {
         [b'Y', body @ ..] => (injector_api::Format::Yaml, body),
+        [b'S', rest @ ..] => {
+            let mut parts = rest.splitn(2, |byte| *byte == b'\n');
+            let line = str::from_utf8(parts.next().unwrap_or_default()).unwrap_or_default();
+            match line.parse::<Setting>() {
+                Ok(setting) => {
+                    assert_eq!(setting.to_string().parse(), Ok(setting.clone()));
+                    values.settings.push(setting);
+                }
+                Err(error) => assert!(!error.to_string().is_empty()),
+            }
+            (injector_api::Format::Yaml, parts.next().unwrap_or_default())
+        }
         body => (injector_api::Format::Json, body),
     };
-    match injector_api::read(format, body) {
+    match injector_api::read(format, body, &values) {
         Ok(asked) => holds_together(&asked.experiment),
         Err(failure) => assert!(!failure.message().is_empty()),
     }

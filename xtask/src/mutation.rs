@@ -54,6 +54,13 @@ const MUTATIONS: &[Mutation] = &[
         noticed_by: Check::Test("gate::a_gate_that_stays_shut_is_inconclusive"),
     },
     Mutation {
+        what: "the value that a search tries is not the one that acts",
+        file: "injector/src/cli/trials/search.rs",
+        from: "self.values.with(self.varied.at(value))",
+        to: "self.values.with(self.varied.at(if value == self.ends.scale.harshest() { value } else { self.ends.scale.mildest() }))",
+        noticed_by: Check::Test("search::a_known_breaking_point_is_found_within_five_percent"),
+    },
+    Mutation {
         what: "faults begin although the steady state does not hold",
         file: "injector/engine/src/measures.rs",
         from: "let why = measure::unsteady(&watched.measured());",

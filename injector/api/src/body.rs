@@ -14,7 +14,10 @@ use super::{
     json::{self, JsonError},
     reply::Failure,
 };
-use injector_spec::{error::Refusal, experiment::file};
+use injector_spec::{
+    error::Refusal,
+    experiment::{Values, file::Reading},
+};
 
 /// The longest that a body may take to arrive: it comes from this host, and is a megabyte at most.
 const WITHIN: Duration = Duration::from_secs(5);
@@ -53,9 +56,9 @@ impl<S: Send + Sync> FromRequest<S> for Body {
 }
 
 impl Body {
-    /// A request for a run.
-    pub(super) fn start(&self) -> Result<StartRequest, Failure> {
-        read(self.format()?, &self.bytes)
+    /// A request for a run, an experiment file read with these values.
+    pub(super) fn start(&self, values: &Values) -> Result<StartRequest, Failure> {
+        read(self.format()?, &self.bytes, values)
     }
 
     /// A request to halt; the body may be empty.
@@ -117,15 +120,28 @@ fn malformed(why: impl std::fmt::Display) -> Failure {
     Failure::new(StatusCode::BAD_REQUEST, sentence)
 }
 
-/// An experiment as JSON, or as the YAML of a file.
-pub fn read(format: Format, body: &[u8]) -> Result<StartRequest, Failure> {
+/// An experiment as JSON, or as the YAML of a file, which alone has values that can be chosen.
+pub fn read(format: Format, body: &[u8], values: &Values) -> Result<StartRequest, Failure> {
     if format == Format::Yaml {
         let text = std::str::from_utf8(body)
             .map_err(|_| malformed("the body is not UTF-8; send the experiment as UTF-8"))?;
+        let (sets, parameters) = values.sorted();
+        let reading = Reading {
+            name: "experiment.yaml",
+            selector: None,
+            sets: &sets,
+            profile: values.profile.as_deref(),
+            parameters: &parameters,
+        };
         return Ok(StartRequest {
-            experiment: file::parse(text, "experiment.yaml", None).map_err(Refusal::from)?,
+            experiment: reading.text(text).map_err(Refusal::from)?,
             overrides: Vec::new(),
         });
+    }
+    if !values.is_empty() {
+        let sentence = "an experiment as JSON has no variables and no profiles, and `set` and `profile` are for these; \
+                        send the file with `content-type: application/yaml`, or write the values into the JSON";
+        return Err(Refusal::usage(sentence).into());
     }
     let asked: StartRequest = json::read(body).map_err(unread)?;
     asked

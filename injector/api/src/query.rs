@@ -7,6 +7,10 @@ use axum::{
 
 use super::{Lifetime, reply::Failure};
 use injector_record::journal::RunId;
+use injector_spec::{
+    error::Refusal,
+    experiment::{Setting, Values},
+};
 
 /// Names and values, as they came.
 type Pairs = Vec<(String, String)>;
@@ -14,6 +18,8 @@ type Pairs = Vec<(String, String)>;
 /// How a run is started.
 pub(super) struct Starting {
     pub(super) lifetime: Lifetime,
+    /// Values that an experiment file is read with.
+    pub(super) values: Values,
 }
 
 /// Which events are wanted.
@@ -36,8 +42,17 @@ impl<S: Send + Sync> FromRequestParts<S> for Starting {
             Some("client") => Lifetime::Client,
             Some(_) => return Err(wrong("`lifetime` is `detached` or `client`")),
         };
-        nothing_else(&query, "`lifetime`")?;
-        Ok(Self { lifetime })
+        let profile = take(&mut query, "profile")?;
+        let sets = query.extract_if(.., |(name, _)| name == "set");
+        let settings = sets.map(|(_, text)| text.parse::<Setting>());
+        let settings = settings
+            .collect::<Result<_, _>>()
+            .map_err(|error| Refusal::usage(error.to_string()))?;
+        nothing_else(&query, "`lifetime`, `profile` and `set`")?;
+        Ok(Self {
+            lifetime,
+            values: Values { profile, settings },
+        })
     }
 }
 

@@ -89,7 +89,7 @@ async fn start<C: Control>(
     starting: Starting,
     body: Result<Body, Failure>,
 ) -> Result<Response, Failure> {
-    let asked = body?.start()?;
+    let asked = body?.start(&starting.values)?;
     let tie = match starting.lifetime {
         Lifetime::Detached => Tie::None,
         Lifetime::Client => Tie::Process(client(&other_end, by)?),

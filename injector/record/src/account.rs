@@ -26,7 +26,7 @@ pub(crate) mod tests;
 
 use serde::Serialize;
 
-pub use again::Again;
+pub use again::{Again, quoted};
 pub use headline::Headline;
 pub use moment::{Happened, Moment};
 pub use series::{Grade, Point, Series};

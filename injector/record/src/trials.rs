@@ -13,7 +13,7 @@
 //! out.
 
 mod bootstrap;
-mod proof;
+pub(crate) mod proof;
 mod recoveries;
 mod score;
 #[cfg(test)]
@@ -25,6 +25,7 @@ use serde::{Deserialize, Serialize};
 pub use proof::Proof;
 pub use recoveries::{Bad, Recoveries};
 pub use score::{Score, UNSAFE_CAP};
+pub use words::percent;
 
 use crate::{
     measure::Verdict,

@@ -30,6 +30,7 @@ pub mod steady_state;
 mod target;
 pub(crate) mod timing;
 mod traffic;
+mod varied;
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -54,6 +55,7 @@ pub use steady_state::{NamedProbe, Objectives, ProbeRole, SteadyState, SteadySta
 pub use target::{Follow, Many, OnTargetExit, Selector, Target};
 pub use timing::{Span, TimingError};
 pub use traffic::{Activity, Chance, Connections, Direction, GUARDED_PORTS, Protocol, Traffic};
+pub use varied::{ParameterPath, Setting, Values, Varied, VariedError, WhichFault};
 
 pub use crate::faults::{
     About, ActsOn, CallDamage, CallDelay, CallError, Fate, FaultKind, Filling, LONGEST_CHAIN,

@@ -1,35 +1,25 @@
 //! From words to what is to be done.
 
-use std::{
-    collections::BTreeMap,
-    ffi::OsString,
-    io::{self, Read},
-    path::Path,
-    time::Duration,
-};
+use std::{collections::BTreeMap, ffi::OsString, time::Duration};
 
 use clap::{CommandFactory, FromArgMatches};
 
 use super::{
     Cli, Command, Comparing, Depth, Page, Part, Rehearsal, Reporting, Told, Which, examples,
-    flags::{ArmingFlags, OnCommandLine, RunFlags},
+    experiment_file::{ExperimentFile, check, from_stdin},
+    flags::{OnCommandLine, RunFlags},
     front_page,
     list::Shown,
-    trials::{SuiteWanted, Times},
+    trials::{SearchWanted, SuiteWanted, Times},
     usage,
 };
 use injector_engine::{cleanup::Sweeping, trial::Asked, worker::Output};
-use injector_plan::{Plan, policy::Override};
+use injector_plan::policy::Override;
 use injector_record::journal::RunId;
-use injector_record::regular;
 use injector_spec::{
     config::Source,
     error::Refusal,
-    experiment::{
-        Assignment, Experiment, Fault, Selector, Step, Target,
-        file::{self, Reading},
-    },
-    printable,
+    experiment::{Experiment, Fault, Step, Target, Values},
 };
 
 /// What is to be done, with nothing left to validate but this machine.
@@ -41,6 +31,8 @@ pub enum Action {
     Repeat(Arming, Times),
     /// Put targets through every experiment of a folder.
     Suite(Box<SuiteWanted>),
+    /// Find the value of a parameter that breaks an experiment's hypothesis.
+    Search(Box<SearchWanted>),
     /// Serve, as far as this file lets it.
     Daemon(Source, Output),
     /// Ask the daemon, or the journals.
@@ -141,9 +133,6 @@ pub enum Question {
     },
 }
 
-/// More bytes than any experiment has.
-const LARGEST: u64 = 8 << 20;
-
 /// Parses a command line, its first word the program's name. A usage error is a [`Refusal`] in the
 /// words of [`usage`].
 pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Action, Refusal> {
@@ -152,7 +141,7 @@ pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Action, Refusa
         .try_get_matches_from(&words)
         .and_then(|matches| Cli::from_arg_matches(&matches));
     match parsed {
-        Ok(cli) => action(cli.command, Source::choose(cli.config)),
+        Ok(cli) => action(cli.command, Source::choose(cli.config), &words),
         Err(error) if usage::asks_for_the_front_page(&error, &words) => {
             Ok(Action::Print(front_page::text()))
         }
@@ -164,7 +153,8 @@ pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Action, Refusa
     }
 }
 
-fn action(command: Command, config: Source) -> Result<Action, Refusal> {
+/// `words` is the command line that the command was read from.
+fn action(command: Command, config: Source, words: &[OsString]) -> Result<Action, Refusal> {
     Ok(match command {
         Command::Fault(command) => {
             let (fault, context) = command.split();
@@ -240,6 +230,9 @@ fn action(command: Command, config: Source) -> Result<Action, Refusal> {
         Command::Demo => Action::Demo(config),
         Command::DemoPart { part } => Action::DemoPart(part),
         Command::Suite(flags) => Action::Suite(Box::new(SuiteWanted::read(*flags, config)?)),
+        Command::Search(flags) => {
+            Action::Search(Box::new(SearchWanted::read(*flags, config, words)?))
+        }
         Command::Trial(flags) => Action::Arm(one_of_several(config, flags.output())?),
         Command::Worker { link } => Action::Worker(link),
         Command::Guard { link } => Action::Guard(link),
@@ -304,9 +297,13 @@ fn file(flags: RunFlags, config: Source) -> Result<Arming, Refusal> {
         profile,
         arming,
     } = flags;
-    let values = (&set[..], profile.as_deref());
+    let values = Values {
+        profile,
+        settings: set,
+    };
+    let file = ExperimentFile::open(&file)?;
     Ok(Arming {
-        experiment: armed(&file, target.selector(), values, &arming)?,
+        experiment: file.armed(target.selector(), &values, &arming)?,
         rehearsal: arming.rehearsal(),
         overrides: arming.overrides(),
         config,
@@ -331,67 +328,6 @@ fn one_of_several(config: Source, output: Output) -> Result<Arming, Refusal> {
         config,
         output,
     })
-}
-
-/// Refuses what could be carried out on no host at no time, so that a dry run never calls it "refused now".
-fn check(experiment: &Experiment) -> Result<(), Refusal> {
-    experiment
-        .check()
-        .map_err(|error| Refusal::usage(error.to_string()))?;
-    Ok(Plan::check(experiment)?)
-}
-
-/// The experiment of a file with what the command line adds to it, checked as far as that goes without this host.
-pub(super) fn armed(
-    path: &Path,
-    selector: Option<Selector>,
-    (sets, profile): (&[Assignment], Option<&str>),
-    arming: &ArmingFlags,
-) -> Result<Experiment, Refusal> {
-    let mut experiment = read(path, selector, sets, profile)?;
-    experiment.halt.extend(arming.halt());
-    if let Some(what) = arming.on_target_exit() {
-        experiment.on_target_exit = what;
-    }
-    check(&experiment)?;
-    Ok(experiment)
-}
-
-/// Reads an experiment file, or standard input for `-`; the selector replaces that of its only target.
-fn read(
-    path: &Path,
-    selector: Option<Selector>,
-    sets: &[Assignment],
-    profile: Option<&str>,
-) -> Result<Experiment, Refusal> {
-    let (read, path) = if path == Path::new("-") {
-        (from_stdin(), Path::new(file::STDIN))
-    } else {
-        (regular::read(path, LARGEST), path)
-    };
-    let shown = printable::path(path);
-    let bytes = read.map_err(|error| {
-        Refusal::usage(format!(
-            "the experiment {shown} cannot be read: {error}; name a file that can be, or `-` for standard input"
-        ))
-    })?;
-    let reading = Reading {
-        name: &path.display().to_string(),
-        selector,
-        sets,
-        profile,
-    };
-    Ok(reading.bytes(&bytes)?)
-}
-
-/// All of standard input, which may be a pipe, and of which one byte too many is enough.
-fn from_stdin() -> Result<Vec<u8>, regular::OpenError> {
-    let mut bytes = Vec::new();
-    io::stdin().take(LARGEST + 1).read_to_end(&mut bytes)?;
-    if u64::try_from(bytes.len()).is_ok_and(|length| length > LARGEST) {
-        return Err(regular::OpenError::TooLarge(LARGEST));
-    }
-    Ok(bytes)
 }
 
 fn no_target() -> Refusal {

@@ -10,7 +10,7 @@ use injector_plan::policy::Override;
 use injector_spec::grammar::TargetFlags;
 use injector_spec::{
     condition::Condition,
-    experiment::{Assignment, OnTargetExit},
+    experiment::{OnTargetExit, Setting},
     quantity::duration,
 };
 
@@ -38,9 +38,10 @@ pub(crate) struct RunFlags {
     /// Make so many runs, one after the other, and tell what they show together
     #[arg(long, value_name = "N", help_heading = "Run")]
     pub(crate) repeat: Option<Times>,
-    /// Give a variable of the file another value, as in `latency=1s`; repeatable
+    /// Give a variable of the file another value, as in `latency=1s`, or a parameter by its path, as in
+    /// `steps[0].latency=1s`; repeatable
     #[arg(long, value_name = "NAME=VALUE", help_heading = "Variables")]
-    pub(crate) set: Vec<Assignment>,
+    pub(crate) set: Vec<Setting>,
     /// Take the values of this profile of the file
     #[arg(long, value_name = "NAME", help_heading = "Variables")]
     pub(crate) profile: Option<String>,

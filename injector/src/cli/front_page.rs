@@ -28,7 +28,7 @@ const GROUPS: [Group; 4] = [
     },
     Group {
         title: "Run experiments, here or for other programs",
-        commands: &["run", "suite"],
+        commands: &["run", "suite", "search"],
         also: &["approve", "daemon", "schema"],
         example: "injector run experiment.yaml --dry-run",
     },

@@ -49,7 +49,7 @@ impl Service {
         Self::start_with(lab, place, needs, character, &[])
     }
 
-    fn start_with(
+    pub(crate) fn start_with(
         lab: &Lab,
         place: Place<'_>,
         needs: SocketAddr,
@@ -82,12 +82,16 @@ impl Service {
         )
     }
 
+    pub(crate) const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     pub(crate) fn pid(&self) -> u32 {
         self.victim.pid()
     }
 
     /// How long it was bad, in milliseconds, as it says itself.
-    fn outage_ms(&mut self) -> Result<Option<u64>> {
+    pub(crate) fn outage_ms(&mut self) -> Result<Option<u64>> {
         self.victim.ask()?;
         let (outages, _summary) = self.victim.operations()?;
         ensure!(outages.len() <= 1, "more than one outage: {outages:?}");

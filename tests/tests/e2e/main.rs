@@ -37,6 +37,7 @@ mod readme;
 mod refusals;
 mod report;
 mod rollback;
+mod search;
 mod suite;
 mod targets;
 mod terminals;
@@ -71,6 +72,7 @@ fn main() -> ExitCode {
         rollback::cases(),
         gates::cases(),
         trials::cases(),
+        search::cases(),
         lessons::cases(),
         limits::cases(),
         processes::cases(),

@@ -163,3 +163,60 @@ async fn a_client_that_closes_its_half_gets_the_answer() {
     };
     timeout(Duration::from_secs(5), armed).await.unwrap();
 }
+
+/// A file is read with the values of the query; JSON has none that could be chosen.
+#[tokio::test]
+async fn a_file_is_read_with_the_values_of_the_query() {
+    let server = Server::start();
+    let yaml = "name: slow\ntargets: { a: { pid: 7 } }\nvariables: { slow: 1s, of: 5s }\n\
+                profiles: { ci: { set: { of: 9s } } }\nduration: '${of}'\nfaults: [net.delay: { latency: '${slow}' }]\n";
+    let json = request().to_string();
+    for (query, kind, body, expected, part) in [
+        ("?profile=ci&set=slow%3D2s", "yaml", yaml, 201, "\"slow\""),
+        (
+            "?set=steps%5B0%5D.latency%3D3s&set=of=6s",
+            "yaml",
+            &yaml.replace("slow\n", "other\n"),
+            201,
+            "\"other\"",
+        ),
+        (
+            "?set=fast%3D2s",
+            "yaml",
+            yaml,
+            422,
+            "no variable is called `fast`",
+        ),
+        (
+            "?set=steps%5B1%5D.latency%3D3s",
+            "yaml",
+            yaml,
+            422,
+            "there is no step 1",
+        ),
+        ("?set=slow", "yaml", yaml, 422, "`slow` sets nothing"),
+        (
+            "?profile=cd",
+            "yaml",
+            yaml,
+            422,
+            "no profile is called `cd`",
+        ),
+        (
+            "?profile=ci&profile=ci",
+            "yaml",
+            yaml,
+            400,
+            "may be there once",
+        ),
+        ("?set=slow%3D2s", "json", &json, 422, "send the file with"),
+        ("?profile=ci", "json", &json, 422, "send the file with"),
+    ] {
+        let head = format!("POST /v1/runs{query} HTTP/1.1\r\ncontent-type: application/{kind}");
+        let (status, said) = server.raw(&head, body).await;
+        assert!(
+            status == expected && said.contains(part),
+            "{query}: {status} {said}"
+        );
+    }
+}

@@ -49,7 +49,7 @@ pub(crate) fn trial(verdict: Verdict, fate: Fate) -> Trial {
     }))
 }
 
-fn held(fate: Fate) -> Trial {
+pub(crate) fn held(fate: Fate) -> Trial {
     trial(Verdict::Held, fate)
 }
 

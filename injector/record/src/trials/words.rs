@@ -164,7 +164,7 @@ impl Display for Score {
 }
 
 /// A share of one, in percent with one digit. What is less than all is never told as all.
-fn percent(share: f64) -> String {
+pub fn percent(share: f64) -> String {
     if (0.9995..1.0).contains(&share) {
         return "more than 99.9 %".to_owned();
     }

@@ -21,6 +21,7 @@ mod fields;
 mod head;
 mod node;
 mod notify;
+mod parameter;
 mod probe;
 mod ramps;
 mod rollback;
@@ -35,6 +36,7 @@ use std::{path::Path, time::Duration};
 
 pub use complaint::FileError;
 pub use head::API_VERSION;
+pub use parameter::FoundParameter;
 pub use schema::schema;
 
 use self::{
@@ -44,7 +46,7 @@ use self::{
     steps::{Around, Walk},
 };
 use super::{
-    Experiment, Fault, OnTargetExit, Selector, Target,
+    Experiment, Fault, OnTargetExit, ParameterPath, Selector, Target,
     head::{Assignment, Variables},
 };
 use crate::grammar::{FaultInFile, TargetInFile};
@@ -64,6 +66,8 @@ pub struct Reading<'r> {
     pub sets: &'r [Assignment],
     /// The profile whose values are taken.
     pub profile: Option<&'r str>,
+    /// Values that parameters of faults have in place of those in the file; of two for the same one the last one counts.
+    pub parameters: &'r [(ParameterPath, String)],
 }
 
 impl Reading<'_> {
@@ -92,12 +96,18 @@ impl Reading<'_> {
         };
         let mut root = node::parse(text)?;
         head::check_version(&root)?;
-        let asked = variables::Asked {
+        let variables = variables::fill_in(&mut root, self.asked())?;
+        for (path, value) in self.parameters {
+            parameter::put(&mut root, path, value)?;
+        }
+        experiment(&root, stem, self.selector, variables)
+    }
+
+    fn asked(&self) -> variables::Asked<'_> {
+        variables::Asked {
             sets: self.sets,
             profile: self.profile,
-        };
-        let variables = variables::fill_in(&mut root, asked)?;
-        experiment(&root, stem, self.selector, variables)
+        }
     }
 }
 

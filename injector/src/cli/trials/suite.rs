@@ -12,7 +12,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::{Next, Runs, Times, row};
-use crate::cli::{Rehearsal, action, arm, flags::ArmingFlags, stored};
+use crate::cli::{Rehearsal, arm, experiment_file::ExperimentFile, flags::ArmingFlags, stored};
 use injector_engine::{preflight, tell, trial::Asked, worker::Output};
 use injector_plan::policy::Override;
 use injector_record::{
@@ -27,7 +27,7 @@ use injector_record::{
 use injector_spec::{
     config::Source,
     error::{Exit, Refusal},
-    experiment::Experiment,
+    experiment::{Experiment, Setting, Values},
     grammar::TargetFlags,
     printable,
 };
@@ -50,6 +50,12 @@ pub(crate) struct SuiteFlags {
     /// Make so many runs of each experiment
     #[arg(long, value_name = "N", default_value = "1", help_heading = "Run")]
     repeat: Times,
+    /// Give a variable of each experiment another value, as in `latency=1s`; repeatable
+    #[arg(long, value_name = "NAME=VALUE", help_heading = "Variables")]
+    set: Vec<Setting>,
+    /// Take the values of this profile of each experiment
+    #[arg(long, value_name = "NAME", help_heading = "Variables")]
+    profile: Option<String>,
     /// Compare with a result that `--output` has written; exit 1 where something got worse
     #[arg(long, value_name = "FILE", help_heading = "Result")]
     compare: Option<PathBuf>,
@@ -122,6 +128,8 @@ impl Wanted {
             folder,
             target,
             repeat,
+            set,
+            profile,
             compare,
             build,
             output,
@@ -129,10 +137,15 @@ impl Wanted {
             markdown,
             arming,
         } = flags;
+        let values = Values {
+            profile,
+            settings: set,
+        };
         let selector = target.selector();
         let mut experiments = Vec::new();
         for path in files(&folder)? {
-            let experiment = action::armed(&path, selector.clone(), (&[], None), &arming)?;
+            let file = ExperimentFile::open(&path)?;
+            let experiment = file.armed(selector.clone(), &values, &arming)?;
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             experiments.push((name.into_owned(), experiment));
         }

@@ -1,4 +1,7 @@
+use std::{ffi::OsString, fs};
+
 use super::repeat::Times;
+use crate::cli::parse;
 
 #[test]
 fn a_number_of_runs_has_bounds() {
@@ -12,4 +15,40 @@ fn a_number_of_runs_has_bounds() {
     ] {
         assert_eq!(text.parse::<Times>().ok().map(Times::get), number, "{text}");
     }
+}
+
+/// Each file of a folder is read with the values of the command line, and refused where it has none of that name.
+#[test]
+fn every_experiment_of_a_suite_has_the_values_of_the_command_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, variables: &str| {
+        let text = format!(
+            "targets: {{ a: {{ pid: 7 }} }}\n{variables}duration: 1s\nfaults: [net.delay: {{ latency: 1s, dest-port: ['${{port}}'] }}]\n"
+        );
+        fs::write(folder.path().join(name), text).unwrap();
+    };
+    let suite = |more: &str| {
+        let line = format!("injector suite {} {more}", folder.path().display());
+        parse(line.split_whitespace().map(OsString::from))
+    };
+    let variables = "variables: { port: }\nprofiles: { ci: { set: { port: 81 } } }\n";
+    write("1.yaml", variables);
+    write("2.yaml", variables);
+    let said = suite("").unwrap_err().to_string();
+    assert!(
+        said.contains("1.yaml:2:14: the variable `port` has no value"),
+        "{said}"
+    );
+    assert!(suite("--set port=80").is_ok() && suite("--profile ci").is_ok());
+    let told = format!(
+        "{:?}",
+        suite("--profile ci --set steps[0].latency=7s").unwrap()
+    );
+    assert_eq!(told.matches("latency: 7s").count(), 2, "{told}");
+    write("2.yaml", "variables: { harbour: 80 }\n");
+    let said = suite("--set port=80").unwrap_err().to_string();
+    assert!(
+        said.contains("2.yaml:2:12: no variable is called `port`"),
+        "{said}"
+    );
 }

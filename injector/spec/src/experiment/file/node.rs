@@ -76,6 +76,17 @@ impl Node {
         }
     }
 
+    /// The same, to be changed.
+    pub(super) fn get_mut(&mut self, key: &str) -> Option<&mut Self> {
+        match &mut self.content {
+            Content::Map(entries) => entries
+                .iter_mut()
+                .find(|(word, _)| word.text == key)
+                .map(|(_, node)| node),
+            Content::Null | Content::Scalar(_) | Content::List(_) => None,
+        }
+    }
+
     /// Where the value of a key stands.
     pub(super) fn value_place(&self, key: &str) -> Option<Place> {
         self.get(key).map(|node| node.at)

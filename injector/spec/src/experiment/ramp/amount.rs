@@ -25,7 +25,7 @@ const ALL: u64 = 1 << 32;
 
 impl Amount {
     /// As a number on a line that has no gaps: nanoseconds, 2^-32 of all, bits per second.
-    pub(super) fn number(self) -> u64 {
+    pub fn number(self) -> u64 {
         match self {
             Self::Time(time) => u64::try_from(time.as_nanos()).unwrap_or(u64::MAX),
             Self::Share(Threshold::ALWAYS) => ALL,
@@ -36,7 +36,8 @@ impl Amount {
 
     /// The amount of the same kind with this number. A rate stays what it is where the number is zero, which no ramp
     /// between two rates passes.
-    pub(super) fn with(self, number: u64) -> Self {
+    #[must_use]
+    pub fn with(self, number: u64) -> Self {
         match self {
             Self::Time(_) => Self::Time(Duration::from_nanos(number)),
             Self::Share(_) => Self::Share(Threshold::from_fraction_of_2_pow_32(number)),
@@ -45,13 +46,22 @@ impl Amount {
     }
 
     /// Whether both are times, shares or rates.
-    pub(super) const fn is_like(self, other: Self) -> bool {
+    pub const fn is_like(self, other: Self) -> bool {
         matches!(
             (self, other),
             (Self::Time(_), Self::Time(_))
                 | (Self::Share(_), Self::Share(_))
                 | (Self::Rate(_), Self::Rate(_))
         )
+    }
+
+    /// What it is, with its article and an example.
+    pub const fn kind(self) -> &'static str {
+        match self {
+            Self::Time(_) => "a time, as in `500ms`",
+            Self::Share(_) => "a share, as in `5%`",
+            Self::Rate(_) => "a rate, as in `1mbit`",
+        }
     }
 
     /// Whether it is nothing at all.

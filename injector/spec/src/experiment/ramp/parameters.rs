@@ -100,6 +100,13 @@ impl Fault {
         self.named(parameter.name()).map(|(_, amount)| amount)
     }
 
+    /// The parameters that can ramp.
+    pub(in crate::experiment) fn quantities(&self) -> Vec<Parameter> {
+        let all = Parameter::ALL.into_iter();
+        all.filter(|parameter| self.amount(*parameter).is_ok())
+            .collect()
+    }
+
     /// The parameter with this name and its value, where it can ramp.
     pub(in crate::experiment) fn named(
         &self,

@@ -31,6 +31,7 @@ fn read(text: &str, sets: &[&str], profile: Option<&str>) -> Result<Experiment, 
         selector: None,
         sets: &sets,
         profile,
+        parameters: &[],
     };
     reading.text(text)
 }
