@@ -51,7 +51,7 @@ fn named() -> Result<()> {
     let armed = stage.injector.arm(&["run", &path, "--json"])?;
     drop(victim);
     let report = halted(&armed.wait_within(super::SOON)?, "target.exits >= 1")?;
-    let told = report["told"].as_array().context("nobody was told")?;
+    let told = report["told"].as_array().context("no notice")?;
     ensure!(
         told.len() == 1 && told[0]["channel"] == "command" && told[0]["failed"].is_null(),
         "{report}"
