@@ -78,7 +78,7 @@ fn waits(account: &Account) -> Result<String, Refusal> {
     let run = &account.run;
     if !matches!(account.state, RunState::Running) {
         return Err(Refusal::usage(format!(
-            "run {run} does not go on any more, so it waits for nobody; `injector list` shows those that do."
+            "run {run} does not go on any more, so it waits for no approval; `injector list` shows those that do."
         )));
     }
     let last = account

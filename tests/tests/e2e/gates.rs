@@ -21,6 +21,10 @@ pub(crate) fn cases() -> Vec<Case> {
     vec![
         case("the_first_right_answer_opens_it", answered),
         case("a_person_opens_it", approved),
+        case(
+            "a_person_opens_that_of_a_run_of_the_daemon",
+            through_the_daemon,
+        ),
         case("a_gate_that_stays_shut_is_inconclusive", shut),
     ]
 }
@@ -110,7 +114,22 @@ fn answered() -> Result<()> {
 }
 
 fn approved() -> Result<()> {
-    let mut stage = Stage::new()?;
+    let stage = Stage::new()?;
+    opened_by_a_person(stage)
+}
+
+/// The daemon's runs are approved in the same way as those of a command.
+fn through_the_daemon() -> Result<()> {
+    let stage = Stage::new()?;
+    stage
+        .injector
+        .configure("[daemon]\nenabled = true\nallow = [\"/\"]\n")?;
+    let daemon = stage.injector.start_daemon()?;
+    opened_by_a_person(stage)?;
+    daemon.interrupt().map(drop)
+}
+
+fn opened_by_a_person(mut stage: Stage) -> Result<()> {
     let mut run = stage.start("{ approve: true, timeout: 1m }")?;
     await_event(&mut run, "gate_waits", "go")?;
     stage

@@ -2,6 +2,7 @@
 
 mod asked;
 mod ended;
+mod heard;
 mod killed;
 mod watched;
 
@@ -29,6 +30,7 @@ pub(crate) fn cases() -> Vec<Case> {
         asked::cases(),
         watched::cases(),
         ended::cases(),
+        heard::cases(),
         killed::cases(),
         vec![bad, held],
     ]

@@ -37,7 +37,7 @@ pub(super) fn step(node: &Node, probes: &[(Word, Node)]) -> Result<Step, Complai
         (Some(until), None) => Gate::Until(Box::new(question(until, probes)?)),
         (None, Some(approve)) => {
             if approve.text("approve")? != "true" {
-                let sentence = "`approve` is true, for a gate that waits for nobody is none; write that, or `until`";
+                let sentence = "`approve` is true, for a gate that waits for nothing is none; write that, or `until`";
                 return Err(Complaint::at(approve.at, sentence));
             }
             Gate::Approve
