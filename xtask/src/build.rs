@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use serde::Deserialize;
 
 use crate::{
-    paths::Project,
+    paths::{Profile, Project},
     process,
     toolchain::{BPF_TARGET, Toolchain, sysroot},
 };
@@ -33,7 +33,13 @@ pub(crate) fn product(project: &Project, debug: BpfDebug) -> Result<()> {
     bpf_object(project, &toolchain, debug)?;
     process::announce("building injector and the test programs");
     let mut cargo = project.compile("build");
-    process::run(cargo.arg("--bins"), "the build of injector")
+    cargo.arg("--bins");
+    match project.profile() {
+        // With a test among what is built, crates are compiled as all tests want them: once, for whatever comes next.
+        Profile::Checked => cargo.args(["--test", END_TO_END]),
+        Profile::Optimized => &mut cargo,
+    };
+    process::run(&mut cargo, "the build of injector")
 }
 
 /// Builds the BPF programs as they are released, with what that takes, and returns their object.

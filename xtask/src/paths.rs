@@ -65,6 +65,8 @@ struct Package {
 struct Target {
     name: String,
     kind: Vec<String>,
+    /// Whether it has tests.
+    test: bool,
 }
 
 impl Project {
@@ -88,6 +90,11 @@ impl Project {
             target,
             profile: Profile::Checked,
         }
+    }
+
+    /// How things are compiled.
+    pub(crate) const fn profile(&self) -> Profile {
+        self.profile
     }
 
     /// The checkout.
@@ -125,12 +132,17 @@ impl Project {
         self.target.join(self.profile.folder()).join(name)
     }
 
-    /// The names of the integration tests of all packages.
-    pub(crate) fn test_targets(&self) -> Result<Vec<String>> {
+    /// What has tests beside the libraries, as cargo is asked for it: `--bin NAME` and `--test NAME`, but for one test.
+    pub(crate) fn tested_targets(&self, leave_out: &str) -> Result<Vec<String>> {
         let packages = metadata(&self.root)?.packages;
         let targets = packages.into_iter().flat_map(|package| package.targets);
-        let tests = targets.filter(|target| target.kind == ["test"]);
-        Ok(tests.map(|target| target.name).collect())
+        let asked = targets.filter(|target| target.test && target.name != leave_out);
+        Ok(asked
+            .flat_map(|target| match target.kind.first().map(String::as_str) {
+                Some(kind @ ("bin" | "test")) => vec![format!("--{kind}"), target.name],
+                _ => Vec::new(),
+            })
+            .collect())
     }
 
     /// `cargo WORDS` for the workspace, in this project's profile and with the BPF programs where these are built.

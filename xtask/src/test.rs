@@ -154,15 +154,12 @@ impl<'scope> Steps<'scope> {
     /// Those of all crates: every test but the end-to-end tests, which need root.
     fn unit_tests(&mut self) {
         let what = Step::UnitTests.name();
-        let tests = match self.project.test_targets() {
+        let tests = match self.project.tested_targets(build::END_TO_END) {
             Ok(tests) => tests,
             Err(error) => return self.report.fail(what, &format!("{error:#}")),
         };
         let mut cargo = self.project.compile("test");
-        cargo.args(["--no-fail-fast", "--lib", "--bins"]);
-        for test in tests.iter().filter(|test| *test != build::END_TO_END) {
-            cargo.args(["--test", test]);
-        }
+        cargo.args(["--no-fail-fast", "--lib"]).args(tests);
         self.harness(what, cargo.args(self.filter()));
     }
 
