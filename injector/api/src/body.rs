@@ -13,6 +13,7 @@ use super::{
     HaltRequest, StartRequest,
     json::{self, JsonError},
     reply::Failure,
+    wire::StartBody,
 };
 use injector_spec::{
     error::Refusal,
@@ -120,7 +121,7 @@ fn malformed(why: impl std::fmt::Display) -> Failure {
     Failure::new(StatusCode::BAD_REQUEST, sentence)
 }
 
-/// An experiment as JSON, or as the YAML of a file, which alone has values that can be chosen.
+/// An experiment as JSON, or as the YAML of a file.
 pub fn read(format: Format, body: &[u8], values: &Values) -> Result<StartRequest, Failure> {
     if format == Format::Yaml {
         let text = std::str::from_utf8(body)
@@ -138,15 +139,6 @@ pub fn read(format: Format, body: &[u8], values: &Values) -> Result<StartRequest
             overrides: Vec::new(),
         });
     }
-    if !values.is_empty() {
-        let sentence = "an experiment as JSON has no variables and no profiles, and `set` and `profile` are for these; \
-                        send the file with `content-type: application/yaml`, or write the values into the JSON";
-        return Err(Refusal::usage(sentence).into());
-    }
-    let asked: StartRequest = json::read(body).map_err(unread)?;
-    asked
-        .experiment
-        .check()
-        .map_err(|error| Refusal::usage(error.to_string()))?;
-    Ok(asked)
+    let asked: StartBody = json::read(body).map_err(unread)?;
+    Ok(asked.read(values).map_err(Refusal::from)?)
 }

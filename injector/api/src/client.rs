@@ -20,6 +20,7 @@ use tokio::{net::UnixStream, time::timeout};
 
 use super::{
     HaltRequest, Lifetime, Resumed, StartRequest, Status, VERSION, VERSION_HEADER, socket::foreign,
+    wire::StartBody,
 };
 use injector_host::kernel::capability::Capability;
 use injector_record::halt::Halt;
@@ -87,11 +88,8 @@ impl Client {
         asked: &StartRequest,
         lifetime: Lifetime,
     ) -> Result<ListedRun, Refusal> {
-        let body = serde_json::to_vec(asked).map_err(|error| {
-            Refusal::usage(format!(
-                "the experiment cannot be sent: {error}; use UTF-8 paths"
-            ))
-        })?;
+        // Texts, numbers and maps of these always serialise.
+        let body = serde_json::to_vec(&StartBody::of(asked)?).unwrap_or_default();
         let path = match lifetime {
             Lifetime::Detached => "/v1/runs",
             Lifetime::Client => "/v1/runs?lifetime=client",

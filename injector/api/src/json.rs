@@ -2,7 +2,7 @@
 //!
 //! Derived readers take more than the document says: a list in the place of an object, a field twice, null
 //! for a field that is left out; and they answer in their library's words. So a body is read into a
-//! [`Tree`] first, which keeps all of it, and the types are filled from the tree by a reader that is as
+//! [`Document`](Tree) first, which keeps all of it, and the types are filled from the tree by a reader that is as
 //! strict as the document and tells where in the body the mistake is.
 //!
 //! An integer may be written `1.0`: for JSON Schema that is one.
@@ -12,13 +12,12 @@
 
 mod complaint;
 mod reader;
-mod tree;
 
 use serde::de::DeserializeOwned;
 
 use complaint::Complaint;
+use injector_spec::experiment::Document as Tree;
 use reader::Reader;
-use tree::Tree;
 
 /// Why a body is not what was asked for.
 #[derive(Debug, thiserror::Error)]

@@ -40,6 +40,7 @@ mod routes;
 mod server;
 mod socket;
 mod survey;
+mod wire;
 mod words;
 
 use serde::{Deserialize, Serialize};
@@ -68,14 +69,12 @@ const VERSION_HEADER: &str = "injector-version";
 /// The description of the interface.
 const OPENAPI: &str = include_str!("../../../configs/openapi.json");
 
-/// Asks for a run.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// Asks for a run. It travels as a [`wire::StartBody`].
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StartRequest {
     /// What is to be run.
     pub experiment: Experiment,
     /// Limits of the host that are lifted for it; root's alone.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub overrides: Vec<Override>,
 }
 

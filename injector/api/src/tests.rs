@@ -24,7 +24,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::{client::Told, *};
+use super::{client::Told, wire::StartBody, *};
 use injector_engine::worker::AskedBy;
 use injector_record::{
     event::{EventKind, RunEvent},
@@ -385,7 +385,12 @@ async fn a_refusal_arrives_as_it_was_said() {
         )
         .await
         .unwrap_err();
-    assert!(refusal.message.contains("has no step"), "{refusal}");
+    assert!(
+        refusal
+            .message
+            .contains("`experiment.steps`: `steps` is a list of at least one step"),
+        "{refusal}"
+    );
     assert!(server.fake.runs.lock().unwrap().is_empty());
 }
 

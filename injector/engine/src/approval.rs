@@ -75,7 +75,7 @@ mod tests {
             by_uid: 0,
             by_pid: 7,
             login_uid: None,
-            unix_ms: 9,
+            boot_ns: 9,
             step: "go".into(),
         };
         for step in ["go", "on"] {

@@ -54,6 +54,7 @@ impl Waiting {
         run: &RunId,
         guard: &Guard,
     ) -> Result<Self, kernel::Error> {
+        let since_ns = boot_ns();
         let posted = Arc::<Mutex<Posted>>::default();
         let mut threads = Threads::default();
         let to = Arc::clone(&posted);
@@ -75,16 +76,15 @@ impl Waiting {
             }
             Gate::Approve => {
                 let (run, step) = (run.clone(), step.to_owned());
-                let since_unix_ms = journal::unix_ms();
                 threads.spawn("gate", move |is_over| {
-                    let opened = await_approval(&run, &step, since_unix_ms, is_over);
+                    let opened = await_approval(&run, &step, since_ns, is_over);
                     lock(&to).opened = opened;
                 })?;
             }
         }
         Ok(Self {
             step: step.to_owned(),
-            since_ns: boot_ns(),
+            since_ns,
             posted,
             threads,
         })
@@ -124,16 +124,11 @@ pub enum Shut {
     RunIsOver,
 }
 
-fn await_approval(
-    run: &RunId,
-    step: &str,
-    since_unix_ms: u64,
-    is_over: &AtomicBool,
-) -> Option<GateEnd> {
+fn await_approval(run: &RunId, step: &str, since_ns: u64, is_over: &AtomicBool) -> Option<GateEnd> {
     let directory = journal::directory();
     while !is_over.load(Ordering::Relaxed) {
         let given = approval::read(&directory, run);
-        let given = given.filter(|one| one.step == step && one.unix_ms >= since_unix_ms);
+        let given = given.filter(|one| one.step == step && one.boot_ns >= since_ns);
         if let Some(approval) = given {
             return Some(GateEnd::Approved { approval });
         }

@@ -15,8 +15,8 @@ pub struct Approval {
     /// The user who logged in and became `by_uid`, as by sudo; `None` where it is not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub login_uid: Option<u32>,
-    /// When, in milliseconds since 1970.
-    pub unix_ms: u64,
+    /// When, on the boot clock, in nanoseconds: the wall clock may be set while a run waits.
+    pub boot_ns: u64,
     /// The step that they have seen waiting.
     pub step: String,
 }
@@ -102,7 +102,7 @@ mod tests {
             by_uid: 0,
             by_pid: 77,
             login_uid: Some(1000),
-            unix_ms: 5,
+            boot_ns: 5,
             step: "go".into(),
         };
         let last = Some("refused\nhere".to_owned());

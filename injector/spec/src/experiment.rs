@@ -14,6 +14,7 @@
 mod call;
 mod check;
 mod describe;
+mod document;
 mod fault;
 pub mod file;
 mod filters;
@@ -39,6 +40,7 @@ use serde::{Deserialize, Serialize};
 pub use call::{CallFaultError, CallMechanism, Calls, FdKind};
 pub use check::CheckError;
 pub use describe::{Described, Placed};
+pub use document::Document;
 pub use fault::Fault;
 pub use filters::{FilterError, LONGEST_HOLD};
 pub use fingerprint::{Fingerprint, FingerprintError};

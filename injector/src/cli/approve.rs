@@ -46,7 +46,7 @@ pub fn approve(which: &Which, output: Output) -> Result<Exit, Refusal> {
         by_uid,
         by_pid: own,
         login_uid: login_uid(own, by_uid),
-        unix_ms: journal::unix_ms(),
+        boot_ns: boot_ns(),
         step,
     };
     let directory = journal::directory();

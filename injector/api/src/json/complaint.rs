@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::de::{Error, Expected, Unexpected};
 
-use super::tree::Tree;
+use super::Tree;
 
 /// The longest part of a body that a complaint repeats, in characters.
 const LONGEST: usize = 64;

@@ -5,7 +5,7 @@ use serde::de::{
     VariantAccess, Visitor,
 };
 
-use super::{complaint::Complaint, tree::Tree};
+use super::{Tree, complaint::Complaint};
 
 /// A place in a tree.
 #[derive(Clone, Copy)]

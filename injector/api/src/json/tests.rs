@@ -2,8 +2,21 @@
 
 use serde_json::{Value, json};
 
+use injector_plan::policy::Override;
+use injector_spec::experiment::Experiment;
+use serde::Deserialize;
+
 use super::{JsonError, read};
-use crate::{HaltRequest, StartRequest};
+use crate::HaltRequest;
+
+/// Types of every kind, in each other.
+#[derive(Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Everything {
+    experiment: Experiment,
+    #[serde(default)]
+    overrides: Vec<Override>,
+}
 
 fn start() -> Value {
     json!({"experiment": {
@@ -22,7 +35,7 @@ fn start() -> Value {
 }
 
 /// The request with another value in one place.
-fn with(place: &str, value: Value) -> Result<StartRequest, String> {
+fn with(place: &str, value: Value) -> Result<Everything, String> {
     let mut request = start();
     *request.pointer_mut(place).expect(place) = value;
     read(&serde_json::to_vec(&request).unwrap()).map_err(|error| error.to_string())
@@ -30,7 +43,7 @@ fn with(place: &str, value: Value) -> Result<StartRequest, String> {
 
 #[test]
 fn what_the_document_describes_is_read() {
-    let plain: StartRequest = serde_json::from_value(start()).unwrap();
+    let plain: Everything = serde_json::from_value(start()).unwrap();
     assert_eq!(with("/experiment/name", json!("x")).as_ref(), Ok(&plain));
     let fault = "/experiment/steps/0/faults/0";
     for (place, value) in [

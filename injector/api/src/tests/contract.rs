@@ -7,7 +7,7 @@ use super::*;
 const JSON: &str = "content-type: application/json";
 
 fn request() -> Value {
-    serde_json::to_value(asking(7)).unwrap()
+    serde_json::to_value(StartBody::of(&asking(7)).unwrap()).unwrap()
 }
 
 /// A body is what its header says that it is; one that says nothing, or two things, could be anything.
@@ -43,7 +43,7 @@ async fn a_body_is_read_by_its_content_type_alone() {
     }
 }
 
-/// 400 for what the document rules out, 422 for what no document can say, 409 for a clash.
+/// 400 for what is no request, 422 for what is no experiment, 409 for a clash.
 #[tokio::test]
 async fn each_refusal_has_its_status() {
     let server = Server::start();
@@ -55,9 +55,15 @@ async fn each_refusal_has_its_status() {
     };
     for (body, expected) in [
         ("[]".to_owned(), 400),
-        (with("/experiment", Value::Null), 400),
-        (with("/experiment/steps/0/faults/0/target", 1.into()), 422),
-        (with("/experiment/steps/0/duration", 5.into()), 400),
+        (with("/experiment", Value::Null), 422),
+        (
+            with(
+                "/experiment/steps/0/faults/0/net.blackhole/target",
+                "b".into(),
+            ),
+            422,
+        ),
+        (with("/experiment/steps/0/duration", 5.into()), 422),
         (
             with("/experiment/steps/0/duration", "5 parsecs".into()),
             422,
@@ -66,7 +72,10 @@ async fn each_refusal_has_its_status() {
         (with("/experiment/name", "twice".into()), 409),
         (with("/experiment/name", "x".repeat(129).into()), 422),
         (
-            with("/experiment/targets/0/name", "x".repeat(129).into()),
+            with(
+                "/experiment/targets",
+                serde_json::json!({"x".repeat(129): {"pid": 7}}),
+            ),
             422,
         ),
         (
@@ -164,13 +173,16 @@ async fn a_client_that_closes_its_half_gets_the_answer() {
     timeout(Duration::from_secs(5), armed).await.unwrap();
 }
 
-/// A file is read with the values of the query; JSON has none that could be chosen.
+/// A file is read with the values of the query, and JSON as a file is.
 #[tokio::test]
 async fn a_file_is_read_with_the_values_of_the_query() {
     let server = Server::start();
     let yaml = "name: slow\ntargets: { a: { pid: 7 } }\nvariables: { slow: 1s, of: 5s }\n\
                 profiles: { ci: { set: { of: 9s } } }\nduration: '${of}'\nfaults: [net.delay: { latency: '${slow}' }]\n";
     let json = request().to_string();
+    let mut chosen = request();
+    chosen["experiment"]["profiles"] = serde_json::json!({"ci": {"set": {}}});
+    let chosen = chosen.to_string();
     for (query, kind, body, expected, part) in [
         ("?profile=ci&set=slow%3D2s", "yaml", yaml, 201, "\"slow\""),
         (
@@ -209,8 +221,21 @@ async fn a_file_is_read_with_the_values_of_the_query() {
             400,
             "may be there once",
         ),
-        ("?set=slow%3D2s", "json", &json, 422, "send the file with"),
-        ("?profile=ci", "json", &json, 422, "send the file with"),
+        ("?profile=ci", "json", &chosen, 201, "\"fake\""),
+        (
+            "?set=slow%3D2s",
+            "json",
+            &json,
+            422,
+            "no variable is called `slow`",
+        ),
+        (
+            "?profile=ci",
+            "json",
+            &json,
+            422,
+            "no profile is called `ci`",
+        ),
     ] {
         let head = format!("POST /v1/runs{query} HTTP/1.1\r\ncontent-type: application/{kind}");
         let (status, said) = server.raw(&head, body).await;

@@ -1,7 +1,6 @@
 //! `configs/openapi.json` says what the routes do.
 
 use super::*;
-use injector_spec::experiment::FaultKind;
 
 /// Every route of the document answers, every method that it does not name is refused, and no route is
 /// missing from it.
@@ -83,45 +82,66 @@ async fn the_documents_example_is_a_request() {
     assert_eq!(status, 201, "{said}");
 }
 
-/// What the document says of an experiment is what one looks like.
+/// What the document says of an experiment is the schema of files, and nothing else.
 #[test]
-fn every_field_of_an_experiment_is_described() {
+fn an_experiment_is_described_as_its_file_is() {
     let document: Value = serde_json::from_str(OPENAPI).unwrap();
-    let experiment = serde_json::to_value(experiment(7)).unwrap();
-    let described = |schema: &str| document["components"]["schemas"][schema]["properties"].clone();
-    let fault = &experiment["steps"][0]["faults"][0];
-    for (schema, value) in [
-        ("Experiment", &experiment),
-        ("Target", &experiment["targets"][0]),
-        ("Step", &experiment["steps"][0]),
-        ("Fault", fault),
-        ("Traffic", &fault["traffic"]),
-        ("Chance", &fault["chance"]),
-    ] {
-        for field in value.as_object().unwrap().keys() {
-            assert!(
-                described(schema).get(field).is_some(),
-                "{schema} does not describe {field}"
+    let described = &document["components"]["schemas"];
+    let parts = parts_of_schema();
+    for (name, part) in &parts {
+        if described[name] != *part {
+            let wanted = serde_json::to_string_pretty(&parts).unwrap();
+            panic!(
+                "configs/openapi.json has another {name} than `injector schema`; these are right:\n{wanted}"
             );
         }
     }
+    let of_experiments = described.as_object().unwrap().keys();
+    let of_experiments = of_experiments.filter(|name| name.starts_with("Experiment"));
+    assert_eq!(of_experiments.count(), parts.len(), "one is left over");
 }
 
-/// Every fault has its shape in the document.
-#[test]
-fn every_fault_is_described() {
-    // What a name that no fault has is told lists those that there are.
-    let unknown = r#"{"fault":""}"#;
-    let told = serde_json::from_str::<FaultKind>(unknown).unwrap_err();
-    let told = told.to_string();
-    let (_, listed) = told.split_once("expected one of ").unwrap();
-    let faults: Vec<&str> = listed.split('`').skip(1).step_by(2).collect();
-    assert!(faults.len() > 25, "{told}");
-    for fault in faults {
-        let shape = format!("\"const\": \"{fault}\"");
-        assert!(
-            OPENAPI.contains(&shape),
-            "{fault} has no shape in configs/openapi.json"
-        );
+/// The schema of files, its definitions as parts of a document of an interface.
+fn parts_of_schema() -> BTreeMap<String, Value> {
+    let mut schema = file::schema();
+    let fields = schema.as_object_mut().unwrap();
+    fields.remove("$schema");
+    let definitions = fields.remove("$defs").unwrap();
+    let definitions = definitions.as_object().unwrap().clone();
+    let own = [("Experiment".to_owned(), schema)].into_iter();
+    let parts = own.chain(
+        definitions
+            .into_iter()
+            .map(|(name, part)| (name_of_part(&name), part)),
+    );
+    parts
+        .map(|(name, mut part)| {
+            lift(&mut part);
+            (name, part)
+        })
+        .collect()
+}
+
+/// `ExperimentStep` for `step`.
+fn name_of_part(definition: &str) -> String {
+    let (first, rest) = definition.split_at(1);
+    format!("Experiment{}{rest}", first.to_uppercase())
+}
+
+fn lift(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            for (key, value) in fields {
+                match value {
+                    Value::String(text) if key == "$ref" => {
+                        let definition = text.strip_prefix("#/$defs/").unwrap();
+                        *text = format!("#/components/schemas/{}", name_of_part(definition));
+                    }
+                    value => lift(value),
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(lift),
+        _ => {}
     }
 }

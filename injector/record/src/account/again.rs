@@ -1,18 +1,11 @@
 //! How to do it again: a command, and the file that it needs where the run was more than one fault.
 //!
-//! The journal keeps what was asked, and not the file that asked it. So a file is written anew from it, with the seeds
-//! that the run drew; a test reads it back as the same experiment.
-
-use std::fmt::Write as _;
-
-use serde::Serialize;
+//! The journal keeps what was asked, and not the file that asked it. So a file is written anew from it, as the experiment's
+//! document with the seeds that the run drew.
 
 use super::Account;
 use injector_spec::{
-    experiment::{
-        Described, Experiment, Follow, Gate, Many, NamedProbe, OnTargetExit, Placed, ProbeRole,
-        Selector, Target,
-    },
+    experiment::{Experiment, Follow, Many, OnTargetExit, Placed, Selector, Target},
     printable,
     quantity::duration,
 };
@@ -43,7 +36,7 @@ impl Account {
             Some((target, fault)) => (one_fault(experiment, target, fault), None),
             None => (
                 run(experiment),
-                Some(substitutable(experiment, file(experiment, &self.faults))),
+                Some(experiment.document(&self.faults).yaml()),
             ),
         };
         let words = words.into_iter().chain(overrides);
@@ -63,19 +56,6 @@ fn run(experiment: &Experiment) -> Vec<String> {
         .into_iter()
         .chain(profile)
         .collect()
-}
-
-/// The file with the variables that were in force. Their values stand in it already; a text that looks like a variable
-/// must not be taken for one.
-fn substitutable(experiment: &Experiment, mut text: String) -> String {
-    let Some(variables) = &experiment.variables else {
-        return text;
-    };
-    let _ = writeln!(text, "variables: {}", json(&variables.values));
-    if let Some(profile) = &variables.profile {
-        let _ = writeln!(text, "profiles: {{ {}: {{ set: {{}} }} }}", json(profile));
-    }
-    text.replace("${", "$${")
 }
 
 /// The fault of an experiment that one command can ask for.
@@ -153,128 +133,6 @@ fn selector(selector: &Selector) -> Vec<(&'static str, Value)> {
             [process].into_iter().chain(more).collect()
         }
     }
-}
-
-/// The experiment as a file, its values as JSON, which YAML reads.
-fn file(experiment: &Experiment, faults: &[Placed]) -> String {
-    let mut text = format!("name: {}\n", json(&experiment.name));
-    if let Some(hypothesis) = &experiment.hypothesis {
-        let _ = writeln!(text, "hypothesis: {}", json(hypothesis));
-    }
-    if let Some(owner) = &experiment.owner {
-        let _ = writeln!(text, "owner: {}", json(owner));
-    }
-    if !experiment.labels.is_empty() {
-        let _ = writeln!(text, "labels: {}", json(&experiment.labels));
-    }
-    text.push_str("targets:\n");
-    for target in &experiment.targets {
-        let values = selector(&target.selector).into_iter();
-        let values = values.map(|(name, value)| match value {
-            Value::On => format!("{name}: true"),
-            Value::One(value) => format!("{name}: {}", json(&value)),
-        });
-        let values: Vec<String> = values.collect();
-        let _ = writeln!(
-            text,
-            "  {}: {{ {} }}",
-            json(&target.name),
-            values.join(", ")
-        );
-    }
-    if let Some(steady_state) = &experiment.steady_state {
-        probes(&mut text, &steady_state.probes);
-        let rto = duration::format(steady_state.objectives.rto);
-        let _ = writeln!(text, "objectives: {{ rto: {rto} }}");
-    }
-    text.push_str("steps:\n");
-    // The faults of the plan stand in the order of the steps.
-    let mut described = faults.iter();
-    for step in &experiment.steps {
-        let length = duration::format(step.duration);
-        let name = json(&step.name);
-        let _ = match &step.gate {
-            None => writeln!(text, "  - name: {name}\n    duration: {length}"),
-            Some(Gate::Until(question)) => {
-                let asks = json(&question.to_string());
-                writeln!(
-                    text,
-                    "  - {{ name: {name}, gate: {{ until: {asks}, timeout: {length} }} }}"
-                )
-            }
-            Some(Gate::Approve) => {
-                writeln!(
-                    text,
-                    "  - {{ name: {name}, gate: {{ approve: true, timeout: {length} }} }}"
-                )
-            }
-        };
-        if !step.faults.is_empty() {
-            text.push_str("    faults:\n");
-        }
-        for fault in &step.faults {
-            let own = fault.describe();
-            let described = described.next().map_or(&own, |placed| &placed.described);
-            let target = experiment.targets.get(fault.target);
-            let target = target.map_or(Target::ONLY, |target| &target.name);
-            let name = fault.kind.name();
-            let values = values(target, described);
-            let _ = writeln!(text, "      - {name}: {{ {values} }}");
-        }
-    }
-    if !experiment.halt.is_empty() {
-        let lines: Vec<String> = experiment.halt.iter().map(ToString::to_string).collect();
-        let _ = writeln!(text, "halt: {}", json(&lines));
-    }
-    if !experiment.notify.is_empty() {
-        let _ = writeln!(text, "notify: {}", json(&experiment.notify));
-    }
-    if !experiment.rollback.is_empty() {
-        let _ = writeln!(text, "rollback: {}", json(&experiment.rollback));
-    }
-    match experiment.on_target_exit {
-        OnTargetExit::Wait => {}
-        OnTargetExit::End => text.push_str("on-target-exit: end\n"),
-    }
-    text
-}
-
-fn probes(text: &mut String, probes: &[NamedProbe]) {
-    text.push_str("probes:\n");
-    for probe in probes {
-        let asks = json(&probe.question.to_string());
-        let _ = writeln!(text, "  {}: {asks}", json(&probe.name));
-    }
-    for (key, role) in [
-        ("steady-state", ProbeRole::SteadyState),
-        ("controls", ProbeRole::Control),
-    ] {
-        let of_role = probes.iter().filter(|probe| probe.role == role);
-        let names: Vec<&str> = of_role.map(|probe| probe.name.as_str()).collect();
-        if !names.is_empty() {
-            let _ = writeln!(text, "{key}: {}", json(&names));
-        }
-    }
-}
-
-/// What stands between the braces of a fault.
-fn values(target: &str, described: &Described) -> String {
-    let target = format!("target: {}", json(target));
-    let sets = [&described.parameters, &described.filters, &described.chance];
-    let sets = sets.into_iter().filter(|set| !set.is_empty()).map(|set| {
-        let map = json(set);
-        // A map of JSON without its braces.
-        let map = map.strip_prefix('{').unwrap_or(&map);
-        map.strip_suffix('}').unwrap_or(map).to_owned()
-    });
-    let values: Vec<String> = [target].into_iter().chain(sets).collect();
-    values.join(", ")
-}
-
-fn json(value: &(impl Serialize + ?Sized)) -> String {
-    // Texts and maps of texts always serialise.
-    let text = serde_json::to_string(value).unwrap_or_default();
-    printable::json(&text).into_owned()
 }
 
 /// A word as a shell takes it.

@@ -17,6 +17,7 @@
 
 mod command;
 mod complaint;
+mod document;
 mod fields;
 mod head;
 mod node;
@@ -35,6 +36,7 @@ mod yaml;
 use std::{path::Path, time::Duration};
 
 pub use complaint::FileError;
+pub use document::DocumentError;
 pub use head::API_VERSION;
 pub use parameter::FoundParameter;
 pub use schema::schema;

@@ -1,0 +1,213 @@
+//! Experiments as documents. A test reads each back as the same experiment.
+
+use super::Document;
+use crate::{
+    experiment::{
+        Described, Experiment, Follow, Gate, Many, OnTargetExit, Placed, ProbeRole, Selector,
+        SteadyState, Step, Target, Variables, file::API_VERSION,
+    },
+    quantity::duration,
+};
+
+/// Fields of an object in the making.
+type Fields = Vec<(String, Document)>;
+
+impl Experiment {
+    /// The document that says the same. Its variables stand in it with the values in force, which stand in all other
+    /// places, too; one that was read with a profile is read again with the same.
+    ///
+    /// `drawn` are its faults in the order of the steps with what was drawn for them, where it has run.
+    pub fn document(&self, drawn: &[Placed]) -> Document {
+        let mut fields = self.head();
+        let targets = self.targets.iter();
+        let targets = targets.map(|target| (target.name.as_str(), selector(&target.selector)));
+        put(&mut fields, "targets", Document::object(targets));
+        if let Some(steady_state) = &self.steady_state {
+            fields.extend(probes(steady_state));
+        }
+        let mut drawn = drawn.iter();
+        let steps = self.steps.iter();
+        let steps = steps.map(|step| self.step(step, &mut drawn)).collect();
+        put(&mut fields, "steps", Document::List(steps));
+        if !self.halt.is_empty() {
+            let lines = self.halt.iter();
+            let lines = lines.map(|line| Document::text(line.to_string())).collect();
+            put(&mut fields, "halt", Document::List(lines));
+        }
+        if !self.notify.is_empty() {
+            put(&mut fields, "notify", Document::of(&self.notify));
+        }
+        if !self.rollback.is_empty() {
+            put(&mut fields, "rollback", Document::of(&self.rollback));
+        }
+        match self.on_target_exit {
+            OnTargetExit::Wait => {}
+            OnTargetExit::End => put(&mut fields, "on-target-exit", Document::text("end")),
+        }
+        let mut document = Document::Object(fields);
+        // A text that looks like a variable must not be taken for one.
+        document.spell_out_dollars();
+        document
+    }
+
+    fn head(&self) -> Fields {
+        let mut fields = Fields::new();
+        put(&mut fields, "apiVersion", Document::text(API_VERSION));
+        put(&mut fields, "name", Document::text(&self.name));
+        if let Some(hypothesis) = &self.hypothesis {
+            put(&mut fields, "hypothesis", Document::text(hypothesis));
+        }
+        if let Some(owner) = &self.owner {
+            put(&mut fields, "owner", Document::text(owner));
+        }
+        if !self.labels.is_empty() {
+            put(&mut fields, "labels", Document::of(&self.labels));
+        }
+        if let Some(variables) = &self.variables {
+            fields.extend(chosen(variables));
+        }
+        fields
+    }
+
+    fn step(&self, step: &Step, drawn: &mut std::slice::Iter<'_, Placed>) -> Document {
+        let length = Document::text(duration::format(step.duration));
+        let mut fields = Fields::new();
+        put(&mut fields, "name", Document::text(&step.name));
+        if let Some(gate) = &step.gate {
+            let opened_by = match gate {
+                Gate::Until(question) => ("until", Document::text(question.to_string())),
+                Gate::Approve => ("approve", Document::Bool(true)),
+            };
+            let gate = Document::object([opened_by, ("timeout", length)]);
+            put(&mut fields, "gate", gate);
+            return Document::Object(fields);
+        }
+        put(&mut fields, "duration", length);
+        let mut faults = Vec::new();
+        for fault in &step.faults {
+            let own = fault.describe();
+            let described = drawn.next().map_or(&own, |placed| &placed.described);
+            let target = self.targets.get(fault.target);
+            let target = target.map_or(Target::ONLY, |target| &target.name);
+            let values = values(target, described);
+            faults.push(Document::object([(fault.kind.name(), values)]));
+        }
+        if !faults.is_empty() {
+            put(&mut fields, "faults", Document::List(faults));
+        }
+        Document::Object(fields)
+    }
+}
+
+fn put(fields: &mut Fields, key: &str, value: Document) {
+    fields.push((key.to_owned(), value));
+}
+
+/// The variables, and the profile, whose values they have already.
+fn chosen(variables: &Variables) -> Fields {
+    let mut fields = vec![("variables".to_owned(), Document::of(&variables.values))];
+    if let Some(profile) = &variables.profile {
+        let nothing = Document::object([("set", Document::Object(Vec::new()))]);
+        let profiles = Document::object([(profile, nothing)]);
+        put(&mut fields, "profiles", profiles);
+    }
+    fields
+}
+
+/// The names that flags and files have for a selector.
+fn selector(selector: &Selector) -> Document {
+    let mut fields = Fields::new();
+    let follow = match selector {
+        Selector::Pids { pids, follow } => {
+            let pids = pids.iter().map(|pid| Document::Unsigned((*pid).into()));
+            put(&mut fields, "pid", Document::List(pids.collect()));
+            *follow
+        }
+        Selector::Cgroup(path) => {
+            let path = path.display().to_string();
+            put(&mut fields, "cgroup", Document::Text(path));
+            Follow::Process
+        }
+        Selector::Unit(name) => {
+            put(&mut fields, "unit", Document::text(name));
+            Follow::Process
+        }
+        Selector::Container(id) => {
+            put(&mut fields, "container", Document::text(id));
+            Follow::Process
+        }
+        Selector::Process {
+            pattern,
+            many,
+            follow,
+        } => {
+            put(&mut fields, "process", Document::text(pattern));
+            match many {
+                Many::ExactlyOne => {}
+                Many::All => put(&mut fields, "all", Document::Bool(true)),
+            }
+            *follow
+        }
+    };
+    match follow {
+        Follow::Process => {}
+        Follow::Tree => put(&mut fields, "tree", Document::Bool(true)),
+    }
+    Document::Object(fields)
+}
+
+fn probes(steady_state: &SteadyState) -> Fields {
+    let asked = steady_state.probes.iter();
+    let asked = asked.map(|probe| {
+        let asks = Document::text(probe.question.to_string());
+        (probe.name.as_str(), asks)
+    });
+    let mut fields = vec![("probes".to_owned(), Document::object(asked))];
+    for (key, role) in [
+        ("steady-state", ProbeRole::SteadyState),
+        ("controls", ProbeRole::Control),
+    ] {
+        let of_role = steady_state
+            .probes
+            .iter()
+            .filter(|probe| probe.role == role);
+        let names: Vec<Document> = of_role.map(|probe| Document::text(&probe.name)).collect();
+        if !names.is_empty() {
+            put(&mut fields, key, Document::List(names));
+        }
+    }
+    let rto = Document::text(duration::format(steady_state.objectives.rto));
+    put(&mut fields, "objectives", Document::object([("rto", rto)]));
+    fields
+}
+
+/// The parameters of a fault.
+fn values(target: &str, described: &Described) -> Document {
+    let mut fields = vec![("target".to_owned(), Document::text(target))];
+    for set in [&described.parameters, &described.filters, &described.chance] {
+        if let Document::Object(more) = Document::of(set) {
+            fields.extend(more);
+        }
+    }
+    Document::Object(fields)
+}
+
+impl Document {
+    /// Spells `${` in each value as files have it, `$${`.
+    fn spell_out_dollars(&mut self) {
+        match self {
+            Self::Text(text) => {
+                if text.contains("${") {
+                    *text = text.replace("${", "$${");
+                }
+            }
+            Self::List(items) => items.iter_mut().for_each(Self::spell_out_dollars),
+            Self::Object(fields) => {
+                for (_, value) in fields {
+                    value.spell_out_dollars();
+                }
+            }
+            Self::Null | Self::Bool(_) | Self::Unsigned(_) | Self::Signed(_) | Self::Float(_) => {}
+        }
+    }
+}
