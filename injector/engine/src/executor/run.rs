@@ -76,11 +76,10 @@ pub fn execute(
         })?;
     }
     fd_store.keep_journal(&journal)?;
-    let name = request.run.to_string();
     let mut run = Run {
+        changes: Changes::of(&request.run.to_string(), guardian),
         request,
         journal,
-        changes: Changes::of(&name, guardian),
         tell,
         gates: Vec::new(),
     };
@@ -95,13 +94,12 @@ pub fn execute(
     let errors = changes.restore(&mut journal);
     let result = result.map(|report| {
         let mut report = report.with_undo_errors(errors);
-        // Nothing fires and everything is as it was: now there is time to put right what the run has broken, and to tell
-        // a person.
-        let commands = &request.experiment.rollback;
-        report.rollback = rollback::run(commands, &report, orders, &mut |one| {
-            let result = one.clone();
-            journal.after(&Record::RolledBack { result });
-        });
+        // Nothing fires and everything is as it was: now there is time to put right what broke, and to tell a person.
+        report.rollback =
+            rollback::run(&request.experiment.rollback, &report, orders, &mut |one| {
+                let result = one.clone();
+                journal.after(&Record::RolledBack { result });
+            });
         report.told = notifier::escalate(&request.escalation, &report);
         report
     });
