@@ -67,7 +67,7 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 const VERSION_HEADER: &str = "injector-version";
 
 /// The description of the interface.
-const OPENAPI: &str = include_str!("../../../configs/openapi.json");
+const OPENAPI: &str = include_str!(concat!(env!("OUT_DIR"), "/openapi.json"));
 
 /// Asks for a run. It travels as a [`wire::StartBody`].
 #[derive(Clone, Debug, PartialEq, Eq)]
