@@ -393,12 +393,12 @@ fn need(command: &Command, name: &str) -> Value {
             .filter(move |other| contradict(flag, other) || contradict(other, flag))
             .filter_map(Arg::get_long)
     });
-    let any: Vec<Value> = [name]
-        .into_iter()
-        .chain(others)
-        .map(|name| json!({ "required": [name] }))
-        .collect();
-    json!({ "anyOf": any })
+    let required = |name: &str| json!({ "required": [name] });
+    let any: Vec<Value> = [name].into_iter().chain(others).map(required).collect();
+    match &any[..] {
+        [one] => one.clone(),
+        _ => json!({ "anyOf": any }),
+    }
 }
 
 /// What a flag takes.
