@@ -40,6 +40,11 @@ impl Lack {
         Some(Self(what.to_owned()))
     }
 
+    /// What this thread keeps in place of an error that came of it: for a test with threads of its own.
+    pub fn in_place_of(error: anyhow::Error) -> anyhow::Error {
+        Self::take_last().map_or(error, Into::into)
+    }
+
     /// What this thread keeps, which it then forgets.
     pub fn take_last() -> Option<Self> {
         LAST.take()

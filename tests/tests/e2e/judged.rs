@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow, ensure};
 use injector_tests::injector::{Finished, Injector};
 use injector_tests::lab::{Family, Lab, Wire};
+use injector_tests::lack::Lack;
 use injector_tests::place::Place;
 use injector_tests::victim::Victim;
 use serde_json::Value;
@@ -344,7 +345,10 @@ fn verdicts() -> Result<()> {
     thread::scope(|scope| {
         let played: Vec<_> = SCENES
             .iter()
-            .map(|scene| scope.spawn(|| scene.play().context(scene.name)))
+            .map(|scene| {
+                let play = || scene.play().map_err(Lack::in_place_of).context(scene.name);
+                scope.spawn(play)
+            })
             .collect();
         played.into_iter().try_for_each(|played| {
             let broke = |_| Err(anyhow!("a scene broke off"));
