@@ -270,6 +270,7 @@ impl Running {
         while let Some(line) = self.next_line(deadline) {
             let event = serde_json::from_str::<Progress>(&line).ok();
             if line.starts_with("armed ") || event.is_some_and(|event| event.event == "armed") {
+                let _earlier = Lack::take_last();
                 return Ok(());
             }
         }
@@ -394,12 +395,13 @@ impl Running {
             .next_line(Instant::now() + Duration::from_secs(1))
             .is_some()
         {}
-        // A suite tells there why it could not run what it was asked for.
-        Lack::overhear(&stdout);
+        let stderr = self.told.join("\n");
+        // A suite tells on standard output why it could not run what it was asked for.
+        Lack::hear_the_end(status.code(), [&stdout, &stderr]);
         Ok(Finished {
             code: status.code(),
             stdout,
-            stderr: self.told.join("\n"),
+            stderr,
         })
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! Such a refusal is no failure of a test, and no skip either: it is an answer, and it is shown as one. That holds as well
 //! where the fault was not what the test is about, and only its means: the injector was asked, refused by name, and
-//! the test could go no further. So each thread keeps the last refusal that it heard from an injector.
+//! the test could go no further. So each thread keeps the refusal of the last injector that it heard, and forgets it where a
+//! later one is armed, or ends in another way: what fails then is broken.
 
 use std::cell::RefCell;
 use std::error::Error;
@@ -32,6 +33,11 @@ impl Lack {
         if let Some(lack) = Self::named_in(said) {
             LAST.set(Some(lack));
         }
+    }
+
+    /// Keeps the refusal that an injector of this thread has ended with, or forgets an earlier one where it ended otherwise.
+    pub(crate) fn hear_the_end(code: Option<i32>, said: [&str; 2]) {
+        LAST.set(said.iter().find_map(|said| Self::find(code, said)));
     }
 
     fn named_in(said: &str) -> Option<Self> {
@@ -72,6 +78,11 @@ mod tests {
         Lack::overhear("armed net.connect");
         assert_eq!(Lack::take_last(), Lack::find(Some(2), SAID));
         assert_eq!(Lack::take_last(), None);
+        for (code, kept) in [(0, None), (1, None), (2, Lack::find(Some(2), SAID))] {
+            Lack::overhear(SAID);
+            Lack::hear_the_end(Some(code), ["", SAID]);
+            assert_eq!(Lack::take_last(), kept, "exit code {code}");
+        }
     }
 
     const SAID: &str =
