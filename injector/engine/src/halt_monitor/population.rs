@@ -205,7 +205,10 @@ fn resident(pid: u32) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use std::process::{Child, Command};
+    use std::{
+        process::{Child, Command},
+        time::{Duration, Instant},
+    };
 
     use super::*;
 
@@ -219,8 +222,16 @@ mod tests {
         }
     }
 
+    /// A `sleep` that has its own command line. A new process has its parent's until it executes a program, and none at
+    /// all for a moment while it does.
     fn sleeper(seconds: &str) -> Child {
-        Command::new("sleep").arg(seconds).spawn().unwrap()
+        let child = Command::new("sleep").arg(seconds).spawn().unwrap();
+        let line = format!("/proc/{}/cmdline", child.id());
+        let deadline = Instant::now() + Duration::from_secs(5);
+        while !fs::read(&line).unwrap().starts_with(b"sleep\0") {
+            assert!(Instant::now() < deadline, "it executes nothing");
+        }
+        child
     }
 
     #[test]
@@ -230,9 +241,9 @@ mod tests {
         assert_eq!(population.ask(), Ok(()));
         child.kill().unwrap();
         // Whether or not it was waited for.
-        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(5);
+        let deadline = Instant::now() + Duration::from_secs(5);
         while population.ask().is_ok() {
-            assert!(std::time::Instant::now() < deadline, "its end is not seen");
+            assert!(Instant::now() < deadline, "its end is not seen");
         }
         assert_eq!(population.ask(), Err("no process is there".into()));
         child.wait().unwrap();
@@ -248,13 +259,7 @@ mod tests {
         child.wait().unwrap();
         assert!(population.ask().is_err());
         let mut child = sleeper("62.0625");
-        // From fork to exec it is this program still.
-        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(5);
-        let mut said = population.ask();
-        while said == Err("no process is there".into()) {
-            assert!(std::time::Instant::now() < deadline, "it is not seen");
-            said = population.ask();
-        }
+        let said = population.ask();
         child.kill().unwrap();
         child.wait().unwrap();
         assert_eq!(said, Err("1 process came back after an end".into()));
