@@ -28,6 +28,11 @@ impl Lack {
         (code == Some(EXIT_CODE)).then_some(lack)
     }
 
+    /// This capability, of which `injector doctor` has said that the host lacks it.
+    pub fn of(capability: &str) -> Self {
+        Self(capability.to_owned())
+    }
+
     /// Keeps what an injector of this thread said of the host, for a test that stumbles over it later.
     pub(crate) fn overhear(said: &str) {
         if let Some(lack) = Self::named_in(said) {

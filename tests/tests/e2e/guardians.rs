@@ -20,7 +20,7 @@ use injector_tests::victim::Victim;
 use rustix::pipe::PipeFlags;
 use rustix::process::Signal;
 
-use crate::needs::INJECTOR;
+use crate::needs::{INJECTOR, TCX, by_means_of};
 use crate::suite::Case;
 
 /// How long after the last thread of a killed process everything may take to be as it was.
@@ -229,6 +229,9 @@ fn full_pipe() -> Result<()> {
         let stage = Stage::new()?;
         if stage.is_changed(state)? {
             continue;
+        }
+        if state == State::Sysctls {
+            by_means_of(TCX)?;
         }
         let injector = Injector::new()?;
         let (reader, writer) = stuffed()?;

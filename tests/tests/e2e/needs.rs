@@ -6,7 +6,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 use anyhow::{Context, Result};
-use injector_tests::{binaries, cgroup};
+use injector_tests::{binaries, cgroup, lack::Lack};
 use serde_json::Value;
 
 /// `None` where the machine has it.
@@ -18,6 +18,9 @@ pub(crate) const HARNESS: &[Need] = &[root, cgroup_v2];
 pub(crate) const INJECTOR: &[Need] = &[root, cgroup_v2, injector];
 /// The same across network namespaces.
 pub(crate) const INJECTOR_AND_NETNS: &[Need] = &[root, cgroup_v2, injector, iproute2];
+
+/// What faults on packets need.
+pub(crate) const TCX: &str = "tcx";
 
 /// The privileges that every mechanism needs.
 pub(crate) fn root() -> Option<String> {
@@ -92,6 +95,15 @@ pub(crate) fn park_without_functions() -> Option<String> {
 fn bpf_is_a_security_module() -> bool {
     let modules = fs::read_to_string("/sys/kernel/security/lsm").unwrap_or_default();
     modules.split(',').any(|module| module.trim() == "bpf")
+}
+
+/// Goes no further with a test where the host lacks this capability, and counts it as refused: for tests that cannot hear
+/// the injector's own refusal, because it talks to a terminal or a pipe of theirs, or is one of several runs.
+pub(crate) fn by_means_of(capability: &str) -> Result<()> {
+    match lacks(capability)? {
+        Some(_why) => Err(Lack::of(capability).into()),
+        None => Ok(()),
+    }
 }
 
 /// What `injector doctor` says about a capability, where it is missing.

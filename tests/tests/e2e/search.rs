@@ -11,17 +11,18 @@ use injector_tests::victim::Victim;
 use serde_json::Value;
 
 use crate::judged::Service;
-use crate::needs::INJECTOR;
+use crate::needs::{INJECTOR, TCX, by_means_of};
 use crate::probe::Probe;
 use crate::suite::Case;
 
 pub(crate) fn cases() -> Vec<Case> {
-    let case =
-        |name: &str, run: fn() -> Result<()>| Case::new(format!("search::{name}"), INJECTOR, run);
+    let case = |name: &str, run: fn() -> Result<()>| {
+        Case::new(format!("search::{name}"), INJECTOR, run).beside_others()
+    };
     vec![
         // It waits more than it works, and no fault of it switches a setting of the host.
-        case("a_known_breaking_point_is_found_within_five_percent", known).beside_others(),
-        case("ends_that_agree_end_it", ends_that_agree).beside_others(),
+        case("a_known_breaking_point_is_found_within_five_percent", known),
+        case("ends_that_agree_end_it", ends_that_agree),
         case("ctrl_c_ends_the_run_and_the_search", interrupted),
         case(
             "what_cannot_be_searched_is_refused_before_anything",
@@ -197,6 +198,7 @@ fn ends_that_agree() -> Result<()> {
 }
 
 fn interrupted() -> Result<()> {
+    by_means_of(TCX)?;
     let mut lab = Lab::new(Wire::Loopback, Family::V4)?;
     let injector = Injector::new()?;
     let server = Probe::UdpPing.serve(&mut lab)?;

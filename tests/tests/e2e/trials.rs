@@ -12,16 +12,16 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::judged::{Service, cut};
-use crate::needs::INJECTOR;
+use crate::needs::{INJECTOR, TCX, by_means_of};
 use crate::probe::{Observer, Probe};
 use crate::suite::Case;
 
 pub(crate) fn cases() -> Vec<Case> {
-    let case =
-        |name: &str, run: fn() -> Result<()>| Case::new(format!("trials::{name}"), INJECTOR, run);
+    let case = |name: &str, run: fn() -> Result<()>| {
+        Case::new(format!("trials::{name}"), INJECTOR, run).beside_others()
+    };
     vec![
-        // It waits more than it works, and no fault of it switches a setting of the host.
-        case("a_suite_says_what_its_runs_say", judged_suite).beside_others(),
+        case("a_suite_says_what_its_runs_say", judged_suite),
         case("runs_are_made_one_after_the_other", several_runs),
         case("ctrl_c_ends_the_run_and_those_to_come", interrupted),
         case("kill_9_takes_the_run_along", killed),
@@ -169,6 +169,7 @@ fn started(lab: &mut Lab, injector: &Injector) -> Result<(Running, Observer)> {
 }
 
 fn interrupted() -> Result<()> {
+    by_means_of(TCX)?;
     let mut lab = Lab::new(Wire::Loopback, Family::V4)?;
     let injector = Injector::new()?;
     let (command, mut agent) = started(&mut lab, &injector)?;
@@ -184,6 +185,7 @@ fn interrupted() -> Result<()> {
 }
 
 fn killed() -> Result<()> {
+    by_means_of(TCX)?;
     let mut lab = Lab::new(Wire::Loopback, Family::V4)?;
     let injector = Injector::new()?;
     let (command, mut agent) = started(&mut lab, &injector)?;

@@ -6,8 +6,8 @@ export PATH=/sbin:/bin HOME=/root TERM=dumb
 
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
-# The kernel may have mounted it already.
-mountpoint -q /dev || mount -t devtmpfs devtmpfs /dev
+# The kernel has done so already where it was built to (CONFIG_DEVTMPFS_MOUNT).
+grep -q "^devtmpfs /dev " /proc/mounts || mount -t devtmpfs devtmpfs /dev
 mkdir -p /dev/pts
 mount -t devpts devpts /dev/pts
 [ -e /dev/ptmx ] || ln -s pts/ptmx /dev/ptmx
