@@ -7,13 +7,10 @@ use aya_ebpf::{
         bpf_skb_store_bytes,
     },
 };
-use injector_common::{
-    frame::{Direction, ETHERNET, META_AT, Meta},
-    met::RETURNED,
-};
+use injector_common::frame::{Direction, ETHERNET, META_AT, Meta};
 
 use crate::{
-    emit, gate,
+    device, emit, gate,
     maps::{INJ_COUNTERS, INJ_DEVICE_AT, INJ_RULES, INJ_TAP, Scratch},
     packet::Headers,
 };
@@ -92,7 +89,7 @@ fn duplicate(skb: *mut __sk_buff, direction: Direction, tap: u32) {
             }
             Direction::Ingress => {
                 let mark = (*skb).tc_index;
-                (*skb).tc_index = RETURNED;
+                (*skb).tc_index = device::own_mark();
                 bpf_clone_redirect(skb, ifindex, u64::from(BPF_F_INGRESS));
                 (*skb).tc_index = mark;
             }

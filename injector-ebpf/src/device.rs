@@ -15,7 +15,7 @@ use aya_ebpf::{
 };
 use injector_common::{
     frame::{Direction, META_AT, Meta},
-    met::{self, RETURNED},
+    met,
     tag::Tag,
 };
 
@@ -23,7 +23,7 @@ use crate::{
     act, arrival,
     ends::PACKET_HOST,
     gate,
-    maps::{INJ_ACTIVE, INJ_DEVICES, Owner, Scratch, scratch},
+    maps::{INJ_ACTIVE, INJ_DEVICES, INJ_TAP, Owner, Scratch, scratch},
     packet,
     rules::{self, Verdict},
 };
@@ -112,8 +112,10 @@ pub fn inj_ingress(ctx: TcContext) -> i32 {
     // SAFETY: plain context fields; `tc_index` is ours to write, see `met`.
     unsafe {
         let (mark, ifindex) = ((*skb).tc_index, (*skb).ifindex);
-        if mark == RETURNED {
-            (*skb).tc_index = met::met_at(Direction::Ingress, ifindex);
+        if met::is_returned(mark) {
+            if mark == own_mark() {
+                (*skb).tc_index = met::met_at(Direction::Ingress, ifindex);
+            }
             return TCX_NEXT;
         }
         if met::is_met_elsewhere(mark, Direction::Ingress, ifindex) || has_vlan_tag(skb) {
@@ -134,6 +136,12 @@ fn try_ingress(skb: *mut __sk_buff) -> Option<i32> {
     }
     mark(skb, Direction::Ingress);
     Some(walk(skb, Direction::Ingress, scope, mask, scratch))
+}
+
+/// The mark of what this run gives back.
+#[inline(always)]
+pub fn own_mark() -> u32 {
+    met::returned_by(INJ_TAP.get(0).copied().unwrap_or(0))
 }
 
 /// Whether the frame belongs to a VLAN, at whose own device it is met. A tag of VLAN 0 is only a priority.
@@ -183,7 +191,7 @@ fn try_return(skb: *mut __sk_buff) -> Option<i32> {
         bpf_skb_change_type(skb, PACKET_HOST);
         if matches!(meta.direction, Direction::Ingress) {
             bpf_skb_store_bytes(skb, 0, device.mac.as_ptr().cast(), 6, 0);
-            (*skb).tc_index = RETURNED;
+            (*skb).tc_index = own_mark();
         }
         Some(bpf_redirect(device.ifindex, flags) as i32)
     }

@@ -43,6 +43,13 @@ impl Compiled {
             .into_iter()
             .flatten()
             .flat_map(|mechanism| mechanism.needs().iter().copied())
+            .chain(self.gives_copies_back().then_some(Need::Tap))
+    }
+
+    /// Whether it sends copies into a device's ingress, which have lost their route as held frames have, and whose mark
+    /// names the run by its TAP.
+    pub(super) fn gives_copies_back(&self) -> bool {
+        self.mechanism == Mechanism::Clone && self.hooks.ingress != 0
     }
 }
 

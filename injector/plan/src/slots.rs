@@ -56,10 +56,9 @@ pub struct Hooks {
     pub deliver: bool,
     /// Something fails `connect(2)`.
     pub connect: bool,
-    /// Something holds frames, or answers in a peer's place.
+    /// Something holds frames, answers in a peer's place, or gives copies back to a device's ingress: the run has a TAP,
+    /// and frames come back in a way that the sysctls of the loopback device must allow.
     pub line: bool,
-    /// Frames come back to the loopback device in a way that its sysctls must allow.
-    pub loopback: bool,
     /// Something disconnects sockets.
     pub reset: bool,
 }
@@ -169,10 +168,7 @@ impl Plan {
             hooks.ingress |= at.ingress != 0;
             hooks.deliver |= at.deliver != 0;
             hooks.connect |= at.connect != 0;
-            hooks.line |= rule.compiled.line.is_some();
-            // A clone that goes back into a device's ingress has lost its route, as held frames have.
-            hooks.loopback |= rule.compiled.line.is_some()
-                || rule.compiled.mechanism == Mechanism::Clone && at.ingress != 0;
+            hooks.line |= rule.compiled.line.is_some() || rule.compiled.gives_copies_back();
             hooks.reset |= rule.compiled.mechanism == Mechanism::Reset;
         }
         hooks

@@ -21,8 +21,9 @@ use crate::probe::Probe;
 use crate::suite::Case;
 
 pub(crate) fn cases() -> Vec<Case> {
-    let case =
-        |name: &str, run: fn() -> Result<()>| Case::new(format!("daemon::{name}"), INJECTOR, run);
+    let case = |name: &str, run: fn() -> Result<()>| {
+        Case::new(format!("daemon::{name}"), INJECTOR, run).beside_others()
+    };
     vec![
         case("arms_lists_and_stops", arms_lists_and_stops),
         case("its_end_ends_its_faults", || ends_with(Signal::TERM)),

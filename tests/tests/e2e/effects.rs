@@ -8,6 +8,7 @@ use injector_tests::lab::{Family, Lab, Wire};
 
 use crate::catalogue::{Fault, faults};
 use crate::needs::{INJECTOR, INJECTOR_AND_NETNS, ipv6};
+use crate::probe::Probe;
 use crate::suite::Case;
 
 /// Where the tests are played: name, wire, family.
@@ -54,9 +55,11 @@ fn case(
     } else {
         INJECTOR
     };
+    // There is one port 53 of the host's own loopback, and one pair of namespaces for each test across a wire.
+    let is_shared = wire == Wire::Loopback && fault.probe == Probe::Dns;
     let mut case = Case::new(name, needs, move || test(Lab::new(wire, family)?, &fault));
-    if wire == Wire::Veth {
-        // Its namespaces are its own; on loopback a fault may switch the host's sysctls.
+    if !is_shared {
+        // Runs that need the sysctls of `lo` at once share them, and the last puts them back.
         case = case.beside_others();
     }
     if family == Family::V6 {

@@ -15,7 +15,7 @@ use crate::suite::Case;
 
 pub(crate) fn cases() -> Vec<Case> {
     let case = |name: &str, run: fn() -> Result<()>| {
-        Case::new(format!("experiment::{name}"), INJECTOR, run)
+        Case::new(format!("experiment::{name}"), INJECTOR, run).beside_others()
     };
     vec![
         case("every_file_passes_a_dry_run", dry_runs),

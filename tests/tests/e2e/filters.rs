@@ -14,8 +14,9 @@ use crate::suite::Case;
 const CUT: [&str; 2] = ["net", "blackhole"];
 
 pub(crate) fn cases() -> Vec<Case> {
-    let case =
-        |name: &str, run: fn() -> Result<()>| Case::new(format!("filter::{name}"), INJECTOR, run);
+    let case = |name: &str, run: fn() -> Result<()>| {
+        Case::new(format!("filter::{name}"), INJECTOR, run).beside_others()
+    };
     vec![
         case("dest_ip", || {
             two_peers(&|cut, _spared| format!("--dest-ip {}", cut.ip()))

@@ -16,8 +16,9 @@ use crate::probe::{Observer, Probe};
 use crate::suite::Case;
 
 pub(crate) fn cases() -> Vec<Case> {
-    let case =
-        |name: &str, run: fn() -> Result<()>| Case::new(format!("gate::{name}"), INJECTOR, run);
+    let case = |name: &str, run: fn() -> Result<()>| {
+        Case::new(format!("gate::{name}"), INJECTOR, run).beside_others()
+    };
     vec![
         case("the_first_right_answer_opens_it", answered),
         case("a_person_opens_it", approved),

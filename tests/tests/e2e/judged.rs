@@ -20,10 +20,9 @@ pub(crate) fn cases() -> Vec<Case> {
     let case =
         |name: &str, run: fn() -> Result<()>| Case::new(format!("judged::{name}"), INJECTOR, run);
     vec![
-        // They wait more than they work, and no fault of theirs switches a setting of the host.
         case("five_services_whose_recovery_is_known", five_services).beside_others(),
         case("each_verdict_has_its_exit_code", verdicts).beside_others(),
-        case("probes_of_every_kind_see_what_happens", kinds),
+        case("probes_of_every_kind_see_what_happens", kinds).beside_others(),
         case("a_probe_that_cannot_judge_is_refused", refusals),
     ]
 }

@@ -16,8 +16,9 @@ use crate::needs::INJECTOR;
 use crate::suite::Case;
 
 pub(crate) fn cases() -> Vec<Case> {
-    let case =
-        |name: &str, run: fn() -> Result<()>| Case::new(format!("lessons::{name}"), INJECTOR, run);
+    let case = |name: &str, run: fn() -> Result<()>| {
+        Case::new(format!("lessons::{name}"), INJECTOR, run).beside_others()
+    };
     vec![
         case("a_deviation_is_told_and_closed_by_a_pass", deviation),
         case("what_cannot_be_told_is_refused", refusals),

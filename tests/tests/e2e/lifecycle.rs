@@ -31,6 +31,7 @@ pub(crate) fn cases() -> Vec<Case> {
             stop_releases_held_frames,
         ),
         case("two_runs_do_not_disturb_each_other", two_runs),
+        case("two_runs_give_back_what_arrives_once", two_runs_on_arrivals),
         case("zero_hits_are_explained", zero_hits),
     ]
 }
@@ -188,6 +189,51 @@ fn two_runs() -> Result<()> {
     );
     on_second.report()?;
     second.expect_calm("the second target, after its run,")
+}
+
+/// What a run gives back to a device's ingress passes the programs of all runs there again.
+fn two_runs_on_arrivals() -> Result<()> {
+    const LATE: [&str; 6] = [
+        "net",
+        "delay",
+        "--latency",
+        "100ms",
+        "--direction",
+        "ingress",
+    ];
+    const TWICE: [&str; 6] = [
+        "net",
+        "duplicate",
+        "--percent",
+        "100%",
+        "--direction",
+        "ingress",
+    ];
+    for (probe, fault) in [(Probe::TcpPing, LATE), (Probe::UdpFlow, TWICE)] {
+        let mut lab = Lab::new(Wire::Loopback, Family::V4)?;
+        let server = probe.serve(&mut lab)?;
+        let mut first = probe.observe(lab.agent(), server)?;
+        let mut second = probe.observe(lab.bystander(), server)?;
+        let injector = Injector::new()?;
+        let on_first = lab.arm(&injector, &fault)?;
+        let pid = second.pid().to_string();
+        let target = ["--pid", &pid, "--duration", "60s", "--json"];
+        let on_second = injector.arm(&[&fault[..], &target].concat())?;
+        for (agent, run) in [(&mut first, on_first), (&mut second, on_second)] {
+            let felt = agent.look()?;
+            let met = crate::effects::first_fault(&run.report()?)?.matched;
+            ensure!(felt.ok == felt.sent && met > 0, "{fault:?}: {felt:?}");
+            if probe == Probe::TcpPing {
+                // Once, and not again by way of the other's program.
+                let late = 100_000_000..200_000_000;
+                ensure!(late.contains(&felt.p50_ns), "{fault:?}: {felt:?}");
+            } else {
+                ensure!(felt.duplicates == felt.sent, "{fault:?}: {felt:?}");
+                ensure!(met == felt.sent, "{met} of {} were met", felt.sent);
+            }
+        }
+    }
+    Ok(())
 }
 
 fn zero_hits() -> Result<()> {

@@ -19,8 +19,9 @@ use crate::suite::Case;
 const DELAY: [&str; 4] = ["net", "delay", "--latency", "20ms"];
 
 pub(crate) fn cases() -> Vec<Case> {
-    let case =
-        |name: &str, run: fn() -> Result<()>| Case::new(format!("report::{name}"), INJECTOR, run);
+    let case = |name: &str, run: fn() -> Result<()>| {
+        Case::new(format!("report::{name}"), INJECTOR, run).beside_others()
+    };
     vec![
         case("a_whole_run_in_each_format", whole_run),
         case("a_killed_run_is_aborted", killed_run),

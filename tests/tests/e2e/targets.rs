@@ -25,8 +25,9 @@ const DELAY: [&str; 4] = ["net", "delay", "--latency", "100ms"];
 const ASKED_NS: u64 = 100_000_000;
 
 pub(crate) fn cases() -> Vec<Case> {
-    let case =
-        |name: &str, run: fn() -> Result<()>| Case::new(format!("target::{name}"), INJECTOR, run);
+    let case = |name: &str, run: fn() -> Result<()>| {
+        Case::new(format!("target::{name}"), INJECTOR, run).beside_others()
+    };
     let mut cases = vec![
         case("pid_with_an_open_connection", || by_pid(Place::default())),
         case("two_pids", two_pids),

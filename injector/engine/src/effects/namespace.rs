@@ -132,7 +132,7 @@ impl ArmedNamespace {
     ) -> Result<(Self, Opened, Vec<EventKind>), Refusal> {
         let hooks = context.plan.hooks(&scopes);
         let tap = make_tap(namespace, hooks, context)?;
-        if hooks.loopback {
+        if tap.is_some() {
             context
                 .fd_store
                 .keep_namespace(context.journal, namespace)?;

@@ -18,8 +18,9 @@ use crate::needs::INJECTOR;
 use crate::suite::Case;
 
 pub(super) fn cases() -> Vec<Case> {
-    let case =
-        |name: &str, run: fn() -> Result<()>| Case::new(format!("proc::{name}"), INJECTOR, run);
+    let case = |name: &str, run: fn() -> Result<()>| {
+        Case::new(format!("proc::{name}"), INJECTOR, run).beside_others()
+    };
     vec![
         case("kill_at_the_third_call_by_cgroup", || third(By::Cgroup)),
         case("kill_at_the_third_call_by_pid", || third(By::Pid)),

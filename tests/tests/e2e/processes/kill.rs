@@ -16,8 +16,9 @@ use crate::needs::INJECTOR;
 use crate::suite::Case;
 
 pub(super) fn cases() -> Vec<Case> {
-    let case =
-        |name: &str, run: fn() -> Result<()>| Case::new(format!("proc::{name}"), INJECTOR, run);
+    let case = |name: &str, run: fn() -> Result<()>| {
+        Case::new(format!("proc::{name}"), INJECTOR, run).beside_others()
+    };
     vec![
         case("kill_once", once).shows("proc kill"),
         case("kill_after_a_while", after),

@@ -45,7 +45,7 @@ pub(super) fn cases() -> Vec<Case> {
             ("is_swept_when_all_are_killed", End::AllKilled),
         ] {
             let name = format!("proc::{how}_{name}");
-            let case = Case::new(name, INJECTOR, move || pause(by, end));
+            let case = Case::new(name, INJECTOR, move || pause(by, end)).beside_others();
             // The plainest of them tells whether a kernel can do it.
             let is_plain = by == By::Cgroup && end == End::Duration;
             cases.push(if is_plain {
@@ -55,8 +55,9 @@ pub(super) fn cases() -> Vec<Case> {
             });
         }
     }
-    let case =
-        |name: &str, run: fn() -> Result<()>| Case::new(format!("proc::{name}"), INJECTOR, run);
+    let case = |name: &str, run: fn() -> Result<()>| {
+        Case::new(format!("proc::{name}"), INJECTOR, run).beside_others()
+    };
     cases.extend([
         case("freeze_in_turns", || turns(By::Cgroup)),
         case("sigstop_in_turns", || turns(By::Pid)),

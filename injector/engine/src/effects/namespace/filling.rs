@@ -41,13 +41,9 @@ pub(super) fn make_tap(
         return Ok(None);
     }
     let tap = namespace.run(Tap::create)??;
-    // Evidence for `injector sweep`; a device without it is gone with its descriptor all the same.
+    // Evidence for `injector sweep`, and what other runs see of this one's settings.
     let label = TapLabel::of(context.journal.run()).to_string();
-    let labelled = namespace.run(|| devices::label(tap.ifindex, &label))?;
-    if hooks.loopback {
-        // It is also what other runs see of this one's settings.
-        labelled?;
-    }
+    namespace.run(|| devices::label(tap.ifindex, &label))??;
     context
         .fd_store
         .keep_tap(context.journal, namespace, tap.fd.as_fd())?;
