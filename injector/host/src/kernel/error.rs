@@ -11,6 +11,9 @@ pub enum Error {
          build it with `cargo xtask build`"
     )]
     NoObject,
+    /// The object that this binary carries cannot be unpacked.
+    #[error("the BPF programs in this binary are damaged, so it can arm nothing; install it anew")]
+    DamagedObject,
     /// The kernel's type information is missing or unreadable.
     #[error(
         "cannot read the kernel's types from /sys/kernel/btf/vmlinux: {0}; the kernel needs CONFIG_DEBUG_INFO_BTF"

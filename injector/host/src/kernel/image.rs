@@ -5,6 +5,8 @@
 
 use std::sync::{Mutex, OnceLock, PoisonError};
 
+use miniz_oxide::inflate::decompress_to_vec;
+
 use super::{
     Error,
     btf::Btf,
@@ -12,8 +14,8 @@ use super::{
     offsets::{self, Offsets},
 };
 
-/// The compiled programs; empty when the binary was built without them (see `build.rs`).
-static COMPILED: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/injector.bpf.o"));
+/// The compiled programs, packed; empty when the binary was built without them (see `build.rs`).
+static PACKED: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/injector.bpf.o.deflate"));
 
 /// The programs for this kernel.
 pub(super) struct Image {
@@ -45,12 +47,12 @@ impl Image {
     }
 
     fn read() -> Result<Self, Error> {
-        if COMPILED.is_empty() {
+        if PACKED.is_empty() {
             return Err(Error::NoObject);
         }
         let offsets = offsets::find(&Btf::vmlinux()?)?;
         let btf = aya::Btf::from_sys_fs().map_err(|error| Error::Btf(error.to_string()))?;
-        let mut elf = COMPILED.to_vec();
+        let mut elf = decompress_to_vec(PACKED).map_err(|_how| Error::DamagedObject)?;
         let kfuncs = kfunc::link(&mut elf, &btf);
         Ok(Self {
             elf,
