@@ -133,6 +133,7 @@ pub fn read(format: Format, body: &[u8], values: &Values) -> Result<StartRequest
             sets: &sets,
             profile: values.profile.as_deref(),
             parameters: &parameters,
+            ..Reading::default()
         };
         return Ok(StartRequest {
             experiment: reading.text(text).map_err(Refusal::from)?,

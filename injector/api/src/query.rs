@@ -51,7 +51,11 @@ impl<S: Send + Sync> FromRequestParts<S> for Starting {
         nothing_else(&query, "`lifetime`, `profile` and `set`")?;
         Ok(Self {
             lifetime,
-            values: Values { profile, settings },
+            values: Values {
+                profile,
+                settings,
+                ..Values::default()
+            },
         })
     }
 }

@@ -70,6 +70,8 @@ impl StartBody {
             selector: None,
             sets: &sets,
             profile,
+            // A document has the one that was chosen.
+            stage: None,
             parameters: &parameters,
         };
         Ok(StartRequest {

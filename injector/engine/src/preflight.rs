@@ -3,6 +3,7 @@
 
 mod host;
 mod running;
+mod stage;
 mod start_lock;
 
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -127,6 +128,9 @@ fn look(
         .map(|target| targets::resolve(target, guard))
         .collect::<Result<Vec<_>, _>>()?;
     overlap::check(&targets)?;
+    if let Some(stage) = &experiment.stage {
+        stage::check(stage, &targets, &journal::directory())?;
+    }
     let by = match terms.asked_by.uid {
         0 => WhoAsks::Owner,
         _ => WhoAsks::Guest,

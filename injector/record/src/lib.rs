@@ -1,7 +1,7 @@
 //! What injector keeps of a run: the [`journal`] on disk, the [`event`]s that listeners get, what it [`measure`]s, the
 //! [`report`] at its end, and the [`account`] of all that. Of runs that are over, a [`comparison`] holds two against
 //! each other, a [`postmortem`] tells one, and [`lessons`] keeps what all of them taught; what several runs say together
-//! are [`trials`], a folder of experiments is a [`suite`], and a [`search`] looks for the value that breaks one. [`regular`] and [`configuration`] read files that others
+//! are [`trials`], a folder of experiments is a [`suite`], and a [`search`] looks for the value that breaks one; [`stages`] tells whether one that comes first has held. [`regular`] and [`configuration`] read files that others
 //! may have put there; [`replace`] puts one there whole.
 
 #![forbid(unsafe_code)]
@@ -24,6 +24,7 @@ pub mod replace;
 pub mod report;
 pub mod rollback;
 pub mod search;
+pub mod stages;
 pub mod suite;
 pub mod trials;
 

@@ -27,6 +27,7 @@ mod path;
 mod ramp;
 pub mod rollback;
 pub(crate) mod settings;
+pub mod stage;
 pub mod steady_state;
 mod target;
 pub(crate) mod timing;
@@ -53,6 +54,7 @@ pub(crate) use ramp::decided;
 pub use ramp::{Amount, CannotRamp, Parameter, Ramp, RampError, Shape};
 pub use rollback::{RollbackCommand, RollbackError};
 pub use settings::Settings;
+pub use stage::{Earlier, Ground, Stage, StageError};
 pub use steady_state::{NamedProbe, Objectives, ProbeRole, SteadyState, SteadyStateError};
 pub use target::{Follow, Many, OnTargetExit, Selector, Target};
 pub use timing::{Span, TimingError};
@@ -117,6 +119,9 @@ pub struct Experiment {
     /// The values that its file was read with; absent where that has no variables.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub variables: Option<Box<Variables>>,
+    /// The stage of its file that it is; absent where that has no stages.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stage: Option<Box<Stage>>,
     /// What is measured around the faults; where it is there, the run is judged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub steady_state: Option<Box<SteadyState>>,

@@ -277,6 +277,7 @@ fn one_fault(fault: Fault, context: OnCommandLine, config: Source) -> Result<Arm
         on_target_exit: arming.on_target_exit().unwrap_or_default(),
         rollback: Vec::new(),
         notify: Vec::new(),
+        stage: None,
     };
     check(&experiment)?;
     Ok(Arming {
@@ -295,10 +296,14 @@ fn file(flags: RunFlags, config: Source) -> Result<Arming, Refusal> {
         repeat: _,
         set,
         profile,
+        stage,
+        approved_by,
         arming,
     } = flags;
     let values = Values {
         profile,
+        stage,
+        approved_by,
         settings: set,
     };
     let file = ExperimentFile::open(&file)?;

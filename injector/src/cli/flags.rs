@@ -45,6 +45,12 @@ pub(crate) struct RunFlags {
     /// Take the values of this profile of the file
     #[arg(long, value_name = "NAME", help_heading = "Variables")]
     pub(crate) profile: Option<String>,
+    /// Run the file as this one of its stages; as the first where none is named
+    #[arg(long, value_name = "NAME", help_heading = "Stages")]
+    pub(crate) stage: Option<String>,
+    /// Who answers for a run of a stage that needs it, on record
+    #[arg(long, value_name = "NAME", requires = "stage", help_heading = "Stages")]
+    pub(crate) approved_by: Option<String>,
     #[command(flatten)]
     pub(crate) arming: ArmingFlags,
 }

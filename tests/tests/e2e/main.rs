@@ -38,6 +38,7 @@ mod refusals;
 mod report;
 mod rollback;
 mod search;
+mod stages;
 mod suite;
 mod targets;
 mod terminals;
@@ -73,6 +74,7 @@ fn main() -> ExitCode {
         gates::cases(),
         trials::cases(),
         search::cases(),
+        stages::cases(),
         lessons::cases(),
         limits::cases(),
         processes::cases(),

@@ -114,8 +114,10 @@ pub(super) fn asked(replay: &Replay) -> Option<Asked> {
                 name, experiment, ..
             } => {
                 let content = experiment.fingerprint();
+                // What a stage asks is known by its file, whatever limits the host has added.
+                let stage = experiment.stage.as_ref().map(|stage| stage.asks);
                 Some(Asked {
-                    key: content.named(name),
+                    key: stage.unwrap_or_else(|| content.named(name)),
                     content,
                 })
             }

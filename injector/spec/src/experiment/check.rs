@@ -5,7 +5,7 @@ use std::{collections::HashSet, time::Duration};
 use super::{
     ActsOn, CallFaultError, Experiment, Fault, FilterError, HeadError, LONGEST, LONGEST_NAME,
     MOST_CONDITIONS, MOST_STEPS, ProcessFaultError, RampError, RollbackError, SCOPES, SLOTS,
-    Selector, SteadyStateError, Target, TimingError, rollback,
+    Selector, StageError, SteadyStateError, Target, TimingError, rollback,
 };
 use crate::{pattern, quantity::duration};
 
@@ -73,6 +73,8 @@ pub enum CheckError {
     /// Labels, owner or variables.
     #[error(transparent)]
     Head(#[from] HeadError),
+    #[error(transparent)]
+    Stage(#[from] StageError),
     /// Probes that could not judge.
     #[error(transparent)]
     SteadyState(#[from] SteadyStateError),
@@ -91,6 +93,9 @@ impl Experiment {
         }
         check_name("the name of the experiment", &self.name)?;
         self.check_head()?;
+        if let Some(stage) = &self.stage {
+            stage.check()?;
+        }
         self.check_targets()?;
         if self.steps.is_empty() {
             return Err(CheckError::NoStep);

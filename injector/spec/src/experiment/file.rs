@@ -27,6 +27,7 @@ mod probe;
 mod ramps;
 mod rollback;
 mod schema;
+mod stages;
 mod steady_state;
 mod steps;
 mod variables;
@@ -40,6 +41,7 @@ pub use document::DocumentError;
 pub use head::API_VERSION;
 pub use parameter::FoundParameter;
 pub use schema::schema;
+pub use stages::StageChoice;
 
 use self::{
     complaint::Complaint,
@@ -68,6 +70,8 @@ pub struct Reading<'r> {
     pub sets: &'r [Assignment],
     /// The profile whose values are taken.
     pub profile: Option<&'r str>,
+    /// The stage as which the file is read, where it has stages.
+    pub stage: Option<StageChoice<'r>>,
     /// Values that parameters of faults have in place of those in the file; of two for the same one the last one counts.
     pub parameters: &'r [(ParameterPath, String)],
 }
@@ -89,6 +93,15 @@ impl Reading<'_> {
     }
 
     fn experiment(self, text: &str) -> Result<Experiment, Complaint> {
+        let (root, mut experiment) = self.valued(text)?;
+        if let Some(stage) = stages::chosen(&root, text, &self, &experiment)? {
+            experiment.stage = Some(Box::new(stage));
+        }
+        Ok(experiment)
+    }
+
+    /// The experiment that the values make, and the file with the values put in.
+    fn valued(&self, text: &str) -> Result<(Node, Experiment), Complaint> {
         let stem = match self.name {
             STDIN => "stdin".to_owned(),
             name => {
@@ -102,13 +115,15 @@ impl Reading<'_> {
         for (path, value) in self.parameters {
             parameter::put(&mut root, path, value)?;
         }
-        experiment(&root, stem, self.selector, variables)
+        let experiment = experiment(&root, stem, self.selector.clone(), variables)?;
+        Ok((root, experiment))
     }
 
     fn asked(&self) -> variables::Asked<'_> {
         variables::Asked {
             sets: self.sets,
             profile: self.profile,
+            stage: self.stage.map(|choice| choice.name),
         }
     }
 }
@@ -124,7 +139,7 @@ pub fn parse(text: &str, name: &str, selector: Option<Selector>) -> Result<Exper
 }
 
 /// The keys of an experiment.
-const EXPERIMENT: [&str; 21] = [
+const EXPERIMENT: [&str; 23] = [
     head::KEY,
     "name",
     "hypothesis",
@@ -132,6 +147,8 @@ const EXPERIMENT: [&str; 21] = [
     "labels",
     "variables",
     "profiles",
+    stages::ALL,
+    stages::CHOSEN,
     "probes",
     "steady-state",
     "controls",
@@ -150,6 +167,19 @@ const EXPERIMENT: [&str; 21] = [
 
 /// The keys of a profile.
 const PROFILE: [&str; 1] = ["set"];
+
+/// The keys of a stage among others.
+const STAGES_STAGE: [&str; 4] = ["set", "after", "approve", "ground"];
+
+/// The keys of a stage that was chosen.
+const STAGE: [&str; 6] = [
+    "name",
+    "asks",
+    "after",
+    "after-asks",
+    "approved-by",
+    "ground",
+];
 
 fn experiment(
     root: &Node,
@@ -198,6 +228,7 @@ fn experiment(
         owner: head::owner(&fields)?,
         labels: head::labels(&fields)?,
         variables: variables.map(Box::new),
+        stage: stages::written(&fields)?.map(Box::new),
         steady_state: steady_state.map(Box::new),
         targets,
         steps,

@@ -66,6 +66,7 @@ impl Experiment {
         asked.labels.clear();
         // Their values stand where they were asked for.
         asked.variables = None;
+        asked.stage = None;
         asked.halt.clear();
         asked.rollback.clear();
         asked.notify.clear();

@@ -107,6 +107,7 @@ impl Experiment {
                 words.push(("variables", pairs(&variables.values)));
             }
         }
+        words.extend(self.stage.iter().map(|stage| ("stage", stage.in_words())));
         let shown = |(term, value): (_, String)| (term, printable::line(&value).into_owned());
         words.into_iter().map(shown).collect()
     }

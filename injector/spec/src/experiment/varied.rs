@@ -59,6 +59,10 @@ pub enum Setting {
 pub struct Values {
     /// The profile that is taken.
     pub profile: Option<String>,
+    /// The stage as which a file is read that has stages.
+    pub stage: Option<String>,
+    /// Who answers for a run of that stage.
+    pub approved_by: Option<String>,
     /// Settings in their order; of two for the same thing the last one counts.
     pub settings: Vec<Setting>,
 }
@@ -74,7 +78,7 @@ impl Values {
 
     /// Whether nothing is said.
     pub fn is_empty(&self) -> bool {
-        self.profile.is_none() && self.settings.is_empty()
+        self.profile.is_none() && self.stage.is_none() && self.settings.is_empty()
     }
 
     /// The settings of variables, and those of parameters.

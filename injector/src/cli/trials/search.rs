@@ -119,6 +119,7 @@ impl Wanted {
         let values = Values {
             profile,
             settings: set,
+            ..Values::default()
         };
         let rules = Rules {
             within,

@@ -140,6 +140,7 @@ impl Wanted {
         let values = Values {
             profile,
             settings: set,
+            ..Values::default()
         };
         let selector = target.selector();
         let mut experiments = Vec::new();

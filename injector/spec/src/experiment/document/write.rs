@@ -3,8 +3,8 @@
 use super::Document;
 use crate::{
     experiment::{
-        Described, Experiment, Follow, Gate, Many, OnTargetExit, Placed, ProbeRole, Selector,
-        SteadyState, Step, Target, Variables, file::API_VERSION,
+        Described, Experiment, Follow, Gate, Ground, Many, OnTargetExit, Placed, ProbeRole,
+        Selector, Stage, SteadyState, Step, Target, Variables, file::API_VERSION,
     },
     quantity::duration,
 };
@@ -66,6 +66,9 @@ impl Experiment {
         if let Some(variables) = &self.variables {
             fields.extend(chosen(variables));
         }
+        if let Some(stage) = &self.stage {
+            put(&mut fields, "stage", written(stage));
+        }
         fields
     }
 
@@ -112,6 +115,29 @@ fn chosen(variables: &Variables) -> Fields {
         put(&mut fields, "profiles", profiles);
     }
     fields
+}
+
+/// A stage that was chosen.
+fn written(stage: &Stage) -> Document {
+    let mut fields = Fields::new();
+    put(&mut fields, "name", Document::text(&stage.name));
+    put(&mut fields, "asks", Document::text(stage.asks.to_string()));
+    if let Some(earlier) = &stage.after {
+        put(&mut fields, "after", Document::text(&earlier.stage));
+        put(
+            &mut fields,
+            "after-asks",
+            Document::text(earlier.asks.to_string()),
+        );
+    }
+    if let Some(name) = &stage.approved_by {
+        put(&mut fields, "approved-by", Document::text(name));
+    }
+    match stage.ground {
+        Ground::Anywhere => {}
+        Ground::Sandbox => put(&mut fields, "ground", Document::text("sandbox")),
+    }
+    Document::Object(fields)
 }
 
 /// The names that flags and files have for a selector.

@@ -9,10 +9,15 @@
 use clap::{Arg, ArgAction, Command, CommandFactory, ValueEnum, error::ErrorKind};
 use serde_json::{Map, Value, json};
 
-use super::{EXPERIMENT, PROFILE, head::API_VERSION, probe, rollback, steady_state, steps, words};
+use super::{
+    EXPERIMENT, PROFILE, STAGE, STAGES_STAGE, head::API_VERSION, probe, rollback, steady_state,
+    steps, words,
+};
 use crate::{
     config::Channel,
-    experiment::{MOST_CONDITIONS, Parameter, SCOPES, Shape, head, rollback::MOST_COMMANDS},
+    experiment::{
+        Ground, MOST_CONDITIONS, Parameter, SCOPES, Shape, head, rollback::MOST_COMMANDS, stage,
+    },
     grammar::{FaultInFile, TargetInFile},
 };
 
@@ -108,6 +113,24 @@ fn key_of_file(key: &str) -> Value {
             "type": "object",
             "additionalProperties": map(&PROFILE, &PROFILE),
         }),
+        "stages" => json!({
+            "description": "What comes first where nothing can be lost, and then where it counts; `--stage` chooses one.",
+            "type": "object",
+            "minProperties": 1,
+            "maxProperties": stage::MOST_STAGES,
+            "additionalProperties": map(&STAGES_STAGE, &[]),
+        }),
+        "stage" => described(
+            map(&STAGE, &["name", "asks"]),
+            "A stage that was chosen, as documents have it.",
+        ),
+        "asks" | "after-asks" => scalar("A digest of what a stage asks, in 16 hexadecimal digits."),
+        "after" => scalar("The stage in front of this one whose last run must have held."),
+        "approved-by" => scalar("Who answers for the run."),
+        "ground" => described(
+            one_of(&Ground::WORDS.map(|(word, _)| word)),
+            "Where its targets have to be; `sandbox` is verified.",
+        ),
         "set" => described(
             values(&json!({ "$ref": "#/$defs/scalar" })),
             "Values of variables.",

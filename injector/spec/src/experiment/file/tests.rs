@@ -10,6 +10,7 @@ mod head;
 mod notify;
 mod probe;
 mod rollback;
+mod stages;
 mod steps;
 
 const GOOD: &str = "\

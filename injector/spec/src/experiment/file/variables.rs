@@ -5,7 +5,7 @@
 //! profiles: { ci: { set: { latency: 100ms } } }
 //! ```
 //! `${latency}` in any value of the file stands for the variable's; `$${` is `${` itself. A profile
-//! (`--profile ci`) sets values over the file's own, and `--set latency=1s` over both. A variable without a value has
+//! (`--profile ci`) sets values over the file's own, a [stage](super::stages) over that, and `--set latency=1s` over all. A variable without a value has
 //! to be set.
 //!
 //! Invariants: values are put into scalars that are parsed already, so none of them adds a key, a list or a fault, and
@@ -20,6 +20,7 @@ use super::{
     fields::Fields,
     head,
     node::{Content, Node, Place, Word},
+    stages,
 };
 use crate::{
     experiment::head::{
@@ -39,6 +40,7 @@ const MOST_PUT_IN: usize = 1 << 20;
 pub(super) struct Asked<'a> {
     pub(super) sets: &'a [Assignment],
     pub(super) profile: Option<&'a str>,
+    pub(super) stage: Option<&'a str>,
 }
 
 /// Puts the values in. Returns those in force, where the file has variables.
@@ -56,7 +58,11 @@ pub(super) fn fill_in(root: &mut Node, asked: Asked<'_>) -> Result<Option<Variab
     let mut values = declared.map(declarations).transpose()?.unwrap_or_default();
     let has_variables = declared.is_some();
     let profile = profile(profiles, asked.profile, &values, root.at)?;
-    for (name, value) in profile {
+    let stage = stages::sets(root, asked.stage)?.map(|set| set_by(set, &values));
+    for (name, value) in profile
+        .into_iter()
+        .chain(stage.transpose()?.into_iter().flatten())
+    {
         values.insert(name, Some(value), at);
     }
     for set in asked.sets {
@@ -74,7 +80,7 @@ pub(super) fn fill_in(root: &mut Node, asked: Asked<'_>) -> Result<Option<Variab
         return Ok(None);
     };
     for (key, node) in entries {
-        if ![VARIABLES, PROFILES, head::KEY].contains(&key.text.as_str()) {
+        if ![VARIABLES, PROFILES, stages::ALL, head::KEY].contains(&key.text.as_str()) {
             filling.key(key)?;
             filling.node(node)?;
         }
@@ -174,13 +180,7 @@ fn profile(
             let sentence = "a profile needs `set`, as in `ci: {set: {latency: 100ms}}`; add it";
             Complaint::at(node.at, sentence)
         })?;
-        let mut values = Vec::new();
-        for (key, node) in assignments(set, "`set`")? {
-            if declared.get(&key.text).is_none() {
-                return Err(no_variable(&key.text, key.at, &declared.names()));
-            }
-            values.push((key.text.clone(), value(key, node)?));
-        }
+        let values = set_by(set, declared)?;
         if wanted == Some(name.text.as_str()) {
             chosen = Some(values);
         }
@@ -193,6 +193,18 @@ fn profile(
             Err(no_profile(name, node.at, &known))
         }
     }
+}
+
+/// `set: {latency: 100ms}`, of variables that the file declares.
+fn set_by(set: &Node, declared: &Values) -> Result<Vec<(String, String)>, Complaint> {
+    let mut values = Vec::new();
+    for (key, node) in assignments(set, "`set`")? {
+        if declared.get(&key.text).is_none() {
+            return Err(no_variable(&key.text, key.at, &declared.names()));
+        }
+        values.push((key.text.clone(), value(key, node)?));
+    }
+    Ok(values)
 }
 
 fn assignments<'n>(node: &'n Node, what: &str) -> Result<&'n [(Word, Node)], Complaint> {

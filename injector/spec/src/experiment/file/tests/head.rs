@@ -27,6 +27,7 @@ halt: [ 'command [\"/bin/echo\", \"-n\", \"echo $${HOME} ${port}\"]' ]
 fn read(text: &str, sets: &[&str], profile: Option<&str>) -> Result<Experiment, FileError> {
     let sets: Vec<Assignment> = sets.iter().map(|set| set.parse().unwrap()).collect();
     let reading = Reading {
+        stage: None,
         name: "head.yaml",
         selector: None,
         sets: &sets,
