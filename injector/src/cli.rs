@@ -29,6 +29,7 @@ mod stored;
 mod sweep;
 mod trials;
 mod usage;
+mod watch;
 
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
@@ -51,6 +52,7 @@ pub use schema::schema;
 pub use stored::Which;
 pub use sweep::sweep;
 pub use trials::{SearchWanted, SuiteWanted, repeat, search, suite};
+pub use watch::watch;
 
 use flags::{OnCommandLine, OutputFlags, RunFlags};
 use injector_engine::{guardian, halt_monitor, recorder, trial};
@@ -140,6 +142,15 @@ enum Command {
         run: String,
         #[command(flatten)]
         output: OutputFlags,
+    },
+    /// Show a run while it goes on: steps, probes, hits, limits; `h` asks whether to halt it, `q` leaves
+    Watch {
+        /// The run, as `injector list` shows it, or `last` for the newest
+        #[arg(value_name = "RUN")]
+        run: String,
+        /// Tell each turn on a line of its own, as where the output is no terminal
+        #[arg(long)]
+        plain: bool,
     },
     /// End everything at once, and let nothing start until `injector resume`
     Halt {

@@ -50,6 +50,7 @@ fn carry_out(action: Action) -> Result<Exit, Refusal> {
         Action::Suite(wanted) => cli::suite(*wanted),
         Action::Daemon(config, output) => cli::daemon(config, output),
         Action::Approve(which, output) => cli::approve(&which, output),
+        Action::Watch(which, showing) => cli::watch(&which, showing),
         Action::Halt { reason, output } => cli::halt(reason, output),
         Action::Resume(output) => cli::resume(output),
         Action::Audit(wanted, output) => cli::audit(&wanted, output),

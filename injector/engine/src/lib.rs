@@ -10,6 +10,7 @@ pub mod approval;
 pub mod changes;
 pub mod channel;
 pub mod cleanup;
+pub mod dashboard;
 pub mod effects;
 pub mod executor;
 mod fd_store;

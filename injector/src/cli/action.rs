@@ -13,7 +13,11 @@ use super::{
     trials::{SearchWanted, SuiteWanted, Times},
     usage,
 };
-use injector_engine::{cleanup::Sweeping, trial::Asked, worker::Output};
+use injector_engine::{
+    cleanup::Sweeping,
+    trial::Asked,
+    worker::{Output, Showing},
+};
 use injector_plan::policy::Override;
 use injector_record::journal::RunId;
 use injector_spec::{
@@ -39,6 +43,8 @@ pub enum Action {
     Ask(Question, Output),
     /// Let a run go on that waits for a person.
     Approve(Which, Output),
+    /// Show a run while it goes on.
+    Watch(Which, Showing),
     /// End everything and let nothing start.
     Halt {
         /// Why.
@@ -102,6 +108,8 @@ pub struct Arming {
     pub config: Source,
     /// How it is told.
     pub output: Output,
+    /// How much of a terminal it takes meanwhile.
+    pub showing: Showing,
 }
 
 /// Which runs an audit is about.
@@ -195,6 +203,14 @@ fn action(command: Command, config: Source, words: &[OsString]) -> Result<Action
             Action::Ask(Question::Events { run, follow }, output.output())
         }
         Command::Approve { run, output } => Action::Approve(Which::parse(&run)?, output.output()),
+        Command::Watch { run, plain } => {
+            let showing = if plain {
+                Showing::Lines
+            } else {
+                Showing::Dashboard
+            };
+            Action::Watch(Which::parse(&run)?, showing)
+        }
         Command::Halt { reason, output } => Action::Halt {
             reason,
             output: output.output(),
@@ -285,6 +301,7 @@ fn one_fault(fault: Fault, context: OnCommandLine, config: Source) -> Result<Arm
         overrides: arming.overrides(),
         config,
         output: arming.output(),
+        showing: Showing::LiveLine,
     })
 }
 
@@ -295,6 +312,7 @@ fn file(flags: RunFlags, config: Source) -> Result<Arming, Refusal> {
         repeat: _,
         set,
         profile,
+        plain,
         arming,
     } = flags;
     let values = Values {
@@ -308,6 +326,11 @@ fn file(flags: RunFlags, config: Source) -> Result<Arming, Refusal> {
         overrides: arming.overrides(),
         config,
         output: arming.output(),
+        showing: if plain {
+            Showing::Lines
+        } else {
+            Showing::Dashboard
+        },
     })
 }
 
@@ -327,6 +350,7 @@ fn one_of_several(config: Source, output: Output) -> Result<Arming, Refusal> {
         overrides: asked.overrides,
         config,
         output,
+        showing: Showing::Lines,
     })
 }
 

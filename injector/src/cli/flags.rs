@@ -45,6 +45,9 @@ pub(crate) struct RunFlags {
     /// Take the values of this profile of the file
     #[arg(long, value_name = "NAME", help_heading = "Variables")]
     pub(crate) profile: Option<String>,
+    /// Tell each turn on a line of its own, without the dashboard and without the live line
+    #[arg(long, conflicts_with = "repeat", help_heading = "Run")]
+    pub(crate) plain: bool,
     #[command(flatten)]
     pub(crate) arming: ArmingFlags,
 }

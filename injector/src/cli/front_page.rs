@@ -42,6 +42,7 @@ const GROUPS: [Group; 4] = [
             "lessons",
             "postmortem",
             "status",
+            "watch",
         ],
         example: "injector report last --format html --output report.html",
     },

@@ -9,6 +9,7 @@ mod calls;
 mod catalogue;
 mod company;
 mod daemon;
+mod dashboards;
 mod death;
 mod demo;
 mod effects;
@@ -61,6 +62,7 @@ fn main() -> ExitCode {
         ramps::cases(),
         lifecycle::cases(),
         terminals::cases(),
+        dashboards::cases(),
         death::cases(),
         daemon::cases(),
         guarded::cases(),

@@ -161,6 +161,8 @@ struct Armed {
     /// The time within the step that is on whose values are set.
     set_at: Duration,
     spending: Spending,
+    /// Hits of each rule of the plan as they were told last, so that of a step that is over none is read again.
+    hits_by_rule: Vec<u64>,
     /// Who the targets are now.
     roster: Roster,
 }

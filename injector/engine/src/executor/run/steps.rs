@@ -66,6 +66,7 @@ impl Run<'_> {
                 armed.measures.lifted();
             }
             armed.spending.before = self.used(armed, index);
+            self.count_by_rule(armed, index);
             self.journal
                 .after(&Record::StepEnded { step: name.clone() });
             self.tell(EventKind::StepEnded { step: name });
@@ -114,9 +115,14 @@ impl Run<'_> {
 
     /// Takes over what the probes were answered, and writes it down.
     fn keep_samples(&mut self, armed: &mut Armed) {
-        if let Some(record) = armed.measures.collect()
-            && !self.journal.offer(&record)
-        {
+        let Some(answers) = armed.measures.collect() else {
+            return;
+        };
+        self.tell(EventKind::Sampled {
+            answers: answers.clone(),
+        });
+        let record = Record::Sampled { answers };
+        if !self.journal.offer(&record) {
             armed.measures.left_out(&record);
         }
     }
@@ -164,7 +170,8 @@ impl Run<'_> {
             }
             if now >= progress_at {
                 progress_at = now + PROGRESS_EVERY;
-                self.tell_progress(armed, used.hits, step.ends_at);
+                self.count_by_rule(armed, step.index);
+                self.tell_progress(armed, used, step.ends_at);
             }
             armed.tell_own_hits();
             if let Err(refusal) = self.act(armed, step) {
