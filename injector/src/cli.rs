@@ -6,6 +6,7 @@
 //! Rejected: a second set of structures for the file format. It was shorter for a week and would have
 //! drifted ever after.
 
+mod acknowledge;
 mod action;
 mod approve;
 mod arm;
@@ -35,6 +36,7 @@ use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 
+pub use acknowledge::acknowledge;
 pub use action::{Action, Arming, Question, Wanted, parse};
 pub use approve::approve;
 pub use arm::{arm, daemon};
@@ -55,7 +57,7 @@ pub use trials::{SearchWanted, SuiteWanted, repeat, search, suite};
 pub use watch::watch;
 
 use flags::{OnCommandLine, OutputFlags, RunFlags};
-use injector_engine::{guardian, halt_monitor, recorder, trial};
+use injector_engine::{escalation, guardian, halt_monitor, recorder, trial};
 use injector_host::sleep_server;
 use injector_spec::grammar::FaultCommand;
 use injector_spec::{error::Refusal, quantity::duration};
@@ -137,6 +139,14 @@ enum Command {
     },
     /// Let a run go on that waits at a gate for a person
     Approve {
+        /// The run, as `injector list` shows it, or `last` for the newest
+        #[arg(value_name = "RUN")]
+        run: String,
+        #[command(flatten)]
+        output: OutputFlags,
+    },
+    /// Take over what others are asked about, so that no further person is told
+    Acknowledge {
         /// The run, as `injector list` shows it, or `last` for the newest
         #[arg(value_name = "RUN")]
         run: String,
@@ -247,6 +257,13 @@ enum Command {
         /// Its end of the conversation about the terminal
         #[arg(long, value_name = "DESCRIPTOR")]
         terminal: i32,
+    },
+    /// The process that asks people about a run that is over; not for people
+    #[command(hide = true, name = escalation::COMMAND)]
+    Escalate {
+        /// The run
+        #[arg(value_name = "RUN")]
+        run: String,
     },
     /// The process whose pages threads sleep on; not for people
     #[command(hide = true, name = sleep_server::page_holder::COMMAND)]

@@ -12,6 +12,7 @@ pub mod channel;
 pub mod cleanup;
 pub mod dashboard;
 pub mod effects;
+pub mod escalation;
 pub mod executor;
 mod fd_store;
 pub mod gate;

@@ -173,6 +173,7 @@ pub(crate) fn sentence(what: &EventKind) -> String {
         EventKind::StepEnded { step } => format!("end of step {step}"),
         EventKind::GateWaits { step, until } => format!("gate {step} waits for {until}"),
         EventKind::GateEnded { report } => report.to_string(),
+        EventKind::Escalated { turn } => turn.to_string(),
         EventKind::DeviceCovered { device } => format!("device {device} appeared and is covered"),
         EventKind::DeviceNotCovered { device, why } => {
             format!("device {device} is not covered: {why}")

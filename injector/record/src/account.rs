@@ -172,6 +172,8 @@ impl Account {
         let happened = self.timeline.iter().filter(|moment| match moment.what {
             // The process that cleans up may come days later.
             Happened::Aborted { .. } | Happened::RestoreFailed { .. } => false,
+            // People may answer hours after the end.
+            Happened::Escalated { .. } => false,
             Happened::Started { .. }
             | Happened::LimitLifted { .. }
             | Happened::Planned

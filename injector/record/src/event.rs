@@ -6,6 +6,7 @@ use injector_common::event::{Caller, Hit, On};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    escalation::Escalated,
     gate::GateReport,
     journal::{Record, RunId},
     measure::Sample,
@@ -60,6 +61,12 @@ pub enum EventKind {
         /// What became of the gate.
         #[serde(flatten)]
         report: GateReport,
+    },
+    /// A decision is asked of people while the run waits: one turn of that.
+    Escalated {
+        /// Which.
+        #[serde(flatten)]
+        turn: Escalated,
     },
     /// A device appeared and is covered now.
     DeviceCovered {
@@ -241,6 +248,7 @@ impl EventKind {
             Record::GateEnded { report } => Self::GateEnded {
                 report: report.clone(),
             },
+            Record::Escalated { turn } => Self::Escalated { turn: turn.clone() },
             Record::TargetEnded {
                 target,
                 how,

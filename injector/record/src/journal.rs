@@ -40,6 +40,7 @@ pub use replay::{Damaged, Replay, Stamped, replay};
 pub use run_id::{RunId, RunIdError};
 pub use seen::read;
 pub use tend::tend;
+pub use verdicts::was_inconclusive_before;
 pub use writer::{Journal, JournalError, directory, make_directory, unix_ms};
 
 /// The end of the year 9999, behind which no time has four digits for its year.

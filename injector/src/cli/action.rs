@@ -43,6 +43,10 @@ pub enum Action {
     Ask(Question, Output),
     /// Let a run go on that waits for a person.
     Approve(Which, Output),
+    /// Take over what others are asked about.
+    Acknowledge(Which, Output),
+    /// Ask people about a run that is over, as far as this file says.
+    Escalate(RunId, Source),
     /// Show a run while it goes on.
     Watch(Which, Showing),
     /// End everything and let nothing start.
@@ -203,6 +207,10 @@ fn action(command: Command, config: Source, words: &[OsString]) -> Result<Action
             Action::Ask(Question::Events { run, follow }, output.output())
         }
         Command::Approve { run, output } => Action::Approve(Which::parse(&run)?, output.output()),
+        Command::Acknowledge { run, output } => {
+            Action::Acknowledge(Which::parse(&run)?, output.output())
+        }
+        Command::Escalate { run } => Action::Escalate(run_id(&run)?, config),
         Command::Watch { run, plain } => {
             let showing = if plain {
                 Showing::Lines
@@ -293,6 +301,7 @@ fn one_fault(fault: Fault, context: OnCommandLine, config: Source) -> Result<Arm
         on_target_exit: arming.on_target_exit().unwrap_or_default(),
         rollback: Vec::new(),
         notify: Vec::new(),
+        escalate: Vec::new(),
     };
     check(&experiment)?;
     Ok(Arming {

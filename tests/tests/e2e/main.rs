@@ -13,6 +13,7 @@ mod dashboards;
 mod death;
 mod demo;
 mod effects;
+mod escalations;
 mod experiments;
 mod files;
 mod filters;
@@ -63,6 +64,7 @@ fn main() -> ExitCode {
         lifecycle::cases(),
         terminals::cases(),
         dashboards::cases(),
+        escalations::cases(),
         death::cases(),
         daemon::cases(),
         guarded::cases(),

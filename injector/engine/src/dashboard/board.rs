@@ -171,7 +171,8 @@ impl Board {
                     fault.per_second = fault.rate.now(now, *hits);
                 }
             }
-            EventKind::DeviceCovered { .. }
+            EventKind::Escalated { .. }
+            | EventKind::DeviceCovered { .. }
             | EventKind::DeviceNotCovered { .. }
             | EventKind::ProcessNotCovered { .. }
             | EventKind::ProcessEnded { .. }

@@ -132,7 +132,7 @@ impl Run<'_> {
         &mut self,
         armed: &mut Armed,
         step: Step,
-        gate: Option<&Waiting>,
+        mut gate: Option<&mut Waiting>,
         orders: &Receiver<Order>,
     ) -> Option<Outcome> {
         let (mut keep_up_at, mut progress_at) = (0, 0);
@@ -145,7 +145,7 @@ impl Run<'_> {
             if let Some(why) = effects.find_map(|effect| effect.broken(&armed.ground)) {
                 return Some(Outcome::Failed { why: why.into() });
             }
-            if now >= step.ends_at || gate.is_some_and(Waiting::is_open) {
+            if now >= step.ends_at || gate.as_ref().is_some_and(|gate| gate.is_open()) {
                 return None;
             }
             if let Some(outcome) = self.look_after_targets(armed) {
@@ -162,6 +162,9 @@ impl Run<'_> {
                 if let Some(why) = armed.spending.processes(found) {
                     return Some(overspent(armed, why));
                 }
+            }
+            if let Some(gate) = &mut gate {
+                self.escalated(gate.escalated());
             }
             let used = self.used(armed, step.index);
             armed.measures.look(now, used.hits);

@@ -9,9 +9,12 @@
 use clap::{Arg, ArgAction, Command, CommandFactory, ValueEnum, error::ErrorKind};
 use serde_json::{Map, Value, json};
 
-use super::{EXPERIMENT, PROFILE, head::API_VERSION, probe, rollback, steady_state, steps, words};
+use super::{
+    EXPERIMENT, PROFILE, escalate, head::API_VERSION, probe, rollback, steady_state, steps, words,
+};
 use crate::{
     config::Channel,
+    escalation::MOST_STEPS,
     experiment::{MOST_CONDITIONS, Parameter, SCOPES, Shape, head, rollback::MOST_COMMANDS},
     grammar::{FaultInFile, TargetInFile},
 };
@@ -163,6 +166,14 @@ fn key_of_file(key: &str) -> Value {
             list_of(&one_of(&Channel::ALL.map(Channel::name))),
             "Which notifiers of the host's configuration hear of a breach; all where nothing is said.",
         ),
+        "escalate" => json!({
+            "description": "Whom a decision is asked of, one after the other: names of `[[notifier]]` in the host's configuration.",
+            "type": "array",
+            "minItems": 1,
+            "maxItems": MOST_STEPS,
+            "items": map(&escalate::STEP, &escalate::STEP),
+        }),
+        "to" => scalar("The notifier, as in `on-call`."),
         "rollback" => json!({
             "description": "What is run, one after the other, where the run was halted, broke or was unsafe; root's to name.",
             "type": "array",
