@@ -60,7 +60,8 @@ struct Decision<'d> {
     run: &'d str,
     experiment: &'d str,
     /// What is to be decided, as [`Matter::word`] has it.
-    decision: &'static str,
+    #[serde(rename = "decision")]
+    matter: &'static str,
     why: &'d str,
     #[serde(skip_serializing_if = "Option::is_none")]
     report: Option<&'d RunReport>,
@@ -78,7 +79,7 @@ impl Message {
         let body = Decision {
             run: run.as_str(),
             experiment: name,
-            decision: matter.word(),
+            matter: matter.word(),
             why,
             report,
         };

@@ -52,12 +52,12 @@ pub fn acknowledge(which: &Which, output: Output) -> Result<Exit, Refusal> {
         }
     }
     let by_uid = rustix::process::getuid().as_raw();
-    let by_pid = std::process::id();
+    let own = std::process::id();
     let ours = Acknowledgement {
         by_uid,
         by_name: user_name(by_uid),
-        by_pid,
-        login_uid: login_uid(by_pid, by_uid),
+        by_pid: own,
+        login_uid: login_uid(own, by_uid),
         boot_ns: boot_ns(),
     };
     let directory = journal::directory();

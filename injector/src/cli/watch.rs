@@ -61,14 +61,13 @@ pub fn watch(which: &Which, showing: Showing) -> Result<Exit, Refusal> {
 
 /// What became of a run that is over.
 fn tell_end(listed: &ListedRun, report: Option<&RunReport>) {
-    match report {
-        Some(report) => tell::report(report, Output::Text),
-        None => {
-            let run = &listed.run;
-            tell::result(format!(
-                "run {run} broke off without a report; `injector report {run}` has what its journal says"
-            ));
-        }
+    if let Some(report) = report {
+        tell::report(report, Output::Text);
+    } else {
+        let run = &listed.run;
+        tell::result(format!(
+            "run {run} broke off without a report; `injector report {run}` has what its journal says"
+        ));
     }
 }
 

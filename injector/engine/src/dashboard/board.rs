@@ -53,7 +53,7 @@ pub(super) enum Asking {
 
 /// A fault, with what it has done.
 #[derive(Clone, Debug)]
-pub(super) struct Hits {
+pub(super) struct Acted {
     pub(super) placed: Placed,
     pub(super) hits: u64,
     pub(super) per_second: f64,
@@ -74,7 +74,7 @@ pub struct Board {
     pub(super) is_between: bool,
     /// What a gate waits for.
     pub(super) waits: Option<String>,
-    pub(super) faults: Vec<Hits>,
+    pub(super) faults: Vec<Acted>,
     pub(super) limits: Limits,
     /// All hits, their rate, and the bytes that were hit; absent until a progress was heard.
     pub(super) met: Option<(u64, f64, u64)>,
@@ -125,7 +125,7 @@ impl Board {
             EventKind::Armed { faults, limits } => {
                 self.run = Some(event.run.clone());
                 self.limits = *limits;
-                let hits = |placed: &Placed| Hits {
+                let hits = |placed: &Placed| Acted {
                     placed: placed.clone(),
                     hits: 0,
                     per_second: 0.0,
@@ -205,9 +205,7 @@ impl Board {
             return (self.viewer == Viewer::Reader).then_some(Wish::Suspend);
         }
         match (self.asking, key.to_ascii_lowercase(), self.viewer) {
-            (Asking::Nothing, b'q', Viewer::Reader) | (Asking::Halting, b'q', Viewer::Reader) => {
-                Some(Wish::Leave)
-            }
+            (Asking::Nothing | Asking::Halting, b'q', Viewer::Reader) => Some(Wish::Leave),
             (Asking::Nothing, b'q', Viewer::Owner) | (Asking::Nothing, b'h', _) => {
                 self.asking = Asking::ToHalt;
                 None

@@ -6,7 +6,7 @@ use injector_spec::quantity::{bytes, duration};
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 use super::{
-    board::{Asking, Board, Hits, Viewer, nanos},
+    board::{Acted, Asking, Board, Viewer, nanos},
     trace::Trace,
 };
 use crate::{
@@ -161,7 +161,7 @@ impl Board {
     /// The steps; which is at hand.
     pub(super) fn steps(&self, now: u64, width: usize) -> (Vec<Line>, usize) {
         let steps = &self.outline.steps;
-        let names = column(steps.iter().map(|step| step.name.as_str()), width);
+        let widest = column(steps.iter().map(|step| step.name.as_str()), width);
         let digits = steps.len().to_string().len();
         let row = |(index, step): (usize, &super::StepOutline)| {
             let number = index + 1;
@@ -191,7 +191,7 @@ impl Board {
             let head = format!("{mark} {number:>digits$} ");
             let named = Line::all(
                 role,
-                format!("{head} {}  {said}", padded(&step.name, names)),
+                format!("{head} {}  {said}", padded(&step.name, widest)),
             );
             let mut lines = Vec::new();
             if let Some(done) = bar {
@@ -214,32 +214,32 @@ impl Board {
 
     /// Probes of this kind, a row each.
     pub(super) fn probes(&self, is_wanted: impl Fn(&Trace) -> bool, width: usize) -> Vec<Line> {
-        let names = column(
+        let widest = column(
             self.traces.iter().map(|trace| trace.probe.name.as_str()),
             width,
         );
         let wanted = self.traces.iter().filter(|trace| is_wanted(trace));
-        wanted.map(|trace| probe(trace, names, width)).collect()
+        wanted.map(|trace| probe(trace, widest, width)).collect()
     }
 
     /// Faults with their hits; the first of the step at hand.
     pub(super) fn hits(&self, width: usize) -> (Vec<Line>, usize) {
         let at_hand = self.begun.checked_sub(1);
         let at_hand = at_hand.and_then(|at| self.outline.steps.get(at));
-        let is_on = |fault: &Hits| {
+        let is_on = |fault: &Acted| {
             !self.is_between && at_hand.is_some_and(|step| step.name == fault.placed.step)
         };
         let faults = || self.faults.iter();
-        let names = column(faults().map(|fault| fault.placed.fault.as_str()), width);
+        let widest = column(faults().map(|fault| fault.placed.fault.as_str()), width);
         let digits = faults().map(|fault| fault.hits.to_string().len()).max();
         let digits = digits.unwrap_or(1);
-        let row = |fault: &Hits| {
+        let row = |fault: &Acted| {
             let role = if is_on(fault) {
                 Role::Strong
             } else {
                 Role::Dim
             };
-            let named = padded(&fault.placed.fault, names);
+            let named = padded(&fault.placed.fault, widest);
             let noun = if fault.hits == 1 { "hit" } else { "hits" };
             let hits = match self.met {
                 Some(_) if self.faults.len() <= injector_record::event::MOST_TOLD => {
@@ -356,26 +356,25 @@ impl Board {
     }
 }
 
-fn probe(trace: &Trace, names: usize, width: usize) -> Line {
+fn probe(trace: &Trace, widest: usize, width: usize) -> Line {
     let of = &trace.probe;
-    let named = format!("  {}  ", padded(&of.name, names));
+    let named = format!("  {}  ", padded(&of.name, widest));
     let Some((took, is_right)) = trace.last() else {
         return first_that_fits(
             width,
             [
                 Line::plain(format!("{named}no answer yet")),
-                Line::plain(named.trim_end().to_owned()),
+                Line::plain(named.trim_end()),
             ],
         );
     };
-    let last = match is_right {
-        true => (
-            Role::Plain,
-            format!("{:>5} of {}", measured(took), duration::format(of.within)),
-        ),
-        false => (Role::Bad, format!("{:>LAST$}", "wrong")),
+    let last = if is_right {
+        let within = duration::format(of.within);
+        let text = format!("{:>5} of {within}", measured(took));
+        (Role::Plain, format!("{text:>LAST$}"))
+    } else {
+        (Role::Bad, format!("{:>LAST$}", "wrong"))
     };
-    let last = (last.0, format!("{:>LAST$}", last.1));
     let wrong = format!("{:>3} of {} wrong", trace.wrong, trace.count);
     let wrong = (
         if trace.wrong == 0 {

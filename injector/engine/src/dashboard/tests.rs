@@ -208,7 +208,7 @@ fn sixty_columns_say_less() {
         assert!(
             rows.iter().any(|row| row.contains(text)),
             "{text}: {rows:#?}"
-        )
+        );
     };
     has("1m 28s left | lease 1.9s | 1234 hits, 41/s");
     has("> 2  slow and lossy  58s of 1m left");

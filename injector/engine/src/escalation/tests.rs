@@ -189,7 +189,7 @@ const CONFIG: &str = "[[notifier]]\nname = \"on-call\"\nkind = \"journald\"\n[[n
 fn step(to: &str) -> EscalationStep {
     EscalationStep {
         to: to.parse().unwrap(),
-        within: Duration::from_secs(60),
+        within: Duration::from_mins(1),
     }
 }
 

@@ -132,7 +132,7 @@ impl Writer {
             slot: Mutex::default(),
             items: items.clone(),
         });
-        let writing = Writing {
+        let thread = Writing {
             file,
             counted: Arc::clone(&waiting),
             slot: Arc::downgrade(&slot),
@@ -144,7 +144,7 @@ impl Writer {
         };
         std::thread::Builder::new()
             .name("writer".into())
-            .spawn(move || writing.all(&inbox))?;
+            .spawn(move || thread.all(&inbox))?;
         Ok(Self {
             items,
             waiting,
@@ -299,7 +299,7 @@ impl Writing {
     }
 
     fn draw(&mut self) {
-        let live = match self.stands() {
+        let stands = match self.stands() {
             Stands::Nothing => {
                 self.end_dashboard();
                 None
@@ -321,7 +321,7 @@ impl Writing {
             }
         };
         self.say(Stream::Aside, |screen, look| {
-            let line = live.as_ref().and_then(|live| live.line(boot_ns(), look));
+            let line = stands.as_ref().and_then(|live| live.line(boot_ns(), look));
             screen.draw(line.as_deref())
         });
     }
@@ -336,11 +336,11 @@ impl Writing {
 
     /// Writes a text or a page, with the live line below it.
     fn write(&mut self, item: &Item) {
-        let live = match self.stands() {
+        let stands = match self.stands() {
             Stands::Line(live) | Stands::Board(_, live) => Some(live),
             Stands::Nothing => None,
         };
-        let line = |look| live.as_ref().and_then(|live| live.line(boot_ns(), look));
+        let line = |look| stands.as_ref().and_then(|live| live.line(boot_ns(), look));
         match item {
             Item::Text(stream, text) => {
                 self.say(*stream, |screen, look| {

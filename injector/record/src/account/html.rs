@@ -221,12 +221,13 @@ fn timeline(account: &Account) -> Vec<Entry> {
             | Happened::RestoreFailed { .. }
             | Happened::TargetEnded { .. } => "bad",
             Happened::GateEnded { ref report } if !report.is_open() => "doubtful",
-            Happened::Escalated {
-                turn: Escalated::NotReached { .. } | Escalated::Unanswered { .. },
-            } => "doubtful",
             Happened::RolledBack { ref result } if !result.is_done() => "bad",
             Happened::Recovered { .. } | Happened::TargetMet { .. } => "good",
-            Happened::TargetNotMet { .. } | Happened::LimitLifted { .. } => "doubtful",
+            Happened::TargetNotMet { .. }
+            | Happened::LimitLifted { .. }
+            | Happened::Escalated {
+                turn: Escalated::NotReached { .. } | Escalated::Unanswered { .. },
+            } => "doubtful",
             Happened::Started { .. }
             | Happened::Planned
             | Happened::Armed

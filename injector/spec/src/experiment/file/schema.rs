@@ -254,7 +254,7 @@ fn key_of_probe(key: &str) -> Value {
             scalar("How many failures are one too many, as in `2 of 3`; 1 where nothing is said.")
         }
         "every" => scalar("From one question to the next."),
-        "within" => scalar("The longest that a right answer, or a command, takes."),
+        "within" => scalar("The longest that a right answer, a command or a person takes."),
         "timeout" => scalar("The longest that an answer, or a gate, is waited for."),
         // A test finds each of them.
         _ => Value::Bool(false),
