@@ -6,6 +6,7 @@
 //! Rejected: a second set of structures for the file format. It was shorter for a week and would have
 //! drifted ever after.
 
+mod acknowledge;
 mod action;
 mod approve;
 mod arm;
@@ -29,11 +30,13 @@ mod stored;
 mod sweep;
 mod trials;
 mod usage;
+mod watch;
 
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 
+pub use acknowledge::acknowledge;
 pub use action::{Action, Arming, Question, Wanted, parse};
 pub use approve::approve;
 pub use arm::{arm, daemon};
@@ -51,9 +54,10 @@ pub use schema::schema;
 pub use stored::Which;
 pub use sweep::sweep;
 pub use trials::{SearchWanted, SuiteWanted, repeat, search, suite};
+pub use watch::watch;
 
 use flags::{OnCommandLine, OutputFlags, RunFlags};
-use injector_engine::{guardian, halt_monitor, recorder, trial};
+use injector_engine::{escalation, guardian, halt_monitor, recorder, trial};
 use injector_host::sleep_server;
 use injector_spec::grammar::FaultCommand;
 use injector_spec::{error::Refusal, quantity::duration};
@@ -140,6 +144,23 @@ enum Command {
         run: String,
         #[command(flatten)]
         output: OutputFlags,
+    },
+    /// Take over what others are asked about, so that no further person is told
+    Acknowledge {
+        /// The run, as `injector list` shows it, or `last` for the newest
+        #[arg(value_name = "RUN")]
+        run: String,
+        #[command(flatten)]
+        output: OutputFlags,
+    },
+    /// Show a run while it goes on: steps, probes, hits, limits; `h` asks whether to halt it, `q` leaves
+    Watch {
+        /// The run, as `injector list` shows it, or `last` for the newest
+        #[arg(value_name = "RUN")]
+        run: String,
+        /// Tell each turn on a line of its own, as where the output is no terminal
+        #[arg(long)]
+        plain: bool,
     },
     /// End everything at once, and let nothing start until `injector resume`
     Halt {
@@ -236,6 +257,13 @@ enum Command {
         /// Its end of the conversation about the terminal
         #[arg(long, value_name = "DESCRIPTOR")]
         terminal: i32,
+    },
+    /// The process that asks people about a run that is over; not for people
+    #[command(hide = true, name = escalation::COMMAND)]
+    Escalate {
+        /// The run
+        #[arg(value_name = "RUN")]
+        run: String,
     },
     /// The process whose pages threads sleep on; not for people
     #[command(hide = true, name = sleep_server::page_holder::COMMAND)]

@@ -10,7 +10,7 @@ use std::ffi::OsString;
 use injector::cli::{self, Action};
 use injector_api::daemon;
 use injector_engine::{
-    guardian, halt_monitor, recorder, tell,
+    escalation, guardian, halt_monitor, recorder, tell,
     worker::{self, Output},
 };
 use injector_host::sleep_server;
@@ -50,6 +50,9 @@ fn carry_out(action: Action) -> Result<Exit, Refusal> {
         Action::Suite(wanted) => cli::suite(*wanted),
         Action::Daemon(config, output) => cli::daemon(config, output),
         Action::Approve(which, output) => cli::approve(&which, output),
+        Action::Acknowledge(which, output) => cli::acknowledge(&which, output),
+        Action::Escalate(run, config) => escalation::follow_up(&run, &config).map(|()| Exit::Done),
+        Action::Watch(which, showing) => cli::watch(&which, showing),
         Action::Halt { reason, output } => cli::halt(reason, output),
         Action::Resume(output) => cli::resume(output),
         Action::Audit(wanted, output) => cli::audit(&wanted, output),

@@ -1,7 +1,7 @@
 //! A terminal with a person before it who reads everything, and may press Ctrl-S.
 
 use std::fs::{File, OpenOptions};
-use std::io::Read;
+use std::io::{Read, Write as _};
 use std::os::unix::ffi::OsStrExt;
 use std::process::Command;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,13 +9,15 @@ use std::thread::JoinHandle;
 
 use anyhow::{Context, Result};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use rustix::termios::{Action, Winsize, tcflow, tcsetwinsize};
+use rustix::termios::{Action, LocalModes, Winsize, tcflow, tcgetattr, tcsetwinsize};
 
 /// A pseudo-terminal, and all that came out of it.
 #[derive(Debug)]
 pub struct PseudoTerminal {
     /// The programs' end; closed to see the end of what they say.
     theirs: Option<File>,
+    /// The person's end, to press keys at.
+    keys: File,
     said: Arc<Mutex<Vec<u8>>>,
     reader: Option<JoinHandle<()>>,
 }
@@ -43,6 +45,7 @@ impl PseudoTerminal {
         let said = Arc::new(Mutex::new(Vec::new()));
         let heard = Arc::clone(&said);
         let mut ours = File::from(ours);
+        let keys = ours.try_clone().context("no second descriptor")?;
         let reader = std::thread::spawn(move || {
             let mut chunk = [0; 4096];
             // The last program has closed the other end where it fails (drivers/tty/n_tty.c: `n_tty_read`).
@@ -53,6 +56,7 @@ impl PseudoTerminal {
         });
         Ok(Self {
             theirs: Some(theirs),
+            keys,
             said,
             reader: Some(reader),
         })
@@ -66,6 +70,31 @@ impl PseudoTerminal {
             .stdout(end()?.try_clone()?)
             .stderr(end()?.try_clone()?);
         Ok(())
+    }
+
+    /// Presses keys.
+    pub fn press(&self, keys: &str) -> Result<()> {
+        (&self.keys)
+            .write_all(keys.as_bytes())
+            .context("no key can be pressed")
+    }
+
+    /// Makes it another size; programs hear of it by its size alone.
+    pub fn resize(&self, columns: u16, rows: u16) -> Result<()> {
+        let size = Winsize {
+            ws_row: rows,
+            ws_col: columns,
+            ws_xpixel: 0,
+            ws_ypixel: 0,
+        };
+        tcsetwinsize(&self.keys, size).context("it keeps its size")
+    }
+
+    /// Whether a line is handed over whole and echoed, as shells leave a terminal.
+    pub fn reads_lines(&self) -> Result<bool> {
+        let mode = tcgetattr(&self.keys).context("it has no mode")?;
+        let usual = LocalModes::ICANON | LocalModes::ECHO | LocalModes::ISIG;
+        Ok(mode.local_modes.contains(usual))
     }
 
     /// What came out so far.

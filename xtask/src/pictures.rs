@@ -1,7 +1,8 @@
 //! `cargo xtask pictures`: what real commands print in a terminal, as pictures of the book.
 //!
 //! Each of [`SCENES`] runs the built `injector` (or the demo) in a pseudo-terminal of [`COLUMNS`] columns, on real
-//! processes and with a folder of journals of its own, and is drawn as it stands when the command has ended. A command
+//! processes and with a folder of journals of its own, and is drawn as it stands when the command has ended, or while its
+//! dashboard is there. A command
 //! that ends with another exit code than the scene says leaves no picture.
 //!
 //! Rejected: pictures that are drawn by hand, which show what no command prints.
@@ -10,7 +11,7 @@ mod stage;
 mod svg;
 mod terminal;
 
-use std::{fs, process::ExitCode};
+use std::{fs, process::ExitCode, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 
@@ -21,6 +22,7 @@ use crate::{
     root,
 };
 use stage::Stage;
+use terminal::Moment;
 
 /// The width of the terminal.
 const COLUMNS: u16 = 100;
@@ -32,6 +34,8 @@ struct Scene {
     program: Program,
     /// What a person types after the program's name; [`stage::PLACEHOLDERS`] are filled in.
     words: &'static str,
+    /// When it is drawn.
+    moment: Moment,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -55,9 +59,16 @@ const SCENES: &[Scene] = &[
     Scene::injector("list", "list"),
     Scene::injector("audit", "audit {run}"),
     Scene {
+        name: "watch",
+        program: Program::Injector,
+        words: "run {experiment}",
+        moment: Moment::OnDashboard(Duration::from_secs(20)),
+    },
+    Scene {
         name: "demo",
         program: Program::Demo,
         words: "",
+        moment: Moment::AtItsEnd,
     },
 ];
 
@@ -67,6 +78,7 @@ impl Scene {
             name,
             program: Program::Injector,
             words,
+            moment: Moment::AtItsEnd,
         }
     }
 
@@ -107,9 +119,9 @@ pub(crate) fn run(project: &Project, wanted: Option<&str>) -> Result<ExitCode> {
         command
             .args(words.split_whitespace())
             .env_remove("NO_COLOR");
-        let shown = terminal::show(&mut command, &scene.typed(&words), COLUMNS)?;
+        let shown = terminal::show(&mut command, &scene.typed(&words), COLUMNS, scene.moment)?;
         ensure!(
-            shown.status.success(),
+            shown.status.code() == Some(scene.moment.code()),
             "`{}` ended with {}, so {} is not drawn:\n{}",
             scene.typed(&words),
             shown.status,

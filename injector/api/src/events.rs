@@ -12,10 +12,7 @@ use tokio::sync::{
     watch,
 };
 
-use injector_record::{
-    event::{EventKind, RunEvent},
-    journal::RunId,
-};
+use injector_record::{event::RunEvent, journal::RunId};
 
 /// Lines that wait for a slow reader before it loses some.
 const BUFFER: usize = 64;
@@ -36,7 +33,7 @@ struct Lost {
 impl Filter {
     fn lets_through(&self, event: &RunEvent) -> bool {
         let is_hit = event.what.is_of_hits();
-        let is_progress = matches!(event.what, EventKind::Progress { .. });
+        let is_progress = event.what.is_progress();
         (self.hits || !is_hit)
             && (self.progress || !is_progress)
             && self.run.as_ref().is_none_or(|run| *run == event.run)

@@ -27,7 +27,7 @@ use tokio::{
 use super::{client::Told, wire::StartBody, *};
 use injector_engine::worker::AskedBy;
 use injector_record::{
-    event::{EventKind, RunEvent},
+    event::{EventKind, Limits, RunEvent},
     journal::{RunId, RunState},
     report::{Outcome, RunReport},
 };
@@ -118,7 +118,10 @@ impl Control for Fake {
         let event = RunEvent {
             run: run.clone(),
             boot_ns: 9,
-            what: EventKind::Armed { faults: vec![] },
+            what: EventKind::Armed {
+                faults: vec![],
+                limits: Limits::default(),
+            },
         };
         // There may be no listener.
         let _ = self.events.send(event);
@@ -292,7 +295,13 @@ async fn a_run_is_started_followed_listed_and_stopped() {
     };
     assert_eq!(
         (&event.run, &event.what),
-        (&started.run, &EventKind::Armed { faults: vec![] })
+        (
+            &started.run,
+            &EventKind::Armed {
+                faults: vec![],
+                limits: Limits::default()
+            }
+        )
     );
     let caller = server.fake.callers.lock().unwrap()[0];
     assert_eq!(caller.pid, std::process::id());

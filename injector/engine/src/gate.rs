@@ -17,13 +17,15 @@ use injector_host::{
     targets::guard::Guard,
 };
 use injector_record::{
-    gate::{GateEnd, GateReport},
+    escalation::Escalated,
+    gate::{Approval, GateEnd, GateReport},
     journal::{self, RunId},
 };
 use injector_spec::experiment::Gate;
 
 use crate::{
-    approval,
+    approval::{self, AnswerFile},
+    escalation::{AtGate, Chain},
     halt_monitor::{Threads, keep_asking},
 };
 
@@ -36,6 +38,8 @@ pub struct Waiting {
     since_ns: u64,
     posted: Arc<Mutex<Posted>>,
     threads: Threads,
+    /// Who is asked to come.
+    asking: Option<AtGate>,
 }
 
 /// What the thread has found.
@@ -87,7 +91,27 @@ impl Waiting {
             since_ns,
             posted,
             threads,
+            asking: None,
         })
+    }
+
+    /// Begins to ask these for the approval; `why` says what is waited for, and the command that answers.
+    pub fn ask(
+        &mut self,
+        chain: &Chain,
+        run: &RunId,
+        name_and_why: (&str, &str),
+    ) -> Result<(), kernel::Error> {
+        if !chain.is_empty() {
+            let asking = AtGate::begin(chain, run, name_and_why, &mut self.threads)?;
+            self.asking = Some(asking);
+        }
+        Ok(())
+    }
+
+    /// What came of the asking since the last time.
+    pub fn escalated(&mut self) -> Vec<Escalated> {
+        self.asking.as_mut().map(AtGate::turns).unwrap_or_default()
     }
 
     /// Whether the run may go on.
@@ -96,7 +120,7 @@ impl Waiting {
     }
 
     /// Ends the wait; `shut` is how it ended where nothing has opened the gate. No thread is waited for.
-    pub fn end(self, shut: Shut) -> GateReport {
+    pub fn end(self, shut: Shut) -> (GateReport, Vec<Escalated>) {
         self.threads.leave();
         let waited_ms = boot_ns().saturating_sub(self.since_ns) / 1_000_000;
         let mut posted = lock(&self.posted);
@@ -107,11 +131,13 @@ impl Waiting {
             Shut::RunIsOver => GateEnd::RunEnded,
         });
         drop(posted);
-        GateReport {
+        let turns = self.asking.map(|asking| asking.end(&end));
+        let report = GateReport {
             step: self.step,
             waited_ms,
             end,
-        }
+        };
+        (report, turns.unwrap_or_default())
     }
 }
 
@@ -127,7 +153,7 @@ pub enum Shut {
 fn await_approval(run: &RunId, step: &str, since_ns: u64, is_over: &AtomicBool) -> Option<GateEnd> {
     let directory = journal::directory();
     while !is_over.load(Ordering::Relaxed) {
-        let given = approval::read(&directory, run);
+        let given: Option<Approval> = approval::read(&directory, run, AnswerFile::Approval);
         let given = given.filter(|one| one.step == step && one.boot_ns >= since_ns);
         if let Some(approval) = given {
             return Some(GateEnd::Approved { approval });
@@ -169,7 +195,7 @@ mod tests {
             thread::sleep(Duration::from_millis(5));
         }
         assert!(!gate.is_open());
-        let report = gate.end(Shut::TimeIsOver);
+        let (report, _) = gate.end(Shut::TimeIsOver);
         assert!(
             matches!(&report.end, GateEnd::TimedOut { last: Some(_) }),
             "{report}"
@@ -181,7 +207,7 @@ mod tests {
         while !gate.is_open() && Instant::now() < deadline {
             thread::sleep(Duration::from_millis(5));
         }
-        assert_eq!(gate.end(Shut::TimeIsOver).end, GateEnd::Answered);
+        assert_eq!(gate.end(Shut::TimeIsOver).0.end, GateEnd::Answered);
     }
 
     #[test]
@@ -189,6 +215,6 @@ mod tests {
         let gate = waiting(Gate::Approve);
         thread::sleep(Duration::from_millis(120));
         assert!(!gate.is_open());
-        assert_eq!(gate.end(Shut::RunIsOver).end, GateEnd::RunEnded);
+        assert_eq!(gate.end(Shut::RunIsOver).0.end, GateEnd::RunEnded);
     }
 }

@@ -144,14 +144,14 @@ impl Live {
 }
 
 /// The time until then, in whole seconds that have begun.
-fn left(until: u64, now: u64) -> String {
+pub(crate) fn left(until: u64, now: u64) -> String {
     duration::format(Duration::from_secs(
         until.saturating_sub(now).div_ceil(SECOND),
     ))
 }
 
 /// What is left of the lease.
-fn lease(left: u64) -> (Role, String) {
+pub(crate) fn lease(left: u64) -> (Role, String) {
     let tenths = left / (SECOND / 10);
     let text = format!("lease {}.{}s", tenths / 10, tenths % 10);
     match tenths {
@@ -162,7 +162,7 @@ fn lease(left: u64) -> (Role, String) {
 }
 
 /// A rate by two figures or by whole numbers.
-fn few(rate: f64) -> String {
+pub(crate) fn few(rate: f64) -> String {
     if rate < 9.95 {
         format!("{rate:.1}")
     } else {

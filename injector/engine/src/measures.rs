@@ -102,11 +102,11 @@ impl Measures {
         })
     }
 
-    /// Takes over what was answered since the last time; returns it for the journal, where there is something.
-    pub fn collect(&mut self) -> Option<Record> {
+    /// Takes over what was answered since the last time; returns it by the probe's name, where there is something.
+    pub fn collect(&mut self) -> Option<BTreeMap<String, Vec<Sample>>> {
         let series = &mut self.watched.as_mut()?.series;
         let answers: BTreeMap<_, _> = series.iter_mut().filter_map(Series::collect).collect();
-        (!answers.is_empty()).then_some(Record::Sampled { answers })
+        (!answers.is_empty()).then_some(answers)
     }
 
     /// Notes that the journal could not take these answers.
@@ -170,7 +170,7 @@ impl Measures {
         faults: &[FaultReport],
     ) -> Option<(Judgement, Option<Record>)> {
         mem::take(&mut self.watched.as_mut()?.threads).leave();
-        let last = self.collect();
+        let last = self.collect().map(|answers| Record::Sampled { answers });
         let watched = self.watched.as_mut()?;
         watched.times.ended_ns = boot_ns();
         let met = faults.iter().filter(|fault| fault.hit > 0).count();

@@ -20,11 +20,18 @@ use std::{
 
 use crate::halt_monitor::{Ending, ExecHelper, WhoAsks, post_json};
 use injector_record::{
-    journal,
+    escalation::Matter,
+    journal::{self, RunId},
     notice::{Channel, Notice},
     report::{Outcome, RunReport},
 };
-use injector_spec::{condition::HttpUrl, config::Escalation, error::Refusal, quantity::duration};
+use injector_spec::{
+    condition::HttpUrl,
+    config::{Escalation, NotifierWay},
+    error::Refusal,
+    quantity::duration,
+};
+use serde::Serialize;
 
 /// The longest that telling may take. The supervisor gives a run 8 s to end.
 pub const WITHIN: Duration = Duration::from_secs(5);
@@ -38,13 +45,74 @@ const TRY_WITHIN: Duration = Duration::from_millis(1_400);
 const PAUSE: Duration = Duration::from_millis(200);
 
 /// What there is to tell.
-struct Message {
+pub(crate) struct Message {
     run: String,
     name: String,
     outcome: &'static str,
     why: String,
-    /// The report, as JSON.
-    report: String,
+    /// What a webhook gets, as JSON: the report, or what is to be decided.
+    body: String,
+}
+
+/// What a webhook gets where a decision is asked for.
+#[derive(Serialize)]
+struct Decision<'d> {
+    run: &'d str,
+    experiment: &'d str,
+    /// What is to be decided, as [`Matter::word`] has it.
+    #[serde(rename = "decision")]
+    matter: &'static str,
+    why: &'d str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    report: Option<&'d RunReport>,
+}
+
+impl Message {
+    /// That a decision is asked for; `why` has the command that answers.
+    pub(crate) fn of_decision(
+        run: &RunId,
+        name: &str,
+        matter: Matter,
+        why: &str,
+        report: Option<&RunReport>,
+    ) -> Self {
+        let body = Decision {
+            run: run.as_str(),
+            experiment: name,
+            matter: matter.word(),
+            why,
+            report,
+        };
+        Self {
+            run: run.to_string(),
+            name: name.to_owned(),
+            outcome: matter.word(),
+            why: why.to_owned(),
+            // Our own types always serialise.
+            body: serde_json::to_string(&body).unwrap_or_default(),
+        }
+    }
+}
+
+/// Tells one notifier, by a thread of its own; how that went comes later.
+pub(crate) fn tell_one(
+    way: &NotifierWay,
+    message: &Arc<Message>,
+) -> mpsc::Receiver<Result<(), String>> {
+    let (sender, outcome) = mpsc::channel();
+    let way = match way {
+        NotifierWay::Command(words) => Way::Command(words.clone()),
+        NotifierWay::Webhook(url) => Way::Webhook(url.clone()),
+        NotifierWay::Journald => Way::Journald,
+    };
+    let message = Arc::clone(message);
+    let body = move || {
+        // The one who asks may have an answer by then.
+        let _ = sender.send(way.tell(&message, &AtomicBool::new(false)));
+    };
+    // Without a thread the sender is dropped, which says as much.
+    let _ = thread::Builder::new().name("escalation".into()).spawn(body);
+    outcome
 }
 
 /// Whether this end is one that a person is told of, and in which words.
@@ -100,7 +168,7 @@ pub fn escalate(to: &Escalation, report: &RunReport) -> Vec<Notice> {
         outcome,
         why: why.to_owned(),
         // Our own types always serialise.
-        report: serde_json::to_string(report).unwrap_or_default(),
+        body: serde_json::to_string(report).unwrap_or_default(),
     });
     let is_over = Arc::new(AtomicBool::new(false));
     let (sender, notices) = mpsc::channel();
@@ -207,7 +275,7 @@ impl Way {
 fn webhook(url: &HttpUrl, message: &Message, is_over: &AtomicBool) -> Result<(), String> {
     let mut why = String::new();
     for number in 1..=TRIES {
-        match post_json(url, message.report.clone(), TRY_WITHIN) {
+        match post_json(url, message.body.clone(), TRY_WITHIN) {
             Ok(200..300) => return Ok(()),
             Ok(status @ 400..500) => return Err(format!("the status is {status}")),
             Ok(status) => why = format!("the status is {status}"),

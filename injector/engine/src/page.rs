@@ -18,6 +18,7 @@ mod look;
 mod wrap;
 
 use serde::{Deserialize, Serialize};
+use unicode_width::UnicodeWidthStr as _;
 
 use injector_spec::printable;
 
@@ -122,6 +123,18 @@ impl Line {
     pub fn ranked(mut self, rank: Rank) -> Self {
         self.rank = rank;
         self
+    }
+
+    /// Its parts, in order.
+    pub(crate) fn parts(&self) -> impl Iterator<Item = (Role, &str)> {
+        self.parts
+            .iter()
+            .map(|part| (part.role, part.text.as_str()))
+    }
+
+    /// The columns that it takes in one row.
+    pub(crate) fn width(&self) -> usize {
+        self.parts.iter().map(|part| part.text.width()).sum()
     }
 
     /// What it says, without roles.

@@ -20,6 +20,7 @@ use crate::{
 };
 use crate::{
     effects::namespace::places,
+    escalation::{self, Chain},
     executor::Budget,
     halt_monitor::{self, WhoAsks},
     kill_switch, notifier,
@@ -68,6 +69,8 @@ pub struct Prepared {
     pub budget: Budget,
     /// Who is told where it is halted or breaks.
     pub escalation: Escalation,
+    /// Whom decisions are asked of.
+    pub chain: Chain,
     /// How targets that are made again are let in.
     pub admission: Admission,
     /// The file that set the limits.
@@ -151,6 +154,7 @@ fn look(
         }
     }
     notifier::check(&config.escalation, &experiment.notify, by)?;
+    escalation::check(config, &experiment.escalate, by)?;
     for command in &experiment.rollback {
         halt_monitor::check_program(command, by)?;
     }
@@ -174,6 +178,7 @@ fn look(
     Ok(Prepared {
         budget: Budget::of(config, &terms.overrides),
         escalation: config.escalation.only(&experiment.notify),
+        chain: Chain::of(config, &experiment.escalate),
         admission: Admission {
             config: config.clone(),
             experiment: experiment.clone(),

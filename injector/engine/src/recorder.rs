@@ -23,6 +23,7 @@ mod client;
 mod disk;
 mod run_journal;
 mod spawn;
+mod stage;
 mod terminal;
 mod writer;
 

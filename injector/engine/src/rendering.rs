@@ -7,6 +7,7 @@ mod details;
 use injector_host::targets::ResolvedTarget;
 use injector_plan::Plan;
 use injector_spec::{
+    escalation::EscalationStep,
     experiment::{Described, Experiment, Follow, ProbeRole},
     printable,
     quantity::duration,
@@ -68,6 +69,10 @@ fn text(
     if !experiment.notify.is_empty() {
         let names: Vec<&str> = experiment.notify.iter().map(|one| one.name()).collect();
         let _ = writeln!(text, "  tells       {} of a breach", names.join(", "));
+    }
+    if !experiment.escalate.is_empty() {
+        let steps = EscalationStep::in_words(&experiment.escalate);
+        let _ = writeln!(text, "  asks        {steps} for a decision");
     }
     for command in &experiment.rollback {
         let _ = writeln!(

@@ -32,6 +32,7 @@ use rustix::{
 use crate::tell;
 use crate::{
     channel::{Channel, ChannelError},
+    dashboard::{self, TerminalMode},
     guardian::{self, Guarding},
     recorder::{self, Flushed, Recorder, Recording},
     spawn,
@@ -67,6 +68,8 @@ pub fn run(job: &Job) -> Result<Exit, Refusal> {
     let signals = Signals::block()?;
     let withheld = privilege::withheld();
     let shielded = privilege::shield_worker();
+    // The recorder puts it back itself; this is for one that was killed, or that waits for the terminal still.
+    let mode = TerminalMode::of(io::stdin().as_fd());
     let Recording {
         mut process,
         recorder,
@@ -78,6 +81,9 @@ pub fn run(job: &Job) -> Result<Exit, Refusal> {
     let flushed = printed(&signals);
     tell::hang_up(flushed.as_ref().ok());
     await_end(process);
+    if mode.is_some_and(|mode| mode.restore()) {
+        dashboard::leave(io::stderr().as_fd());
+    }
     let ended = ended?;
     let is_told = flushed.as_ref().is_ok_and(|flushed| flushed.has_result);
     if let (Some(broke), Output::Json, Job::Run { .. }, false) =

@@ -22,8 +22,8 @@ use serde::Serialize;
 pub use card::card;
 pub use narrator::Narrator;
 pub use outlet::{
-    Lost, Stream, begin_live, draw_live, hang_up, has_left, has_result, live, live_over, output,
-    pass_on, show, speak, terminal, through, without_result,
+    Lost, Stream, begin_live, draw_live, hang_up, has_left, has_result, hold, let_go, live,
+    live_over, output, pass_on, show, speak, terminal, through, turn, without_result,
 };
 pub(crate) use outlet::{settle, write};
 
@@ -39,6 +39,7 @@ use injector_spec::{
     error::{Exit, Refusal},
     experiment::Target,
     printable,
+    quantity::count,
 };
 
 /// What `--json` prints of a remark.
@@ -161,10 +162,10 @@ pub fn event(event: &RunEvent, output: Output) {
     }
 }
 
-fn sentence(what: &EventKind) -> String {
+pub(crate) fn sentence(what: &EventKind) -> String {
     match what {
-        EventKind::Armed { faults } if faults.is_empty() => "armed".to_owned(),
-        EventKind::Armed { faults } => {
+        EventKind::Armed { faults, .. } if faults.is_empty() => "armed".to_owned(),
+        EventKind::Armed { faults, .. } => {
             let faults: Vec<_> = faults.iter().map(ToString::to_string).collect();
             format!("armed: {}", faults.join(" | "))
         }
@@ -172,6 +173,7 @@ fn sentence(what: &EventKind) -> String {
         EventKind::StepEnded { step } => format!("end of step {step}"),
         EventKind::GateWaits { step, until } => format!("gate {step} waits for {until}"),
         EventKind::GateEnded { report } => report.to_string(),
+        EventKind::Escalated { turn } => turn.to_string(),
         EventKind::DeviceCovered { device } => format!("device {device} appeared and is covered"),
         EventKind::DeviceNotCovered { device, why } => {
             format!("device {device} is not covered: {why}")
@@ -220,6 +222,10 @@ fn sentence(what: &EventKind) -> String {
         } => format!("{fault} hit match {number} of {target}: {connection}"),
         EventKind::EventsLost { count } => format!("{count} hits were counted but not listed"),
         EventKind::Progress { hits, .. } => format!("hits so far: {hits}"),
+        EventKind::Sampled { answers } => {
+            let answers = answers.values().map(Vec::len).sum();
+            count(answers, "answer of a probe", "answers of probes")
+        }
         EventKind::Ended { report } => format!("ended: {}", report.outcome),
     }
 }

@@ -39,6 +39,8 @@ pub enum Job {
         experiment: Box<Experiment>,
         /// How to print.
         output: Output,
+        /// How much of a terminal to take.
+        showing: Showing,
         /// Who asked, and on what terms.
         terms: Terms,
         /// The process to signal to stop the run.
@@ -77,6 +79,17 @@ pub enum Output {
     Json,
 }
 
+/// How much of a terminal a command takes for what people read while a run goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Showing {
+    /// Lines alone, as on a pipe.
+    Lines,
+    /// One live line.
+    LiveLine,
+    /// All of it, where there is much to show and the terminal is large enough; a live line else.
+    Dashboard,
+}
+
 /// The worker's main function; `link` is the number of the descriptor that its supervisor left open.
 ///
 /// A daemon's requests come over an interface that this crate does not know: `serve` answers them.
@@ -102,11 +115,18 @@ pub fn run(link: i32, serve: Serve) -> Result<Exit, Refusal> {
         Job::Run {
             experiment,
             output,
+            showing,
             terms,
             supervisor,
         } => {
             tell::speak(output);
-            once::run(*experiment, output, &terms, supervisor, &companions)
+            once::run(
+                *experiment,
+                (output, showing),
+                &terms,
+                supervisor,
+                &companions,
+            )
         }
         Job::Daemon { output, config } => {
             tell::speak(output);

@@ -171,7 +171,10 @@ impl Account {
         let answered = answers.map(Point::end_us);
         let happened = self.timeline.iter().filter(|moment| match moment.what {
             // The process that cleans up may come days later.
-            Happened::Aborted { .. } | Happened::RestoreFailed { .. } => false,
+            // So may people who answer.
+            Happened::Aborted { .. }
+            | Happened::RestoreFailed { .. }
+            | Happened::Escalated { .. } => false,
             Happened::Started { .. }
             | Happened::LimitLifted { .. }
             | Happened::Planned

@@ -1,13 +1,15 @@
 //! What a run tells while it goes on: its own turns, and the kernel's hits.
 
-use std::{fmt, net::Ipv6Addr};
+use std::{collections::BTreeMap, fmt, net::Ipv6Addr};
 
 use injector_common::event::{Caller, Hit, On};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    escalation::Escalated,
     gate::GateReport,
-    journal::RunId,
+    journal::{Record, RunId},
+    measure::Sample,
     report::{Connection, RunReport},
 };
 use injector_spec::{experiment::Placed, syscall::Syscall};
@@ -33,6 +35,9 @@ pub enum EventKind {
         /// Every fault of the run, with all that is in force; none where the record is of an earlier version.
         #[serde(default)]
         faults: Vec<Placed>,
+        /// What it may use up before it is halted.
+        #[serde(default)]
+        limits: Limits,
     },
     /// A step's faults are on.
     StepStarted {
@@ -56,6 +61,12 @@ pub enum EventKind {
         /// What became of the gate.
         #[serde(flatten)]
         report: GateReport,
+    },
+    /// A decision is asked of people while the run waits: one turn of that.
+    Escalated {
+        /// Which.
+        #[serde(flatten)]
+        turn: Escalated,
     },
     /// A device appeared and is covered now.
     DeviceCovered {
@@ -138,10 +149,22 @@ pub enum EventKind {
         /// How many.
         count: u64,
     },
+    /// What its probes were answered since the last time, once a second: for those who ask for how runs stand.
+    Sampled {
+        /// By the probe's name, in the order in which they were asked.
+        answers: BTreeMap<String, Vec<Sample>>,
+    },
     /// How the run stands, some times a second: for those who ask for it; it is not on record.
     Progress {
         /// How often its faults have acted so far, in all steps.
         hits: u64,
+        /// The same for each fault, in the order in which `armed` names them; none where there are more than
+        /// [`MOST_TOLD`].
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        by_fault: Vec<u64>,
+        /// Bytes of the packets that were hit.
+        #[serde(default)]
+        bytes: u64,
         /// When the step ends, on the boot clock, in nanoseconds.
         step_until_boot_ns: u64,
         /// When the lease ends unless it is renewed, on the boot clock, in nanoseconds.
@@ -152,6 +175,23 @@ pub enum EventKind {
         /// What it did.
         report: RunReport,
     },
+}
+
+/// The most faults whose hits are told one by one while a run goes on.
+pub const MOST_TOLD: usize = 64;
+
+/// What a run may use up on its host, less what was lifted for it; absent is no limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Hits of all faults within a second.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hits_a_second: Option<u64>,
+    /// Bytes of packets that were hit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<u64>,
+    /// Processes of all targets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub processes: Option<usize>,
 }
 
 /// What a fault acted on.
@@ -184,6 +224,72 @@ impl EventKind {
             self,
             Self::Hit { .. } | Self::ConnectionReset { .. } | Self::EventsLost { .. }
         )
+    }
+
+    /// Whether it tells how the run stands, some times a second, for those who ask for it.
+    pub const fn is_progress(&self) -> bool {
+        matches!(self, Self::Progress { .. } | Self::Sampled { .. })
+    }
+
+    /// The turn that a record is about; `None` where it is about none. A plan is told as the arming that follows it,
+    /// without limits, which no journal has.
+    pub fn of_record(record: &Record) -> Option<Self> {
+        Some(match record {
+            Record::Planned { faults, .. } => Self::Armed {
+                faults: faults.clone(),
+                limits: Limits::default(),
+            },
+            Record::StepStarted { step } => Self::StepStarted { step: step.clone() },
+            Record::StepEnded { step } => Self::StepEnded { step: step.clone() },
+            Record::GateWaits { step, until } => Self::GateWaits {
+                step: step.clone(),
+                until: until.clone(),
+            },
+            Record::GateEnded { report } => Self::GateEnded {
+                report: report.clone(),
+            },
+            Record::Escalated { turn } => Self::Escalated { turn: turn.clone() },
+            Record::TargetEnded {
+                target,
+                how,
+                after_ms,
+            } => Self::TargetEnded {
+                target: target.clone(),
+                how: how.clone(),
+                after_ms: *after_ms,
+            },
+            Record::TargetMet { target, after_ms } => Self::TargetMet {
+                target: target.clone(),
+                after_ms: *after_ms,
+            },
+            Record::TargetNotMet {
+                target,
+                why,
+                after_ms,
+            } => Self::TargetNotMet {
+                target: target.clone(),
+                why: why.clone(),
+                after_ms: *after_ms,
+            },
+            Record::Sampled { answers } => Self::Sampled {
+                answers: answers.clone(),
+            },
+            Record::Ended { report } => Self::Ended {
+                report: report.clone(),
+            },
+            Record::Started { .. }
+            | Record::Overridden { .. }
+            | Record::Change { .. }
+            | Record::Changed { .. }
+            | Record::Restored { .. }
+            | Record::RestoreFailed { .. }
+            | Record::Armed
+            | Record::RolledBack { .. }
+            | Record::Told { .. }
+            | Record::Halted { .. }
+            | Record::Resumed { .. }
+            | Record::Aborted { .. } => return None,
+        })
     }
 
     /// A hit from the kernel's record.

@@ -14,6 +14,7 @@
 //! index and a table, so that a start reads only those that a process must look after ([`unfinished`]).
 
 mod finish;
+mod follow;
 mod index;
 mod line;
 mod list;
@@ -30,6 +31,7 @@ pub(crate) mod verdicts;
 mod writer;
 
 pub use finish::finish;
+pub use follow::{Follower, Held};
 pub use list::{halted_since, list, look, newest, unfinished};
 pub use listed::{Asked, ListedRun, Listing, Newest, Reports, RunState, Unreadable};
 pub use names::{file, files};
@@ -38,6 +40,7 @@ pub use replay::{Damaged, Replay, Stamped, replay};
 pub use run_id::{RunId, RunIdError};
 pub use seen::read;
 pub use tend::tend;
+pub use verdicts::was_inconclusive_before;
 pub use writer::{Journal, JournalError, directory, make_directory, unix_ms};
 
 /// The end of the year 9999, behind which no time has four digits for its year.

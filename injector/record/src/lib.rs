@@ -9,6 +9,7 @@
 pub mod account;
 pub mod comparison;
 pub mod configuration;
+pub mod escalation;
 pub mod event;
 pub mod gate;
 pub mod halt;

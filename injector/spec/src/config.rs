@@ -20,6 +20,7 @@ mod hours;
 mod journal;
 mod limits;
 mod mistake;
+mod notifier;
 mod protected;
 mod root;
 mod socket;
@@ -34,6 +35,7 @@ pub use halt::HaltDefaults;
 pub use hours::{Day, Hours, Moment, TimeOfDay};
 pub use journal::{JournalRule, Rule};
 pub use limits::Limits;
+pub use notifier::{HostStep, Notifier, NotifierWay};
 pub use protected::Protected;
 pub use protected::is_of_unit;
 pub use root::CgroupRoot;
@@ -59,6 +61,8 @@ pub struct Config {
     pub halt: HaltDefaults,
     /// `[escalation]`
     pub escalation: Escalation,
+    /// `[[notifier]]`
+    pub notifier: Vec<Notifier>,
     /// `[journal]`
     pub journal: JournalRule,
     /// The file that it was read from, for the record; `None` for the defaults.

@@ -90,7 +90,7 @@ pub use crate::faults::{
     sys_error::SysError,
 };
 pub use crate::quantity::duration::LONGEST;
-use crate::{condition::Condition, config::Channel};
+use crate::{condition::Condition, config::Channel, escalation::EscalationStep};
 
 /// The most steps: each has records in the journal, and rows in the report.
 pub const MOST_STEPS: usize = 1000;
@@ -141,6 +141,9 @@ pub struct Experiment {
     /// Which notifiers of the host hear of a breach; none are named where all of them do.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notify: Vec<Channel>,
+    /// Whom decisions about it are asked of, in order; where none are named, those whom the host's configuration names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub escalate: Vec<EscalationStep>,
 }
 
 /// Faults that are on together, for a time.

@@ -11,6 +11,7 @@
 pub mod condition;
 pub mod config;
 pub mod error;
+pub mod escalation;
 pub mod experiment;
 mod faults;
 pub mod grammar;

@@ -115,6 +115,7 @@ halt: [ 'host.load > 80', 'command [\"/bin/true\"] fails 2' ]
 on-target-exit: wait
 rollback: [ [/bin/a, b], { command: [/bin/c], within: 5s } ]
 notify: [webhook]
+escalate: [ {to: on-call, within: 5m}, {to: lead, within: 1m} ]
 ";
 
 /// Values that parsers trip over.
@@ -202,6 +203,7 @@ fn change() -> impl Strategy<Value = Change> {
         "targets",
         "rollback",
         "notify",
+        "escalate",
         "net.delay",
         "latncy",
         "target",

@@ -13,7 +13,11 @@ use super::{
     trials::{SearchWanted, SuiteWanted, Times},
     usage,
 };
-use injector_engine::{cleanup::Sweeping, trial::Asked, worker::Output};
+use injector_engine::{
+    cleanup::Sweeping,
+    trial::Asked,
+    worker::{Output, Showing},
+};
 use injector_plan::policy::Override;
 use injector_record::journal::RunId;
 use injector_spec::{
@@ -39,6 +43,12 @@ pub enum Action {
     Ask(Question, Output),
     /// Let a run go on that waits for a person.
     Approve(Which, Output),
+    /// Take over what others are asked about.
+    Acknowledge(Which, Output),
+    /// Ask people about a run that is over, as far as this file says.
+    Escalate(RunId, Source),
+    /// Show a run while it goes on.
+    Watch(Which, Showing),
     /// End everything and let nothing start.
     Halt {
         /// Why.
@@ -102,6 +112,8 @@ pub struct Arming {
     pub config: Source,
     /// How it is told.
     pub output: Output,
+    /// How much of a terminal it takes meanwhile.
+    pub showing: Showing,
 }
 
 /// Which runs an audit is about.
@@ -195,6 +207,18 @@ fn action(command: Command, config: Source, words: &[OsString]) -> Result<Action
             Action::Ask(Question::Events { run, follow }, output.output())
         }
         Command::Approve { run, output } => Action::Approve(Which::parse(&run)?, output.output()),
+        Command::Acknowledge { run, output } => {
+            Action::Acknowledge(Which::parse(&run)?, output.output())
+        }
+        Command::Escalate { run } => Action::Escalate(run_id(&run)?, config),
+        Command::Watch { run, plain } => {
+            let showing = if plain {
+                Showing::Lines
+            } else {
+                Showing::Dashboard
+            };
+            Action::Watch(Which::parse(&run)?, showing)
+        }
         Command::Halt { reason, output } => Action::Halt {
             reason,
             output: output.output(),
@@ -278,6 +302,7 @@ fn one_fault(fault: Fault, context: OnCommandLine, config: Source) -> Result<Arm
         rollback: Vec::new(),
         notify: Vec::new(),
         stage: None,
+        escalate: Vec::new(),
     };
     check(&experiment)?;
     Ok(Arming {
@@ -286,6 +311,7 @@ fn one_fault(fault: Fault, context: OnCommandLine, config: Source) -> Result<Arm
         overrides: arming.overrides(),
         config,
         output: arming.output(),
+        showing: Showing::LiveLine,
     })
 }
 
@@ -298,6 +324,7 @@ fn file(flags: RunFlags, config: Source) -> Result<Arming, Refusal> {
         profile,
         stage,
         approved_by,
+        plain,
         arming,
     } = flags;
     let values = Values {
@@ -313,6 +340,11 @@ fn file(flags: RunFlags, config: Source) -> Result<Arming, Refusal> {
         overrides: arming.overrides(),
         config,
         output: arming.output(),
+        showing: if plain {
+            Showing::Lines
+        } else {
+            Showing::Dashboard
+        },
     })
 }
 
@@ -332,6 +364,7 @@ fn one_of_several(config: Source, output: Output) -> Result<Arming, Refusal> {
         overrides: asked.overrides,
         config,
         output,
+        showing: Showing::Lines,
     })
 }
 

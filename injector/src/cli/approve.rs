@@ -6,7 +6,8 @@ use serde::Serialize;
 
 use super::stored::Which;
 use injector_engine::{
-    approval, tell,
+    approval::{self, AnswerFile},
+    tell,
     worker::{Output, login_uid},
 };
 use injector_host::kernel::clock::boot_ns;
@@ -50,10 +51,11 @@ pub fn approve(which: &Which, output: Output) -> Result<Exit, Refusal> {
         step,
     };
     let directory = journal::directory();
-    approval::give(&directory, &run, &ours).map_err(|error| cannot(&directory, &error))?;
+    approval::give(&directory, &run, AnswerFile::Approval, &ours)
+        .map_err(|error| cannot(&directory, &error))?;
     let seen = await_gate(&run, &ours);
     // Where it is gone already another command has taken it away.
-    let _ = approval::take_away(&directory, &run);
+    let _ = approval::take_away(&directory, &run, AnswerFile::Approval);
     let Some(gate) = seen? else {
         return Err(Refusal::failed(format!(
             "run {run} has not seen the approval within {} s, and it is withdrawn; `injector report {run}` shows how it \

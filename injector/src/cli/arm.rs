@@ -3,16 +3,17 @@
 use serde::Serialize;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::{Arming, Rehearsal};
+use super::{Arming, Rehearsal, watch::Seat};
 use injector_api::{Client, Lifetime, StartRequest, client::Told, socket_path};
 use injector_engine::{
+    dashboard::Wish,
     live,
     tell::{self, Narrator},
 };
 use injector_engine::{
     preflight::{self, Terms},
     supervisor,
-    worker::{AskedBy, Job, Output, login_uid},
+    worker::{AskedBy, Job, Output, Showing, login_uid},
 };
 use injector_host::targets::process::TaskKey;
 use injector_plan::policy::{Door, Override, Radius};
@@ -33,6 +34,7 @@ pub fn arm(arming: Arming) -> Result<Exit, Refusal> {
         overrides,
         config,
         output,
+        showing,
     } = arming;
     let terms = terms(overrides, config);
     if rehearsal != Rehearsal::No {
@@ -45,10 +47,10 @@ pub fn arm(arming: Arming) -> Result<Exit, Refusal> {
             experiment,
             overrides,
         };
-        return runtime.block_on(through(&client, &asked, output));
+        return runtime.block_on(through(&client, &asked, (output, showing)));
     }
     drop(runtime);
-    here(experiment, terms, output)
+    here(experiment, terms, (output, showing))
 }
 
 /// Who asks, under which limits.
@@ -122,7 +124,11 @@ fn rehearse(experiment: &Experiment, terms: &Terms, rehearsal: Rehearsal, output
 }
 
 /// Becomes the run's supervisor.
-fn here(experiment: Experiment, terms: Terms, output: Output) -> Result<Exit, Refusal> {
+fn here(
+    experiment: Experiment,
+    terms: Terms,
+    (output, showing): (Output, Showing),
+) -> Result<Exit, Refusal> {
     let pid = terms.asked_by.pid;
     let TaskKey { start_ticks, .. } = TaskKey::of(pid)?;
     let directory = journal::directory();
@@ -135,14 +141,20 @@ fn here(experiment: Experiment, terms: Terms, output: Output) -> Result<Exit, Re
     supervisor::run(&Job::Run {
         experiment: Box::new(experiment),
         output,
+        showing,
         terms,
         supervisor: Process { pid, start_ticks },
     })
 }
 
 /// Hands the run to the daemon, prints what it tells, and ends it when this command is ended.
-async fn through(client: &Client, asked: &StartRequest, output: Output) -> Result<Exit, Refusal> {
-    let mut narrator = Narrator::of(&asked.experiment, output);
+async fn through(
+    client: &Client,
+    asked: &StartRequest,
+    (output, showing): (Output, Showing),
+) -> Result<Exit, Refusal> {
+    let mut narrator = Narrator::of(&asked.experiment, output, showing);
+    let mut seat = Seat::for_run(&asked.experiment, output, showing);
     let mut anew = tokio::time::interval(live::EVERY);
     // Both before the start: no turn may be missed, and this command must listen for Ctrl-C by then.
     let mut interrupts = Interrupts::new()?;
@@ -153,13 +165,20 @@ async fn through(client: &Client, asked: &StartRequest, output: Output) -> Resul
         let told = tokio::select! {
             told = events.next() => told?,
             _ = anew.tick() => {
+                seat.draw();
                 tell::draw_live();
                 continue;
             }
+            wish = seat.wish() => match wish {
+                Wish::Halt => break client.stop(&run).await?,
+                // The dashboard stays with its run, and its command does not stand still.
+                Wish::Leave | Wish::Suspend => continue,
+            },
             () = interrupts.next() => break client.stop(&run).await?,
         };
         match told {
             Some(Told::Event(event)) if event.run == run => {
+                seat.turn(&event);
                 narrator.turn(&event);
                 if let injector_record::event::EventKind::Ended { report } = event.what {
                     break report;
@@ -176,6 +195,7 @@ async fn through(client: &Client, asked: &StartRequest, output: Output) -> Resul
             None => return Err(gone(&run)),
         }
     };
+    drop(seat);
     tell::report(&report, output);
     Ok(report.exit())
 }
@@ -193,10 +213,10 @@ fn gone(run: &RunId) -> Refusal {
 }
 
 /// The signals by which a person, a terminal or an init system ends a command.
-struct Interrupts([Signal; 3]);
+pub(super) struct Interrupts([Signal; 3]);
 
 impl Interrupts {
-    fn new() -> Result<Self, Refusal> {
+    pub(super) fn new() -> Result<Self, Refusal> {
         let listen = |kind| {
             signal(kind).map_err(|error| {
                 Refusal::failed(format!("signals cannot be listened to: {error}; try again"))
@@ -211,7 +231,7 @@ impl Interrupts {
         Ok(Self([interrupt?, terminate?, hangup?]))
     }
 
-    async fn next(&mut self) {
+    pub(super) async fn next(&mut self) {
         let [interrupt, terminate, hangup] = &mut self.0;
         tokio::select! {
             _ = interrupt.recv() => {}

@@ -214,7 +214,10 @@ struct StoppedInPart<'a> {
     reports: &'a [RunReport],
 }
 
-async fn stop_one(client: Option<&Client>, listed: ListedRun) -> Result<RunReport, Refusal> {
+pub(super) async fn stop_one(
+    client: Option<&Client>,
+    listed: ListedRun,
+) -> Result<RunReport, Refusal> {
     let run = listed.run.clone();
     if listed.state != RunState::Running {
         let sentence = format!("the run {run} is over already; `injector list` says how it ended");

@@ -51,6 +51,9 @@ pub(crate) struct RunFlags {
     /// Who answers for a run of a stage that needs it, on record
     #[arg(long, value_name = "NAME", requires = "stage", help_heading = "Stages")]
     pub(crate) approved_by: Option<String>,
+    /// Tell each turn on a line of its own, without the dashboard and without the live line
+    #[arg(long, conflicts_with = "repeat", help_heading = "Run")]
+    pub(crate) plain: bool,
     #[command(flatten)]
     pub(crate) arming: ArmingFlags,
 }

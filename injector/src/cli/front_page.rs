@@ -29,7 +29,7 @@ const GROUPS: [Group; 4] = [
     Group {
         title: "Run experiments, here or for other programs",
         commands: &["run", "suite", "search"],
-        also: &["approve", "daemon", "schema"],
+        also: &["acknowledge", "approve", "daemon", "schema"],
         example: "injector run experiment.yaml --dry-run",
     },
     Group {
@@ -42,6 +42,7 @@ const GROUPS: [Group; 4] = [
             "lessons",
             "postmortem",
             "status",
+            "watch",
         ],
         example: "injector report last --format html --output report.html",
     },

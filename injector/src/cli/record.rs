@@ -113,6 +113,7 @@ impl Reader {
             Record::GateWaits { step, until } => format!("gate {step} waits for {until}"),
             Record::GateEnded { report } => report.to_string(),
             Record::RolledBack { result } => result.to_string(),
+            Record::Escalated { turn } => turn.to_string(),
             Record::Told { notice } => notice.to_string(),
             Record::Ended { report } => match &report.judgement {
                 Some(judgement) => format!("ended: {}; {}", report.outcome, judgement.verdict),

@@ -5,7 +5,7 @@ use std::path::Path;
 use injector_engine::tell::{self, Stream};
 use injector_record::{
     account::Account,
-    journal::{self, RunId, Unreadable},
+    journal::{self, ListedRun, Replay, RunId, Unreadable},
     replace::{self, ReplaceError},
 };
 use injector_spec::{
@@ -33,6 +33,12 @@ impl Which {
 
     /// All that its journal says.
     pub(super) fn account(&self) -> Result<Account, Refusal> {
+        let (listed, replay) = self.read()?;
+        Ok(Account::of(listed, &replay))
+    }
+
+    /// The run, and the records of its journal.
+    pub(super) fn read(&self) -> Result<(ListedRun, Replay), Refusal> {
         let run = match self {
             Self::Run(run) => run.clone(),
             Self::Last => newest()?,
@@ -40,7 +46,7 @@ impl Which {
         let directory = journal::directory();
         let path = journal::file(&directory, &run);
         match journal::read(&path, run.clone()) {
-            Ok((listed, replay)) => Ok(Account::of(listed, &replay)),
+            Ok(read) => Ok(read),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(Refusal::usage(
                 format!("there is no run {run}; `injector list` shows those that are known"),
             )),

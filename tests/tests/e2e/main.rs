@@ -9,9 +9,11 @@ mod calls;
 mod catalogue;
 mod company;
 mod daemon;
+mod dashboards;
 mod death;
 mod demo;
 mod effects;
+mod escalations;
 mod experiments;
 mod files;
 mod filters;
@@ -62,6 +64,8 @@ fn main() -> ExitCode {
         ramps::cases(),
         lifecycle::cases(),
         terminals::cases(),
+        dashboards::cases(),
+        escalations::cases(),
         death::cases(),
         daemon::cases(),
         guarded::cases(),

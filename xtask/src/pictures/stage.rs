@@ -1,6 +1,7 @@
 //! What the scenes are played on: a model API, an agent that calls it, and a folder of journals.
 
 use std::{
+    fs,
     io::{BufRead, BufReader},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -12,14 +13,48 @@ use tempfile::TempDir;
 
 use crate::{paths::Project, process, root::Root};
 
-/// What stands in a scene for the agent's process id, and for the newest run.
-pub(super) const PLACEHOLDERS: [&str; 2] = ["{pid}", "{run}"];
+/// What stands in a scene for the agent's process id, for the newest run, and for the file of an experiment on a service.
+pub(super) const PLACEHOLDERS: [&str; 3] = ["{pid}", "{run}", "{experiment}"];
+
+/// A service that needs another one, beside a second that needs it too.
+const EXPERIMENT: &str = "\
+apiVersion: injector/v1
+name: checkout-without-stock
+hypothesis: Checkout is good again within 10 s after its stock service was lossy.
+targets: { checkout: { pid: {target} } }
+probes:
+  checkout: http http://{checkout}/ status 200 fails 3 of 5 every 250ms within 100ms
+  search: http http://{search}/ status 200 every 250ms within 100ms
+steady-state: [checkout]
+controls: [search]
+objectives: { rto: 10s }
+baseline: 10s
+steps:
+  - name: lossy
+    duration: 20s
+    faults: [ net.loss: { protocol: udp, percent: 15%, max-hits: 5000 } ]
+  - name: slow and lossy
+    duration: 20s
+    faults:
+      - net.loss: { protocol: udp, percent: 5% }
+      - net.delay: { protocol: udp, latency: 20ms }
+recovery: 15s
+";
 
 /// The running programs, gone when dropped.
 pub(super) struct Stage {
     agent: Victim,
     _api: Victim,
+    checkout: Service,
+    search: Service,
+    _stock: Victim,
     state: TempDir,
+}
+
+/// A service, and where it answers.
+struct Service {
+    victim: Victim,
+    address: String,
 }
 
 /// A program of the tests package that is killed when dropped.
@@ -42,9 +77,14 @@ impl Stage {
         let (api, address) = Victim::start(project, &["model-api", "--listen", "127.0.0.1:0"])?;
         let address = address.context("the model API did not say where it listens")?;
         let (agent, _) = Victim::start(project, &["http-agent", "--connect", &address])?;
+        let (stock, needs) = Victim::start(project, &["udp-echo", "--listen", "127.0.0.1:0"])?;
+        let needs = needs.context("the stock service did not say where it listens")?;
         Ok(Self {
             agent,
             _api: api,
+            checkout: Service::start(project, &needs)?,
+            search: Service::start(project, &needs)?,
+            _stock: stock,
             state: tempfile::tempdir().context("there is no place for journals")?,
         })
     }
@@ -56,12 +96,26 @@ impl Stage {
 
     /// The words of a scene, as a person would type them now.
     pub(super) fn fill_in(&self, root: Root, project: &Project, words: &str) -> Result<String> {
-        let [pid, run] = PLACEHOLDERS;
+        let [pid, run, experiment] = PLACEHOLDERS;
         let mut words = words.replace(pid, &self.agent.0.id().to_string());
         if words.contains(run) {
             words = words.replace(run, &self.newest_run(root, project)?);
         }
+        if words.contains(experiment) {
+            words = words.replace(experiment, &self.experiment()?);
+        }
         Ok(words)
+    }
+
+    /// Writes the experiment down; its path.
+    fn experiment(&self) -> Result<String> {
+        let path = self.state.path().join("checkout.yaml");
+        let text = EXPERIMENT
+            .replace("{target}", &self.checkout.victim.0.id().to_string())
+            .replace("{checkout}", &self.checkout.address)
+            .replace("{search}", &self.search.address);
+        fs::write(&path, text).context("there is no place for the experiment")?;
+        Ok(path.to_string_lossy().into_owned())
     }
 
     fn newest_run(&self, root: Root, project: &Project) -> Result<String> {
@@ -76,6 +130,23 @@ impl Stage {
         Ok(newest
             .context("there is no run to show; draw net-delay too")?
             .run)
+    }
+}
+
+impl Service {
+    fn start(project: &Project, needs: &str) -> Result<Self> {
+        let words = [
+            "dependent",
+            "--listen",
+            "127.0.0.1:0",
+            "--needs",
+            needs,
+            "--character",
+            "comes-back",
+        ];
+        let (victim, address) = Victim::start(project, &words)?;
+        let address = address.context("a service did not say where it listens")?;
+        Ok(Self { victim, address })
     }
 }
 

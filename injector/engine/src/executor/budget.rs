@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 
 use injector_plan::policy::Override;
+use injector_record::event::Limits;
 use injector_spec::{
     config::Config,
     quantity::{bytes, duration},
@@ -35,6 +36,22 @@ impl Budget {
             bytes: is_kept(&Override::ManyBytes).then_some(limits.max_bytes),
             processes: is_kept(&Override::ManyProcesses)
                 .then_some(limits.max_processes.get() as usize),
+        }
+    }
+}
+
+impl Budget {
+    /// The same, as events have it.
+    pub const fn told(self) -> Limits {
+        let Self {
+            hits_a_second,
+            bytes,
+            processes,
+        } = self;
+        Limits {
+            hits_a_second,
+            bytes,
+            processes,
         }
     }
 }

@@ -15,8 +15,8 @@ use injector_spec::{
 
 use super::budget::Budget;
 use crate::{
-    admission::Admission, effects::namespace::Listening, fd_store::FdStore, guardian::Guardian,
-    recorder::Recorder, watchdog::Brake,
+    admission::Admission, effects::namespace::Listening, escalation::Chain, fd_store::FdStore,
+    guardian::Guardian, recorder::Recorder, watchdog::Brake,
 };
 
 /// What a run is made from.
@@ -43,6 +43,8 @@ pub struct Request {
     pub budget: Budget,
     /// Who is told where it is halted or breaks.
     pub escalation: Escalation,
+    /// Whom decisions are asked of.
+    pub chain: Chain,
     /// How targets that are made again are let in.
     pub admission: Admission,
     /// What ends its leases at once.

@@ -27,6 +27,7 @@ use super::{Order, Request, Surroundings, budget::Spending, roster::Roster};
 use crate::{
     changes::Changes,
     effects::{Effect, Scene, Seen, ground::Ground},
+    escalation,
     fd_store::FdStore,
     halt_monitor::{HaltMonitor, OwnHits},
     kill_switch::{self, KillSwitch},
@@ -34,7 +35,7 @@ use crate::{
     notifier,
     preflight::StartLock,
     recorder::RunJournal,
-    rendering, rollback,
+    rendering, rollback, tell,
     watchdog::Watchdog,
 };
 
@@ -133,6 +134,19 @@ pub fn execute(
             report: report.clone(),
         },
     });
+    // Behind the last record, and by a process that no end waits for.
+    if !request.chain.is_empty() && escalation::is_wanted(&report) {
+        match escalation::start(&report.run, request.config.as_ref()) {
+            Ok(()) => tell::remark(format!(
+                "injector: people are asked about run {}, where it needs a decision; `injector acknowledge {}` answers.",
+                report.run, report.run
+            )),
+            Err(error) => tell::aside(format!(
+                "injector: no person is asked about run {}: {error}; tell them yourself.",
+                report.run
+            )),
+        }
+    }
     Ok(report)
 }
 
@@ -161,6 +175,8 @@ struct Armed {
     /// The time within the step that is on whose values are set.
     set_at: Duration,
     spending: Spending,
+    /// Hits of each rule of the plan as they were told last, so that of a step that is over none is read again.
+    hits_by_rule: Vec<u64>,
     /// Who the targets are now.
     roster: Roster,
 }

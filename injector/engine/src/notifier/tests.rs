@@ -130,7 +130,7 @@ fn the_system_log_gets_one_line_in_either_form() {
         name: report.name,
         outcome: "halted",
         why: "too much".into(),
-        report: String::new(),
+        body: String::new(),
     };
     let path = path.to_str().unwrap();
     for form in [Form::Native, Form::Syslog] {

@@ -1,6 +1,9 @@
 //! Starts the recorder.
 
-use std::process::{Child, Stdio};
+use std::{
+    io::IsTerminal as _,
+    process::{Child, Stdio},
+};
 
 use super::{COMMAND, Recorder, Terminal};
 use crate::{channel::Channel, spawn};
@@ -28,8 +31,14 @@ pub fn start() -> Result<Recording, Refusal> {
     let mut command = spawn::own(COMMAND);
     spawn::leave_open(&mut command, "--disk", &its_disk);
     spawn::leave_open(&mut command, "--terminal", &its_terminal);
+    // A dashboard hears keys; what is no terminal may be the experiment itself.
+    let keys = if std::io::stdin().is_terminal() {
+        Stdio::inherit()
+    } else {
+        Stdio::null()
+    };
     command
-        .stdin(Stdio::null())
+        .stdin(keys)
         .stdout(Stdio::inherit())
         .stderr(Stdio::inherit());
     let process = spawn::start(command, spawn::Lifetime::Own).map_err(failed)?;

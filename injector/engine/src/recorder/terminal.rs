@@ -21,10 +21,12 @@ use serde::{Deserialize, Serialize};
 use super::writer::{Outcome, Writer};
 use crate::{
     channel::{Channel, ChannelError, Wait},
+    dashboard::Outline,
     live::{self, Live},
     page::{Look, Page, Readers},
     tell::Stream,
 };
+use injector_record::event::RunEvent;
 
 /// What is said.
 #[derive(Debug, Serialize, Deserialize)]
@@ -39,6 +41,10 @@ pub(super) enum Say {
     },
     /// The run stands so.
     Live { live: Live },
+    /// A run in outline begins, which a dashboard may show.
+    Outline { outline: Box<Outline> },
+    /// Its next turn.
+    Turn { event: Box<RunEvent> },
     /// The run is over: what is said of it late is not shown.
     LiveOver,
     /// Take part in another conversation. With it: its other end.
@@ -94,9 +100,19 @@ impl Terminal {
         let _ = self.0.send(&say, &[], wait);
     }
 
-    /// A way to say how a run stands.
-    pub fn live(&self) -> Result<LiveLine, ChannelError> {
-        self.converse().map(LiveLine)
+    /// A way to say how a run stands; with an outline, on a dashboard.
+    pub fn live(&self, outline: Option<Outline>) -> Result<LiveLine, ChannelError> {
+        let channel = self.converse()?;
+        let wants_turns = outline.is_some();
+        if let Some(outline) = outline {
+            let outline = Box::new(outline);
+            let wait = Wait::at_most(super::ANSWER_WITHIN);
+            channel.send(&Say::Outline { outline }, &[], wait)?;
+        }
+        Ok(LiveLine {
+            channel,
+            wants_turns,
+        })
     }
 
     /// Takes the live line away for good.
@@ -140,12 +156,23 @@ impl AsFd for Terminal {
 
 /// Says how a run stands.
 #[derive(Debug)]
-pub struct LiveLine(Channel);
+pub struct LiveLine {
+    channel: Channel,
+    wants_turns: bool,
+}
 
 impl LiveLine {
     /// The run stands so. Waits for nothing: where the recorder stands still, the word is lost.
     pub fn say(&self, live: Live) {
-        let _ = self.0.send(&Say::Live { live }, &[], Wait::No);
+        let _ = self.channel.send(&Say::Live { live }, &[], Wait::No);
+    }
+
+    /// The run's next turn, where a dashboard may show it. Waits for nothing either.
+    pub fn turn(&self, event: &RunEvent) {
+        if self.wants_turns {
+            let event = Box::new(event.clone());
+            let _ = self.channel.send(&Say::Turn { event }, &[], Wait::No);
+        }
     }
 }
 
@@ -209,16 +236,26 @@ pub(super) fn serve(first: Channel) {
         }
         sources.insert(0, owner);
     }
+    printer.progress.put_terminal_back();
     drop(printer);
     let_go();
 }
 
 /// Closes the streams: a disk may keep this process for long, and a reader waits for the last writer of its pipe.
 fn let_go() {
-    if let Ok(null) = File::options().write(true).open("/dev/null") {
+    if let Ok(null) = File::options().read(true).write(true).open("/dev/null") {
+        let _ = rustix::stdio::dup2_stdin(&null);
         let _ = rustix::stdio::dup2_stdout(&null);
         let _ = rustix::stdio::dup2_stderr(&null);
     }
+}
+
+/// Whether both are one file.
+fn is_same(one: BorrowedFd<'_>, other: BorrowedFd<'_>) -> bool {
+    matches!(
+        (fstat(one), fstat(other)),
+        (Ok(one), Ok(other)) if (one.st_dev, one.st_ino) == (other.st_dev, other.st_ino)
+    )
 }
 
 impl Printer {
@@ -226,16 +263,17 @@ impl Printer {
     fn start(results: BorrowedFd<'_>, progress: BorrowedFd<'_>) -> std::io::Result<Self> {
         let file =
             |fd: BorrowedFd<'_>| Ok::<_, std::io::Error>(File::from(fd.try_clone_to_owned()?));
-        let is_one = matches!(
-            (fstat(results), fstat(progress)),
-            (Ok(one), Ok(other)) if (one.st_dev, one.st_ino) == (other.st_dev, other.st_ino)
-        );
+        let is_one = is_same(results, progress);
         let shows_live_line = matches!(Look::of(progress), Look::Full(_));
-        let results = Writer::start(Stream::Result, file(results)?)?;
+        // A dashboard takes the screen and the keys, so it is for a terminal that has all three streams.
+        let keys = std::io::stdin();
+        let is_seat = is_one && is_same(results, keys.as_fd());
+        let keys = is_seat.then(|| file(keys.as_fd())).transpose()?;
+        let results = Writer::start(Stream::Result, file(results)?, keys)?;
         let progress = if is_one {
             results.also(Stream::Aside)
         } else {
-            Writer::start(Stream::Aside, file(progress)?)?
+            Writer::start(Stream::Aside, file(progress)?, None)?
         };
         Ok(Self {
             results,
@@ -275,7 +313,9 @@ impl Printer {
                 (Stream::Aside, _) => self.progress.show(page),
             },
             Say::Live { live } if self.shows_live_line => self.progress.live(live),
-            Say::Live { .. } => {}
+            Say::Outline { outline } if self.shows_live_line => self.progress.outline(*outline),
+            Say::Turn { event } if self.shows_live_line => self.progress.turn(&event),
+            Say::Live { .. } | Say::Outline { .. } | Say::Turn { .. } => {}
             Say::LiveOver => self.progress.live_over(),
             Say::Converse => {
                 brought.extend(came.map(|end| Source::Conversation(Channel::from(end))));
@@ -327,7 +367,10 @@ mod tests {
     #[test]
     fn a_recorder_that_stands_still_keeps_no_worker_waiting() {
         let (ours, theirs) = Channel::pair().unwrap();
-        let way = LiveLine(ours);
+        let way = LiveLine {
+            channel: ours,
+            wants_turns: false,
+        };
         let live = Live {
             step: None,
             until_boot_ns: 7,

@@ -7,23 +7,30 @@ use std::{
     io,
     os::fd::AsFd,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicU64, AtomicUsize, Ordering},
         mpsc::{self, Receiver, Sender},
     },
+    time::Duration,
 };
 
 use rustix::io::Errno;
 
+use super::stage::Stage;
 use crate::{
+    dashboard::{self, Board, Outline, Viewer, Wish},
     live::{Live, Screen},
     page::{Look, Page},
     tell::{self, Stream},
 };
 use injector_host::kernel::clock::boot_ns;
+use injector_record::event::RunEvent;
 
 /// Bytes of progress that wait for a reader at most; what comes beyond is counted and left out.
 const MOST_WAITING: usize = 1 << 20;
+
+/// How long the end of a dashboard may wait for the terminal where this process ends.
+const PUT_BACK_WITHIN: Duration = Duration::from_millis(500);
 
 /// What the thread is told.
 enum Item {
@@ -35,10 +42,12 @@ enum Item {
     Mark(Sender<Outcome>),
 }
 
-/// The live line, as both threads see it.
+/// The live line and the board, as the threads see them.
 #[derive(Debug, Default)]
 struct Slot {
     state: LiveState,
+    /// What a dashboard shows.
+    board: Option<Box<Board>>,
     /// Whether a [`Item::Draw`] waits already.
     is_asked: bool,
 }
@@ -51,6 +60,38 @@ enum LiveState {
     On(Live),
     /// The run is over: what is said late is not shown.
     Over,
+}
+
+/// The slot, which one thread fills and the others look at.
+#[derive(Debug)]
+pub(super) struct Shared {
+    slot: Mutex<Slot>,
+    items: Sender<Item>,
+}
+
+/// As threads have it.
+pub(super) type SharedSlot = Arc<Shared>;
+
+impl Shared {
+    /// The state is sound after a panic elsewhere: it is written in one step.
+    fn lock(&self) -> MutexGuard<'_, Slot> {
+        self.slot.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes a key in, and has its answer drawn.
+    pub(super) fn key(&self, key: u8) -> Option<Wish> {
+        let mut slot = self.lock();
+        let wish = slot.board.as_mut()?.key(key);
+        self.ask_to_draw(&mut slot);
+        wish
+    }
+
+    fn ask_to_draw(&self, slot: &mut Slot) {
+        if !slot.is_asked {
+            slot.is_asked = true;
+            let _ = self.items.send(Item::Draw);
+        }
+    }
 }
 
 impl Item {
@@ -79,20 +120,31 @@ pub(super) struct Writer {
     waiting: Arc<AtomicUsize>,
     dropped: AtomicU64,
     stream: Stream,
-    slot: Arc<Mutex<Slot>>,
+    slot: SharedSlot,
 }
 
 impl Writer {
-    /// Starts the thread.
-    pub(super) fn start(stream: Stream, file: File) -> io::Result<Self> {
+    /// Starts the thread; with keys, the stream may show a dashboard.
+    pub(super) fn start(stream: Stream, file: File, keys: Option<File>) -> io::Result<Self> {
         let (items, inbox) = mpsc::channel();
         let waiting = Arc::new(AtomicUsize::new(0));
-        let counted = Arc::clone(&waiting);
-        let slot = Arc::new(Mutex::new(Slot::default()));
-        let shared = Arc::clone(&slot);
+        let slot = Arc::new(Shared {
+            slot: Mutex::default(),
+            items: items.clone(),
+        });
+        let thread = Writing {
+            file,
+            counted: Arc::clone(&waiting),
+            slot: Arc::downgrade(&slot),
+            screen: Screen::default(),
+            stage: Stage::new(keys),
+            held: Vec::new(),
+            failed: None,
+            has_text: false,
+        };
         std::thread::Builder::new()
             .name("writer".into())
-            .spawn(move || write_all(&file, &inbox, &counted, &shared))?;
+            .spawn(move || thread.all(&inbox))?;
         Ok(Self {
             items,
             waiting,
@@ -137,35 +189,50 @@ impl Writer {
 
     /// Puts this in the place of the live line, unless the run is over. Never waits.
     pub(super) fn live(&self, live: Live) {
-        let mut slot = lock(&self.slot);
+        let mut slot = self.slot.lock();
         if !matches!(slot.state, LiveState::Over) {
             slot.state = LiveState::On(live);
-            self.ask_to_draw(&mut slot);
+            self.slot.ask_to_draw(&mut slot);
+        }
+    }
+
+    /// A run begins that a dashboard may show.
+    pub(super) fn outline(&self, outline: Outline) {
+        let board = Board::new(outline, Viewer::Owner, boot_ns());
+        self.slot.lock().board = Some(Box::new(board));
+    }
+
+    /// Takes its next turn in. Never waits.
+    pub(super) fn turn(&self, event: &RunEvent) {
+        if let Some(board) = &mut self.slot.lock().board {
+            board.turn(event);
         }
     }
 
     /// Has the live line made anew.
     pub(super) fn draw(&self) {
-        self.ask_to_draw(&mut lock(&self.slot));
+        self.slot.ask_to_draw(&mut self.slot.lock());
     }
 
-    /// Takes the live line away for good.
+    /// Takes the live line, or the dashboard, away for good.
     pub(super) fn live_over(&self) {
-        let mut slot = lock(&self.slot);
+        let mut slot = self.slot.lock();
         slot.state = LiveState::Over;
-        self.ask_to_draw(&mut slot);
+        self.slot.ask_to_draw(&mut slot);
+    }
+
+    /// Has the terminal put back before this process ends, however long its reader takes.
+    pub(super) fn put_terminal_back(&self) {
+        if dashboard::is_changed() {
+            self.live_over();
+            let _ = self.mark().recv_timeout(PUT_BACK_WITHIN);
+            dashboard::put_back();
+        }
     }
 
     /// Whether a run has said how it stands, and goes on.
     pub(super) fn is_live(&self) -> bool {
-        matches!(lock(&self.slot).state, LiveState::On(_))
-    }
-
-    fn ask_to_draw(&self, slot: &mut Slot) {
-        if !slot.is_asked {
-            slot.is_asked = true;
-            let _ = self.items.send(Item::Draw);
-        }
+        matches!(self.slot.lock().state, LiveState::On(_))
     }
 
     /// What will say how writing went, once all of it is written.
@@ -181,46 +248,133 @@ impl Writer {
     }
 }
 
-/// The state is sound after a panic elsewhere: it is written in one step.
-fn lock(slot: &Mutex<Slot>) -> MutexGuard<'_, Slot> {
-    slot.lock().unwrap_or_else(PoisonError::into_inner)
+/// The thread that writes.
+struct Writing {
+    file: File,
+    counted: Arc<AtomicUsize>,
+    /// Gone where no thread fills it any more.
+    slot: Weak<Shared>,
+    screen: Screen,
+    stage: Stage,
+    /// What waits for the end of the dashboard.
+    held: Vec<Item>,
+    failed: Option<Errno>,
+    has_text: bool,
 }
 
-fn write_all(file: &File, inbox: &Receiver<Item>, waiting: &AtomicUsize, slot: &Mutex<Slot>) {
-    let mut failed = None;
-    let mut has_text = false;
-    let mut screen = Screen::default();
-    for item in inbox {
-        let size = item.size();
-        // The terminal may have another width by now.
-        let look = Look::of(file);
-        let line = || match &lock(slot).state {
-            LiveState::On(live) => live.line(boot_ns(), look),
-            LiveState::NotYet | LiveState::Over => None,
-        };
-        let (stream, bytes) = match item {
-            Item::Text(stream, text) => (stream, screen.text(&text, line().as_deref())),
-            Item::Page(stream, page) => (stream, screen.text(&page.bytes(look), line().as_deref())),
-            Item::Draw => {
-                lock(slot).is_asked = false;
-                (Stream::Aside, screen.draw(line().as_deref()))
-            }
-            Item::Mark(say) => {
-                if has_text && failed.is_none() {
-                    failed = tell::settle(file.as_fd()).err();
+/// What is to be seen beside texts.
+enum Stands {
+    Nothing,
+    Line(Live),
+    Board(Box<Board>, Live),
+}
+
+impl Writing {
+    fn all(mut self, inbox: &Receiver<Item>) {
+        for item in inbox {
+            match item {
+                Item::Draw => self.draw(),
+                Item::Mark(say) => {
+                    self.end_dashboard();
+                    let _ = say.send(self.outcome());
                 }
-                let failed = failed
-                    // A reader that has closed its end has read enough.
-                    .filter(|errno| *errno != Errno::PIPE)
-                    .map(Errno::raw_os_error);
-                let _ = say.send(Outcome { has_text, failed });
-                continue;
+                item if self.stage.is_set() => self.held.push(item),
+                item => self.write(&item),
+            }
+        }
+        self.end_dashboard();
+    }
+
+    fn stands(&self) -> Stands {
+        let Some(shared) = self.slot.upgrade() else {
+            return Stands::Nothing;
+        };
+        let mut slot = shared.lock();
+        slot.is_asked = false;
+        match (&slot.state, &slot.board) {
+            (LiveState::On(live), Some(board)) => Stands::Board(board.clone(), live.clone()),
+            (LiveState::On(live), None) => Stands::Line(live.clone()),
+            (LiveState::NotYet | LiveState::Over, _) => Stands::Nothing,
+        }
+    }
+
+    fn draw(&mut self) {
+        let stands = match self.stands() {
+            Stands::Nothing => {
+                self.end_dashboard();
+                None
+            }
+            Stands::Line(live) => Some(live),
+            Stands::Board(board, live) => {
+                if self.stage.may_be_set() {
+                    // The screen that comes back has no live line on it.
+                    self.say(Stream::Aside, |screen, _| screen.draw(None));
+                }
+                let Some(shared) = self.slot.upgrade() else {
+                    return;
+                };
+                if self.stage.show(&self.file, &board, &shared) {
+                    return;
+                }
+                self.end_dashboard();
+                Some(live)
             }
         };
-        has_text |= stream == Stream::Result;
-        if failed.is_none() && !bytes.is_empty() {
-            failed = tell::write(file.as_fd(), &bytes).err();
+        self.say(Stream::Aside, |screen, look| {
+            let line = stands.as_ref().and_then(|live| live.line(boot_ns(), look));
+            screen.draw(line.as_deref())
+        });
+    }
+
+    /// Puts the screen from before back, and writes what has waited.
+    fn end_dashboard(&mut self) {
+        self.stage.close();
+        for item in std::mem::take(&mut self.held) {
+            self.write(&item);
         }
-        waiting.fetch_sub(size, Ordering::Relaxed);
+    }
+
+    /// Writes a text or a page, with the live line below it.
+    fn write(&mut self, item: &Item) {
+        let stands = match self.stands() {
+            Stands::Line(live) | Stands::Board(_, live) => Some(live),
+            Stands::Nothing => None,
+        };
+        let line = |look| stands.as_ref().and_then(|live| live.line(boot_ns(), look));
+        match item {
+            Item::Text(stream, text) => {
+                self.say(*stream, |screen, look| {
+                    screen.text(text, line(look).as_deref())
+                });
+            }
+            Item::Page(stream, page) => self.say(*stream, |screen, look| {
+                screen.text(&page.bytes(look), line(look).as_deref())
+            }),
+            Item::Draw | Item::Mark(_) => {}
+        }
+        self.counted.fetch_sub(item.size(), Ordering::Relaxed);
+    }
+
+    /// Writes what is to be said on a terminal of the width that it has by now.
+    fn say(&mut self, stream: Stream, bytes: impl FnOnce(&mut Screen, Look) -> Vec<u8>) {
+        let bytes = bytes(&mut self.screen, Look::of(&self.file));
+        self.has_text |= stream == Stream::Result;
+        if self.failed.is_none() && !bytes.is_empty() {
+            self.failed = tell::write(self.file.as_fd(), &bytes).err();
+        }
+    }
+
+    fn outcome(&mut self) -> Outcome {
+        if self.has_text && self.failed.is_none() {
+            self.failed = tell::settle(self.file.as_fd()).err();
+        }
+        Outcome {
+            has_text: self.has_text,
+            failed: self
+                .failed
+                // A reader that has closed its end has read enough.
+                .filter(|errno| *errno != Errno::PIPE)
+                .map(Errno::raw_os_error),
+        }
     }
 }

@@ -3,10 +3,11 @@
 //! Where a terminal shows the live line, it stands for the lines of steps; where there is none, each turn is a line.
 
 use crate::{
+    dashboard::Outline,
     live::{Live, LiveStep, Met, Rate},
     page::{Line, Page, Readers, Role},
     tell::{self, Stream},
-    worker::Output,
+    worker::{Output, Showing},
 };
 use injector_host::kernel::clock::boot_ns;
 use injector_record::{
@@ -22,6 +23,8 @@ use injector_spec::{
 #[derive(Debug)]
 pub struct Narrator {
     output: Output,
+    /// Who reads the lines of steps.
+    of_steps: Readers,
     /// What is armed, in half a line.
     headline: String,
     /// Name and length of each step, in nanoseconds.
@@ -34,9 +37,14 @@ pub struct Narrator {
 impl Narrator {
     /// Makes ready to tell of a run of this experiment. To be called before anything is armed: it may wait for the
     /// recorder, which the other functions do not while the run is on.
-    pub fn of(experiment: &Experiment, output: Output) -> Self {
-        if output == Output::Text {
-            tell::begin_live();
+    pub fn of(experiment: &Experiment, output: Output, showing: Showing) -> Self {
+        match (output, showing) {
+            (Output::Json, _) | (Output::Text, Showing::Lines) => {}
+            (Output::Text, Showing::LiveLine) => tell::begin_live(None),
+            (Output::Text, Showing::Dashboard) => {
+                let outline = Outline::of(experiment);
+                tell::begin_live(outline.has_much_to_show().then_some(outline));
+            }
         }
         let targets: Vec<_> = experiment
             .targets
@@ -50,6 +58,11 @@ impl Narrator {
         };
         Self {
             output,
+            // Where there is no live line, each turn is a line.
+            of_steps: match showing {
+                Showing::Lines => Readers::All,
+                Showing::LiveLine | Showing::Dashboard => Readers::WithoutLiveLine,
+            },
             headline: format!(
                 "{} on {} for {duration}",
                 experiment.name,
@@ -67,10 +80,14 @@ impl Narrator {
         if what.is_of_hits() {
             return;
         }
+        if self.output == Output::Text {
+            tell::turn(event);
+        }
         match (self.output, what) {
-            (Output::Json, EventKind::Progress { .. }) => {}
+            (Output::Json, EventKind::Progress { .. } | EventKind::Sampled { .. })
+            | (Output::Text, EventKind::Sampled { .. }) => {}
             (Output::Json, _) => tell::line(Stream::Aside, &tell::as_json(event)),
-            (Output::Text, EventKind::Armed { faults }) => {
+            (Output::Text, EventKind::Armed { faults, .. }) => {
                 tell::page(self.armed(&event.run, faults));
             }
             (
@@ -79,6 +96,7 @@ impl Narrator {
                     hits,
                     step_until_boot_ns,
                     lease_until_boot_ns,
+                    ..
                 },
             ) => {
                 let met = Met {
@@ -93,10 +111,10 @@ impl Narrator {
                 let length = self.steps.get(self.begun).map_or(0, |(_, length)| *length);
                 self.begun += 1;
                 self.live(event.boot_ns.saturating_add(length), None);
-                tell::aside_as(Role::Plain, Readers::WithoutLiveLine, &tell::sentence(what));
+                tell::aside_as(Role::Plain, self.of_steps, &tell::sentence(what));
             }
             (Output::Text, EventKind::StepEnded { .. }) => {
-                tell::aside_as(Role::Plain, Readers::WithoutLiveLine, &tell::sentence(what));
+                tell::aside_as(Role::Plain, self.of_steps, &tell::sentence(what));
             }
             (Output::Text, what) => {
                 tell::aside_as(Role::Plain, Readers::All, &tell::sentence(what));

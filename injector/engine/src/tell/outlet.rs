@@ -23,12 +23,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     channel::ChannelError,
+    dashboard::Outline,
     live::{Live, Screen},
     page::{Look, Page, Readers},
     recorder::{Flushed, LiveLine, Terminal},
     worker::Output,
 };
 use injector_host::kernel::clock::boot_ns;
+use injector_record::event::RunEvent;
 
 /// One of the two ways out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,6 +71,8 @@ struct Outlets {
     has_result: bool,
     lost: Option<Lost>,
     live: LiveOutlet,
+    /// What is written once the dashboard that this process draws has closed.
+    held: Option<Vec<(Stream, Vec<u8>)>>,
 }
 
 /// Where this process says how its run stands.
@@ -91,6 +95,7 @@ static OUTLETS: Mutex<Outlets> = Mutex::new(Outlets {
     has_result: false,
     lost: None,
     live: LiveOutlet::NotYet,
+    held: None,
 });
 
 /// The lock also keeps the lines of two threads apart.
@@ -171,17 +176,42 @@ pub fn show(stream: Stream, readers: Readers, page: Page) {
     outlets.write_above_live_line(stream, &page.bytes(look));
 }
 
-/// Makes ready to say how this process's run stands. To be called before anything is armed: this may wait for the
-/// recorder, and [`live`] must not.
-pub fn begin_live() {
+/// Makes ready to say how this process's run stands; with an outline, on a dashboard where the recorder has the terminal for
+/// one. To be called before anything is armed: this may wait for the recorder, and [`live`] and [`turn`] must not.
+pub fn begin_live(outline: Option<Outline>) {
     let mut outlets = outlets();
     outlets.live = match &outlets.terminal {
         // Without a way to say it there is no live line.
         Some(terminal) => terminal
-            .live()
+            .live(outline)
             .map_or(LiveOutlet::Over, LiveOutlet::Recorder),
         None => LiveOutlet::Own(Screen::default(), None),
     };
+}
+
+/// Says what has happened to whatever draws a dashboard for this process. Waits for nothing.
+pub fn turn(event: &RunEvent) {
+    if let LiveOutlet::Recorder(line) = &outlets().live {
+        line.turn(event);
+    }
+}
+
+/// Holds back what is to be written: this process draws a dashboard.
+pub fn hold() {
+    let mut outlets = outlets();
+    if outlets.held.is_none() {
+        outlets.take_live_line_away();
+        outlets.held = Some(Vec::new());
+    }
+}
+
+/// Writes what was held back.
+pub fn let_go() {
+    let mut outlets = outlets();
+    for (stream, bytes) in outlets.held.take().unwrap_or_default() {
+        outlets.write(stream, &bytes);
+    }
+    outlets.draw();
 }
 
 /// Says how this process's run stands. A process with a recorder waits for nothing.
@@ -218,18 +248,29 @@ pub fn live_over() {
 impl Outlets {
     /// Writes to one of the two, and leaves the live line below it.
     fn write_above_live_line(&mut self, stream: Stream, bytes: &[u8]) {
+        if let Some(held) = &mut self.held {
+            held.push((stream, bytes.to_vec()));
+            return;
+        }
+        self.take_live_line_away();
+        self.write(stream, bytes);
+        self.draw();
+    }
+
+    fn take_live_line_away(&mut self) {
         if let LiveOutlet::Own(screen, _) = &mut self.live
             && screen.is_live()
         {
             let away = screen.draw(None);
             self.write(Stream::Aside, &away);
         }
-        self.write(stream, bytes);
-        self.draw();
     }
 
     /// Makes the live line anew, where this process draws it.
     fn draw(&mut self) {
+        if self.held.is_some() {
+            return;
+        }
         if let LiveOutlet::Own(screen, live) = &mut self.live {
             let line = live
                 .as_ref()

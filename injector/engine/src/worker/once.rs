@@ -2,7 +2,7 @@
 
 use tokio::runtime::Builder;
 
-use super::{Output, endings::Endings, runs};
+use super::{Output, Showing, endings::Endings, runs};
 use crate::tell::{self, Narrator};
 use crate::{executor::Order, preflight::Terms};
 use injector_record::journal::Process;
@@ -14,7 +14,7 @@ use injector_spec::{
 /// Carries a run out, prints its turns and its report, and returns the exit code.
 pub(super) fn run(
     experiment: Experiment,
-    output: Output,
+    (output, showing): (Output, Showing),
     terms: &Terms,
     supervisor: Process,
     companions: &runs::Companions,
@@ -23,7 +23,7 @@ pub(super) fn run(
         .enable_all()
         .build()
         .map_err(|error| Refusal::failed(format!("the runtime cannot be started: {error}.")))?;
-    let mut narrator = Narrator::of(&experiment, output);
+    let mut narrator = Narrator::of(&experiment, output, showing);
     // Before the run is started: a Ctrl-C that comes early ends it in good order too.
     let mut endings = {
         let _runtime = runtime.enter();

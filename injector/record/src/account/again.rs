@@ -72,6 +72,7 @@ fn only_fault<'a>(
         && experiment.steady_state.is_none()
         && experiment.rollback.is_empty()
         && experiment.notify.is_empty()
+        && experiment.escalate.is_empty()
         && experiment.head_in_words().is_empty()
         && !ramps;
     (is_plain && target.name == Target::ONLY && experiment.name == fault.fault)

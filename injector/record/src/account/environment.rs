@@ -2,7 +2,7 @@
 
 use super::Account;
 use crate::journal;
-use injector_spec::{experiment::OnTargetExit, printable};
+use injector_spec::{escalation::EscalationStep, experiment::OnTargetExit, printable};
 
 /// Terms and what they were, each on one line with names escaped.
 pub(super) fn environment(account: &Account) -> Vec<(&'static str, String)> {
@@ -51,6 +51,12 @@ pub(super) fn environment(account: &Account) -> Vec<(&'static str, String)> {
         if !experiment.notify.is_empty() {
             let names: Vec<&str> = experiment.notify.iter().map(|one| one.name()).collect();
             say("a breach is told to", names.join(", "));
+        }
+        if !experiment.escalate.is_empty() {
+            say(
+                "a decision is asked of",
+                EscalationStep::in_words(&experiment.escalate),
+            );
         }
         for command in &experiment.rollback {
             say("rolled back by", command.to_string());

@@ -11,6 +11,7 @@ use askama::Template;
 
 use super::{Account, Again, Happened, Headline, Series, chart::Chart, environment, words};
 use crate::{
+    escalation::Escalated,
     measure::Fate,
     report::{FaultReport, RunReport, Tone},
 };
@@ -222,7 +223,11 @@ fn timeline(account: &Account) -> Vec<Entry> {
             Happened::GateEnded { ref report } if !report.is_open() => "doubtful",
             Happened::RolledBack { ref result } if !result.is_done() => "bad",
             Happened::Recovered { .. } | Happened::TargetMet { .. } => "good",
-            Happened::TargetNotMet { .. } | Happened::LimitLifted { .. } => "doubtful",
+            Happened::TargetNotMet { .. }
+            | Happened::LimitLifted { .. }
+            | Happened::Escalated {
+                turn: Escalated::NotReached { .. } | Escalated::Unanswered { .. },
+            } => "doubtful",
             Happened::Started { .. }
             | Happened::Planned
             | Happened::Armed
@@ -233,6 +238,7 @@ fn timeline(account: &Account) -> Vec<Entry> {
             | Happened::FirstHit
             | Happened::RolledBack { .. }
             | Happened::Told { .. }
+            | Happened::Escalated { .. }
             | Happened::Ended { .. } => "plain",
         },
     };

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::{origin::Origin, series::Series};
 use crate::{
+    escalation::Escalated,
     gate::GateReport,
     journal::{Record, Replay},
     measure::Judgement,
@@ -69,6 +70,8 @@ pub enum Happened {
     RolledBack { result: RolledBack },
     /// A recipient was told of the end, or could not be.
     Told { notice: Notice },
+    /// A decision was asked of people: one turn of that.
+    Escalated { turn: Escalated },
     /// The run was over and nothing of it was left.
     Ended {
         #[serde(flatten)]
@@ -151,6 +154,7 @@ impl Happened {
             Record::RolledBack { result } => Self::RolledBack {
                 result: result.clone(),
             },
+            Record::Escalated { turn } => Self::Escalated { turn: turn.clone() },
             Record::Told { notice } => Self::Told {
                 notice: notice.clone(),
             },
@@ -210,6 +214,7 @@ impl fmt::Display for Happened {
             }
             Self::RolledBack { result } => result.fmt(out),
             Self::Told { notice } => notice.fmt(out),
+            Self::Escalated { turn } => turn.fmt(out),
             Self::Ended { outcome } => write!(out, "ended: {}", line(&outcome.to_string())),
             Self::Aborted { why } => write!(out, "aborted: {}", line(why)),
         }

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::RunId;
 use crate::{
-    gate::GateReport, halt::Halt, measure::Sample, notice::Notice, platform::Platform,
-    report::RunReport, rollback::RolledBack,
+    escalation::Escalated, gate::GateReport, halt::Halt, measure::Sample, notice::Notice,
+    platform::Platform, report::RunReport, rollback::RolledBack,
 };
 use injector_plan::policy::Override;
 use injector_spec::{
@@ -150,6 +150,11 @@ pub enum Record {
     Told {
         /// Who, when, and why not.
         notice: Notice,
+    },
+    /// A decision is asked of people: one turn of that. Those after the run's end are added behind it.
+    Escalated {
+        /// Which.
+        turn: Escalated,
     },
     /// The run is over and nothing of it is left.
     Ended {

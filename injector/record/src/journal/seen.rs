@@ -102,7 +102,7 @@ fn state(replay: &Replay, is_running: bool) -> RunState {
 
 /// Whether a process holds the journal. The shared lock that finds out is let go at once; no run can be
 /// refused because of it, for a journal is locked before it has its name.
-fn is_locked(file: &File) -> io::Result<bool> {
+pub(super) fn is_locked(file: &File) -> io::Result<bool> {
     match flock(file, FlockOperation::NonBlockingLockShared) {
         Ok(()) => {
             flock(file, FlockOperation::Unlock)?;

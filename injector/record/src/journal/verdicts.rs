@@ -72,6 +72,20 @@ pub(crate) fn verdicts(directory: &Path) -> io::Result<Verdicts> {
     Ok(found)
 }
 
+/// Whether the last judged run of the same experiment before this one was inconclusive.
+pub fn was_inconclusive_before(directory: &Path, run: &RunId) -> io::Result<bool> {
+    let runs = verdicts(directory)?.runs;
+    let asked = runs.iter().find(|judged| judged.run == *run);
+    let Some(key) = asked.map(|judged| judged.asked.key) else {
+        return Ok(false);
+    };
+    let earlier = runs
+        .iter()
+        .filter(|judged| judged.run.number() < run.number() && judged.asked.key == key);
+    let last = earlier.max_by_key(|judged| judged.run.number());
+    Ok(last.is_some_and(|judged| judged.word == Word::Inconclusive))
+}
+
 impl Verdicts {
     fn read(&mut self, run: &RunId) {
         let file = file(&self.directory, run);

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Deserializer, Serialize, de::Error};
 
+use super::notifier::HostStep;
 use crate::condition::HttpUrl;
 
 /// `[escalation]`.
@@ -18,6 +19,8 @@ pub struct Escalation {
     pub webhook: Option<HttpUrl>,
     /// Whether the journal of systemd, or syslog, gets a line.
     pub journald: bool,
+    /// Whom decisions are asked of, in order, where an experiment names no person.
+    pub escalate: Vec<HostStep>,
 }
 
 /// A notifier: the way by which a recipient is told, named as its key under `[escalation]`.
@@ -72,11 +75,12 @@ impl Escalation {
             },
             webhook: self.webhook.clone().filter(|_| is_named(Channel::Webhook)),
             journald: self.journald && is_named(Channel::Journald),
+            escalate: self.escalate.clone(),
         }
     }
 }
 
-fn command<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
+pub(super) fn command<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
     let words = Vec::<String>::deserialize(from)?;
     let is_command = |words: &[String]| {
         words.first().is_none_or(|program| program.starts_with('/'))

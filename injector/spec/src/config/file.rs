@@ -9,7 +9,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{Config, mistake};
+use super::{Config, mistake, notifier};
 use crate::{error::Refusal, printable};
 
 /// Where it is where nothing else is said.
@@ -125,16 +125,21 @@ impl Source {
 impl Config {
     /// Reads the text of a file that messages call `path`.
     pub fn parse(text: &str, path: &str) -> Result<Self, ConfigError> {
-        toml::from_str(text).map_err(|error| {
-            let start = error.span().map_or(0, |span| span.start);
+        let mistake = |start: usize, what: String| {
             let (line, column) = line_and_column(text, start);
             ConfigError::Mistake {
                 path: path.to_owned(),
                 line,
                 column,
-                what: mistake::sentence(error.message()),
+                what,
             }
-        })
+        };
+        let config: Self = toml::from_str(text).map_err(|error| {
+            let start = error.span().map_or(0, |span| span.start);
+            mistake(start, mistake::sentence(error.message()))
+        })?;
+        notifier::check(&config).map_err(|(at, what)| mistake(at.start, what))?;
+        Ok(config)
     }
 }
 

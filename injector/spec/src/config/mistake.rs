@@ -16,6 +16,10 @@ pub(super) fn sentence(message: &str) -> String {
     if let Some(rest) = unknown_name {
         return unknown(rest);
     }
+    if let Some(rest) = first.strip_prefix("missing field ") {
+        let key = rest.trim_matches('`');
+        return format!("the key `{key}` is missing here; add it");
+    }
     if let Some(rest) = first.strip_prefix("invalid type: ") {
         return wrong_type(rest);
     }

@@ -57,6 +57,21 @@ const MISTAKES: &[(&str, &str, &str, &str)] = &[
     ("journal", "keep", "0", "1 or more"),
     ("journal", "max_age", r#""90""#, "unit"),
     ("escalation", "journald", r#""yes""#, "true or false"),
+    (
+        "escalation",
+        "escalate",
+        r#"[{ to = "on-call", within = "0s" }]"#,
+        "between 1s and 1d",
+    ),
+    ("[notifier]", "name", r#""On Call""#, "small letters"),
+    (
+        "[notifier]",
+        "kind",
+        r#""webhok""#,
+        "did you mean `webhook`?",
+    ),
+    ("[notifier]", "url", r#""https://a/""#, "no TLS"),
+    ("[notifier]", "command", r#"["page"]"#, "whole path"),
 ];
 
 #[test]
@@ -100,7 +115,75 @@ fn every_key_is_tried() {
             assert!(is_tried, "{section}.{key}");
         }
     }
-    assert_eq!(keys, 24);
+    assert_eq!(keys, 29);
+}
+
+/// What no section alone can know has its place, too.
+#[test]
+fn notifiers_and_those_who_name_them_go_together() {
+    let two = "[[notifier]]\nname = \"on-call\"\nkind = \"journald\"\n[[notifier]]\n";
+    let one_step = |step: &str| {
+        format!("{two}name = \"lead\"\nkind = \"journald\"\n[escalation]\nescalate = [{step}]\n")
+    };
+    for (text, place, part) in [
+        (
+            format!("{two}name = \"on-call\"\nkind = \"journald\"\n"),
+            (5, 8),
+            "two notifiers are called `on-call`",
+        ),
+        (
+            format!("{two}name = \"lead\"\nkind = \"webhook\"\n"),
+            (6, 8),
+            "needs `url`",
+        ),
+        (
+            format!("{two}name = \"lead\"\nkind = \"command\"\nurl = \"http://a/\"\n"),
+            (6, 8),
+            "needs `command`",
+        ),
+        (
+            format!("{two}name = \"lead\"\nkind = \"journald\"\nurl = \"http://a/\"\n"),
+            (6, 8),
+            "another kind",
+        ),
+        (
+            one_step("{ to = \"on-cal\", within = \"5m\" }"),
+            (8, 20),
+            "did you mean `on-call`?",
+        ),
+        (
+            one_step("{ to = \"on-call\" }"),
+            (8, 13),
+            "`within` is missing",
+        ),
+        (
+            one_step("{ to = \"lead\", within = \"5m\" }, { to = \"lead\", within = \"5m\" }"),
+            (8, 52),
+            "names `lead` twice",
+        ),
+        (
+            "[escalation]\nescalate = [{ to = \"x\", within = \"5m\" }]\n".to_owned(),
+            (2, 20),
+            "add it as a section",
+        ),
+    ] {
+        match Config::parse(&text, "f.toml") {
+            Err(ConfigError::Mistake {
+                line, column, what, ..
+            }) => {
+                assert_eq!((line, column), place, "{text}{what}");
+                assert!(what.contains(part), "{text}{what}");
+            }
+            other => panic!("{text}: {other:?}"),
+        }
+    }
+    let good = Config::parse(&one_step("{ to = \"lead\", within = \"5m\" }"), "f.toml").unwrap();
+    let steps = good.escalate();
+    assert_eq!(steps[0].to_string(), "lead within 5m");
+    assert_eq!(
+        good.notifier(&steps[0].to).unwrap().way(),
+        Some(NotifierWay::Journald)
+    );
 }
 
 #[test]

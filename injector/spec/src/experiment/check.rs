@@ -7,7 +7,11 @@ use super::{
     MOST_CONDITIONS, MOST_STEPS, ProcessFaultError, RampError, RollbackError, SCOPES, SLOTS,
     Selector, StageError, SteadyStateError, Target, TimingError, rollback,
 };
-use crate::{pattern, quantity::duration};
+use crate::{
+    escalation::{EscalationError, EscalationStep},
+    pattern,
+    quantity::duration,
+};
 
 /// The shortest step: below it, arming takes longer than the step.
 const SHORTEST: Duration = Duration::from_millis(1);
@@ -78,6 +82,8 @@ pub enum CheckError {
     /// Probes that could not judge.
     #[error(transparent)]
     SteadyState(#[from] SteadyStateError),
+    #[error(transparent)]
+    Escalation(#[from] EscalationError),
     #[error("`notify` names `{0}` twice; leave one of them")]
     NotifiedTwice(&'static str),
     /// Commands that could not be run, or for too long.
@@ -130,6 +136,7 @@ impl Experiment {
                 return Err(CheckError::NotifiedTwice(channel.name()));
             }
         }
+        EscalationStep::check(&self.escalate)?;
         let mut faults = vec![0; self.targets.len()];
         for (step, fault) in self.faults() {
             fault.check_in(step.duration)?;

@@ -18,6 +18,7 @@
 mod command;
 mod complaint;
 mod document;
+mod escalate;
 mod fields;
 mod head;
 mod node;
@@ -139,7 +140,7 @@ pub fn parse(text: &str, name: &str, selector: Option<Selector>) -> Result<Exper
 }
 
 /// The keys of an experiment.
-const EXPERIMENT: [&str; 23] = [
+const EXPERIMENT: [&str; 24] = [
     head::KEY,
     "name",
     "hypothesis",
@@ -163,6 +164,7 @@ const EXPERIMENT: [&str; 23] = [
     "on-target-exit",
     "rollback",
     "notify",
+    "escalate",
 ];
 
 /// The keys of a profile.
@@ -236,6 +238,7 @@ fn experiment(
         on_target_exit: on_target_exit(&fields)?,
         rollback: rollback::rollback(&fields)?,
         notify: notify::notify(&fields)?,
+        escalate: escalate::escalate(&fields)?,
     };
     // What is left to find has no better place: every part was checked where it stands.
     experiment

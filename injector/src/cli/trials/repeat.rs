@@ -66,6 +66,7 @@ pub fn repeat(arming: Arming, times: Times) -> Result<Exit, Refusal> {
         overrides,
         config,
         output,
+        showing: _,
     } = arming;
     let asked = Asked {
         experiment,

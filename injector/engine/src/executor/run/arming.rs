@@ -100,6 +100,7 @@ impl Run<'_> {
             since: armed_at,
             set_at: Duration::ZERO,
             spending: Spending::begin(self.request.budget, armed_at),
+            hits_by_rule: vec![0; self.request.plan.rules.len()],
             roster: self.roster(armed_at),
         };
         // Before a listener hears of it: one that waits for that word acts on it at once, and its first
@@ -120,7 +121,8 @@ impl Run<'_> {
         armed.ask_each(request, changes, journal, &mut later, |effect, scene| {
             effect.act(first, scene)
         })?;
-        self.tell(EventKind::Armed { faults });
+        let limits = self.request.budget.told();
+        self.tell(EventKind::Armed { faults, limits });
         for seen in acts {
             (self.tell)(seen.of(&self.request.run));
         }

@@ -8,7 +8,10 @@ use super::{Armed, Run, targets::explain};
 use crate::{executor::budget::Used, halt_monitor::Counting};
 use injector_host::kernel::maps::CounterReader;
 use injector_plan::{Plan, PlannedRule};
-use injector_record::{event::EventKind, report::FaultReport};
+use injector_record::{
+    event::{EventKind, MOST_TOLD},
+    report::FaultReport,
+};
 use injector_spec::experiment::FaultKind;
 
 impl Armed {
@@ -63,10 +66,29 @@ impl Run<'_> {
             })
     }
 
+    /// Takes over what the faults of a step have hit so far, where so few are told one by one.
+    pub(super) fn count_by_rule(&self, armed: &mut Armed, step: usize) {
+        let plan = &self.request.plan;
+        if plan.rules.len() > MOST_TOLD {
+            armed.hits_by_rule.clear();
+            return;
+        }
+        for (index, rule) in plan.rules.iter().enumerate() {
+            if rule.step == step {
+                let hits = armed.counters(index, plan).hit;
+                if let Some(known) = armed.hits_by_rule.get_mut(index) {
+                    *known = hits;
+                }
+            }
+        }
+    }
+
     /// Tells how the run stands, from numbers that are known already.
-    pub(super) fn tell_progress(&mut self, armed: &Armed, hits: u64, step_until_boot_ns: u64) {
+    pub(super) fn tell_progress(&mut self, armed: &Armed, used: Used, step_until_boot_ns: u64) {
         self.tell(EventKind::Progress {
-            hits,
+            hits: used.hits,
+            by_fault: armed.hits_by_rule.clone(),
+            bytes: used.bytes,
             step_until_boot_ns,
             lease_until_boot_ns: armed.watchdog.lease_until_boot_ns(),
         });

@@ -4,6 +4,7 @@ use std::{sync::mpsc::Receiver, time::Duration};
 
 use injector_host::targets::guard::Guard;
 use injector_record::{
+    escalation::Escalated,
     event::EventKind,
     gate::{GateEnd, GateReport},
     journal::Record,
@@ -30,7 +31,8 @@ impl Run<'_> {
     ) -> Result<Option<Outcome>, Refusal> {
         let guard = Guard::new(self.request.asked_by.1);
         let (waited_for, until) = (gate.to_string(), self.in_full(&gate, step));
-        let waiting = Waiting::begin(gate, name, &self.request.run, &guard)?;
+        let is_for_a_person = gate == Gate::Approve;
+        let mut waiting = Waiting::begin(gate, name, &self.request.run, &guard)?;
         let step_name = name.to_owned();
         self.journal.after(&Record::GateWaits {
             step: step_name.clone(),
@@ -38,14 +40,20 @@ impl Run<'_> {
         });
         self.tell(EventKind::GateWaits {
             step: step_name,
-            until,
+            until: until.clone(),
         });
-        let outcome = self.wait(armed, step, Some(&waiting), orders);
+        if is_for_a_person {
+            let why = format!("gate {name} waits for {until}");
+            let about = (self.request.experiment.name.as_str(), why.as_str());
+            waiting.ask(&self.request.chain, &self.request.run, about)?;
+        }
+        let outcome = self.wait(armed, step, Some(&mut waiting), orders);
         let shut = match outcome {
             Some(_) => Shut::RunIsOver,
             None => Shut::TimeIsOver,
         };
-        let report = waiting.end(shut);
+        let (report, turns) = waiting.end(shut);
+        self.escalated(turns);
         self.journal.after(&Record::GateEnded {
             report: report.clone(),
         });
@@ -55,6 +63,15 @@ impl Run<'_> {
         let outcome = outcome.or_else(|| given_up(&report, &waited_for));
         self.gates.push(report);
         Ok(outcome)
+    }
+
+    /// Puts turns of the asking on record.
+    pub(super) fn escalated(&mut self, turns: Vec<Escalated>) {
+        for turn in turns {
+            self.journal
+                .after(&Record::Escalated { turn: turn.clone() });
+            self.tell(EventKind::Escalated { turn });
+        }
     }
 
     /// What is waited for and how long, and the command that a person needs.

@@ -66,6 +66,7 @@ impl Run<'_> {
                 armed.measures.lifted();
             }
             armed.spending.before = self.used(armed, index);
+            self.count_by_rule(armed, index);
             self.journal
                 .after(&Record::StepEnded { step: name.clone() });
             self.tell(EventKind::StepEnded { step: name });
@@ -114,9 +115,14 @@ impl Run<'_> {
 
     /// Takes over what the probes were answered, and writes it down.
     fn keep_samples(&mut self, armed: &mut Armed) {
-        if let Some(record) = armed.measures.collect()
-            && !self.journal.offer(&record)
-        {
+        let Some(answers) = armed.measures.collect() else {
+            return;
+        };
+        self.tell(EventKind::Sampled {
+            answers: answers.clone(),
+        });
+        let record = Record::Sampled { answers };
+        if !self.journal.offer(&record) {
             armed.measures.left_out(&record);
         }
     }
@@ -126,7 +132,7 @@ impl Run<'_> {
         &mut self,
         armed: &mut Armed,
         step: Step,
-        gate: Option<&Waiting>,
+        mut gate: Option<&mut Waiting>,
         orders: &Receiver<Order>,
     ) -> Option<Outcome> {
         let (mut keep_up_at, mut progress_at) = (0, 0);
@@ -139,7 +145,7 @@ impl Run<'_> {
             if let Some(why) = effects.find_map(|effect| effect.broken(&armed.ground)) {
                 return Some(Outcome::Failed { why: why.into() });
             }
-            if now >= step.ends_at || gate.is_some_and(Waiting::is_open) {
+            if now >= step.ends_at || gate.as_ref().is_some_and(|gate| gate.is_open()) {
                 return None;
             }
             if let Some(outcome) = self.look_after_targets(armed) {
@@ -157,6 +163,9 @@ impl Run<'_> {
                     return Some(overspent(armed, why));
                 }
             }
+            if let Some(gate) = &mut gate {
+                self.escalated(gate.escalated());
+            }
             let used = self.used(armed, step.index);
             armed.measures.look(now, used.hits);
             if let Some(why) = armed.spending.look(now, used) {
@@ -164,7 +173,8 @@ impl Run<'_> {
             }
             if now >= progress_at {
                 progress_at = now + PROGRESS_EVERY;
-                self.tell_progress(armed, used.hits, step.ends_at);
+                self.count_by_rule(armed, step.index);
+                self.tell_progress(armed, used, step.ends_at);
             }
             armed.tell_own_hits();
             if let Err(refusal) = self.act(armed, step) {

@@ -37,6 +37,9 @@ impl Experiment {
         if !self.notify.is_empty() {
             put(&mut fields, "notify", Document::of(&self.notify));
         }
+        if !self.escalate.is_empty() {
+            put(&mut fields, "escalate", Document::of(&self.escalate));
+        }
         if !self.rollback.is_empty() {
             put(&mut fields, "rollback", Document::of(&self.rollback));
         }

@@ -10,11 +10,12 @@ use clap::{Arg, ArgAction, Command, CommandFactory, ValueEnum, error::ErrorKind}
 use serde_json::{Map, Value, json};
 
 use super::{
-    EXPERIMENT, PROFILE, STAGE, STAGES_STAGE, head::API_VERSION, probe, rollback, steady_state,
-    steps, words,
+    EXPERIMENT, PROFILE, STAGE, STAGES_STAGE, escalate, head::API_VERSION, probe, rollback,
+    steady_state, steps, words,
 };
 use crate::{
     config::Channel,
+    escalation::MOST_STEPS,
     experiment::{
         Ground, MOST_CONDITIONS, Parameter, SCOPES, Shape, head, rollback::MOST_COMMANDS, stage,
     },
@@ -186,6 +187,14 @@ fn key_of_file(key: &str) -> Value {
             list_of(&one_of(&Channel::ALL.map(Channel::name))),
             "Which notifiers of the host's configuration hear of a breach; all where nothing is said.",
         ),
+        "escalate" => json!({
+            "description": "Whom a decision is asked of, one after the other: names of `[[notifier]]` in the host's configuration.",
+            "type": "array",
+            "minItems": 1,
+            "maxItems": MOST_STEPS,
+            "items": map(&escalate::STEP, &escalate::STEP),
+        }),
+        "to" => scalar("The notifier, as in `on-call`."),
         "rollback" => json!({
             "description": "What is run, one after the other, where the run was halted, broke or was unsafe; root's to name.",
             "type": "array",
@@ -266,7 +275,7 @@ fn key_of_probe(key: &str) -> Value {
             scalar("How many failures are one too many, as in `2 of 3`; 1 where nothing is said.")
         }
         "every" => scalar("From one question to the next."),
-        "within" => scalar("The longest that a right answer, or a command, takes."),
+        "within" => scalar("The longest that a right answer, a command or a person takes."),
         "timeout" => scalar("The longest that an answer, or a gate, is waited for."),
         // A test finds each of them.
         _ => Value::Bool(false),
