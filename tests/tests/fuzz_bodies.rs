@@ -17,7 +17,9 @@ fn files(directory: &Path) -> Vec<Vec<u8>> {
     let entries =
         fs::read_dir(directory).unwrap_or_else(|error| panic!("{}: {error}", directory.display()));
     entries
-        .map(|entry| fs::read(entry.unwrap().path()).unwrap())
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.is_file())
+        .map(|path| fs::read(path).unwrap())
         .collect()
 }
 

@@ -61,6 +61,7 @@ fn seeds() -> Vec<Vec<u8>> {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     let folders = [
         here.join("../../configs/experiments"),
+        here.join("../../configs/experiments/game-days"),
         here.join("tests/former"),
     ];
     let files = folders

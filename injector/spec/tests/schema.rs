@@ -25,7 +25,8 @@ fn each_file_of_the_project_fits() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs/experiments");
     let former = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/former");
     let mut count = 0;
-    for entry in [folder, former]
+    let game_days = folder.join("game-days");
+    for entry in [folder, game_days, former]
         .iter()
         .flat_map(|path| fs::read_dir(path).unwrap())
     {

@@ -35,10 +35,12 @@ fn repository() -> PathBuf {
 fn dry_runs() -> Result<()> {
     let injector = Injector::new()?;
     let folder = repository().join("configs/experiments");
-    let mut files: Vec<PathBuf> = fs::read_dir(&folder)?
-        .flatten()
-        .map(|entry| entry.path())
-        .collect();
+    let mut files = Vec::new();
+    for folder in [folder.clone(), folder.join("game-days")] {
+        let entries = fs::read_dir(&folder)?.flatten();
+        let paths = entries.map(|entry| entry.path());
+        files.extend(paths.filter(|path: &PathBuf| path.is_file()));
+    }
     files.sort();
     ensure!(
         files.len() >= 10,

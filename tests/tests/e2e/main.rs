@@ -17,6 +17,7 @@ mod escalations;
 mod experiments;
 mod files;
 mod filters;
+mod game_days;
 mod gates;
 mod guarded;
 mod guardians;
@@ -76,6 +77,7 @@ fn main() -> ExitCode {
         report::cases(),
         rollback::cases(),
         gates::cases(),
+        game_days::cases(),
         trials::cases(),
         search::cases(),
         stages::cases(),

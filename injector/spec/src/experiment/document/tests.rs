@@ -70,7 +70,11 @@ fn an_experiment_is_the_same_by_either_form_of_its_document() {
 fn every_experiment_of_the_repository_survives_its_document() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../configs/experiments");
     let mut read = 0;
-    for entry in std::fs::read_dir(folder).unwrap() {
+    let game_days = format!("{folder}/game-days");
+    for entry in [folder, &game_days]
+        .into_iter()
+        .flat_map(|folder| std::fs::read_dir(folder).unwrap())
+    {
         let path = entry.unwrap().path();
         if path.extension() != Some("yaml".as_ref()) {
             continue;

@@ -312,8 +312,15 @@ proptest::proptest! {
 fn the_files_of_the_project_are_experiments() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../configs/experiments");
     let mut count = 0;
-    for entry in std::fs::read_dir(folder).unwrap() {
+    let game_days = format!("{folder}/game-days");
+    for entry in [folder, &game_days]
+        .into_iter()
+        .flat_map(|folder| std::fs::read_dir(folder).unwrap())
+    {
         let path = entry.unwrap().path();
+        if path.is_dir() {
+            continue;
+        }
         let text = std::fs::read_to_string(&path).unwrap();
         parse(&text, &path.display().to_string(), None).unwrap();
         count += 1;
