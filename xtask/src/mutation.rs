@@ -47,6 +47,20 @@ const MUTATIONS: &[Mutation] = &[
         noticed_by: Check::Test("rollback::a_run_that_ends_as_planned_runs_none"),
     },
     Mutation {
+        what: "an answer does not end an escalation",
+        file: "injector/engine/src/escalation/asking.rs",
+        from: "if let Some(by) = around.answer() {",
+        to: "if let Some(by) = around.answer().filter(|_| false) {",
+        noticed_by: Check::Test("escalation::after_a_halt_an_acknowledgement_ends_it"),
+    },
+    Mutation {
+        what: "a terminal keeps the mode of a dashboard whose recorder was killed",
+        file: "injector/engine/src/dashboard/mode.rs",
+        from: "        if is_other {",
+        to: "        if is_other && self.mode.local_modes.is_empty() {",
+        noticed_by: Check::Test("dashboard::a_recorder_that_dies_leaves_the_terminal_as_it_was"),
+    },
+    Mutation {
         what: "a gate that stays shut lets the run go on",
         file: "injector/engine/src/executor/run/gates.rs",
         from: "outcome.or_else(|| given_up(&report, &waited_for))",

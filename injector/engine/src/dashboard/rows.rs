@@ -26,6 +26,9 @@ const FEWEST_BARS: usize = 8;
 /// Columns of a probe's last answer, so that those of several stand below each other.
 const LAST: usize = 11;
 
+/// Columns of what a probe is held to, for the same reason.
+const FAILS: usize = 12;
+
 /// Columns of the bar of a step.
 const STEP_BAR: u64 = 20;
 
@@ -254,12 +257,13 @@ impl Board {
             let budget = budget.map_or(String::new(), |most| format!(" of {most}"));
             let on = format!("on {}, step {}", fault.placed.target, fault.placed.step);
             let parameters = fault.placed.described.parameters.to_string();
+            let colon = if parameters.is_empty() { "" } else { ": " };
             let head = format!("  {named}  {hits}{budget}");
             let line = |text: String| Line::all(role, text);
             first_that_fits(
                 width,
                 [
-                    line(format!("{head}{rate}  {on}: ")).and(Role::Dim, parameters),
+                    line(format!("{head}{rate}  {on}{colon}")).and(Role::Dim, parameters),
                     line(format!("{head}{rate}  {on}")),
                     line(format!("{head}{rate}")),
                     line(head.clone()),
@@ -389,6 +393,7 @@ fn probe(trace: &Trace, widest: usize, width: usize) -> Line {
         (fails, of) if fails == of => format!("fails {fails}"),
         (fails, of) => format!("fails {fails} of {of}"),
     };
+    let fails = format!("{fails:<FAILS$}");
     let behind = [last, wrong, (Role::Dim, fails)];
     let behind = |count: usize| {
         let parts = behind.iter().take(count);
