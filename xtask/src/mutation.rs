@@ -47,6 +47,13 @@ const MUTATIONS: &[Mutation] = &[
         noticed_by: Check::Test("rollback::a_run_that_ends_as_planned_runs_none"),
     },
     Mutation {
+        what: "a kept list that cannot be read counts as an empty one",
+        file: "injector/engine/src/ledgers.rs",
+        from: "list(\"kept\", &ledger.kept)?",
+        to: "list(\"kept\", &ledger.kept).unwrap_or_default()",
+        noticed_by: Check::Test("measures::a_ledger_says_what_is_lost_torn_and_double"),
+    },
+    Mutation {
         what: "a gate that stays shut lets the run go on",
         file: "injector/engine/src/executor/run/gates.rs",
         from: "outcome.or_else(|| given_up(&report, &waited_for))",

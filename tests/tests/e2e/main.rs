@@ -25,6 +25,7 @@ mod lessons;
 mod lifecycle;
 mod limits;
 mod matrix;
+mod measures;
 mod narrow;
 mod needs;
 mod park;
@@ -57,6 +58,7 @@ fn main() -> ExitCode {
         bystanders::cases(),
         targets::cases(),
         judged::cases(),
+        measures::cases(),
         rates::cases(),
         ramps::cases(),
         lifecycle::cases(),
