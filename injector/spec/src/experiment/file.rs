@@ -20,6 +20,7 @@ mod complaint;
 mod document;
 mod fields;
 mod head;
+mod ledgers;
 mod node;
 mod notify;
 mod parameter;
@@ -124,7 +125,7 @@ pub fn parse(text: &str, name: &str, selector: Option<Selector>) -> Result<Exper
 }
 
 /// The keys of an experiment.
-const EXPERIMENT: [&str; 21] = [
+const EXPERIMENT: [&str; 23] = [
     head::KEY,
     "name",
     "hypothesis",
@@ -135,6 +136,8 @@ const EXPERIMENT: [&str; 21] = [
     "probes",
     "steady-state",
     "controls",
+    "detect",
+    "ledgers",
     "objectives",
     "baseline",
     "recovery",
