@@ -20,7 +20,7 @@ use injector_host::{
     kernel::btf::Btf,
 };
 use injector_plan::{Names, Plan, line::Rcode};
-use injector_record::{event::EventKind, journal::Replay};
+use injector_record::{event::EventKind, journal::Replay, measure::loss};
 use injector_spec::{
     condition::Condition,
     config::Config,
@@ -31,7 +31,7 @@ use injector_spec::{
 pub type Body = (&'static str, fn(&[u8]));
 
 /// Every body.
-pub const ALL: [Body; 10] = [
+pub const ALL: [Body; 11] = [
     ("answer", prometheus_answer),
     ("api", api_request),
     ("btf", kernel_types),
@@ -41,6 +41,7 @@ pub const ALL: [Body; 10] = [
     ("experiment", experiment_file),
     ("frame", held_frame),
     ("journal", journal_file),
+    ("ledger", ledger_lists),
     ("link", link_message),
 ];
 
@@ -98,6 +99,38 @@ pub fn api_request(bytes: &[u8]) {
     match injector_api::read(format, body, &values) {
         Ok(asked) => holds_together(&asked.experiment),
         Err(failure) => assert!(!failure.message().is_empty()),
+    }
+}
+
+/// The two lists of a ledger, with the line `---` between them: no more is lost than was acknowledged, and nothing is lost
+/// of a list that is kept as it is.
+pub fn ledger_lists(bytes: &[u8]) {
+    const BETWEEN: &[u8] = b"---\n";
+    let at = bytes
+        .windows(BETWEEN.len())
+        .position(|part| part == BETWEEN);
+    let (acknowledged, kept) = at.map_or((bytes, &[][..]), |at| {
+        (&bytes[..at], &bytes[at + BETWEEN.len()..])
+    });
+    if let Ok(found) = loss::loss(acknowledged, kept, Some(100_000_000_000)) {
+        assert!(found.lost <= found.acknowledged, "{found:?}");
+        assert!(found.unacknowledged <= found.kept, "{found:?}");
+        assert!(found.double <= found.kept, "{found:?}");
+    }
+    let ids: Vec<&[u8]> = acknowledged
+        .split(|byte| *byte == b'\n')
+        .map(|line| {
+            line.split(u8::is_ascii_whitespace)
+                .find(|word| !word.is_empty())
+                .unwrap_or_default()
+        })
+        .collect();
+    if let Ok(same) = loss::loss(acknowledged, &ids.join(&b'\n'), None) {
+        assert_eq!(
+            (same.lost, same.torn, same.unacknowledged),
+            (0, 0, 0),
+            "{same:?}"
+        );
     }
 }
 

@@ -61,6 +61,13 @@ const MUTATIONS: &[Mutation] = &[
         noticed_by: Check::Test("dashboard::a_recorder_that_dies_leaves_the_terminal_as_it_was"),
     },
     Mutation {
+        what: "a kept list that cannot be read counts as an empty one",
+        file: "injector/engine/src/ledgers.rs",
+        from: "list(\"kept\", &ledger.kept)?",
+        to: "list(\"kept\", &ledger.kept).unwrap_or_default()",
+        noticed_by: Check::Test("measures::a_ledger_says_what_is_lost_torn_and_double"),
+    },
+    Mutation {
         what: "a gate that stays shut lets the run go on",
         file: "injector/engine/src/executor/run/gates.rs",
         from: "outcome.or_else(|| given_up(&report, &waited_for))",

@@ -47,12 +47,12 @@ use std::{
 };
 
 pub use ask::values;
-pub use check::{WhoAsks, check, check_program, check_question};
+pub use check::{WhoAsks, check, check_list, check_program, check_question};
 pub use exec_helper::{
     CANNOT as CANNOT_START, COMMAND as EXEC_HELPER, Ending, ExecHelper, run as run_exec_helper,
 };
 pub use first::{refuse_failing, refuse_held};
-pub use plain_http::{HttpError, post_json};
+pub use plain_http::{HttpError, get_up_to, post_json};
 pub use prober::{Answered, keep_asking};
 pub use slot::{Breach, Slot};
 pub use threads::Threads;

@@ -19,6 +19,7 @@ pub mod gate;
 pub mod guardian;
 pub mod halt_monitor;
 pub mod kill_switch;
+pub mod ledgers;
 pub mod live;
 pub mod measures;
 pub mod notifier;

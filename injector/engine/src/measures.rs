@@ -22,7 +22,8 @@ use injector_record::{
     report::{FaultReport, Outcome},
 };
 use injector_spec::{
-    experiment::{NamedProbe, SteadyState},
+    condition::Question,
+    experiment::{Detect, NamedProbe, SteadyState},
     quantity::count,
 };
 
@@ -34,7 +35,9 @@ pub struct Measures {
 
 struct Watched {
     steady_state: SteadyState,
-    series: Vec<Series>,
+    series: Vec<Series<NamedProbe>>,
+    /// The probe of the target's own alarm, where the experiment names one.
+    alarm: Option<Series<Detect>>,
     times: Times,
     /// The last look at which no fault had hit yet.
     unhit_ns: u64,
@@ -44,8 +47,8 @@ struct Watched {
 }
 
 /// What one probe was answered.
-struct Series {
-    probe: NamedProbe,
+struct Series<P> {
+    probe: P,
     /// Posted, and not collected yet.
     posted: Arc<Mutex<Vec<Sample>>>,
     answers: Vec<Answer>,
@@ -60,31 +63,16 @@ impl Measures {
         let mut threads = Threads::default();
         let mut series = Vec::new();
         for probe in &steady_state.probes {
-            let posted = Arc::new(Mutex::new(Vec::new()));
-            let (question, guard, to) =
-                (probe.question.clone(), guard.clone(), Arc::clone(&posted));
-            threads.spawn("measure", move |is_over| {
-                keep_asking(
-                    &question.probe,
-                    question.pace,
-                    &guard,
-                    is_over,
-                    |answered| {
-                        let took_ns = answered.ended_ns.saturating_sub(answered.begun_ns);
-                        lock(&to).push(Sample {
-                            at_ns: answered.begun_ns,
-                            took_us: took_ns / 1_000,
-                            wrong: answered.answer.err(),
-                        });
-                    },
-                );
-            })?;
-            series.push(Series {
-                probe: probe.clone(),
-                posted,
-                answers: Vec::new(),
-            });
+            let posted = ask(&probe.question, guard, &mut threads)?;
+            series.push(Series::of(probe.clone(), posted));
         }
+        let alarm = match &steady_state.detect {
+            Some(detect) => {
+                let posted = ask(&detect.question, guard, &mut threads)?;
+                Some(Series::of(detect.clone(), posted))
+            }
+            None => None,
+        };
         let now = boot_ns();
         let times = Times {
             begun_ns: now,
@@ -94,6 +82,7 @@ impl Measures {
             watched: Some(Watched {
                 steady_state: steady_state.clone(),
                 series,
+                alarm,
                 times,
                 unhit_ns: now,
                 left_out: 0,
@@ -104,8 +93,16 @@ impl Measures {
 
     /// Takes over what was answered since the last time; returns it by the probe's name, where there is something.
     pub fn collect(&mut self) -> Option<BTreeMap<String, Vec<Sample>>> {
-        let series = &mut self.watched.as_mut()?.series;
-        let answers: BTreeMap<_, _> = series.iter_mut().filter_map(Series::collect).collect();
+        let Watched { series, alarm, .. } = self.watched.as_mut()?;
+        let collected = series.iter_mut().filter_map(|series| {
+            let name = &series.probe.name;
+            Some((name.clone(), collect(&series.posted, &mut series.answers)?))
+        });
+        let of_alarm = alarm.iter_mut().filter_map(|series| {
+            let name = &series.probe.name;
+            Some((name.clone(), collect(&series.posted, &mut series.answers)?))
+        });
+        let answers: BTreeMap<_, _> = collected.chain(of_alarm).collect();
         (!answers.is_empty()).then_some(answers)
     }
 
@@ -182,6 +179,7 @@ impl Measures {
         let judgement = measure::judge(&Case {
             steady_state: &watched.steady_state,
             measured: &watched.measured(),
+            alarm: watched.alarm.as_ref().map_or(&[], |alarm| &alarm.answers),
             times: watched.times,
             planned: faults.len(),
             met,
@@ -203,12 +201,48 @@ impl Watched {
     }
 }
 
-impl Series {
-    fn collect(&mut self) -> Option<(String, Vec<Sample>)> {
-        let samples = mem::take(&mut *lock(&self.posted));
-        self.answers.extend(samples.iter().map(Answer::from));
-        (!samples.is_empty()).then(|| (self.probe.name.clone(), samples))
+impl<P> Series<P> {
+    const fn of(probe: P, posted: Arc<Mutex<Vec<Sample>>>) -> Self {
+        Self {
+            probe,
+            posted,
+            answers: Vec::new(),
+        }
     }
+}
+
+/// Starts to ask, on a thread; returns where the answers are posted.
+fn ask(
+    question: &Question,
+    guard: &Guard,
+    threads: &mut Threads,
+) -> Result<Arc<Mutex<Vec<Sample>>>, kernel::Error> {
+    let posted = Arc::new(Mutex::new(Vec::new()));
+    let (question, guard, to) = (question.clone(), guard.clone(), Arc::clone(&posted));
+    threads.spawn("measure", move |is_over| {
+        keep_asking(
+            &question.probe,
+            question.pace,
+            &guard,
+            is_over,
+            |answered| {
+                let took_ns = answered.ended_ns.saturating_sub(answered.begun_ns);
+                lock(&to).push(Sample {
+                    at_ns: answered.begun_ns,
+                    took_us: took_ns / 1_000,
+                    wrong: answered.answer.err(),
+                });
+            },
+        );
+    })?;
+    Ok(posted)
+}
+
+/// Takes over what was posted; returns it, where there is something.
+fn collect(posted: &Mutex<Vec<Sample>>, answers: &mut Vec<Answer>) -> Option<Vec<Sample>> {
+    let samples = mem::take(&mut *lock(posted));
+    answers.extend(samples.iter().map(Answer::from));
+    (!samples.is_empty()).then_some(samples)
 }
 
 /// A thread that broke while it posted has posted whole samples.
@@ -217,7 +251,7 @@ fn lock(posted: &Mutex<Vec<Sample>>) -> std::sync::MutexGuard<'_, Vec<Sample>> {
 }
 
 /// What an end before the time says of the hypothesis.
-fn cut_short(outcome: &Outcome) -> Option<Verdict> {
+pub(crate) fn cut_short(outcome: &Outcome) -> Option<Verdict> {
     match outcome {
         Outcome::Completed => None,
         Outcome::Halted { why } => Some(Verdict::Halted(why.clone())),

@@ -37,7 +37,7 @@ use injector_record::journal;
 use injector_spec::{
     config::{Config, ConfigFile, Escalation, Source},
     error::Refusal,
-    experiment::{Experiment, FaultKind, Gate, Placed},
+    experiment::{Experiment, FaultKind, Gate, Placed, SteadyState},
     printable,
 };
 
@@ -147,6 +147,9 @@ fn look(
         let what = format!("the probe `{}`", printable::line(&probe.name));
         halt_monitor::check_question(&what, &probe.question, by)?;
     }
+    if let Some(steady) = &experiment.steady_state {
+        check_beside(steady, by)?;
+    }
     for step in &experiment.steps {
         if let Some(Gate::Until(question)) = &step.gate {
             let what = format!("the gate `{}`", printable::line(&step.name));
@@ -192,6 +195,25 @@ fn look(
         plan,
         verdict,
     })
+}
+
+/// Refuses the probe of the alarm and lists of ledgers that this host or this person's rights do not allow.
+fn check_beside(steady: &SteadyState, by: WhoAsks) -> Result<(), Refusal> {
+    if let Some(detect) = &steady.detect {
+        let what = format!("the probe `{}`", printable::line(&detect.name));
+        halt_monitor::check_question(&what, &detect.question, by)?;
+    }
+    for ledger in &steady.ledgers {
+        let name = printable::line(&ledger.name);
+        for (list, source) in [
+            ("acknowledged", &ledger.acknowledged),
+            ("kept", &ledger.kept),
+        ] {
+            let what = format!("the {list} list of the ledger `{name}`");
+            halt_monitor::check_list(&what, source, by)?;
+        }
+    }
+    Ok(())
 }
 
 /// Plans without touching anything and without insisting: what is missing becomes part of the text.

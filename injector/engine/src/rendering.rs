@@ -8,7 +8,7 @@ use injector_host::targets::ResolvedTarget;
 use injector_plan::Plan;
 use injector_spec::{
     escalation::EscalationStep,
-    experiment::{Described, Experiment, Follow, ProbeRole},
+    experiment::{Described, Experiment, Follow, ProbeRole, SteadyState},
     printable,
     quantity::duration,
 };
@@ -62,6 +62,7 @@ fn text(
     if let Some(steady_state) = &experiment.steady_state {
         let rto = duration::format(steady_state.objectives.rto);
         let _ = writeln!(text, "  objective   good again within {rto} (RTO)");
+        beside(&mut text, steady_state);
     }
     for condition in &experiment.halt {
         let _ = writeln!(text, "  halts if    {condition}");
@@ -115,6 +116,34 @@ fn text(
     let total = duration::format(experiment.duration());
     let _ = writeln!(text, "  ends        by itself after {total}");
     text
+}
+
+/// What is measured beside recoveries, and what it is held against.
+fn beside(text: &mut String, steady_state: &SteadyState) {
+    if let Some(detect) = &steady_state.detect {
+        let name = printable::line(&detect.name);
+        let _ = writeln!(text, "  detects     {name}: {}", detect.question);
+    }
+    if let Some(within) = steady_state.objectives.detect {
+        let within = duration::format(within);
+        let _ = writeln!(text, "  objective   detected within {within}");
+    }
+    for ledger in &steady_state.ledgers {
+        let name = printable::line(&ledger.name);
+        let within = duration::format(ledger.within);
+        for (list, source) in [
+            ("acknowledged", &ledger.acknowledged),
+            ("kept", &ledger.kept),
+        ] {
+            let _ = writeln!(
+                text,
+                "  ledger      {name}, {list}: {source} within {within}"
+            );
+        }
+        if let Some(rpo) = ledger.rpo {
+            let _ = writeln!(text, "  objective   {name}: at most {rpo} (RPO)");
+        }
+    }
 }
 
 /// What a fault does, to what, how often; what names stood for; what a person should know.

@@ -39,10 +39,12 @@ const LEFT: Duration = Duration::from_secs(2);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// Runs the commands one after the other where the report tells of a breach; `note` hears of each when it has ended.
+/// `asked_to_end` is when the run was asked to end, if that was after its faults were off.
 pub fn run(
     commands: &[RollbackCommand],
     report: &RunReport,
     orders: &Receiver<Order>,
+    asked_to_end: Option<Instant>,
     note: &mut dyn FnMut(&RolledBack),
 ) -> Vec<RolledBack> {
     let Some((outcome, why)) = report.breach() else {
@@ -57,7 +59,7 @@ pub fn run(
     ];
     let mut patience = Patience {
         orders,
-        ends_at: None,
+        ends_at: asked_to_end.map(|at| at + LEFT),
     };
     let mut all = Vec::new();
     for command in commands {
@@ -197,7 +199,9 @@ mod tests {
             Outcome::GateShut { why: why() },
         ] {
             let mut noted = 0;
-            let all = run(&[command()], &report(outcome), &inbox, &mut |_| noted += 1);
+            let all = run(&[command()], &report(outcome), &inbox, None, &mut |_| {
+                noted += 1;
+            });
             assert!(all.is_empty() && noted == 0);
         }
         let unsafe_end = RunReport {
@@ -207,7 +211,9 @@ mod tests {
         for breach in [halted(), unsafe_end] {
             let mut noted = Vec::new();
             let both = [command(), command()];
-            let all = run(&both, &breach, &inbox, &mut |one| noted.push(one.clone()));
+            let all = run(&both, &breach, &inbox, None, &mut |one| {
+                noted.push(one.clone());
+            });
             assert_eq!((all.len(), &all), (2, &noted));
         }
     }

@@ -155,6 +155,12 @@ impl Account {
         self.report.as_ref()?.judgement.as_deref()
     }
 
+    /// What was measured beside recoveries, a line each: the spread of the impact, the detection, the ledgers. They are
+    /// not escaped.
+    pub fn beside(&self) -> Vec<String> {
+        self.judgement().map_or_else(Vec::new, Judgement::beside)
+    }
+
     /// The recovery time objective, in milliseconds; absent where the experiment has no steady state.
     pub fn rto_ms(&self) -> Option<u64> {
         let judgement = self.judgement();
@@ -184,6 +190,7 @@ impl Account {
             | Happened::FirstHit
             | Happened::Impact { .. }
             | Happened::Recovered { .. }
+            | Happened::Detected { .. }
             | Happened::TargetEnded { .. }
             | Happened::TargetMet { .. }
             | Happened::TargetNotMet { .. }

@@ -6,6 +6,7 @@
 //!
 //! Rejected: a threshold in percent, which calls noise a regression on one host and hides one on another.
 
+mod beside;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -21,6 +22,7 @@ use crate::{
 };
 use injector_spec::experiment::{Fingerprint, ProbeRole};
 
+pub use beside::Beside;
 pub use table::markdown;
 pub use words::Row;
 
@@ -45,6 +47,9 @@ pub struct Comparison {
     pub improvements: Vec<String>,
     /// Each probe of either run.
     pub probes: Vec<Pair>,
+    /// The detection and each ledger of either run.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub beside: Vec<Beside>,
 }
 
 /// One of the two runs.
@@ -152,6 +157,7 @@ impl Comparison {
         let versions = [&sides.0, &sides.1].map(|side| platform(side).map(|it| it.injector));
         let [[k_before, k_after], [v_before, v_after]] = [kernels, versions];
         let probes = pairs(before, after);
+        let beside = beside::beside(judged(before), judged(after));
         let mut means_nothing = words::means_nothing(&experiment, before, after);
         if means_nothing.is_empty() && probes.iter().all(Pair::is_lost) {
             means_nothing.push("no probe was measured in both runs".to_owned());
@@ -161,7 +167,8 @@ impl Comparison {
             let verdicts = verdict(before).zip(verdict(after));
             let verdicts = verdicts.into_iter().filter_map(words::verdicts);
             let told = probes.iter().filter_map(words::pair);
-            for (change, sentence) in verdicts.chain(told) {
+            let others = beside.iter().filter_map(Beside::told);
+            for (change, sentence) in verdicts.chain(told).chain(others) {
                 match change {
                     Change::Worse => regressions.push(sentence),
                     Change::Better => improvements.push(sentence),
@@ -179,6 +186,7 @@ impl Comparison {
             regressions,
             improvements,
             probes,
+            beside,
         }
     }
 

@@ -10,6 +10,9 @@
 //! | recovery | the start of the first good answer that opens a calm without a bad one: [`CALM_ANSWERS`] answers and [`CALM_TIME`], whichever takes longer |
 //! | RTA | from the impact to the recovery: the recovery time *actual*, beside the objective (RTO). The pair is that of business continuity (NIST SP 800-34, ISO 22300) |
 //! | baseline | the quiet steps in front of the first fault |
+//! | RPA | what is lost, torn or double of what was acknowledged, and how old the rest is: the recovery point *actual*, beside the objective (RPO); [`loss`] has the definitions |
+//! | detection | the first moment in which the target's own alarm was on; [`detected`] |
+//! | spread | which probe left its steady state when, counted from the first of them: [`Impact`] |
 //!
 //! An answer tells nothing of the time before it was asked. So each RTA has bounds: at least from the first bad answer
 //! to the last one, at most from the good answer before the impact to the end of the good answer that opens the calm.
@@ -18,18 +21,28 @@
 //! Rejected: a share of good answers over sliding windows. `fails 2 of 3` forgives single failures already, and a
 //! window blurs the moment of the impact by its own length.
 
+mod detection;
 mod fate;
 mod judgement;
+pub mod loss;
+mod reconciliation;
+mod spread;
+mod standing;
 #[cfg(test)]
 mod tests;
 mod words;
+mod words_beside;
 
 use serde::{Deserialize, Serialize};
 
+pub use detection::{Detected, Detection, detected};
 pub use fate::{Fate, Recovery, Rule, fate};
 use injector_spec::condition::Fails;
 pub use injector_spec::experiment::steady_state::{CALM_ANSWERS, CALM_TIME};
 pub use judgement::{Case, Judged, Judgement, Measured, Tally, Verdict, judge, unsteady};
+pub use reconciliation::{Reconciliation, Rpa};
+pub use spread::{Impact, Left, impact};
+pub use standing::Standing;
 
 /// One answer, as a journal keeps it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -17,11 +17,11 @@ use std::fmt::Write as _;
 use crate::{
     account::{
         Account, Happened, Series,
-        markdown::{code, escaped},
+        markdown::{capital, code, escaped},
         words,
     },
     journal::{self, RunState},
-    measure::Fate,
+    measure::{Fate, Standing},
 };
 use cause::Candidate;
 use facts::{Facts, at};
@@ -166,6 +166,11 @@ fn impact(facts: &Facts<'_>) -> String {
         let cells = cells.map(|cell| escaped(&cell));
         let _ = writeln!(text, "| {} |", cells.join(" | "));
     }
+    let beside = account.beside();
+    if !beside.is_empty() {
+        text.push('\n');
+        text.push_str(&list(&beside, ""));
+    }
     let reported = account.report.iter().flat_map(|report| &report.faults);
     let mut rows = reported.peekable();
     if rows.peek().is_some() {
@@ -199,6 +204,8 @@ fn held(facts: &Facts<'_>) -> Vec<String> {
     };
     let good = account.probes.iter().filter(is_good);
     let mut said: Vec<String> = good.map(|series| became(series, account)).collect();
+    let within = measures(account).filter(|(standing, _)| *standing == Standing::Within);
+    said.extend(within.map(|(_, what)| what));
     if let (RunState::Ended { .. }, Some(report)) = (&account.state, &account.report)
         && report.undo_errors.is_empty()
         && account.to_restore.is_empty()
@@ -208,6 +215,19 @@ fn held(facts: &Facts<'_>) -> Vec<String> {
         said.extend(halt.map(|halt| format!("The halt: {halt}.")));
     }
     said
+}
+
+/// The detection and the ledgers that have an objective, each with how it stands to it.
+fn measures(account: &Account) -> impl Iterator<Item = (Standing, String)> {
+    let judgement = account.judgement();
+    let detection = judgement.and_then(|judgement| judgement.detection.as_ref());
+    let detection = detection.filter(|detected| detected.objective_ms.is_some());
+    let detection = detection.map(|detected| (detected.standing(), detected.to_string()));
+    let ledgers = judgement.map_or(&[][..], |judgement| &judgement.ledgers);
+    let ledgers = ledgers.iter().filter(|ledger| ledger.rpo.is_some());
+    let ledgers = ledgers.map(|ledger| (ledger.standing(), ledger.to_string()));
+    let all = detection.into_iter().chain(ledgers);
+    all.map(|(standing, said)| (standing, format!("{}.", capital(&said))))
 }
 
 /// What became of a probe, as a sentence.
@@ -241,6 +261,12 @@ fn broke(facts: &Facts<'_>) -> Vec<String> {
         };
         said.push(format!("{}: {what}{}", at(broken.at_us), broken.said()));
     }
+    said.extend(
+        measures(account).filter_map(|(standing, _)| match standing {
+            Standing::Deviated(why) | Standing::Unsafe(why) => Some(format!("{}.", capital(&why))),
+            Standing::Within | Standing::Unseen(_) => None,
+        }),
+    );
     for moment in &account.timeline {
         if let Happened::TargetEnded { .. } | Happened::RestoreFailed { .. } = moment.what {
             said.push(format!("{}: {}.", at(moment.at_us), moment.what));

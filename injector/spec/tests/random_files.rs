@@ -91,9 +91,17 @@ probes:
   p: { http: 'http://127.0.0.1:80/x', status: 204, json: '$.a < 3', every: 100ms, within: 100ms }
   warm: http http://127.0.0.1:80/warm
   q: tcp 127.0.0.1:80 fails 2 of 3 every 100ms within 100ms
+  alarm: command [\"/bin/test\", \"-e\", \"/run/alarm\"] every 200ms within 100ms
 steady-state: [p]
 controls: [q]
-objectives: { rto: 5s }
+detect: alarm
+ledgers:
+  orders:
+    acknowledged: { file: /var/lib/a }
+    kept: { command: [/bin/a, b] }
+    within: 5s
+  mails: { acknowledged: { http: 'http://127.0.0.1:80/a' }, kept: { file: /var/lib/b } }
+objectives: { rto: 5s, detect: 30s, rpo: { ledger: orders, lost: 1, torn: 0, double: 2, age: 5s } }
 baseline: 10s
 recovery: 20s
 steps:
@@ -205,6 +213,10 @@ fn change() -> impl Strategy<Value = Change> {
         "rollback",
         "notify",
         "escalate",
+        "ledgers",
+        "kept",
+        "rpo",
+        "detect",
         "net.delay",
         "latncy",
         "target",

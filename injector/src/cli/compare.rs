@@ -126,6 +126,9 @@ fn page(comparison: &Comparison) -> Page {
     for row in table(comparison.rows()) {
         page.push(Line::plain(format!("  {row}")));
     }
+    for measure in &comparison.beside {
+        page.push(Line::plain(format!("  {}", measure.in_words())));
+    }
     let agree = |agreement: &Agreement| agreement.in_words();
     page.push(Line::all(
         Role::Dim,

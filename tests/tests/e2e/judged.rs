@@ -9,6 +9,7 @@ use anyhow::{Context, Result, anyhow, ensure};
 use injector_tests::injector::{Finished, Injector};
 use injector_tests::lab::{Family, Lab, Wire};
 use injector_tests::lack::Lack;
+use injector_tests::observation::Op;
 use injector_tests::place::Place;
 use injector_tests::victim::Victim;
 use serde_json::Value;
@@ -31,7 +32,7 @@ pub(crate) fn cases() -> Vec<Case> {
 const END: Duration = Duration::from_mins(1);
 /// How far a time that a run tells may be from the truth: one interval of its probes, and what an emulated machine
 /// takes to ask and to answer.
-const NEAR_MS: u64 = 150;
+pub(crate) const NEAR_MS: u64 = 150;
 
 /// A service, and the service that it needs, which is not a target.
 pub(crate) struct Service {
@@ -97,10 +98,17 @@ impl Service {
         ensure!(outages.len() <= 1, "more than one outage: {outages:?}");
         Ok(outages.first().map(|outage| outage.took_ns / 1_000_000))
     }
+
+    /// When it was bad for the longest time, as it says itself: on a busy machine a call may be late without a fault.
+    pub(crate) fn longest_outage(&mut self) -> Result<Option<Op>> {
+        self.victim.ask()?;
+        let (outages, _summary) = self.victim.operations()?;
+        Ok(outages.into_iter().max_by_key(|outage| outage.took_ns))
+    }
 }
 
 /// What stands in front of the probes: `target` is a cgroup.
-fn head(lab: &Lab) -> String {
+pub(crate) fn head(lab: &Lab) -> String {
     let cgroup = lab.cgroups.agent.path().to_string_lossy().into_owned();
     format!("name: judged\nhypothesis: It holds.\ntargets:\n  agent: {{ cgroup: {cgroup} }}\n")
 }
@@ -113,7 +121,7 @@ pub(crate) fn cut(port: u16) -> String {
     )
 }
 
-fn run(injector: &Injector, name: &str, text: &str, flags: &[&str]) -> Result<Finished> {
+pub(crate) fn run(injector: &Injector, name: &str, text: &str, flags: &[&str]) -> Result<Finished> {
     let file = injector.state().join(format!("{name}.yaml"));
     fs::write(&file, text)?;
     let path = file.to_string_lossy();
@@ -121,7 +129,7 @@ fn run(injector: &Injector, name: &str, text: &str, flags: &[&str]) -> Result<Fi
     injector.start_here(&arguments)?.wait_within(END)
 }
 
-fn judgement(finished: &Finished) -> Result<Value> {
+pub(crate) fn judgement(finished: &Finished) -> Result<Value> {
     let report: Value = serde_json::from_str(&finished.stdout)
         .with_context(|| format!("no report: {finished:?}"))?;
     Ok(report["judgement"].clone())

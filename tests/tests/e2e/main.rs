@@ -28,6 +28,7 @@ mod lessons;
 mod lifecycle;
 mod limits;
 mod matrix;
+mod measures;
 mod narrow;
 mod needs;
 mod park;
@@ -61,6 +62,7 @@ fn main() -> ExitCode {
         bystanders::cases(),
         targets::cases(),
         judged::cases(),
+        measures::cases(),
         rates::cases(),
         ramps::cases(),
         lifecycle::cases(),

@@ -31,6 +31,7 @@ use crate::{
     fd_store::FdStore,
     halt_monitor::{HaltMonitor, OwnHits},
     kill_switch::{self, KillSwitch},
+    ledgers,
     measures::Measures,
     notifier,
     preflight::StartLock,
@@ -93,14 +94,17 @@ pub fn execute(
         ..
     } = run;
     let errors = changes.restore(&mut journal);
-    let result = result.map(|report| {
+    let result = result.map(|mut report| {
+        let steady = request.experiment.steady_state.as_ref();
+        let ledgers = steady.map_or(&[][..], |steady| &steady.ledgers);
+        let asked_to_end = ledgers::reconcile(ledgers, &mut report, orders);
         let mut report = report.with_undo_errors(errors);
         // Nothing fires and everything is as it was: now there is time to put right what broke, and to tell a person.
-        report.rollback =
-            rollback::run(&request.experiment.rollback, &report, orders, &mut |one| {
-                let result = one.clone();
-                journal.after(&Record::RolledBack { result });
-            });
+        let commands = &request.experiment.rollback;
+        report.rollback = rollback::run(commands, &report, orders, asked_to_end, &mut |one| {
+            let result = one.clone();
+            journal.after(&Record::RolledBack { result });
+        });
         report.told = notifier::escalate(&request.escalation, &report);
         report
     });

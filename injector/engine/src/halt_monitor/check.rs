@@ -14,7 +14,7 @@ use injector_host::{
 use injector_spec::{
     condition::{Condition, Lives, Probe, Question, Until, Whose},
     error::Refusal,
-    experiment::RollbackCommand,
+    experiment::{RollbackCommand, Source},
     printable,
 };
 
@@ -130,6 +130,37 @@ pub fn check_program(command: &RollbackCommand, by: WhoAsks) -> Result<(), Refus
         .map_err(|why| Refusal::usage(format!("{what} cannot be run: {why}.")))
 }
 
+/// Refuses a list of a ledger that cannot be read here, or that this caller may not name: a program is run, and a file is
+/// read, as root. A file need not be there before the run. `what` is the list in a sentence.
+pub fn check_list(what: &str, source: &Source, by: WhoAsks) -> Result<(), Refusal> {
+    let does = match source {
+        Source::Command(_) => "runs a program as root",
+        Source::File(_) => "reads a file as root",
+        Source::Http(_) => return Ok(()),
+    };
+    match by {
+        WhoAsks::Owner => {}
+        WhoAsks::Guest => {
+            return Err(Refusal::endangers(format!(
+                "{what} {does}, and you are not root; have a server on this host give the list by `http`, or ask root to \
+                 start the run."
+            )));
+        }
+    }
+    let cannot = |why: String| Refusal::usage(format!("{what} cannot be read: {why}."));
+    match source {
+        Source::Command(words) => find_program(words).map_err(cannot),
+        Source::File(path) => match std::fs::metadata(path) {
+            Ok(about) if !about.is_file() => {
+                let path = printable::path(path);
+                Err(cannot(format!("{path} is no regular file; name one")))
+            }
+            Ok(_) | Err(_) => Ok(()),
+        },
+        Source::Http(_) => Ok(()),
+    }
+}
+
 /// Whether the first of these words is a program; the error says why not, and what to do.
 fn find_program(words: &[String]) -> Result<(), String> {
     let program = words.first().map(String::as_str).unwrap_or_default();
@@ -191,6 +222,28 @@ mod tests {
             let left = minutes_until(now, then);
             prop_assert!((1..=1440).contains(&left));
             prop_assert_eq!((now + left) % 1440, then % 1440);
+        }
+    }
+
+    #[test]
+    fn lists_that_are_read_as_root_are_roots_to_name() {
+        let check = |source: &Source, by| check_list("the list", source, by);
+        let here = Source::File("/proc/self/status".into());
+        let gone = Source::File("/nowhere/ids".into());
+        let program = Source::Command(vec!["/proc/self/exe".into()]);
+        let served = Source::Http("http://127.0.0.1/ids".parse().unwrap());
+        for source in [&here, &gone, &program] {
+            assert!(check(source, WhoAsks::Owner).is_ok(), "{source}");
+            let refusal = check(source, WhoAsks::Guest).unwrap_err();
+            assert!(refusal.message.contains("you are not root"), "{refusal:?}");
+        }
+        assert!(check(&served, WhoAsks::Guest).is_ok());
+        for (source, part) in [
+            (Source::File("/proc".into()), "no regular file"),
+            (Source::Command(vec!["/nowhere/ids".into()]), "no program"),
+        ] {
+            let refusal = check(&source, WhoAsks::Owner).unwrap_err();
+            assert!(refusal.message.contains(part), "{refusal:?}");
         }
     }
 

@@ -39,7 +39,7 @@ pub const CANNOT: i32 = 127;
 /// How often the program is looked after.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
-/// How much of what a program prints is kept, in bytes.
+/// How much of what a program prints is kept where nothing is said, and read at a time, in bytes.
 const HEARD: usize = 4096;
 
 /// How often it is read from at a time.
@@ -105,7 +105,17 @@ impl ExecHelper {
 
     /// The same, with the beginning of what it prints on standard output. More is taken and thrown away, so that the
     /// program does not wait for a reader.
-    pub fn hear(mut self, within: Duration, is_over: &AtomicBool) -> (Ending, Vec<u8>) {
+    pub fn hear(self, within: Duration, is_over: &AtomicBool) -> (Ending, Vec<u8>) {
+        self.hear_up_to(HEARD, within, is_over)
+    }
+
+    /// The same, with so many bytes of what it prints.
+    pub fn hear_up_to(
+        mut self,
+        most: usize,
+        within: Duration,
+        is_over: &AtomicBool,
+    ) -> (Ending, Vec<u8>) {
         let begun = self.0.stdout(Stdio::piped()).spawn().and_then(|mut child| {
             let said = child.stdout.take().map(OwnedFd::from);
             let said = said.ok_or_else(|| io::Error::other("its output cannot be read"))?;
@@ -123,7 +133,7 @@ impl ExecHelper {
             for _ in 0..MOST_READS {
                 match said.read(&mut chunk) {
                     Ok(length @ 1..) => {
-                        let room = HEARD.saturating_sub(heard.len());
+                        let room = most.saturating_sub(heard.len());
                         heard.extend(&chunk[..length.min(room)]);
                     }
                     // At an end, or nothing is there yet.

@@ -30,8 +30,8 @@ pub enum HttpError {
     #[error("no answer: {0}")]
     Exchange(String),
     /// More than is read.
-    #[error("the body has more than {LONGEST} bytes, and no more are read")]
-    Long,
+    #[error("the body has more than {0} bytes, and no more are read")]
+    Long(usize),
     /// It takes too long.
     #[error("no answer within {}", duration::format(*.0))]
     Late(Duration),
@@ -41,26 +41,40 @@ pub enum HttpError {
 }
 
 /// An answer.
-pub(super) struct Answer {
-    pub(super) status: u16,
-    pub(super) body: Bytes,
+pub struct Answer {
+    /// Its status.
+    pub status: u16,
+    /// Its body.
+    pub body: Bytes,
 }
 
 /// Asks for a path of a server.
 pub(super) fn get(server: &HttpUrl, path: &str, within: Duration) -> Result<Answer, HttpError> {
-    exchange(server, Method::GET, path, Bytes::new(), within)
+    exchange(server, (Method::GET, path), Bytes::new(), LONGEST, within)
+}
+
+/// Asks for a body of at most so many bytes.
+pub fn get_up_to(url: &HttpUrl, most: usize, within: Duration) -> Result<Answer, HttpError> {
+    exchange(url, (Method::GET, url.path()), Bytes::new(), most, within)
 }
 
 /// Posts a text of JSON; returns the status.
 pub fn post_json(url: &HttpUrl, body: String, within: Duration) -> Result<u16, HttpError> {
-    exchange(url, Method::POST, url.path(), body.into(), within).map(|answer| answer.status)
+    let answer = exchange(
+        url,
+        (Method::POST, url.path()),
+        body.into(),
+        LONGEST,
+        within,
+    );
+    answer.map(|answer| answer.status)
 }
 
 fn exchange(
     server: &HttpUrl,
-    method: Method,
-    path: &str,
+    request: (Method, &str),
     body: Bytes,
+    most: usize,
     within: Duration,
 ) -> Result<Answer, HttpError> {
     let runtime = Builder::new_current_thread()
@@ -69,7 +83,7 @@ fn exchange(
         .build()
         .map_err(HttpError::Runtime)?;
     let answer = runtime.block_on(async {
-        match timeout(within, converse(server, method, path, body)).await {
+        match timeout(within, converse(server, request, body, most)).await {
             Ok(answer) => answer,
             Err(_) => Err(HttpError::Late(within)),
         }
@@ -81,9 +95,9 @@ fn exchange(
 
 async fn converse(
     server: &HttpUrl,
-    method: Method,
-    path: &str,
+    (method, path): (Method, &str),
     body: Bytes,
+    most: usize,
 ) -> Result<Answer, HttpError> {
     let broken = |error: &dyn std::error::Error| HttpError::Exchange(error.to_string());
     let stream = TcpStream::connect(server.host().as_str())
@@ -108,10 +122,10 @@ async fn converse(
         .await
         .map_err(|error| broken(&error))?;
     let status = response.status().as_u16();
-    let body = Limited::new(response.into_body(), LONGEST).collect().await;
+    let body = Limited::new(response.into_body(), most).collect().await;
     let body = body
         .map_err(|error| match error.downcast_ref::<LengthLimitError>() {
-            Some(_) => HttpError::Long,
+            Some(_) => HttpError::Long(most),
             None => broken(error.as_ref()),
         })?
         .to_bytes();

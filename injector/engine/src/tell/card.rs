@@ -101,6 +101,7 @@ fn judged(judgement: &Judgement) -> Vec<Line> {
             .iter()
             .map(|probe| remark(probe.to_string())),
     );
+    lines.extend(judgement.beside().into_iter().map(remark));
     lines
 }
 

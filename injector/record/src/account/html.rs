@@ -31,6 +31,8 @@ struct Document {
     hypothesis: Option<String>,
     /// What a reader should know besides.
     remarks: Vec<String>,
+    /// What was measured beside recoveries.
+    beside: Vec<String>,
     recovery_head: String,
     probes: Vec<Row>,
     /// Under each heading its pictures; none is empty.
@@ -91,6 +93,7 @@ pub fn html(account: &Account) -> Result<String, askama::Error> {
         headline: account.headline(),
         hypothesis: account.hypothesis.as_deref().map(line),
         remarks: remarks(account),
+        beside: account.beside().iter().map(|said| line(said)).collect(),
         recovery_head: words::recovery_head(account),
         probes: account.probes.iter().map(Row::of).collect(),
         charts: [
@@ -222,7 +225,9 @@ fn timeline(account: &Account) -> Vec<Entry> {
             | Happened::TargetEnded { .. } => "bad",
             Happened::GateEnded { ref report } if !report.is_open() => "doubtful",
             Happened::RolledBack { ref result } if !result.is_done() => "bad",
-            Happened::Recovered { .. } | Happened::TargetMet { .. } => "good",
+            Happened::Recovered { .. } | Happened::Detected { .. } | Happened::TargetMet { .. } => {
+                "good"
+            }
             Happened::TargetNotMet { .. }
             | Happened::LimitLifted { .. }
             | Happened::Escalated {

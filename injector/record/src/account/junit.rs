@@ -1,11 +1,11 @@
-//! An account as JUnit's XML: a suite for the run, a case for its verdict, and one for each probe, whose time is its
-//! RTA.
+//! An account as JUnit's XML: a suite for the run, a case for its verdict, one for each probe, whose time is its
+//! RTA, one for the detection, and one for each ledger.
 
 use super::{Account, Series, words};
 use crate::{
     journal::{self, RunState},
     junit::{Came, Case, Suite},
-    measure::Fate,
+    measure::{Detection, Fate, Judgement, Standing},
 };
 use injector_spec::experiment::ProbeRole;
 
@@ -23,12 +23,19 @@ pub fn junit(account: &Account) -> String {
     let probes = probes.map(|series| of_probe(series, account));
     let said = account.headline();
     let why = said.why.map_or_else(String::new, |why| format!(": {why}"));
+    let beside = account
+        .judgement()
+        .map(|judgement| of_others(judgement, account));
     Suite {
         name: account.name.clone(),
         took_ms,
         timestamp: account.started_unix_ms.map(journal::time),
         properties: properties(account),
-        cases: [whole].into_iter().chain(probes).collect(),
+        cases: [whole]
+            .into_iter()
+            .chain(probes)
+            .chain(beside.into_iter().flatten())
+            .collect(),
         said: format!("{}{why} ({})", said.word, said.course),
     }
     .document()
@@ -72,6 +79,46 @@ fn of_probe(series: &Series, account: &Account) -> Case {
         name: words::probe(series),
         took_ms: took.map_or(0, |took| took.rta_ms),
         came: probe(series, account),
+    }
+}
+
+/// A case for the detection, whose time is that until the alarm was on, and one for each ledger.
+fn of_others(judgement: &Judgement, account: &Account) -> Vec<Case> {
+    let case = |name: String, took_ms: u64, standing: Standing| Case {
+        class: account.name.clone(),
+        name,
+        took_ms,
+        came: came(standing, account),
+    };
+    let detection = judgement.detection.iter().map(|detected| {
+        let took_ms = match detected.came {
+            Detection::Detected { after_ms, .. } => after_ms,
+            Detection::NoImpact
+            | Detection::NotDetected { .. }
+            | Detection::NotMeasurable { .. } => 0,
+        };
+        case(
+            format!("{} (detection)", detected.probe),
+            took_ms,
+            detected.standing(),
+        )
+    });
+    let ledgers = judgement
+        .ledgers
+        .iter()
+        .map(|ledger| case(format!("{} (ledger)", ledger.ledger), 0, ledger.standing()));
+    detection.chain(ledgers).collect()
+}
+
+fn came(standing: Standing, account: &Account) -> Came {
+    if let Came::Skipped(why) = run(account) {
+        return Came::Skipped(why);
+    }
+    match standing {
+        Standing::Within => Came::Passed,
+        Standing::Deviated(why) => Came::Failed(why),
+        Standing::Unsafe(why) => Came::Error(why),
+        Standing::Unseen(why) => Came::Skipped(why),
     }
 }
 

@@ -56,6 +56,12 @@ pub fn markdown(account: &Account) -> String {
         lines.push(String::new());
         lines.extend(table(account, rows));
     }
+    // Not counted, for no probe should go for them.
+    let beside = beside(account);
+    if !beside.is_empty() {
+        lines.push(String::new());
+        lines.extend(wrapped(&beside));
+    }
     if !met.is_empty() {
         lines.push(String::new());
         lines.extend(last);
@@ -96,6 +102,16 @@ fn table(account: &Account, rows: usize) -> Vec<String> {
         lines.push(format!("| and {more} more | | | | |"));
     }
     lines
+}
+
+/// The spread, the detection and the ledgers.
+fn beside(account: &Account) -> String {
+    let said = account.beside();
+    let said: Vec<String> = said
+        .iter()
+        .map(|said| format!("{}.", capital(&escaped(said))))
+        .collect();
+    said.join(" ")
 }
 
 /// At which gates the run has waited.
@@ -141,7 +157,8 @@ fn head(account: &Account) -> String {
     format!("{}.", parts.join(". "))
 }
 
-fn capital(term: &str) -> String {
+/// The same with a capital in front.
+pub(crate) fn capital(term: &str) -> String {
     let mut letters = term.chars();
     letters
         .next()

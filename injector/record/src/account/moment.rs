@@ -9,7 +9,7 @@ use crate::{
     escalation::Escalated,
     gate::GateReport,
     journal::{Record, Replay},
-    measure::Judgement,
+    measure::{Detection, Judgement},
     notice::Notice,
     report::Outcome,
     rollback::RolledBack,
@@ -58,6 +58,8 @@ pub enum Happened {
     Impact { probe: String },
     /// It was good again, and stayed so.
     Recovered { probe: String },
+    /// The target's own alarm was on.
+    Detected { probe: String },
     /// None of a target's processes was left.
     TargetEnded { target: String, how: String },
     /// It was there again, and faults met it.
@@ -111,9 +113,27 @@ pub(super) fn timeline(
         });
         impact.into_iter().chain(recovered)
     });
-    let mut moments: Vec<Moment> = records.chain(hit).chain(turns).collect();
+    let detected = judgement.and_then(|judgement| detected(judgement, origin));
+    let mut moments: Vec<Moment> = records.chain(hit).chain(turns).chain(detected).collect();
     moments.sort_by_key(|moment| moment.at_us);
     moments
+}
+
+fn detected(judgement: &Judgement, origin: &Origin) -> Option<Moment> {
+    let detected = judgement.detection.as_ref()?;
+    let Detection::Detected { after_ms, .. } = detected.came else {
+        return None;
+    };
+    let impact = judgement.impact.as_ref()?;
+    let at_ns = impact
+        .at_ns
+        .saturating_add(after_ms.saturating_mul(1_000_000));
+    Some(Moment {
+        at_us: origin.micros(at_ns),
+        what: Happened::Detected {
+            probe: detected.probe.clone(),
+        },
+    })
 }
 
 impl Happened {
@@ -198,6 +218,9 @@ impl fmt::Display for Happened {
             Self::Impact { probe } => write!(out, "impact: probe {} turns bad", line(probe)),
             Self::Recovered { probe } => {
                 write!(out, "recovery: probe {} is good again", line(probe))
+            }
+            Self::Detected { probe } => {
+                write!(out, "detection: the alarm of probe {} is on", line(probe))
             }
             Self::TargetEnded { target, how } => {
                 write!(out, "{} ended: {}", Target::in_words(target), line(how))

@@ -85,6 +85,9 @@ pub(super) fn series(
 ) -> Vec<Series> {
     let steady_state = experiment.and_then(|experiment| experiment.steady_state.as_ref());
     let known: &[NamedProbe] = steady_state.map_or(&[], |steady| &steady.probes);
+    // The alarm is no service: its silence is not bad, and its word is in the judgement.
+    let detect = steady_state.and_then(|steady| steady.detect.as_ref());
+    let is_alarm = |name: &str| detect.is_some_and(|detect| detect.name == name);
     let judged: &[Judged] = judgement.map_or(&[], |judgement| &judgement.probes);
     let mut names: Vec<&str> = known.iter().map(|probe| probe.name.as_str()).collect();
     let sampled = replay.records.iter().flat_map(sampled);
@@ -93,7 +96,7 @@ pub(super) fn series(
         .map(|probe| probe.name.as_str())
         .chain(sampled.map(|(name, _)| name.as_str()))
     {
-        if !names.contains(&name) {
+        if !names.contains(&name) && !is_alarm(name) {
             names.push(name);
         }
     }

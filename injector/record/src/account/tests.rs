@@ -11,6 +11,7 @@ use crate::{
 use injector_spec::experiment::file;
 
 mod arbitrary;
+mod beside;
 
 const MS: u64 = 1_000_000;
 const SECOND: u64 = 1_000 * MS;
@@ -76,6 +77,7 @@ fn report(experiment: &Experiment, samples: &[Sample]) -> RunReport {
     let judgement = judge(&Case {
         steady_state,
         measured: &measured,
+        alarm: &[],
         times,
         planned: 1,
         met: 1,

@@ -40,5 +40,11 @@ pub fn markdown(comparison: &Comparison) -> String {
         let cells = row.map(|cell| escaped(&cell));
         let _ = writeln!(text, "| {} |", cells.join(" | "));
     }
+    if !comparison.beside.is_empty() {
+        text.push('\n');
+    }
+    for measure in &comparison.beside {
+        let _ = writeln!(text, "- {}", escaped(&measure.in_words()));
+    }
     text
 }

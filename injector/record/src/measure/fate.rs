@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Answer, CALM_ANSWERS, CALM_TIME, Times};
+use super::{Answer, CALM_ANSWERS, CALM_TIME, Times, spread};
 use injector_spec::quantity::duration;
 
 /// What a probe is held against.
@@ -75,8 +75,8 @@ pub fn fate(answers: &[Answer], bad: &[bool], times: &Times, rule: Rule) -> Fate
     let (Some(hit), Some(lifted)) = (times.hit_ns, times.lifted_ns) else {
         return Fate::NotMet;
     };
-    let first = answers.partition_point(|answer| answer.ended_ns < hit);
-    let Some(impact) = (first..answers.len()).find(|index| bad[*index]) else {
+    let Some(impact) = spread::first_bad(answers, bad, hit) else {
+        let first = answers.partition_point(|answer| answer.ended_ns < hit);
         return unhurt(&answers[first..], hit, lifted, times, rule);
     };
     let since = answers[impact].begun_ns.max(hit);

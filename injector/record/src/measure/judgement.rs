@@ -1,8 +1,13 @@
 //! What all probes together say of the hypothesis.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
-use super::{Answer, CALM_ANSWERS, Fate, Rule, Times, bad, fate};
+use super::{
+    Answer, CALM_ANSWERS, Detected, Fate, Impact, Reconciliation, Rule, Standing, Times, bad,
+    detected, fate, impact,
+};
 use injector_spec::{
     experiment::{NamedProbe, ProbeRole, SteadyState},
     quantity::{count, duration},
@@ -24,6 +29,15 @@ pub struct Judgement {
     pub times: Times,
     /// Each probe, in the order of the experiment.
     pub probes: Vec<Judged>,
+    /// The impact of the run, and how it spread; absent where no probe was bad behind the first hit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub impact: Option<Impact>,
+    /// Whether the target's own alarm noticed; absent where the experiment names no probe for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detection: Option<Detected>,
+    /// What became of the ledgers, in the order of the experiment.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ledgers: Vec<Reconciliation>,
 }
 
 /// Whether the hypothesis held.
@@ -91,6 +105,8 @@ pub struct Case<'c> {
     pub steady_state: &'c SteadyState,
     /// What was measured.
     pub measured: &'c [Measured<'c>],
+    /// The answers of the alarm's probe; empty where there is none.
+    pub alarm: &'c [Answer],
     /// When what happened.
     pub times: Times,
     /// Faults of the experiment.
@@ -101,17 +117,35 @@ pub struct Case<'c> {
     pub cut_short: Option<&'c Verdict>,
 }
 
-/// Judges a run.
+/// Judges a run whose ledgers are not read yet: [`Judgement::reconcile`] takes them in.
 pub fn judge(case: &Case<'_>) -> Judgement {
+    let objectives = &case.steady_state.objectives;
     let probes: Vec<Judged> = case.measured.iter().map(|one| judged(one, case)).collect();
-    Judgement {
-        verdict: verdict(case, &probes),
-        rto_ms: u64::try_from(case.steady_state.objectives.rto.as_millis()).unwrap_or(u64::MAX),
+    let impact = impact(case.measured, &case.times);
+    let impact_ns = impact.as_ref().map(|impact| impact.at_ns);
+    let detect = case.steady_state.detect.as_ref();
+    let detection = detect.map(|detect| {
+        detected(
+            detect,
+            case.alarm,
+            &case.times,
+            impact_ns,
+            objectives.detect,
+        )
+    });
+    let mut judgement = Judgement {
+        verdict: Verdict::Held,
+        rto_ms: u64::try_from(objectives.rto.as_millis()).unwrap_or(u64::MAX),
         planned: case.planned,
         met: case.met,
         times: case.times,
         probes,
-    }
+        impact,
+        detection,
+        ledgers: Vec::new(),
+    };
+    judgement.verdict = judgement.judged(case.cut_short);
+    judgement
 }
 
 /// Why the baseline is none, in one sentence; `None` where it is one.
@@ -162,41 +196,68 @@ fn judged(Measured { probe, answers }: &Measured<'_>, case: &Case<'_>) -> Judged
     }
 }
 
-/// The worst that is proven comes first; what could not be seen comes before what held.
-fn verdict(case: &Case<'_>, probes: &[Judged]) -> Verdict {
-    let of = |role| probes.iter().filter(move |probe| probe.role == role);
-    // A bystander has no time in which it may be hurt: one bad answer is too many, whatever became of it later.
-    let bad = |control: &Judged| control.under_fault.bad + control.recovery.bad;
-    let mut controls = of(ProbeRole::Control).filter(|_| case.met > 0);
-    if let Some(harmed) = controls.find(|control| bad(control) > 0) {
-        let answers = bad(harmed);
-        return Verdict::Unsafe(format!(
-            "the control `{}`, a bystander, was bad from the first fault on ({answers} bad)",
-            harmed.name
-        ));
+impl Judgement {
+    /// Takes in what became of the ledgers, and judges again; `cut_short` as in [`Case`].
+    pub fn reconcile(&mut self, ledgers: Vec<Reconciliation>, cut_short: Option<&Verdict>) {
+        self.ledgers = ledgers;
+        self.verdict = self.judged(cut_short);
     }
-    if let Some(cut_short) = case.cut_short {
-        return cut_short.clone();
+
+    /// The worst that is proven comes first; what could not be seen comes before what held.
+    fn judged(&self, cut_short: Option<&Verdict>) -> Verdict {
+        let of = |role| self.probes.iter().filter(move |probe| probe.role == role);
+        // A bystander has no time in which it may be hurt: one bad answer is too many, whatever became of it later.
+        let bad = |control: &Judged| control.under_fault.bad + control.recovery.bad;
+        let mut controls = of(ProbeRole::Control).filter(|_| self.met > 0);
+        if let Some(harmed) = controls.find(|control| bad(control) > 0) {
+            let answers = bad(harmed);
+            return Verdict::Unsafe(format!(
+                "the control `{}`, a bystander, was bad from the first fault on ({answers} bad)",
+                harmed.name
+            ));
+        }
+        let ledgers: Vec<Standing> = self.ledgers.iter().map(Reconciliation::standing).collect();
+        // Where no fault hit anything, what is damaged was so without one.
+        let mut harm = ledgers.iter().filter(|_| self.met > 0);
+        if let Some(why) = harm.find_map(Standing::harmed) {
+            return Verdict::Unsafe(why.to_owned());
+        }
+        if let Some(cut_short) = cut_short {
+            return cut_short.clone();
+        }
+        if self.met == 0 {
+            let why = "no fault hit anything, so nothing was shown; let the target do what the faults are about";
+            return Verdict::Inconclusive(why.into());
+        }
+        let detection = self.detection.as_ref().map(Detected::standing);
+        let beside = || ledgers.iter().chain(&detection);
+        let overdue = of(ProbeRole::SteadyState).find_map(|probe| self.overdue(probe));
+        let others = beside().filter_map(|standing| standing.deviated().map(str::to_owned));
+        let deviated: Vec<String> = overdue.into_iter().chain(others).collect();
+        if !deviated.is_empty() {
+            return Verdict::Deviated(deviated.join("; "));
+        }
+        let named = |probe: &Judged| format!("`{}` {}", probe.name, probe.fate);
+        let unseen =
+            |probe: &&Judged| matches!(probe.fate, Fate::NotMeasurable { .. } | Fate::NotMet);
+        if let Some(probe) = self.probes.iter().find(unseen) {
+            return Verdict::Inconclusive(named(probe));
+        }
+        if let Some(why) = beside().find_map(Standing::unseen) {
+            return Verdict::Inconclusive(why.to_owned());
+        }
+        Verdict::Held
     }
-    if case.met == 0 {
-        let why = "no fault hit anything, so nothing was shown; let the target do what the faults are about";
-        return Verdict::Inconclusive(why.into());
-    }
-    let named = |probe: &Judged| format!("`{}` {}", probe.name, probe.fate);
-    let rto = duration::measured(case.steady_state.objectives.rto);
-    let deviated =
-        of(ProbeRole::SteadyState).find_map(|probe| Some((probe, probe.fate.overdue()?)));
-    if let Some((probe, bad_for)) = deviated {
+
+    /// For how long a probe was bad, where that was too long.
+    fn overdue(&self, probe: &Judged) -> Option<String> {
+        let rto = duration::measured(Duration::from_millis(self.rto_ms));
+        let bad_for = probe.fate.overdue()?;
         let name = &probe.name;
-        return Verdict::Deviated(format!(
+        Some(format!(
             "`{name}` was bad for {bad_for}, longer than the objective of {rto}"
-        ));
+        ))
     }
-    let unseen = |probe: &&Judged| matches!(probe.fate, Fate::NotMeasurable { .. } | Fate::NotMet);
-    if let Some(probe) = probes.iter().find(unseen) {
-        return Verdict::Inconclusive(named(probe));
-    }
-    Verdict::Held
 }
 
 impl Tally {

@@ -11,6 +11,8 @@ use injector_spec::{
     experiment::{NamedProbe, Objectives, ProbeRole, SteadyState},
 };
 
+mod beside;
+
 const MS: u64 = 1_000_000;
 const SECOND: u64 = 1_000 * MS;
 
@@ -190,13 +192,17 @@ fn verdict(
         probes: probes.to_vec(),
         objectives: Objectives {
             rto: Duration::from_secs(5),
+            ..Objectives::default()
         },
+        detect: None,
+        ledgers: Vec::new(),
     };
     let measured = [(&probes[0], target), (&probes[1], control)]
         .map(|(probe, answers)| Measured { probe, answers });
     judge(&Case {
         steady_state: &steady_state,
         measured: &measured,
+        alarm: &[],
         times: TIMES,
         planned: 1,
         met,
@@ -259,6 +265,9 @@ fn a_judgement_reads_the_same_on_both_ends() {
             under_fault: Tally::default(),
             recovery: Tally::default(),
         }],
+        impact: None,
+        detection: None,
+        ledgers: Vec::new(),
     };
     let json = serde_json::to_value(&judgement).unwrap();
     assert_eq!(

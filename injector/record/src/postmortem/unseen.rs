@@ -1,9 +1,9 @@
 //! What a run does not say, so that silence is not taken for health.
 
 use crate::{
-    account::{Account, words},
+    account::{Account, markdown::capital, words},
     journal::RunState,
-    measure::Fate,
+    measure::{Detected, Fate, Reconciliation, Standing},
 };
 use injector_spec::{experiment::ProbeRole, quantity::count};
 
@@ -32,6 +32,7 @@ pub(super) fn unseen(account: &Account) -> Vec<String> {
         said.push("The record of what was asked is damaged or missing.".to_owned());
     }
     said.extend(of_probes(account));
+    said.extend(of_measures(account));
     let faults = account.report.iter().flat_map(|report| &report.faults);
     for fault in faults {
         if fault.hit == 0 {
@@ -59,6 +60,22 @@ pub(super) fn unseen(account: &Account) -> Vec<String> {
         ));
     }
     said
+}
+
+/// The detection and the ledgers that could not be measured.
+fn of_measures(account: &Account) -> Vec<String> {
+    let Some(judgement) = account.judgement() else {
+        return Vec::new();
+    };
+    let detection = judgement.detection.iter().map(Detected::standing);
+    let ledgers = judgement.ledgers.iter().map(Reconciliation::standing);
+    let unseen = detection
+        .chain(ledgers)
+        .filter_map(|standing| match standing {
+            Standing::Unseen(why) => Some(format!("{}.", capital(&why))),
+            Standing::Within | Standing::Deviated(_) | Standing::Unsafe(_) => None,
+        });
+    unseen.collect()
 }
 
 fn of_probes(account: &Account) -> Vec<String> {

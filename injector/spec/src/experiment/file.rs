@@ -21,6 +21,7 @@ mod document;
 mod escalate;
 mod fields;
 mod head;
+mod ledgers;
 mod node;
 mod notify;
 mod parameter;
@@ -140,7 +141,7 @@ pub fn parse(text: &str, name: &str, selector: Option<Selector>) -> Result<Exper
 }
 
 /// The keys of an experiment.
-const EXPERIMENT: [&str; 24] = [
+const EXPERIMENT: [&str; 26] = [
     head::KEY,
     "name",
     "hypothesis",
@@ -153,6 +154,8 @@ const EXPERIMENT: [&str; 24] = [
     "probes",
     "steady-state",
     "controls",
+    "detect",
+    "ledgers",
     "objectives",
     "baseline",
     "recovery",

@@ -10,7 +10,10 @@ use std::{collections::HashSet, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Experiment, LONGEST_NAME, Step};
+use super::{
+    Experiment, LONGEST_NAME, Step,
+    ledger::{self, Ledger, LedgerError},
+};
 use crate::{condition::Question, quantity::duration};
 
 /// Each probe has a thread.
@@ -37,6 +40,22 @@ pub struct SteadyState {
     /// What counts as good enough.
     #[serde(default)]
     pub objectives: Objectives,
+    /// What tells that the target's own alarm has noticed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detect: Option<Detect>,
+    /// What was acknowledged and what is kept, each by the name of a ledger.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ledgers: Vec<Ledger>,
+}
+
+/// The probe of the alarm, under its name: its first right answer behind the first hit is the detection.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Detect {
+    /// What reports call it.
+    pub name: String,
+    /// What is asked; JSON has its line.
+    pub question: Question,
 }
 
 /// A probe under a name.
@@ -69,12 +88,20 @@ pub struct Objectives {
     /// be lost.
     #[serde(with = "crate::quantity::duration")]
     pub rto: Duration,
+    /// The longest time from the impact until the target's own alarm has noticed; absent where it is told alone.
+    #[serde(
+        default,
+        with = "duration::optional",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub detect: Option<Duration>,
 }
 
 impl Default for Objectives {
     fn default() -> Self {
         Self {
             rto: Duration::from_mins(1),
+            detect: None,
         }
     }
 }
@@ -112,6 +139,26 @@ pub enum SteadyStateError {
         duration::format(duration::LONGEST), duration::format(*.0))]
     Rto(Duration),
     #[error(
+        "the objective `detect` needs a probe that tells of the alarm; name it, as in `detect: alarm`"
+    )]
+    NoDetect,
+    #[error("the objective `detect` is a time between 1s and {}, and not {}; correct it",
+        duration::format(duration::LONGEST), duration::format(*.0))]
+    DetectTime(Duration),
+    #[error(
+        "probe `{probe}` takes up to {} for an answer, which cannot tell a detection within {}: it has to be asked \
+         {ASKED_WITHIN_RTO} times within it. Lower its `every` and `within` to {}, or raise the objective `detect`",
+        duration::format(*.pace), duration::format(*.within), duration::format(*.within / ASKED_WITHIN_RTO)
+    )]
+    DetectTooSlow {
+        probe: String,
+        pace: Duration,
+        within: Duration,
+    },
+    /// A ledger that cannot be read.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    #[error(
         "the quiet time {place} is {}, too short for probe `{probe}`: it takes {CALM_ANSWERS} answers and {} at \
          least. Make it {} or longer, or ask more often",
         duration::format(*.lasts), duration::format(CALM_TIME), duration::format(*.least)
@@ -127,13 +174,24 @@ pub enum SteadyStateError {
 impl NamedProbe {
     /// The longest time from one answer to the next.
     pub fn pace(&self) -> Duration {
-        self.question.pace.every.max(self.question.pace.patience())
+        pace(&self.question)
     }
 
     /// The shortest quiet time in which it can be judged.
     pub fn calm(&self) -> Duration {
         CALM_TIME.max(self.pace() * CALM_ANSWERS)
     }
+}
+
+impl Detect {
+    /// The longest time from one answer to the next.
+    pub fn pace(&self) -> Duration {
+        pace(&self.question)
+    }
+}
+
+fn pace(question: &Question) -> Duration {
+    question.pace.every.max(question.pace.patience())
 }
 
 impl SteadyState {
@@ -143,12 +201,15 @@ impl SteadyState {
         if !(Duration::from_secs(1)..=duration::LONGEST).contains(&rto) {
             return Err(SteadyStateError::Rto(rto));
         }
-        if self.probes.len() > MOST_PROBES {
-            return Err(SteadyStateError::TooMany(self.probes.len()));
+        let probes = self.probes.len() + usize::from(self.detect.is_some());
+        if probes > MOST_PROBES {
+            return Err(SteadyStateError::TooMany(probes));
         }
         let length = experiment.duration().as_millis();
-        let asked = |probe: &NamedProbe| length / probe.question.pace.every.as_millis().max(1);
-        let answers = self.probes.iter().map(asked).sum();
+        let asked = |question: &Question| length / question.pace.every.as_millis().max(1);
+        let questions = self.probes.iter().map(|probe| &probe.question);
+        let of_detect = self.detect.iter().map(|detect| &detect.question);
+        let answers = questions.chain(of_detect).map(asked).sum();
         if answers > MOST_ANSWERS {
             return Err(SteadyStateError::TooOften(answers));
         }
@@ -186,6 +247,39 @@ impl SteadyState {
                     });
                 }
             }
+        }
+        self.check_detect(&names)?;
+        ledger::check(&self.ledgers)?;
+        Ok(())
+    }
+
+    fn check_detect(&self, names: &HashSet<&String>) -> Result<(), SteadyStateError> {
+        let Some(detect) = &self.detect else {
+            return match self.objectives.detect {
+                Some(_) => Err(SteadyStateError::NoDetect),
+                None => Ok(()),
+            };
+        };
+        let name = &detect.name;
+        if name.trim().is_empty() || name.chars().count() > LONGEST_NAME {
+            return Err(SteadyStateError::Name(name.clone()));
+        }
+        if names.contains(name) {
+            return Err(SteadyStateError::SameName(name.clone()));
+        }
+        let Some(within) = self.objectives.detect else {
+            return Ok(());
+        };
+        if !(Duration::from_secs(1)..=duration::LONGEST).contains(&within) {
+            return Err(SteadyStateError::DetectTime(within));
+        }
+        let pace = detect.pace();
+        if pace * ASKED_WITHIN_RTO > within {
+            return Err(SteadyStateError::DetectTooSlow {
+                probe: name.clone(),
+                pace,
+                within,
+            });
         }
         Ok(())
     }

@@ -123,6 +123,26 @@ pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Er
     parse(&String::deserialize(from)?).map_err(D::Error::custom)
 }
 
+/// The same of a time that may be absent, for `#[serde(with)]`.
+pub mod optional {
+    use super::{Deserialize, Deserializer, Duration, Error, Serializer};
+
+    /// Writes `500ms`, or nothing.
+    pub fn serialize<S: Serializer>(value: &Option<Duration>, to: S) -> Result<S::Ok, S::Error> {
+        match value {
+            Some(value) => super::serialize(value, to),
+            None => to.serialize_none(),
+        }
+    }
+
+    /// Reads `500ms`, or nothing.
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Error> {
+        let text = Option::<String>::deserialize(from)?;
+        text.map(|text| super::parse(&text).map_err(D::Error::custom))
+            .transpose()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

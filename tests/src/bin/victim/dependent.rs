@@ -5,10 +5,10 @@
 //! the body, which is JSON, has the state and the calls that wait. Each outage is told as an operation, from
 //! its first moment to its last; a line on standard input asks for a summary, with an outage that goes on told first.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io::{Write, stdin};
 use std::net::{SocketAddr, TcpListener, UdpSocket};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, TryRecvError, channel};
 use std::sync::{Arc, mpsc};
@@ -16,7 +16,7 @@ use std::thread::{self, sleep};
 use std::time::Duration;
 
 use anyhow::Result;
-use clap::ValueEnum;
+use clap::{Args, ValueEnum};
 use injector_tests::boot_clock::now_ns;
 use injector_tests::observation::{Line, Op};
 
@@ -67,24 +67,85 @@ impl Character {
     }
 }
 
-/// Serves, and calls, until it is killed; `patience` is how long a call may take.
+/// What else it does.
+#[derive(Args)]
+pub(crate) struct Habits {
+    /// How long a call of the other may take.
+    #[arg(long, default_value = "60ms", value_parser = humantime::parse_duration)]
+    patience: Duration,
+    /// Gets a line for each call that fails while the service is not good.
+    #[arg(long)]
+    log: Option<PathBuf>,
+    /// Sends back datagrams to its port while it is good, so that another can need it.
+    #[arg(long)]
+    echoes: bool,
+    /// Is made when the service was not good for so long, and has the time on the boot clock.
+    #[arg(long)]
+    alarm: Option<PathBuf>,
+    /// After which time.
+    #[arg(long, default_value = "700ms", value_parser = humantime::parse_duration)]
+    alarm_after: Duration,
+}
+
+/// Serves, and calls, until it is killed.
 pub(crate) fn serve(
     listen: SocketAddr,
     needs: SocketAddr,
     character: Character,
-    patience: Duration,
-    log: Option<&Path>,
+    habits: &Habits,
 ) -> Result<()> {
+    let log = habits.log.as_deref();
     let log = log.map(|path| OpenOptions::new().append(true).open(path));
     let listener = TcpListener::bind(listen)?;
     let is_good = Arc::new(AtomicBool::new(true));
     let answering = Arc::clone(&is_good);
     let address = listener.local_addr()?;
     health::serve(listener, move || answering.load(Ordering::Acquire));
+    if habits.echoes {
+        echo(UdpSocket::bind(address)?, Arc::clone(&is_good));
+    }
     let asked = orders();
     ready(Some(address))?;
     let log = log.transpose()?;
-    call_for_ever(needs, (character, patience), &is_good, &asked, log.as_ref())
+    let mut alarm = habits.alarm.as_deref();
+    call_for_ever(
+        needs,
+        character,
+        habits.patience,
+        &asked,
+        |good, number, bad_for| {
+            is_good.store(good, Ordering::Release);
+            if let Some(mut log) = log.as_ref().filter(|_| !good) {
+                writeln!(log, "ERROR call {number} has no answer")?;
+            }
+            if bad_for >= habits.alarm_after
+                && let Some(path) = alarm.take()
+            {
+                raise(path)?;
+            }
+            Ok(())
+        },
+    )
+}
+
+/// Sends datagrams back while the service is good.
+fn echo(socket: UdpSocket, is_good: Arc<AtomicBool>) {
+    thread::spawn(move || {
+        let mut got = [0; 64];
+        while let Ok((length, from)) = socket.recv_from(&mut got) {
+            if is_good.load(Ordering::Acquire) {
+                // One that has gone away needs no answer.
+                let _sent = socket.send_to(&got[..length], from);
+            }
+        }
+    });
+}
+
+/// Makes the alarm's file, with the time in it, in one step.
+fn raise(path: &Path) -> Result<()> {
+    let written = path.with_extension("written");
+    fs::write(&written, now_ns().to_string())?;
+    Ok(fs::rename(written, path)?)
 }
 
 fn orders() -> Receiver<()> {
@@ -101,10 +162,10 @@ fn orders() -> Receiver<()> {
 
 fn call_for_ever(
     needs: SocketAddr,
-    (character, patience): (Character, Duration),
-    is_good: &AtomicBool,
+    character: Character,
+    patience: Duration,
     asked: &Receiver<()>,
-    mut log: Option<&File>,
+    mut tell: impl FnMut(bool, u64, Duration) -> Result<()>,
 ) -> Result<()> {
     let socket = UdpSocket::bind("0.0.0.0:0")?;
     socket.connect(needs)?;
@@ -119,10 +180,8 @@ fn call_for_ever(
         }
         let now = now_ns();
         let good = character.is_good(&failures, now);
-        is_good.store(good, Ordering::Release);
-        if let Some(log) = log.as_mut().filter(|_| !good) {
-            writeln!(log, "ERROR call {number} has no answer")?;
-        }
+        let bad_for = bad_since.filter(|_| !good).map_or(0, |since| now - since);
+        tell(good, number, Duration::from_nanos(bad_for))?;
         match (good, bad_since) {
             (false, None) => bad_since = Some(now),
             (true, Some(since)) => {
@@ -146,7 +205,7 @@ fn call_for_ever(
 }
 
 /// Whether the answer to this call came in time. Answers to earlier calls are passed over.
-fn call(socket: &UdpSocket, number: u64) -> bool {
+pub(crate) fn call(socket: &UdpSocket, number: u64) -> bool {
     let sent = number.to_be_bytes();
     if socket.send(&sent).is_err() {
         return false;

@@ -17,6 +17,7 @@ mod hold;
 mod http;
 mod http_agent;
 mod icmp;
+mod ledger;
 mod model_api;
 mod pattern;
 mod plugin;
@@ -111,13 +112,11 @@ enum Role {
         needs: SocketAddr,
         #[arg(long, value_enum)]
         character: dependent::Character,
-        /// How long a call of the other may take.
-        #[arg(long, default_value = "60ms", value_parser = humantime::parse_duration)]
-        patience: Duration,
-        /// Gets a line for each call that fails while the service is not good.
-        #[arg(long)]
-        log: Option<PathBuf>,
+        #[command(flatten)]
+        habits: dependent::Habits,
     },
+    /// A service that keeps items and acknowledges them, and makes mistakes while the other one does not answer.
+    Ledger(ledger::Ledger),
     /// Sends back every datagram.
     UdpEcho {
         #[arg(long)]
@@ -359,9 +358,9 @@ fn main() -> Result<()> {
             listen,
             needs,
             character,
-            patience,
-            log,
-        } => dependent::serve(listen, needs, character, patience, log.as_deref()),
+            habits,
+        } => dependent::serve(listen, needs, character, &habits),
+        Role::Ledger(ledger) => ledger.serve(),
         Role::IcmpPing { to, rounds } => icmp::ping(to, &rounds),
         Role::ModelApi { listen } => model_api::serve(listen),
         Role::HttpAgent {

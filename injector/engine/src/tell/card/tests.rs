@@ -85,6 +85,9 @@ fn a_verdict_comes_first_with_what_became_of_each_probe() {
             under_fault: tally(12, 2_550),
             recovery: tally(18, 1_000),
         }],
+        impact: None,
+        detection: None,
+        ledgers: Vec::new(),
     };
     let report = RunReport {
         judgement: Some(Box::new(judgement)),

@@ -19,9 +19,14 @@ targets:
 probes:
   health: "http http://127.0.0.1:80/health every 100ms within 100ms fails 2 of 3"
   neighbour: "tcp 127.0.0.1:81 every 100ms within 100ms"
+  alarm: "tcp 127.0.0.1:82 every 100ms within 100ms"
 steady-state: [health]
 controls: [neighbour]
-objectives: { rto: 5s }
+detect: alarm
+ledgers:
+  orders: { acknowledged: { file: /var/lib/a }, kept: { command: [/bin/a, "b c"] }, within: 5s }
+  mails: { acknowledged: { http: "http://127.0.0.1/a" }, kept: { file: "/var/lib/b d" } }
+objectives: { rto: 5s, detect: 30s, rpo: { ledger: orders, lost: 1, age: 5s } }
 baseline: 10s
 recovery: 20s
 steps:

@@ -3,8 +3,8 @@
 use super::Document;
 use crate::{
     experiment::{
-        Described, Experiment, Follow, Gate, Ground, Many, OnTargetExit, Placed, ProbeRole,
-        Selector, Stage, SteadyState, Step, Target, Variables, file::API_VERSION,
+        Described, Experiment, Follow, Gate, Ground, Ledger, Many, OnTargetExit, Placed, ProbeRole,
+        Rpo, Selector, Stage, SteadyState, Step, Target, Variables, file::API_VERSION,
     },
     quantity::duration,
 };
@@ -187,10 +187,11 @@ fn selector(selector: &Selector) -> Document {
 
 fn probes(steady_state: &SteadyState) -> Fields {
     let asked = steady_state.probes.iter();
-    let asked = asked.map(|probe| {
-        let asks = Document::text(probe.question.to_string());
-        (probe.name.as_str(), asks)
-    });
+    let asked = asked.map(|probe| (&probe.name, &probe.question));
+    let detect = steady_state.detect.iter();
+    let asked = asked
+        .chain(detect.map(|detect| (&detect.name, &detect.question)))
+        .map(|(name, question)| (name.as_str(), Document::text(question.to_string())));
     let mut fields = vec![("probes".to_owned(), Document::object(asked))];
     for (key, role) in [
         ("steady-state", ProbeRole::SteadyState),
@@ -205,9 +206,58 @@ fn probes(steady_state: &SteadyState) -> Fields {
             put(&mut fields, key, Document::List(names));
         }
     }
-    let rto = Document::text(duration::format(steady_state.objectives.rto));
-    put(&mut fields, "objectives", Document::object([("rto", rto)]));
+    if let Some(detect) = &steady_state.detect {
+        put(&mut fields, "detect", Document::text(&detect.name));
+    }
+    let ledgers = steady_state.ledgers.iter();
+    let ledgers: Vec<_> = ledgers
+        .map(|ledger| (ledger.name.as_str(), lists(ledger)))
+        .collect();
+    if !ledgers.is_empty() {
+        put(&mut fields, "ledgers", Document::object(ledgers));
+    }
+    put(&mut fields, "objectives", objectives(steady_state));
     fields
+}
+
+fn lists(ledger: &Ledger) -> Document {
+    Document::object([
+        ("acknowledged", Document::of(&ledger.acknowledged)),
+        ("kept", Document::of(&ledger.kept)),
+        ("within", Document::text(duration::format(ledger.within))),
+    ])
+}
+
+fn objectives(steady_state: &SteadyState) -> Document {
+    let time = |time| Document::text(duration::format(time));
+    let objectives = &steady_state.objectives;
+    let mut fields = Fields::new();
+    put(&mut fields, "rto", time(objectives.rto));
+    if let Some(within) = objectives.detect {
+        put(&mut fields, "detect", time(within));
+    }
+    let of_ledger = |ledger: &Ledger| {
+        let Rpo {
+            lost,
+            torn,
+            double,
+            age,
+        } = ledger.rpo?;
+        let mut fields = Fields::new();
+        put(&mut fields, "ledger", Document::text(&ledger.name));
+        for (key, most) in [("lost", lost), ("torn", torn), ("double", double)] {
+            put(&mut fields, key, Document::Unsigned(most));
+        }
+        if let Some(age) = age {
+            put(&mut fields, "age", time(age));
+        }
+        Some(Document::Object(fields))
+    };
+    let rpo: Vec<Document> = steady_state.ledgers.iter().filter_map(of_ledger).collect();
+    if !rpo.is_empty() {
+        put(&mut fields, "rpo", Document::List(rpo));
+    }
+    Document::Object(fields)
 }
 
 /// The parameters of a fault.

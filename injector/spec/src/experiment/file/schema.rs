@@ -6,6 +6,8 @@
 //! It says what keys there are, which of them have to be there, and what kind of value each takes. What a text means,
 //! as in a duration or a regular expression, is told when the file is read.
 
+mod measures;
+
 use clap::{Arg, ArgAction, Command, CommandFactory, ValueEnum, error::ErrorKind};
 use serde_json::{Map, Value, json};
 
@@ -277,8 +279,7 @@ fn key_of_probe(key: &str) -> Value {
         "every" => scalar("From one question to the next."),
         "within" => scalar("The longest that a right answer, a command or a person takes."),
         "timeout" => scalar("The longest that an answer, or a gate, is waited for."),
-        // A test finds each of them.
-        _ => Value::Bool(false),
+        other => measures::key(other),
     }
 }
 

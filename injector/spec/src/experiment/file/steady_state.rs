@@ -1,11 +1,13 @@
-//! `probes`, `steady-state`, `controls`, `objectives`, `baseline` and `recovery`.
+//! `probes`, `steady-state`, `controls`, `detect`, `objectives`, `baseline` and `recovery`.
 //!
 //! ```yaml
 //! probes:
 //!   tasks: http http://127.0.0.1:8080/health every 250ms within 250ms
 //!   neighbour: tcp 127.0.0.1:5432 every 500ms within 500ms
+//!   alarm: { http: "http://127.0.0.1:9093/alerts", body: "AgentDown", every: 1s }
 //! steady-state: [tasks]
 //! controls: [neighbour]
+//! detect: alarm
 //! objectives: { rto: 5s }
 //! baseline: 10s
 //! recovery: 15s
@@ -17,6 +19,7 @@ use std::time::Duration;
 use super::{
     complaint::Complaint,
     fields::Fields,
+    ledgers,
     node::{Content, Node, Place},
     probe,
     steps::{Ground, Walk, gate},
@@ -25,14 +28,14 @@ use super::{
 use crate::{
     condition::Question,
     experiment::{
-        Step,
-        steady_state::{CALM_TIME, NamedProbe, Objectives, ProbeRole, SteadyState},
+        Ledger, Step,
+        steady_state::{CALM_TIME, Detect, NamedProbe, Objectives, ProbeRole, SteadyState},
     },
     nearest,
 };
 
 /// The keys of `objectives`.
-pub(super) const OBJECTIVES: [&str; 1] = ["rto"];
+pub(super) const OBJECTIVES: [&str; 3] = ["rto", "rpo", "detect"];
 
 /// How long the baseline is where nothing is said.
 const BASELINE: Duration = Duration::from_secs(30);
@@ -40,7 +43,13 @@ const BASELINE: Duration = Duration::from_secs(30);
 /// What is measured; none where the file names no probe.
 pub(super) fn steady_state(fields: &Fields<'_>) -> Result<Option<SteadyState>, Complaint> {
     let Some(node) = fields.get("probes") else {
-        for alone in ["steady-state", "controls", "objectives"] {
+        for alone in [
+            "steady-state",
+            "controls",
+            "detect",
+            "ledgers",
+            "objectives",
+        ] {
             if let Some(at) = fields.key_place(alone) {
                 let sentence = format!(
                     "`{alone}` needs `probes`, as in `probes: {{health: tcp 127.0.0.1:80}}`; add them"
@@ -51,15 +60,17 @@ pub(super) fn steady_state(fields: &Fields<'_>) -> Result<Option<SteadyState>, C
         return Ok(None);
     };
     let asked = questions(node)?;
+    let detect = detect(fields, &asked)?;
     let mut roles = vec![None; asked.len()];
     for (key, role) in [
         ("steady-state", ProbeRole::SteadyState),
         ("controls", ProbeRole::Control),
     ] {
         for (index, node) in named(fields, key, &asked)? {
-            if roles[index].replace(role).is_some() {
+            let is_detect = detect.as_ref().is_some_and(|(found, _)| *found == index);
+            if roles[index].replace(role).is_some() || is_detect {
                 let sentence = format!(
-                    "probe `{}` is named twice; a probe is about the steady state or a control, once",
+                    "probe `{}` is named twice; a probe is about the steady state, a control or the alarm, once",
                     asked[index].0
                 );
                 return Err(Complaint::at(node.at, sentence));
@@ -69,12 +80,15 @@ pub(super) fn steady_state(fields: &Fields<'_>) -> Result<Option<SteadyState>, C
     let of_gates = fields.get("steps").map(gate::named).unwrap_or_default();
     let is_of_gate =
         |name: &str, role: Option<ProbeRole>| role.is_none() && of_gates.contains(&name);
-    let probes = asked.into_iter().zip(roles);
+    let is_of_detect = |index: usize| detect.as_ref().is_some_and(|(found, _)| *found == index);
+    let probes = asked.into_iter().zip(roles).enumerate();
+    let probes = probes.filter(|(index, _)| !is_of_detect(*index));
+    let probes = probes.map(|(_, named)| named);
     let probes = probes.filter(|((name, ..), role)| !is_of_gate(name, *role));
     let probes: Vec<_> = probes.map(|((name, question, at), role)| {
         let role = role.ok_or_else(|| {
             let sentence = format!(
-                "probe `{name}` is used nowhere; name it under `steady-state` or `controls`, or in a gate, or leave it out"
+                "probe `{name}` is used nowhere; name it under `steady-state`, `controls` or `detect`, or in a gate, or leave it out"
             );
             Complaint::at(at, sentence)
         })?;
@@ -84,9 +98,33 @@ pub(super) fn steady_state(fields: &Fields<'_>) -> Result<Option<SteadyState>, C
             question,
         })
     }).collect::<Result<_, _>>()?;
-    let objectives = objectives(fields)?;
+    let mut ledgers = ledgers::ledgers(fields)?;
+    let objectives = objectives(fields, &mut ledgers)?;
+    let is_judged = !probes.is_empty() || detect.is_some() || !ledgers.is_empty();
     // Gates alone ask them, so there is nothing to judge.
-    Ok((!probes.is_empty()).then_some(SteadyState { probes, objectives }))
+    Ok(is_judged.then_some(SteadyState {
+        probes,
+        objectives,
+        detect: detect.map(|(_, detect)| detect),
+        ledgers,
+    }))
+}
+
+/// The probe that tells of the target's own alarm, and its position.
+fn detect(
+    fields: &Fields<'_>,
+    known: &[(String, Question, Place)],
+) -> Result<Option<(usize, Detect)>, Complaint> {
+    let Some(node) = fields.get("detect") else {
+        return Ok(None);
+    };
+    let index = position(node, node.text("detect")?, known)?;
+    let (name, question, _) = &known[index];
+    let detect = Detect {
+        name: name.clone(),
+        question: question.clone(),
+    };
+    Ok(Some((index, detect)))
 }
 
 /// The probes with their names and places.
@@ -122,27 +160,36 @@ fn named<'n>(
             );
             Complaint::at(node.at, sentence)
         })?;
-    let names = || known.iter().map(|(name, ..)| name.as_str());
     items
         .iter()
-        .map(|node| {
-            let name = node.text(key)?;
-            let position = names().position(|known| known == name);
-            position.map(|position| (position, node)).ok_or_else(|| {
-                let hint = nearest::hint(name, names());
-                let name = crate::printable::line(name);
-                Complaint::at(node.at, format!("no probe is called `{name}`; {hint}"))
-            })
-        })
+        .map(|node| Ok((position(node, node.text(key)?, known)?, node)))
         .collect()
 }
 
-fn objectives(fields: &Fields<'_>) -> Result<Objectives, Complaint> {
+/// The position of the probe that has this name.
+fn position(
+    node: &Node,
+    name: &str,
+    known: &[(String, Question, Place)],
+) -> Result<usize, Complaint> {
+    let names = || known.iter().map(|(name, ..)| name.as_str());
+    names().position(|known| known == name).ok_or_else(|| {
+        let hint = nearest::hint(name, names());
+        let name = crate::printable::line(name);
+        Complaint::at(node.at, format!("no probe is called `{name}`; {hint}"))
+    })
+}
+
+fn objectives(fields: &Fields<'_>, ledgers: &mut [Ledger]) -> Result<Objectives, Complaint> {
     let mut objectives = Objectives::default();
     if let Some(node) = fields.get("objectives") {
         let fields = Fields::of(node, "`objectives`", &OBJECTIVES)?;
         if let Some(rto) = time_of(&fields, "rto")? {
             objectives.rto = rto;
+        }
+        objectives.detect = time_of(&fields, "detect")?;
+        if let Some(node) = fields.get("rpo") {
+            ledgers::objectives(node, ledgers)?;
         }
     }
     Ok(objectives)

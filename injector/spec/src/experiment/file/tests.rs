@@ -7,6 +7,7 @@ use crate::{
 };
 
 mod head;
+mod ledgers;
 mod notify;
 mod probe;
 mod rollback;

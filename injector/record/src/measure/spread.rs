@@ -1,0 +1,68 @@
+//! The impact of a run, and how it spread from probe to probe.
+//!
+//! The impact of the run is the first impact of any of its probes, those of the steady state and controls. Of each
+//! probe it is told how long after that it left its steady state, or that it never did: the order of a cascade. A time
+//! is known to one interval of its probe, so two probes that are closer to each other than that may have left in either order.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Answer, Measured, Times, bad};
+use injector_spec::experiment::ProbeRole;
+
+/// The impact of a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Impact {
+    /// When, on the boot clock, in nanoseconds.
+    pub at_ns: u64,
+    /// From the first hit, in milliseconds.
+    pub after_hit_ms: u64,
+    /// Each probe: the first to leave its steady state first, and last those that never did.
+    pub spread: Vec<Left>,
+}
+
+/// When a probe left its steady state.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Left {
+    /// The probe's name.
+    pub probe: String,
+    /// What it is about.
+    pub role: ProbeRole,
+    /// From the impact, in milliseconds; absent where it never left.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after_ms: Option<u64>,
+    /// The time is known to so many milliseconds: the longest time from one answer of the probe to the next.
+    pub within_ms: u64,
+}
+
+/// The place of the first bad answer that was open at the first hit, or was asked after it.
+pub(super) fn first_bad(answers: &[Answer], bad: &[bool], hit: u64) -> Option<usize> {
+    let first = answers.partition_point(|answer| answer.ended_ns < hit);
+    (first..answers.len()).find(|index| bad[*index])
+}
+
+/// The impact of a run with these probes, in the order of the experiment; `None` where no probe left its steady state
+/// behind the first hit.
+pub fn impact(measured: &[Measured<'_>], times: &Times) -> Option<Impact> {
+    let hit = times.hit_ns?;
+    let mut left: Vec<(Option<u64>, &Measured<'_>)> = measured
+        .iter()
+        .map(|one| {
+            let bad = bad(one.answers, one.probe.question.fails);
+            let found = first_bad(one.answers, &bad, hit);
+            (found.map(|index| one.answers[index].begun_ns.max(hit)), one)
+        })
+        .collect();
+    let at_ns = left.iter().filter_map(|(at, _)| *at).min()?;
+    left.sort_by_key(|(at, _)| at.unwrap_or(u64::MAX));
+    let spread = left.into_iter().map(|(at, one)| Left {
+        probe: one.probe.name.clone(),
+        role: one.probe.role,
+        after_ms: at.map(|at| at.saturating_sub(at_ns) / 1_000_000),
+        within_ms: u64::try_from(one.probe.pace().as_millis()).unwrap_or(u64::MAX),
+    });
+    Some(Impact {
+        at_ns,
+        after_hit_ms: at_ns.saturating_sub(hit) / 1_000_000,
+        spread: spread.collect(),
+    })
+}
