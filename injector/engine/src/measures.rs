@@ -1,4 +1,5 @@
-//! What a run measures beside its faults: the probes of its steady state, each asked by a thread of its own.
+//! What a run measures beside its faults: the probes of its steady state, each asked by a thread of its own, and the
+//! operations of its targets ([`streams`]).
 //!
 //! The threads post; the run's own thread collects, twenty times a second at most, hands the answers to the journal and
 //! keeps what [`injector_record::measure`] judges. A thread never waits for the run, and the run never for a thread.
@@ -6,19 +7,26 @@
 //! Rejected: judging from the journal. A disk that stands still would then decide what a run says.
 
 use std::{
+    borrow::Cow,
     collections::BTreeMap,
     mem,
     sync::{Arc, Mutex, PoisonError},
 };
 
-use crate::halt_monitor::{Threads, keep_asking};
+mod streams;
+
+use self::streams::Streams;
+use crate::{
+    effects::ground::Ground,
+    halt_monitor::{Threads, keep_asking},
+};
 use injector_host::{
     kernel::{self, clock::boot_ns},
     targets::guard::Guard,
 };
 use injector_record::{
     journal::Record,
-    measure::{self, Answer, Case, Judgement, Measured, Sample, Times, Verdict},
+    measure::{self, Answer, Case, Judgement, Measured, Sample, Times, Verdict, What},
     report::{FaultReport, Outcome},
 };
 use injector_spec::{
@@ -35,6 +43,7 @@ pub struct Measures {
 struct Watched {
     steady_state: SteadyState,
     series: Vec<Series>,
+    streams: Streams,
     times: Times,
     /// The last look at which no fault had hit yet.
     unhit_ns: u64,
@@ -53,7 +62,11 @@ struct Series {
 
 impl Measures {
     /// Starts to ask; `guard` says whom a pattern of a probe never means.
-    pub fn start(steady_state: Option<&SteadyState>, guard: &Guard) -> Result<Self, kernel::Error> {
+    pub fn start(
+        steady_state: Option<&SteadyState>,
+        watched: Vec<injector_plan::Watched>,
+        guard: &Guard,
+    ) -> Result<Self, kernel::Error> {
         let Some(steady_state) = steady_state else {
             return Ok(Self::default());
         };
@@ -94,6 +107,7 @@ impl Measures {
             watched: Some(Watched {
                 steady_state: steady_state.clone(),
                 series,
+                streams: Streams::of(steady_state, watched),
                 times,
                 unhit_ns: now,
                 left_out: 0,
@@ -102,11 +116,32 @@ impl Measures {
         })
     }
 
+    /// Takes over which operations the kernel has told of.
+    pub(crate) fn watch(&mut self, ground: &mut Ground) {
+        if let Some(watched) = &mut self.watched {
+            watched.streams.read(ground);
+        }
+    }
+
+    /// Takes over the last of them: the lease has ended, and no more will come.
+    pub(crate) fn close(&mut self, ended_ns: u64, ground: &mut Ground) {
+        if let Some(watched) = &mut self.watched {
+            watched.streams.read(ground);
+            watched.streams.close(ended_ns);
+        }
+    }
+
     /// Takes over what was answered since the last time; returns it for the journal, where there is something.
-    pub fn collect(&mut self) -> Option<Record> {
-        let series = &mut self.watched.as_mut()?.series;
-        let answers: BTreeMap<_, _> = series.iter_mut().filter_map(Series::collect).collect();
-        (!answers.is_empty()).then_some(Record::Sampled { answers })
+    pub fn collect(&mut self) -> Vec<Record> {
+        let Some(watched) = &mut self.watched else {
+            return Vec::new();
+        };
+        let series = &mut watched.series;
+        let mut answers: BTreeMap<_, _> = series.iter_mut().filter_map(Series::collect).collect();
+        let seconds = watched.streams.collect(&mut answers);
+        let sampled = (!answers.is_empty()).then_some(Record::Sampled { answers });
+        let operated = (!seconds.is_empty()).then_some(Record::Operated { seconds });
+        sampled.into_iter().chain(operated).collect()
     }
 
     /// Notes that the journal could not take these answers.
@@ -132,9 +167,10 @@ impl Measures {
         if watched.times.faults_ns.is_some() {
             return None;
         }
-        let why = measure::unsteady(&watched.measured());
+        let now = boot_ns();
+        let why = watched.streams.find_limits();
+        let why = why.or_else(|| measure::unsteady(&watched.measured(now)));
         if why.is_none() {
-            let now = boot_ns();
             watched.times.faults_ns = Some(now);
             watched.unhit_ns = now;
         }
@@ -168,7 +204,7 @@ impl Measures {
         &mut self,
         outcome: &Outcome,
         faults: &[FaultReport],
-    ) -> Option<(Judgement, Option<Record>)> {
+    ) -> Option<(Judgement, Vec<Record>)> {
         mem::take(&mut self.watched.as_mut()?.threads).leave();
         let last = self.collect();
         let watched = self.watched.as_mut()?;
@@ -181,7 +217,7 @@ impl Measures {
         let cut_short = cut_short(outcome);
         let judgement = measure::judge(&Case {
             steady_state: &watched.steady_state,
-            measured: &watched.measured(),
+            measured: &watched.measured(watched.times.ended_ns),
             times: watched.times,
             planned: faults.len(),
             met,
@@ -192,14 +228,16 @@ impl Measures {
 }
 
 impl Watched {
-    fn measured(&self) -> Vec<Measured<'_>> {
-        let series = self.series.iter();
-        series
-            .map(|series| Measured {
-                probe: &series.probe,
-                answers: &series.answers,
-            })
-            .collect()
+    fn measured(&self, now_ns: u64) -> Vec<Measured<'_>> {
+        let series = self.series.iter().map(|series| Measured {
+            what: What::Probe(&series.probe),
+            answers: Cow::Borrowed(&series.answers),
+        });
+        let streams = self.streams.iter().map(|stream| Measured {
+            what: What::Operations(stream),
+            answers: Cow::Owned(stream.answers(now_ns)),
+        });
+        series.chain(streams).collect()
     }
 }
 

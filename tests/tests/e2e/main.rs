@@ -27,6 +27,7 @@ mod limits;
 mod matrix;
 mod narrow;
 mod needs;
+mod operations;
 mod park;
 mod policy;
 mod probe;
@@ -57,6 +58,7 @@ fn main() -> ExitCode {
         bystanders::cases(),
         targets::cases(),
         judged::cases(),
+        operations::cases(),
         rates::cases(),
         ramps::cases(),
         lifecycle::cases(),

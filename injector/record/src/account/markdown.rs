@@ -39,6 +39,7 @@ pub fn markdown(account: &Account) -> String {
     }
     let met = [
         met(account),
+        operations(account),
         gates(account),
         rollback(account),
         head(account),
@@ -96,6 +97,14 @@ fn table(account: &Account, rows: usize) -> Vec<String> {
         lines.push(format!("| and {more} more | | | | |"));
     }
     lines
+}
+
+/// What operations came to beside the table.
+fn operations(account: &Account) -> String {
+    let said: Vec<String> = words::operations(account)
+        .map(|said| format!("{}.", capital(&escaped(&said))))
+        .collect();
+    said.join(" ")
 }
 
 /// At which gates the run has waited.

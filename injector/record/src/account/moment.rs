@@ -159,6 +159,7 @@ impl Happened {
             },
             Record::Aborted { why } => Self::Aborted { why: why.clone() },
             Record::Sampled { .. }
+            | Record::Operated { .. }
             | Record::Change { .. }
             | Record::Changed { .. }
             | Record::Restored { .. }

@@ -22,6 +22,7 @@ mod fields;
 mod head;
 mod node;
 mod notify;
+mod operations;
 mod parameter;
 mod probe;
 mod ramps;
@@ -124,7 +125,7 @@ pub fn parse(text: &str, name: &str, selector: Option<Selector>) -> Result<Exper
 }
 
 /// The keys of an experiment.
-const EXPERIMENT: [&str; 21] = [
+const EXPERIMENT: [&str; 22] = [
     head::KEY,
     "name",
     "hypothesis",
@@ -133,6 +134,7 @@ const EXPERIMENT: [&str; 21] = [
     "variables",
     "profiles",
     "probes",
+    "operations",
     "steady-state",
     "controls",
     "objectives",
@@ -190,7 +192,7 @@ fn experiment(
         // The shorthand: an experiment of one step.
         None => Walk::of(steps::step(&fields, name.clone(), &targets)?),
     };
-    let steady_state = steady_state::steady_state(&fields)?;
+    let steady_state = steady_state::steady_state(&fields, &targets)?;
     let steps = steady_state::with_quiet_times(&fields, steady_state.as_ref(), steps)?;
     let experiment = Experiment {
         name,

@@ -112,12 +112,13 @@ impl Run<'_> {
         });
     }
 
-    /// Takes over what the probes were answered, and writes it down.
+    /// Takes over what the probes were answered and what targets did, and writes it down.
     fn keep_samples(&mut self, armed: &mut Armed) {
-        if let Some(record) = armed.measures.collect()
-            && !self.journal.offer(&record)
-        {
-            armed.measures.left_out(&record);
+        armed.measures.watch(&mut armed.ground);
+        for record in armed.measures.collect() {
+            if !self.journal.offer(&record) {
+                armed.measures.left_out(&record);
+            }
         }
     }
 
@@ -157,6 +158,7 @@ impl Run<'_> {
                     return Some(overspent(armed, why));
                 }
             }
+            armed.measures.watch(&mut armed.ground);
             let used = self.used(armed, step.index);
             armed.measures.look(now, used.hits);
             if let Some(why) = armed.spending.look(now, used) {

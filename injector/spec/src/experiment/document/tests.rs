@@ -19,8 +19,11 @@ targets:
 probes:
   health: "http http://127.0.0.1:80/health every 100ms within 100ms fails 2 of 3"
   neighbour: "tcp 127.0.0.1:81 every 100ms within 100ms"
-steady-state: [health]
-controls: [neighbour]
+operations:
+  calls: { of: third, connect-to: ["127.0.0.1:80", "db.example.com:5432"], good: { within: 2s } }
+  dials: { of: agent, kind: connect }
+steady-state: [health, { operations: calls, ratio: ">= 99.5%" }]
+controls: [neighbour, dials]
 objectives: { rto: 5s }
 baseline: 10s
 recovery: 20s

@@ -3,8 +3,8 @@
 use super::Document;
 use crate::{
     experiment::{
-        Described, Experiment, Follow, Gate, Many, OnTargetExit, Placed, ProbeRole, Selector,
-        SteadyState, Step, Target, Variables, file::API_VERSION,
+        Described, Experiment, Follow, Gate, Many, NamedOperation, OnTargetExit, Placed, ProbeRole,
+        Selector, SteadyState, Step, Target, Variables, file::API_VERSION,
     },
     quantity::duration,
 };
@@ -157,21 +157,31 @@ fn selector(selector: &Selector) -> Document {
 }
 
 fn probes(steady_state: &SteadyState) -> Fields {
-    let asked = steady_state.probes.iter();
-    let asked = asked.map(|probe| {
-        let asks = Document::text(probe.question.to_string());
-        (probe.name.as_str(), asks)
-    });
-    let mut fields = vec![("probes".to_owned(), Document::object(asked))];
+    let mut fields = Fields::new();
+    if !steady_state.probes.is_empty() {
+        let asked = steady_state.probes.iter();
+        let asked = asked.map(|probe| {
+            let asks = Document::text(probe.question.to_string());
+            (probe.name.as_str(), asks)
+        });
+        put(&mut fields, "probes", Document::object(asked));
+    }
+    if !steady_state.operations.is_empty() {
+        let watched = steady_state.operations.iter();
+        let watched = watched.map(|one| (one.name.as_str(), operation(one)));
+        put(&mut fields, "operations", Document::object(watched));
+    }
     for (key, role) in [
         ("steady-state", ProbeRole::SteadyState),
         ("controls", ProbeRole::Control),
     ] {
-        let of_role = steady_state
-            .probes
-            .iter()
-            .filter(|probe| probe.role == role);
-        let names: Vec<Document> = of_role.map(|probe| Document::text(&probe.name)).collect();
+        let asked = steady_state.probes.iter().filter(|one| one.role == role);
+        let watched = steady_state.operations.iter();
+        let watched = watched.filter(|one| one.role == role);
+        let names: Vec<Document> = asked
+            .map(|probe| Document::text(&probe.name))
+            .chain(watched.map(share))
+            .collect();
         if !names.is_empty() {
             put(&mut fields, key, Document::List(names));
         }
@@ -179,6 +189,32 @@ fn probes(steady_state: &SteadyState) -> Fields {
     let rto = Document::text(duration::format(steady_state.objectives.rto));
     put(&mut fields, "objectives", Document::object([("rto", rto)]));
     fields
+}
+
+fn operation(operation: &NamedOperation) -> Document {
+    let mut fields = Fields::new();
+    put(&mut fields, "of", Document::text(&operation.of));
+    put(&mut fields, "kind", Document::text(operation.kind.name()));
+    if !operation.connect_to.is_empty() {
+        put(
+            &mut fields,
+            "connect-to",
+            Document::of(&operation.connect_to),
+        );
+    }
+    if let Some(within) = operation.within {
+        let within = Document::text(duration::format(within));
+        put(&mut fields, "good", Document::object([("within", within)]));
+    }
+    Document::Object(fields)
+}
+
+/// What names operations, with the share of them that has to be good.
+fn share(operation: &NamedOperation) -> Document {
+    Document::object([
+        ("operations", Document::text(&operation.name)),
+        ("ratio", Document::text(operation.ratio.to_string())),
+    ])
 }
 
 /// The parameters of a fault.

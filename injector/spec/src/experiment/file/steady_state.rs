@@ -1,4 +1,4 @@
-//! `probes`, `steady-state`, `controls`, `objectives`, `baseline` and `recovery`.
+//! `probes`, `steady-state`, `controls`, `objectives`, `baseline` and `recovery`; `operations` are in [`operations`].
 //!
 //! ```yaml
 //! probes:
@@ -18,6 +18,7 @@ use super::{
     complaint::Complaint,
     fields::Fields,
     node::{Content, Node, Place},
+    operations::{self, Named},
     probe,
     steps::{Ground, Walk, gate},
     time_of,
@@ -25,7 +26,7 @@ use super::{
 use crate::{
     condition::Question,
     experiment::{
-        Step,
+        NamedOperation, Step, Target,
         steady_state::{CALM_TIME, NamedProbe, Objectives, ProbeRole, SteadyState},
     },
     nearest,
@@ -37,56 +38,91 @@ pub(super) const OBJECTIVES: [&str; 1] = ["rto"];
 /// How long the baseline is where nothing is said.
 const BASELINE: Duration = Duration::from_secs(30);
 
-/// What is measured; none where the file names no probe.
-pub(super) fn steady_state(fields: &Fields<'_>) -> Result<Option<SteadyState>, Complaint> {
-    let Some(node) = fields.get("probes") else {
-        for alone in ["steady-state", "controls", "objectives"] {
-            if let Some(at) = fields.key_place(alone) {
-                let sentence = format!(
-                    "`{alone}` needs `probes`, as in `probes: {{health: tcp 127.0.0.1:80}}`; add them"
-                );
-                return Err(Complaint::at(at, sentence));
+/// What is measured; none where the file names no probe and no operations.
+pub(super) fn steady_state(
+    fields: &Fields<'_>,
+    targets: &[Target],
+) -> Result<Option<SteadyState>, Complaint> {
+    let (asked, watched) = match (fields.get("probes"), fields.get("operations")) {
+        (None, None) => {
+            for alone in ["steady-state", "controls", "objectives"] {
+                if let Some(at) = fields.key_place(alone) {
+                    let sentence = format!(
+                        "`{alone}` needs `probes` or `operations`, as in `probes: {{health: tcp 127.0.0.1:80}}`; add them"
+                    );
+                    return Err(Complaint::at(at, sentence));
+                }
             }
+            return Ok(None);
         }
-        return Ok(None);
+        (probes, _) => {
+            let asked = probes.map_or_else(|| Ok(Vec::new()), questions)?;
+            (asked, operations::operations(fields, targets)?)
+        }
     };
-    let asked = questions(node)?;
-    let mut roles = vec![None; asked.len()];
+    let known: Vec<&str> = asked
+        .iter()
+        .map(|(name, ..)| name.as_str())
+        .chain(watched.iter().map(|(operation, _)| operation.name.as_str()))
+        .collect();
+    let mut roles = vec![None; known.len()];
     for (key, role) in [
         ("steady-state", ProbeRole::SteadyState),
         ("controls", ProbeRole::Control),
     ] {
-        for (index, node) in named(fields, key, &asked)? {
-            if roles[index].replace(role).is_some() {
+        for (index, item) in named(fields, key, &known, asked.len())? {
+            let ratio = item.share.unwrap_or_default();
+            if roles[index].replace((role, ratio)).is_some() {
                 let sentence = format!(
-                    "probe `{}` is named twice; a probe is about the steady state or a control, once",
-                    asked[index].0
+                    "`{}` is named twice; what is measured is about the steady state or a control, once",
+                    known[index]
                 );
-                return Err(Complaint::at(node.at, sentence));
+                return Err(Complaint::at(item.at, sentence));
             }
         }
     }
+    let of_operations = roles.split_off(asked.len());
     let of_gates = fields.get("steps").map(gate::named).unwrap_or_default();
-    let is_of_gate =
-        |name: &str, role: Option<ProbeRole>| role.is_none() && of_gates.contains(&name);
-    let probes = asked.into_iter().zip(roles);
-    let probes = probes.filter(|((name, ..), role)| !is_of_gate(name, *role));
-    let probes: Vec<_> = probes.map(|((name, question, at), role)| {
-        let role = role.ok_or_else(|| {
-            let sentence = format!(
-                "probe `{name}` is used nowhere; name it under `steady-state` or `controls`, or in a gate, or leave it out"
-            );
-            Complaint::at(at, sentence)
-        })?;
-        Ok(NamedProbe {
-            name,
+    let is_of_gate = |name: &str| of_gates.contains(&name);
+    let mut probes = Vec::new();
+    for ((name, question, at), role) in asked.into_iter().zip(roles) {
+        match role {
+            Some((role, _)) => probes.push(NamedProbe {
+                name,
+                role,
+                question,
+            }),
+            None if is_of_gate(&name) => {}
+            None => return Err(unused("probe", &name, at, ", or in a gate")),
+        }
+    }
+    let mut operations = Vec::new();
+    for ((operation, at), role) in watched.into_iter().zip(of_operations) {
+        let Some((role, ratio)) = role else {
+            return Err(unused("operations", &operation.name, at, ""));
+        };
+        operations.push(NamedOperation {
             role,
-            question,
-        })
-    }).collect::<Result<_, _>>()?;
+            ratio,
+            ..operation
+        });
+    }
     let objectives = objectives(fields)?;
     // Gates alone ask them, so there is nothing to judge.
-    Ok((!probes.is_empty()).then_some(SteadyState { probes, objectives }))
+    let is_judged = !probes.is_empty() || !operations.is_empty();
+    Ok(is_judged.then_some(SteadyState {
+        probes,
+        operations,
+        objectives,
+    }))
+}
+
+fn unused(what: &str, name: &str, at: Place, more: &str) -> Complaint {
+    let verb = if what == "probe" { "is" } else { "are" };
+    let sentence = format!(
+        "{what} `{name}` {verb} used nowhere; name it under `steady-state` or `controls`{more}, or leave it out"
+    );
+    Complaint::at(at, sentence)
 }
 
 /// The probes with their names and places.
@@ -104,12 +140,13 @@ fn questions(node: &Node) -> Result<Vec<(String, Question, Place)>, Complaint> {
         .collect()
 }
 
-/// The positions of the probes that a list names.
+/// The positions of what a list names; the first `probes` of the known are probes.
 fn named<'n>(
     fields: &Fields<'n>,
     key: &str,
-    known: &[(String, Question, Place)],
-) -> Result<Vec<(usize, &'n Node)>, Complaint> {
+    known: &[&str],
+    probes: usize,
+) -> Result<Vec<(usize, Named<'n>)>, Complaint> {
     let Some(node) = fields.get(key) else {
         return Ok(Vec::new());
     };
@@ -122,17 +159,27 @@ fn named<'n>(
             );
             Complaint::at(node.at, sentence)
         })?;
-    let names = || known.iter().map(|(name, ..)| name.as_str());
     items
         .iter()
         .map(|node| {
-            let name = node.text(key)?;
-            let position = names().position(|known| known == name);
-            position.map(|position| (position, node)).ok_or_else(|| {
-                let hint = nearest::hint(name, names());
-                let name = crate::printable::line(name);
-                Complaint::at(node.at, format!("no probe is called `{name}`; {hint}"))
-            })
+            let item = operations::named(node, key)?;
+            let (first, what) = match item.share {
+                Some(_) => (probes, "no operations are"),
+                None if probes == known.len() => (0, "no probe is"),
+                None => (0, "no probe and no operations are"),
+            };
+            let candidates = &known[first..];
+            let position = candidates.iter().position(|known| *known == item.name);
+            position
+                .map(|position| (first + position, item))
+                .ok_or_else(|| {
+                    let name = node.get("operations").unwrap_or(node).text(key);
+                    let name = name.unwrap_or_default();
+                    let hint = nearest::hint(name, candidates.iter().copied());
+                    let name = crate::printable::line(name);
+                    let at = node.value_place("operations").unwrap_or(node.at);
+                    Complaint::at(at, format!("{what} called `{name}`; {hint}"))
+                })
         })
         .collect()
 }

@@ -8,6 +8,7 @@ use crate::{
 
 mod head;
 mod notify;
+mod operations;
 mod probe;
 mod rollback;
 mod steps;
