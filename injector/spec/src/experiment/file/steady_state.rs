@@ -73,8 +73,13 @@ pub(super) fn steady_state(
         for (index, item) in named(fields, key, &known, asked.len())? {
             let ratio = item.share.unwrap_or_default();
             if roles[index].replace((role, ratio)).is_some() {
+                let (what, verb) = if index < asked.len() {
+                    ("probe", "is")
+                } else {
+                    ("operations", "are")
+                };
                 let sentence = format!(
-                    "`{}` is named twice; what is measured is about the steady state or a control, once",
+                    "{what} `{}` {verb} named twice; what is measured is about the steady state or a control, once",
                     known[index]
                 );
                 return Err(Complaint::at(item.at, sentence));

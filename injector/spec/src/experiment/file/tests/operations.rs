@@ -74,7 +74,7 @@ const NAMED: &[Row] = &[
     ("[{ operations: cals }]", 4, 30, "did you mean `calls`?"),
     ("[{ operations: calls, ratio: 99 }]", 4, 44, "is not a share of good operations"),
     ("[{ operations: calls, rato: 99% }]", 4, 37, "did you mean `ratio`?"),
-    ("[calls, { operations: calls }]", 4, 37, "`calls` is named twice"),
+    ("[calls, { operations: calls }]", 4, 37, "operations `calls` are named twice"),
     ("[calls, p, q]", 4, 26, "no probe and no operations are called `q`"),
     ("[p]", 3, 15, "operations `calls` are used nowhere"),
 ];
