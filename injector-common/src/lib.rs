@@ -6,7 +6,7 @@
 //!
 //! Reading order: [`lease`] (may anything fire?), [`tag`] (whose socket is it?), [`rule`] (what was
 //! asked?), [`filter`] (which packets?), [`call`] and [`glob`] (which system calls?), [`decide`] (does
-//! this one take it?), [`flow`] and [`met`] (whose is a packet that arrives, and was it met before?), [`frame`] (what the delay line is told), [`look`] (which sockets are open?), [`park`] (where threads sleep), [`event`]
+//! this one take it?), [`flow`] and [`met`] (whose is a packet that arrives, and was it met before?), [`frame`] (what the delay line is told), [`look`] (which sockets are open?), [`operation`] (what do targets ask and when is it answered?), [`park`] (where threads sleep), [`event`]
 //! (what is told to people).
 //!
 //! Layout rules: `repr(C)`, no `bool`, no enum with forbidden bit patterns, no implicit padding;
@@ -27,6 +27,7 @@ pub mod glob;
 pub mod lease;
 pub mod look;
 pub mod met;
+pub mod operation;
 pub mod park;
 pub mod process;
 pub mod rule;

@@ -24,6 +24,7 @@ use crate::{
     claim::{cgroup_scope, claim, process_scope},
     gate,
     maps::{INJ_ACTIVE, INJ_CONNECTING, INJ_TAGS, Owner, scratch},
+    operations,
     packet::{self, v4_mapped},
     rules::{self, Verdict, Walk},
 };
@@ -195,6 +196,9 @@ fn connect(addr: *mut bpf_sock_addr, remote: [u8; 16]) -> i32 {
     let _ = INJ_CONNECTING.remove(thread);
     if errno == 0 {
         return PASS;
+    }
+    if transport == bits::TCP {
+        operations::refused(admitted.scope, errno, remote, u16::from_be(port as u16));
     }
     address::fail_with(errno);
     REFUSE

@@ -4,7 +4,7 @@
 //! packet belongs to a target, [`packet`] reads its headers, [`rules`] asks each of the target's
 //! rules, [`act`] carries the verdict out, [`emit`] tells user space. The programs themselves are in
 //! [`device`] (TCX), [`cgroup`] and [`process`]; [`arrival`] says whose a packet is that arrives at a device, from
-//! what [`flows`] has learnt at the sockets, and [`look`] goes through open ones. [`park`] puts the calling thread to sleep.
+//! what [`flows`] has learnt at the sockets, [`look`] goes through open ones, and [`operations`] watches what targets ask and when it is answered. [`park`] puts the calling thread to sleep.
 //!
 //! A system call is met in [`lsm`], [`syscall`] or [`trace`]: [`caller`] is the gate, [`subject`] says what
 //! the call is about and [`names`] whether a rule means that, [`calls`] asks the rules, [`carry`] does what
@@ -37,6 +37,7 @@ mod debug;
 mod device;
 mod emit;
 mod ends;
+mod exchanges;
 mod flight;
 mod flows;
 mod gate;
@@ -45,6 +46,7 @@ mod look;
 mod lsm;
 mod maps;
 mod names;
+mod operations;
 mod packet;
 mod park;
 mod process;

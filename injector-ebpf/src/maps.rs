@@ -169,6 +169,22 @@ pub struct Scratch {
 #[btf_map]
 pub static INJ_TAGS: SocketTags = SocketTags::NEW;
 
+/// Exchanges on the connections of targets whose operations are watched.
+#[btf_map]
+pub static INJ_EXCHANGES: crate::exchanges::Exchanges = crate::exchanges::Exchanges::NEW;
+
+/// Which operations are told, by scope, as in [`injector_common::operation::watch`].
+#[map]
+pub static INJ_WATCHED: Array<u32> = Array::with_max_entries(SCOPES as u32, 0);
+
+/// Operations for user space.
+#[map]
+pub static INJ_OPERATIONS: RingBuf = RingBuf::with_byte_size(1 << 22, 0);
+
+/// Records of operations that found the ring full; one entry.
+#[map]
+pub static INJ_OPERATIONS_LOST: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
+
 /// What rules on calls have beside their rule, by rule id; in user space's memory too, as [`INJ_RULES`].
 #[map]
 pub static INJ_CALLS: Array<CallRule> = Array::with_max_entries(RULE_SLOTS, BPF_F_MMAPABLE);
@@ -325,6 +341,12 @@ pub static OFFSET_SOCK_V6: Global<u32> = Global::new(0);
 /// `sock::__sk_common.skc_state`.
 #[unsafe(no_mangle)]
 pub static OFFSET_SOCK_STATE: Global<u32> = Global::new(0);
+/// `sock::sk_err`.
+#[unsafe(no_mangle)]
+pub static OFFSET_SOCK_ERROR: Global<u32> = Global::new(0);
+/// `sock::sk_shutdown`.
+#[unsafe(no_mangle)]
+pub static OFFSET_SOCK_SHUTDOWN: Global<u32> = Global::new(0);
 /// `tcp_sock::rcv_nxt`.
 #[unsafe(no_mangle)]
 pub static OFFSET_TCP_RECEIVED: Global<u32> = Global::new(0);

@@ -84,9 +84,16 @@ const MUTATIONS: &[Mutation] = &[
     Mutation {
         what: "faults begin although the steady state does not hold",
         file: "injector/engine/src/measures.rs",
-        from: "let why = measure::unsteady(&watched.measured());",
-        to: "let why: Option<String> = None;",
+        from: "let why = why.or_else(|| measure::unsteady(&watched.measured(now)));",
+        to: "let why: Option<String> = why.filter(|_| false);",
         noticed_by: Check::Test("judged::each_verdict_has_its_exit_code"),
+    },
+    Mutation {
+        what: "an operation that takes too long is taken for a good one",
+        file: "injector/record/src/operations.rs",
+        from: "answer.ended_ns.saturating_sub(answer.begun_ns) <= limit",
+        to: "answer.ended_ns.saturating_sub(answer.begun_ns) <= limit.max(u64::MAX)",
+        noticed_by: Check::Test("operations::slow_ones_are_those_that_the_target_knows"),
     },
     Mutation {
         what: "a run does not notice when its faults were off",

@@ -1,4 +1,5 @@
-//! What a run measures beside its faults: the probes of its steady state, each asked by a thread of its own.
+//! What a run measures beside its faults: the probes of its steady state, each asked by a thread of its own, and the
+//! operations of its targets ([`streams`]).
 //!
 //! The threads post; the run's own thread collects, twenty times a second at most, hands the answers to the journal and
 //! keeps what [`injector_record::measure`] judges. A thread never waits for the run, and the run never for a thread.
@@ -6,19 +7,26 @@
 //! Rejected: judging from the journal. A disk that stands still would then decide what a run says.
 
 use std::{
+    borrow::Cow,
     collections::BTreeMap,
     mem,
     sync::{Arc, Mutex, PoisonError},
 };
 
-use crate::halt_monitor::{Threads, keep_asking};
+mod streams;
+
+use self::streams::Streams;
+use crate::{
+    effects::ground::Ground,
+    halt_monitor::{Threads, keep_asking},
+};
 use injector_host::{
     kernel::{self, clock::boot_ns},
     targets::guard::Guard,
 };
 use injector_record::{
     journal::Record,
-    measure::{self, Answer, Case, Judgement, Measured, Sample, Times, Verdict},
+    measure::{self, Answer, Case, Judgement, Measured, Sample, Times, Verdict, What},
     report::{FaultReport, Outcome},
 };
 use injector_spec::{
@@ -38,6 +46,7 @@ struct Watched {
     series: Vec<Series<NamedProbe>>,
     /// The probe of the target's own alarm, where the experiment names one.
     alarm: Option<Series<Detect>>,
+    streams: Streams,
     times: Times,
     /// The last look at which no fault had hit yet.
     unhit_ns: u64,
@@ -56,7 +65,11 @@ struct Series<P> {
 
 impl Measures {
     /// Starts to ask; `guard` says whom a pattern of a probe never means.
-    pub fn start(steady_state: Option<&SteadyState>, guard: &Guard) -> Result<Self, kernel::Error> {
+    pub fn start(
+        steady_state: Option<&SteadyState>,
+        watched: Vec<injector_plan::Watched>,
+        guard: &Guard,
+    ) -> Result<Self, kernel::Error> {
         let Some(steady_state) = steady_state else {
             return Ok(Self::default());
         };
@@ -83,6 +96,7 @@ impl Measures {
                 steady_state: steady_state.clone(),
                 series,
                 alarm,
+                streams: Streams::of(steady_state, watched),
                 times,
                 unhit_ns: now,
                 left_out: 0,
@@ -91,9 +105,32 @@ impl Measures {
         })
     }
 
-    /// Takes over what was answered since the last time; returns it by the probe's name, where there is something.
-    pub fn collect(&mut self) -> Option<BTreeMap<String, Vec<Sample>>> {
-        let Watched { series, alarm, .. } = self.watched.as_mut()?;
+    /// Takes over which operations the kernel has told of.
+    pub(crate) fn watch(&mut self, ground: &mut Ground) {
+        if let Some(watched) = &mut self.watched {
+            watched.streams.read(ground);
+        }
+    }
+
+    /// Takes over the last of them: the lease has ended, and no more will come.
+    pub(crate) fn close(&mut self, ended_ns: u64, ground: &mut Ground) {
+        if let Some(watched) = &mut self.watched {
+            watched.streams.read(ground);
+            watched.streams.close(ended_ns);
+        }
+    }
+
+    /// Takes over what was answered since the last time; returns it for the journal, where there is something.
+    pub fn collect(&mut self) -> Vec<Record> {
+        let Some(Watched {
+            series,
+            alarm,
+            streams,
+            ..
+        }) = &mut self.watched
+        else {
+            return Vec::new();
+        };
         let collected = series.iter_mut().filter_map(|series| {
             let name = &series.probe.name;
             Some((name.clone(), collect(&series.posted, &mut series.answers)?))
@@ -102,8 +139,11 @@ impl Measures {
             let name = &series.probe.name;
             Some((name.clone(), collect(&series.posted, &mut series.answers)?))
         });
-        let answers: BTreeMap<_, _> = collected.chain(of_alarm).collect();
-        (!answers.is_empty()).then_some(answers)
+        let mut answers: BTreeMap<_, _> = collected.chain(of_alarm).collect();
+        let seconds = streams.collect(&mut answers);
+        let sampled = (!answers.is_empty()).then_some(Record::Sampled { answers });
+        let operated = (!seconds.is_empty()).then_some(Record::Operated { seconds });
+        sampled.into_iter().chain(operated).collect()
     }
 
     /// Notes that the journal could not take these answers.
@@ -129,9 +169,10 @@ impl Measures {
         if watched.times.faults_ns.is_some() {
             return None;
         }
-        let why = measure::unsteady(&watched.measured());
+        let now = boot_ns();
+        let why = watched.streams.find_limits();
+        let why = why.or_else(|| measure::unsteady(&watched.measured(now)));
         if why.is_none() {
-            let now = boot_ns();
             watched.times.faults_ns = Some(now);
             watched.unhit_ns = now;
         }
@@ -165,9 +206,9 @@ impl Measures {
         &mut self,
         outcome: &Outcome,
         faults: &[FaultReport],
-    ) -> Option<(Judgement, Option<Record>)> {
+    ) -> Option<(Judgement, Vec<Record>)> {
         mem::take(&mut self.watched.as_mut()?.threads).leave();
-        let last = self.collect().map(|answers| Record::Sampled { answers });
+        let last = self.collect();
         let watched = self.watched.as_mut()?;
         watched.times.ended_ns = boot_ns();
         let met = faults.iter().filter(|fault| fault.hit > 0).count();
@@ -178,7 +219,7 @@ impl Measures {
         let cut_short = cut_short(outcome);
         let judgement = measure::judge(&Case {
             steady_state: &watched.steady_state,
-            measured: &watched.measured(),
+            measured: &watched.measured(watched.times.ended_ns),
             alarm: watched.alarm.as_ref().map_or(&[], |alarm| &alarm.answers),
             times: watched.times,
             planned: faults.len(),
@@ -190,14 +231,16 @@ impl Measures {
 }
 
 impl Watched {
-    fn measured(&self) -> Vec<Measured<'_>> {
-        let series = self.series.iter();
-        series
-            .map(|series| Measured {
-                probe: &series.probe,
-                answers: &series.answers,
-            })
-            .collect()
+    fn measured(&self, now_ns: u64) -> Vec<Measured<'_>> {
+        let series = self.series.iter().map(|series| Measured {
+            what: What::Probe(&series.probe),
+            answers: Cow::Borrowed(&series.answers),
+        });
+        let streams = self.streams.iter().map(|stream| Measured {
+            what: What::Operations(stream),
+            answers: Cow::Owned(stream.answers(now_ns)),
+        });
+        series.chain(streams).collect()
     }
 }
 

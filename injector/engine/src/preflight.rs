@@ -315,7 +315,11 @@ fn check_needs(plan: &Plan, experiment: &Experiment, host: &Host) -> Result<(), 
             .rules
             .iter()
             .find(|rule| rule.compiled.needs().any(|other| other == need));
-        let what = by.map_or("--tree", |rule| rule.fault.kind.name());
+        let without_fault = match need {
+            Need::Operations => "the watch over operations",
+            _ => "--tree",
+        };
+        let what = by.map_or(without_fault, |rule| rule.fault.kind.name());
         let hooks = by.and_then(|rule| why_not_at_hooks(&rule.fault.kind));
         let hooks = hooks.map_or_else(String::new, |why| {
             format!(" It is not done otherwise, because {why}.")

@@ -59,6 +59,18 @@ fn text(
         let name = printable::line(&probe.name);
         let _ = writeln!(text, "  {role:<11} {name}: {}", probe.question);
     }
+    for operation in experiment
+        .steady_state
+        .iter()
+        .flat_map(|steady| &steady.operations)
+    {
+        let role = match operation.role {
+            ProbeRole::SteadyState => "watches",
+            ProbeRole::Control => "control",
+        };
+        let name = printable::line(&operation.name);
+        let _ = writeln!(text, "  {role:<11} {name}: {operation}");
+    }
     if let Some(steady_state) = &experiment.steady_state {
         let rto = duration::format(steady_state.objectives.rto);
         let _ = writeln!(text, "  objective   good again within {rto} (RTO)");

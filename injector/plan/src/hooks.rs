@@ -167,6 +167,10 @@ pub enum CgroupHook {
     CallBind6,
     /// Tells the injector a connection's next sequence number.
     Sequence,
+    /// Watches what targets send, for their operations.
+    Asked,
+    /// Watches what they receive.
+    Answered,
 }
 
 impl CgroupHook {
@@ -187,6 +191,8 @@ impl CgroupHook {
             Self::CallBind4 => "inj_call_bind4",
             Self::CallBind6 => "inj_call_bind6",
             Self::Sequence => "inj_sequence",
+            Self::Asked => "inj_asked",
+            Self::Answered => "inj_answered",
         }
     }
 }

@@ -24,6 +24,7 @@ mod sizes;
 mod slots;
 pub mod tables;
 mod values;
+mod watched;
 
 pub use calls::{CallPlan, why_not_at_hooks};
 pub use compile::{Compiled, LineModel};
@@ -34,6 +35,7 @@ pub use need::Need;
 pub use sizes::{Known, Told};
 pub use slots::{Hooks, Plan, PlannedRule};
 pub use values::Values;
+pub use watched::Watched;
 
 #[cfg(test)]
 mod tests;

@@ -7,21 +7,23 @@ use std::{
 };
 
 use super::Error;
-use injector_spec::experiment::Experiment;
+use injector_spec::experiment::{Experiment, NamedOperation};
 
 /// The addresses of every host name in an experiment.
 #[derive(Clone, Debug, Default)]
 pub struct Names(BTreeMap<String, Vec<IpAddr>>);
 
 impl Names {
-    /// Asks the system's resolver for each name that the experiment's filters use.
+    /// Asks the system's resolver for each name that the experiment's filters and operations use.
     pub fn look_up(experiment: &Experiment) -> Result<Self, Error> {
         let mut names = BTreeMap::new();
-        for (_, fault) in experiment.faults() {
-            for name in fault.names() {
-                if !names.contains_key(name) {
-                    names.insert(name.to_owned(), addresses(name)?);
-                }
+        let of_faults = experiment.faults().flat_map(|(_, fault)| fault.names());
+        let steady_state = experiment.steady_state.iter();
+        let operations = steady_state.flat_map(|steady| &steady.operations);
+        let of_operations = operations.flat_map(NamedOperation::names);
+        for name in of_faults.chain(of_operations) {
+            if !names.contains_key(name) {
+                names.insert(name.to_owned(), addresses(name)?);
             }
         }
         Ok(Self(names))

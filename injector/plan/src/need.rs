@@ -19,6 +19,8 @@ pub enum Need {
     Sequence,
     /// BPF programs on the fork and exit tracepoints (`tp_btf`).
     ForkTracepoint,
+    /// Programs on cgroups and on the tracepoint of connections that remember what a socket does.
+    Operations,
     /// BPF programs that are security modules, and fire.
     Lsm,
     /// Programs that return in place of `security_...`.
@@ -45,7 +47,7 @@ pub enum Need {
 
 impl Need {
     /// Every need, in the order in which doctor shows them.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::DeviceLinks,
         Self::CgroupLinks,
         Self::ConnectErrno,
@@ -54,6 +56,7 @@ impl Need {
         Self::SocketCopies,
         Self::Sequence,
         Self::ForkTracepoint,
+        Self::Operations,
         Self::Lsm,
         Self::SecurityReturn,
         Self::SyscallReturn,
@@ -78,6 +81,7 @@ impl Need {
             Self::SocketCopies => "pidfd-getfd",
             Self::Sequence => "tcp-sequence",
             Self::ForkTracepoint => "fork-tracepoint",
+            Self::Operations => "operations",
             Self::Lsm => "lsm",
             Self::SecurityReturn => "fmod-ret-security",
             Self::SyscallReturn => "fmod-ret-syscall",
@@ -103,6 +107,7 @@ impl Need {
             Self::SocketCopies => "sockets that are open already; net reset",
             Self::Sequence => "net reset",
             Self::ForkTracepoint => "--tree",
+            Self::Operations => "operations of experiments",
             Self::Lsm => "errno from and delay of most system calls",
             Self::SecurityReturn => "errno from most system calls where BPF LSM is off",
             Self::SyscallReturn => "errno from any system call",
@@ -135,6 +140,9 @@ impl Need {
             Self::SocketCopies => "run Linux 5.6 or later with CAP_SYS_PTRACE",
             Self::Sequence => "run Linux 5.7 or later with CONFIG_CGROUP_BPF",
             Self::ForkTracepoint => "run a kernel with CONFIG_DEBUG_INFO_BTF and CONFIG_BPF_EVENTS",
+            Self::Operations => {
+                "run Linux 5.12 or later with CONFIG_CGROUP_BPF, CONFIG_DEBUG_INFO_BTF and CONFIG_BPF_EVENTS"
+            }
             Self::Lsm => {
                 "add `bpf` to the kernel's `lsm=` parameter (CONFIG_BPF_LSM must be set) and boot again"
             }

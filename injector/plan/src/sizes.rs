@@ -71,6 +71,7 @@ impl Plan {
             damages: of(meets(damages), least.damages, most.damages),
             vectors: of(meets(cuts), least.vectors, most.vectors),
             paths: of(by_path, least.paths, most.paths),
+            operations: of(hooks.operations, least.operations, most.operations),
             events: match told {
                 Told::Hits => most.events,
                 Told::Nothing => least.events,

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use injector_common::{SLOTS, rule::ActiveSlots, rule_id};
 
-use super::{CallPlan, Carrier, Compiled, Error, Mechanism, Names, Need, compile::compile, rows};
+use super::{
+    CallPlan, Carrier, Compiled, Error, Mechanism, Names, Need, Watched, compile::compile, rows,
+};
 use injector_spec::experiment::{Described, Experiment, Fault, Placed, Span};
 
 /// The most prefixes that the filter trie holds (`INJ_FILTERS` of the BPF crate).
@@ -15,6 +17,8 @@ const MOST_FILTERS: usize = 65_536;
 pub struct Plan {
     /// Every fault as a rule, in the order of the experiment.
     pub rules: Vec<PlannedRule>,
+    /// Operations that are watched, in the order of the experiment.
+    pub watched: Vec<Watched>,
 }
 
 /// A fault, compiled and placed.
@@ -45,7 +49,7 @@ impl PlannedRule {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[expect(
     clippy::struct_excessive_bools,
-    reason = "seven independent questions; any mixture of answers is valid"
+    reason = "eight independent questions; any mixture of answers is valid"
 )]
 pub struct Hooks {
     /// Something acts on packets at devices.
@@ -61,6 +65,8 @@ pub struct Hooks {
     pub line: bool,
     /// Something disconnects sockets.
     pub reset: bool,
+    /// Operations are watched.
+    pub operations: bool,
 }
 
 impl Plan {
@@ -105,7 +111,10 @@ impl Plan {
                 most: MOST_FILTERS,
             });
         }
-        Ok(Self { rules: planned })
+        Ok(Self {
+            rules: planned,
+            watched: Watched::of(experiment, names),
+        })
     }
 
     /// Every fault in its place, as every surface tells it.
@@ -171,14 +180,21 @@ impl Plan {
             hooks.line |= rule.compiled.line.is_some() || rule.compiled.gives_copies_back();
             hooks.reset |= rule.compiled.mechanism == Mechanism::Reset;
         }
+        hooks.operations = scopes.iter().any(|scope| self.watch(*scope) != 0);
         hooks
     }
 
-    /// Whether any rule of these scopes needs a program in the kernel.
+    /// Which operations of a target are watched, as in [`injector_common::operation::watch`].
+    pub fn watch(&self, scope: u32) -> u32 {
+        let own = self.watched.iter().filter(|one| one.scope == scope);
+        own.fold(0, |bits, one| bits | one.bits())
+    }
+
+    /// Whether a rule of these scopes, or the watch over their operations, needs a program in the kernel.
     pub fn needs_programs(&self, scopes: &[u32]) -> bool {
-        self.rules
-            .iter()
-            .any(|rule| scopes.contains(&rule.scope) && !rule.needs_no_program())
+        let mut rules = self.rules.iter();
+        rules.any(|rule| scopes.contains(&rule.scope) && !rule.needs_no_program())
+            || scopes.iter().any(|scope| self.watch(*scope) != 0)
     }
 
     /// The rules of these scopes that are about system calls.
@@ -191,10 +207,9 @@ impl Plan {
 
     /// What the host must offer.
     pub fn needs(&self) -> BTreeSet<Need> {
-        self.rules
-            .iter()
-            .flat_map(|rule| rule.compiled.needs())
-            .collect()
+        let rules = self.rules.iter().flat_map(|rule| rule.compiled.needs());
+        let operations = self.watched.first().map(|_| Need::Operations);
+        rules.chain(operations).collect()
     }
 }
 

@@ -1,7 +1,7 @@
 //! How many entries each table of an object has room for.
 //!
 //! The kernel makes most tables in full when they are made, and their memory cannot be swapped out: in the sizes
-//! that the programs are compiled with, the largest that any run needs, they take some 13 MB for each run and
+//! that the programs are compiled with, the largest that any run needs, they take some 17 MB for each run and
 //! namespace. A run needs a fraction of that, and which one its plan says ([`crate::Plan::sizes`]).
 //!
 //! A table that no rule uses keeps one entry, since the kernel makes none without. Three tables grow with what is in
@@ -11,7 +11,7 @@
 
 use injector_common::{SLOTS, frame::DEVICES, park};
 
-/// The tables' sizes; each field is in entries but for `events`.
+/// The tables' sizes; each field is in entries but for `events` and `operations`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sizes {
     /// Targets: one more than the highest scope.
@@ -44,6 +44,8 @@ pub struct Sizes {
     pub paths: u32,
     /// Bytes of the ring of hits; a power of two, and whole pages.
     pub events: u32,
+    /// The same of the ring of operations.
+    pub operations: u32,
 }
 
 impl Sizes {
@@ -71,6 +73,7 @@ impl Sizes {
         vectors: 1,
         paths: 1,
         events: Self::PAGE,
+        operations: Self::PAGE,
     };
 
     /// Room for self-tests: one rule after the other on the calls of one thread of ours, beside which others of this
@@ -107,14 +110,16 @@ impl Sizes {
         vectors: 1_024,
         paths: 4_096,
         events: 1 << 19,
+        operations: 1 << 22,
     };
 
     /// The tables by name, with their sizes. Those that are not here are small, or take memory only for what is
     /// in them.
-    pub const fn tables(&self) -> [(&'static str, u32); 21] {
+    pub const fn tables(&self) -> [(&'static str, u32); 23] {
         [
             ("INJ_ACTIVE", self.scopes),
             ("INJ_RETRANSMITS", self.scopes),
+            ("INJ_WATCHED", self.scopes),
             ("INJ_RULES", self.rules),
             ("INJ_STATE", self.rules),
             ("INJ_COUNTERS", self.rules),
@@ -134,6 +139,7 @@ impl Sizes {
             ("INJ_PATHS", self.paths),
             ("INJ_TRIALS", 16),
             ("INJ_EVENTS", self.events),
+            ("INJ_OPERATIONS", self.operations),
         ]
     }
 }
@@ -153,7 +159,9 @@ mod tests {
     fn every_size_is_one_that_the_kernel_takes() {
         for sizes in [Sizes::LEAST, Sizes::TRIAL, Sizes::MOST] {
             assert!(sizes.tables().iter().all(|(_, entries)| *entries > 0));
-            assert!(sizes.events.is_power_of_two() && sizes.events >= Sizes::PAGE);
+            for ring in [sizes.events, sizes.operations] {
+                assert!(ring.is_power_of_two() && ring >= Sizes::PAGE);
+            }
         }
     }
 }

@@ -288,7 +288,8 @@ impl EventKind {
             | Record::Told { .. }
             | Record::Halted { .. }
             | Record::Resumed { .. }
-            | Record::Aborted { .. } => return None,
+            | Record::Aborted { .. }
+            | Record::Operated { .. } => return None,
         })
     }
 

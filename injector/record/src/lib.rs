@@ -18,6 +18,7 @@ mod junit;
 pub mod lessons;
 pub mod measure;
 pub mod notice;
+pub mod operations;
 pub mod platform;
 pub mod postmortem;
 pub mod regular;

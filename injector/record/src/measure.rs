@@ -4,7 +4,7 @@
 //!
 //! | term | meaning |
 //! | --- | --- |
-//! | answer | one question of a probe with its answer; bad where it failed among so many failures that the probe's `fails` is reached |
+//! | answer | one question of a probe with its answer, or one operation of a target; bad where it failed among so many failures that the probe's `fails` is reached, or the operations' `ratio` is not |
 //! | impact | the first bad answer that was open at the first hit, or was asked after it: the later of the two moments |
 //! | lifted | the moment in which the last fault was off |
 //! | recovery | the start of the first good answer that opens a calm without a bad one: [`CALM_ANSWERS`] answers and [`CALM_TIME`], whichever takes longer |
@@ -17,6 +17,7 @@
 //! An answer tells nothing of the time before it was asked. So each RTA has bounds: at least from the first bad answer
 //! to the last one, at most from the good answer before the impact to the end of the good answer that opens the calm.
 //! A recovery is in time where its upper bound is, late where its lower bound is, and not measurable between the two.
+//! Of operations every one is seen: their RTA is exact, and its bounds are the RTA itself.
 //!
 //! Rejected: a share of good answers over sliding windows. `fails 2 of 3` forgives single failures already, and a
 //! window blurs the moment of the impact by its own length.
@@ -36,10 +37,10 @@ mod words_beside;
 use serde::{Deserialize, Serialize};
 
 pub use detection::{Detected, Detection, detected};
-pub use fate::{Fate, Recovery, Rule, fate};
-use injector_spec::condition::Fails;
+pub use fate::{Fate, Recovery, Rule, Seen, fate};
 pub use injector_spec::experiment::steady_state::{CALM_ANSWERS, CALM_TIME};
-pub use judgement::{Case, Judged, Judgement, Measured, Tally, Verdict, judge, unsteady};
+use injector_spec::{condition::Fails, experiment::Ratio};
+pub use judgement::{Case, Judged, Judgement, Measured, Tally, Verdict, What, judge, unsteady};
 pub use reconciliation::{Reconciliation, Rpa};
 pub use spread::{Impact, Left, impact};
 pub use standing::Standing;
@@ -97,9 +98,34 @@ pub struct Times {
     pub ended_ns: u64,
 }
 
+/// How many failures are one too many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TooMany {
+    /// So many...
+    pub count: usize,
+    /// ... among so many in a row.
+    pub of: usize,
+}
+
+impl From<Fails> for TooMany {
+    fn from(fails: Fails) -> Self {
+        Self {
+            count: usize::from(fails.count),
+            of: usize::from(fails.of),
+        }
+    }
+}
+
+impl From<Ratio> for TooMany {
+    fn from(ratio: Ratio) -> Self {
+        let (count, of) = ratio.too_many();
+        Self { count, of }
+    }
+}
+
 /// Which answers are bad: those that failed within some `of` answers of which `count` failed.
-pub fn bad(answers: &[Answer], fails: Fails) -> Vec<bool> {
-    let (count, of) = (usize::from(fails.count), usize::from(fails.of));
+pub fn bad(answers: &[Answer], too_many: impl Into<TooMany>) -> Vec<bool> {
+    let TooMany { count, of } = too_many.into();
     let mut bad = vec![false; answers.len()];
     // The failures among the last `of` answers, oldest first.
     let mut failures = std::collections::VecDeque::new();

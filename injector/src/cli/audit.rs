@@ -229,15 +229,16 @@ fn records(page: &mut Page, told: &Told, times: Times) {
     }
 }
 
-/// Right answers, of which a run may have very many: `injector report` draws them.
+/// Right answers and good operations, of which a run may have very many: `injector report` draws them.
 fn is_uneventful(record: &Record) -> bool {
-    let Record::Sampled { answers } = record else {
-        return false;
-    };
-    answers
-        .values()
-        .flatten()
-        .all(|sample| sample.wrong.is_none())
+    match record {
+        Record::Sampled { answers } => {
+            let mut samples = answers.values().flatten();
+            samples.all(|sample| sample.wrong.is_none())
+        }
+        Record::Operated { seconds } => seconds.values().flatten().all(|second| second.bad == 0),
+        _ => false,
+    }
 }
 
 /// The time between two records: by the boot clock, which cannot be set, and by the host's where the boot was another.

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use injector_record::{
     journal::{HostChange, Record},
     measure::Sample,
+    operations::Second,
 };
 use injector_spec::{experiment::Target, printable, quantity::count};
 
@@ -110,6 +111,7 @@ impl Reader {
                 let wrong: Vec<String> = answers.iter().filter_map(of_probe).collect();
                 wrong.join("; ")
             }
+            Record::Operated { seconds } => operated(seconds),
             Record::GateWaits { step, until } => format!("gate {step} waits for {until}"),
             Record::GateEnded { report } => report.to_string(),
             Record::RolledBack { result } => result.to_string(),
@@ -126,6 +128,20 @@ impl Reader {
             }
         }
     }
+}
+
+/// How many of the operations under each name were bad.
+fn operated(seconds: &BTreeMap<String, Vec<Second>>) -> String {
+    let of_stream = |(name, seconds): (&String, &Vec<Second>)| {
+        let of = |number: fn(&Second) -> u64| seconds.iter().map(number).sum::<u64>();
+        let (good, bad) = (of(|second| second.good), of(|second| second.bad));
+        format!(
+            "operations {name}: {bad} of {} bad",
+            good.saturating_add(bad)
+        )
+    };
+    let told: Vec<String> = seconds.iter().map(of_stream).collect();
+    told.join("; ")
 }
 
 #[cfg(test)]

@@ -31,6 +31,7 @@ mod matrix;
 mod measures;
 mod narrow;
 mod needs;
+mod operations;
 mod park;
 mod policy;
 mod probe;
@@ -63,6 +64,7 @@ fn main() -> ExitCode {
         targets::cases(),
         judged::cases(),
         measures::cases(),
+        operations::cases(),
         rates::cases(),
         ramps::cases(),
         lifecycle::cases(),

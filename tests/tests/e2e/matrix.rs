@@ -20,7 +20,7 @@ use crate::suite::Case;
 const SELECTION: &str = "INJECTOR_TESTS";
 
 /// What is run beside the tests that show a fault.
-const ALSO: [&str; 21] = [
+const ALSO: [&str; 22] = [
     // Only the target is hit, by each way to a socket: a device's and a cgroup's.
     "scope::delay_tcp::loopback_v4",
     "scope::connect_refused::loopback_v4",
@@ -51,6 +51,8 @@ const ALSO: [&str; 21] = [
     // A tracepoint with types that asks for a socket's storage, and pidfds.
     "halt::too_many_retransmits",
     "halt::a_process_that_ends",
+    // Socket storage that is made by a tracepoint, and a look-up of a listener from a cgroup's program.
+    "operations::refused_connects_are_bad_with_the_reason",
     "matrix::its_tests_exist",
 ];
 

@@ -6,8 +6,8 @@ use injector_host::targets::{ResolvedTarget, process::TaskKey};
 
 use super::namespace::ArmedNamespace;
 
-/// All namespaces of a run. A scope lives in one of them at most: a target without any fault that needs a program is
-/// in none.
+/// All namespaces of a run. A scope lives in one of them at most: a target without any fault that needs a program, and
+/// whose operations are not watched, is in none.
 #[derive(Default)]
 pub(crate) struct Ground {
     pub(crate) namespaces: Vec<ArmedNamespace>,

@@ -37,7 +37,7 @@ use injector_host::{
         Error,
         debug_log::DebugLog,
         links::{Links, ProcessHook},
-        maps::{CounterReader, EventRing, LeaseMap, Maps},
+        maps::{CounterReader, EventRing, LeaseMap, Maps, OperationRing},
         netns::Namespace,
         object::Object,
         sysctl,
@@ -65,6 +65,8 @@ pub struct ArmedNamespace {
     pub maps: Maps,
     /// The hits.
     pub events: EventRing,
+    /// The operations that are watched.
+    pub operations: OperationRing,
     /// What the programs say of themselves, in builds for debugging.
     pub debug_log: DebugLog,
     /// Where threads sleep.
@@ -148,6 +150,7 @@ impl ArmedNamespace {
         let debug_log = DebugLog::take(&mut object, tell::aside);
         let counters = CounterReader::open(&mut object)?;
         let sockets = Sockets::of(&mut object);
+        let operations = OperationRing::take(&mut object)?;
         let (mut maps, lease, events) = Maps::take(&mut object)?;
         write_rules(&mut maps, &scopes, context)?;
         if let Some(tap) = &tap {
@@ -164,6 +167,7 @@ impl ArmedNamespace {
             object,
             maps,
             events,
+            operations,
             debug_log,
             calls: Attached::default(),
             line,
@@ -189,6 +193,10 @@ impl ArmedNamespace {
         if halt_monitor::counts(context.conditions, Counted::Retransmits) {
             let Self { links, object, .. } = &mut armed;
             links.process(object, ProcessHook::Retransmit)?;
+        }
+        if hooks.operations {
+            let Self { links, object, .. } = &mut armed;
+            links.process(object, ProcessHook::Turned)?;
         }
         armed.attach_to_cgroups(context.targets)?;
         let told = armed.attach_to_devices(tap.as_ref())?;

@@ -108,6 +108,16 @@ impl Prober {
             Need::SocketCopies => socket_copies(),
             Need::Sequence => self.cgroup_links(&[CgroupHook::Sequence]),
             Need::ForkTracepoint => fork_tracepoint(&mut self.bench()?.object),
+            Need::Operations => {
+                self.cgroup_links(&[
+                    CgroupHook::BornInCgroup,
+                    CgroupHook::ClaimOut,
+                    CgroupHook::Asked,
+                    CgroupHook::Answered,
+                ])?;
+                let mut links = Links::default();
+                links.process(&mut self.bench()?.object, ProcessHook::Turned)
+            }
             Need::Lsm => calls::lsm(self.bench()?),
             Need::SecurityReturn => calls::security(self.bench()?),
             Need::SyscallReturn => calls::syscall(self.bench()?),

@@ -40,6 +40,8 @@ pub enum ProcessHook {
     Exit,
     /// Segments that targets send again.
     Retransmit,
+    /// Connections of targets that change their state.
+    Turned,
 }
 
 /// Attachments. Dropped in the order in which they were made.
@@ -145,8 +147,14 @@ impl Links {
             | CgroupHook::ClaimIn
             | CgroupHook::Deliver
             | CgroupHook::LearnIn
-            | CgroupHook::LearnOut => {
-                let attach_type = if matches!(hook, CgroupHook::ClaimOut | CgroupHook::LearnOut) {
+            | CgroupHook::LearnOut
+            | CgroupHook::Asked
+            | CgroupHook::Answered => {
+                let leaves = matches!(
+                    hook,
+                    CgroupHook::ClaimOut | CgroupHook::LearnOut | CgroupHook::Asked
+                );
+                let attach_type = if leaves {
                     CgroupSkbAttachType::Egress
                 } else {
                     CgroupSkbAttachType::Ingress
@@ -239,8 +247,12 @@ impl Links {
             ProcessHook::Fork => ("inj_fork", "sched_process_fork"),
             ProcessHook::Exit => ("inj_exit", "sched_process_exit"),
             ProcessHook::Retransmit => ("inj_retransmit", "tcp_retransmit_skb"),
+            ProcessHook::Turned => ("inj_turned", "inet_sock_set_state"),
         };
         let failed = |error: aya::programs::ProgramError| Error::program(name, &error);
+        if let (ProcessHook::Turned, Some(missing)) = (hook, object.missing_for_operations()) {
+            return Err(Error::Btf(missing.to_owned()));
+        }
         let Object { ebpf, btf, .. } = object;
         let program: &mut BtfTracePoint = ebpf
             .program_mut(name)

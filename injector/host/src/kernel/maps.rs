@@ -11,6 +11,7 @@ use injector_common::{
     flow::Unjudged,
     frame::Device,
     lease::Lease,
+    operation::Told,
     park::{Park, Sleep},
     process::{ProcessKey, TargetProcess},
     rule::{ActiveSlots, Counters, Rule, RuleState},
@@ -35,6 +36,7 @@ pub struct Maps {
     devices: Array<MapData, Device>,
     device_at: HashMap<MapData, u32, u32>,
     tap: Array<MapData, u32>,
+    watched: Array<MapData, u32>,
     park: Array<MapData, Park>,
     cgroups: HashMap<MapData, u64, u32>,
     processes: HashMap<MapData, ProcessKey, TargetProcess>,
@@ -62,6 +64,12 @@ pub struct CounterReader {
 
 /// The ring of hits, for the thread that reads it.
 pub struct EventRing(RingBuf<MapData>);
+
+/// The ring of operations, for the thread that reads it.
+pub struct OperationRing {
+    records: RingBuf<MapData>,
+    lost: PerCpuArray<MapData, u64>,
+}
 
 pub(super) fn take<T, E: std::fmt::Display>(
     object: &mut Object,
@@ -108,6 +116,7 @@ impl Maps {
             devices: take(object, "INJ_DEVICES", Array::try_from)?,
             device_at: take(object, "INJ_DEVICE_AT", HashMap::try_from)?,
             tap: take(object, "INJ_TAP", Array::try_from)?,
+            watched: take(object, "INJ_WATCHED", Array::try_from)?,
             park: take(object, "INJ_PARK", Array::try_from)?,
             cgroups: take(object, "INJ_CGROUPS", HashMap::try_from)?,
             processes: take(object, "INJ_PROCESSES", HashMap::try_from)?,
@@ -243,6 +252,13 @@ impl Maps {
     /// Says where the delay line is.
     pub fn write_tap(&mut self, ifindex: u32) -> Result<(), Error> {
         self.tap.set(0, ifindex, 0).map_err(write_error("INJ_TAP"))
+    }
+
+    /// Says which operations of a scope are told, as in [`injector_common::operation::watch`].
+    pub fn watch(&mut self, scope: u32, operations: u32) -> Result<(), Error> {
+        self.watched
+            .set(scope, operations, 0)
+            .map_err(write_error("INJ_WATCHED"))
     }
 
     /// Says where threads sleep; all zero is nowhere.
@@ -404,6 +420,35 @@ impl LeaseMap {
     /// Writes the lease.
     pub fn write(&mut self, lease: Lease) -> Result<(), Error> {
         self.0.set(0, lease, 0).map_err(write_error("INJ_LEASE"))
+    }
+}
+
+impl OperationRing {
+    /// Takes the maps out of an object.
+    pub fn take(object: &mut Object) -> Result<Self, Error> {
+        Ok(Self {
+            records: take(object, "INJ_OPERATIONS", RingBuf::try_from)?,
+            lost: take(object, "INJ_OPERATIONS_LOST", PerCpuArray::try_from)?,
+        })
+    }
+
+    /// Records that found the ring full, in all.
+    pub fn lost(&self) -> Result<u64, Error> {
+        let lost = self
+            .lost
+            .get(&0, 0)
+            .map_err(read_error("INJ_OPERATIONS_LOST"))?;
+        Ok(lost.iter().sum())
+    }
+}
+
+/// The records that wait now, as [`EventRing`].
+impl Iterator for OperationRing {
+    type Item = Told;
+
+    fn next(&mut self) -> Option<Told> {
+        let item = self.records.next()?;
+        Told::decode(&item)
     }
 }
 

@@ -75,6 +75,11 @@ impl Object {
         self.image.offsets.missing_for_looks.as_deref()
     }
 
+    /// Why operations cannot be watched, if a field that this needs is missing.
+    pub(super) fn missing_for_operations(&self) -> Option<&str> {
+        self.image.offsets.missing_for_operations.as_deref()
+    }
+
     /// All programs, on this object's maps, to be loaded by hand.
     pub(super) fn programs(&self) -> Result<Trampolines, Error> {
         Trampolines::read(&self.image.elf, &self.maps)

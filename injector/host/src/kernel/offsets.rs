@@ -57,6 +57,17 @@ const FOR_LOOKS: [(&str, &str, &str); 8] = [
     ("OFFSET_TCP_STAMP", "tcp_sock", "tcp_mstamp"),
 ];
 
+/// What the watch over operations needs besides.
+const FOR_OPERATIONS: [(&str, &str, &str); 7] = [
+    ("OFFSET_SOCK_FAMILY", "sock", "__sk_common.skc_family"),
+    ("OFFSET_SOCK_PORT", "sock", "__sk_common.skc_dport"),
+    ("OFFSET_SOCK_V4", "sock", "__sk_common.skc_daddr"),
+    ("OFFSET_SOCK_V6", "sock", "__sk_common.skc_v6_daddr"),
+    ("OFFSET_SOCK_ERROR", "sock", "sk_err"),
+    ("OFFSET_SOCK_SHUTDOWN", "sock", "sk_shutdown"),
+    ("OFFSET_TCP_RECEIVED", "tcp_sock", "rcv_nxt"),
+];
+
 /// Where fields are on this kernel.
 pub(super) struct Offsets {
     /// The globals with their values.
@@ -65,6 +76,8 @@ pub(super) struct Offsets {
     pub(super) missing_for_calls: Option<String>,
     /// The same of looks through open sockets.
     pub(super) missing_for_looks: Option<String>,
+    /// The same of the watch over operations.
+    pub(super) missing_for_operations: Option<String>,
 }
 
 /// Looks all of them up.
@@ -75,10 +88,12 @@ pub(super) fn find(types: &Btf) -> Result<Offsets, Error> {
     }
     let missing_for_calls = add(types, &FOR_CALLS, &mut globals)?;
     let missing_for_looks = add(types, &FOR_LOOKS, &mut globals)?;
+    let missing_for_operations = add(types, &FOR_OPERATIONS, &mut globals)?;
     Ok(Offsets {
         globals,
         missing_for_calls,
         missing_for_looks,
+        missing_for_operations,
     })
 }
 

@@ -209,6 +209,7 @@ fn remarks(account: &Account) -> Vec<String> {
             .chain(rollback)
     });
     unseen
+        .chain(words::operations(account))
         .chain(of_report)
         .map(|remark| printable::line(&remark).into_owned())
         .collect()

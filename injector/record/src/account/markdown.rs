@@ -39,6 +39,7 @@ pub fn markdown(account: &Account) -> String {
     }
     let met = [
         met(account),
+        operations(account),
         gates(account),
         rollback(account),
         head(account),
@@ -110,6 +111,14 @@ fn beside(account: &Account) -> String {
     let said: Vec<String> = said
         .iter()
         .map(|said| format!("{}.", capital(&escaped(said))))
+        .collect();
+    said.join(" ")
+}
+
+/// What operations came to beside the table.
+fn operations(account: &Account) -> String {
+    let said: Vec<String> = words::operations(account)
+        .map(|said| format!("{}.", capital(&escaped(&said))))
         .collect();
     said.join(" ")
 }

@@ -183,6 +183,7 @@ impl Happened {
             },
             Record::Aborted { why } => Self::Aborted { why: why.clone() },
             Record::Sampled { .. }
+            | Record::Operated { .. }
             | Record::Change { .. }
             | Record::Changed { .. }
             | Record::Restored { .. }

@@ -1,16 +1,16 @@
 //! The answers of each probe, graded, with what a judgement says of them.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use super::origin::Origin;
 use crate::{
     journal::{Record, Replay, Stamped},
-    measure::{self, Answer, Fate, Judged, Judgement, Sample, Tally, Times},
+    measure::{self, Answer, Fate, Judged, Judgement, Sample, Tally, Times, TooMany},
+    operations::{OperationAccount, Second},
 };
-use injector_spec::{
-    condition::Fails,
-    experiment::{Experiment, NamedProbe, ProbeRole},
-};
+use injector_spec::experiment::{Experiment, ProbeRole, SteadyState};
 
 /// One probe, with all its answers.
 #[derive(Clone, Debug, Serialize)]
@@ -37,8 +37,14 @@ pub struct Series {
     /// The recovery, in microseconds from arming.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub recovered_us: Option<i64>,
-    /// The answers, in the order in which they were asked.
+    /// The answers, in the order in which they were asked; of operations those that the journal has one by one.
     pub answers: Vec<Point>,
+    /// What operations came to beside; absent for a probe, and where the run was not judged.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub operations: Option<Box<OperationAccount>>,
+    /// The numbers of each second, of operations.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub seconds: Vec<Second>,
 }
 
 /// One answer.
@@ -84,12 +90,12 @@ pub(super) fn series(
     origin: &Origin,
 ) -> Vec<Series> {
     let steady_state = experiment.and_then(|experiment| experiment.steady_state.as_ref());
-    let known: &[NamedProbe] = steady_state.map_or(&[], |steady| &steady.probes);
+    let known: Vec<Known<'_>> = steady_state.map_or_else(Vec::new, |steady| known(steady));
     // The alarm is no service: its silence is not bad, and its word is in the judgement.
     let detect = steady_state.and_then(|steady| steady.detect.as_ref());
     let is_alarm = |name: &str| detect.is_some_and(|detect| detect.name == name);
     let judged: &[Judged] = judgement.map_or(&[], |judgement| &judgement.probes);
-    let mut names: Vec<&str> = known.iter().map(|probe| probe.name.as_str()).collect();
+    let mut names: Vec<&str> = known.iter().map(|one| one.name).collect();
     let sampled = replay.records.iter().flat_map(sampled);
     for name in judged
         .iter()
@@ -104,9 +110,9 @@ pub(super) fn series(
     let mut all: Vec<Series> = names
         .into_iter()
         .map(|name| {
-            let probe = known.iter().find(|probe| probe.name == name);
+            let known = known.iter().find(|one| one.name == name);
             let judged = judged.iter().find(|probe| probe.name == name);
-            one(name, probe, judged, replay, &times, origin)
+            one(name, known, judged, replay, &times, origin)
         })
         .collect();
     all.sort_by_key(|series| match series.role {
@@ -115,6 +121,50 @@ pub(super) fn series(
         None => 2,
     });
     all
+}
+
+/// What an experiment says of what is measured under a name.
+struct Known<'e> {
+    name: &'e str,
+    role: ProbeRole,
+    asks: String,
+    too_many: TooMany,
+    /// Whether the journal has all answers one by one.
+    is_whole: bool,
+}
+
+fn known(steady_state: &SteadyState) -> Vec<Known<'_>> {
+    let probes = steady_state.probes.iter().map(|probe| Known {
+        name: &probe.name,
+        role: probe.role,
+        asks: probe.question.to_string(),
+        too_many: probe.question.fails.into(),
+        is_whole: true,
+    });
+    let operations = steady_state.operations.iter().map(|operation| Known {
+        name: &operation.name,
+        role: operation.role,
+        asks: operation.to_string(),
+        // The journal has all bad ones and few of the good, so a share of them says nothing.
+        too_many: TooMany { count: 1, of: 1 },
+        is_whole: false,
+    });
+    probes.chain(operations).collect()
+}
+
+/// The seconds of operations under a name, in their order; what ended later is added to its own.
+fn seconds(name: &str, replay: &Replay) -> Vec<Second> {
+    let mut all: BTreeMap<u64, Second> = BTreeMap::new();
+    for stamped in &replay.records {
+        let Record::Operated { seconds } = &stamped.record else {
+            continue;
+        };
+        for second in seconds.get(name).into_iter().flatten() {
+            let sum = all.entry(second.at_ns).or_default();
+            *sum = sum.and(second);
+        }
+    }
+    all.into_values().collect()
 }
 
 fn sampled(stamped: &Stamped) -> impl Iterator<Item = (&String, &Vec<Sample>)> {
@@ -127,7 +177,7 @@ fn sampled(stamped: &Stamped) -> impl Iterator<Item = (&String, &Vec<Sample>)> {
 
 fn one(
     name: &str,
-    probe: Option<&NamedProbe>,
+    known: Option<&Known<'_>>,
     judged: Option<&Judged>,
     replay: &Replay,
     times: &Times,
@@ -140,25 +190,29 @@ fn one(
         .collect();
     samples.sort_by_key(|sample| sample.at_ns);
     let answers: Vec<Answer> = samples.iter().map(|sample| Answer::from(*sample)).collect();
-    let one_is_too_many = Fails { count: 1, of: 1 };
-    let bad = measure::bad(
-        &answers,
-        probe.map_or(one_is_too_many, |probe| probe.question.fails),
-    );
+    let one_is_too_many = TooMany { count: 1, of: 1 };
+    let bad = measure::bad(&answers, known.map_or(one_is_too_many, |one| one.too_many));
     let (from, to) = (
         times.faults_ns.unwrap_or(u64::MAX),
         times.lifted_ns.unwrap_or(u64::MAX),
     );
-    let tally = |from, to| Tally::of(&answers, &bad, from, to);
+    let is_whole = known.is_none_or(|one| one.is_whole);
+    let tally = |from, to| {
+        if is_whole {
+            Tally::of(&answers, &bad, from, to)
+        } else {
+            Tally::default()
+        }
+    };
     let impact_ns = judged.and_then(|judged| impact(judged, &answers, &bad, times));
     Series {
         name: name.to_owned(),
-        role: probe
-            .map(|probe| probe.role)
+        role: known
+            .map(|one| one.role)
             .or(judged.map(|judged| judged.role)),
-        asks: probe.map_or_else(
+        asks: known.map_or_else(
             || judged.map_or_else(String::new, |judged| judged.asks.clone()),
-            |probe| probe.question.to_string(),
+            |one| one.asks.clone(),
         ),
         fate: judged.map(|judged| judged.fate.clone()),
         baseline: judged.map_or_else(|| tally(0, from), |judged| judged.baseline),
@@ -173,6 +227,8 @@ fn one(
             .zip(&bad)
             .map(|(sample, is_bad)| point(sample, *is_bad, origin))
             .collect(),
+        operations: judged.and_then(|judged| judged.operations.clone()),
+        seconds: seconds(name, replay),
     }
 }
 

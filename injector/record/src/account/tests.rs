@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 use super::{html::html, markdown::markdown, *};
 use crate::{
     journal::{self, Journal},
-    measure::{Answer, Case, Measured, Sample, Times, judge},
+    measure::{Answer, Case, Measured, Sample, Times, What, judge},
     report::{FaultReport, Outcome},
 };
 use injector_spec::experiment::file;
@@ -65,7 +65,10 @@ fn report(experiment: &Experiment, samples: &[Sample]) -> RunReport {
         .probes
         .iter()
         .zip([&answers[..], &[]])
-        .map(|(probe, answers)| Measured { probe, answers })
+        .map(|(probe, answers)| Measured {
+            what: What::Probe(probe),
+            answers: answers.into(),
+        })
         .collect();
     let times = Times {
         begun_ns: ARMED,

@@ -102,7 +102,18 @@ pub(crate) fn fate_of(fate: Option<&Fate>) -> String {
         | Fate::Never { .. }
         | Fate::NotMeasurable { .. } => "",
     };
+    if took.least_ms == took.most_ms {
+        return format!("{rta}{how}");
+    }
     format!("{rta} ({least} to {most}){how}")
+}
+
+/// What each stream of operations came to beside its numbers, in a sentence each.
+pub(crate) fn operations(account: &Account) -> impl Iterator<Item = String> {
+    account.probes.iter().filter_map(|series| {
+        let more = series.operations.as_ref()?.to_string();
+        (!more.is_empty()).then(|| format!("{}: {more}", probe(series)))
+    })
 }
 
 /// The head of the column of recoveries, with the objective beside the actual time.

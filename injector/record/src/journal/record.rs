@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::RunId;
 use crate::{
     escalation::Escalated, gate::GateReport, halt::Halt, measure::Sample, notice::Notice,
-    platform::Platform, report::RunReport, rollback::RolledBack,
+    operations::Second, platform::Platform, report::RunReport, rollback::RolledBack,
 };
 use injector_plan::policy::Override;
 use injector_spec::{
@@ -140,6 +140,12 @@ pub enum Record {
     Sampled {
         /// By the probe's name, the answers since the record before, in the order in which they were asked.
         answers: BTreeMap<String, Vec<Sample>>,
+    },
+    /// Operations of targets have ended; single ones of them are among the samples.
+    Operated {
+        /// By the operations' name, the seconds that are over since the record before. One may come again, with what
+        /// ended later.
+        seconds: BTreeMap<String, Vec<Second>>,
     },
     /// A command of the rollback has ended, or was not begun.
     RolledBack {

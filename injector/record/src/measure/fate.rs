@@ -12,8 +12,17 @@ use injector_spec::quantity::duration;
 pub struct Rule {
     /// The recovery time objective.
     pub rto: Duration,
-    /// The longest time from one answer to the next.
-    pub pace: Duration,
+    /// What is seen.
+    pub seen: Seen,
+}
+
+/// How much of what a target does is seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seen {
+    /// What is asked; the longest time from one answer to the next.
+    Asked(Duration),
+    /// All of it.
+    Everything,
 }
 
 /// What became of a probe.
@@ -76,7 +85,7 @@ pub fn fate(answers: &[Answer], bad: &[bool], times: &Times, rule: Rule) -> Fate
         return Fate::NotMet;
     };
     let Some(impact) = spread::first_bad(answers, bad, hit) else {
-        let first = answers.partition_point(|answer| answer.ended_ns < hit);
+        let first = spread::first_open(answers, hit);
         return unhurt(&answers[first..], hit, lifted, times, rule);
     };
     let since = answers[impact].begun_ns.max(hit);
@@ -88,12 +97,20 @@ pub fn fate(answers: &[Answer], bad: &[bool], times: &Times, rule: Rule) -> Fate
         .checked_sub(1)
         .map_or(hit, |index| answers[index].begun_ns);
     let recovered = answers[found].begun_ns;
+    let rta_ms = ms(since, recovered);
+    let (least_ms, most_ms) = match rule.seen {
+        Seen::Everything => (rta_ms, rta_ms),
+        Seen::Asked(_) => (
+            ms(since, answers[found - 1].begun_ns),
+            // A begun millisecond counts: a bound must not be too low.
+            ms(good_before.max(hit), answers[found].ended_ns) + 1,
+        ),
+    };
     let took = Recovery {
         impact_after_ms: ms(hit, since),
-        rta_ms: ms(since, recovered),
-        least_ms: ms(since, answers[found - 1].begun_ns),
-        // A begun millisecond counts: a bound must not be too low.
-        most_ms: ms(good_before.max(hit), answers[found].ended_ns) + 1,
+        rta_ms,
+        least_ms,
+        most_ms,
         after_lift_ms: (recovered >= lifted).then(|| ms(lifted, recovered)),
     };
     let rto = millis(rule.rto);
@@ -116,8 +133,14 @@ pub fn fate(answers: &[Answer], bad: &[bool], times: &Times, rule: Rule) -> Fate
 fn unhurt(answers: &[Answer], hit: u64, lifted: u64, times: &Times, rule: Rule) -> Fate {
     let under_fault = answers.iter().any(|answer| answer.begun_ns < lifted);
     if !under_fault {
-        let why =
-            "no answer came while the faults were on; let them last longer, or ask more often";
+        let why = match rule.seen {
+            Seen::Asked(_) => {
+                "no answer came while the faults were on; let them last longer, or ask more often"
+            }
+            Seen::Everything => {
+                "the target had no operation while the faults were on; let them last longer, or let it do more"
+            }
+        };
         return Fate::NotMeasurable { why: why.into() };
     }
     // What was not looked at for longer than the objective could have been lost for as long.
@@ -129,14 +152,18 @@ fn unhurt(answers: &[Answer], hit: u64, lifted: u64, times: &Times, rule: Rule) 
         .collect();
     let gaps = seen.windows(2).map(|two| two[1].saturating_sub(two[0]));
     let longest = Duration::from_nanos(gaps.max().unwrap_or_default());
-    if longest > rule.rto.max(rule.pace) {
-        let why = format!(
-            "no question was asked for {}; look for what kept this host from asking",
-            duration::measured(longest)
-        );
-        return Fate::NotMeasurable { why };
+    let silence = match rule.seen {
+        Seen::Asked(pace) if longest > rule.rto.max(pace) => {
+            "no question was asked for {}; look for what kept this host from asking"
+        }
+        Seen::Everything if longest > rule.rto => {
+            "the target had no operation for {}; let it do more, or raise `rto`"
+        }
+        Seen::Asked(_) | Seen::Everything => return Fate::Absorbed,
+    };
+    Fate::NotMeasurable {
+        why: silence.replace("{}", &duration::measured(longest)),
     }
-    Fate::Absorbed
 }
 
 /// The first good answer after the impact that opens a calm.

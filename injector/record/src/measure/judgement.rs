@@ -1,13 +1,15 @@
 //! What all probes together say of the hypothesis.
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
+use self::What::{Operations, Probe};
 use super::{
-    Answer, CALM_ANSWERS, Detected, Fate, Impact, Reconciliation, Rule, Standing, Times, bad,
-    detected, fate, impact,
+    Answer, CALM_ANSWERS, Detected, Fate, Impact, Reconciliation, Rule, Seen, Standing, Times,
+    TooMany, bad, detected, fate, impact, spread,
 };
+use crate::operations::{OperationAccount, Stream};
 use injector_spec::{
     experiment::{NamedProbe, ProbeRole, SteadyState},
     quantity::{count, duration},
@@ -74,6 +76,9 @@ pub struct Judged {
     pub under_fault: Tally,
     /// Behind the last fault.
     pub recovery: Tally,
+    /// What operations came to beside; absent for a probe.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operations: Option<Box<OperationAccount>>,
 }
 
 /// The answers of one period.
@@ -89,13 +94,59 @@ pub struct Tally {
     pub p99_us: u64,
 }
 
-/// A probe with its answers, in the order in which they were asked.
-#[derive(Clone, Copy, Debug)]
+/// What is measured, with its answers in the order in which they were asked.
+#[derive(Clone, Debug)]
 pub struct Measured<'m> {
-    /// The probe.
-    pub probe: &'m NamedProbe,
+    /// What it is.
+    pub what: What<'m>,
     /// Its answers.
-    pub answers: &'m [Answer],
+    pub answers: Cow<'m, [Answer]>,
+}
+
+/// What can be measured.
+#[derive(Clone, Copy, Debug)]
+pub enum What<'m> {
+    /// A probe.
+    Probe(&'m NamedProbe),
+    /// Operations of a target.
+    Operations(&'m Stream),
+}
+
+impl What<'_> {
+    pub(super) fn name(&self) -> &str {
+        match self {
+            Self::Probe(probe) => &probe.name,
+            Self::Operations(stream) => &stream.asked().name,
+        }
+    }
+
+    pub(super) fn role(&self) -> ProbeRole {
+        match self {
+            Self::Probe(probe) => probe.role,
+            Self::Operations(stream) => stream.asked().role,
+        }
+    }
+
+    fn asks(&self) -> String {
+        match self {
+            Self::Probe(probe) => probe.question.to_string(),
+            Self::Operations(stream) => stream.asked().to_string(),
+        }
+    }
+
+    pub(super) fn too_many(&self) -> TooMany {
+        match self {
+            Self::Probe(probe) => probe.question.fails.into(),
+            Self::Operations(stream) => stream.asked().ratio.into(),
+        }
+    }
+
+    pub(super) fn seen(&self) -> Seen {
+        match self {
+            Self::Probe(probe) => Seen::Asked(probe.pace()),
+            Self::Operations(_) => Seen::Everything,
+        }
+    }
 }
 
 /// What is judged.
@@ -150,49 +201,100 @@ pub fn judge(case: &Case<'_>) -> Judgement {
 
 /// Why the baseline is none, in one sentence; `None` where it is one.
 pub fn unsteady(measured: &[Measured<'_>]) -> Option<String> {
-    measured.iter().find_map(|Measured { probe, answers }| {
-        let name = &probe.name;
+    measured.iter().find_map(|Measured { what, answers }| {
+        let name = what.name();
         let number = answers.len();
-        if number < CALM_ANSWERS as usize {
-            let answers = count(number, "answer", "answers");
-            return Some(format!(
-                "probe `{name}` had {answers} in the baseline, and {CALM_ANSWERS} are needed; make it longer, or \
-                 ask more often"
-            ));
-        }
-        let bad = bad(answers, probe.question.fails);
+        let is_enough = number >= CALM_ANSWERS as usize;
+        let bad = bad(answers, what.too_many());
         let bad = bad.iter().filter(|is_bad| **is_bad).count();
-        (bad > 0).then(|| {
-            format!(
+        match what {
+            Probe(_) if !is_enough => {
+                let answers = count(number, "answer", "answers");
+                Some(format!(
+                    "probe `{name}` had {answers} in the baseline, and {CALM_ANSWERS} are needed; make it longer, or \
+                     ask more often"
+                ))
+            }
+            Operations(_) if !is_enough => Some(format!(
+                "operations `{name}` were {number} in the baseline, and {CALM_ANSWERS} are needed; make it longer, or \
+                 let the target do more"
+            )),
+            Probe(_) if bad > 0 => Some(format!(
                 "probe `{name}` was bad in {bad} of {number} answers of the baseline, so a fault would show \
                  nothing; mend that first, or allow for it with `fails 2 of 3`"
-            )
-        })
+            )),
+            Operations(_) if bad > 0 => Some(format!(
+                "{bad} of {number} operations `{name}` were bad in the baseline, so a fault would show nothing; mend \
+                 that first, or allow for it with `ratio`"
+            )),
+            Operations(stream) => stream
+                .unmeasurable()
+                .map(|why| format!("operations `{name}` cannot be judged: {why}")),
+            Probe(_) => None,
+        }
     })
 }
 
-fn judged(Measured { probe, answers }: &Measured<'_>, case: &Case<'_>) -> Judged {
-    let bad = bad(answers, probe.question.fails);
+fn judged(Measured { what, answers }: &Measured<'_>, case: &Case<'_>) -> Judged {
+    let bad = bad(answers, what.too_many());
     let rule = Rule {
         rto: case.steady_state.objectives.rto,
-        pace: probe.pace(),
+        seen: what.seen(),
     };
     let Times {
         faults_ns,
         lifted_ns,
+        ended_ns,
         ..
     } = case.times;
     let from = faults_ns.unwrap_or(u64::MAX);
     let to = lifted_ns.unwrap_or(u64::MAX);
     let tally = |from: u64, to: u64| Tally::of(answers, &bad, from, to);
+    let fate = fate(answers, &bad, &case.times, rule);
+    let (fate, operations) = match what {
+        Probe(_) => (fate, None),
+        Operations(stream) => {
+            let impact = spread::began(answers, &bad, &case.times);
+            match (stream.unmeasurable(), fate) {
+                (Some(why), fate) => {
+                    let is_met = fate != Fate::NotMet;
+                    let fate = if is_met {
+                        Fate::NotMeasurable { why }
+                    } else {
+                        fate
+                    };
+                    return unseen(*what, fate, stream.lost_records());
+                }
+                (None, fate) => (fate, Some(Box::new(stream.account(ended_ns, impact)))),
+            }
+        }
+    };
     Judged {
-        name: probe.name.clone(),
-        role: probe.role,
-        asks: probe.question.to_string(),
-        fate: fate(answers, &bad, &case.times, rule),
+        name: what.name().to_owned(),
+        role: what.role(),
+        asks: what.asks(),
+        fate,
         baseline: tally(0, from),
         under_fault: tally(from, to),
         recovery: tally(to, u64::MAX),
+        operations,
+    }
+}
+
+/// Operations of which not all were seen: no number is told of the rest.
+fn unseen(what: What<'_>, fate: Fate, lost: u64) -> Judged {
+    Judged {
+        name: what.name().to_owned(),
+        role: what.role(),
+        asks: what.asks(),
+        fate,
+        baseline: Tally::default(),
+        under_fault: Tally::default(),
+        recovery: Tally::default(),
+        operations: Some(Box::new(OperationAccount {
+            lost,
+            ..OperationAccount::default()
+        })),
     }
 }
 

@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Answer, Measured, Times, bad};
+use super::{Answer, Measured, Seen, Times, bad};
 use injector_spec::experiment::ProbeRole;
 
 /// The impact of a run.
@@ -35,30 +35,47 @@ pub struct Left {
 }
 
 /// The place of the first bad answer that was open at the first hit, or was asked after it.
+///
+/// Operations on several connections end in another order than they began, so each is looked at.
 pub(super) fn first_bad(answers: &[Answer], bad: &[bool], hit: u64) -> Option<usize> {
-    let first = answers.partition_point(|answer| answer.ended_ns < hit);
-    (first..answers.len()).find(|index| bad[*index])
+    (0..answers.len()).find(|index| bad[*index] && answers[*index].ended_ns >= hit)
 }
 
-/// The impact of a run with these probes, in the order of the experiment; `None` where no probe left its steady state
+/// The place of the first answer, good or bad, that was open at the first hit or was asked after it.
+pub(super) fn first_open(answers: &[Answer], hit: u64) -> usize {
+    let open = answers.iter().position(|answer| answer.ended_ns >= hit);
+    open.unwrap_or(answers.len())
+}
+
+/// When the first bad answer of the faults began, or the first hit, whichever is later.
+pub(super) fn began(answers: &[Answer], bad: &[bool], times: &Times) -> Option<u64> {
+    let hit = times.hit_ns?;
+    let found = first_bad(answers, bad, hit)?;
+    Some(answers[found].begun_ns.max(hit))
+}
+
+/// The impact of a run with these probes and operations, in the order of the experiment; `None` where no probe left its steady state
 /// behind the first hit.
 pub fn impact(measured: &[Measured<'_>], times: &Times) -> Option<Impact> {
     let hit = times.hit_ns?;
     let mut left: Vec<(Option<u64>, &Measured<'_>)> = measured
         .iter()
         .map(|one| {
-            let bad = bad(one.answers, one.probe.question.fails);
-            let found = first_bad(one.answers, &bad, hit);
-            (found.map(|index| one.answers[index].begun_ns.max(hit)), one)
+            let bad = bad(&one.answers, one.what.too_many());
+            (began(&one.answers, &bad, times), one)
         })
         .collect();
     let at_ns = left.iter().filter_map(|(at, _)| *at).min()?;
     left.sort_by_key(|(at, _)| at.unwrap_or(u64::MAX));
     let spread = left.into_iter().map(|(at, one)| Left {
-        probe: one.probe.name.clone(),
-        role: one.probe.role,
+        probe: one.what.name().to_owned(),
+        role: one.what.role(),
         after_ms: at.map(|at| at.saturating_sub(at_ns) / 1_000_000),
-        within_ms: u64::try_from(one.probe.pace().as_millis()).unwrap_or(u64::MAX),
+        within_ms: match one.what.seen() {
+            // Each operation is seen: its time is known to the millisecond.
+            Seen::Everything => 0,
+            Seen::Asked(pace) => u64::try_from(pace.as_millis()).unwrap_or(u64::MAX),
+        },
     });
     Some(Impact {
         at_ns,

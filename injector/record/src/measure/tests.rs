@@ -28,7 +28,7 @@ const TIMES: Times = Times {
 fn rule(rto_ms: u64) -> Rule {
     Rule {
         rto: Duration::from_millis(rto_ms),
-        pace: Duration::from_millis(100),
+        seen: Seen::Asked(Duration::from_millis(100)),
     }
 }
 
@@ -190,6 +190,7 @@ fn verdict(
     ];
     let steady_state = SteadyState {
         probes: probes.to_vec(),
+        operations: Vec::new(),
         objectives: Objectives {
             rto: Duration::from_secs(5),
             ..Objectives::default()
@@ -198,7 +199,7 @@ fn verdict(
         ledgers: Vec::new(),
     };
     let measured = [(&probes[0], target), (&probes[1], control)]
-        .map(|(probe, answers)| Measured { probe, answers });
+        .map(|(probe, answers)| of_probe(probe, answers));
     judge(&Case {
         steady_state: &steady_state,
         measured: &measured,
@@ -232,15 +233,17 @@ fn the_worst_that_is_proven_is_the_verdict() {
     assert_eq!(verdict(&good, &brief, 1, Some(&halted)).name(), "unsafe");
 }
 
+fn of_probe<'m>(probe: &'m NamedProbe, answers: &'m [Answer]) -> Measured<'m> {
+    Measured {
+        what: What::Probe(probe),
+        answers: answers.into(),
+    }
+}
+
 #[test]
 fn a_baseline_is_long_enough_and_good() {
     let probe = probe("tasks", ProbeRole::SteadyState);
-    let of = |answers: &[Answer]| {
-        unsteady(&[Measured {
-            probe: &probe,
-            answers,
-        }])
-    };
+    let of = |answers: &[Answer]| unsteady(&[of_probe(&probe, answers)]);
     let good = asked(100, 0, |_| false);
     assert_eq!(of(&good), None);
     assert!(of(&good[..9]).unwrap().contains("9 answers"));
@@ -264,6 +267,7 @@ fn a_judgement_reads_the_same_on_both_ends() {
             baseline: Tally::default(),
             under_fault: Tally::default(),
             recovery: Tally::default(),
+            operations: None,
         }],
         impact: None,
         detection: None,

@@ -101,12 +101,20 @@ impl Display for Judged {
         if answers == 0 {
             return Ok(());
         }
-        write!(out, "; {bad} of {answers} answers bad under the faults")?;
+        let what = match self.operations {
+            None => "answers",
+            Some(_) => "operations",
+        };
+        write!(out, "; {bad} of {answers} {what} bad under the faults")?;
         if let Some(quotient) = self.under_fault.by(self.baseline) {
             let median = duration::measured(Duration::from_micros(p50_us));
             write!(out, ", median {median} ({quotient} x baseline)")?;
         }
-        Ok(())
+        let more = self.operations.as_ref().map(ToString::to_string);
+        match more.filter(|more| !more.is_empty()) {
+            Some(more) => write!(out, "; {more}"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -122,10 +130,12 @@ impl Tally {
 impl Display for Recovery {
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
         let [rta, least, most] = [self.rta_ms, self.least_ms, self.most_ms].map(time);
-        write!(
-            out,
-            "was bad for {rta} ({least} to {most}), and good again "
-        )?;
+        write!(out, "was bad for {rta}")?;
+        // Of operations each one is seen, and there is nothing between the two.
+        if self.least_ms != self.most_ms {
+            write!(out, " ({least} to {most})")?;
+        }
+        out.write_str(", and good again ")?;
         match self.after_lift_ms {
             None => out.write_str("while the faults were on"),
             Some(after) => write!(out, "{} after the faults were off", time(after)),

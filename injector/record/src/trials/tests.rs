@@ -25,6 +25,7 @@ pub(crate) fn trial(verdict: Verdict, fate: Fate) -> Trial {
         baseline: Tally::default(),
         under_fault: Tally::default(),
         recovery: Tally::default(),
+        operations: None,
     };
     Trial::Ran(Box::new(RunReport {
         run: "r000000000001".parse().unwrap(),

@@ -1,6 +1,10 @@
 //! What probes ask: hosts with a port, and addresses of the web in plain text.
 
-use std::{fmt, net::SocketAddr, str::FromStr};
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+    str::FromStr,
+};
 
 use http::Uri;
 
@@ -12,6 +16,26 @@ impl Host {
     /// As the resolver of the standard library takes it.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The host without its port; an address of IPv6 keeps its brackets.
+    pub fn name(&self) -> &str {
+        self.0.rsplit_once(':').map_or(&self.0, |(name, _)| name)
+    }
+
+    /// The port.
+    pub fn port(&self) -> u16 {
+        let port = self.0.rsplit_once(':').map(|(_, port)| port.parse());
+        // Both were read when the text was.
+        port.and_then(Result::ok).unwrap_or_default()
+    }
+
+    /// The address, where it says one and no name.
+    pub fn address(&self) -> Option<IpAddr> {
+        self.0
+            .parse::<SocketAddr>()
+            .ok()
+            .map(|address| address.ip())
     }
 }
 
@@ -142,4 +166,5 @@ impl fmt::Display for HttpUrl {
     }
 }
 
+crate::quantity::as_text!(Host);
 crate::quantity::as_text!(HttpUrl);

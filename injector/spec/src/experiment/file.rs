@@ -24,6 +24,7 @@ mod head;
 mod ledgers;
 mod node;
 mod notify;
+mod operations;
 mod parameter;
 mod probe;
 mod ramps;
@@ -141,7 +142,7 @@ pub fn parse(text: &str, name: &str, selector: Option<Selector>) -> Result<Exper
 }
 
 /// The keys of an experiment.
-const EXPERIMENT: [&str; 26] = [
+const EXPERIMENT: [&str; 27] = [
     head::KEY,
     "name",
     "hypothesis",
@@ -152,6 +153,7 @@ const EXPERIMENT: [&str; 26] = [
     stages::ALL,
     stages::CHOSEN,
     "probes",
+    "operations",
     "steady-state",
     "controls",
     "detect",
@@ -225,7 +227,7 @@ fn experiment(
         // The shorthand: an experiment of one step.
         None => Walk::of(steps::step(&fields, name.clone(), &targets)?),
     };
-    let steady_state = steady_state::steady_state(&fields)?;
+    let steady_state = steady_state::steady_state(&fields, &targets)?;
     let steps = steady_state::with_quiet_times(&fields, steady_state.as_ref(), steps)?;
     let experiment = Experiment {
         name,

@@ -11,8 +11,9 @@ use std::{collections::HashSet, time::Duration};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Experiment, LONGEST_NAME, Step,
+    Experiment, LONGEST_NAME, NamedOperation, Step,
     ledger::{self, Ledger, LedgerError},
+    operation::MOST_OPERATIONS,
 };
 use crate::{condition::Question, quantity::duration};
 
@@ -35,8 +36,11 @@ pub const ASKED_WITHIN_RTO: u32 = 10;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SteadyState {
-    /// What is asked; at least one of them is about the steady state.
+    /// What is asked; one of them, or of the operations, is about the steady state.
     pub probes: Vec<NamedProbe>,
+    /// Operations of targets that are watched.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub operations: Vec<NamedOperation>,
     /// What counts as good enough.
     #[serde(default)]
     pub objectives: Objectives,
@@ -111,7 +115,8 @@ impl Default for Objectives {
 #[expect(missing_docs, reason = "each message says it all")]
 pub enum SteadyStateError {
     #[error(
-        "no probe is about the steady state, so nothing could be judged; name at least one under `steady-state`"
+        "no probe is about the steady state, nor any operations, so nothing could be judged; name at least one under \
+         `steady-state`"
     )]
     NoProbe,
     #[error("the experiment has {0} probes; leave at most {MOST_PROBES}")]
@@ -121,9 +126,18 @@ pub enum SteadyStateError {
          or let the steps be shorter"
     )]
     TooOften(u128),
+    #[error("the experiment watches {0} streams of operations; leave at most {MOST_OPERATIONS}")]
+    TooManyOperations(usize),
+    #[error("operations `{name}` are of `{of}`, and no target is called so; name one")]
+    NoSuchTarget { name: String, of: String },
+    #[error(
+        "operations `{name}`: `within` is a time between 1ms and {}; correct it",
+        duration::format(*.rto)
+    )]
+    Within { name: String, rto: Duration },
     #[error("a probe's name has 1 to {LONGEST_NAME} characters; correct `{0}`")]
     Name(String),
-    #[error("two probes are called `{0}`; give each a name of its own")]
+    #[error("two probes or operations are called `{0}`; give each a name of its own")]
     SameName(String),
     #[error(
         "probe `{probe}` takes up to {} for an answer, which cannot tell a recovery time objective of {}: it \
@@ -159,7 +173,7 @@ pub enum SteadyStateError {
     #[error(transparent)]
     Ledger(#[from] LedgerError),
     #[error(
-        "the quiet time {place} is {}, too short for probe `{probe}`: it takes {CALM_ANSWERS} answers and {} at \
+        "the quiet time {place} is {}, too short for `{probe}`: it takes {CALM_ANSWERS} answers and {} at \
          least. Make it {} or longer, or ask more often",
         duration::format(*.lasts), duration::format(CALM_TIME), duration::format(*.least)
     )]
@@ -213,40 +227,37 @@ impl SteadyState {
         if answers > MOST_ANSWERS {
             return Err(SteadyStateError::TooOften(answers));
         }
-        let is_target = |probe: &NamedProbe| probe.role == ProbeRole::SteadyState;
-        if !self.probes.iter().any(is_target) {
+        self.check_operations(experiment)?;
+        let roles = self.probes.iter().map(|probe| probe.role);
+        let roles = roles.chain(self.operations.iter().map(|operation| operation.role));
+        if !roles.into_iter().any(|role| role == ProbeRole::SteadyState) {
             return Err(SteadyStateError::NoProbe);
         }
         let mut names = HashSet::new();
-        for probe in &self.probes {
-            let name = &probe.name;
+        let operations = self.operations.iter().map(|operation| &operation.name);
+        for name in self
+            .probes
+            .iter()
+            .map(|probe| &probe.name)
+            .chain(operations)
+        {
             if name.trim().is_empty() || name.chars().count() > LONGEST_NAME {
                 return Err(SteadyStateError::Name(name.clone()));
             }
             if !names.insert(name) {
                 return Err(SteadyStateError::SameName(name.clone()));
             }
+        }
+        for probe in &self.probes {
             let pace = probe.pace();
             if pace * ASKED_WITHIN_RTO > rto {
                 return Err(SteadyStateError::TooSlow {
-                    probe: name.clone(),
+                    probe: probe.name.clone(),
                     pace,
                     rto,
                 });
             }
-            for (place, lasts) in [
-                ("in front of the first fault", experiment.baseline()),
-                ("behind the last fault", experiment.recovery()),
-            ] {
-                if lasts < probe.calm() {
-                    return Err(SteadyStateError::TooShort {
-                        place,
-                        lasts,
-                        probe: name.clone(),
-                        least: probe.calm(),
-                    });
-                }
-            }
+            check_quiet(experiment, &probe.name, probe.calm())?;
         }
         self.check_detect(&names)?;
         ledger::check(&self.ledgers)?;
@@ -283,6 +294,58 @@ impl SteadyState {
         }
         Ok(())
     }
+
+    fn check_operations(&self, experiment: &Experiment) -> Result<(), SteadyStateError> {
+        if self.operations.len() > MOST_OPERATIONS {
+            return Err(SteadyStateError::TooManyOperations(self.operations.len()));
+        }
+        let rto = self.objectives.rto;
+        for operation in &self.operations {
+            let name = operation.name.clone();
+            let mut targets = experiment.targets.iter();
+            if !targets.any(|target| target.name == operation.of) {
+                let of = operation.of.clone();
+                return Err(SteadyStateError::NoSuchTarget { name, of });
+            }
+            let within = operation.within;
+            if within.is_some_and(|time| !(Duration::from_millis(1)..=rto).contains(&time)) {
+                return Err(SteadyStateError::Within { name, rto });
+            }
+            check_quiet(experiment, &operation.name, CALM_TIME)?;
+        }
+        Ok(())
+    }
+
+    /// The operations of a target.
+    pub fn operations_of<'s>(
+        &'s self,
+        target: &'s str,
+    ) -> impl Iterator<Item = &'s NamedOperation> {
+        let operations = self.operations.iter();
+        operations.filter(move |operation| operation.of == target)
+    }
+}
+
+/// Checks that the quiet times in front of the first fault and behind the last one are long enough for this.
+fn check_quiet(
+    experiment: &Experiment,
+    name: &str,
+    least: Duration,
+) -> Result<(), SteadyStateError> {
+    for (place, lasts) in [
+        ("in front of the first fault", experiment.baseline()),
+        ("behind the last fault", experiment.recovery()),
+    ] {
+        if lasts < least {
+            return Err(SteadyStateError::TooShort {
+                place,
+                lasts,
+                probe: name.to_owned(),
+                least,
+            });
+        }
+    }
+    Ok(())
 }
 
 impl Step {

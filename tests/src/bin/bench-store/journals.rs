@@ -135,6 +135,7 @@ fn report(experiment: &Experiment, verdict: &Verdict) -> Result<RunReport> {
         baseline: tally,
         under_fault: tally,
         recovery: tally,
+        operations: None,
     };
     let placed = experiment
         .describe()

@@ -57,7 +57,7 @@ impl ArmedNamespace {
         let hooks = self.hooks;
         let packets = hooks.egress || hooks.ingress || hooks.deliver;
         let mut wanted = vec![CgroupHook::BornInCgroup];
-        if packets {
+        if packets || hooks.operations {
             wanted.push(CgroupHook::ClaimOut);
         }
         if hooks.ingress || hooks.deliver {
@@ -114,7 +114,8 @@ pub(super) fn open_cgroup(directory: &Path) -> Result<std::fs::File, Error> {
     })
 }
 
-/// The cgroup programs that act, and those that learn for the devices' programs, as against those that tag.
+/// The cgroup programs that act, those that learn for the devices' programs, and those that watch operations, as against
+/// those that tag.
 pub(super) fn acting(hooks: Hooks) -> impl Iterator<Item = CgroupHook> {
     [
         (hooks.deliver, CgroupHook::Deliver),
@@ -123,6 +124,8 @@ pub(super) fn acting(hooks: Hooks) -> impl Iterator<Item = CgroupHook> {
         (hooks.connect, CgroupHook::Connect4),
         (hooks.connect, CgroupHook::Connect6),
         (hooks.reset, CgroupHook::Sequence),
+        (hooks.operations, CgroupHook::Asked),
+        (hooks.operations, CgroupHook::Answered),
     ]
     .into_iter()
     .filter_map(|(is_wanted, hook)| is_wanted.then_some(hook))

@@ -85,6 +85,7 @@ impl ArmedNamespace {
             object,
             maps,
             events,
+            operations,
             debug_log,
             calls,
             line,
@@ -95,7 +96,7 @@ impl ArmedNamespace {
         drop(calls.session);
         drop(links);
         drop(cgroup_links);
-        drop((covered, object, maps, events, debug_log));
+        drop((covered, object, maps, events, operations, debug_log));
         drop((line, tap, calls.places));
     }
 }

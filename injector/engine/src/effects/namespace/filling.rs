@@ -93,6 +93,7 @@ pub(super) fn write_rules(
         }
     }
     for scope in scopes {
+        maps.watch(*scope, context.plan.watch(*scope))?;
         let target = context.targets.get(*scope as usize);
         if let Some(cgroup) = target.and_then(|target| target.cgroup.as_ref()) {
             maps.write_cgroup(cgroup.id, *scope)?;

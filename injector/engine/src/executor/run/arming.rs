@@ -86,7 +86,9 @@ impl Run<'_> {
         let (halt_monitor, slots) =
             HaltMonitor::start(&self.request.experiment.halt, around, &guard)?;
         let watchdog = Watchdog::start(leases, deadline, kill_switch, slots, &self.request.brake)?;
-        let measures = Measures::start(self.request.experiment.steady_state.as_deref(), &guard)?;
+        let watched = self.request.plan.watched.clone();
+        let steady_state = self.request.experiment.steady_state.as_deref();
+        let measures = Measures::start(steady_state, watched, &guard)?;
         for namespace in &mut namespaces {
             namespace.claim(&self.request.targets)?;
         }
@@ -132,7 +134,7 @@ impl Run<'_> {
         Ok(armed)
     }
 
-    /// Whether these scopes need programs in the kernel: for a fault, or to follow a tree.
+    /// Whether these scopes need programs in the kernel: for a fault, to watch operations, or to follow a tree.
     pub(super) fn needs_programs(&self, scopes: &[u32]) -> bool {
         let follows = |scope: &u32| {
             let target = self.request.targets.get(*scope as usize);

@@ -18,6 +18,7 @@ impl Run<'_> {
         let mut errors = Vec::new();
         let ending = armed.watchdog.ending();
         let mut note = |what: Result<(), String>| errors.extend(what.err());
+        let ended = boot_ns();
         note(armed.watchdog.disarm().map_err(|error| error.to_string()));
         self.undo(&mut armed);
         note(grace::wait().map_err(|error| error.to_string()));
@@ -25,6 +26,7 @@ impl Run<'_> {
         let failed = self.each(&mut armed, |effect, scene| Ok(effect.quiet(scene)));
         errors.extend(failed.into_iter().flatten().flatten());
         self.drain(&mut armed);
+        armed.measures.close(ended, &mut armed.ground);
         self.tell_lost(&armed);
         let (faults, last_hit) = self.fault_reports(&armed);
         let halt = halted_within(&outcome, ending, last_hit);
@@ -39,10 +41,10 @@ impl Run<'_> {
         drop(armed.halt_monitor);
         let judged = armed.measures.finish(&outcome, &faults);
         let judgement = judged.map(|(judgement, last)| {
-            if let Some(record) = last
-                && !self.journal.offer(&record)
-            {
-                armed.measures.left_out(&record);
+            for record in last {
+                if !self.journal.offer(&record) {
+                    armed.measures.left_out(&record);
+                }
             }
             Box::new(judgement)
         });

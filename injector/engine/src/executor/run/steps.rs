@@ -113,17 +113,18 @@ impl Run<'_> {
         });
     }
 
-    /// Takes over what the probes were answered, and writes it down.
+    /// Takes over what the probes were answered and what targets did, and writes it down.
     fn keep_samples(&mut self, armed: &mut Armed) {
-        let Some(answers) = armed.measures.collect() else {
-            return;
-        };
-        self.tell(EventKind::Sampled {
-            answers: answers.clone(),
-        });
-        let record = Record::Sampled { answers };
-        if !self.journal.offer(&record) {
-            armed.measures.left_out(&record);
+        armed.measures.watch(&mut armed.ground);
+        for record in armed.measures.collect() {
+            if let Record::Sampled { answers } = &record {
+                self.tell(EventKind::Sampled {
+                    answers: answers.clone(),
+                });
+            }
+            if !self.journal.offer(&record) {
+                armed.measures.left_out(&record);
+            }
         }
     }
 
@@ -166,6 +167,7 @@ impl Run<'_> {
             if let Some(gate) = &mut gate {
                 self.escalated(gate.escalated());
             }
+            armed.measures.watch(&mut armed.ground);
             let used = self.used(armed, step.index);
             armed.measures.look(now, used.hits);
             if let Some(why) = armed.spending.look(now, used) {

@@ -84,6 +84,7 @@ fn a_verdict_comes_first_with_what_became_of_each_probe() {
             baseline: tally(0, 1_000),
             under_fault: tally(12, 2_550),
             recovery: tally(18, 1_000),
+            operations: None,
         }],
         impact: None,
         detection: None,

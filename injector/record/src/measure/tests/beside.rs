@@ -26,7 +26,10 @@ fn a_cascade_is_told_in_its_order() {
     let measured: Vec<_> = probes
         .iter()
         .zip(&answers)
-        .map(|(probe, answers)| Measured { probe, answers })
+        .map(|(probe, answers)| Measured {
+            what: What::Probe(probe),
+            answers: answers.as_slice().into(),
+        })
         .collect();
     let found = impact(&measured, &TIMES).unwrap();
     assert_eq!((found.at_ns, found.after_hit_ms), (12_200 * MS, 2_200));
@@ -228,10 +231,11 @@ fn with(until_ms: u64, rpa: Rpa, alarm_at_ms: u64, met: usize, cut: Option<&Verd
             question: "tcp 127.0.0.1:1 every 200ms within 100ms".parse().unwrap(),
         }),
         ledgers: Vec::new(),
+        operations: Vec::new(),
     };
     let measured = [Measured {
-        probe: &probes[0],
-        answers: &answers,
+        what: What::Probe(&probes[0]),
+        answers: answers.as_slice().into(),
     }];
     let mut judgement = judge(&Case {
         steady_state: &steady_state,
@@ -306,7 +310,10 @@ proptest! {
             asked(pace_ms, 0, down_between(from, 99_000))
         }).collect();
         let measured: Vec<_> = probes.iter().zip(&answers)
-            .map(|(probe, answers)| Measured { probe, answers }).collect();
+            .map(|(probe, answers)| Measured {
+            what: What::Probe(probe),
+            answers: answers.as_slice().into(),
+        }).collect();
         let found = impact(&measured, &TIMES);
         let Some(first) = outages.iter().filter(|(_, is_hurt)| *is_hurt).map(|(from, _)| *from).min() else {
             prop_assert_eq!(found, None);

@@ -20,8 +20,11 @@ probes:
   health: "http http://127.0.0.1:80/health every 100ms within 100ms fails 2 of 3"
   neighbour: "tcp 127.0.0.1:81 every 100ms within 100ms"
   alarm: "tcp 127.0.0.1:82 every 100ms within 100ms"
-steady-state: [health]
-controls: [neighbour]
+operations:
+  calls: { of: third, connect-to: ["127.0.0.1:80", "db.example.com:5432"], good: { within: 2s } }
+  dials: { of: agent, kind: connect }
+steady-state: [health, { operations: calls, ratio: ">= 99.5%" }]
+controls: [neighbour, dials]
 detect: alarm
 ledgers:
   orders: { acknowledged: { file: /var/lib/a }, kept: { command: [/bin/a, "b c"] }, within: 5s }

@@ -3,8 +3,9 @@
 use super::Document;
 use crate::{
     experiment::{
-        Described, Experiment, Follow, Gate, Ground, Ledger, Many, OnTargetExit, Placed, ProbeRole,
-        Rpo, Selector, Stage, SteadyState, Step, Target, Variables, file::API_VERSION,
+        Described, Experiment, Follow, Gate, Ground, Ledger, Many, NamedOperation, OnTargetExit,
+        Placed, ProbeRole, Rpo, Selector, Stage, SteadyState, Step, Target, Variables,
+        file::API_VERSION,
     },
     quantity::duration,
 };
@@ -186,22 +187,33 @@ fn selector(selector: &Selector) -> Document {
 }
 
 fn probes(steady_state: &SteadyState) -> Fields {
-    let asked = steady_state.probes.iter();
-    let asked = asked.map(|probe| (&probe.name, &probe.question));
+    let mut fields = Fields::new();
     let detect = steady_state.detect.iter();
-    let asked = asked
+    let asked = steady_state.probes.iter();
+    let asked: Vec<_> = asked
+        .map(|probe| (&probe.name, &probe.question))
         .chain(detect.map(|detect| (&detect.name, &detect.question)))
-        .map(|(name, question)| (name.as_str(), Document::text(question.to_string())));
-    let mut fields = vec![("probes".to_owned(), Document::object(asked))];
+        .map(|(name, question)| (name.as_str(), Document::text(question.to_string())))
+        .collect();
+    if !asked.is_empty() {
+        put(&mut fields, "probes", Document::object(asked));
+    }
+    if !steady_state.operations.is_empty() {
+        let watched = steady_state.operations.iter();
+        let watched = watched.map(|one| (one.name.as_str(), operation(one)));
+        put(&mut fields, "operations", Document::object(watched));
+    }
     for (key, role) in [
         ("steady-state", ProbeRole::SteadyState),
         ("controls", ProbeRole::Control),
     ] {
-        let of_role = steady_state
-            .probes
-            .iter()
-            .filter(|probe| probe.role == role);
-        let names: Vec<Document> = of_role.map(|probe| Document::text(&probe.name)).collect();
+        let asked = steady_state.probes.iter().filter(|one| one.role == role);
+        let watched = steady_state.operations.iter();
+        let watched = watched.filter(|one| one.role == role);
+        let names: Vec<Document> = asked
+            .map(|probe| Document::text(&probe.name))
+            .chain(watched.map(share))
+            .collect();
         if !names.is_empty() {
             put(&mut fields, key, Document::List(names));
         }
@@ -258,6 +270,32 @@ fn objectives(steady_state: &SteadyState) -> Document {
         put(&mut fields, "rpo", Document::List(rpo));
     }
     Document::Object(fields)
+}
+
+fn operation(operation: &NamedOperation) -> Document {
+    let mut fields = Fields::new();
+    put(&mut fields, "of", Document::text(&operation.of));
+    put(&mut fields, "kind", Document::text(operation.kind.name()));
+    if !operation.connect_to.is_empty() {
+        put(
+            &mut fields,
+            "connect-to",
+            Document::of(&operation.connect_to),
+        );
+    }
+    if let Some(within) = operation.within {
+        let within = Document::text(duration::format(within));
+        put(&mut fields, "good", Document::object([("within", within)]));
+    }
+    Document::Object(fields)
+}
+
+/// What names operations, with the share of them that has to be good.
+fn share(operation: &NamedOperation) -> Document {
+    Document::object([
+        ("operations", Document::text(&operation.name)),
+        ("ratio", Document::text(operation.ratio.to_string())),
+    ])
 }
 
 /// The parameters of a fault.

@@ -12,14 +12,15 @@ use clap::{Arg, ArgAction, Command, CommandFactory, ValueEnum, error::ErrorKind}
 use serde_json::{Map, Value, json};
 
 use super::{
-    EXPERIMENT, PROFILE, STAGE, STAGES_STAGE, escalate, head::API_VERSION, probe, rollback,
-    steady_state, steps, words,
+    EXPERIMENT, PROFILE, STAGE, STAGES_STAGE, escalate, head::API_VERSION, operations, probe,
+    rollback, steady_state, steps, words,
 };
 use crate::{
     config::Channel,
     escalation::MOST_STEPS,
     experiment::{
-        Ground, MOST_CONDITIONS, Parameter, SCOPES, Shape, head, rollback::MOST_COMMANDS, stage,
+        Ground, MOST_CONDITIONS, OperationKind, Parameter, SCOPES, Shape, head,
+        rollback::MOST_COMMANDS, stage,
     },
     grammar::{FaultInFile, TargetInFile},
 };
@@ -143,13 +144,14 @@ fn key_of_file(key: &str) -> Value {
             "type": "object",
             "additionalProperties": { "$ref": "#/$defs/probe" },
         }),
+        "operations" => streams(),
         "steady-state" => described(
-            list_of(&json!({ "$ref": "#/$defs/scalar" })),
-            "Probes that are about the target.",
+            list_of(&measured()),
+            "Probes and operations that are about the target.",
         ),
         "controls" => described(
-            list_of(&json!({ "$ref": "#/$defs/scalar" })),
-            "Probes that are about bystanders, which no fault may reach.",
+            list_of(&measured()),
+            "Probes and operations that are about bystanders, which no fault may reach.",
         ),
         "objectives" => described(
             map(&steady_state::OBJECTIVES, &[]),
@@ -211,6 +213,46 @@ fn key_of_file(key: &str) -> Value {
     }
 }
 
+/// Streams of operations by name.
+fn streams() -> Value {
+    let mut stream = map(&operations::OPERATIONS, &[]);
+    stream["type"] = json!(["object", "null"]);
+    json!({
+        "description": "What of a target's TCP connections is watched while the run is on, by name.",
+        "type": "object",
+        "additionalProperties": stream,
+    })
+}
+
+/// What `steady-state` and `controls` list: a name, or operations with the share of them that has to be good.
+fn measured() -> Value {
+    let mut share = map(&["ratio"], &["operations"]);
+    share["properties"]["operations"] = scalar("Operations, by their name.");
+    json!({ "anyOf": [{ "$ref": "#/$defs/scalar" }, share] })
+}
+
+/// What a key of a stream of operations takes.
+fn key_of_operations(key: &str) -> Value {
+    match key {
+        "of" => scalar("The target's name; the only one where nothing is said."),
+        "kind" => described(
+            one_of(&OperationKind::ALL.map(OperationKind::name)),
+            "What counts as one: a request with its answer, which is where nothing is said, or a connect.",
+        ),
+        "connect-to" => {
+            let one = json!({ "$ref": "#/$defs/scalar" });
+            let one_or_more = json!({ "anyOf": [one, list_of(&one)] });
+            described(
+                one_or_more,
+                "Far ends that count, a host and a port each; all where nothing is said.",
+            )
+        }
+        "good" => described(map(&operations::GOOD, &[]), "What a good one is."),
+        "ratio" => scalar("The share that has to be good, as in `>= 99%`."),
+        other => key_of_probe(other),
+    }
+}
+
 /// What a key takes that only blocks, pulses and gates have.
 fn key_of_step(key: &str) -> Value {
     match key {
@@ -238,7 +280,7 @@ fn key_of_step(key: &str) -> Value {
         ),
         "on" => scalar("How long the faults are on, as in `5s`."),
         "off" => scalar("How long they are off then."),
-        other => key_of_probe(other),
+        other => key_of_operations(other),
     }
 }
 

@@ -1,4 +1,5 @@
-//! `probes`, `steady-state`, `controls`, `detect`, `objectives`, `baseline` and `recovery`.
+//! `probes`, `steady-state`, `controls`, `detect`, `objectives`, `baseline` and `recovery`; `operations` are in
+//! [`operations`].
 //!
 //! ```yaml
 //! probes:
@@ -21,6 +22,7 @@ use super::{
     fields::Fields,
     ledgers,
     node::{Content, Node, Place},
+    operations::{self, Named},
     probe,
     steps::{Ground, Walk, gate},
     time_of,
@@ -28,7 +30,7 @@ use super::{
 use crate::{
     condition::Question,
     experiment::{
-        Ledger, Step,
+        Ledger, NamedOperation, Step, Target,
         steady_state::{CALM_TIME, Detect, NamedProbe, Objectives, ProbeRole, SteadyState},
     },
     nearest,
@@ -40,74 +42,119 @@ pub(super) const OBJECTIVES: [&str; 3] = ["rto", "rpo", "detect"];
 /// How long the baseline is where nothing is said.
 const BASELINE: Duration = Duration::from_secs(30);
 
-/// What is measured; none where the file names no probe.
-pub(super) fn steady_state(fields: &Fields<'_>) -> Result<Option<SteadyState>, Complaint> {
-    let Some(node) = fields.get("probes") else {
-        for alone in [
-            "steady-state",
-            "controls",
-            "detect",
-            "ledgers",
-            "objectives",
-        ] {
-            if let Some(at) = fields.key_place(alone) {
-                let sentence = format!(
-                    "`{alone}` needs `probes`, as in `probes: {{health: tcp 127.0.0.1:80}}`; add them"
-                );
-                return Err(Complaint::at(at, sentence));
+/// What is measured; none where the file names no probe and no operations.
+pub(super) fn steady_state(
+    fields: &Fields<'_>,
+    targets: &[Target],
+) -> Result<Option<SteadyState>, Complaint> {
+    let (asked, watched) = match (fields.get("probes"), fields.get("operations")) {
+        (None, None) => {
+            for alone in [
+                "steady-state",
+                "controls",
+                "detect",
+                "ledgers",
+                "objectives",
+            ] {
+                if let Some(at) = fields.key_place(alone) {
+                    let sentence = format!(
+                        "`{alone}` needs `probes` or `operations`, as in `probes: {{health: tcp 127.0.0.1:80}}`; add them"
+                    );
+                    return Err(Complaint::at(at, sentence));
+                }
             }
+            return Ok(None);
         }
-        return Ok(None);
+        (probes, _) => {
+            let asked = probes.map_or_else(|| Ok(Vec::new()), questions)?;
+            (asked, operations::operations(fields, targets)?)
+        }
     };
-    let asked = questions(node)?;
     let detect = detect(fields, &asked)?;
-    let mut roles = vec![None; asked.len()];
+    let is_of_detect = |index: usize| detect.as_ref().is_some_and(|(found, _)| *found == index);
+    let known: Vec<&str> = asked
+        .iter()
+        .map(|(name, ..)| name.as_str())
+        .chain(watched.iter().map(|(operation, _)| operation.name.as_str()))
+        .collect();
+    let mut roles = vec![None; known.len()];
     for (key, role) in [
         ("steady-state", ProbeRole::SteadyState),
         ("controls", ProbeRole::Control),
     ] {
-        for (index, node) in named(fields, key, &asked)? {
-            let is_detect = detect.as_ref().is_some_and(|(found, _)| *found == index);
-            if roles[index].replace(role).is_some() || is_detect {
+        for (index, item) in named(fields, key, &known, asked.len())? {
+            let ratio = item.share.unwrap_or_default();
+            if roles[index].replace((role, ratio)).is_some() || is_of_detect(index) {
+                let (what, verb) = if index < asked.len() {
+                    ("probe", "is")
+                } else {
+                    ("operations", "are")
+                };
                 let sentence = format!(
-                    "probe `{}` is named twice; a probe is about the steady state, a control or the alarm, once",
-                    asked[index].0
+                    "{what} `{}` {verb} named twice; what is measured is about the steady state, a control or the alarm, once",
+                    known[index]
                 );
-                return Err(Complaint::at(node.at, sentence));
+                return Err(Complaint::at(item.at, sentence));
             }
         }
     }
+    let of_operations = roles.split_off(asked.len());
     let of_gates = fields.get("steps").map(gate::named).unwrap_or_default();
-    let is_of_gate =
-        |name: &str, role: Option<ProbeRole>| role.is_none() && of_gates.contains(&name);
-    let is_of_detect = |index: usize| detect.as_ref().is_some_and(|(found, _)| *found == index);
-    let probes = asked.into_iter().zip(roles).enumerate();
-    let probes = probes.filter(|(index, _)| !is_of_detect(*index));
-    let probes = probes.map(|(_, named)| named);
-    let probes = probes.filter(|((name, ..), role)| !is_of_gate(name, *role));
-    let probes: Vec<_> = probes.map(|((name, question, at), role)| {
-        let role = role.ok_or_else(|| {
-            let sentence = format!(
-                "probe `{name}` is used nowhere; name it under `steady-state`, `controls` or `detect`, or in a gate, or leave it out"
-            );
-            Complaint::at(at, sentence)
-        })?;
-        Ok(NamedProbe {
-            name,
+    let is_of_gate = |name: &str| of_gates.contains(&name);
+    let mut probes = Vec::new();
+    for (index, ((name, question, at), role)) in asked.iter().cloned().zip(roles).enumerate() {
+        match role {
+            Some((role, _)) => probes.push(NamedProbe {
+                name,
+                role,
+                question,
+            }),
+            None if is_of_gate(&name) || is_of_detect(index) => {}
+            None => {
+                return Err(unused(
+                    "probe",
+                    &name,
+                    at,
+                    "`steady-state`, `controls` or `detect`, or in a gate",
+                ));
+            }
+        }
+    }
+    let mut operations = Vec::new();
+    for ((operation, at), role) in watched.into_iter().zip(of_operations) {
+        let Some((role, ratio)) = role else {
+            return Err(unused(
+                "operations",
+                &operation.name,
+                at,
+                "`steady-state` or `controls`",
+            ));
+        };
+        operations.push(NamedOperation {
             role,
-            question,
-        })
-    }).collect::<Result<_, _>>()?;
+            ratio,
+            ..operation
+        });
+    }
     let mut ledgers = ledgers::ledgers(fields)?;
     let objectives = objectives(fields, &mut ledgers)?;
-    let is_judged = !probes.is_empty() || detect.is_some() || !ledgers.is_empty();
+    let is_measured = !probes.is_empty() || !operations.is_empty();
     // Gates alone ask them, so there is nothing to judge.
+    let is_judged = is_measured || detect.is_some() || !ledgers.is_empty();
     Ok(is_judged.then_some(SteadyState {
         probes,
+        operations,
         objectives,
         detect: detect.map(|(_, detect)| detect),
         ledgers,
     }))
+}
+
+fn unused(what: &str, name: &str, at: Place, places: &str) -> Complaint {
+    let verb = if what == "probe" { "is" } else { "are" };
+    let sentence =
+        format!("{what} `{name}` {verb} used nowhere; name it under {places}, or leave it out");
+    Complaint::at(at, sentence)
 }
 
 /// The probe that tells of the target's own alarm, and its position.
@@ -142,12 +189,13 @@ fn questions(node: &Node) -> Result<Vec<(String, Question, Place)>, Complaint> {
         .collect()
 }
 
-/// The positions of the probes that a list names.
+/// The positions of what a list names; the first `probes` of the known are probes.
 fn named<'n>(
     fields: &Fields<'n>,
     key: &str,
-    known: &[(String, Question, Place)],
-) -> Result<Vec<(usize, &'n Node)>, Complaint> {
+    known: &[&str],
+    probes: usize,
+) -> Result<Vec<(usize, Named<'n>)>, Complaint> {
     let Some(node) = fields.get(key) else {
         return Ok(Vec::new());
     };
@@ -162,7 +210,26 @@ fn named<'n>(
         })?;
     items
         .iter()
-        .map(|node| Ok((position(node, node.text(key)?, known)?, node)))
+        .map(|node| {
+            let item = operations::named(node, key)?;
+            let (first, what) = match item.share {
+                Some(_) => (probes, "no operations are"),
+                None if probes == known.len() => (0, "no probe is"),
+                None => (0, "no probe and no operations are"),
+            };
+            let candidates = &known[first..];
+            let position = candidates.iter().position(|known| *known == item.name);
+            position
+                .map(|position| (first + position, item))
+                .ok_or_else(|| {
+                    let name = node.get("operations").unwrap_or(node).text(key);
+                    let name = name.unwrap_or_default();
+                    let hint = nearest::hint(name, candidates.iter().copied());
+                    let name = crate::printable::line(name);
+                    let at = node.value_place("operations").unwrap_or(node.at);
+                    Complaint::at(at, format!("{what} called `{name}`; {hint}"))
+                })
+        })
         .collect()
 }
 

@@ -9,6 +9,7 @@ use crate::{
 mod head;
 mod ledgers;
 mod notify;
+mod operations;
 mod probe;
 mod rollback;
 mod stages;

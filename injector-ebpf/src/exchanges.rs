@@ -1,0 +1,65 @@
+//! What is remembered of the connections of targets, in the storage of their sockets. The kernel frees it with the
+//! socket or with the map, whichever goes first; an accepted socket inherits nothing.
+
+use aya_ebpf::{
+    bindings::{
+        BPF_F_NO_PREALLOC, BPF_SK_STORAGE_GET_F_CREATE, bpf_map_type::BPF_MAP_TYPE_SK_STORAGE,
+        bpf_sock,
+    },
+    helpers::generated::bpf_sk_storage_get,
+};
+use injector_common::operation::Exchange;
+
+/// A socket storage map of exchanges, in the form that BTF loaders read: the fields are types, never values.
+#[repr(C)]
+pub struct Exchanges {
+    r#type: *const [i32; BPF_MAP_TYPE_SK_STORAGE as usize],
+    key: *const i32,
+    value: *const Exchange,
+    max_entries: *const [i32; 0],
+    map_flags: *const [i32; BPF_F_NO_PREALLOC as usize],
+}
+
+// SAFETY: the fields are placeholders that the loader replaces; no code dereferences them.
+unsafe impl Sync for Exchanges {}
+
+impl Exchanges {
+    /// The map.
+    pub const NEW: Self = Self {
+        r#type: core::ptr::null(),
+        key: core::ptr::null(),
+        value: core::ptr::null(),
+        max_entries: core::ptr::null(),
+        map_flags: core::ptr::null(),
+    };
+
+    /// What is remembered of a full socket's connection, or null. The pointer stays valid while the program runs.
+    #[inline(always)]
+    pub fn get(&self, sk: *mut bpf_sock) -> *mut Exchange {
+        // SAFETY: the verifier checks that `sk` is a full socket; null asks for no creation.
+        unsafe {
+            bpf_sk_storage_get(
+                core::ptr::from_ref(self).cast_mut().cast(),
+                sk.cast(),
+                core::ptr::null_mut(),
+                0,
+            )
+            .cast()
+        }
+    }
+
+    /// The same, made from `fresh` where there is none; null where memory is short.
+    #[inline(always)]
+    pub fn get_or_insert(&self, sk: *mut bpf_sock, fresh: &mut Exchange) -> *mut Exchange {
+        // SAFETY: as above; the kernel copies `fresh` before it returns.
+        unsafe {
+            bpf_sk_storage_get(
+                core::ptr::from_ref(self).cast_mut().cast(),
+                sk.cast(),
+                core::ptr::from_mut(fresh).cast(),
+                u64::from(BPF_SK_STORAGE_GET_F_CREATE),
+            )
+            .cast()
+        }
+    }
+}

@@ -1,0 +1,323 @@
+//! Streams of records, as a kernel would tell them.
+
+use injector_common::operation::{Told, what, why};
+use injector_spec::experiment::{NamedOperation, OperationKind, ProbeRole, Ratio};
+use proptest::prelude::*;
+
+use super::*;
+
+const MS: u64 = 1_000_000;
+
+fn asked(within_ms: Option<u64>) -> NamedOperation {
+    NamedOperation {
+        name: "calls".into(),
+        role: ProbeRole::SteadyState,
+        of: "agent".into(),
+        kind: OperationKind::Request,
+        connect_to: Vec::new(),
+        within: within_ms.map(Duration::from_millis),
+        ratio: Ratio::WHOLE,
+    }
+}
+
+fn told(at_ms: u64, cookie: u64, what: u32) -> Told {
+    Told {
+        boot_ns: at_ms * MS,
+        cookie,
+        what,
+        port: 80,
+        ..Told::default()
+    }
+}
+
+fn begin(at_ms: u64, cookie: u64) -> Told {
+    told(at_ms, cookie, what::REQUEST_BEGAN)
+}
+
+fn answer(at_ms: u64, cookie: u64) -> Told {
+    told(at_ms, cookie, what::REQUEST_ANSWERED)
+}
+
+fn fail(at_ms: u64, cookie: u64, why: u32) -> Told {
+    Told {
+        why,
+        ..told(at_ms, cookie, what::REQUEST_FAILED)
+    }
+}
+
+fn stream(within_ms: Option<u64>, records: &[Told]) -> Stream {
+    let mut stream = Stream::new(&asked(within_ms), 1_000);
+    for record in records {
+        stream.take(record);
+    }
+    stream
+}
+
+fn right(stream: &Stream, now_ms: u64) -> Vec<(u64, bool)> {
+    let answers = stream.answers(now_ms * MS);
+    answers
+        .iter()
+        .map(|answer| (answer.begun_ns / MS, answer.is_right))
+        .collect()
+}
+
+#[test]
+fn each_way_to_be_bad_is_told_from_the_others() {
+    let stream = stream(
+        Some(100),
+        &[
+            begin(0, 1),
+            answer(100, 1),
+            begin(200, 1),
+            answer(301, 1),
+            begin(400, 1),
+            fail(410, 1, 104),
+            begin(500, 2),
+            fail(510, 2, why::CLOSED),
+            begin(600, 3),
+            // Without a beginning.
+            answer(650, 9),
+        ],
+    );
+    let all = [(0, true), (200, false), (400, false), (500, false)];
+    assert_eq!(right(&stream, 700), all, "not overdue yet");
+    assert_eq!(right(&stream, 701), [&all[..], &[(600, false)]].concat());
+    let bad = stream.account(701 * MS, None).bad;
+    let expected = [
+        ("ECONNRESET", 1),
+        ("closed by the peer", 1),
+        ("late", 1),
+        ("no end", 1),
+    ];
+    let found: Vec<_> = bad
+        .iter()
+        .map(|(why, number)| (why.as_str(), *number))
+        .collect();
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn a_retry_follows_what_failed_and_is_the_reaction() {
+    let mut stream = stream(
+        Some(100),
+        &[
+            begin(0, 1),
+            fail(10, 1, why::GIVEN_UP),
+            begin(40, 2),
+            answer(45, 2),
+            begin(50, 2),
+        ],
+    );
+    // It becomes overdue, is given up, and tried again elsewhere.
+    stream.look(151 * MS);
+    stream.take(&fail(180, 2, why::GIVEN_UP));
+    stream.take(&Told {
+        port: 81,
+        ..begin(190, 3)
+    });
+    stream.take(&begin(260, 4));
+    let account = stream.account(270 * MS, Some(50 * MS));
+    assert_eq!(account.retries, 2);
+    let gaps = account.gaps.unwrap();
+    assert_eq!((gaps.least_ms, gaps.most_ms), (30, 80));
+    let reaction = account.reaction.unwrap();
+    assert_eq!(
+        (reaction.after_ms, reaction.what),
+        (140, Reacted::OtherFarEnd)
+    );
+}
+
+#[test]
+fn a_refused_connect_is_one_that_ended_at_once() {
+    let refused = Told {
+        why: 111,
+        ..told(5, 0, what::CONNECT_REFUSED)
+    };
+    let stream = stream(Some(100), &[refused]);
+    assert_eq!(right(&stream, 9), [(5, false)]);
+    assert_eq!(stream.account(9 * MS, None).bad["ECONNREFUSED"], 1);
+}
+
+#[test]
+fn the_limit_comes_from_enough_of_the_baseline() {
+    let pairs = |number: u64| -> Vec<Told> {
+        let pair = |index: u64| [begin(index * 10, 1), answer(index * 10 + 2, 1)];
+        (0..number).flat_map(pair).collect()
+    };
+    let mut few = stream(None, &pairs(199));
+    assert!(few.find_limit().unwrap_err().contains("199"));
+    let mut enough = stream(None, &pairs(200));
+    assert_eq!(enough.find_limit(), Ok(()));
+    assert_eq!(enough.limit(), Some(Duration::from_millis(3)));
+    enough.take(&begin(3_000, 1));
+    enough.take(&answer(3_004, 1));
+    assert_eq!(right(&enough, 3_005).last(), Some(&(3_000, false)));
+}
+
+#[test]
+fn what_was_lost_is_not_judged() {
+    let mut stream = stream(Some(100), &[begin(0, 1), answer(1, 1)]);
+    assert_eq!(stream.unmeasurable(), None);
+    stream.lost(3);
+    assert!(stream.unmeasurable().unwrap().contains("3 records"));
+}
+
+#[test]
+fn more_than_is_kept_is_not_judged() {
+    let mut stream = Stream::new(&asked(Some(100)), 2);
+    for index in 0..3 {
+        stream.take(&begin(index, 1));
+        stream.take(&answer(index, 1));
+    }
+    assert!(
+        stream
+            .unmeasurable()
+            .unwrap()
+            .contains("more than 2 operations")
+    );
+}
+
+#[test]
+fn what_is_open_when_the_watch_ends_is_judged_by_that_moment() {
+    let mut stream = stream(Some(100), &[begin(0, 1), begin(50, 2)]);
+    stream.close(120 * MS);
+    assert_eq!(right(&stream, 10_000), [(0, false)]);
+}
+
+#[test]
+fn a_journal_gets_all_numbers_and_few_good_ones() {
+    let mut stream = Stream::new(&asked(Some(100)), 1_000);
+    for index in 0..900 {
+        stream.take(&begin(1_000 + index, 1));
+        stream.take(&answer(1_000 + index, 1));
+    }
+    stream.take(&begin(1_950, 1));
+    stream.take(&fail(1_960, 1, 104));
+    let (samples, seconds) = stream.for_journal(1_999 * MS);
+    assert_eq!((samples.len(), seconds.len()), (21, 0));
+    let (samples, seconds) = stream.for_journal(2_000 * MS);
+    assert_eq!(samples.len(), 0);
+    assert_eq!((seconds[0].good, seconds[0].bad), (900, 1));
+}
+
+proptest! {
+    /// Whatever is told, each operation is there once, and all that ended are.
+    #[test]
+    fn no_operation_is_lost_or_double(
+        records in prop::collection::vec((0u64..50, 0u64..4, 1u32..9, 0u32..200), 0..200),
+    ) {
+        let mut stream = Stream::new(&asked(Some(20)), 1_000);
+        let (mut now, mut began) = (0, 0);
+        for (step, cookie, what, why) in records {
+            now += step;
+            let is_begin = [what::REQUEST_BEGAN, what::CONNECT_BEGAN, what::CONNECT_REFUSED].contains(&what);
+            began += usize::from(is_begin);
+            stream.take(&Told { why, ..told(now, cookie, what) });
+            stream.look(now * MS);
+        }
+        let open = stream.open.len();
+        prop_assert_eq!(stream.kept.len() + open, began);
+        prop_assert_eq!(stream.answers(u64::MAX).len(), began);
+        let account = stream.account(u64::MAX, Some(0));
+        let bad = stream.answers(u64::MAX).iter().filter(|answer| !answer.is_right).count();
+        prop_assert_eq!(account.bad.values().sum::<u64>(), u64::try_from(bad).unwrap());
+    }
+}
+
+/// One operation every 100 ms on one connection, which takes a second while the fault is on: from the tenth second to
+/// the twelfth of twenty.
+fn slow_for_a_while() -> Stream {
+    let mut stream = Stream::new(&asked(Some(300)), 1_000);
+    let mut now = 0;
+    while now < 20_000 {
+        stream.take(&begin(now, 1));
+        let took = if (10_000..12_000).contains(&now) {
+            1_000
+        } else {
+            2
+        };
+        stream.take(&answer(now + took, 1));
+        now += took + 100;
+    }
+    stream
+}
+
+fn judged(stream: &Stream) -> crate::measure::Judgement {
+    use crate::measure::{Case, Measured, Times, What, judge};
+    use injector_spec::experiment::{Objectives, SteadyState};
+    let times = Times {
+        begun_ns: 0,
+        faults_ns: Some(10_000 * MS),
+        hit_ns: Some(10_000 * MS),
+        lifted_ns: Some(12_000 * MS),
+        ended_ns: 20_000 * MS,
+    };
+    let steady_state = SteadyState {
+        probes: Vec::new(),
+        operations: vec![stream.asked().clone()],
+        objectives: Objectives::default(),
+        detect: None,
+        ledgers: Vec::new(),
+    };
+    judge(&Case {
+        steady_state: &steady_state,
+        measured: &[Measured {
+            what: What::Operations(stream),
+            answers: stream.answers(times.ended_ns).into(),
+        }],
+        alarm: &[],
+        times,
+        planned: 1,
+        met: 1,
+        cut_short: None,
+    })
+}
+
+#[test]
+fn a_recovery_of_operations_is_exact() {
+    let stream = slow_for_a_while();
+    let answers = stream.answers(u64::MAX);
+    let bad: Vec<u64> = answers
+        .iter()
+        .filter(|one| !one.is_right)
+        .map(|one| one.begun_ns)
+        .collect();
+    let recovered = answers
+        .iter()
+        .find(|one| one.begun_ns > bad[bad.len() - 1])
+        .unwrap();
+    let judgement = judged(&stream);
+    assert_eq!(judgement.verdict, crate::measure::Verdict::Held);
+    let took = judgement.probes[0].fate.recovery().unwrap();
+    let rta = (recovered.begun_ns - bad[0]) / MS;
+    assert_eq!((took.rta_ms, took.least_ms, took.most_ms), (rta, rta, rta));
+    assert_eq!(judgement.probes[0].under_fault.bad, 2);
+    let account = judgement.probes[0].operations.as_ref().unwrap();
+    assert_eq!(account.bad["late"], 2);
+}
+
+#[test]
+fn nothing_is_told_in_numbers_where_a_record_was_lost() {
+    let mut stream = slow_for_a_while();
+    stream.lost(1);
+    let judgement = judged(&stream);
+    assert_eq!(judgement.verdict.name(), "inconclusive");
+    let told = &judgement.probes[0];
+    assert_eq!((told.baseline.answers, told.under_fault.answers), (0, 0));
+    assert!(
+        told.to_string().contains("1 record of operations was lost"),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_share_forgives_as_many_as_it_says() {
+    let with = |ratio: &str| {
+        let mut asked = asked(Some(300));
+        asked.ratio = ratio.parse().unwrap();
+        let mut stream = slow_for_a_while();
+        stream.asked = asked;
+        judged(&stream).probes[0].under_fault.bad
+    };
+    assert_eq!((with(">= 99%"), with(">= 98%")), (2, 0));
+}
