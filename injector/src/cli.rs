@@ -86,10 +86,6 @@ struct Cli {
 }
 
 #[derive(Subcommand, Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "there is one for each start of the program"
-)]
 enum Command {
     #[command(flatten)]
     Fault(FaultCommand<OnCommandLine>),

@@ -7,20 +7,18 @@
 //! as in a duration or a regular expression, is told when the file is read.
 
 mod measures;
+mod stages;
 
 use clap::{Arg, ArgAction, Command, CommandFactory, ValueEnum, error::ErrorKind};
 use serde_json::{Map, Value, json};
 
 use super::{
-    EXPERIMENT, PROFILE, STAGE, STAGES_STAGE, escalate, head::API_VERSION, operations, probe,
-    rollback, steady_state, steps, words,
+    EXPERIMENT, PROFILE, head::API_VERSION, operations, probe, rollback, steady_state, steps, words,
 };
 use crate::{
     config::Channel,
-    escalation::MOST_STEPS,
     experiment::{
-        Ground, MOST_CONDITIONS, OperationKind, Parameter, SCOPES, Shape, head,
-        rollback::MOST_COMMANDS, stage,
+        MOST_CONDITIONS, OperationKind, Parameter, SCOPES, Shape, head, rollback::MOST_COMMANDS,
     },
     grammar::{FaultInFile, TargetInFile},
 };
@@ -117,24 +115,6 @@ fn key_of_file(key: &str) -> Value {
             "type": "object",
             "additionalProperties": map(&PROFILE, &PROFILE),
         }),
-        "stages" => json!({
-            "description": "What comes first where nothing can be lost, and then where it counts; `--stage` chooses one.",
-            "type": "object",
-            "minProperties": 1,
-            "maxProperties": stage::MOST_STAGES,
-            "additionalProperties": map(&STAGES_STAGE, &[]),
-        }),
-        "stage" => described(
-            map(&STAGE, &["name", "asks"]),
-            "A stage that was chosen, as documents have it.",
-        ),
-        "asks" | "after-asks" => scalar("A digest of what a stage asks, in 16 hexadecimal digits."),
-        "after" => scalar("The stage in front of this one whose last run must have held."),
-        "approved-by" => scalar("Who answers for the run."),
-        "ground" => described(
-            one_of(&Ground::WORDS.map(|(word, _)| word)),
-            "Where its targets have to be; `sandbox` is verified.",
-        ),
         "set" => described(
             values(&json!({ "$ref": "#/$defs/scalar" })),
             "Values of variables.",
@@ -191,14 +171,6 @@ fn key_of_file(key: &str) -> Value {
             list_of(&one_of(&Channel::ALL.map(Channel::name))),
             "Which notifiers of the host's configuration hear of a breach; all where nothing is said.",
         ),
-        "escalate" => json!({
-            "description": "Whom a decision is asked of, one after the other: names of `[[notifier]]` in the host's configuration.",
-            "type": "array",
-            "minItems": 1,
-            "maxItems": MOST_STEPS,
-            "items": map(&escalate::STEP, &escalate::STEP),
-        }),
-        "to" => scalar("The notifier, as in `on-call`."),
         "rollback" => json!({
             "description": "What is run, one after the other, where the run was halted, broke or was unsafe; root's to name.",
             "type": "array",
@@ -209,7 +181,7 @@ fn key_of_file(key: &str) -> Value {
                 map(&rollback::COMMAND, &rollback::COMMAND[..1]),
             ] },
         }),
-        other => key_of_step(other),
+        other => stages::key(other),
     }
 }
 
