@@ -18,7 +18,12 @@ pub(crate) fn cases() -> Vec<Case> {
         Case::new(format!("experiment::{name}"), INJECTOR, run).beside_others()
     };
     vec![
-        case("every_file_passes_a_dry_run", dry_runs),
+        // It looks at the host around each of them.
+        Case::new(
+            "experiment::every_file_passes_a_dry_run",
+            INJECTOR,
+            dry_runs,
+        ),
         case("strict_refuses_an_absent_target", strict),
         case("steps_come_and_go", steps),
         case("pulses_and_rounds_come_and_go", flapping),
