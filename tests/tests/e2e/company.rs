@@ -12,15 +12,15 @@ use anyhow::{Context, Result};
 use injector_tests::snapshot::Snapshot;
 
 /// Tests that one group has at most.
-const GROUP: usize = 9;
+const GROUP: usize = 16;
 
 /// Which tests a test may run beside.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Company {
-    /// It needs the host, or its time, for itself.
-    Alone,
     /// It touches nothing that another test could notice.
     Others,
+    /// It needs the host, or its time, for itself.
+    Alone,
 }
 
 /// The host, as the tests share it.

@@ -17,9 +17,9 @@ use crate::probe::{Observer, Probe};
 use crate::suite::Case;
 
 pub(crate) fn cases() -> Vec<Case> {
-    let case = |name: &str, run: fn() -> Result<()>| {
-        Case::new(format!("rollback::{name}"), INJECTOR, run).beside_others()
-    };
+    // They look at a setting of the host that other runs share.
+    let case =
+        |name: &str, run: fn() -> Result<()>| Case::new(format!("rollback::{name}"), INJECTOR, run);
     vec![
         case("its_commands_come_after_the_faults_and_in_time", breach),
         case("a_run_that_ends_as_planned_runs_none", planned),
