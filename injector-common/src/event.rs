@@ -3,7 +3,7 @@
 //! A record says itself what it is about, so that no reader has to know which action means what: an action that is
 //! added later cannot be read as something that it is not.
 
-use crate::RuleId;
+use crate::{RuleId, fields::Fields};
 
 /// A hit, as the kernel side writes it; [`Hit`] is what it means. Events are lost, and counted as lost, when
 /// user space does not read them fast enough; counters are not.
@@ -104,34 +104,23 @@ impl Hit {
         reason = "the halves of a word are taken apart"
     )]
     pub fn decode(bytes: &[u8]) -> Option<Self> {
-        let bytes: &[u8; size_of::<Event>()] = bytes.try_into().ok()?;
-        let u64_at = |at: usize| {
-            let mut value = [0; 8];
-            value.copy_from_slice(&bytes[at..at + 8]);
-            u64::from_ne_bytes(value)
-        };
-        let u32_at = |at: usize| {
-            let mut value = [0; 4];
-            value.copy_from_slice(&bytes[at..at + 4]);
-            u32::from_ne_bytes(value)
-        };
-        let mut remote = [0; 16];
-        remote.copy_from_slice(&bytes[32..48]);
-        let ports = u32_at(28);
-        let on = match u32_at(20) {
+        let fields = Fields::<{ size_of::<Event>() }>::of(bytes)?;
+        let remote = fields.bytes_at(32);
+        let ports = fields.u32_at(28);
+        let on = match fields.u32_at(20) {
             about::PACKET => On::Packet {
                 remote,
                 remote_port: ports as u16,
                 local_port: (ports >> 16) as u16,
-                bytes: u32_at(24),
+                bytes: fields.u32_at(24),
             },
             about::CALL => On::Call(Caller::decode(remote)),
             _unknown => return None,
         };
         Some(Self {
-            boot_ns: u64_at(0),
-            match_number: u64_at(8),
-            rule: u32_at(16),
+            boot_ns: fields.u64_at(0),
+            match_number: fields.u64_at(8),
+            rule: fields.u32_at(16),
             on,
         })
     }

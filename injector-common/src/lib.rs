@@ -20,6 +20,7 @@
 pub mod call;
 pub mod decide;
 pub mod event;
+mod fields;
 pub mod filter;
 pub mod flow;
 pub mod frame;

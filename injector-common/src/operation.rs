@@ -9,6 +9,8 @@
 //! before never reaches; and to take each segment that arrives for an answer, which counts those that are lost behind
 //! the program.
 
+use crate::fields::Fields;
+
 /// Which operations of a target are told, one bit each.
 pub mod watch {
     /// Requests with their answers.
@@ -73,29 +75,17 @@ pub const TOLD: usize = size_of::<Told>();
 impl Told {
     /// Reads a record from the ring buffer; `None` where the length is not a record's.
     pub fn decode(bytes: &[u8]) -> Option<Self> {
-        let bytes: &[u8; TOLD] = bytes.try_into().ok()?;
-        let u64_at = |at: usize| {
-            let mut value = [0; 8];
-            value.copy_from_slice(&bytes[at..at + 8]);
-            u64::from_ne_bytes(value)
-        };
-        let u32_at = |at: usize| {
-            let mut value = [0; 4];
-            value.copy_from_slice(&bytes[at..at + 4]);
-            u32::from_ne_bytes(value)
-        };
-        let mut remote = [0; 16];
-        remote.copy_from_slice(&bytes[32..48]);
+        let fields = Fields::<TOLD>::of(bytes)?;
         Some(Self {
-            boot_ns: u64_at(0),
-            cookie: u64_at(8),
-            scope: u32_at(16),
-            what: u32_at(20),
-            why: u32_at(24),
-            port: u32_at(28),
-            remote,
-            bytes: u32_at(48),
-            again: u32_at(52),
+            boot_ns: fields.u64_at(0),
+            cookie: fields.u64_at(8),
+            scope: fields.u32_at(16),
+            what: fields.u32_at(20),
+            why: fields.u32_at(24),
+            port: fields.u32_at(28),
+            remote: fields.bytes_at(32),
+            bytes: fields.u32_at(48),
+            again: fields.u32_at(52),
         })
     }
 }

@@ -6,11 +6,7 @@
 
 use aya_ebpf::{
     Global,
-    bindings::{
-        BPF_F_CLONE, BPF_F_MMAPABLE, BPF_F_NO_PREALLOC, bpf_map_type::BPF_MAP_TYPE_SK_STORAGE,
-        bpf_sock,
-    },
-    helpers::generated::bpf_sk_storage_get,
+    bindings::{BPF_F_CLONE, BPF_F_MMAPABLE, BPF_F_NO_PREALLOC},
     macros::{btf_map, map},
     maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, RingBuf},
 };
@@ -22,11 +18,14 @@ use injector_common::{
     frame::{DEVICES as DEVICE_SLOTS, Device},
     lease::Lease,
     look::Look,
+    operation::Exchange,
     park::{Park, SLOTS as PARK_SLOTS, Sleep, Trial},
     process::{ProcessKey, TargetProcess},
     rule::{ActiveSlots, Counters, Rule, RuleState},
     tag::Tag,
 };
+
+use crate::socket_storage::SocketStorage;
 
 const RULE_SLOTS: u32 = (SCOPES * SLOTS) as u32;
 
@@ -167,11 +166,13 @@ pub struct Scratch {
 
 /// Tags of sockets. aya's own type lacks the clone flag that accepted sockets need.
 #[btf_map]
-pub static INJ_TAGS: SocketTags = SocketTags::NEW;
+pub static INJ_TAGS: SocketStorage<Tag, { (BPF_F_NO_PREALLOC | BPF_F_CLONE) as usize }> =
+    SocketStorage::NEW;
 
-/// Exchanges on the connections of targets whose operations are watched.
+/// Exchanges on the connections of targets whose operations are watched; an accepted socket inherits none.
 #[btf_map]
-pub static INJ_EXCHANGES: crate::exchanges::Exchanges = crate::exchanges::Exchanges::NEW;
+pub static INJ_EXCHANGES: SocketStorage<Exchange, { BPF_F_NO_PREALLOC as usize }> =
+    SocketStorage::NEW;
 
 /// Which operations are told, by scope, as in [`injector_common::operation::watch`].
 #[map]
@@ -379,56 +380,3 @@ pub static INJ_CONNECTING: HashMap<u64, crate::rules::Walk> = HashMap::with_max_
 /// 1 where the kernel has the functions that the park calls; a constant once loaded.
 #[unsafe(no_mangle)]
 pub static PARK_AVAILABLE: Global<u32> = Global::new(0);
-
-/// A socket storage map in the form that BTF loaders read: the fields are types, never values.
-#[repr(C)]
-pub struct SocketTags {
-    r#type: *const [i32; BPF_MAP_TYPE_SK_STORAGE as usize],
-    key: *const i32,
-    value: *const Tag,
-    max_entries: *const [i32; 0],
-    map_flags: *const [i32; (BPF_F_NO_PREALLOC | BPF_F_CLONE) as usize],
-}
-
-// SAFETY: the fields are placeholders that the loader replaces; no code dereferences them.
-unsafe impl Sync for SocketTags {}
-
-impl SocketTags {
-    const NEW: Self = Self {
-        r#type: core::ptr::null(),
-        key: core::ptr::null(),
-        value: core::ptr::null(),
-        max_entries: core::ptr::null(),
-        map_flags: core::ptr::null(),
-    };
-
-    /// The tag of a full socket, or null. The pointer stays valid while the program runs.
-    #[inline(always)]
-    pub fn get(&self, sk: *mut bpf_sock) -> *mut Tag {
-        // SAFETY: the verifier checks that `sk` is a full socket; null asks for no creation.
-        unsafe {
-            bpf_sk_storage_get(
-                core::ptr::from_ref(self).cast_mut().cast(),
-                sk.cast(),
-                core::ptr::null_mut(),
-                0,
-            )
-            .cast()
-        }
-    }
-
-    /// The tag of a full socket, made from `tag` where there is none; null where memory is short.
-    #[inline(always)]
-    pub fn get_or_insert(&self, sk: *mut bpf_sock, tag: &mut Tag) -> *mut Tag {
-        // SAFETY: as above; the kernel copies `tag` before it returns.
-        unsafe {
-            bpf_sk_storage_get(
-                core::ptr::from_ref(self).cast_mut().cast(),
-                sk.cast(),
-                core::ptr::from_mut(tag).cast(),
-                u64::from(aya_ebpf::bindings::BPF_SK_STORAGE_GET_F_CREATE),
-            )
-            .cast()
-        }
-    }
-}

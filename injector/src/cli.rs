@@ -8,6 +8,7 @@
 
 mod acknowledge;
 mod action;
+mod answering;
 mod approve;
 mod arm;
 mod ask;

@@ -1,30 +1,22 @@
 //! `acknowledge`: a person takes over what others are asked about, so that no further one is told.
 
-use std::{path::Path, time::Duration};
-
 use serde::Serialize;
 
-use super::stored::Which;
+use super::{
+    answering::{self, SEEN_WITHIN},
+    stored::Which,
+};
 use injector_engine::{
-    approval::{self, AnswerFile},
+    approval::AnswerFile,
     tell,
     worker::{Output, login_uid},
 };
 use injector_host::kernel::clock::boot_ns;
 use injector_record::{
     escalation::{Acknowledgement, Answer, Escalated},
-    journal::{self, Record, RunId, Stamped},
+    journal::{Record, RunId, Stamped},
 };
-use injector_spec::{
-    error::{Exit, Refusal},
-    printable,
-};
-
-/// How long the process that asks may take to see it: it looks 20 times a second, and its record goes through a disk.
-const SEEN_WITHIN: Duration = Duration::from_secs(5);
-
-/// How often the journal is looked at meanwhile.
-const LOOK_EVERY: Duration = Duration::from_millis(50);
+use injector_spec::error::{Exit, Refusal};
 
 /// What `acknowledge --json` prints.
 #[derive(Serialize)]
@@ -60,12 +52,11 @@ pub fn acknowledge(which: &Which, output: Output) -> Result<Exit, Refusal> {
         login_uid: login_uid(own, by_uid),
         boot_ns: boot_ns(),
     };
-    let directory = journal::directory();
-    approval::give(&directory, &run, AnswerFile::Acknowledgement, &ours)
-        .map_err(|error| cannot(&directory, &error))?;
-    let seen = await_answer(&run);
-    // Where it is gone already another command has taken it away.
-    let _ = approval::take_away(&directory, &run, AnswerFile::Acknowledgement);
+    let seen = answering::answer(&run, AnswerFile::Acknowledgement, &ours, || {
+        let (_, replay) = Which::Run(run.clone()).read()?;
+        let last = last(&replay.records).filter(|turn| turn.is_last());
+        Ok(last.cloned())
+    });
     let Some(turn) = seen? else {
         return Err(Refusal::failed(format!(
             "the process that asks about run {run} has not seen it within {} s, and it is withdrawn; it may have ended with \
@@ -95,19 +86,6 @@ fn last(records: &[Stamped]) -> Option<&Escalated> {
         })
 }
 
-fn await_answer(run: &RunId) -> Result<Option<Escalated>, Refusal> {
-    let within = u64::try_from(SEEN_WITHIN.as_nanos()).unwrap_or(u64::MAX);
-    let deadline = boot_ns().saturating_add(within);
-    while boot_ns() < deadline {
-        let (_, replay) = Which::Run(run.clone()).read()?;
-        if let Some(turn) = last(&replay.records).filter(|turn| turn.is_last()) {
-            return Ok(Some(turn.clone()));
-        }
-        std::thread::sleep(LOOK_EVERY);
-    }
-    Ok(None)
-}
-
 /// The name that this host's own list of users has; one from a directory service is known by its number alone.
 fn user_name(uid: u32) -> Option<String> {
     let users = std::fs::read_to_string("/etc/passwd").ok()?;
@@ -116,15 +94,5 @@ fn user_name(uid: u32) -> Option<String> {
         let mut fields = line.split(':');
         let name = fields.next()?;
         (fields.nth(1) == Some(&number)).then(|| name.to_owned())
-    })
-}
-
-fn cannot(directory: &Path, error: &std::io::Error) -> Refusal {
-    let shown = printable::path(directory);
-    Refusal::usage(match error.kind() {
-        std::io::ErrorKind::PermissionDenied => {
-            format!("only root answers for a run, for {shown} is root's; use sudo.")
-        }
-        _ => format!("the answer cannot be put into {shown}: {error}; free some space there."),
     })
 }

@@ -1,12 +1,13 @@
 //! `approve`: a person lets a run go on that waits at a gate.
 
-use std::{path::Path, time::Duration};
-
 use serde::Serialize;
 
-use super::stored::Which;
+use super::{
+    answering::{self, SEEN_WITHIN},
+    stored::Which,
+};
 use injector_engine::{
-    approval::{self, AnswerFile},
+    approval::AnswerFile,
     tell,
     worker::{Output, login_uid},
 };
@@ -14,19 +15,12 @@ use injector_host::kernel::clock::boot_ns;
 use injector_record::{
     account::{Account, Happened},
     gate::{Approval, GateReport},
-    journal::{self, RunId, RunState},
+    journal::{RunId, RunState},
 };
 use injector_spec::{
     error::{Exit, Refusal},
     experiment::Gate,
-    printable,
 };
-
-/// How long a run may take to see it: its thread looks 20 times a second, and its record goes through a disk.
-const SEEN_WITHIN: Duration = Duration::from_secs(5);
-
-/// How often the journal is looked at meanwhile.
-const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// What `approve --json` prints.
 #[derive(Serialize)]
@@ -50,12 +44,9 @@ pub fn approve(which: &Which, output: Output) -> Result<Exit, Refusal> {
         boot_ns: boot_ns(),
         step,
     };
-    let directory = journal::directory();
-    approval::give(&directory, &run, AnswerFile::Approval, &ours)
-        .map_err(|error| cannot(&directory, &error))?;
-    let seen = await_gate(&run, &ours);
-    // Where it is gone already another command has taken it away.
-    let _ = approval::take_away(&directory, &run, AnswerFile::Approval);
+    let seen = answering::answer(&run, AnswerFile::Approval, &ours, || {
+        Ok(ended(Which::Run(run.clone()).account()?, &ours.step))
+    });
     let Some(gate) = seen? else {
         return Err(Refusal::failed(format!(
             "run {run} has not seen the approval within {} s, and it is withdrawn; `injector report {run}` shows how it \
@@ -105,33 +96,10 @@ fn waits(account: &Account) -> Result<String, Refusal> {
 }
 
 /// What became of the gate since; `None` where the run has not looked.
-fn await_gate(run: &RunId, ours: &Approval) -> Result<Option<GateReport>, Refusal> {
-    let within = u64::try_from(SEEN_WITHIN.as_nanos()).unwrap_or(u64::MAX);
-    let deadline = boot_ns().saturating_add(within);
-    while boot_ns() < deadline {
-        let account = Which::Run(run.clone()).account()?;
-        let ended = account
-            .timeline
-            .into_iter()
-            .rev()
-            .find_map(|moment| match moment.what {
-                Happened::GateEnded { report } if report.step == ours.step => Some(report),
-                _ => None,
-            });
-        if ended.is_some() {
-            return Ok(ended);
-        }
-        std::thread::sleep(LOOK_EVERY);
-    }
-    Ok(None)
-}
-
-fn cannot(directory: &Path, error: &std::io::Error) -> Refusal {
-    let shown = printable::path(directory);
-    Refusal::usage(match error.kind() {
-        std::io::ErrorKind::PermissionDenied => {
-            format!("only root lets a run go on, for {shown} is root's; use sudo.")
-        }
-        _ => format!("the approval cannot be put into {shown}: {error}; free some space there."),
+fn ended(account: Account, step: &str) -> Option<GateReport> {
+    let mut moments = account.timeline.into_iter().rev();
+    moments.find_map(|moment| match moment.what {
+        Happened::GateEnded { report } if report.step == step => Some(report),
+        _ => None,
     })
 }

@@ -38,14 +38,7 @@ pub(super) use seat::Seat;
 /// Shows a run until it is over, or the person has seen enough.
 pub fn watch(which: &Which, showing: Showing) -> Result<Exit, Refusal> {
     let (listed, replay) = which.read()?;
-    let experiment = replay
-        .records
-        .iter()
-        .find_map(|stamped| match &stamped.record {
-            Record::Started { experiment, .. } => Some(experiment),
-            _ => None,
-        });
-    let experiment = experiment.ok_or_else(|| {
+    let experiment = replay.experiment().ok_or_else(|| {
         let run = &listed.run;
         Refusal::failed(format!(
             "the first record of run {run} is damaged, so nothing is known of its steps; `injector events {run}` \

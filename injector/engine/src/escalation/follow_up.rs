@@ -121,13 +121,7 @@ pub fn follow_up(run: &RunId, config: &Source) -> Result<(), Refusal> {
     let Some(matter) = matter(&report, was_inconclusive) else {
         return Ok(());
     };
-    let experiment = replay
-        .records
-        .iter()
-        .find_map(|stamped| match &stamped.record {
-            Record::Started { experiment, .. } => Some(experiment),
-            _ => None,
-        });
+    let experiment = replay.experiment();
     let named = experiment.map_or(&[][..], |experiment| &experiment.escalate);
     let why = why(&report);
     let message = Message::of_decision(run, &report.name, matter, &why, Some(&report));

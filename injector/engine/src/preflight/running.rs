@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use injector_host::targets::{self, ResolvedTarget, guard::Guard, overlap};
 use injector_plan::Plan;
-use injector_record::journal::{self, Record, RunState};
+use injector_record::journal::{self, RunState};
 use injector_spec::{
     error::Refusal,
     experiment::{ActsOn, Experiment, FaultKind, OnProcesses},
@@ -87,14 +87,7 @@ fn common_state(experiment: &Experiment, ours: &BTreeSet<State>) -> Option<State
 }
 
 fn experiment_of(path: &std::path::Path) -> Option<Experiment> {
-    let replayed = journal::replay(path).ok()?;
-    replayed
-        .records
-        .into_iter()
-        .find_map(|stamped| match stamped.record {
-            Record::Started { experiment, .. } => Some(experiment),
-            _ => None,
-        })
+    journal::replay(path).ok()?.experiment().cloned()
 }
 
 fn acts_on_packets(experiment: &Experiment) -> bool {

@@ -7,6 +7,7 @@ use serde::Serialize;
 pub use super::line::Stamped;
 use super::{HostChange, Record, line};
 use crate::regular;
+use injector_spec::experiment::Experiment;
 
 /// More bytes than the journal of any run has: a day of pulses, twenty a second.
 pub(super) const LARGEST: u64 = 512 << 20;
@@ -35,6 +36,15 @@ pub fn replay(path: &Path) -> io::Result<Replay> {
 }
 
 impl Replay {
+    /// What was asked; `None` where the record that says so is damaged.
+    pub fn experiment(&self) -> Option<&Experiment> {
+        let mut records = self.records.iter();
+        records.find_map(|stamped| match &stamped.record {
+            Record::Started { experiment, .. } => Some(experiment),
+            _ => None,
+        })
+    }
+
     /// Reads the bytes of a journal; never fails.
     pub fn of(bytes: &[u8]) -> Self {
         let mut replay = Self::default();

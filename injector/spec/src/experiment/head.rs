@@ -172,8 +172,8 @@ fn is_key(text: &str, signs: &str) -> bool {
     (1..=LONGEST_KEY).contains(&text.len()) && text.chars().all(is_part)
 }
 
-/// Something that can be seen, and not too long for a list.
-fn is_line(text: &str) -> bool {
+/// Something that can be seen, and not too long for a list: what each name of an experiment has to be.
+pub(super) fn is_line(text: &str) -> bool {
     !text.trim().is_empty() && text.chars().count() <= LONGEST_NAME
 }
 

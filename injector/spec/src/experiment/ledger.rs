@@ -10,7 +10,7 @@ use std::{fmt, path::PathBuf, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use super::{LONGEST_NAME, rollback::RollbackCommand};
+use super::{LONGEST_NAME, head::is_line, rollback::RollbackCommand};
 use crate::{
     condition::{ConditionError, HttpUrl, map},
     printable,
@@ -184,7 +184,7 @@ pub(super) fn check(ledgers: &[Ledger]) -> Result<(), LedgerError> {
     }
     for (index, ledger) in ledgers.iter().enumerate() {
         let name = &ledger.name;
-        if name.trim().is_empty() || name.chars().count() > LONGEST_NAME {
+        if !is_line(name) {
             return Err(LedgerError::Name(name.clone()));
         }
         if ledgers[..index].iter().any(|other| other.name == *name) {

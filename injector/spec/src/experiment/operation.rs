@@ -47,7 +47,11 @@ pub struct NamedOperation {
     pub connect_to: Vec<Host>,
     /// The longest that a good one takes; where nothing is said, one and a half times what one in a hundred of the
     /// baseline exceeds.
-    #[serde(default, skip_serializing_if = "Option::is_none", with = "optional")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        with = "duration::optional"
+    )]
     pub within: Option<Duration>,
     /// The share that has to be good.
     #[serde(default)]
@@ -188,32 +192,6 @@ impl NamedOperation {
         names
             .filter(|host| host.address().is_none())
             .map(Host::name)
-    }
-}
-
-/// For `#[serde(with)]`: a time that may be absent, as a text.
-mod optional {
-    use std::time::Duration;
-
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-    use crate::quantity::duration;
-
-    #[derive(Serialize, Deserialize)]
-    struct Time(#[serde(with = "duration")] Duration);
-
-    #[expect(clippy::ref_option, reason = "serde calls it so")]
-    pub(super) fn serialize<S: Serializer>(
-        value: &Option<Duration>,
-        to: S,
-    ) -> Result<S::Ok, S::Error> {
-        value.map(Time).serialize(to)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
-        from: D,
-    ) -> Result<Option<Duration>, D::Error> {
-        Ok(Option::<Time>::deserialize(from)?.map(|time| time.0))
     }
 }
 

@@ -4,14 +4,14 @@
 //! earlier stage counts for the file as it is now, with the values as they are now, and a change of either locks what comes
 //! behind it. The digest is that of the file alone; limits that a host adds are no part of it.
 //!
-//! Stages guard against haste, not against a person who means harm: whoever may run an experiment may also run one
+//! Stages guard against haste, not against a person who means harm: a user who may run an experiment may also run one
 //! that has no stages. What a host allows is its configuration's.
 //!
 //! Rejected: a digest of the file's bytes. A comment would lock everything, and a value of `--set` nothing.
 
 use serde::{Deserialize, Serialize};
 
-use super::{Experiment, Fingerprint, LONGEST_NAME};
+use super::{Experiment, Fingerprint, LONGEST_NAME, head::is_line};
 use crate::printable;
 
 /// The most stages of a file.
@@ -121,8 +121,4 @@ pub(super) fn check_name(name: &str) -> Result<(), StageError> {
 
 pub(super) fn check_approver(name: &str) -> Result<(), StageError> {
     is_line(name).then_some(()).ok_or(StageError::Approver)
-}
-
-fn is_line(text: &str) -> bool {
-    !text.trim().is_empty() && text.chars().count() <= LONGEST_NAME
 }

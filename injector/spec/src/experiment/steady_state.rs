@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Experiment, LONGEST_NAME, NamedOperation, Step,
+    head::is_line,
     ledger::{self, Ledger, LedgerError},
     operation::MOST_OPERATIONS,
 };
@@ -241,7 +242,7 @@ impl SteadyState {
             .map(|probe| &probe.name)
             .chain(operations)
         {
-            if name.trim().is_empty() || name.chars().count() > LONGEST_NAME {
+            if !is_line(name) {
                 return Err(SteadyStateError::Name(name.clone()));
             }
             if !names.insert(name) {
@@ -272,7 +273,7 @@ impl SteadyState {
             };
         };
         let name = &detect.name;
-        if name.trim().is_empty() || name.chars().count() > LONGEST_NAME {
+        if !is_line(name) {
             return Err(SteadyStateError::Name(name.clone()));
         }
         if names.contains(name) {

@@ -26,7 +26,31 @@ use crate::{
 pub(super) const LEDGER: [&str; 3] = ["acknowledged", "kept", "within"];
 
 /// Where a list is read from: one of these.
-pub(super) const SOURCES: [&str; 3] = ["file", "command", "http"];
+pub(super) const SOURCES: [&str; 3] = [
+    SourceKey::File.word(),
+    SourceKey::Command.word(),
+    SourceKey::Http.word(),
+];
+
+/// The key of a [`Source`].
+#[derive(Clone, Copy)]
+enum SourceKey {
+    File,
+    Command,
+    Http,
+}
+
+impl SourceKey {
+    const ALL: [Self; 3] = [Self::File, Self::Command, Self::Http];
+
+    const fn word(self) -> &'static str {
+        match self {
+            Self::File => "file",
+            Self::Command => "command",
+            Self::Http => "http",
+        }
+    }
+}
 
 /// The keys of a recovery point objective.
 pub(super) const RPO: [&str; 5] = ["ledger", "lost", "torn", "double", "age"];
@@ -79,20 +103,20 @@ fn source(fields: &Fields<'_>, key: &'static str) -> Result<Source, Complaint> {
         return Err(Complaint::at(fields.at, sentence));
     };
     let list = Fields::of(node, "a list of a ledger", &SOURCES)?;
-    let named: Vec<(&str, &Node)> = SOURCES
-        .iter()
-        .filter_map(|kind| Some((*kind, list.get(kind)?)))
+    let named: Vec<(SourceKey, &Node)> = SourceKey::ALL
+        .into_iter()
+        .filter_map(|key| Some((key, list.get(key.word())?)))
         .collect();
-    let [(kind, value)] = named[..] else {
+    let [(key, value)] = named[..] else {
         let kinds = SOURCES.join(", ");
         let sentence = format!("a list of a ledger is read from one of {kinds}; write one of them");
         return Err(Complaint::at(node.at, sentence));
     };
-    let source = match kind {
-        "file" => Source::File(value.text(kind)?.into()),
-        "command" => Source::Command(command::words(value)?),
-        _ => {
-            let url = value.text(kind)?.parse();
+    let source = match key {
+        SourceKey::File => Source::File(value.text(key.word())?.into()),
+        SourceKey::Command => Source::Command(command::words(value)?),
+        SourceKey::Http => {
+            let url = value.text(key.word())?.parse();
             Source::Http(url.map_err(|error| Complaint::at(value.at, error))?)
         }
     };

@@ -85,14 +85,10 @@ pub(super) fn steady_state(
         for (index, item) in named(fields, key, &known, asked.len())? {
             let ratio = item.share.unwrap_or_default();
             if roles[index].replace((role, ratio)).is_some() || is_of_detect(index) {
-                let (what, verb) = if index < asked.len() {
-                    ("probe", "is")
-                } else {
-                    ("operations", "are")
-                };
+                let what = Kind::at(index, asked.len());
                 let sentence = format!(
-                    "{what} `{}` {verb} named twice; what is measured is about the steady state, a control or the alarm, once",
-                    known[index]
+                    "{} named twice; what is measured is about the steady state, a control or the alarm, once",
+                    what.called(known[index])
                 );
                 return Err(Complaint::at(item.at, sentence));
             }
@@ -111,24 +107,14 @@ pub(super) fn steady_state(
             }),
             None if is_of_gate(&name) || is_of_detect(index) => {}
             None => {
-                return Err(unused(
-                    "probe",
-                    &name,
-                    at,
-                    "`steady-state`, `controls` or `detect`, or in a gate",
-                ));
+                return Err(Kind::Probe.unused(&name, at));
             }
         }
     }
     let mut operations = Vec::new();
     for ((operation, at), role) in watched.into_iter().zip(of_operations) {
         let Some((role, ratio)) = role else {
-            return Err(unused(
-                "operations",
-                &operation.name,
-                at,
-                "`steady-state` or `controls`",
-            ));
+            return Err(Kind::Operations.unused(&operation.name, at));
         };
         operations.push(NamedOperation {
             role,
@@ -150,11 +136,41 @@ pub(super) fn steady_state(
     }))
 }
 
-fn unused(what: &str, name: &str, at: Place, places: &str) -> Complaint {
-    let verb = if what == "probe" { "is" } else { "are" };
-    let sentence =
-        format!("{what} `{name}` {verb} used nowhere; name it under {places}, or leave it out");
-    Complaint::at(at, sentence)
+/// What a name stands for.
+#[derive(Clone, Copy)]
+enum Kind {
+    Probe,
+    Operations,
+}
+
+impl Kind {
+    /// That of a position among all names, the first so many of which are probes'.
+    const fn at(index: usize, probes: usize) -> Self {
+        if index < probes {
+            Self::Probe
+        } else {
+            Self::Operations
+        }
+    }
+
+    /// The beginning of a sentence about one.
+    fn called(self, name: &str) -> String {
+        match self {
+            Self::Probe => format!("probe `{name}` is"),
+            Self::Operations => format!("operations `{name}` are"),
+        }
+    }
+
+    /// The complaint about one that is defined and not used.
+    fn unused(self, name: &str, at: Place) -> Complaint {
+        let places = match self {
+            Self::Probe => "`steady-state`, `controls` or `detect`, or in a gate",
+            Self::Operations => "`steady-state` or `controls`",
+        };
+        let called = self.called(name);
+        let sentence = format!("{called} used nowhere; name it under {places}, or leave it out");
+        Complaint::at(at, sentence)
+    }
 }
 
 /// The probe that tells of the target's own alarm, and its position.

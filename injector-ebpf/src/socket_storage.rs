@@ -1,29 +1,24 @@
-//! What is remembered of the connections of targets, in the storage of their sockets. The kernel frees it with the
-//! socket or with the map, whichever goes first; an accepted socket inherits nothing.
+//! What is kept of a socket in its own storage. The kernel frees it with the socket or with the map, whichever goes first.
 
 use aya_ebpf::{
-    bindings::{
-        BPF_F_NO_PREALLOC, BPF_SK_STORAGE_GET_F_CREATE, bpf_map_type::BPF_MAP_TYPE_SK_STORAGE,
-        bpf_sock,
-    },
+    bindings::{BPF_SK_STORAGE_GET_F_CREATE, bpf_map_type::BPF_MAP_TYPE_SK_STORAGE, bpf_sock},
     helpers::generated::bpf_sk_storage_get,
 };
-use injector_common::operation::Exchange;
 
-/// A socket storage map of exchanges, in the form that BTF loaders read: the fields are types, never values.
+/// A map of such values with these flags, in the form that BTF loaders read: the fields are types, never values.
 #[repr(C)]
-pub struct Exchanges {
+pub struct SocketStorage<V, const FLAGS: usize> {
     r#type: *const [i32; BPF_MAP_TYPE_SK_STORAGE as usize],
     key: *const i32,
-    value: *const Exchange,
+    value: *const V,
     max_entries: *const [i32; 0],
-    map_flags: *const [i32; BPF_F_NO_PREALLOC as usize],
+    map_flags: *const [i32; FLAGS],
 }
 
 // SAFETY: the fields are placeholders that the loader replaces; no code dereferences them.
-unsafe impl Sync for Exchanges {}
+unsafe impl<V, const FLAGS: usize> Sync for SocketStorage<V, FLAGS> {}
 
-impl Exchanges {
+impl<V, const FLAGS: usize> SocketStorage<V, FLAGS> {
     /// The map.
     pub const NEW: Self = Self {
         r#type: core::ptr::null(),
@@ -33,9 +28,9 @@ impl Exchanges {
         map_flags: core::ptr::null(),
     };
 
-    /// What is remembered of a full socket's connection, or null. The pointer stays valid while the program runs.
+    /// The value of a full socket, or null. The pointer stays valid while the program runs.
     #[inline(always)]
-    pub fn get(&self, sk: *mut bpf_sock) -> *mut Exchange {
+    pub fn get(&self, sk: *mut bpf_sock) -> *mut V {
         // SAFETY: the verifier checks that `sk` is a full socket; null asks for no creation.
         unsafe {
             bpf_sk_storage_get(
@@ -48,9 +43,9 @@ impl Exchanges {
         }
     }
 
-    /// The same, made from `fresh` where there is none; null where memory is short.
+    /// The value of a full socket, made from `fresh` where there is none; null where memory is short.
     #[inline(always)]
-    pub fn get_or_insert(&self, sk: *mut bpf_sock, fresh: &mut Exchange) -> *mut Exchange {
+    pub fn get_or_insert(&self, sk: *mut bpf_sock, fresh: &mut V) -> *mut V {
         // SAFETY: as above; the kernel copies `fresh` before it returns.
         unsafe {
             bpf_sk_storage_get(
