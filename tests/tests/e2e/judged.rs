@@ -347,15 +347,19 @@ const SCENES: [Scene; 5] = [
     },
 ];
 
-/// All at once, each with a target of its own: they wait more than they work.
 fn verdicts() -> Result<()> {
+    at_once(&SCENES, |scene| scene.play().context(scene.name))
+}
+
+/// Plays all scenes at once, each with a target of its own: they wait more than they work.
+pub(crate) fn at_once<S: Sync>(
+    scenes: &'static [S],
+    play: impl Fn(&S) -> Result<()> + Copy + Send,
+) -> Result<()> {
     thread::scope(|scope| {
-        let played: Vec<_> = SCENES
+        let played: Vec<_> = scenes
             .iter()
-            .map(|scene| {
-                let play = || scene.play().map_err(Lack::in_place_of).context(scene.name);
-                scope.spawn(play)
-            })
+            .map(|scene| scope.spawn(move || play(scene).map_err(Lack::in_place_of)))
             .collect();
         played.into_iter().try_for_each(|played| {
             let broke = |_| Err(anyhow!("a scene broke off"));

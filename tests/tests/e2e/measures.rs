@@ -4,18 +4,16 @@
 use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
-use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, ensure};
 use injector_tests::boot_clock;
 use injector_tests::injector::Injector;
 use injector_tests::lab::{Family, Lab, Wire};
-use injector_tests::lack::Lack;
 use injector_tests::victim::Victim;
 use serde_json::Value;
 
-use crate::judged::{NEAR_MS, Service, head, judgement, run};
+use crate::judged::{NEAR_MS, Service, at_once, head, judgement, run};
 use crate::needs::INJECTOR;
 use crate::suite::Case;
 
@@ -83,24 +81,7 @@ const SCENES: [Scene; 4] = [
 
 /// All at once, each with a target of its own: they wait more than they work.
 fn ledgers() -> Result<()> {
-    thread::scope(|scope| {
-        let played: Vec<_> = SCENES
-            .iter()
-            .map(|scene| {
-                let play = || {
-                    scene
-                        .play()
-                        .map_err(Lack::in_place_of)
-                        .context(scene.verdict)
-                };
-                scope.spawn(play)
-            })
-            .collect();
-        played.into_iter().try_for_each(|played| {
-            let broke = |_| Err(anyhow!("a scene broke off"));
-            played.join().unwrap_or_else(broke)
-        })
-    })
+    at_once(&SCENES, |scene| scene.play().context(scene.verdict))
 }
 
 impl Scene {
