@@ -35,9 +35,24 @@ pub const fn returned_by(tap: u32) -> u32 {
 
 /// Whether some run has given it back.
 #[inline(always)]
-#[must_use]
-pub const fn is_returned(mark: u32) -> bool {
+const fn is_returned(mark: u32) -> bool {
     mark & KINDS == RETURNED
+}
+
+/// What a run's program at a device's ingress does with a packet that has this mark: `None` is meeting it, and a mark is
+/// letting it by with that. `own` is the mark of what the run gives back, which only a packet of that kind is asked about.
+#[inline(always)]
+#[must_use]
+pub fn let_by(mark: u32, ifindex: u32, own: impl FnOnce() -> u32) -> Option<u32> {
+    if is_returned(mark) {
+        let is_own = mark == own();
+        return Some(if is_own {
+            met_at(Direction::Ingress, ifindex)
+        } else {
+            mark
+        });
+    }
+    is_met_elsewhere(mark, Direction::Ingress, ifindex).then_some(mark)
 }
 
 /// The mark of a packet that is met at this device.
@@ -85,10 +100,8 @@ mod tests {
         let mut mark = 0;
         'arrives: loop {
             for (place, tap) in taps.iter().enumerate() {
-                if is_returned(mark) {
-                    if mark == returned_by(*tap) {
-                        mark = met_at(Direction::Ingress, 1);
-                    }
+                if let Some(passed) = let_by(mark, 1, || returned_by(*tap)) {
+                    mark = passed;
                     continue;
                 }
                 met[place] += 1;

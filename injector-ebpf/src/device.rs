@@ -111,14 +111,11 @@ pub fn inj_ingress(ctx: TcContext) -> i32 {
     let skb: *mut __sk_buff = ctx.as_ptr().cast();
     // SAFETY: plain context fields; `tc_index` is ours to write, see `met`.
     unsafe {
-        let (mark, ifindex) = ((*skb).tc_index, (*skb).ifindex);
-        if met::is_returned(mark) {
-            if mark == own_mark() {
-                (*skb).tc_index = met::met_at(Direction::Ingress, ifindex);
-            }
+        if let Some(passed) = met::let_by((*skb).tc_index, (*skb).ifindex, own_mark) {
+            (*skb).tc_index = passed;
             return TCX_NEXT;
         }
-        if met::is_met_elsewhere(mark, Direction::Ingress, ifindex) || has_vlan_tag(skb) {
+        if has_vlan_tag(skb) {
             return TCX_NEXT;
         }
     }

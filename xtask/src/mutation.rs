@@ -40,6 +40,20 @@ enum Check {
 
 const MUTATIONS: &[Mutation] = &[
     Mutation {
+        what: "what a run gives back to a device's ingress does not say whose it is",
+        file: "injector-common/src/met.rs",
+        from: "RETURNED | (tap & !KINDS & 0xffff)",
+        to: "RETURNED | (tap & KINDS & 0xffff)",
+        noticed_by: Check::Test("life::two_runs_give_back_what_arrives_once"),
+    },
+    Mutation {
+        what: "a stage is unlocked by a run of the one in front that did not hold",
+        file: "injector/record/src/stages.rs",
+        from: "Word::None => Shortfall::Unjudged,",
+        to: "Word::None => return Ok(Self::Held(run)),",
+        noticed_by: Check::Test("stages::one_that_held_unlocks_the_next"),
+    },
+    Mutation {
         what: "a run that ended as planned is rolled back",
         file: "injector/engine/src/rollback.rs",
         from: "let Some((outcome, why)) = report.breach() else {\n        return Vec::new();\n    };",
