@@ -61,8 +61,8 @@ pub(crate) trait Effect {
     /// Why it can act no more, where something that it needs beside this process is gone.
     fn broken(&self, ground: &Ground) -> Option<&'static str>;
 
-    /// Puts back what it has changed from this process, as at the end of a step.
-    fn undo(&mut self, scene: &mut Scene<'_>);
+    /// Puts back what it has changed from this process, but for faults that stay on in the step that follows.
+    fn undo(&mut self, next: Option<usize>, scene: &mut Scene<'_>);
 
     /// Waits until nothing that is in flight can act any more; the lease has ended. What went wrong, in words.
     fn quiet(&mut self, scene: &mut Scene<'_>) -> Vec<String>;

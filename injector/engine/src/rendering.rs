@@ -93,22 +93,45 @@ fn text(
             "  rolls back  by {command}, where it ends by a breach"
         );
     }
+    steps(&mut text, plan, experiment, targets);
+    let total = duration::format(experiment.duration());
+    let _ = writeln!(text, "  ends        by itself after {total}");
+    text
+}
+
+/// Each step with the faults that begin with it, and those that stay on.
+fn steps(
+    text: &mut String,
+    plan: &Plan,
+    experiment: &Experiment,
+    targets: &[Result<&ResolvedTarget, &String>],
+) {
     for (index, step) in experiment.steps.iter().enumerate() {
         let duration = duration::format(step.duration);
         let _ = writeln!(text, "  step        {} for {duration}", step.name);
-        let mut rules: Vec<_> = plan.of_step(index).collect();
+        let (mut rules, stay_on): (Vec<_>, Vec<_>) =
+            plan.of_step(index).partition(|rule| rule.step == index);
         rules.sort_by_key(|rule| (rule.scope, rule.slot));
         if let Some(gate) = &step.gate {
             let _ = writeln!(text, "              waits for {gate}, and no longer");
-        } else if rules.is_empty() {
+        } else if rules.is_empty() && stay_on.is_empty() {
             let _ = writeln!(text, "              no fault");
+        }
+        for rule in stay_on {
+            let target = &experiment.targets[rule.fault.target].name;
+            let (target, fault) = (printable::line(target), rule.fault.kind.name());
+            let since = &experiment.steps[rule.step].name;
+            let _ = writeln!(
+                text,
+                "              {fault} on {target} stays on, since step {since}"
+            );
         }
         for rule in rules {
             let mechanism = rule.compiled.mechanism;
             let target = &experiment.targets[rule.fault.target].name;
             let target = printable::line(target);
             let _ = writeln!(text, "              {} on {target}", rule.fault.kind.name());
-            describe(&mut text, &rule.described);
+            describe(text, &rule.described);
             let _ = writeln!(text, "                by {mechanism}: {}", mechanism.why());
             if let Some(exec_deny) = rule.compiled.exec_deny {
                 let _ = writeln!(
@@ -125,9 +148,6 @@ fn text(
             }
         }
     }
-    let total = duration::format(experiment.duration());
-    let _ = writeln!(text, "  ends        by itself after {total}");
-    text
 }
 
 /// What is measured beside recoveries, and what it is held against.

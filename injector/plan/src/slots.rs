@@ -1,13 +1,19 @@
 //! The plan itself: every rule in its slot, and what has to be attached for all of them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use injector_common::{SLOTS, rule::ActiveSlots, rule_id};
 
 use super::{
     CallPlan, Carrier, Compiled, Error, Mechanism, Names, Need, Watched, compile::compile, rows,
 };
-use injector_spec::experiment::{Described, Experiment, Fault, Placed, Span};
+use injector_spec::{
+    experiment::{Described, Experiment, Fault, Placed, Span},
+    quantity::duration,
+};
 
 /// The most prefixes that the filter trie holds (`INJ_FILTERS` of the BPF crate).
 const MOST_FILTERS: usize = 65_536;
@@ -19,13 +25,17 @@ pub struct Plan {
     pub rules: Vec<PlannedRule>,
     /// Operations that are watched, in the order of the experiment.
     pub watched: Vec<Watched>,
+    /// When each step begins, from the first on, where gates open when their time is over.
+    begin: Vec<Duration>,
 }
 
 /// A fault, compiled and placed.
 #[derive(Clone, Debug)]
 pub struct PlannedRule {
-    /// Index of its step.
+    /// Index of the step that it begins with.
     pub step: usize,
+    /// Index of the last step in which it is on.
+    pub last_step: usize,
     /// The fault as it was asked.
     pub fault: Fault,
     /// Its target.
@@ -39,6 +49,11 @@ pub struct PlannedRule {
 }
 
 impl PlannedRule {
+    /// Whether it is on in a step.
+    pub fn is_on(&self, step: usize) -> bool {
+        (self.step..=self.last_step).contains(&step)
+    }
+
     /// Whether it works without a program in the kernel.
     fn needs_no_program(&self) -> bool {
         self.compiled.mechanism.needs_no_program() && self.compiled.exec_deny.is_none()
@@ -79,12 +94,7 @@ impl Plan {
         offers: &dyn Fn(Need) -> bool,
     ) -> Result<Self, Error> {
         let mut rules = Vec::new();
-        for (step, fault) in experiment
-            .steps
-            .iter()
-            .enumerate()
-            .flat_map(|(index, step)| step.faults.iter().map(move |fault| (index, fault)))
-        {
+        for (step, _, fault) in experiment.placed() {
             rules.push((step, fault));
         }
         let slots = slots(&rules, experiment)?;
@@ -97,10 +107,16 @@ impl Plan {
             compiled.mechanism = compiled.mechanism.on(selector);
             planned.push(PlannedRule {
                 step,
+                last_step: fault.last_step(step),
                 fault: fault.clone(),
                 scope,
                 slot,
-                described: describe(fault, experiment.span(step), names, compiled.rule.seed),
+                described: describe(
+                    fault,
+                    experiment.span(step, fault),
+                    names,
+                    compiled.rule.seed,
+                ),
                 compiled,
             });
         }
@@ -114,6 +130,7 @@ impl Plan {
         Ok(Self {
             rules: planned,
             watched: Watched::of(experiment, names),
+            begin: begin(experiment),
         })
     }
 
@@ -124,6 +141,7 @@ impl Plan {
             fault: rule.fault.kind.name().to_owned(),
             target: experiment.targets[rule.fault.target].name.clone(),
             mechanism: Some(rule.compiled.mechanism.name().to_owned()),
+            stays_on: rule.fault.stays_on,
             described: rule.described.clone(),
         };
         self.rules.iter().map(place).collect()
@@ -134,19 +152,25 @@ impl Plan {
         Self::make(experiment, &Names::default(), 0, &|_| true).map(drop)
     }
 
-    /// The rules of one step.
+    /// The rules that are on in a step.
     pub fn of_step(&self, step: usize) -> impl Iterator<Item = &PlannedRule> {
-        self.rules.iter().filter(move |rule| rule.step == step)
+        self.rules.iter().filter(move |rule| rule.is_on(step))
     }
 
-    /// The rules of one step that this part of a run carries out, each with its place in the plan.
+    /// How long a rule has been on, so long after a step has begun in which it is. There is no gate among its steps.
+    pub fn since(&self, rule: &PlannedRule, step: usize, elapsed: Duration) -> Duration {
+        let begin = |step: usize| self.begin.get(step).copied().unwrap_or_default();
+        elapsed + begin(step).saturating_sub(begin(rule.step))
+    }
+
+    /// The rules that are on in a step and that this part of a run carries out, each with its place in the plan.
     pub fn carried_out_by(
         &self,
         carrier: Carrier,
         step: usize,
     ) -> impl Iterator<Item = (usize, &PlannedRule)> {
         self.rules.iter().enumerate().filter(move |(_, rule)| {
-            rule.step == step && rule.compiled.mechanism.carrier() == carrier
+            rule.is_on(step) && rule.compiled.mechanism.carrier() == carrier
         })
     }
 
@@ -213,6 +237,16 @@ impl Plan {
     }
 }
 
+fn begin(experiment: &Experiment) -> Vec<Duration> {
+    let steps = experiment.steps.iter();
+    let begin = steps.scan(Duration::ZERO, |end, step| {
+        let begin = *end;
+        *end += step.duration;
+        Some(begin)
+    });
+    begin.collect()
+}
+
 /// A fault in words, with what the plan has found out.
 fn describe(fault: &Fault, span: Span, names: &Names, seed: u64) -> Described {
     let mut described = fault.describe();
@@ -224,6 +258,12 @@ fn describe(fault: &Fault, span: Span, names: &Names, seed: u64) -> Described {
         .map(|name| (name.to_owned(), names.addresses(name).to_vec()))
         .collect();
     described.remarks.extend(fault.remarks_in(span));
+    if fault.stays_on > 0 {
+        let (on, more) = (duration::format(span.on), fault.stays_on);
+        let steps = if more == 1 { "step" } else { "steps" };
+        let remark = format!("it stays on through {more} more {steps}, {on} in all");
+        described.remarks.push(remark);
+    }
     described
 }
 

@@ -1,4 +1,4 @@
-//! The values of a rule while its fault ramps, at one time of its step.
+//! The values of a rule while its fault ramps, at one time.
 //!
 //! They come from the fault as it is then ([`Fault::at`]), by the same functions as at the beginning. What hangs on the
 //! harshest values and cannot change while programs are attached (filters, hooks, mechanism, the copies that a chain of
@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use injector_common::{call::CallRule, rule::Rule};
-use injector_spec::experiment::{Fault, Ramp};
+use injector_spec::experiment::Fault;
 
 use super::{
     Compiled, Error, LineModel, Plan, PlannedRule, calls, compile,
@@ -31,7 +31,7 @@ impl PlannedRule {
         !self.fault.ramps.is_empty()
     }
 
-    /// Its values at a time of its step.
+    /// Its values when it has been on for so long.
     pub fn values(&self, elapsed: Duration) -> Result<Values, Error> {
         values(&self.fault.at(elapsed), &self.compiled)
     }
@@ -41,9 +41,13 @@ impl Plan {
     /// How soon the next values of a step's ramps are due where those of `elapsed` are set; `None` where all ramps have
     /// come to their ends.
     pub fn ramps_again_after(&self, step: usize, elapsed: Duration) -> Option<Duration> {
-        let ramps = self.of_step(step).flat_map(|rule| &rule.fault.ramps);
-        let moving = ramps.filter(|ramp| ramp.over > elapsed);
-        moving.map(Ramp::pace).min()
+        let rules = self.of_step(step);
+        let ramps = rules.flat_map(|rule| {
+            let on = self.since(rule, step, elapsed);
+            rule.fault.ramps.iter().map(move |ramp| (ramp, on))
+        });
+        let moving = ramps.filter(|(ramp, on)| ramp.over > *on);
+        moving.map(|(ramp, _)| ramp.pace()).min()
     }
 }
 

@@ -173,20 +173,38 @@ impl Experiment {
         self.steps.iter().map(|step| step.duration).sum()
     }
 
-    /// The time that the faults of a step have.
-    pub fn span(&self, step: usize) -> Span {
-        let on = self
-            .steps
-            .get(step)
-            .map_or(Duration::ZERO, |step| step.duration);
-        let left = self.steps.iter().skip(step).map(|step| step.duration).sum();
-        Span { on, left }
+    /// The time that a fault has, which begins with this step.
+    pub fn span(&self, step: usize, fault: &Fault) -> Span {
+        let from = || self.steps.iter().skip(step).map(|step| step.duration);
+        Span {
+            on: from().take(fault.stays_on.saturating_add(1)).sum(),
+            left: from().sum(),
+        }
+    }
+
+    /// The time of the steps behind one, until the end of another.
+    pub fn between(&self, step: usize, last: usize) -> Duration {
+        let behind = self.steps.iter().skip(step.saturating_add(1));
+        let behind = behind.take(last.saturating_sub(step));
+        behind.map(|step| step.duration).sum()
+    }
+
+    /// Whether no fault is on in a step: none begins with it, and none stays on from an earlier one.
+    pub fn is_quiet(&self, step: usize) -> bool {
+        let until = self.steps.iter().enumerate().take(step + 1);
+        let mut last =
+            until.flat_map(|(own, step)| step.faults.iter().map(move |one| one.last_step(own)));
+        last.all(|last| last < step)
     }
 
     /// Every fault with its step, in the order of the file.
     pub fn faults(&self) -> impl Iterator<Item = (&Step, &Fault)> {
-        self.steps
-            .iter()
-            .flat_map(|step| step.faults.iter().map(move |fault| (step, fault)))
+        self.placed().map(|(_, step, fault)| (step, fault))
+    }
+
+    /// The same, with the place of the step.
+    pub fn placed(&self) -> impl Iterator<Item = (usize, &Step, &Fault)> {
+        let steps = self.steps.iter().enumerate();
+        steps.flat_map(|(index, step)| step.faults.iter().map(move |fault| (index, step, fault)))
     }
 }

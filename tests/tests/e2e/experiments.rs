@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use injector_tests::counter::Counter;
 use injector_tests::injector::Injector;
 use injector_tests::lab::{Family, Lab, Wire};
 use injector_tests::snapshot::Snapshot;
@@ -27,6 +28,7 @@ pub(crate) fn cases() -> Vec<Case> {
         case("strict_refuses_an_absent_target", strict),
         case("steps_come_and_go", steps),
         case("pulses_and_rounds_come_and_go", flapping),
+        case("branches_run_beside_each_other", branches),
         case("several_faults_compose", compose),
     ]
 }
@@ -206,6 +208,71 @@ fn flapping() -> Result<()> {
     let hits: Vec<u64> = report.faults.iter().map(|fault| fault.hit).collect();
     ensure!(hits.len() == 4 && !hits.contains(&0), "{report:?}");
     agent.expect_calm("the target, after the end,")
+}
+
+/// The agent's delay and the pause of its neighbour begin and end at times of their own.
+fn branches() -> Result<()> {
+    let mut lab = Lab::new(Wire::Loopback, Family::V4)?;
+    let server = Probe::UdpPing.serve(&mut lab)?;
+    let mut agent = Probe::UdpPing.observe(lab.agent(), server)?;
+    let neighbour = Counter::start(lab.bystander())?;
+    let [agents, neighbours] = [&lab.cgroups.agent, &lab.cgroups.bystander];
+    let [agents, neighbours] = [agents, neighbours].map(|group| group.path().display().to_string());
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("branches.yaml");
+    fs::write(
+        &file,
+        format!(
+            "name: branches\ntargets: {{ agent: {{ cgroup: {agents} }}, store: {{ cgroup: {neighbours} }} }}\nsteps:\n  \
+             - parallel:\n    \
+             - - {{ name: slow, duration: 5s, faults: [net.delay: {{ target: agent, latency: 100ms }}] }}\n      \
+             - {{ name: slower, duration: 5s, faults: [net.delay: {{ target: agent, latency: 200ms }}] }}\n    \
+             - - pause: 3s\n      \
+             - {{ name: stopped, duration: 4s, faults: [proc.pause: {{ target: store }}] }}\n"
+        ),
+    )?;
+    let path = file.to_string_lossy();
+    let injector = Injector::new()?;
+    let mut running = injector.start_here(&["run", &path, "--json"])?;
+    let deadline = Instant::now() + Duration::from_secs(40);
+    let mut order = Vec::new();
+    while let Some(event) = running.next_event(deadline) {
+        if event.event == "step_started" {
+            let step = event.step.unwrap_or_default();
+            let latency = if step.starts_with("slower") { 200 } else { 100 };
+            let seen = agent.look()?;
+            ensure!(
+                (latency..latency + 80).contains(&(seen.p50_ns / 1_000_000)),
+                "{step}: {seen:?}"
+            );
+            if step.contains("stopped") {
+                neighbour.expect_still(&step)?;
+            } else {
+                neighbour.expect_going(&step)?;
+            }
+            order.push(step);
+        }
+        if event.event == "ended" {
+            break;
+        }
+    }
+    let expected = ["slow", "slow + stopped", "slower + stopped", "slower"];
+    ensure!(order == expected, "steps came as {order:?}");
+    let report = running.wait()?.report()?;
+    let named = report
+        .faults
+        .iter()
+        .map(|fault| (fault.fault.as_str(), fault.hit));
+    let hits: Vec<(&str, u64)> = named.collect();
+    // One pause of one process: had the border ended it, there would be two.
+    ensure!(
+        matches!(
+            hits[..],
+            [("net.delay", 10..), ("proc.pause", 1), ("net.delay", 10..)]
+        ),
+        "{hits:?}"
+    );
+    Ok(())
 }
 
 /// Delay and duplicate on the same packets: both show.

@@ -227,10 +227,12 @@ impl Board {
 
     /// Faults with their hits; the first of the step at hand.
     pub(super) fn hits(&self, width: usize) -> (Vec<Line>, usize) {
-        let at_hand = self.begun.checked_sub(1);
-        let at_hand = at_hand.and_then(|at| self.outline.steps.get(at));
         let is_on = |fault: &Acted| {
-            !self.is_between && at_hand.is_some_and(|step| step.name == fault.placed.step)
+            let until_now = self.outline.steps[..self.begun.min(self.outline.steps.len())].iter();
+            let since = until_now
+                .rev()
+                .position(|step| step.name == fault.placed.step);
+            !self.is_between && since.is_some_and(|steps| steps <= fault.placed.stays_on)
         };
         let faults = || self.faults.iter();
         let widest = column(faults().map(|fault| fault.placed.fault.as_str()), width);

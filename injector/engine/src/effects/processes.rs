@@ -30,13 +30,13 @@ use injector_host::{
 };
 use injector_plan::{Carrier, Plan, PlannedRule};
 use injector_record::report::FaultReport;
-use injector_spec::{error::Refusal, experiment::OnProcesses};
+use injector_spec::{error::Refusal, experiment::OnProcesses, quantity::duration::nanos};
 
 /// The faults on processes of one run.
 pub(super) struct Processes {
     guard: Guard,
-    /// The step that goes on, and when it began, on the boot clock.
-    step: Option<(usize, u64)>,
+    /// When each fault that is on began, on the boot clock, by the rule's place in the plan.
+    began: BTreeMap<usize, u64>,
     /// By the rule's place in the plan.
     acting: BTreeMap<usize, Acting>,
 }
@@ -59,24 +59,14 @@ impl Processes {
     pub(super) fn asked_by(caller: u32) -> Self {
         Self {
             guard: Guard::new(caller),
-            step: None,
+            began: BTreeMap::new(),
             acting: BTreeMap::new(),
         }
-    }
-
-    /// When the step began, on the boot clock: at its first act.
-    fn began(&mut self, step: usize, now: u64) -> u64 {
-        let began = match self.step {
-            Some((current, began)) if current == step => began,
-            Some(_) | None => now,
-        };
-        self.step = Some((step, began));
-        began
     }
 }
 
 impl Effect for Processes {
-    /// A step begins with its first act.
+    /// A fault begins with its first act.
     fn set(&mut self, _: Option<StepTime>, _: &mut Scene<'_>) -> Result<(), Refusal> {
         Ok(())
     }
@@ -86,7 +76,6 @@ impl Effect for Processes {
 
     fn act(&mut self, step: Step, scene: &mut Scene<'_>) -> Result<(), Refusal> {
         let now = boot_ns();
-        let began = self.began(step.index, now);
         let (targets, experiment) = (scene.targets, scene.experiment);
         let ground = RefCell::new(&mut *scene.ground);
         let run = Surroundings {
@@ -114,10 +103,12 @@ impl Effect for Processes {
             ) else {
                 continue;
             };
+            let began = *self.began.entry(index).or_insert(now);
+            let more = experiment.between(step.index, rule.last_step);
             let moment = Moment {
                 since: now.saturating_sub(began),
                 began,
-                ends_at: step.ends_at,
+                ends_at: step.ends_at.saturating_add(nanos(more)),
                 scope: rule.scope,
                 target,
                 selector: &asked.selector,
@@ -147,14 +138,20 @@ impl Effect for Processes {
         None
     }
 
-    /// Everything that stands still goes on, every limit is as it was.
-    fn undo(&mut self, scene: &mut Scene<'_>) {
-        self.step = None;
+    /// Everything that stands still goes on, and every limit is as it was.
+    fn undo(&mut self, next: Option<usize>, scene: &mut Scene<'_>) {
+        let rules = &scene.plan.rules;
+        let stays_on = |index: &usize| {
+            let rule = rules.get(*index);
+            rule.zip(next).is_some_and(|(rule, next)| rule.is_on(next))
+        };
+        self.began.retain(|index, _| stays_on(index));
         let record = &mut Record {
             changes: scene.changes,
             journal: scene.journal,
         };
-        for acting in self.acting.values_mut().rev() {
+        let over = self.acting.iter_mut().rev();
+        for (_, acting) in over.filter(|(index, _)| !stays_on(index)) {
             match acting {
                 Acting::Kill(_) => {}
                 Acting::Pause(pauser) => pauser.lift(record),

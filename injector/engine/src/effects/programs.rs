@@ -29,7 +29,7 @@ impl Programs {
     fn ramp(&mut self, now: StepTime, scene: &mut Scene<'_>) -> Result<(), Refusal> {
         let rules = scene.plan.carried_out_by(Carrier::Programs, now.step);
         for (index, rule) in rules.filter(|(_, rule)| rule.is_ramping()) {
-            let values = rule.values(now.elapsed)?;
+            let values = rule.values(scene.plan.since(rule, now.step, now.elapsed))?;
             if self.values.get(&index) == Some(&values) {
                 continue;
             }
@@ -115,7 +115,7 @@ impl Effect for Programs {
     }
 
     /// Programs ask the lease: there is nothing to put back.
-    fn undo(&mut self, _: &mut Scene<'_>) {}
+    fn undo(&mut self, _: Option<usize>, _: &mut Scene<'_>) {}
 
     fn quiet(&mut self, scene: &mut Scene<'_>) -> Vec<String> {
         let mut errors = Vec::new();

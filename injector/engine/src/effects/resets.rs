@@ -88,7 +88,7 @@ impl Effect for Resets {
     }
 
     /// What is reset stays so.
-    fn undo(&mut self, _: &mut Scene<'_>) {}
+    fn undo(&mut self, _: Option<usize>, _: &mut Scene<'_>) {}
 
     /// A reset is done when `act` returns.
     fn quiet(&mut self, _: &mut Scene<'_>) -> Vec<String> {

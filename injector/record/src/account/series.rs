@@ -268,10 +268,12 @@ fn after(boot_ns: u64, ms: u64) -> u64 {
 
 /// When faults were on, by the steps alone: of a run that was not judged.
 fn times(replay: &Replay, experiment: Option<&Experiment>) -> Times {
-    let steps = experiment.map_or(&[][..], |experiment| &experiment.steps);
     let has_faults = |name: &str| {
-        let mut of_name = steps.iter().filter(|step| step.name == name);
-        of_name.any(|step| !step.faults.is_empty())
+        experiment.is_some_and(|experiment| {
+            let steps = experiment.steps.iter().enumerate();
+            let mut of_name = steps.filter(|(_, step)| step.name == name);
+            of_name.any(|(index, _)| !experiment.is_quiet(index))
+        })
     };
     let mut times = Times::default();
     for stamped in &replay.records {

@@ -223,6 +223,7 @@ fn a_judged_run_is_told_with_its_moments() {
         [Window {
             step: "slow".into(),
             faults: vec!["net.delay".into()],
+            on: vec![0],
             from_us: 10_000_000,
             to_us: Some(20_000_000),
         }]

@@ -1,5 +1,7 @@
 //! When which faults were on.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde::Serialize;
 
 use super::origin::Origin;
@@ -13,6 +15,9 @@ pub struct Window {
     pub step: String,
     /// The names of its faults.
     pub faults: Vec<String>,
+    /// The same by their places among the faults of the run.
+    #[serde(skip)]
+    pub on: Vec<usize>,
     /// From when on, in microseconds from arming.
     pub from_us: i64,
     /// Until when; absent where the journal does not say.
@@ -23,19 +28,32 @@ pub struct Window {
 /// The windows of a run. Quiet steps have none.
 pub(super) fn windows(replay: &Replay, faults: &[Placed], origin: &Origin) -> Vec<Window> {
     let mut windows: Vec<Window> = Vec::new();
+    // The places of faults that stay on from earlier steps, and for how many more they do.
+    let mut staying: BTreeMap<usize, usize> = BTreeMap::new();
     for stamped in &replay.records {
         match &stamped.record {
             Record::StepStarted { step } => {
-                let of_step = faults.iter().filter(|fault| fault.step == *step);
-                let names: Vec<String> = of_step.map(|fault| fault.fault.clone()).collect();
+                let of_step = |(place, fault): (usize, &Placed)| {
+                    (fault.step == *step).then_some((place, fault.stays_on))
+                };
+                let begun: Vec<_> = faults.iter().enumerate().filter_map(of_step).collect();
+                let on = staying.keys().chain(begun.iter().map(|(place, _)| place));
+                let on: BTreeSet<usize> = on.copied().collect();
+                let names: Vec<String> = on.iter().map(|at| faults[*at].fault.clone()).collect();
                 if !names.is_empty() {
                     windows.push(Window {
                         step: step.clone(),
                         faults: names,
+                        on: on.into_iter().collect(),
                         from_us: origin.of_record(stamped),
                         to_us: None,
                     });
                 }
+                for more in staying.values_mut() {
+                    *more -= 1;
+                }
+                staying.extend(begun);
+                staying.retain(|_, more| *more > 0);
             }
             Record::StepEnded { step } => {
                 let last = windows.last_mut().filter(|window| window.step == *step);

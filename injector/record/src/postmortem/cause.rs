@@ -5,7 +5,7 @@
 
 use super::facts::{Broken, Facts};
 use crate::{
-    account::{Grade, Happened, words},
+    account::{Grade, Happened, Window, words},
     journal::RunState,
     measure::Fate,
     report::Outcome,
@@ -247,13 +247,13 @@ fn windows(facts: &Facts<'_>) -> Vec<Candidate> {
             found.push((index, late_effect(evidence)));
             continue;
         };
-        let faults = acting(facts, &window.step);
+        let faults = acting(facts, window);
         let title = match &faults[..] {
             [] => format!("The faults of step {}", window.step),
             [one] => format!("{one}, in step {}", window.step),
             more => format!("One of {}, in step {}", more.join(" and "), window.step),
         };
-        let mut all = hits(facts, &window.step);
+        let mut all = hits(facts, window);
         all.extend(evidence);
         let check = if faults.len() > 1 {
             "run each fault alone: together they do not tell which one it was"
@@ -310,17 +310,20 @@ fn late_effect(evidence: Vec<String>) -> Candidate {
     )
 }
 
-/// The faults of a step that hit something, by name; where the journal does not say, all of them.
-fn acting(facts: &Facts<'_>, step: &str) -> Vec<String> {
+/// The faults of a window that hit something, by name; where the journal does not say, all of them.
+fn acting(facts: &Facts<'_>, window: &Window) -> Vec<String> {
     let name = |fault: &str, described: String| format!("{fault} {described}").trim().to_owned();
     if facts.account.report.is_none() {
-        let planned = facts.account.faults.iter();
-        let planned = planned.filter(|fault| fault.step == step);
+        let planned = window.on.iter();
+        let planned = planned.filter_map(|place| facts.account.faults.get(*place));
         return planned
             .map(|fault| name(&fault.fault, fault.described.parameters.to_string()))
             .collect();
     }
-    let mut faults: Vec<_> = facts.reported(step).filter(|fault| fault.hit > 0).collect();
+    let mut faults: Vec<_> = facts
+        .reported(window)
+        .filter(|fault| fault.hit > 0)
+        .collect();
     faults.sort_by_key(|fault| std::cmp::Reverse(fault.hit));
     let faults = faults.into_iter();
     faults
@@ -328,11 +331,11 @@ fn acting(facts: &Facts<'_>, step: &str) -> Vec<String> {
         .collect()
 }
 
-fn hits(facts: &Facts<'_>, step: &str) -> Vec<String> {
+fn hits(facts: &Facts<'_>, window: &Window) -> Vec<String> {
     if facts.account.report.is_none() {
         return vec!["how often its faults hit is not on record".to_owned()];
     }
-    let told = facts.reported(step).map(|fault| match fault.hit {
+    let told = facts.reported(window).map(|fault| match fault.hit {
         0 => format!("{} hit nothing, and is ruled out", fault.fault),
         hit => format!("{} hit {hit} of {} that it saw", fault.fault, fault.seen),
     });

@@ -106,12 +106,11 @@ impl<'a> Facts<'a> {
         })
     }
 
-    /// What the report says of the faults of a step.
-    pub(super) fn reported(&self, step: &str) -> impl Iterator<Item = &'a FaultReport> {
+    /// What the report says of the faults that were on in a window.
+    pub(super) fn reported(&self, window: &Window) -> impl Iterator<Item = &'a FaultReport> {
         let report = self.account.report.iter();
-        report
-            .flat_map(|report| &report.faults)
-            .filter(move |fault| fault.step == step)
+        let faults = report.flat_map(|report| report.faults.iter().enumerate());
+        faults.filter_map(|(place, fault)| window.on.contains(&place).then_some(fault))
     }
 
     /// From when to when something was bad, in a sentence.

@@ -158,6 +158,7 @@ fn a_fault_that_hit_nothing_is_ruled_out_and_named() {
     idle.hit = 0;
     idle.note = Some("nothing matched its filters".into());
     report.faults.push(idle);
+    account.windows[0].on.push(1);
     let page = page(&account);
     has(&page, &["net.loss hit nothing, and is ruled out"]);
     has(

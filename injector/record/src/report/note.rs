@@ -192,6 +192,7 @@ mod tests {
             .guarded(),
             chance: Chance::ALWAYS,
             ramps: Vec::new(),
+            stays_on: 0,
         }
     }
 

@@ -46,6 +46,11 @@ pub enum CheckError {
     TooManySteps(usize),
     #[error("step `{0}` is a gate and has faults; give them a step of their own behind it")]
     GateWithFaults(String),
+    #[error(
+        "a fault of step `{step}` stays on for {stays_on} more steps, which are not there or of which one is a gate; let \
+         it end before"
+    )]
+    StaysOn { step: String, stays_on: usize },
     #[error("no step of the experiment has a fault; give at least one step a fault")]
     NoFault,
     #[error("step `{step}` lasts {}; a step lasts between 1ms and {}",
@@ -138,9 +143,17 @@ impl Experiment {
         }
         EscalationStep::check(&self.escalate)?;
         let mut faults = vec![0; self.targets.len()];
-        for (step, fault) in self.faults() {
-            fault.check_in(step.duration)?;
-            fault.check_ramps(step.duration)?;
+        for (index, step, fault) in self.placed() {
+            let behind = self.steps.iter().skip(index + 1).take(fault.stays_on);
+            if behind.filter(|step| step.gate.is_none()).count() < fault.stays_on {
+                return Err(CheckError::StaysOn {
+                    step: step.name.clone(),
+                    stays_on: fault.stays_on,
+                });
+            }
+            let on = self.span(index, fault).on;
+            fault.check_in(on)?;
+            fault.check_ramps(on)?;
             let count = faults
                 .get_mut(fault.target)
                 .ok_or_else(|| CheckError::NoSuchTarget {

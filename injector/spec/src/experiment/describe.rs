@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Activity, ActsOn, Chance, Connections, Fault, GUARDED_PORTS, Parameter, Protocol, Traffic,
+    fault::is_zero,
     settings::{Settings, name},
 };
 use crate::{
@@ -57,6 +58,9 @@ pub struct Placed {
     /// The mechanism that the planner chose; absent where there is no plan yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mechanism: Option<String>,
+    /// How many of the steps behind its own it stays on for.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub stays_on: usize,
     /// What it is.
     #[serde(flatten)]
     pub described: Described,
@@ -245,6 +249,7 @@ impl super::Experiment {
                     .map(|target| target.name.clone())
                     .unwrap_or_default(),
                 mechanism: None,
+                stays_on: fault.stays_on,
                 described: fault.describe(),
             })
             .collect()

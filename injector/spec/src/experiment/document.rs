@@ -10,6 +10,7 @@
 //!
 //! [`write`]: super::Experiment::document
 
+mod branches;
 mod tree;
 mod write;
 mod yaml;

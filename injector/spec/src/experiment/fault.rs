@@ -23,6 +23,14 @@ pub struct Fault {
     /// Which parameters move while it is on; what stands above are the harshest values of these.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ramps: Vec<Ramp>,
+    /// How many of the steps behind its own it stays on for; none but where its branch runs beside others.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub stays_on: usize,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+pub(crate) const fn is_zero(steps: &usize) -> bool {
+    *steps == 0
 }
 
 impl Fault {
@@ -35,7 +43,13 @@ impl Fault {
             traffic: Traffic::default(),
             chance,
             ramps: Vec::new(),
+            stays_on: 0,
         }
+    }
+
+    /// The last step in which it is on, where it begins with this one.
+    pub const fn last_step(&self, own: usize) -> usize {
+        own.saturating_add(self.stays_on)
     }
 
     /// What a plan says of it besides its description, a line each; what only a host knows is not there.

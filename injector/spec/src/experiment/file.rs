@@ -221,6 +221,7 @@ fn experiment(
             let around = Around {
                 targets: &targets,
                 probes,
+                unnamed: steps::Unnamed::Numbered,
             };
             steps::steps(node, &around)?
         }

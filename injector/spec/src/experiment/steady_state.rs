@@ -359,14 +359,15 @@ impl Step {
 impl Experiment {
     /// How long it is quiet in front of the first fault.
     pub fn baseline(&self) -> Duration {
-        let quiet = self.steps.iter().take_while(|step| step.faults.is_empty());
-        quiet.filter_map(Step::sure_time).sum()
+        let steps = self.steps.iter().enumerate();
+        let quiet = steps.take_while(|(index, _)| self.is_quiet(*index));
+        quiet.filter_map(|(_, step)| step.sure_time()).sum()
     }
 
     /// How long it is quiet behind the last fault.
     pub fn recovery(&self) -> Duration {
-        let steps = self.steps.iter().rev();
-        let quiet = steps.take_while(|step| step.faults.is_empty());
-        quiet.filter_map(Step::sure_time).sum()
+        let steps = self.steps.iter().enumerate().rev();
+        let quiet = steps.take_while(|(index, _)| self.is_quiet(*index));
+        quiet.filter_map(|(_, step)| step.sure_time()).sum()
     }
 }

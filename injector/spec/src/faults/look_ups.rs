@@ -49,6 +49,7 @@ impl QueryFlags {
             traffic: traffic.guarded(),
             chance,
             ramps: Vec::new(),
+            stays_on: 0,
         }
     }
 }

@@ -53,10 +53,20 @@ impl Run<'_> {
 
     /// What the steps until this one have used up.
     pub(super) fn used(&self, armed: &Armed, step: usize) -> Used {
+        self.used_by(armed, |rule| rule.is_on(step))
+    }
+
+    /// The same at the end of this one, without what stays on.
+    pub(super) fn used_until(&self, armed: &Armed, step: usize) -> Used {
+        self.used_by(armed, |rule| rule.last_step == step)
+    }
+
+    /// What was used up by faults that are over, and by those of these rules.
+    fn used_by(&self, armed: &Armed, counts: impl Fn(&PlannedRule) -> bool) -> Used {
         let plan = &self.request.plan;
-        let of_step = plan.rules.iter().enumerate();
-        of_step
-            .filter(|(_, rule)| rule.step == step)
+        let rules = plan.rules.iter().enumerate();
+        rules
+            .filter(|(_, rule)| counts(rule))
             .map(|(index, _)| armed.counters(index, plan))
             .fold(armed.spending.before, |used, counters| {
                 used.add(Used {
@@ -74,7 +84,7 @@ impl Run<'_> {
             return;
         }
         for (index, rule) in plan.rules.iter().enumerate() {
-            if rule.step == step {
+            if rule.is_on(step) {
                 let hits = armed.counters(index, plan).hit;
                 if let Some(known) = armed.hits_by_rule.get_mut(index) {
                     *known = hits;

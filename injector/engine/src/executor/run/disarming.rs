@@ -20,7 +20,7 @@ impl Run<'_> {
         let mut note = |what: Result<(), String>| errors.extend(what.err());
         let ended = boot_ns();
         note(armed.watchdog.disarm().map_err(|error| error.to_string()));
-        self.undo(&mut armed);
+        self.undo(&mut armed, None);
         note(grace::wait().map_err(|error| error.to_string()));
         let armed_for = boot_ns().saturating_sub(armed.since);
         let failed = self.each(&mut armed, |effect, scene| Ok(effect.quiet(scene)));

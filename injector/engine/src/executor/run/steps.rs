@@ -33,7 +33,7 @@ impl Run<'_> {
         for index in 0..self.request.experiment.steps.len() {
             let step = &self.request.experiment.steps[index];
             let (name, duration) = (step.name.clone(), step.duration);
-            let is_quiet = step.faults.is_empty();
+            let is_quiet = self.request.experiment.is_quiet(index);
             let gate = step.gate.clone();
             let step = Step {
                 index,
@@ -60,12 +60,15 @@ impl Run<'_> {
                     outcome
                 }
             };
-            self.undo(armed);
-            self.switch(armed, None)?;
+            let next = outcome.is_none().then_some(index + 1);
+            self.undo(armed, next);
+            if !next.is_some_and(|next| self.stays_on(next)) {
+                self.switch(armed, None)?;
+            }
             if !is_quiet {
                 armed.measures.lifted();
             }
-            armed.spending.before = self.used(armed, index);
+            armed.spending.before = self.used_until(armed, index);
             self.count_by_rule(armed, index);
             self.journal
                 .after(&Record::StepEnded { step: name.clone() });
@@ -97,10 +100,17 @@ impl Run<'_> {
         });
     }
 
-    /// Puts back what a step's faults have changed from this process.
-    pub(super) fn undo(&mut self, armed: &mut Armed) {
+    /// Whether a fault stays on that was on in front of this step. The step's own are switched on beside it then, with
+    /// no moment between in which none is on.
+    fn stays_on(&self, step: usize) -> bool {
+        let mut rules = self.request.plan.of_step(step);
+        rules.any(|rule| rule.step < step)
+    }
+
+    /// Puts back what faults have changed from this process, but for those that stay on in the step that follows.
+    pub(super) fn undo(&mut self, armed: &mut Armed, next: Option<usize>) {
         let _ = self.each(armed, |effect, scene| {
-            effect.undo(scene);
+            effect.undo(next, scene);
             Ok(())
         });
     }

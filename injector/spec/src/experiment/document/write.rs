@@ -1,17 +1,20 @@
 //! Experiments as documents. A test reads each back as the same experiment.
 
-use super::Document;
+use super::{
+    Document,
+    branches::{self, written as step},
+};
 use crate::{
     experiment::{
-        Described, Experiment, Follow, Gate, Ground, Ledger, Many, NamedOperation, OnTargetExit,
-        Placed, ProbeRole, Rpo, Selector, Stage, SteadyState, Step, Target, Variables,
-        file::API_VERSION,
+        Described, Experiment, Fault, Follow, Gate, Ground, Ledger, Many, NamedOperation,
+        OnTargetExit, Placed, ProbeRole, Rpo, Selector, Stage, SteadyState, Step, Target,
+        Variables, file::API_VERSION,
     },
     quantity::duration,
 };
 
 /// Fields of an object in the making.
-type Fields = Vec<(String, Document)>;
+pub(super) type Fields = Vec<(String, Document)>;
 
 impl Experiment {
     /// The document that says the same. Its variables stand in it with the values in force, which stand in all other
@@ -26,10 +29,7 @@ impl Experiment {
         if let Some(steady_state) = &self.steady_state {
             fields.extend(probes(steady_state));
         }
-        let mut drawn = drawn.iter();
-        let steps = self.steps.iter();
-        let steps = steps.map(|step| self.step(step, &mut drawn)).collect();
-        put(&mut fields, "steps", Document::List(steps));
+        put(&mut fields, "steps", Document::List(self.written(drawn)));
         if !self.halt.is_empty() {
             let lines = self.halt.iter();
             let lines = lines.map(|line| Document::text(line.to_string())).collect();
@@ -76,37 +76,53 @@ impl Experiment {
         fields
     }
 
-    fn step(&self, step: &Step, drawn: &mut std::slice::Iter<'_, Placed>) -> Document {
-        let length = Document::text(duration::format(step.duration));
-        let mut fields = Fields::new();
-        put(&mut fields, "name", Document::text(&step.name));
-        if let Some(gate) = &step.gate {
-            let opened_by = match gate {
-                Gate::Until(question) => ("until", Document::text(question.to_string())),
-                Gate::Approve => ("approve", Document::Bool(true)),
-            };
-            let gate = Document::object([opened_by, ("timeout", length)]);
-            put(&mut fields, "gate", gate);
-            return Document::Object(fields);
+    /// The list of steps, with blocks of branches where faults stay on.
+    fn written(&self, drawn: &[Placed]) -> Vec<Document> {
+        let mut drawn = drawn.iter();
+        let mut written = Vec::new();
+        let mut first = 0;
+        while let Some(one) = self.steps.get(first) {
+            let last = branches::end_of_block(self, first);
+            let steps = &self.steps[first..=last];
+            let faults = steps.iter().zip(first..).flat_map(|(step, index)| {
+                let faults = step.faults.iter();
+                faults.map(move |fault| (index, fault))
+            });
+            let mut document = |(index, fault)| (index, fault, self.fault(fault, drawn.next()));
+            let faults: Vec<_> = faults.map(&mut document).collect();
+            written.push(match &one.gate {
+                Some(gate) => waiting(one, gate),
+                None if first == last => {
+                    let faults = faults.into_iter().map(|(.., fault)| fault).collect();
+                    step(Some(&one.name), one.duration, faults)
+                }
+                None => branches::block(steps, first, faults),
+            });
+            first = last + 1;
         }
-        put(&mut fields, "duration", length);
-        let mut faults = Vec::new();
-        for fault in &step.faults {
-            let own = fault.describe();
-            let described = drawn.next().map_or(&own, |placed| &placed.described);
-            let target = self.targets.get(fault.target);
-            let target = target.map_or(Target::ONLY, |target| &target.name);
-            let values = values(target, described);
-            faults.push(Document::object([(fault.kind.name(), values)]));
-        }
-        if !faults.is_empty() {
-            put(&mut fields, "faults", Document::List(faults));
-        }
-        Document::Object(fields)
+        written
+    }
+
+    fn fault(&self, fault: &Fault, drawn: Option<&Placed>) -> Document {
+        let own = fault.describe();
+        let described = drawn.map_or(&own, |placed| &placed.described);
+        let target = self.targets.get(fault.target);
+        let target = target.map_or(Target::ONLY, |target| &target.name);
+        Document::object([(fault.kind.name(), values(target, described))])
     }
 }
 
-fn put(fields: &mut Fields, key: &str, value: Document) {
+fn waiting(step: &Step, gate: &Gate) -> Document {
+    let opened_by = match gate {
+        Gate::Until(question) => ("until", Document::text(question.to_string())),
+        Gate::Approve => ("approve", Document::Bool(true)),
+    };
+    let length = Document::text(duration::format(step.duration));
+    let gate = Document::object([opened_by, ("timeout", length)]);
+    Document::object([("name", Document::text(&step.name)), ("gate", gate)])
+}
+
+pub(super) fn put(fields: &mut Fields, key: &str, value: Document) {
     fields.push((key.to_owned(), value));
 }
 

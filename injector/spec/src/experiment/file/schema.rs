@@ -52,6 +52,7 @@ pub fn schema() -> Value {
             map(&steps::PAUSE, &["pause"]),
             map(&steps::gate::STEP, &["gate"]),
             map(&steps::REPEAT, &["repeat", "steps"]),
+            map(&steps::PARALLEL, &steps::PARALLEL),
         ] },
         "probe": probes(),
     });
@@ -229,6 +230,10 @@ fn key_of_operations(key: &str) -> Value {
 fn key_of_step(key: &str) -> Value {
     match key {
         "repeat" => scalar("How often the steps of this block are run, one round after the other."),
+        "parallel" => described(
+            json!({ "type": "array", "minItems": 2, "items": list_of(&json!({ "$ref": "#/$defs/step" })) }),
+            "Branches, each a list of steps, that begin together.",
+        ),
         "pause" => {
             scalar("How long it is quiet: a step of its own, or between two rounds of a block.")
         }

@@ -12,13 +12,14 @@
 //!     pulse: { on: 5s, off: 10s }
 //!     faults: [net.blackhole]
 //! ```
-//! Blocks that are repeated, pauses and pulses become plain steps here, so that nothing behind the reader knows of them:
+//! Blocks that are repeated, [branches](parallel), pauses and pulses become plain steps here, so that nothing behind the reader knows of them:
 //! plan, policy, run and report see `slow (2 of 3)`, as if a person had written it three times. Each repetition of a fault
 //! is a fault of its own, with its own counters and its own place among the [`SLOTS`] of its target.
 //!
 //! Rejected: loops that the run walks. A fault of such a step would be on again with counters that are spent.
 
 pub(super) mod gate;
+mod parallel;
 mod pulse;
 mod repeat;
 
@@ -31,7 +32,7 @@ use super::{
 };
 use crate::experiment::{Fault, LONGEST_NAME, MOST_STEPS, SLOTS, Step, Target};
 
-pub(super) use self::{pulse::PULSE, repeat::REPEAT};
+pub(super) use self::{parallel::PARALLEL, pulse::PULSE, repeat::REPEAT};
 
 /// The keys of a step.
 pub(super) const STEP: [&str; 4] = ["name", "duration", "faults", "pulse"];
@@ -87,7 +88,7 @@ pub(super) fn steps(node: &Node, around: &Around<'_>) -> Result<Walk, Complaint>
     };
     for (node, steps) in written(node, around)? {
         walk.last = match Shape::of(node) {
-            Shape::Repeat => Ground::Faults,
+            Shape::Repeat | Shape::Parallel => Ground::Faults,
             Shape::Pause | Shape::Step | Shape::Gate => Ground::of(&steps),
         };
         if walk.steps.is_empty() {
@@ -100,10 +101,39 @@ pub(super) fn steps(node: &Node, around: &Around<'_>) -> Result<Walk, Complaint>
 }
 
 /// What steps refer to.
+#[derive(Clone, Copy)]
 pub(super) struct Around<'a> {
     pub(super) targets: &'a [Target],
     /// The probes of the file.
     pub(super) probes: &'a [(Word, Node)],
+    pub(super) unnamed: Unnamed,
+}
+
+/// What a step is called to which the file gives no name.
+#[derive(Clone, Copy)]
+pub(super) enum Unnamed {
+    /// By its number, or by what it is.
+    Numbered,
+    /// Nothing: the step of a branch, which the names of other branches stand for.
+    Blank,
+}
+
+impl Unnamed {
+    fn name(self, usual: impl Into<String>) -> String {
+        match self {
+            Self::Numbered => usual.into(),
+            Self::Blank => String::new(),
+        }
+    }
+}
+
+/// The name of one of several steps that come of one; one without a name stays without.
+fn numbered(name: &str, number: &str) -> String {
+    if name.is_empty() {
+        String::new()
+    } else {
+        format!("{name} ({number})")
+    }
 }
 
 /// What an item of the list is.
@@ -112,13 +142,16 @@ enum Shape {
     Step,
     Pause,
     Repeat,
+    Parallel,
     Gate,
 }
 
 impl Shape {
     fn of(node: &Node) -> Self {
         let has = |key| node.get(key).is_some();
-        if has("repeat") || has("steps") {
+        if has("parallel") {
+            Self::Parallel
+        } else if has("repeat") || has("steps") {
             Self::Repeat
         } else if has("gate") {
             Self::Gate
@@ -143,12 +176,14 @@ fn written<'n>(
     let read = |(index, node): (usize, &'n Node)| {
         let steps = match Shape::of(node) {
             Shape::Repeat => repeat::block(node, around)?,
-            Shape::Pause => vec![pause(node)?],
+            Shape::Parallel => parallel::block(node, around)?,
+            Shape::Pause => vec![pause(node, around.unnamed)?],
             Shape::Gate => vec![gate::step(node, around.probes)?],
             Shape::Step => {
                 let fields = Fields::of(node, "a step", &STEP)?;
                 let name = fields.text("name")?;
-                let name = name.unwrap_or_else(|| format!("step {}", index + 1));
+                let usual = || around.unnamed.name(format!("step {}", index + 1));
+                let name = name.unwrap_or_else(usual);
                 pulse::step(&fields, name, around.targets)?
             }
         };
@@ -158,9 +193,10 @@ fn written<'n>(
 }
 
 /// `- pause: 30s`
-fn pause(node: &Node) -> Result<Step, Complaint> {
+fn pause(node: &Node, unnamed: Unnamed) -> Result<Step, Complaint> {
     let fields = Fields::of(node, "a pause", &PAUSE)?;
-    let name = fields.text("name")?.unwrap_or_else(|| "pause".to_owned());
+    let name = fields.text("name")?;
+    let name = name.unwrap_or_else(|| unnamed.name("pause"));
     // It is there: that made it a pause.
     let duration = time_of(&fields, "pause")?.unwrap_or_default();
     Ok(quiet(name, duration))

@@ -10,6 +10,7 @@ mod head;
 mod ledgers;
 mod notify;
 mod operations;
+mod parallel;
 mod probe;
 mod rollback;
 mod stages;

@@ -164,6 +164,7 @@ impl Fault {
             traffic,
             chance,
             ramps: _,
+            stays_on: _,
         } = self;
         let mut decided = kind.numbers();
         decided.extend(of_traffic(traffic));

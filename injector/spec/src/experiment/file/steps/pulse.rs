@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Step, Target, faults, quiet, step as plain, too_many};
+use super::{Step, Target, faults, numbered, quiet, step as plain, too_many};
 use crate::{
     experiment::{
         MOST_STEPS,
@@ -48,7 +48,7 @@ pub(super) fn step(
     let mut left = whole;
     for number in 1..=pulses {
         steps.push(Step {
-            name: format!("{name} (pulse {number} of {pulses})"),
+            name: numbered(&name, &format!("pulse {number} of {pulses}")),
             duration: on,
             faults: faults.clone(),
             gate: None,
@@ -56,7 +56,7 @@ pub(super) fn step(
         left = left.saturating_sub(on);
         let rest = if number < pulses { off } else { left };
         if !rest.is_zero() {
-            let name = format!("{name} (rest {number} of {pulses})");
+            let name = numbered(&name, &format!("rest {number} of {pulses}"));
             steps.push(quiet(name, rest));
         }
         left = left.saturating_sub(rest);

@@ -1,6 +1,6 @@
 //! `repeat`: a block of steps, some times.
 
-use super::{Around, Node, Step, quiet, too_many, written};
+use super::{Around, Node, Step, numbered, quiet, too_many, written};
 use crate::{
     experiment::{
         MOST_STEPS,
@@ -38,11 +38,13 @@ pub(super) fn block(node: &Node, around: &Around<'_>) -> Result<Vec<Step>, Compl
     let mut all = Vec::new();
     for round in 1..=rounds {
         all.extend(once.iter().map(|step| Step {
-            name: format!("{} ({round} of {rounds})", step.name),
+            name: numbered(&step.name, &format!("{round} of {rounds}")),
             ..step.clone()
         }));
         if let Some(pause) = pause.filter(|_| round < rounds) {
-            let name = format!("pause ({round} of {})", rounds - 1);
+            let name = around
+                .unnamed
+                .name(format!("pause ({round} of {})", rounds - 1));
             all.push(quiet(name, pause));
         }
     }
