@@ -7,6 +7,7 @@
 //!
 //! Rejected: pictures that are drawn by hand, which show what no command prints.
 
+mod game_day;
 mod stage;
 mod svg;
 mod terminal;
@@ -41,6 +42,8 @@ struct Scene {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Program {
     Injector,
+    /// The injector with the journals of this game day.
+    OnGameDay(&'static str),
     Demo,
 }
 
@@ -64,6 +67,11 @@ const SCENES: &[Scene] = &[
         words: "run {experiment}",
         moment: Moment::OnDashboard(Duration::from_secs(20)),
     },
+    Scene::game_day("game-day-holds", "holds"),
+    Scene::game_day("game-day-deviates", "deviates"),
+    Scene::game_day("game-day-halted", "halted"),
+    Scene::game_day("game-day-inconclusive", "inconclusive"),
+    Scene::game_day("game-day-stages", "stages"),
     Scene {
         name: "demo",
         program: Program::Demo,
@@ -82,9 +90,16 @@ impl Scene {
         }
     }
 
+    const fn game_day(name: &'static str, day: &'static str) -> Self {
+        Self {
+            program: Program::OnGameDay(day),
+            ..Self::injector(name, "report last")
+        }
+    }
+
     fn typed(&self, words: &str) -> String {
         match self.program {
-            Program::Injector => format!("sudo injector {words}"),
+            Program::Injector | Program::OnGameDay(_) => format!("sudo injector {words}"),
             Program::Demo => "cargo xtask demo".into(),
         }
     }
@@ -106,10 +121,14 @@ pub(crate) fn run(project: &Project, wanted: Option<&str>) -> Result<ExitCode> {
         announce(&format!("drawing {}", scene.name));
         let words = stage.fill_in(root, project, scene.words)?;
         let program = match scene.program {
-            Program::Injector => project.binary("injector"),
+            Program::Injector | Program::OnGameDay(_) => project.binary("injector"),
             Program::Demo => project.binary("demo"),
         };
-        let (injector, journals) = (project.binary("injector"), stage.journals());
+        let journals = match scene.program {
+            Program::OnGameDay(day) => game_day::play(project, root, day)?,
+            Program::Injector | Program::Demo => stage.journals(),
+        };
+        let injector = project.binary("injector");
         let environment = [
             ("INJECTOR_BIN", injector.as_os_str()),
             ("INJECTOR_STATE_DIR", journals.as_os_str()),

@@ -1,10 +1,12 @@
 //! The game days of `configs/experiments/game-days`, each on a service that makes it end as its file says, and their
 //! reports, which stand beside the files with times and names masked.
 //!
-//! `INJECTOR_REPORTS=write` writes the reports in place of comparing them.
+//! `INJECTOR_REPORTS=write` writes the reports in place of comparing them, and `INJECTOR_KEEP_JOURNALS=FOLDER` leaves the
+//! journals of each day in a folder of its name there.
 
 use std::env;
 use std::fs;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -111,6 +113,9 @@ fn play(name: &str, sets: &[String], code: i32) -> Result<Value> {
     if env::var_os("INJECTOR_REPORTS").is_some_and(|what| what == "write") {
         fs::write(&kept, &card)?;
     }
+    if let Some(folder) = env::var_os("INJECTOR_KEEP_JOURNALS") {
+        keep(&injector.runs(), &Path::new(&folder).join(name))?;
+    }
     let wanted =
         fs::read_to_string(&kept).with_context(|| format!("{} cannot be read", kept.display()))?;
     ensure!(
@@ -119,6 +124,24 @@ fn play(name: &str, sets: &[String], code: i32) -> Result<Value> {
         kept.display()
     );
     Ok(serde_json::from_str(&finished.stdout)?)
+}
+
+/// Copies the journals, which are files of one folder, in place of those of an earlier day.
+fn keep(journals: &Path, folder: &Path) -> Result<()> {
+    if folder.exists() {
+        fs::remove_dir_all(folder).context("the journals of an earlier day stay")?;
+    }
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
+        .context("there is no place for journals")?;
+    for entry in fs::read_dir(journals)?.flatten() {
+        if entry.path().is_file() {
+            fs::copy(entry.path(), folder.join(entry.file_name()))?;
+        }
+    }
+    Ok(())
 }
 
 /// The card without what differs between two runs that went alike: numbers with their units, names of runs and paths, and

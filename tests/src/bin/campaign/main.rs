@@ -13,6 +13,7 @@ mod ending;
 mod every_step;
 mod journals;
 mod memory;
+mod noise;
 mod oracle;
 mod pace;
 mod reuse;
@@ -96,6 +97,8 @@ enum Name {
     ClockJumps,
     /// A daemon that starts and ends runs for long, and does not grow.
     Soak,
+    /// Judged runs with a fault that does nothing: none may come out as a deviation.
+    Noise,
 }
 
 fn main() -> ExitCode {
@@ -153,5 +156,6 @@ fn run(cli: &Cli) -> Result<Outcome> {
         Name::SelfProtection => selfish::campaign(cli.seed, runs(40)),
         Name::ClockJumps => clock::campaign(cli.seed, runs(10)),
         Name::Soak => soak::campaign(runs(20)),
+        Name::Noise => noise::campaign(runs(20), cli.at_once),
     }
 }
