@@ -34,6 +34,8 @@ mod tests;
 mod words;
 mod words_beside;
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 pub use detection::{Detected, Detection, detected};
@@ -42,7 +44,7 @@ pub use injector_spec::experiment::steady_state::{CALM_ANSWERS, CALM_TIME};
 use injector_spec::{condition::Fails, experiment::Ratio};
 pub use judgement::{Case, Judged, Judgement, Measured, Tally, Verdict, What, judge, unsteady};
 pub use reconciliation::{Reconciliation, Rpa};
-pub use spread::{Impact, Left, impact};
+pub use spread::{Impact, Left};
 pub use standing::Standing;
 
 /// One answer, as a journal keeps it.
@@ -144,4 +146,9 @@ pub fn bad(answers: &[Answer], too_many: impl Into<TooMany>) -> Vec<bool> {
         }
     }
     bad
+}
+
+/// A time in nanoseconds.
+pub(crate) fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
