@@ -34,8 +34,6 @@ mod tests;
 mod words;
 mod words_beside;
 
-use std::time::Duration;
-
 use serde::{Deserialize, Serialize};
 
 pub use detection::{Detected, Detection, detected};
@@ -146,9 +144,4 @@ pub fn bad(answers: &[Answer], too_many: impl Into<TooMany>) -> Vec<bool> {
         }
     }
     bad
-}
-
-/// A time in nanoseconds.
-pub(crate) fn nanos(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }

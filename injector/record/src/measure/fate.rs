@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Answer, CALM_ANSWERS, CALM_TIME, Times, nanos, spread};
-use injector_spec::quantity::duration;
+use super::{Answer, CALM_ANSWERS, CALM_TIME, Times, spread};
+use injector_spec::quantity::duration::{self, nanos};
 
 /// What a probe is held against.
 #[derive(Clone, Copy, Debug)]
