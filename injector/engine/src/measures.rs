@@ -112,6 +112,13 @@ impl Measures {
         }
     }
 
+    /// Notes that a target has ended at this time, and no fault may have ended it.
+    pub(crate) fn target_ended(&mut self, target: &str, at_ns: u64) {
+        if let Some(watched) = &mut self.watched {
+            watched.streams.target_ended(target, at_ns);
+        }
+    }
+
     /// Takes over the last of them: the lease has ended, and no more will come.
     pub(crate) fn close(&mut self, ended_ns: u64, ground: &mut Ground) {
         if let Some(watched) = &mut self.watched {

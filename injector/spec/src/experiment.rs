@@ -189,4 +189,10 @@ impl Experiment {
             .iter()
             .flat_map(|step| step.faults.iter().map(move |fault| (step, fault)))
     }
+
+    /// Whether a fault may end processes of a target, by its place.
+    pub fn may_end(&self, target: usize) -> bool {
+        let mut its = self.faults().filter(|(_, fault)| fault.target == target);
+        its.any(|(_, fault)| fault.kind.may_end_processes())
+    }
 }

@@ -94,6 +94,14 @@ impl Streams {
         }
     }
 
+    /// Notes that a target has ended at this time, and no fault may have ended it.
+    pub(super) fn target_ended(&mut self, target: &str, at_ns: u64) {
+        let its = self.all.iter_mut().map(|(_, stream)| stream);
+        for stream in its.filter(|stream| stream.asked().of == target) {
+            stream.target_ended(at_ns);
+        }
+    }
+
     /// Nothing more comes: reads the last of it, for which one turn is enough.
     pub(super) fn close(&mut self, ended_ns: u64, ground: &mut Ground) {
         self.read(ground);

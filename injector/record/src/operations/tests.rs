@@ -114,6 +114,32 @@ fn a_connect_is_overdue_as_soon_as_it_is_too_old() {
 }
 
 #[test]
+fn the_end_of_the_target_is_a_reaction() {
+    let mut stream = stream(Some(100), &[begin(0, 1)]);
+    // An end before the impact is none, and what a target does before its end comes first.
+    stream.target_ended(MS);
+    stream.take(&begin(10, 2));
+    let reaction = |stream: &Stream| stream.account(900 * MS, Some(10 * MS)).reaction;
+    assert_eq!(reaction(&stream), None);
+    stream.take(&fail(50, 2, why::GIVEN_UP));
+    stream.target_ended(70 * MS);
+    let ended = Reaction {
+        after_ms: 60,
+        what: Reacted::TargetEnded,
+    };
+    assert_eq!(reaction(&stream), Some(ended));
+    let text = stream.account(900 * MS, Some(10 * MS)).to_string();
+    assert!(
+        text.contains("reacted 60ms after the impact by its own end"),
+        "{text}"
+    );
+    // The one that is there again tries again.
+    stream.take(&begin(90, 3));
+    assert_eq!(reaction(&stream), Some(ended));
+    assert_eq!(stream.account(900 * MS, None).retries, 1);
+}
+
+#[test]
 fn a_retry_follows_what_failed_and_is_the_reaction() {
     let mut stream = stream(
         Some(100),
