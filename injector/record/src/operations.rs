@@ -9,7 +9,7 @@
 //! | limit | the longest that a good operation takes: given, or one and a half times the p99 of the baseline |
 //! | overdue | without an end, and older than the limit by so much that an answer in time would have been told |
 //! | retry | an operation that begins at a far end where the last one failed, or is overdue |
-//! | reaction | from the impact to the first retry, to the first operation at a far end that was never met before, or to the end of the target |
+//! | reaction | from the impact to the first retry, operation at a far end that was never met before, or end of the target |
 //!
 //! Rejected: to decide in the kernel which are bad. The limit may come from the baseline, and a program that compares
 //! costs the target more than one that tells.

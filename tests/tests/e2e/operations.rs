@@ -227,7 +227,7 @@ fn ended() -> Result<()> {
     drop(agent);
     let finished = running.wait_within(END)?;
     let report = report(&finished)?;
-    ensure!(report["outcome"]["outcome"] == "target-ended", "{report:#}");
+    ensure!(report["outcome"] == "target-ended", "{report:#}");
     let calls = &report["judgement"]["probes"][0]["operations"];
     let reaction = &calls["reaction"];
     let after_ms = Duration::from_millis(number(&reaction["after_ms"]));

@@ -114,7 +114,8 @@ fn a_target_may_end_by_a_signal_to_it_and_by_no_other_fault() {
     ];
     for (fault, may_end) in of_a {
         let text = format!(
-            "targets: {{ a: {{ pid: 7 }}, b: {{ pid: 8 }} }}\nsteps:\n  - {{ duration: 5s }}\n  - duration: 5s\n    faults: [{fault}]\n"
+            "targets: {{ a: {{ pid: 7 }}, b: {{ pid: 8 }} }}\nsteps:\n  - {{ duration: 5s }}\n  \
+             - duration: 5s\n    faults: [{fault}]\n"
         );
         let experiment = parse(&text, "ends.yaml", None).unwrap();
         assert_eq!(
