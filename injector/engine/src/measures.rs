@@ -177,10 +177,8 @@ impl Measures {
         }
         let now = boot_ns();
         let why = watched.streams.find_limits();
-        let why = why.or_else(|| {
-            let seen_ns = watched.streams.seen_ns();
-            measure::unsteady(&watched.measured(seen_ns))
-        });
+        let seen = watched.streams.seen_ns();
+        let why = why.or_else(|| measure::unsteady(&watched.measured(seen)));
         if why.is_none() {
             watched.times.faults_ns = Some(now);
             watched.unhit_ns = now;
