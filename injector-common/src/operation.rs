@@ -162,7 +162,13 @@ impl Exchange {
         if self.role == role::ANSWERS {
             return turn;
         }
-        if self.begun_ns != 0 && is_after(segment.ack, self.received) {
+        // The peer's end counts as one byte. It comes without an answer only where the target has given up its own
+        // direction, and then the connection's end, which is next, says that there was none.
+        let is_more_than_an_end = segment.ack.wrapping_sub(self.received) > 1;
+        if self.begun_ns != 0
+            && is_after(segment.ack, self.received)
+            && (self.arrived_ns != 0 || is_more_than_an_end)
+        {
             self.end(&mut turn);
             turn.answered_ns = if self.arrived_ns == 0 {
                 now_ns
@@ -298,6 +304,27 @@ mod tests {
     }
 
     #[test]
+    fn an_end_of_the_peer_is_no_answer_to_a_target_that_sends_no_more() {
+        let mut exchange = Exchange::default();
+        exchange.sent(10, data(100, 5, 900));
+        // Its own end, then the acknowledgement of the peer's.
+        assert_eq!(exchange.sent(11, data(105, 0, 900)), Turn::default());
+        assert_eq!(exchange.sent(20, data(106, 0, 901)), Turn::default());
+        let turn = exchange.ended(901);
+        assert_eq!((turn.answered_ns, turn.failed), (0, 1));
+        // An answer of one byte is one, and so is a longer one whose arrival was not seen.
+        for (arrived, ack) in [(true, 901), (true, 902), (false, 902)] {
+            let mut exchange = Exchange::default();
+            exchange.sent(10, data(100, 5, 900));
+            if arrived {
+                exchange.received(15, 900, 1, 900);
+            }
+            let told = exchange.sent(20, data(106, 0, ack)).answered_ns;
+            assert_eq!(told, if arrived { 15 } else { 20 });
+        }
+    }
+
+    #[test]
     fn a_connection_that_the_target_accepted_has_no_operations() {
         let mut exchange = Exchange {
             role: role::ANSWERS,
@@ -311,6 +338,28 @@ mod tests {
         #[test]
         fn decode_is_total(bytes in proptest::collection::vec(any::<u8>(), 0..100)) {
             prop_assert_eq!(Told::decode(&bytes).is_some(), bytes.len() == TOLD);
+        }
+
+        /// A target that sends its request and its end has an answer where payload arrived before the peer's end, and
+        /// none where it did not.
+        #[test]
+        fn behind_a_half_close_an_answer_is_what_arrived(
+            start: u32, pieces in proptest::collection::vec(1u32..2_000, 0..4),
+        ) {
+            let mut exchange = Exchange::default();
+            exchange.sent(1, data(100, 5, start));
+            exchange.sent(2, data(105, 0, start));
+            let (mut next, mut now, mut answered) = (start, 10, 0);
+            for bytes in &pieces {
+                exchange.received(now, next, *bytes, next);
+                next = next.wrapping_add(*bytes);
+                answered += exchange.sent(now + 1, data(106, 0, next)).answered_ns;
+                now += 10;
+            }
+            next = next.wrapping_add(1);
+            answered += exchange.sent(now, data(106, 0, next)).answered_ns;
+            let failed = exchange.ended(next).failed;
+            prop_assert_eq!((answered, failed), if pieces.is_empty() { (0, 1) } else { (10, 0) });
         }
 
         /// Whatever passes: a request begins only where none is open, and ends once.

@@ -19,11 +19,12 @@ use aya_ebpf::{
     macros::{btf_tracepoint, cgroup_skb},
     programs::{BtfTracePointContext, SkBuffContext},
 };
+use injector_common::flow::Flow;
 use injector_common::operation::{Exchange, Segment, Told, Turn, role, watch, what, why};
 
 use crate::{
     claim::field,
-    gate,
+    ends, gate,
     maps::{
         INJ_EXCHANGES, INJ_OPERATIONS, INJ_OPERATIONS_LOST, INJ_WATCHED, OFFSET_SOCK_ERROR,
         OFFSET_SOCK_FAMILY, OFFSET_SOCK_PORT, OFFSET_SOCK_SHUTDOWN, OFFSET_SOCK_V4, OFFSET_SOCK_V6,
@@ -46,7 +47,6 @@ mod state {
     pub const FIN_WAIT1: i32 = 4;
     pub const CLOSE: i32 = 7;
     pub const CLOSE_WAIT: i32 = 8;
-    pub const LISTEN: u32 = 10;
 }
 
 /// `RCV_SHUTDOWN | SEND_SHUTDOWN` of `include/net/sock.h`: the socket is closed, and not only told that no more
@@ -158,14 +158,14 @@ fn asked(skb: *mut __sk_buff) -> Option<()> {
     let cookie = unsafe { bpf_get_socket_cookie(skb.cast()) };
     end(scope, cookie, now, &turn, 0);
     if turn.began != 0 {
-        let (remote, port) = far_end(skb, segment.is_v4)?;
+        let far_end = ends::leaving(skb)?;
         tell(Told {
             boot_ns: now,
             cookie,
             scope,
             what: what::REQUEST_BEGAN,
-            port,
-            remote,
+            port: u32::from(far_end.remote_port),
+            remote: far_end.remote,
             ..Told::default()
         });
     }
@@ -195,45 +195,36 @@ fn end(scope: u32, cookie: u64, now: u64, turn: &Turn, why: u32) {
     });
 }
 
-/// Where a packet that leaves goes.
-#[inline(always)]
-fn far_end(skb: *mut __sk_buff, is_v4: bool) -> Option<([u8; 16], u32)> {
-    let (remote, at) = if is_v4 {
-        let ip: [u8; 20] = packet::load(skb, 0)?;
-        let remote = v4_mapped([ip[16], ip[17], ip[18], ip[19]]);
-        (remote, u32::from(ip[0] & 0xf) * 4)
-    } else {
-        (packet::load(skb, 24)?, 40)
-    };
-    let port: [u8; 2] = packet::load(skb, at + 2)?;
-    Some((remote, u32::from(u16::from_be_bytes(port))))
-}
-
 /// On which side the target is of a connection that was there before: where a socket listens at its own end, the
 /// connection was accepted there. Once for each connection.
 #[inline(always)]
 fn role_of_known(skb: *mut __sk_buff, is_v4: bool) -> Option<u32> {
+    let Flow {
+        remote,
+        local,
+        local_port,
+        ..
+    } = ends::leaving(skb)?;
+    let word = |of: &[u8; 16], at: usize| {
+        u32::from_ne_bytes([of[at], of[at + 1], of[at + 2], of[at + 3]])
+    };
     // SAFETY: all zero is a tuple.
     let mut tuple: bpf_sock_tuple = unsafe { core::mem::zeroed() };
     let size = if is_v4 {
-        let ip: [u8; 20] = packet::load(skb, 0)?;
-        let port: [u8; 2] = packet::load(skb, u32::from(ip[0] & 0xf) * 4)?;
         tuple.__bindgen_anon_1.ipv4 = bpf_sock_tuple__bindgen_ty_1__bindgen_ty_1 {
-            saddr: u32::from_ne_bytes([ip[16], ip[17], ip[18], ip[19]]),
-            daddr: u32::from_ne_bytes([ip[12], ip[13], ip[14], ip[15]]),
+            saddr: word(&remote, 12),
+            daddr: word(&local, 12),
             sport: 0,
-            dport: u16::from_ne_bytes(port),
+            dport: local_port.to_be(),
         };
         size_of::<bpf_sock_tuple__bindgen_ty_1__bindgen_ty_1>()
     } else {
-        let ends: [u8; 34] = packet::load(skb, 8)?;
-        let word =
-            |at: usize| u32::from_ne_bytes([ends[at], ends[at + 1], ends[at + 2], ends[at + 3]]);
+        let words = |of: &[u8; 16]| [word(of, 0), word(of, 4), word(of, 8), word(of, 12)];
         tuple.__bindgen_anon_1.ipv6 = bpf_sock_tuple__bindgen_ty_1__bindgen_ty_2 {
-            saddr: [word(16), word(20), word(24), word(28)],
-            daddr: [word(0), word(4), word(8), word(12)],
+            saddr: words(&remote),
+            daddr: words(&local),
             sport: 0,
-            dport: u16::from_ne_bytes([ends[32], ends[33]]),
+            dport: local_port.to_be(),
         };
         size_of::<bpf_sock_tuple__bindgen_ty_1__bindgen_ty_2>()
     };
@@ -249,7 +240,7 @@ fn role_of_known(skb: *mut __sk_buff, is_v4: bool) -> Option<u32> {
         bpf_sk_release(found.cast());
         state
     };
-    Some(if state == state::LISTEN {
+    Some(if state == ends::LISTEN {
         role::ANSWERS
     } else {
         role::FRESH

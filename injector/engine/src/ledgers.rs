@@ -6,8 +6,8 @@
 //!
 //! Invariants:
 //! - No list delays the end of a fault: all of them come after it.
-//! - No list is waited for beyond its time: each ledger has a thread of its own, which is left behind where a file system
-//!   or a resolver hangs. Where the run is asked to end meanwhile, none is waited for any more.
+//! - No list is waited for beyond its time: each ledger has a deadline and a thread of its own, which is left behind
+//!   where a file system or a resolver hangs. Where the run is asked to end meanwhile, none is waited for any more.
 //! - A list that cannot be read whole is not measurable, and never empty.
 //!
 //! Rejected: reading at the end of the last step, while everything is still armed. A list on a disk that stands still
@@ -115,7 +115,7 @@ fn unix_ns(boot: u64) -> u64 {
         let now = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
-        let now = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
+        let now = duration::nanos(now);
         let passed = boot_ns().saturating_sub(before);
         (passed, now.saturating_sub(before.saturating_sub(boot)))
     };
@@ -138,22 +138,10 @@ fn read(ledgers: &[Ledger], orders: &Receiver<Order>) -> (Vec<Lists>, Option<Ins
         }
     }
     drop(sender);
-    let longest = ledgers.iter().map(|ledger| ledger.within * 2).max();
-    let deadline = Instant::now() + longest.unwrap_or_default() + SLACK;
-    let mut asked_to_end = None;
-    while found.iter().any(Option::is_none) && Instant::now() < deadline {
-        if let Ok((index, list)) = lists.recv_timeout(LOOK_EVERY) {
-            found[index] = Some(list);
-        }
-        match orders.try_recv() {
-            Ok(Order::Stop) => {
-                asked_to_end = Some(Instant::now());
-                break;
-            }
-            // No process is left that could ask, or none does.
-            Err(TryRecvError::Empty | TryRecvError::Disconnected) => {}
-        }
-    }
+    let now = Instant::now();
+    let its_own = |ledger: &Ledger| now + ledger.within * 2 + SLACK;
+    let deadlines: Vec<Instant> = ledgers.iter().map(its_own).collect();
+    let asked_to_end = gather(&mut found, &deadlines, &lists, orders);
     is_over.store(true, Ordering::Relaxed);
     let missing = |ledger: &Ledger| match asked_to_end {
         Some(_) => "the run was asked to end while it was read".to_owned(),
@@ -162,6 +150,35 @@ fn read(ledgers: &[Ledger], orders: &Receiver<Order>) -> (Vec<Lists>, Option<Ins
     let all = ledgers.iter().zip(found);
     let all = all.map(|(ledger, list)| list.unwrap_or_else(|| Err(missing(ledger))));
     (all.collect(), asked_to_end)
+}
+
+/// Waits for the lists that are not found yet, for each until its own deadline: one that comes later is none, however
+/// long another is waited for. Returns when the run was asked to end meanwhile, if it was.
+fn gather(
+    found: &mut [Option<Lists>],
+    deadlines: &[Instant],
+    lists: &Receiver<(usize, Lists)>,
+    orders: &Receiver<Order>,
+) -> Option<Instant> {
+    let is_awaited =
+        |list: &Option<Lists>, deadline: &Instant| list.is_none() && Instant::now() < *deadline;
+    while found
+        .iter()
+        .zip(deadlines)
+        .any(|(list, deadline)| is_awaited(list, deadline))
+    {
+        if let Ok((index, list)) = lists.recv_timeout(LOOK_EVERY)
+            && is_awaited(&found[index], &deadlines[index])
+        {
+            found[index] = Some(list);
+        }
+        match orders.try_recv() {
+            Ok(Order::Stop) => return Some(Instant::now()),
+            // No process is left that could ask, or none does.
+            Err(TryRecvError::Empty | TryRecvError::Disconnected) => {}
+        }
+    }
+    None
 }
 
 fn send(index: usize, ledger: &Ledger, sender: &Sender<(usize, Lists)>, is_over: &AtomicBool) {
@@ -341,6 +358,22 @@ mod tests {
     }
 
     #[test]
+    fn a_list_that_comes_behind_its_own_deadline_is_none() {
+        let (sender, lists) = mpsc::channel();
+        let (_orders, inbox) = mpsc::channel();
+        for index in 0..2 {
+            sender.send((index, Ok((Vec::new(), Vec::new())))).unwrap();
+        }
+        let now = Instant::now();
+        let mut found = vec![None; 2];
+        assert_eq!(
+            gather(&mut found, &[now, now + WITHIN], &lists, &inbox),
+            None
+        );
+        assert_eq!(found, [None, Some(Ok((Vec::new(), Vec::new())))]);
+    }
+
+    #[test]
     fn a_run_that_is_asked_to_end_waits_for_no_list() {
         // It takes the connection and never answers.
         let silent = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -358,14 +391,9 @@ mod tests {
 
     #[test]
     fn the_impact_is_told_on_the_wall_clock() {
-        let now = u64::try_from(
-            SystemTime::now()
-                .duration_since(UNIX_EPOCH)
-                .unwrap()
-                .as_nanos(),
-        );
+        let now = duration::nanos(SystemTime::now().duration_since(UNIX_EPOCH).unwrap());
         let impact = unix_ns(boot_ns() - 3_000_000_000);
-        let ago = now.unwrap() - impact;
+        let ago = now - impact;
         assert!((2_900_000_000..4_000_000_000).contains(&ago), "{ago}");
     }
 }

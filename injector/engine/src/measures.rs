@@ -26,8 +26,8 @@ use injector_host::{
 };
 use injector_record::{
     journal::Record,
-    measure::{self, Answer, Case, Judgement, Measured, Sample, Times, Verdict, What},
-    report::{FaultReport, Outcome},
+    measure::{self, Answer, Case, Measured, Sample, Times, Verdict, What},
+    report::{Outcome, RunReport},
 };
 use injector_spec::{
     condition::Question,
@@ -112,11 +112,17 @@ impl Measures {
         }
     }
 
+    /// Notes that a target has ended at this time, and no fault may have ended it.
+    pub(crate) fn target_ended(&mut self, target: &str, at_ns: u64) {
+        if let Some(watched) = &mut self.watched {
+            watched.streams.target_ended(target, at_ns);
+        }
+    }
+
     /// Takes over the last of them: the lease has ended, and no more will come.
     pub(crate) fn close(&mut self, ended_ns: u64, ground: &mut Ground) {
         if let Some(watched) = &mut self.watched {
-            watched.streams.read(ground);
-            watched.streams.close(ended_ns);
+            watched.streams.close(ended_ns, ground);
         }
     }
 
@@ -171,7 +177,8 @@ impl Measures {
         }
         let now = boot_ns();
         let why = watched.streams.find_limits();
-        let why = why.or_else(|| measure::unsteady(&watched.measured(now)));
+        let seen = watched.streams.seen_ns();
+        let why = why.or_else(|| measure::unsteady(&watched.measured(seen)));
         if why.is_none() {
             watched.times.faults_ns = Some(now);
             watched.unhit_ns = now;
@@ -200,33 +207,43 @@ impl Measures {
         }
     }
 
-    /// Judges; `None` where nothing was to be measured. What was answered last is returned too. It waits for no
-    /// thread: settings of the host are put back after it, and a question that hangs would have no answer.
-    pub fn finish(
-        &mut self,
-        outcome: &Outcome,
-        faults: &[FaultReport],
-    ) -> Option<(Judgement, Vec<Record>)> {
-        mem::take(&mut self.watched.as_mut()?.threads).leave();
+    /// Nothing more is asked; returns for the journal what was answered last. It waits for no thread: settings of the
+    /// host are put back after it, and a question that hangs would have no answer.
+    pub fn end(&mut self) -> Vec<Record> {
+        let Some(watched) = &mut self.watched else {
+            return Vec::new();
+        };
+        mem::take(&mut watched.threads).leave();
         let last = self.collect();
-        let watched = self.watched.as_mut()?;
-        watched.times.ended_ns = boot_ns();
-        let met = faults.iter().filter(|fault| fault.hit > 0).count();
+        if let Some(watched) = &mut self.watched {
+            watched.times.ended_ns = boot_ns();
+        }
+        last
+    }
+
+    /// Judges what was answered until the end, and leaves the judgement in the report. There may be a million answers,
+    /// so what has to be put back is put back before.
+    pub fn judge(mut self, report: &mut RunReport) {
+        let Some(watched) = &mut self.watched else {
+            return;
+        };
+        let faults = report.faults.iter();
+        let met = faults.filter(|fault| fault.hit > 0).count();
         // Hits that came with the very last look of a step.
         if met > 0 {
             watched.times.hit_ns.get_or_insert(watched.unhit_ns);
         }
-        let cut_short = cut_short(outcome);
+        let cut_short = cut_short(&report.outcome);
         let judgement = measure::judge(&Case {
             steady_state: &watched.steady_state,
             measured: &watched.measured(watched.times.ended_ns),
             alarm: watched.alarm.as_ref().map_or(&[], |alarm| &alarm.answers),
             times: watched.times,
-            planned: faults.len(),
+            planned: report.faults.len(),
             met,
             cut_short: cut_short.as_ref(),
         });
-        Some((judgement, last))
+        report.judgement = Some(Box::new(judgement));
     }
 }
 

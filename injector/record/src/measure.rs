@@ -42,7 +42,7 @@ pub use injector_spec::experiment::steady_state::{CALM_ANSWERS, CALM_TIME};
 use injector_spec::{condition::Fails, experiment::Ratio};
 pub use judgement::{Case, Judged, Judgement, Measured, Tally, Verdict, What, judge, unsteady};
 pub use reconciliation::{Reconciliation, Rpa};
-pub use spread::{Impact, Left, impact};
+pub use spread::{Impact, Left};
 pub use standing::Standing;
 
 /// One answer, as a journal keeps it.

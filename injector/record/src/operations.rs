@@ -1,13 +1,15 @@
 //! The operations of a target, as the kernel tells of them: pure, records go in, and answers with an account come out.
 //!
-//! A [`Stream`] is what an experiment calls by a name. It keeps each operation as an [`Answer`], up to a bound, because a verdict goes by single ones; a journal gets the bad ones, some of the good ones, and the numbers of each
-//! second, so that it stays small where a target does very much.
+//! A [`Stream`] is what an experiment calls by a name. It keeps each operation as an [`Answer`], up to a bound, because a
+//! verdict goes by single ones; a journal gets the bad ones, some of the good ones, and the numbers of each second, so
+//! that it stays small where a target does very much.
 //!
 //! | term | meaning |
 //! | --- | --- |
 //! | limit | the longest that a good operation takes: given, or one and a half times the p99 of the baseline |
+//! | overdue | without an end, and older than the limit by so much that an answer in time would have been told |
 //! | retry | an operation that begins at a far end where the last one failed, or is overdue |
-//! | reaction | from the impact to the first retry, or to the first operation at a far end that was never met before |
+//! | reaction | from the impact to the first retry, operation at a far end that was never met before, or end of the target |
 //!
 //! Rejected: to decide in the kernel which are bad. The limit may come from the baseline, and a program that compares
 //! costs the target more than one that tells.
@@ -26,8 +28,11 @@ use injector_common::operation::{Told, what, why};
 
 pub use account::{Gaps, OperationAccount, Reacted, Reaction};
 use injector_spec::{
-    experiment::{NamedOperation, operation::LIMIT_FROM},
-    quantity::{Errno, count, duration},
+    experiment::{NamedOperation, OperationKind, operation::LIMIT_FROM},
+    quantity::{
+        Errno, count,
+        duration::{self, nanos},
+    },
 };
 pub use second::Second;
 use second::Seconds;
@@ -40,6 +45,14 @@ const MOST_FAR_ENDS: usize = 10_000;
 /// The most gaps in front of retries, and turns that may be reactions, that are kept.
 const MOST_TURNS: usize = 10_000;
 
+/// How long after it arrived an answer may be told at the latest, in nanoseconds: the kernel tells it with the next
+/// segment that the target sends, and that is its acknowledgement where it has nothing to say. `TCP_DELACK_MAX` of
+/// `include/net/tcp.h`, the longest that one is delayed.
+const ANSWER_TOLD_WITHIN: u64 = 200_000_000;
+
+/// What is said of an operation that is overdue.
+const NO_END: &str = "no end";
+
 /// A far end: address, and port.
 type FarEnd = ([u8; 16], u32);
 
@@ -48,8 +61,15 @@ type FarEnd = ([u8; 16], u32);
 struct Open {
     begun_ns: u64,
     far_end: FarEnd,
-    /// Whether it is older than the limit, and counted as bad.
+    /// Whether it is noted as overdue.
     is_overdue: bool,
+}
+
+impl Open {
+    /// Whether it is older than that at this time.
+    const fn is_older_at(&self, now_ns: u64, longest_ns: u64) -> bool {
+        now_ns.saturating_sub(self.begun_ns) > longest_ns
+    }
 }
 
 /// Operations under one name.
@@ -124,17 +144,41 @@ impl Stream {
         }
     }
 
-    /// The watch ends: what has no end by now has none that could be seen.
+    /// The watch ends, and all its records were taken: what has no end by now has none that could be seen.
     pub fn close(&mut self, now_ns: u64) {
-        self.closed_ns.get_or_insert(now_ns);
+        if self.closed_ns.is_some() {
+            return;
+        }
+        self.closed_ns = Some(now_ns);
+        let overdue: Vec<Sample> = self
+            .overdue(now_ns)
+            .map(|open| Sample {
+                at_ns: open.begun_ns,
+                took_us: now_ns.saturating_sub(open.begun_ns) / 1_000,
+                wrong: Some(NO_END.into()),
+            })
+            .collect();
+        for sample in overdue {
+            self.seconds.add(sample);
+        }
     }
 
-    /// What is open for longer than the limit at this time, or when the watch ended.
+    /// What is overdue at this time, or when the watch ended.
     fn overdue(&self, now_ns: u64) -> impl Iterator<Item = &Open> {
-        let limit = self.limit_ns.unwrap_or(u64::MAX);
+        let longest = self
+            .limit_ns
+            .map_or(u64::MAX, |limit| self.longest_open(limit));
         let until = self.closed_ns.unwrap_or(u64::MAX).min(now_ns);
         let open = self.open.values();
-        open.filter(move |open| until.saturating_sub(open.begun_ns) > limit)
+        open.filter(move |open| open.is_older_at(until, longest))
+    }
+
+    /// How old one may be without an end that took no longer than the limit. A connect's end is told at once.
+    const fn longest_open(&self, limit_ns: u64) -> u64 {
+        limit_ns.saturating_add(match self.asked.kind {
+            OperationKind::Request => ANSWER_TOLD_WITHIN,
+            OperationKind::Connect => 0,
+        })
     }
 
     /// How many records were lost.
@@ -169,6 +213,11 @@ impl Stream {
         if let Some(former) = self.open.insert(told.cookie, open) {
             self.settle(former, told.boot_ns, Some("lost".into()));
         }
+    }
+
+    /// Notes that the target has ended, and no fault of the run may have ended it.
+    pub fn target_ended(&mut self, at_ns: u64) {
+        self.turn(at_ns, Reacted::TargetEnded);
     }
 
     fn turn(&mut self, at_ns: u64, what: Reacted) {
@@ -227,12 +276,13 @@ impl Stream {
         }
     }
 
-    /// Counts those that have no end and are older than the limit by now; once each.
+    /// Notes those that are overdue at this time, up to which all records were taken; once each.
     pub fn look(&mut self, now_ns: u64) {
         let Some(limit) = self.limit_ns else { return };
+        let longest = self.longest_open(limit);
         for open in self.open.values_mut() {
             let due = open.begun_ns.saturating_add(limit);
-            if now_ns > due && !open.is_overdue {
+            if open.is_older_at(now_ns, longest) && !open.is_overdue {
                 open.is_overdue = true;
                 if self.bad_at.len() < MOST_FAR_ENDS {
                     self.bad_at.insert(open.far_end, due);
@@ -241,9 +291,11 @@ impl Stream {
         }
     }
 
-    /// What the journal is to have since the last time: samples, and the numbers of the seconds that are over.
+    /// What the journal is to have since the last time: samples, and the numbers of the seconds that are over; once the
+    /// watch has ended, those of all.
     pub fn for_journal(&mut self, now_ns: u64) -> (Vec<Sample>, Vec<Second>) {
-        self.seconds.take(now_ns)
+        self.seconds
+            .take(self.closed_ns.map_or(now_ns, |_| u64::MAX))
     }
 
     /// Finds the limit from the baseline where none was given. An error says why it cannot be found.
@@ -276,7 +328,7 @@ impl Stream {
     }
 
     /// All operations in the order in which they began, as they are judged at this time: those without an end are
-    /// there once they are older than the limit, and bad.
+    /// there once they are overdue, and bad.
     pub fn answers(&self, now_ns: u64) -> Vec<Answer> {
         let limit = self.limit_ns.unwrap_or(u64::MAX);
         let ended = self.kept.iter().map(|answer| Answer {
@@ -324,7 +376,7 @@ impl Stream {
             .iter()
             .filter(|one| one.is_right && took(one) > limit);
         let endless = self.overdue(now_ns).count();
-        for (why, number) in [("late", late.count()), ("no end", endless)] {
+        for (why, number) in [("late", late.count()), (NO_END, endless)] {
             if number > 0 {
                 bad.insert(why.to_owned(), u64::try_from(number).unwrap_or(u64::MAX));
             }
@@ -369,8 +421,4 @@ fn reason(told: u32) -> String {
 
 fn late(took_ns: u64) -> String {
     format!("took {}", duration::measured(Duration::from_nanos(took_ns)))
-}
-
-fn nanos(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }

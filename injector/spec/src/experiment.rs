@@ -207,4 +207,10 @@ impl Experiment {
         let steps = self.steps.iter().enumerate();
         steps.flat_map(|(index, step)| step.faults.iter().map(move |fault| (index, step, fault)))
     }
+
+    /// Whether a fault may end processes of a target, by its place.
+    pub fn may_end(&self, target: usize) -> bool {
+        let mut its = self.faults().filter(|(_, fault)| fault.target == target);
+        its.any(|(_, fault)| fault.kind.may_end_processes())
+    }
 }

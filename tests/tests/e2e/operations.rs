@@ -1,7 +1,8 @@
 //! What a run says of its target's operations is what the target says itself.
 
 use std::fs;
-use std::time::Duration;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use injector_tests::injector::{Finished, Injector, Running};
@@ -21,6 +22,7 @@ pub(crate) fn cases() -> Vec<Case> {
         case("slow_ones_are_those_that_the_target_knows", slow),
         // It waits more than it works, and its fault switches no setting of the host.
         case("refused_connects_are_bad_with_the_reason", refused).beside_others(),
+        case("a_target_that_ends_has_reacted", ended).beside_others(),
         case("what_cannot_be_watched_is_refused", refusals),
     ]
 }
@@ -194,6 +196,54 @@ fn refused() -> Result<()> {
     );
     Ok(())
 }
+
+/// A target that ends while its request has no answer has reacted by that, and not by a retry.
+fn ended() -> Result<()> {
+    let mut lab = Lab::new(Wire::Loopback, Family::V4)?;
+    let server = lab.serve("tcp-echo")?.to_string();
+    let words = ["tcp-ping", "--connect", &server, "--count", "1000"];
+    let words = [
+        &words[..],
+        &["--interval", "20ms", "--timeout", "1m", "--wait"],
+    ]
+    .concat();
+    let mut agent = Victim::start(lab.agent(), &words)?;
+    let text = format!(
+        "name: ended\ntargets: {{ agent: {{ pid: {} }} }}\noperations:\n  \
+         calls: {{ of: agent, connect-to: \"{server}\", good: {{ within: 100ms }} }}\nsteady-state: [calls]\n\
+         baseline: 5s\nrecovery: 5500ms\non-target-exit: end\nsteps:\n  - name: silence\n    duration: 20s\n    \
+         faults: [ net.blackhole: {{ protocol: tcp }} ]\n",
+        agent.pid(),
+    );
+    let injector = Injector::new()?;
+    let mut running = start(&injector, &text)?;
+    running.wait_until_armed()?;
+    agent.ask()?;
+    let deadline = Instant::now() + END;
+    while let Some(event) = running.next_event(deadline)
+        && !(event.event == "step_started" && event.step.as_deref() == Some("silence"))
+    {}
+    sleep(LASTS);
+    drop(agent);
+    let finished = running.wait_within(END)?;
+    let report = report(&finished)?;
+    ensure!(report["outcome"] == "target-ended", "{report:#}");
+    let calls = &report["judgement"]["probes"][0]["operations"];
+    let reaction = &calls["reaction"];
+    let after_ms = Duration::from_millis(number(&reaction["after_ms"]));
+    ensure!(
+        reaction["what"] == "target-ended" && after_ms > LASTS / 2 && after_ms < LASTS * 4,
+        "{report:#}"
+    );
+    ensure!(
+        calls["bad"]["given up"] == 1 && number(&calls["retries"]) == 0,
+        "{calls:#}"
+    );
+    Ok(())
+}
+
+/// How long the fault of a target that ends is on until it does.
+const LASTS: Duration = Duration::from_millis(500);
 
 /// Nothing is armed, and the sentence says where and what to do.
 fn refusals() -> Result<()> {

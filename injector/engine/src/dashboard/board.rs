@@ -6,7 +6,7 @@ use injector_record::{
     event::{EventKind, Limits, RunEvent},
     journal::RunId,
 };
-use injector_spec::experiment::Placed;
+use injector_spec::{experiment::Placed, quantity::duration::nanos};
 
 use super::{Outline, trace::Trace};
 use crate::{live::Rate, tell};
@@ -241,8 +241,4 @@ impl Board {
         }
         self.step_until_ns.saturating_sub(now_ns)
     }
-}
-
-pub(super) fn nanos(duration: std::time::Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

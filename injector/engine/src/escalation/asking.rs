@@ -3,7 +3,9 @@
 use std::sync::mpsc::{Receiver, TryRecvError};
 
 use injector_record::escalation::{Answer, Escalated, Matter};
-use injector_spec::{config::Channel, config::NotifierWay, escalation::NotifierName};
+use injector_spec::{
+    config::Channel, config::NotifierWay, escalation::NotifierName, quantity::duration::nanos,
+};
 
 use super::{Chain, Link};
 
@@ -39,7 +41,7 @@ pub(super) fn ask(chain: &Chain, matter: Matter, around: &mut dyn Surroundings) 
     let began = around.now_ns();
     let mut told = Vec::new();
     for link in &chain.0 {
-        let within = u64::try_from(link.within.as_nanos()).unwrap_or(u64::MAX);
+        let within = nanos(link.within);
         let now = around.now_ns();
         around.turn(Escalated::Asked {
             to: link.to.clone(),

@@ -22,6 +22,7 @@ use injector_record::{
 use injector_spec::{
     config::{ConfigFile, Source},
     error::Refusal,
+    quantity::duration::nanos,
 };
 
 use super::{
@@ -193,8 +194,4 @@ impl Surroundings for Around<'_> {
             let _ = Journal::note(&self.path, &Record::Escalated { turn });
         }
     }
-}
-
-fn nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -84,6 +84,7 @@ pub fn execute(
         journal,
         tell,
         gates: Vec::new(),
+        measures: Measures::default(),
     };
     let result = run.through(fd_store, orders);
     let Run {
@@ -91,10 +92,12 @@ pub fn execute(
         mut journal,
         mut changes,
         tell,
+        measures,
         ..
     } = run;
     let errors = changes.restore(&mut journal);
     let result = result.map(|mut report| {
+        measures.judge(&mut report);
         let steady = request.experiment.steady_state.as_ref();
         let ledgers = steady.map_or(&[][..], |steady| &steady.ledgers);
         let asked_to_end = ledgers::reconcile(ledgers, &mut report, orders);
@@ -161,6 +164,8 @@ struct Run<'t> {
     tell: &'t mut dyn FnMut(RunEvent),
     /// What became of the gates so far.
     gates: Vec<GateReport>,
+    /// What was measured, once nothing is armed any more.
+    measures: Measures,
 }
 
 /// A run while it is armed.
@@ -263,8 +268,4 @@ impl Run<'_> {
         };
         (self.tell)(seen.of(&self.request.run));
     }
-}
-
-fn nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

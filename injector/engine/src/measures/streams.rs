@@ -1,7 +1,8 @@
 //! The operations of targets, read from the rings of their namespaces.
 //!
 //! The run's own thread reads, at each of its turns, and never waits. A ring holds what a target does in seconds; what
-//! does not fit is counted, and then the operations are not judged.
+//! does not fit is counted, and then the operations are not judged. What has no end is judged by the time up to which
+//! all was read: an end that is still in the ring would look as if there were none.
 
 use std::collections::BTreeMap;
 
@@ -15,12 +16,17 @@ use injector_record::{
 };
 use injector_spec::experiment::{OperationKind, SteadyState, operation::MOST_KEPT};
 
-/// The most records of a namespace that are read in one turn: the run has other things to look after.
+/// The most records of a namespace that are read in one turn: the run has other things to look after. No ring holds
+/// more than that.
 const AT_ONCE: usize = 65_536;
 
 /// All streams of a run, in the order of the experiment.
 #[derive(Default)]
-pub(super) struct Streams(Vec<(Watched, Stream)>);
+pub(super) struct Streams {
+    all: Vec<(Watched, Stream)>,
+    /// All that was told up to here was read; on the boot clock, in nanoseconds.
+    seen_ns: u64,
+}
 
 impl Streams {
     /// The streams that an experiment has, none of which has begun.
@@ -31,42 +37,75 @@ impl Streams {
             let asked = operations.iter().find(|one| one.name == watched.name)?;
             Some((watched, Stream::new(asked, share)))
         };
-        Self(watched.into_iter().filter_map(of_its_own).collect())
+        Self {
+            all: watched.into_iter().filter_map(of_its_own).collect(),
+            seen_ns: 0,
+        }
+    }
+
+    /// Up to when all that was told was read, on the boot clock, in nanoseconds.
+    pub(super) const fn seen_ns(&self) -> u64 {
+        self.seen_ns
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Stream> {
-        self.0.iter().map(|(_, stream)| stream)
+        self.all.iter().map(|(_, stream)| stream)
     }
 
     /// Reads what was told since the last time.
     pub(super) fn read(&mut self, ground: &mut Ground) {
-        if self.0.is_empty() {
+        if self.all.is_empty() {
             return;
         }
-        for namespace in &mut ground.namespaces {
-            for told in namespace.operations.by_ref().take(AT_ONCE) {
-                let its = self.0.iter_mut();
-                for (_, stream) in its.filter(|(watched, _)| takes(watched, &told)) {
-                    stream.take(&told);
-                }
-            }
+        let namespaces = ground.namespaces.iter_mut();
+        self.take(namespaces.map(|namespace| namespace.operations.by_ref()));
+        for namespace in &ground.namespaces {
             // One that cannot be read now is read at the next turn.
             let lost = namespace.operations.lost().unwrap_or_default();
-            for (watched, stream) in &mut self.0 {
+            for (watched, stream) in &mut self.all {
                 if lost > 0 && namespace.scopes.contains(&watched.scope) {
                     stream.lost(lost);
                 }
             }
         }
+    }
+
+    /// Takes from each ring what one turn allows. Where something is left behind, it is not said that more was seen.
+    fn take<R: Iterator<Item = Told>>(&mut self, rings: impl Iterator<Item = R>) {
+        // Before the first is read: what is told meanwhile may be left out.
         let now = boot_ns();
-        for (_, stream) in &mut self.0 {
-            stream.look(now);
+        let mut is_all = true;
+        for ring in rings {
+            let mut left = AT_ONCE;
+            for told in ring.take(AT_ONCE) {
+                left -= 1;
+                let its = self.all.iter_mut();
+                for (_, stream) in its.filter(|(watched, _)| takes(watched, &told)) {
+                    stream.take(&told);
+                }
+            }
+            is_all &= left > 0;
+        }
+        if is_all {
+            self.seen_ns = now;
+        }
+        for (_, stream) in &mut self.all {
+            stream.look(self.seen_ns);
         }
     }
 
-    /// Nothing more comes.
-    pub(super) fn close(&mut self, ended_ns: u64) {
-        for (_, stream) in &mut self.0 {
+    /// Notes that a target has ended at this time, and no fault may have ended it.
+    pub(super) fn target_ended(&mut self, target: &str, at_ns: u64) {
+        let its = self.all.iter_mut().map(|(_, stream)| stream);
+        for stream in its.filter(|stream| stream.asked().of == target) {
+            stream.target_ended(at_ns);
+        }
+    }
+
+    /// Nothing more comes: reads the last of it, for which one turn is enough.
+    pub(super) fn close(&mut self, ended_ns: u64, ground: &mut Ground) {
+        self.read(ground);
+        for (_, stream) in &mut self.all {
             stream.close(ended_ns);
         }
     }
@@ -78,7 +117,7 @@ impl Streams {
     ) -> BTreeMap<String, Vec<Second>> {
         let now = boot_ns();
         let mut all = BTreeMap::new();
-        for (watched, stream) in &mut self.0 {
+        for (watched, stream) in &mut self.all {
             let (single, seconds) = stream.for_journal(now);
             if !single.is_empty() {
                 samples.insert(watched.name.clone(), single);
@@ -92,7 +131,7 @@ impl Streams {
 
     /// Finds from the baseline what is too long, where the experiment does not say it; why it cannot, where it cannot.
     pub(super) fn find_limits(&mut self) -> Option<String> {
-        let mut streams = self.0.iter_mut();
+        let mut streams = self.all.iter_mut();
         streams.find_map(|(_, stream)| stream.find_limit().err())
     }
 }
@@ -113,4 +152,30 @@ fn takes(watched: &Watched, told: &Told) -> bool {
     watched.scope == told.scope
         && watched.kind == kind
         && (!says_where || watched.is_for(told.remote, told.port))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::iter;
+
+    use super::*;
+
+    #[test]
+    fn no_more_is_seen_than_was_there_when_the_reading_began() {
+        let mut streams = Streams::default();
+        let mut read_ns = None;
+        let ring = iter::from_fn(|| {
+            read_ns.get_or_insert_with(boot_ns);
+            None
+        });
+        streams.take(iter::once(ring));
+        let seen = streams.seen_ns();
+        assert!(seen > 0 && seen <= read_ns.unwrap());
+        // Of two rings, one is read up to what a turn allows.
+        let full = |records: usize| iter::repeat_n(Told::default(), records);
+        streams.take([full(AT_ONCE), full(0)].into_iter());
+        assert_eq!(streams.seen_ns(), seen);
+        streams.take([full(AT_ONCE - 1), full(0)].into_iter());
+        assert!(streams.seen_ns() > seen);
+    }
 }

@@ -52,10 +52,7 @@ impl Narrator {
             .map(|target| target.selector.to_string())
             .collect();
         let duration = duration::format(experiment.duration());
-        let step = |step: &Step| {
-            let length = u64::try_from(step.duration.as_nanos()).unwrap_or(u64::MAX);
-            (step.name.clone(), length)
-        };
+        let step = |step: &Step| (step.name.clone(), duration::nanos(step.duration));
         Self {
             output,
             // Where there is no live line, each turn is a line.

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Answer, Standing, Times};
+use super::{Answer, Standing, Times, spread};
 use injector_spec::{experiment::Detect, quantity::duration};
 
 /// What became of the detection.
@@ -80,7 +80,7 @@ pub fn detected(
 
 fn detection(answers: &[Answer], hit: u64, impact: u64, ended: u64) -> Detection {
     let not_measurable = |why: &str| Detection::NotMeasurable { why: why.into() };
-    let first = answers.partition_point(|answer| answer.ended_ns < hit);
+    let first = spread::first_open(answers, hit);
     let Some(before) = first.checked_sub(1).and_then(|index| answers.get(index)) else {
         return not_measurable(
             "it was not asked before the first hit, so it may have been on already; let the baseline be longer",

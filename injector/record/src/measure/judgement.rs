@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use self::What::{Operations, Probe};
 use super::{
     Answer, CALM_ANSWERS, Detected, Fate, Impact, Reconciliation, Rule, Seen, Standing, Times,
-    TooMany, bad, detected, fate, impact, spread,
+    TooMany, bad, detected, fate,
+    spread::{Marked, impact},
 };
 use crate::operations::{OperationAccount, Stream};
 use injector_spec::{
@@ -141,6 +142,14 @@ impl What<'_> {
         }
     }
 
+    /// Why it cannot be judged, where it cannot.
+    pub(super) fn unmeasurable(&self) -> Option<String> {
+        match self {
+            Self::Probe(_) => None,
+            Self::Operations(stream) => stream.unmeasurable(),
+        }
+    }
+
     pub(super) fn seen(&self) -> Seen {
         match self {
             Self::Probe(probe) => Seen::Asked(probe.pace()),
@@ -171,8 +180,10 @@ pub struct Case<'c> {
 /// Judges a run whose ledgers are not read yet: [`Judgement::reconcile`] takes them in.
 pub fn judge(case: &Case<'_>) -> Judgement {
     let objectives = &case.steady_state.objectives;
-    let probes: Vec<Judged> = case.measured.iter().map(|one| judged(one, case)).collect();
-    let impact = impact(case.measured, &case.times);
+    let measured = case.measured.iter();
+    let marked: Vec<Marked<'_>> = measured.map(|one| Marked::of(one, &case.times)).collect();
+    let probes: Vec<Judged> = marked.iter().map(|marked| judged(marked, case)).collect();
+    let impact = impact(&marked, &case.times);
     let impact_ns = impact.as_ref().map(|impact| impact.at_ns);
     let detect = case.steady_state.detect.as_ref();
     let detection = detect.map(|detect| {
@@ -235,8 +246,9 @@ pub fn unsteady(measured: &[Measured<'_>]) -> Option<String> {
     })
 }
 
-fn judged(Measured { what, answers }: &Measured<'_>, case: &Case<'_>) -> Judged {
-    let bad = bad(answers, what.too_many());
+fn judged(marked: &Marked<'_>, case: &Case<'_>) -> Judged {
+    let Marked { one, bad, left_ns } = marked;
+    let Measured { what, answers } = one;
     let rule = Rule {
         rto: case.steady_state.objectives.rto,
         seen: what.seen(),
@@ -249,25 +261,22 @@ fn judged(Measured { what, answers }: &Measured<'_>, case: &Case<'_>) -> Judged 
     } = case.times;
     let from = faults_ns.unwrap_or(u64::MAX);
     let to = lifted_ns.unwrap_or(u64::MAX);
-    let tally = |from: u64, to: u64| Tally::of(answers, &bad, from, to);
-    let fate = fate(answers, &bad, &case.times, rule);
+    let tally = |from: u64, to: u64| Tally::of(answers, bad, from, to);
+    let fate = fate(answers, bad, &case.times, rule);
     let (fate, operations) = match what {
         Probe(_) => (fate, None),
-        Operations(stream) => {
-            let impact = spread::began(answers, &bad, &case.times);
-            match (stream.unmeasurable(), fate) {
-                (Some(why), fate) => {
-                    let is_met = fate != Fate::NotMet;
-                    let fate = if is_met {
-                        Fate::NotMeasurable { why }
-                    } else {
-                        fate
-                    };
-                    return unseen(*what, fate, stream.lost_records());
-                }
-                (None, fate) => (fate, Some(Box::new(stream.account(ended_ns, impact)))),
+        Operations(stream) => match (stream.unmeasurable(), fate) {
+            (Some(why), fate) => {
+                let is_met = fate != Fate::NotMet;
+                let fate = if is_met {
+                    Fate::NotMeasurable { why }
+                } else {
+                    fate
+                };
+                return unseen(*what, fate, stream.lost_records());
             }
-        }
+            (None, fate) => (fate, Some(Box::new(stream.account(ended_ns, *left_ns)))),
+        },
     };
     Judged {
         name: what.name().to_owned(),

@@ -137,12 +137,12 @@ struct Item<'l> {
 /// A list is too long, or a line of the acknowledged one is no item.
 pub fn loss(acknowledged: &[u8], kept: &[u8], impact_ns: Option<u64>) -> Result<Loss, LossError> {
     let items = items(acknowledged)?;
-    let known: BTreeSet<&str> = items.iter().map(|item| item.id).collect();
+    let known: BTreeSet<&[u8]> = items.iter().map(|item| item.id.as_bytes()).collect();
     let kept = Kept::of(kept, &known)?;
-    let mut missing: BTreeSet<&str> = known
+    let mut missing: BTreeSet<&[u8]> = items
         .iter()
-        .copied()
-        .filter(|id| !kept.ids.contains_key(id))
+        .filter(|item| !kept.ids.contains_key(item.id))
+        .map(|item| item.id.as_bytes())
         .collect();
     for part in kept.parts() {
         let whole = whole(part, &missing);
@@ -152,11 +152,11 @@ pub fn loss(acknowledged: &[u8], kept: &[u8], impact_ns: Option<u64>) -> Result<
     let doubled = kept.ids.values().filter(|seen| seen.times > 1);
     let mut double_ids: Vec<_> = kept.ids.iter().filter(|(_, seen)| seen.times > 1).collect();
     double_ids.sort_by_key(|(_, seen)| seen.first);
-    let never = kept.ids.keys().filter(|id| !known.contains(*id));
+    let never = kept.ids.keys().filter(|id| !known.contains(id.as_bytes()));
     let mut named = BTreeSet::new();
     let lost_ids = items
         .iter()
-        .filter(|item| missing.contains(item.id) && named.insert(item.id));
+        .filter(|item| missing.contains(item.id.as_bytes()) && named.insert(item.id));
     Ok(Loss {
         acknowledged: number(known.len()),
         kept: number(kept.ids.len()),
@@ -256,16 +256,15 @@ struct Seen {
 }
 
 impl<'l> Kept<'l> {
-    fn of(list: &'l [u8], acknowledged: &BTreeSet<&str>) -> Result<Self, LossError> {
+    fn of(list: &'l [u8], acknowledged: &BTreeSet<&[u8]>) -> Result<Self, LossError> {
         let mut kept = Self {
             ids: HashMap::new(),
             torn: Vec::new(),
         };
         for (line, bytes) in lines(list, Which::Kept)? {
-            let is_part =
-                |id: &&str| !acknowledged.contains(*id) && whole(id, acknowledged).is_some();
+            let is_part = !acknowledged.contains(bytes) && whole(bytes, acknowledged).is_some();
             match id(bytes) {
-                Some(id) if !is_part(&id) => {
+                Some(id) if !is_part => {
                     let seen = kept.ids.entry(id);
                     seen.and_modify(|seen| seen.times += 1).or_insert(Seen {
                         times: 1,
@@ -278,19 +277,19 @@ impl<'l> Kept<'l> {
         Ok(kept)
     }
 
-    /// The torn lines that may be parts of ids, the longest first: what a long one may be a part of, a shorter one that
-    /// is its beginning may be, too, and not the other way round.
-    fn parts(&self) -> Vec<&'l str> {
-        let mut parts: Vec<&str> = self.torn.iter().filter_map(|line| id(line)).collect();
+    /// The torn lines, the longest first: what a long one may be a part of, a shorter one that is its beginning may be,
+    /// too, and not the other way round.
+    fn parts(&self) -> Vec<&'l [u8]> {
+        let mut parts = self.torn.clone();
         parts.sort_by_key(|part| Reverse(part.len()));
         parts
     }
 }
 
-/// The first id of which this is a proper beginning.
-fn whole<'l>(part: &str, ids: &BTreeSet<&'l str>) -> Option<&'l str> {
+/// The first id of which this is a proper beginning: byte by byte, for a line is torn inside a character, too.
+fn whole<'l>(part: &[u8], ids: &BTreeSet<&'l [u8]>) -> Option<&'l [u8]> {
     let behind = (Bound::Excluded(part), Bound::Unbounded);
-    let next = ids.range::<str, _>(behind).next().copied();
+    let next = ids.range::<[u8], _>(behind).next().copied();
     next.filter(|id| id.starts_with(part))
 }
 

@@ -3,6 +3,7 @@
 //! The impact of the run is the first impact of any of its probes, those of the steady state and controls. Of each
 //! probe it is told how long after that it left its steady state, or that it never did: the order of a cascade. A time
 //! is known to one interval of its probe, so two probes that are closer to each other than that may have left in either order.
+//! Operations that are not measurable are left out: of what was not seen, none can say when it was bad.
 
 use serde::{Deserialize, Serialize};
 
@@ -47,24 +48,34 @@ pub(super) fn first_open(answers: &[Answer], hit: u64) -> usize {
     open.unwrap_or(answers.len())
 }
 
-/// When the first bad answer of the faults began, or the first hit, whichever is later.
-pub(super) fn began(answers: &[Answer], bad: &[bool], times: &Times) -> Option<u64> {
-    let hit = times.hit_ns?;
-    let found = first_bad(answers, bad, hit)?;
-    Some(answers[found].begun_ns.max(hit))
+/// What is measured, with what is asked of its answers more than once: there may be a million of them.
+pub(super) struct Marked<'m> {
+    pub(super) one: &'m Measured<'m>,
+    /// Which of the answers are bad.
+    pub(super) bad: Vec<bool>,
+    /// When the first bad answer of the faults began, or the first hit, whichever is later.
+    pub(super) left_ns: Option<u64>,
+}
+
+impl<'m> Marked<'m> {
+    pub(super) fn of(one: &'m Measured<'m>, times: &Times) -> Self {
+        let bad = bad(&one.answers, one.what.too_many());
+        let left_ns = times.hit_ns.and_then(|hit| {
+            let found = first_bad(&one.answers, &bad, hit)?;
+            Some(one.answers[found].begun_ns.max(hit))
+        });
+        Self { one, bad, left_ns }
+    }
 }
 
 /// The impact of a run with these probes and operations, in the order of the experiment; `None` where no probe left its steady state
 /// behind the first hit.
-pub fn impact(measured: &[Measured<'_>], times: &Times) -> Option<Impact> {
+pub(super) fn impact(marked: &[Marked<'_>], times: &Times) -> Option<Impact> {
     let hit = times.hit_ns?;
-    let mut left: Vec<(Option<u64>, &Measured<'_>)> = measured
+    let seen = marked
         .iter()
-        .map(|one| {
-            let bad = bad(&one.answers, one.what.too_many());
-            (began(&one.answers, &bad, times), one)
-        })
-        .collect();
+        .filter(|marked| marked.one.what.unmeasurable().is_none());
+    let mut left: Vec<_> = seen.map(|marked| (marked.left_ns, marked.one)).collect();
     let at_ns = left.iter().filter_map(|(at, _)| *at).min()?;
     left.sort_by_key(|(at, _)| at.unwrap_or(u64::MAX));
     let spread = left.into_iter().map(|(at, one)| Left {

@@ -67,6 +67,8 @@ pub enum Reacted {
     Retry,
     /// It turned to one that it had not met before.
     OtherFarEnd,
+    /// It ended, or ended to begin again.
+    TargetEnded,
 }
 
 impl Gaps {
@@ -106,6 +108,7 @@ impl Display for OperationAccount {
             let how = match reaction.what {
                 Reacted::Retry => "a retry",
                 Reacted::OtherFarEnd => "another far end",
+                Reacted::TargetEnded => "its own end",
             };
             parts.push(format!(
                 "reacted {} after the impact by {how}",

@@ -15,7 +15,7 @@ const BAD_KEPT: usize = 100;
 /// Nanoseconds of a second.
 const SECOND: u64 = 1_000_000_000;
 
-/// The operations that ended and had begun in one second.
+/// The operations that had begun in one second, and have ended or will not.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Second {
     /// When the second began, on the boot clock, in nanoseconds.
@@ -48,7 +48,8 @@ impl Second {
 pub(super) struct Seconds {
     numbers: BTreeMap<u64, Second>,
     samples: Vec<Sample>,
-    /// Of the second of the newest sample, how many good and bad ones are among the samples.
+    /// Of the newest second in which one ended, how many good and bad ones are among the samples. Operations that
+    /// begin in one second end in many, and those that end in one come one after the other.
     among: (u64, usize, usize),
 }
 
@@ -68,8 +69,12 @@ impl Seconds {
         }
         numbers.took_us = numbers.took_us.saturating_add(sample.took_us);
         numbers.longest_us = numbers.longest_us.max(sample.took_us);
-        if self.among.0 != second {
-            self.among = (second, 0, 0);
+        let ended = sample
+            .at_ns
+            .saturating_add(sample.took_us.saturating_mul(1_000))
+            / SECOND;
+        if ended > self.among.0 {
+            self.among = (ended, 0, 0);
         }
         let (kept, most) = if is_good {
             (&mut self.among.1, GOOD_KEPT)
@@ -82,7 +87,7 @@ impl Seconds {
         }
     }
 
-    /// Takes out what is to be written down.
+    /// Takes out what is to be written down: the samples, and the seconds that were over at this time.
     pub(super) fn take(&mut self, now_ns: u64) -> (Vec<Sample>, Vec<Second>) {
         let open = self.numbers.split_off(&(now_ns / SECOND));
         let over = std::mem::replace(&mut self.numbers, open);

@@ -80,9 +80,9 @@ fn each_way_to_be_bad_is_told_from_the_others() {
         ],
     );
     let all = [(0, true), (200, false), (400, false), (500, false)];
-    assert_eq!(right(&stream, 700), all, "not overdue yet");
-    assert_eq!(right(&stream, 701), [&all[..], &[(600, false)]].concat());
-    let bad = stream.account(701 * MS, None).bad;
+    assert_eq!(right(&stream, 900), all, "not overdue yet");
+    assert_eq!(right(&stream, 901), [&all[..], &[(600, false)]].concat());
+    let bad = stream.account(901 * MS, None).bad;
     let expected = [
         ("ECONNRESET", 1),
         ("closed by the peer", 1),
@@ -94,6 +94,49 @@ fn each_way_to_be_bad_is_told_from_the_others() {
         .map(|(why, number)| (why.as_str(), *number))
         .collect();
     assert_eq!(found, expected);
+}
+
+#[test]
+fn a_connect_is_overdue_as_soon_as_it_is_too_old() {
+    let connects = NamedOperation {
+        kind: OperationKind::Connect,
+        ..asked(Some(100))
+    };
+    let mut stream = Stream::new(&connects, 1_000);
+    stream.take(&told(0, 1, what::CONNECT_BEGAN));
+    assert_eq!(right(&stream, 100), []);
+    assert_eq!(right(&stream, 101), [(0, false)]);
+    stream.look(101 * MS);
+    stream.take(&told(130, 2, what::CONNECT_BEGAN));
+    let account = stream.account(130 * MS, Some(0));
+    let reaction = account.reaction.unwrap();
+    assert_eq!((reaction.after_ms, reaction.what), (130, Reacted::Retry));
+}
+
+#[test]
+fn the_end_of_the_target_is_a_reaction() {
+    let mut stream = stream(Some(100), &[begin(0, 1)]);
+    // An end before the impact is none, and what a target does before its end comes first.
+    stream.target_ended(MS);
+    stream.take(&begin(10, 2));
+    let reaction = |stream: &Stream| stream.account(900 * MS, Some(10 * MS)).reaction;
+    assert_eq!(reaction(&stream), None);
+    stream.take(&fail(50, 2, why::GIVEN_UP));
+    stream.target_ended(70 * MS);
+    let ended = Reaction {
+        after_ms: 60,
+        what: Reacted::TargetEnded,
+    };
+    assert_eq!(reaction(&stream), Some(ended));
+    let text = stream.account(900 * MS, Some(10 * MS)).to_string();
+    assert!(
+        text.contains("reacted 60ms after the impact by its own end"),
+        "{text}"
+    );
+    // The one that is there again tries again.
+    stream.take(&begin(90, 3));
+    assert_eq!(reaction(&stream), Some(ended));
+    assert_eq!(stream.account(900 * MS, None).retries, 1);
 }
 
 #[test]
@@ -109,21 +152,21 @@ fn a_retry_follows_what_failed_and_is_the_reaction() {
         ],
     );
     // It becomes overdue, is given up, and tried again elsewhere.
-    stream.look(151 * MS);
-    stream.take(&fail(180, 2, why::GIVEN_UP));
+    stream.look(351 * MS);
+    stream.take(&fail(380, 2, why::GIVEN_UP));
     stream.take(&Told {
         port: 81,
-        ..begin(190, 3)
+        ..begin(390, 3)
     });
-    stream.take(&begin(260, 4));
-    let account = stream.account(270 * MS, Some(50 * MS));
+    stream.take(&begin(460, 4));
+    let account = stream.account(470 * MS, Some(50 * MS));
     assert_eq!(account.retries, 2);
     let gaps = account.gaps.unwrap();
     assert_eq!((gaps.least_ms, gaps.most_ms), (30, 80));
     let reaction = account.reaction.unwrap();
     assert_eq!(
         (reaction.after_ms, reaction.what),
-        (140, Reacted::OtherFarEnd)
+        (340, Reacted::OtherFarEnd)
     );
 }
 
@@ -180,7 +223,7 @@ fn more_than_is_kept_is_not_judged() {
 #[test]
 fn what_is_open_when_the_watch_ends_is_judged_by_that_moment() {
     let mut stream = stream(Some(100), &[begin(0, 1), begin(50, 2)]);
-    stream.close(120 * MS);
+    stream.close(320 * MS);
     assert_eq!(right(&stream, 10_000), [(0, false)]);
 }
 
@@ -198,6 +241,74 @@ fn a_journal_gets_all_numbers_and_few_good_ones() {
     let (samples, seconds) = stream.for_journal(2_000 * MS);
     assert_eq!(samples.len(), 0);
     assert_eq!((seconds[0].good, seconds[0].bad), (900, 1));
+}
+
+#[test]
+fn samples_of_a_second_are_few_in_whatever_order_they_began() {
+    let mut stream = Stream::new(&asked(Some(10_000)), 1_000);
+    // Each of 200 on two connections: one had begun a second before.
+    for index in 0..200 {
+        stream.take(&begin(500 + index, index));
+    }
+    for index in 0..200 {
+        let now = 1_000 + 2 * index;
+        stream.take(&answer(now, index));
+        stream.take(&begin(now, 1_000));
+        stream.take(&answer(now + 1, 1_000));
+    }
+    let (samples, seconds) = stream.for_journal(2_000 * MS);
+    let good: Vec<_> = seconds.iter().map(|second| second.good).collect();
+    assert_eq!((samples.len(), good), (20, vec![200, 200]));
+}
+
+#[test]
+fn a_journal_gets_the_last_second_and_what_never_ended() {
+    let mut stream = stream(
+        Some(100),
+        &[
+            begin(500, 1),
+            begin(1_100, 2),
+            answer(1_150, 2),
+            begin(1_400, 3),
+        ],
+    );
+    assert_eq!(stream.for_journal(1_500 * MS).1, []);
+    stream.close(1_500 * MS);
+    stream.close(9_000 * MS);
+    let (samples, seconds) = stream.for_journal(1_500 * MS);
+    assert_eq!(samples.len(), 1, "{samples:?}");
+    assert_eq!(samples[0].wrong.as_deref(), Some("no end"));
+    assert_eq!(samples[0].took_us, 1_000_000);
+    let told: Vec<_> = seconds
+        .iter()
+        .map(|second| (second.at_ns / MS, second.good, second.bad))
+        .collect();
+    assert_eq!(told, [(0, 0, 1), (1_000, 1, 0)]);
+    assert_eq!(stream.for_journal(9_000 * MS), (Vec::new(), Vec::new()));
+}
+
+/// A client on one connection that is kept, whose requests each take a millisecond and are ten apart, and whose
+/// answers are told with the next request.
+#[test]
+fn an_answer_that_is_told_late_is_not_overdue() {
+    let mut stream = Stream::new(&asked(None), 10_000);
+    for index in 0..1_000 {
+        let began = index * 10;
+        stream.take(&begin(began, 1));
+        if index == 500 {
+            assert_eq!(stream.find_limit(), Ok(()));
+        }
+        // Nothing is told while it waits.
+        stream.look((began + 9) * MS);
+        assert!(right(&stream, began + 9).iter().all(|(_, good)| *good));
+        stream.take(&answer(began + 1, 1));
+    }
+    stream.take(&begin(10_000, 1));
+    stream.close(10_009 * MS);
+    assert!(right(&stream, 10_009).iter().all(|(_, good)| *good));
+    let account = stream.account(10_009 * MS, Some(0));
+    assert_eq!((account.retries, account.reaction), (0, None));
+    assert!(account.bad.is_empty(), "{account:?}");
 }
 
 proptest! {
@@ -308,6 +419,14 @@ fn nothing_is_told_in_numbers_where_a_record_was_lost() {
         told.to_string().contains("1 record of operations was lost"),
         "{told}"
     );
+}
+
+#[test]
+fn an_impact_does_not_rest_on_what_was_not_seen() {
+    assert!(judged(&slow_for_a_while()).impact.is_some());
+    let mut stream = slow_for_a_while();
+    stream.lost(1);
+    assert_eq!(judged(&stream).impact, None);
 }
 
 #[test]

@@ -113,6 +113,23 @@ impl FaultKind {
         }
     }
 
+    /// Whether processes of the target may end by it, and not by what they do about it: they get a signal. What it
+    /// starves them of makes them wait or fails their calls.
+    pub fn may_end_processes(&self) -> bool {
+        match self.acts_on() {
+            ActsOn::Processes(OnProcesses::Kill(_)) | ActsOn::Calls(OnCalls::Signal(_), _) => true,
+            ActsOn::Processes(OnProcesses::Pause(_) | OnProcesses::Starve(_))
+            | ActsOn::Calls(
+                OnCalls::Error(_) | OnCalls::Delay(_) | OnCalls::Damage(_) | OnCalls::Short(_),
+                _,
+            )
+            | ActsOn::Packets(_)
+            | ActsOn::LookUps(_)
+            | ActsOn::Connects
+            | ActsOn::Connections => false,
+        }
+    }
+
     /// Whether it is about files that have to be named.
     pub fn is_about_files(&self) -> bool {
         matches!(self.acts_on(), ActsOn::Calls(_, About::Files))

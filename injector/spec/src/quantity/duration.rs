@@ -107,7 +107,7 @@ pub fn measured(duration: Duration) -> String {
     format(Duration::from_nanos_u128(rounded.min(u128::from(u64::MAX))))
 }
 
-/// In nanoseconds, as clocks of the kernel count; the most that fits where it is longer.
+/// A time in nanoseconds, as clocks of the kernel count it; the longest that they can count where it is longer.
 pub fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
@@ -152,6 +152,13 @@ pub mod optional {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn what_a_clock_cannot_count_is_its_longest_time() {
+        assert_eq!(nanos(Duration::new(2, 5)), 2_000_000_005);
+        assert_eq!(nanos(Duration::from_nanos(u64::MAX)), u64::MAX);
+        assert_eq!(nanos(Duration::MAX), u64::MAX);
+    }
 
     #[test]
     fn times_are_rounded_to_tenths() {

@@ -13,7 +13,8 @@ use crate::executor::ending::halted_within;
 
 impl Run<'_> {
     /// Ends the leases, waits for programs in flight, lets held frames go, reads the counters, and
-    /// detaches. Failures are part of the report; none keeps the rest from happening.
+    /// detaches. Failures are part of the report; none keeps the rest from happening. What was measured
+    /// is left in the run, to be judged when everything is put back.
     pub(super) fn disarm(&mut self, mut armed: Armed, outcome: Outcome) -> RunReport {
         let mut errors = Vec::new();
         let ending = armed.watchdog.ending();
@@ -39,16 +40,13 @@ impl Run<'_> {
         armed.ground.detach();
         drop(armed.watchdog);
         drop(armed.halt_monitor);
-        let judged = armed.measures.finish(&outcome, &faults);
-        let judgement = judged.map(|(judgement, last)| {
-            for record in last {
-                if !self.journal.offer(&record) {
-                    armed.measures.left_out(&record);
-                }
+        for record in armed.measures.end() {
+            if !self.journal.offer(&record) {
+                armed.measures.left_out(&record);
             }
-            Box::new(judgement)
-        });
+        }
         remarks.extend(armed.measures.remark());
+        self.measures = armed.measures;
         RunReport {
             run: self.request.run.clone(),
             name: self.request.experiment.name.clone(),
@@ -56,7 +54,7 @@ impl Run<'_> {
             armed_for_ms: armed_for / 1_000_000,
             faults,
             remarks,
-            judgement,
+            judgement: None,
             undo_errors: errors,
             halt,
             gates: mem::take(&mut self.gates),

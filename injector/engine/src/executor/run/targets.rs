@@ -54,6 +54,10 @@ impl Run<'_> {
                     });
                 }
                 Turn::Ended { scope, how } => {
+                    // What a fault of the run does to it says nothing of the target itself.
+                    if !self.request.experiment.may_end(scope) {
+                        armed.measures.target_ended(&self.name_of(scope), now);
+                    }
                     let ended = self.ended(scope, how, armed.roster.after(now));
                     if armed.roster.on_exit() == OnTargetExit::End {
                         outcome.get_or_insert(ended);

@@ -27,6 +27,9 @@ fn each_kind_is_told_from_the_others() {
     assert_eq!(counts(&of("", "")), (0, 0, 0, 0));
     // An item that was torn and written again is there.
     assert_eq!(counts(&of("abc\n", "ab\nabc")), (0, 1, 0, 0));
+    // Torn inside a character.
+    let found = loss("aé\nb\n".as_bytes(), b"b\na\xc3\n", None).unwrap();
+    assert_eq!(counts(&found), (0, 1, 0, 0));
     // A service may acknowledge one item twice; it is one.
     assert_eq!(counts(&of("a\na\nb\nb", "a")), (1, 0, 0, 0));
     assert_eq!(of("a\nb\na\nb", "").lost_ids, ["a", "b"]);
@@ -227,6 +230,14 @@ proptest! {
     ) {
         let found = of(&acknowledged.join("\n"), &kept.join("\n"));
         prop_assert_eq!(counts(&found), by_hand(&acknowledged, &kept));
+    }
+
+    /// Wherever an item is torn, it is torn, and not lost beside.
+    #[test]
+    fn a_tear_at_any_byte_is_one(id in "[a-cé€😀]{1,4}", at in any::<prop::sample::Index>()) {
+        let cut = 1 + at.index(id.len());
+        let found = loss(id.as_bytes(), &id.as_bytes()[..cut], None).unwrap();
+        prop_assert_eq!(counts(&found), (0, u64::from(cut < id.len()), 0, 0));
     }
 
     /// Whatever is kept more, no more is lost; and nothing is lost of a list that is kept as it is.

@@ -2,7 +2,10 @@
 //! they say of the hypothesis.
 
 use super::*;
-use crate::measure::loss::{Age, Loss};
+use crate::measure::{
+    loss::{Age, Loss},
+    spread::{self, Marked},
+};
 use injector_spec::experiment::{Detect, Rpo};
 
 fn control(name: &str) -> NamedProbe {
@@ -11,6 +14,11 @@ fn control(name: &str) -> NamedProbe {
 
 fn steady(name: &str) -> NamedProbe {
     probe(name, ProbeRole::SteadyState)
+}
+
+fn impact(measured: &[Measured<'_>], times: &Times) -> Option<Impact> {
+    let marked: Vec<_> = measured.iter().map(|one| Marked::of(one, times)).collect();
+    spread::impact(&marked, times)
 }
 
 #[test]

@@ -99,3 +99,29 @@ fn what_is_wrong_with_operations_has_its_place() {
     }
     assert!(misplaced.is_empty(), "{}", misplaced.join("\n"));
 }
+
+#[test]
+fn a_target_may_end_by_a_signal_to_it_and_by_no_other_fault() {
+    let of_a = [
+        ("proc.kill: { target: a }", true),
+        (
+            "proc.kill: { target: a, signal: KILL, at-call: write, when: 3 }",
+            true,
+        ),
+        ("proc.pause: { target: a }", false),
+        ("net.blackhole: { target: a }", false),
+        ("sys.error: { target: a, syscall: read, errno: EIO }", false),
+    ];
+    for (fault, may_end) in of_a {
+        let text = format!(
+            "targets: {{ a: {{ pid: 7 }}, b: {{ pid: 8 }} }}\nsteps:\n  - {{ duration: 5s }}\n  \
+             - duration: 5s\n    faults: [{fault}]\n"
+        );
+        let experiment = parse(&text, "ends.yaml", None).unwrap();
+        assert_eq!(
+            (experiment.may_end(0), experiment.may_end(1)),
+            (may_end, false),
+            "{fault}"
+        );
+    }
+}
