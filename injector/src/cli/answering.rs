@@ -8,7 +8,7 @@ use serde::Serialize;
 use injector_engine::approval::{self, AnswerFile};
 use injector_host::kernel::clock::boot_ns;
 use injector_record::journal::{self, RunId};
-use injector_spec::{error::Refusal, printable};
+use injector_spec::{error::Refusal, printable, quantity::duration::nanos};
 
 /// How long it may take to be seen: the run, or the process that asks, looks 20 times a second, and its record goes
 /// through a disk.
@@ -34,8 +34,7 @@ pub(super) fn answer<T>(
 }
 
 fn until_seen<T>(seen: impl Fn() -> Result<Option<T>, Refusal>) -> Result<Option<T>, Refusal> {
-    let within = u64::try_from(SEEN_WITHIN.as_nanos()).unwrap_or(u64::MAX);
-    let deadline = boot_ns().saturating_add(within);
+    let deadline = boot_ns().saturating_add(nanos(SEEN_WITHIN));
     while boot_ns() < deadline {
         if let Some(found) = seen()? {
             return Ok(Some(found));

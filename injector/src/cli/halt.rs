@@ -13,7 +13,10 @@ use injector_engine::{
 use injector_host::kernel::clock::boot_ns;
 use injector_record::halt::Halt;
 use injector_record::journal::{self, Journal, ListedRun, Listing, Record, RunId, RunState};
-use injector_spec::error::{Exit, Refusal};
+use injector_spec::{
+    error::{Exit, Refusal},
+    quantity::duration::nanos,
+};
 
 /// How long runs may take to end: a worker that hangs is killed after its lease (2 s), one that ends in
 /// good order is given 8 s by its supervisor. The commands of a rollback may take longer.
@@ -68,7 +71,7 @@ pub fn halt(reason: Option<String>, output: Output) -> Result<Exit, Refusal> {
     };
     hurry(reason);
     let before = running()?;
-    let deadline = boot_ns().saturating_add(u64::try_from(END_WITHIN.as_nanos()).unwrap_or(0));
+    let deadline = boot_ns().saturating_add(nanos(END_WITHIN));
     let mut still_running = before.clone();
     while !still_running.is_empty() && boot_ns() < deadline {
         std::thread::sleep(LOOK_EVERY);

@@ -6,7 +6,7 @@ use injector_record::{
     event::{EventKind, Limits, RunEvent},
     journal::RunId,
 };
-use injector_spec::experiment::Placed;
+use injector_spec::{experiment::Placed, quantity::duration::nanos};
 
 use super::{Outline, trace::Trace};
 use crate::{live::Rate, tell};
@@ -111,11 +111,6 @@ impl Board {
     /// Whether the run is armed, so that there is something to see.
     pub fn is_armed(&self) -> bool {
         self.run.is_some()
-    }
-
-    /// Whether a person has said that the run is to end.
-    pub fn is_halting(&self) -> bool {
-        self.asking == Asking::Halting
     }
 
     /// Takes a turn in.
@@ -241,8 +236,4 @@ impl Board {
         }
         self.step_until_ns.saturating_sub(now_ns)
     }
-}
-
-pub(super) fn nanos(duration: std::time::Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use injector_spec::quantity::{bytes, duration};
+use injector_spec::quantity::{bytes, duration, duration::nanos};
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 use super::{
-    board::{Acted, Asking, Board, Viewer, nanos},
+    board::{Acted, Asking, Board, Viewer},
     trace::Trace,
 };
 use crate::{

@@ -270,7 +270,7 @@ fn an_end_is_asked_for_twice() {
         (reader.key(b'h'), reader.key(b'y')),
         (None, Some(Wish::Halt))
     );
-    assert!(reader.is_halting());
+    assert_eq!(reader.asking, board::Asking::Halting);
     reader.go_on();
     assert_eq!(reader.key(b'q'), Some(Wish::Leave));
 }

@@ -264,7 +264,3 @@ impl Run<'_> {
         (self.tell)(seen.of(&self.request.run));
     }
 }
-
-fn nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
-}

@@ -16,6 +16,7 @@ use injector_spec::{
     error::Refusal,
     experiment::{RollbackCommand, Source},
     printable,
+    quantity::duration::nanos,
 };
 
 /// Who wants to look.
@@ -200,7 +201,7 @@ pub(super) fn boot_deadline(until: Until) -> Result<u64, kernel::Error> {
             Duration::from_secs(u64::from(minutes) * 60).saturating_sub(into_minute)
         }
     };
-    Ok(boot_ns().saturating_add(u64::try_from(left.as_nanos()).unwrap_or(u64::MAX)))
+    Ok(boot_ns().saturating_add(nanos(left)))
 }
 
 /// Minutes until the next time that it is so late; a whole day where it is so late now.

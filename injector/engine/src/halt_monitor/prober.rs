@@ -8,7 +8,10 @@ use std::{
 
 use super::ask::Asker;
 use injector_host::{kernel::clock::boot_ns, targets::guard::Guard};
-use injector_spec::condition::{Pace, Probe};
+use injector_spec::{
+    condition::{Pace, Probe},
+    quantity::duration::nanos,
+};
 
 /// What came of one question. Times are on the boot clock, in nanoseconds.
 pub struct Answered {
@@ -40,7 +43,7 @@ pub fn keep_asking(
     is_over: &AtomicBool,
     mut post: impl FnMut(Answered),
 ) {
-    let every = u64::try_from(pace.every.as_nanos()).unwrap_or(u64::MAX);
+    let every = nanos(pace.every);
     let mut due_at = boot_ns();
     let mut asker = Asker::of(probe, guard);
     while !is_over.load(Ordering::Relaxed) {

@@ -6,7 +6,10 @@ use std::sync::{
 };
 
 use super::SLACK_NS;
-use injector_spec::condition::{Fails, Pace};
+use injector_spec::{
+    condition::{Fails, Pace},
+    quantity::duration::nanos,
+};
 
 /// A probe's last answers, shared by its thread and the watchdog without a lock between them.
 #[derive(Debug)]
@@ -68,12 +71,10 @@ impl Tally {
 
 /// How many answers are missing, so long after a question was due.
 fn missing(since_due: u64, pace: Pace) -> u64 {
-    let nanoseconds =
-        |time: std::time::Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
-    let patience = nanoseconds(pace.patience()).saturating_add(SLACK_NS);
+    let patience = nanos(pace.patience()).saturating_add(SLACK_NS);
     match since_due.checked_sub(patience) {
         None | Some(0) => 0,
-        Some(late) => 1 + late / nanoseconds(pace.every).max(1),
+        Some(late) => 1 + late / nanos(pace.every).max(1),
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::{collections::VecDeque, time::Duration};
 
+use injector_spec::quantity::duration::nanos;
+
 /// A counter's looks within a time.
 #[derive(Debug)]
 pub(super) struct Window {
@@ -15,7 +17,7 @@ impl Window {
     /// the first look is.
     pub(super) fn begin(span: Duration, now: u64, total: u64) -> Self {
         Self {
-            span: u64::try_from(span.as_nanos()).unwrap_or(u64::MAX),
+            span: nanos(span),
             looks: VecDeque::from([(now, total)]),
         }
     }

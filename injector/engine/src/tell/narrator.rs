@@ -16,7 +16,7 @@ use injector_record::{
 };
 use injector_spec::{
     experiment::{Experiment, Placed, Step},
-    quantity::duration,
+    quantity::{duration, duration::nanos},
 };
 
 /// One run, as it is told.
@@ -53,7 +53,7 @@ impl Narrator {
             .collect();
         let duration = duration::format(experiment.duration());
         let step = |step: &Step| {
-            let length = u64::try_from(step.duration.as_nanos()).unwrap_or(u64::MAX);
+            let length = nanos(step.duration);
             (step.name.clone(), length)
         };
         Self {

@@ -107,6 +107,11 @@ pub fn measured(duration: Duration) -> String {
     format(Duration::from_nanos_u128(rounded.min(u128::from(u64::MAX))))
 }
 
+/// In nanoseconds, as clocks of the kernel count; the most that fits where it is longer.
+pub fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
 /// A time in nanoseconds for people, in tenths of a second: `1.3 s`.
 pub fn tenths(nanoseconds: u64) -> String {
     let tenths = nanoseconds.saturating_add(50_000_000) / 100_000_000;

@@ -1,8 +1,9 @@
 //! When a fault on processes acts: pure arithmetic on the time since it began, in nanoseconds.
 
-use std::time::Duration;
-
-use injector_spec::experiment::{Interval, Kill, Pulse};
+use injector_spec::{
+    experiment::{Interval, Kill, Pulse},
+    quantity::duration::nanos,
+};
 
 /// The round of signals that is due, from 1; `None` before the first. A round that the executor did not
 /// come to in time is left out: two at once would be more than was asked.
@@ -30,12 +31,10 @@ pub(super) fn end_of_turn(pulse: Option<Pulse>, since: u64) -> Option<u64> {
     Some((since - since % both).saturating_add(nanos(active)))
 }
 
-fn nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use proptest::prelude::*;
 
     use super::*;

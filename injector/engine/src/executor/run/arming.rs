@@ -7,9 +7,9 @@ use injector_host::{
     targets::{ResolvedTarget, guard::Guard},
 };
 use injector_record::{event::EventKind, journal::Record};
-use injector_spec::{error::Refusal, experiment::Follow};
+use injector_spec::{error::Refusal, experiment::Follow, quantity::duration::nanos};
 
-use super::{Armed, Run, nanos};
+use super::{Armed, Run};
 use crate::{
     effects::{
         self, Step,

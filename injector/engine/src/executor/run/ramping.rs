@@ -9,9 +9,9 @@ use std::{
 };
 
 use injector_host::kernel::clock::boot_ns;
-use injector_spec::error::Refusal;
+use injector_spec::{error::Refusal, quantity::duration::nanos};
 
-use super::{Armed, Run, nanos};
+use super::{Armed, Run};
 use crate::{
     effects::{Step, StepTime},
     executor::Order,

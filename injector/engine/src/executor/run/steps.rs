@@ -4,9 +4,9 @@ use std::{sync::mpsc::Receiver, time::Duration};
 
 use injector_host::kernel::clock::boot_ns;
 use injector_record::{event::EventKind, journal::Record, report::Outcome};
-use injector_spec::error::Refusal;
+use injector_spec::{error::Refusal, quantity::duration::nanos};
 
-use super::{Armed, Run, nanos};
+use super::{Armed, Run};
 use crate::{
     effects::Step,
     executor::{Order, ending::lapsed},
