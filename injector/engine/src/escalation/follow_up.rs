@@ -193,17 +193,15 @@ fn seated(chain: io::Result<Chain>, directory: &Path) -> Result<(Chain, io::Resu
     if chain.is_empty() {
         return Err("no notifier was handed over".into());
     }
-    match Slot::take(directory).transpose() {
-        // Where it cannot be counted how many there are, people are told all the same.
-        Some(slot) => Ok((chain, slot)),
-        None => {
-            let names = chain.names();
-            Err(format!(
-                "{} runs are asked about already, so {names} are not told of this one",
-                slots::MOST
-            ))
-        }
-    }
+    // Where it cannot be counted how many there are, people are told all the same.
+    let slot = Slot::take(directory).transpose().ok_or_else(|| {
+        let names = chain.names();
+        format!(
+            "{} runs are asked about already, so {names} are not told of this one",
+            slots::MOST
+        )
+    })?;
+    Ok((chain, slot))
 }
 
 fn note(journal: &mut Option<Journal>, turn: Escalated) {
