@@ -39,7 +39,7 @@ use injector_record::{
 };
 use injector_spec::{
     experiment::{Ledger, Source},
-    quantity::duration,
+    quantity::{duration, duration::nanos},
 };
 
 use crate::{
@@ -115,7 +115,7 @@ fn unix_ns(boot: u64) -> u64 {
         let now = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
-        let now = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
+        let now = nanos(now);
         let passed = boot_ns().saturating_sub(before);
         (passed, now.saturating_sub(before.saturating_sub(boot)))
     };

@@ -27,7 +27,7 @@ use injector_common::operation::{Told, what, why};
 pub use account::{Gaps, OperationAccount, Reacted, Reaction};
 use injector_spec::{
     experiment::{NamedOperation, operation::LIMIT_FROM},
-    quantity::{Errno, count, duration},
+    quantity::{Errno, count, duration, duration::nanos},
 };
 pub use second::Second;
 use second::Seconds;
@@ -369,8 +369,4 @@ fn reason(told: u32) -> String {
 
 fn late(took_ns: u64) -> String {
     format!("took {}", duration::measured(Duration::from_nanos(took_ns)))
-}
-
-fn nanos(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }

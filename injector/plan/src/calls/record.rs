@@ -4,7 +4,10 @@ use injector_common::call::{CallRule, RemoteFilter, THREAD_NAME, filling, filter
 use ipnet::IpNet;
 
 use super::Subject;
-use injector_spec::experiment::{Calls, Filling, OnCalls, SleepAt};
+use injector_spec::{
+    experiment::{Calls, Filling, OnCalls, SleepAt},
+    quantity::duration::nanos,
+};
 
 /// The record, but for where it is asked.
 pub(super) fn record(on_calls: OnCalls<'_>, subject: Subject) -> CallRule {
@@ -18,10 +21,8 @@ pub(super) fn record(on_calls: OnCalls<'_>, subject: Subject) -> CallRule {
         OnCalls::Short(short) => record.bytes = short.at_most,
         OnCalls::Signal(kill) => record.signal = kill.signal.number().unsigned_abs(),
         OnCalls::Delay(delay) => {
-            let ns =
-                |length: std::time::Duration| u64::try_from(length.as_nanos()).unwrap_or(u64::MAX);
-            record.sleep_ns = ns(delay.length);
-            record.jitter_ns = ns(delay.jitter);
+            record.sleep_ns = nanos(delay.length);
+            record.jitter_ns = nanos(delay.jitter);
             record.sleep_at = match delay.at {
                 SleepAt::Enter => sleep::ENTER,
                 SleepAt::Exit => sleep::EXIT,

@@ -27,7 +27,7 @@ impl Amount {
     /// As a number on a line that has no gaps: nanoseconds, 2^-32 of all, bits per second.
     pub fn number(self) -> u64 {
         match self {
-            Self::Time(time) => u64::try_from(time.as_nanos()).unwrap_or(u64::MAX),
+            Self::Time(time) => duration::nanos(time),
             Self::Share(Threshold::ALWAYS) => ALL,
             Self::Share(Threshold(below)) => u64::from(below),
             Self::Rate(rate) => rate.bits_per_second().get(),
