@@ -276,8 +276,13 @@ fn jobs() -> Result<()> {
     // What `bg` says.
     shows(&another, size, before, &["watch last"])?;
     is_as_before(&another).context("a watcher in the background has the terminal")?;
+    // Too small for it when `fg` comes, and large enough again later.
+    another.resize(40, 10)?;
     let before = another.said().len();
     another.press("\n")?;
+    shows(&another, size, before, &["watch last"])?;
+    is_as_before(&another).context("a small terminal has the dashboard")?;
+    another.resize(size.0, size.1)?;
     is_there(before)?;
     another.press("\x1a")?;
     is_left()?;
