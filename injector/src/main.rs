@@ -51,7 +51,7 @@ fn carry_out(action: Action) -> Result<Exit, Refusal> {
         Action::Daemon(config, output) => cli::daemon(config, output),
         Action::Approve(which, output) => cli::approve(&which, output),
         Action::Acknowledge(which, output) => cli::acknowledge(&which, output),
-        Action::Escalate(run, config) => escalation::follow_up(&run, &config).map(|()| Exit::Done),
+        Action::Escalate(run) => escalation::follow_up(&run).map(|()| Exit::Done),
         Action::Watch(which, showing) => cli::watch(&which, showing),
         Action::Halt { reason, output } => cli::halt(reason, output),
         Action::Resume(output) => cli::resume(output),

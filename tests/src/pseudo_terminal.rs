@@ -2,12 +2,13 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write as _};
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::{ffi::OsStrExt, process::CommandExt as _};
 use std::process::Command;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use anyhow::{Context, Result};
+use rustix::process::{ioctl_tiocsctty, setsid};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Action, LocalModes, Winsize, tcflow, tcgetattr, tcsetwinsize};
 
@@ -69,6 +70,18 @@ impl PseudoTerminal {
             .stdin(end()?.try_clone()?)
             .stdout(end()?.try_clone()?)
             .stderr(end()?.try_clone()?);
+        Ok(())
+    }
+
+    /// The same for a shell, whose session has it as its terminal: its jobs come to the foreground and go.
+    pub fn seat_shell(&self, shell: &mut Command) -> Result<()> {
+        self.seat(shell)?;
+        let take = || {
+            setsid()?;
+            Ok(ioctl_tiocsctty(std::io::stdin())?)
+        };
+        // SAFETY: `take` makes two system calls and nothing else: no allocation, no lock.
+        unsafe { shell.pre_exec(take) };
         Ok(())
     }
 

@@ -16,8 +16,11 @@
 mod asking;
 mod at_gate;
 mod follow_up;
+mod slots;
 
 use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
 
 use injector_spec::{
     config::{Config, NotifierWay},
@@ -25,24 +28,25 @@ use injector_spec::{
     escalation::{EscalationStep, NotifierName},
 };
 
-use crate::halt_monitor::WhoAsks;
+use crate::{halt_monitor::WhoAsks, notifier::Naming};
 
 pub use at_gate::AtGate;
 pub use follow_up::{COMMAND, follow_up, is_wanted, start};
 
 /// One who is asked.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Link {
     /// The notifier's name.
     pub to: NotifierName,
     /// How it is told.
     pub way: NotifierWay,
     /// How long an answer is waited for.
+    #[serde(with = "injector_spec::quantity::duration")]
     pub within: Duration,
 }
 
 /// Those who are asked, in order; none where nothing is configured.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Chain(pub Vec<Link>);
 
 impl Chain {
@@ -61,6 +65,12 @@ impl Chain {
         Self(steps.iter().filter_map(link).collect())
     }
 
+    /// Their names.
+    pub fn names(&self) -> String {
+        let names: Vec<&str> = self.0.iter().map(|link| link.to.as_str()).collect();
+        names.join(", ")
+    }
+
     /// Whether no person is asked.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -70,32 +80,17 @@ impl Chain {
 /// Refuses an experiment that names a notifier which this host does not have, and one whose caller would leave out those
 /// whom the host's owner has named.
 pub fn check(config: &Config, named: &[EscalationStep], by: WhoAsks) -> Result<(), Refusal> {
-    for (index, step) in named.iter().enumerate() {
-        if config.notifier(&step.to).is_none() {
-            let known: Vec<&str> = config.notifiers().map(NotifierName::as_str).collect();
-            let has = match known[..] {
-                [] => "none".to_owned(),
-                _ => known.join(", "),
-            };
-            return Err(Refusal::usage(format!(
-                "`escalate[{index}].to` names `{}`, and `[[notifier]]` of this host's configuration has {has}; \
-                 configure it, or name another.",
-                step.to
-            )));
-        }
-    }
     let owners = config.escalate();
-    let left_out = owners
-        .iter()
-        .find(|step| !named.iter().any(|other| other.to == step.to));
-    match (by, left_out) {
-        (WhoAsks::Guest, Some(left_out)) if !named.is_empty() => Err(Refusal::endangers(format!(
-            "`escalate` leaves out `{}`, whom this host's owner has named, and you are not root; name it too, or leave \
-             `escalate` out.",
-            left_out.to
-        ))),
-        (WhoAsks::Guest | WhoAsks::Owner, _) => Ok(()),
+    let steps = named.iter().enumerate();
+    let steps = steps.map(|(index, step)| (format!("`escalate[{index}].to`"), step.to.as_str()));
+    Naming {
+        key: "escalate",
+        section: "`[[notifier]]`",
+        has: config.notifiers().map(NotifierName::as_str).collect(),
+        owners: owners.iter().map(|step| step.to.as_str()).collect(),
+        named: steps.collect(),
     }
+    .check(by)
 }
 
 #[cfg(test)]

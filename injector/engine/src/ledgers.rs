@@ -39,7 +39,7 @@ use injector_record::{
 };
 use injector_spec::{
     experiment::{Ledger, Source},
-    quantity::duration,
+    quantity::{duration, duration::nanos},
 };
 
 use crate::{
@@ -115,7 +115,7 @@ fn unix_ns(boot: u64) -> u64 {
         let now = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
-        let now = duration::nanos(now);
+        let now = nanos(now);
         let passed = boot_ns().saturating_sub(before);
         (passed, now.saturating_sub(before.saturating_sub(boot)))
     };
@@ -391,7 +391,7 @@ mod tests {
 
     #[test]
     fn the_impact_is_told_on_the_wall_clock() {
-        let now = duration::nanos(SystemTime::now().duration_since(UNIX_EPOCH).unwrap());
+        let now = nanos(SystemTime::now().duration_since(UNIX_EPOCH).unwrap());
         let impact = unix_ns(boot_ns() - 3_000_000_000);
         let ago = now - impact;
         assert!((2_900_000_000..4_000_000_000).contains(&ago), "{ago}");

@@ -7,6 +7,7 @@
 //! Nothing of a webhook's path or of a command's arguments gets into a record: they may be secrets.
 
 mod journald;
+mod naming;
 
 use std::{
     sync::{
@@ -32,6 +33,8 @@ use injector_spec::{
     quantity::duration,
 };
 use serde::Serialize;
+
+pub(crate) use naming::Naming;
 
 /// The longest that telling may take. The supervisor gives a run 8 s to end.
 pub const WITHIN: Duration = Duration::from_secs(5);
@@ -100,15 +103,10 @@ pub(crate) fn tell_one(
     message: &Arc<Message>,
 ) -> mpsc::Receiver<Result<(), String>> {
     let (sender, outcome) = mpsc::channel();
-    let way = match way {
-        NotifierWay::Command(words) => Way::Command(words.clone()),
-        NotifierWay::Webhook(url) => Way::Webhook(url.clone()),
-        NotifierWay::Journald => Way::Journald,
-    };
-    let message = Arc::clone(message);
+    let (way, message) = (way.clone(), Arc::clone(message));
     let body = move || {
         // The one who asks may have an answer by then.
-        let _ = sender.send(way.tell(&message, &AtomicBool::new(false)));
+        let _ = sender.send(tell(&way, &message, &AtomicBool::new(false)));
     };
     // Without a thread the sender is dropped, which says as much.
     let _ = thread::Builder::new().name("escalation".into()).spawn(body);
@@ -131,30 +129,16 @@ fn why(outcome: &Outcome) -> Option<(&'static str, &str)> {
 /// Refuses an experiment that names a notifier which this host does not have, and one whose caller would leave out one
 /// that the host's owner has: what a guest's run does to the host is the owner's to hear of.
 pub fn check(to: &Escalation, named: &[Channel], by: WhoAsks) -> Result<(), Refusal> {
-    let configured = to.channels();
-    let list = |channels: &[Channel]| {
-        let all: Vec<&str> = channels.iter().map(|channel| channel.name()).collect();
-        all.join(", ")
-    };
-    if let Some(absent) = named.iter().find(|one| !configured.contains(one)) {
-        let has = match configured[..] {
-            [] => "none".to_owned(),
-            _ => list(&configured),
-        };
-        return Err(Refusal::usage(format!(
-            "`notify` names `{}`, and [escalation] of this host's configuration has {has}; configure it, or name another.",
-            absent.name()
-        )));
+    let has: Vec<&str> = to.channels().into_iter().map(Channel::name).collect();
+    let named = named.iter().map(|one| ("`notify`".to_owned(), one.name()));
+    Naming {
+        key: "notify",
+        section: "[escalation]",
+        owners: has.clone(),
+        has,
+        named: named.collect(),
     }
-    let left_out = configured.iter().find(|one| !named.contains(one));
-    match (by, left_out) {
-        (WhoAsks::Guest, Some(left_out)) if !named.is_empty() => Err(Refusal::endangers(format!(
-            "`notify` leaves out `{}`, which this host's owner has configured, and you are not root; name it too, or \
-             leave `notify` out.",
-            left_out.name()
-        ))),
-        (WhoAsks::Guest | WhoAsks::Owner, _) => Ok(()),
-    }
+    .check(by)
 }
 
 /// Tells through every channel that the configuration names, where the run was halted or broke.
@@ -173,10 +157,10 @@ pub fn escalate(to: &Escalation, report: &RunReport) -> Vec<Notice> {
     let is_over = Arc::new(AtomicBool::new(false));
     let (sender, notices) = mpsc::channel();
     let mut waiting = Vec::new();
-    for exec_helper in ways(to) {
-        waiting.push(exec_helper.blank("no answer within 5s"));
+    for way in ways(to) {
+        waiting.push(blank(&way, "no answer within 5s"));
         start(
-            exec_helper,
+            way,
             Arc::clone(&message),
             Arc::clone(&is_over),
             sender.clone(),
@@ -199,30 +183,28 @@ pub fn escalate(to: &Escalation, report: &RunReport) -> Vec<Notice> {
     told
 }
 
-/// One way to tell.
-enum Way {
-    Command(Vec<String>),
-    Webhook(HttpUrl),
-    Journald,
-}
-
-fn ways(to: &Escalation) -> Vec<Way> {
-    let command = (!to.command.is_empty()).then(|| Way::Command(to.command.clone()));
-    let webhook = to.webhook.clone().map(Way::Webhook);
-    let journald = to.journald.then_some(Way::Journald);
+fn ways(to: &Escalation) -> Vec<NotifierWay> {
+    let command = (!to.command.is_empty()).then(|| NotifierWay::Command(to.command.clone()));
+    let webhook = to.webhook.clone().map(NotifierWay::Webhook);
+    let journald = to.journald.then_some(NotifierWay::Journald);
     [command, webhook, journald].into_iter().flatten().collect()
 }
 
-fn start(way: Way, message: Arc<Message>, is_over: Arc<AtomicBool>, notices: Sender<Notice>) {
+fn start(
+    way: NotifierWay,
+    message: Arc<Message>,
+    is_over: Arc<AtomicBool>,
+    notices: Sender<Notice>,
+) {
     let fallback = (
-        way.blank("no thread could be started for it"),
+        blank(&way, "no thread could be started for it"),
         notices.clone(),
     );
     let body = move || {
-        let failed = way.tell(&message, &is_over).err();
+        let failed = tell(&way, &message, &is_over).err();
         let notice = Notice {
             failed,
-            ..way.blank("")
+            ..blank(&way, "")
         };
         // The thread that waits for the notices may have given up by now.
         let _ = notices.send(notice);
@@ -237,37 +219,35 @@ fn start(way: Way, message: Arc<Message>, is_over: Arc<AtomicBool>, notices: Sen
     }
 }
 
-impl Way {
-    fn blank(&self, why: &str) -> Notice {
-        let (channel, whom) = match self {
-            Self::Command(words) => (Channel::Command, words.first().cloned().unwrap_or_default()),
-            Self::Webhook(url) => (Channel::Webhook, url.without_secrets()),
-            Self::Journald => (Channel::Journald, "journald".to_owned()),
-        };
-        Notice {
-            channel,
-            whom,
-            unix_ms: journal::unix_ms(),
-            failed: Some(why.to_owned()),
-        }
+fn blank(way: &NotifierWay, why: &str) -> Notice {
+    let whom = match way {
+        NotifierWay::Command(words) => words.first().cloned().unwrap_or_default(),
+        NotifierWay::Webhook(url) => url.without_secrets(),
+        NotifierWay::Journald => "journald".to_owned(),
+    };
+    Notice {
+        channel: way.channel(),
+        whom,
+        unix_ms: journal::unix_ms(),
+        failed: Some(why.to_owned()),
     }
+}
 
-    fn tell(&self, message: &Message, is_over: &AtomicBool) -> Result<(), String> {
-        match self {
-            Self::Command(words) => {
-                let exec_helper = ExecHelper::new(words)
-                    .tell("INJECTOR_RUN", &message.run)
-                    .tell("INJECTOR_EXPERIMENT", &message.name)
-                    .tell("INJECTOR_OUTCOME", message.outcome)
-                    .tell("INJECTOR_REASON", &message.why);
-                match exec_helper.run(COMMAND_WITHIN, is_over) {
-                    Ending::Code(0) => Ok(()),
-                    other => Err(other.to_string()),
-                }
+fn tell(way: &NotifierWay, message: &Message, is_over: &AtomicBool) -> Result<(), String> {
+    match way {
+        NotifierWay::Command(words) => {
+            let exec_helper = ExecHelper::new(words)
+                .tell("INJECTOR_RUN", &message.run)
+                .tell("INJECTOR_EXPERIMENT", &message.name)
+                .tell("INJECTOR_OUTCOME", message.outcome)
+                .tell("INJECTOR_REASON", &message.why);
+            match exec_helper.run(COMMAND_WITHIN, is_over) {
+                Ending::Code(0) => Ok(()),
+                other => Err(other.to_string()),
             }
-            Self::Webhook(url) => webhook(url, message, is_over),
-            Self::Journald => journald::tell(&journald::SOCKETS, message),
         }
+        NotifierWay::Webhook(url) => webhook(url, message, is_over),
+        NotifierWay::Journald => journald::tell(&journald::SOCKETS, message),
     }
 }
 

@@ -31,7 +31,7 @@ use std::time::Duration;
 
 pub use client::Recorder;
 pub use run_journal::RunJournal;
-pub use spawn::{Recording, start};
+pub use spawn::{Keys, Recording, start};
 pub use terminal::{Flushed, LiveLine, Terminal};
 
 use crate::channel::Channel;

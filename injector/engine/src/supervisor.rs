@@ -34,7 +34,7 @@ use crate::{
     channel::{Channel, ChannelError},
     dashboard::{self, TerminalMode},
     guardian::{self, Guarding},
-    recorder::{self, Flushed, Recorder, Recording},
+    recorder::{self, Flushed, Keys, Recorder, Recording},
     spawn,
     worker::{Job, Output},
 };
@@ -74,7 +74,10 @@ pub fn run(job: &Job) -> Result<Exit, Refusal> {
         mut process,
         recorder,
         terminal,
-    } = recorder::start()?;
+    } = recorder::start(match mode {
+        Some(_) => Keys::Standard,
+        None => Keys::None,
+    })?;
     tell::through(terminal);
     let ended = supervise(job, &mut process, recorder, &signals, withheld, shielded);
     // The run is over: from here on this may wait for the reader, as any program does.
@@ -396,7 +399,8 @@ impl Supervisor<'_> {
         if matches!(self.recording.try_wait(), Ok(None)) {
             return false;
         }
-        if let Ok(another) = recorder::start() {
+        // Nothing fires any more, so there is nothing to halt by a key.
+        if let Ok(another) = recorder::start(Keys::None) {
             *self.recording = another.process;
             self.recorder = another.recorder;
             tell::through(another.terminal);

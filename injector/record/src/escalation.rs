@@ -117,6 +117,11 @@ pub enum Escalated {
         /// When.
         after_ms: u64,
     },
+    /// None of them is told.
+    NotAsked {
+        /// Why.
+        why: String,
+    },
     /// All were told, and no answer came.
     Unanswered {
         /// When the last of them had had their time.
@@ -127,7 +132,10 @@ pub enum Escalated {
 impl Escalated {
     /// Whether nothing comes after it.
     pub const fn is_last(&self) -> bool {
-        matches!(self, Self::Answered { .. } | Self::Unanswered { .. })
+        matches!(
+            self,
+            Self::Answered { .. } | Self::NotAsked { .. } | Self::Unanswered { .. }
+        )
     }
 }
 
@@ -206,6 +214,10 @@ impl fmt::Display for Escalated {
             Self::Answered { by, after_ms } => {
                 write!(out, "escalation: {by}, after {}", time(*after_ms))
             }
+            Self::NotAsked { why } => {
+                let why = printable::line(why);
+                write!(out, "escalation: no person is asked: {why}")
+            }
             Self::Unanswered { after_ms } => write!(
                 out,
                 "escalation: no answer came from any of them within {}",
@@ -257,6 +269,10 @@ mod tests {
                 "acknowledged by ro\\not (user 0), logged in as user 1000, after 1m 2s",
             ),
             (Escalated::Unanswered { after_ms: 5 }, "no answer came"),
+            (
+                Escalated::NotAsked { why: "a\nb".into() },
+                "no person is asked: a\\nb",
+            ),
         ];
         for (turn, part) in turns {
             let said = turn.to_string();

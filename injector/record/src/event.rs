@@ -231,13 +231,12 @@ impl EventKind {
         matches!(self, Self::Progress { .. } | Self::Sampled { .. })
     }
 
-    /// The turn that a record is about; `None` where it is about none. A plan is told as the arming that follows it,
-    /// without limits, which no journal has.
+    /// The turn that a record is about; `None` where it is about none. A plan is told as the arming that follows it.
     pub fn of_record(record: &Record) -> Option<Self> {
         Some(match record {
-            Record::Planned { faults, .. } => Self::Armed {
+            Record::Planned { faults, limits, .. } => Self::Armed {
                 faults: faults.clone(),
-                limits: Limits::default(),
+                limits: *limits,
             },
             Record::StepStarted { step } => Self::StepStarted { step: step.clone() },
             Record::StepEnded { step } => Self::StepEnded { step: step.clone() },
@@ -369,6 +368,30 @@ mod tests {
             return String::new();
         };
         on.to_string()
+    }
+
+    #[test]
+    fn a_plan_is_told_with_its_limits_where_the_journal_has_them() {
+        let limits = |json: &str| {
+            let record = serde_json::from_str(json).unwrap();
+            match EventKind::of_record(&record) {
+                Some(EventKind::Armed { limits, .. }) => limits,
+                other => panic!("{other:?}"),
+            }
+        };
+        let record = Record::Planned {
+            text: "plan".into(),
+            faults: vec![],
+            limits: Limits {
+                hits_a_second: Some(1_000),
+                ..Limits::default()
+            },
+        };
+        let json = serde_json::to_string(&record).unwrap();
+        assert_eq!(limits(&json).hits_a_second, Some(1_000));
+        let earlier = json.replace(",\"limits\":{\"hits_a_second\":1000}", "");
+        assert_ne!(earlier, json);
+        assert_eq!(limits(&earlier), Limits::default());
     }
 
     /// Whatever the rule did to it: a vector that was cut, the start of a program that was refused.

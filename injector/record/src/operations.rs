@@ -29,10 +29,7 @@ use injector_common::operation::{Told, what, why};
 pub use account::{Gaps, OperationAccount, Reacted, Reaction};
 use injector_spec::{
     experiment::{NamedOperation, OperationKind, operation::LIMIT_FROM},
-    quantity::{
-        Errno, count,
-        duration::{self, nanos},
-    },
+    quantity::{Errno, count, duration, duration::nanos},
 };
 pub use second::Second;
 use second::Seconds;

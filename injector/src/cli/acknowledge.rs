@@ -60,7 +60,7 @@ pub fn acknowledge(which: &Which, output: Output) -> Result<Exit, Refusal> {
     let Some(turn) = seen? else {
         return Err(Refusal::failed(format!(
             "the process that asks about run {run} has not seen it within {} s, and it is withdrawn; it may have ended with \
-             this host's last start.",
+             this host's last start, or with the unit that the run was started in.",
             SEEN_WITHIN.as_secs()
         )));
     };

@@ -45,8 +45,8 @@ pub enum Action {
     Approve(Which, Output),
     /// Take over what others are asked about.
     Acknowledge(Which, Output),
-    /// Ask people about a run that is over, as far as this file says.
-    Escalate(RunId, Source),
+    /// Ask people about a run that is over.
+    Escalate(RunId),
     /// Show a run while it goes on.
     Watch(Which, Showing),
     /// End everything and let nothing start.
@@ -210,7 +210,7 @@ fn action(command: Command, config: Source, words: &[OsString]) -> Result<Action
         Command::Acknowledge { run, output } => {
             Action::Acknowledge(Which::parse(&run)?, output.output())
         }
-        Command::Escalate { run } => Action::Escalate(run_id(&run)?, config),
+        Command::Escalate { run } => Action::Escalate(run_id(&run)?),
         Command::Watch { run, plain } => {
             let showing = if plain {
                 Showing::Lines

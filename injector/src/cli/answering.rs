@@ -10,8 +10,8 @@ use injector_host::kernel::clock::boot_ns;
 use injector_record::journal::{self, RunId};
 use injector_spec::{error::Refusal, printable, quantity::duration::nanos};
 
-/// How long it may take to be seen: the run, or the process that asks, looks 20 times a second, and its record goes
-/// through a disk.
+/// How long it may take to be seen: the run looks 20 times a second, the process that asks after an end once a second at
+/// least, and the record goes through a disk.
 pub(super) const SEEN_WITHIN: Duration = Duration::from_secs(5);
 
 /// How often the journal is looked at meanwhile.

@@ -155,7 +155,7 @@ async fn through(
 ) -> Result<Exit, Refusal> {
     let mut narrator = Narrator::of(&asked.experiment, output, showing);
     let mut seat = Seat::for_run(&asked.experiment, output, showing);
-    let mut anew = tokio::time::interval(live::EVERY);
+    let mut anew = super::watch::every(live::EVERY);
     // Both before the start: no turn may be missed, and this command must listen for Ctrl-C by then.
     let mut interrupts = Interrupts::new()?;
     let mut events = client.turns_and_progress().await?;
@@ -213,7 +213,7 @@ fn gone(run: &RunId) -> Refusal {
 }
 
 /// The signals by which a person, a terminal or an init system ends a command.
-pub(super) struct Interrupts([Signal; 3]);
+pub(super) struct Interrupts([Signal; 4]);
 
 impl Interrupts {
     pub(super) fn new() -> Result<Self, Refusal> {
@@ -226,17 +226,20 @@ impl Interrupts {
             SignalKind::interrupt(),
             SignalKind::terminate(),
             SignalKind::hangup(),
+            // Ctrl-\, which would leave the terminal in the dashboard's mode.
+            SignalKind::quit(),
         ];
-        let [interrupt, terminate, hangup] = kinds.map(listen);
-        Ok(Self([interrupt?, terminate?, hangup?]))
+        let [interrupt, terminate, hangup, quit] = kinds.map(listen);
+        Ok(Self([interrupt?, terminate?, hangup?, quit?]))
     }
 
     pub(super) async fn next(&mut self) {
-        let [interrupt, terminate, hangup] = &mut self.0;
+        let [interrupt, terminate, hangup, quit] = &mut self.0;
         tokio::select! {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
             _ = hangup.recv() => {}
+            _ = quit.recv() => {}
         }
     }
 }

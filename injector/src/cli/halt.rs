@@ -13,8 +13,10 @@ use injector_engine::{
 use injector_host::kernel::clock::boot_ns;
 use injector_record::halt::Halt;
 use injector_record::journal::{self, Journal, ListedRun, Listing, Record, RunId, RunState};
-use injector_spec::error::{Exit, Refusal};
-use injector_spec::quantity::duration::nanos;
+use injector_spec::{
+    error::{Exit, Refusal},
+    quantity::duration::nanos,
+};
 
 /// How long runs may take to end: a worker that hangs is killed after its lease (2 s), one that ends in
 /// good order is given 8 s by its supervisor. The commands of a rollback may take longer.

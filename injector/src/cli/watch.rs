@@ -8,7 +8,9 @@
 
 mod seat;
 
-use std::{future::pending, pin::Pin};
+use std::{future::pending, pin::Pin, time::Duration};
+
+use tokio::time::{Interval, MissedTickBehavior};
 
 use injector_api::{
     Client,
@@ -23,7 +25,7 @@ use injector_engine::{
 use injector_host::kernel::clock::boot_ns;
 use injector_record::{
     event::{EventKind, RunEvent},
-    journal::{self, Follower, Held, ListedRun, Record, RunState, Stamped},
+    journal::{self, Follower, Held, ListedRun, Record, RunId, RunState, Stamped},
     report::RunReport,
 };
 use injector_spec::{
@@ -77,9 +79,9 @@ type Stopping = Pin<Box<dyn Future<Output = Result<RunReport, Refusal>>>>;
 struct Watching<'l> {
     listed: &'l ListedRun,
     follower: Follower,
-    /// `None` where turns are told as lines.
     seat: Seat,
-    lines: Option<Reader>,
+    /// Hears every record, so that lines go on where the dashboard leaves off.
+    lines: Reader,
     report: Option<Box<RunReport>>,
 }
 
@@ -101,7 +103,7 @@ impl<'l> Watching<'l> {
         Ok(Self {
             listed,
             follower,
-            lines: (!seat.is_taken()).then(Reader::default),
+            lines: Reader::default(),
             seat,
             report: None,
         })
@@ -129,7 +131,7 @@ impl<'l> Watching<'l> {
             Some(client) => client.turns_and_progress().await.ok(),
             None => None,
         };
-        let mut anew = tokio::time::interval(live::EVERY);
+        let mut anew = every(live::EVERY);
         let mut stopping: Option<Stopping> = None;
         loop {
             tokio::select! {
@@ -138,7 +140,7 @@ impl<'l> Watching<'l> {
                         return Ok(end);
                     }
                 }
-                progress = progress(&mut events) => self.seat.turn(&progress),
+                progress = progress(&mut events, &self.listed.run) => self.seat.turn(&progress),
                 wish = self.seat.wish() => match wish {
                     Wish::Leave => return Ok(End::OfWatching),
                     Wish::Suspend => self.seat.suspend(),
@@ -176,20 +178,22 @@ impl<'l> Watching<'l> {
             return Ok(Some(End::OfRun(self.report.take())));
         }
         self.seat.draw();
-        Ok((self.lines.is_some() && tell::has_left()).then_some(End::OfWatching))
+        // After Ctrl-Z and `bg` another job has the terminal, and it may have become too small meanwhile.
+        self.seat.take_again(boot_ns());
+        Ok((!self.seat.is_taken() && tell::has_left()).then_some(End::OfWatching))
     }
 
     fn take_in(&mut self, stamped: Stamped) {
-        if let Some(reader) = &mut self.lines {
-            let is_said = !matches!(
+        let is_said = !self.seat.is_taken()
+            && !matches!(
                 stamped.record,
                 Record::Sampled { .. } | Record::Ended { .. }
             );
-            let what = reader.sentence(&stamped.record);
-            if is_said {
-                let time = journal::time(stamped.unix_ms);
-                tell::result(format!("{time}  {}  {what}", self.listed.run));
-            }
+        // Every record passes the reader, which remembers changes.
+        let what = self.lines.sentence(&stamped.record);
+        if is_said {
+            let time = journal::time(stamped.unix_ms);
+            tell::result(format!("{time}  {}  {what}", self.listed.run));
         }
         if let Some(what) = EventKind::of_record(&stamped.record) {
             self.seat.turn(&RunEvent {
@@ -204,12 +208,24 @@ impl<'l> Watching<'l> {
     }
 }
 
+/// A clock for pictures: what was missed, as while the command stood still, is not made up for.
+pub(super) fn every(period: Duration) -> Interval {
+    let mut interval = tokio::time::interval(period);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    interval
+}
+
+/// Whether it says how this run stands: a daemon tells of all its runs.
+fn is_progress_of(run: &RunId, event: &RunEvent) -> bool {
+    event.run == *run && matches!(event.what, EventKind::Progress { .. })
+}
+
 /// The next word of how a run stands; none comes where no daemon tells. Other turns are the journal's to tell.
-async fn progress(events: &mut Option<Events>) -> RunEvent {
+async fn progress(events: &mut Option<Events>, run: &RunId) -> RunEvent {
     while let Some(stream) = events {
         match stream.next().await {
             Ok(Some(Told::Event(event))) => {
-                if matches!(event.what, EventKind::Progress { .. }) {
+                if is_progress_of(run, &event) {
                     return *event;
                 }
             }
@@ -225,5 +241,34 @@ async fn stopped(stopping: &mut Option<Stopping>) -> Result<RunReport, Refusal> 
     match stopping {
         Some(stopping) => stopping.await,
         None => pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_run_of_the_daemon_is_not_shown_as_this_one() {
+        let (ours, theirs): (RunId, RunId) = (
+            "r000000010001".parse().unwrap(),
+            "r000000010002".parse().unwrap(),
+        );
+        let event = |run: &RunId, what| RunEvent {
+            run: run.clone(),
+            boot_ns: 7,
+            what,
+        };
+        let progress = || EventKind::Progress {
+            hits: 5,
+            by_fault: vec![],
+            bytes: 0,
+            step_until_boot_ns: 9,
+            lease_until_boot_ns: 8,
+        };
+        assert!(is_progress_of(&ours, &event(&ours, progress())));
+        assert!(!is_progress_of(&ours, &event(&theirs, progress())));
+        let other = EventKind::StepEnded { step: "s".into() };
+        assert!(!is_progress_of(&ours, &event(&ours, other)));
     }
 }

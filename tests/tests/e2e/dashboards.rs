@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::process::Child;
+use std::process::{Child, Command};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -30,6 +30,7 @@ pub(crate) fn cases() -> Vec<Case> {
             recorder_dies,
         ),
         case("another_command_watches_and_halts", watched),
+        case("a_job_in_the_background_leaves_the_terminal_alone", jobs),
     ]
 }
 
@@ -68,6 +69,21 @@ impl Stage {
         command.env_remove("NO_COLOR").env("TERM", "xterm-256color");
         terminal.seat(&mut command)?;
         command.spawn().context("cannot start the injector")
+    }
+
+    /// A shell that gives its jobs process groups of their own, with the injector as `$INJECTOR`.
+    fn shell(&self, terminal: &PseudoTerminal, script: &str) -> Result<Child> {
+        let injector = self.injector.command(&[]);
+        let mut shell = Command::new("/bin/sh");
+        let environment = injector.get_envs();
+        shell
+            .args(["-m", "-c", script])
+            .envs(environment.filter_map(|(name, value)| Some((name, value?))))
+            .env("INJECTOR", injector.get_program())
+            .env_remove("NO_COLOR")
+            .env("TERM", "xterm-256color");
+        terminal.seat_shell(&mut shell)?;
+        shell.spawn().context("cannot start a shell")
     }
 
     /// What the newest run's report says of its end.
@@ -186,11 +202,13 @@ fn watched() -> Result<()> {
     let texts = [
         "Steps",
         "alive",
+        "Limits",
+        "hits/s | ",
         "q leave, and the run goes on",
         "h halt this run",
     ];
     // One who leaves, and one who is ended, leave the run alone and the terminal as it was.
-    for signal in [None, Some(Signal::TERM)] {
+    for signal in [None, Some(Signal::TERM), Some(Signal::QUIT)] {
         let terminal = PseudoTerminal::new(100)?;
         let mut child = stage.seated(&terminal, &["watch", "last"])?;
         shows(&terminal, (100, 40), 0, &texts)?;
@@ -226,6 +244,59 @@ fn watched() -> Result<()> {
     ensure!(!lines.stdout.contains('\x1b'), "{lines:?}");
     for text in ["step baseline", "stopped"] {
         ensure!(lines.stdout.contains(text), "no {text}: {lines:?}");
+    }
+    Ok(())
+}
+
+fn jobs() -> Result<()> {
+    let stage = Stage::new()?;
+    let file = stage.experiment()?.to_string_lossy().into_owned();
+    let size = (100, 40);
+    let terminal = PseudoTerminal::new(size.0)?;
+    let script = format!("\"$INJECTOR\" run {file} & wait");
+    let mut run = stage.shell(&terminal, &script)?;
+    shows(&terminal, size, 0, &["armed ", " left"])?;
+    is_as_before(&terminal).context("a run in the background has the terminal")?;
+
+    // A watcher that the shell lets go on in the background, and in the foreground again.
+    let another = PseudoTerminal::new(size.0)?;
+    let script = "\"$INJECTOR\" watch last; read a; bg; read b; fg; read c; bg; wait";
+    let mut watch = stage.shell(&another, script)?;
+    let is_there = |from| shows(&another, size, from, &["Steps", "q leave"]);
+    let is_left = || {
+        eventually("the terminal to be left", SOON, || {
+            Ok(is_as_before(&another).is_ok().then_some(()))
+        })
+    };
+    is_there(0)?;
+    another.press("\x1a")?;
+    is_left()?;
+    let before = another.said().len();
+    another.press("\n")?;
+    // What `bg` says.
+    shows(&another, size, before, &["watch last"])?;
+    is_as_before(&another).context("a watcher in the background has the terminal")?;
+    // Too small for it when `fg` comes, and large enough again later.
+    another.resize(40, 10)?;
+    let before = another.said().len();
+    another.press("\n")?;
+    shows(&another, size, before, &["watch last"])?;
+    is_as_before(&another).context("a small terminal has the dashboard")?;
+    another.resize(size.0, size.1)?;
+    is_there(before)?;
+    another.press("\x1a")?;
+    is_left()?;
+    another.press("\n")?;
+
+    let stopped = stage.injector.once(&["stop", "--all"])?;
+    ensure!(stopped.code == Some(0), "{stopped:?}");
+    for child in [&mut run, &mut watch] {
+        eventually("the shell to end", SOON, || Ok(child.try_wait()?))?;
+    }
+    for terminal in [&terminal, &another] {
+        let rows = is_as_before(terminal)?;
+        let has_card = rows.iter().any(|row| row.contains("inconclusive"));
+        ensure!(has_card, "no card: {rows:#?}");
     }
     Ok(())
 }

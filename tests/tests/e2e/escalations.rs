@@ -175,6 +175,8 @@ fn after_a_halt() -> Result<()> {
         good.display()
     );
     let run = stage.start(&halt, "")?;
+    // Those are asked who were there when the run began.
+    stage.injector.configure("")?;
     fs::remove_file(&good)?;
     let began = Instant::now();
     let finished = run.wait_within(END)?;
@@ -190,6 +192,10 @@ fn after_a_halt() -> Result<()> {
     stage.await_lead()?;
     let told = fs::read_to_string(stage.told("lead"))?;
     ensure!(told.contains("INJECTOR_OUTCOME=halted"), "{told:?}");
+    // The run is over while people are asked.
+    let listed = stage.injector.once(&["list", "--json"])?.stdout;
+    let listed: Value = serde_json::from_str(&listed).context("no list")?;
+    ensure!(listed[0]["state"] == "ended", "{listed}");
     let answered = stage.injector.once(&["acknowledge", "last"])?;
     ensure!(answered.code == Some(0), "{answered:?}");
     ensure!(

@@ -113,11 +113,6 @@ impl Board {
         self.run.is_some()
     }
 
-    /// Whether a person has said that the run is to end.
-    pub fn is_halting(&self) -> bool {
-        self.asking == Asking::Halting
-    }
-
     /// Takes a turn in.
     pub fn turn(&mut self, event: &RunEvent) {
         let now = event.boot_ns;

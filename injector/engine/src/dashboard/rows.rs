@@ -2,10 +2,7 @@
 
 use std::time::Duration;
 
-use injector_spec::quantity::{
-    bytes,
-    duration::{self, nanos},
-};
+use injector_spec::quantity::{bytes, duration, duration::nanos};
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 use super::{

@@ -202,6 +202,30 @@ fn a_wide_terminal_has_everything() {
 }
 
 #[test]
+fn a_fault_without_parameters_ends_without_a_colon() {
+    let file = "targets: { checkout: { unit: checkout } }\nsteps:\n  - name: lossy\n    duration: 20s\n    faults: [ \
+                net.loss: { protocol: udp, percent: 15%, max-hits: 5000 } ]\n";
+    let experiment = injector_spec::experiment::file::parse(file, "shown", None).unwrap();
+    let mut board = Board::new(Outline::of(&experiment), Viewer::Owner, NOW);
+    // As it comes to the process that draws.
+    let armed = event(
+        NOW,
+        EventKind::Armed {
+            faults: experiment.describe(),
+            limits: Limits::default(),
+        },
+    );
+    let armed = serde_json::to_string(&armed).unwrap();
+    board.turn(&serde_json::from_str(&armed).unwrap());
+    let rows = rows(&board, 100, 20);
+    assert!(
+        rows.iter()
+            .any(|row| row.ends_with("on checkout, step lossy")),
+        "{rows:#?}"
+    );
+}
+
+#[test]
 fn sixty_columns_say_less() {
     let rows = rows(&board(Viewer::Reader), 60, 15);
     let has = |text: &str| {
@@ -270,7 +294,7 @@ fn an_end_is_asked_for_twice() {
         (reader.key(b'h'), reader.key(b'y')),
         (None, Some(Wish::Halt))
     );
-    assert!(reader.is_halting());
+    assert_eq!(reader.asking, board::Asking::Halting);
     reader.go_on();
     assert_eq!(reader.key(b'q'), Some(Wish::Leave));
 }

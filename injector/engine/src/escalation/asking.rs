@@ -4,10 +4,12 @@ use std::sync::mpsc::{Receiver, TryRecvError};
 
 use injector_record::escalation::{Answer, Escalated, Matter};
 use injector_spec::{
-    config::Channel, config::NotifierWay, escalation::NotifierName, quantity::duration::nanos,
+    escalation::NotifierName,
+    quantity::{duration, duration::nanos},
 };
 
 use super::{Chain, Link};
+use crate::notifier::WITHIN;
 
 /// What the asking stands in.
 pub(super) trait Surroundings {
@@ -26,7 +28,20 @@ pub(super) trait Surroundings {
 }
 
 /// One who was told, while it is not known how that went.
-struct Told(NotifierName, Receiver<Result<(), String>>);
+struct Told {
+    to: NotifierName,
+    outcome: Receiver<Result<(), String>>,
+    /// When it is given up, on the boot clock, in nanoseconds.
+    until_ns: u64,
+}
+
+/// What one look has shown.
+enum Seen {
+    /// There is an answer, or none is wanted.
+    Over,
+    /// The asking goes on; these could not be told.
+    GoesOn { not_reached: Vec<NotifierName> },
+}
 
 /// How the wait for one of them ended.
 enum Waited {
@@ -45,17 +60,32 @@ pub(super) fn ask(chain: &Chain, matter: Matter, around: &mut dyn Surroundings) 
         let now = around.now_ns();
         around.turn(Escalated::Asked {
             to: link.to.clone(),
-            channel: channel(&link.way),
+            channel: link.way.channel(),
             matter,
             within_ms: within / 1_000_000,
             after_ms: since(began, now),
         });
-        told.push(Told(link.to.clone(), around.tell(link)));
+        told.push(Told {
+            to: link.to.clone(),
+            outcome: around.tell(link),
+            until_ns: now.saturating_add(nanos(WITHIN)),
+        });
         let until = now.saturating_add(within);
         match wait(&link.to, until, began, &mut told, around) {
             Waited::Over => return,
             Waited::Next => {}
         }
+    }
+    // Telling may take longer than the last of them had to answer.
+    loop {
+        match look(&mut told, began, around) {
+            Seen::Over => return,
+            Seen::GoesOn { .. } => give_up(&mut told, began, around),
+        }
+        if told.is_empty() {
+            break;
+        }
+        around.rest();
     }
     let after_ms = since(began, around.now_ns());
     around.turn(Escalated::Unanswered { after_ms });
@@ -69,27 +99,36 @@ fn wait(
     around: &mut dyn Surroundings,
 ) -> Waited {
     loop {
-        let not_reached = hear(told, began_ns, around);
-        if around.is_over() {
-            return Waited::Over;
-        }
-        let now = around.now_ns();
-        if let Some(by) = around.answer() {
-            let after_ms = since(began_ns, now);
-            around.turn(Escalated::Answered { by, after_ms });
-            return Waited::Over;
-        }
-        if now >= until_ns || not_reached.contains(whom) {
+        let not_reached = match look(told, began_ns, around) {
+            Seen::Over => return Waited::Over,
+            Seen::GoesOn { not_reached } => not_reached,
+        };
+        if around.now_ns() >= until_ns || not_reached.contains(whom) {
             return Waited::Next;
         }
         around.rest();
     }
 }
 
+/// Looks for how telling went, and for an answer.
+fn look(told: &mut Vec<Told>, began_ns: u64, around: &mut dyn Surroundings) -> Seen {
+    let not_reached = hear(told, began_ns, around);
+    if around.is_over() {
+        return Seen::Over;
+    }
+    let now = around.now_ns();
+    if let Some(by) = around.answer() {
+        let after_ms = since(began_ns, now);
+        around.turn(Escalated::Answered { by, after_ms });
+        return Seen::Over;
+    }
+    Seen::GoesOn { not_reached }
+}
+
 /// Takes over how telling went; whom it did not reach.
 fn hear(told: &mut Vec<Told>, began_ns: u64, around: &mut dyn Surroundings) -> Vec<NotifierName> {
     let mut not_reached = Vec::new();
-    told.retain(|Told(to, outcome)| {
+    told.retain(|Told { to, outcome, .. }| {
         let outcome = match outcome.try_recv() {
             Ok(outcome) => outcome,
             Err(TryRecvError::Empty) => return true,
@@ -108,12 +147,20 @@ fn hear(told: &mut Vec<Told>, began_ns: u64, around: &mut dyn Surroundings) -> V
     not_reached
 }
 
-const fn channel(way: &NotifierWay) -> Channel {
-    match way {
-        NotifierWay::Command(_) => Channel::Command,
-        NotifierWay::Webhook(_) => Channel::Webhook,
-        NotifierWay::Journald => Channel::Journald,
-    }
+/// Says of those who have had their time to be told that they were not.
+fn give_up(told: &mut Vec<Told>, began_ns: u64, around: &mut dyn Surroundings) {
+    let now = around.now_ns();
+    told.retain(|Told { to, until_ns, .. }| {
+        if now < *until_ns {
+            return true;
+        }
+        around.turn(Escalated::NotReached {
+            to: to.clone(),
+            after_ms: since(began_ns, now),
+            why: format!("no answer within {}", duration::format(WITHIN)),
+        });
+        false
+    });
 }
 
 /// Milliseconds from one moment to another.

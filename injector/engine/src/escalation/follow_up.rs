@@ -1,10 +1,17 @@
 //! Asks about a run that is over: a process of its own, started when the run's last record is said.
 //!
-//! It has a session of its own, reads the run's journal and the host's configuration, and adds its turns to the journal. It
-//! holds nothing of the run, and no process waits for it. Where it is killed, no person is asked any more.
+//! It has a session of its own, is handed whom to ask as its standard input, reads the run's journal, and adds its turns to
+//! it. It holds nothing of the run, not even a lock, and no process waits for it. Where it is killed, no person is asked any
+//! more; what keeps it from asking is on record.
+//!
+//! Whom to ask is what the run was started with. Rejected: reading the configuration again. An hour later it may have a
+//! mistake, or another name for the one who was to be told, and no person would hear of either. What is handed over has
+//! addresses, which may be secrets, so it is in memory alone, and neither in an argument nor in the journal.
 
 use std::{
-    path::{Path, PathBuf},
+    fs::File,
+    io::{self, Read, Seek as _, Write as _},
+    path::Path,
     process::Stdio,
     sync::{Arc, mpsc::Receiver},
     thread,
@@ -13,22 +20,19 @@ use std::{
 
 use injector_host::kernel::clock::boot_ns;
 use injector_record::{
-    configuration,
     escalation::{Answer, Escalated, Matter},
     journal::{self, Journal, Record, RunId, RunState},
     measure::Verdict,
     report::{Outcome, RunReport},
 };
-use injector_spec::{
-    config::{ConfigFile, Source},
-    error::Refusal,
-    quantity::duration::nanos,
-};
+use injector_spec::{error::Refusal, quantity::duration::nanos};
+use rustix::fs::{MemfdFlags, memfd_create};
 
 use super::{
     Chain, Link,
     asking::{Surroundings, ask},
     at_gate::acknowledged,
+    slots::{self, Slot},
 };
 use crate::{
     approval::{self, AnswerFile},
@@ -43,8 +47,15 @@ pub const COMMAND: &str = "escalate";
 /// How long the journal may take to be closed.
 const CLOSED_WITHIN: Duration = Duration::from_secs(30);
 
-/// How often an answer is looked for.
+/// How often an answer is looked for: a person who was just told, and each that is told later.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
+const LOOK_LATER_EVERY: Duration = Duration::from_secs(1);
+
+/// How long after its begin it is looked often.
+const LOOK_OFTEN_FOR: Duration = Duration::from_mins(1);
+
+/// The longest list of those who are asked, in bytes: several times what a configuration may have.
+const LONGEST: u64 = 8 << 20;
 
 /// Whether a person may have to decide about a run with this report.
 pub fn is_wanted(report: &RunReport) -> bool {
@@ -53,38 +64,41 @@ pub fn is_wanted(report: &RunReport) -> bool {
 
 /// What is to be decided, if anything; the question is whether the run of the same experiment before it was inconclusive.
 fn matter(report: &RunReport, was_inconclusive: impl FnOnce() -> bool) -> Option<Matter> {
+    let judgement = report.judgement.as_ref();
+    let verdict = judgement.map(|judgement| &judgement.verdict);
+    let is_unsafe = !report.undo_errors.is_empty() || matches!(verdict, Some(Verdict::Unsafe(_)));
+    let is_inconclusive = matches!(verdict, Some(Verdict::Inconclusive(_)));
     match &report.outcome {
-        Outcome::Halted { .. } => return Some(Matter::Halted),
-        Outcome::Failed { .. } => return Some(Matter::Failed),
+        Outcome::Halted { .. } => Some(Matter::Halted),
+        Outcome::Failed { .. } => Some(Matter::Failed),
+        Outcome::Stopped
+        | Outcome::Completed
+        | Outcome::TargetEnded { .. }
+        | Outcome::Unsteady { .. }
+        | Outcome::GateShut { .. }
+            if is_unsafe =>
+        {
+            Some(Matter::Unsafe)
+        }
         // A person has ended it, and knows.
-        Outcome::Stopped => return None,
+        Outcome::Stopped => None,
         Outcome::Completed
         | Outcome::TargetEnded { .. }
         | Outcome::Unsteady { .. }
-        | Outcome::GateShut { .. } => {}
-    }
-    match report
-        .judgement
-        .as_ref()
-        .map(|judgement| &judgement.verdict)
-    {
-        Some(Verdict::Unsafe(_)) => Some(Matter::Unsafe),
-        Some(Verdict::Inconclusive(_)) => was_inconclusive().then_some(Matter::InconclusiveTwice),
-        Some(Verdict::Held | Verdict::Deviated(_) | Verdict::Halted(_)) | None => {
-            (!report.undo_errors.is_empty()).then_some(Matter::Unsafe)
+        | Outcome::GateShut { .. } => {
+            (is_inconclusive && was_inconclusive()).then_some(Matter::InconclusiveTwice)
         }
     }
 }
 
-/// Starts the process. A run that cannot start it is over all the same; why is returned.
-pub fn start(run: &RunId, config: Option<&ConfigFile>) -> Result<(), String> {
+/// Starts the process; it waits until the run's journal is closed. A run that cannot start it is over all the same; why is
+/// returned.
+pub fn start(run: &RunId, chain: &Chain) -> Result<(), String> {
     let mut command = spawn::own(COMMAND);
-    command.arg(run.as_str());
-    if let Some(config) = config {
-        command.arg("--config").arg(&config.path);
-    }
+    let whom = in_memory(chain).map_err(|error| error.to_string())?;
     command
-        .stdin(Stdio::null())
+        .arg(run.as_str())
+        .stdin(Stdio::from(whom))
         .stdout(Stdio::null())
         .stderr(Stdio::null());
     let mut child =
@@ -97,18 +111,33 @@ pub fn start(run: &RunId, config: Option<&ConfigFile>) -> Result<(), String> {
     Ok(())
 }
 
+/// Whom to ask, as a file without a name. A pipe may be full, and no end waits for its reader.
+fn in_memory(chain: &Chain) -> io::Result<File> {
+    let mut file = File::from(memfd_create("escalation", MemfdFlags::CLOEXEC)?);
+    file.write_all(&serde_json::to_vec(chain)?)?;
+    file.rewind()?;
+    Ok(file)
+}
+
+/// What [`start`] has handed over.
+fn handed_over(file: impl Read) -> io::Result<Chain> {
+    let mut bytes = Vec::new();
+    file.take(LONGEST).read_to_end(&mut bytes)?;
+    Ok(serde_json::from_slice(&bytes)?)
+}
+
 /// The process's main function.
-pub fn follow_up(run: &RunId, config: &Source) -> Result<(), Refusal> {
+pub fn follow_up(run: &RunId) -> Result<(), Refusal> {
     let directory = journal::directory();
     let path = journal::file(&directory, run);
-    let config = configuration::load(config)?;
-    let unreadable = |error: std::io::Error| {
+    let chain = handed_over(io::stdin().lock());
+    let unreadable = |error: io::Error| {
         Refusal::failed(format!(
             "the journal of run {run} cannot be read: {error}; try again"
         ))
     };
     let deadline = boot_ns().saturating_add(nanos(CLOSED_WITHIN));
-    let (listed, replay) = loop {
+    let (listed, _) = loop {
         let read = journal::read(&path, run.clone()).map_err(unreadable)?;
         if read.0.state != RunState::Running || boot_ns() >= deadline {
             break read;
@@ -118,24 +147,76 @@ pub fn follow_up(run: &RunId, config: &Source) -> Result<(), Refusal> {
     let Some(report) = listed.report else {
         return Ok(());
     };
-    let was_inconclusive = || journal::was_inconclusive_before(&directory, run).unwrap_or_default();
+    // A disk that takes no turn keeps no person from being told.
+    let mut journal = Journal::reopen(&path).ok();
+    let mut unread = None;
+    let was_inconclusive = || {
+        let before = journal::was_inconclusive_before(&directory, run);
+        before.unwrap_or_else(|error| {
+            unread = Some(format!(
+                "whether the run before it was inconclusive cannot be read: {error}"
+            ));
+            false
+        })
+    };
     let Some(matter) = matter(&report, was_inconclusive) else {
+        if let Some(why) = unread {
+            note(&mut journal, Escalated::NotAsked { why });
+        }
         return Ok(());
     };
-    let experiment = replay.experiment();
-    let named = experiment.map_or(&[][..], |experiment| &experiment.escalate);
+    let (chain, _slot) = match seated(chain, &directory) {
+        Ok(seated) => seated,
+        Err(why) => {
+            note(&mut journal, Escalated::NotAsked { why });
+            return Ok(());
+        }
+    };
     let why = why(&report);
     let message = Message::of_decision(run, &report.name, matter, &why, Some(&report));
     let mut around = Around {
         run,
         directory: &directory,
-        path,
+        path: &path,
+        journal,
         since_ns: boot_ns(),
         since_unix_ms: journal::unix_ms(),
         message: Arc::new(message),
     };
-    ask(&Chain::of(&config, named), matter, &mut around);
+    ask(&chain, matter, &mut around);
     Ok(())
+}
+
+/// Those who are asked, with the place of this process; or why they are not asked.
+fn seated(chain: io::Result<Chain>, directory: &Path) -> Result<(Chain, io::Result<Slot>), String> {
+    let chain = chain.map_err(|error| format!("whom to ask was not handed over: {error}"))?;
+    if chain.is_empty() {
+        return Err("no notifier was handed over".into());
+    }
+    // Where it cannot be counted how many there are, people are told all the same.
+    let slot = Slot::take(directory).transpose().ok_or_else(|| {
+        let names = chain.names();
+        format!(
+            "{} runs are asked about already, so {names} are not told of this one",
+            slots::MOST
+        )
+    })?;
+    Ok((chain, slot))
+}
+
+fn note(journal: &mut Option<Journal>, turn: Escalated) {
+    if let Some(journal) = journal {
+        let _ = journal.append(&Record::Escalated { turn });
+    }
+}
+
+/// How long to look away, so long after the begin.
+fn rest(since_begin_ns: u64) -> Duration {
+    if since_begin_ns < nanos(LOOK_OFTEN_FOR) {
+        LOOK_EVERY
+    } else {
+        LOOK_LATER_EVERY
+    }
 }
 
 /// Why a person is asked, and what answers.
@@ -155,7 +236,8 @@ fn why(report: &RunReport) -> String {
 struct Around<'r> {
     run: &'r RunId,
     directory: &'r Path,
-    path: PathBuf,
+    path: &'r Path,
+    journal: Option<Journal>,
     since_ns: u64,
     since_unix_ms: u64,
     message: Arc<Message>,
@@ -167,7 +249,7 @@ impl Surroundings for Around<'_> {
     }
 
     fn rest(&mut self) {
-        thread::sleep(LOOK_EVERY);
+        thread::sleep(rest(boot_ns().saturating_sub(self.since_ns)));
     }
 
     fn tell(&mut self, link: &Link) -> Receiver<Result<(), String>> {
@@ -189,9 +271,111 @@ impl Surroundings for Around<'_> {
     }
 
     fn turn(&mut self, turn: Escalated) {
-        if self.path.exists() {
-            // A disk that does not take it keeps no person from being told.
-            let _ = Journal::note(&self.path, &Record::Escalated { turn });
+        note(&mut self.journal, turn);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use injector_record::measure::{Judgement, Times};
+
+    use super::*;
+    use crate::escalation::{Link, NotifierName, NotifierWay};
+
+    #[test]
+    fn whom_to_ask_comes_as_it_was_handed_over() {
+        let ways = [
+            NotifierWay::Command(vec!["/bin/page".into(), "--team=a b".into()]),
+            NotifierWay::Webhook("http://127.0.0.1:9093/S3CR3T?a=b".parse().unwrap()),
+            NotifierWay::Journald,
+        ];
+        let link = |(index, way)| Link {
+            to: format!("n{index}").parse::<NotifierName>().unwrap(),
+            way,
+            within: Duration::from_millis(90_500),
+        };
+        let chain = Chain(ways.into_iter().enumerate().map(link).collect());
+        assert_eq!(handed_over(in_memory(&chain).unwrap()).unwrap(), chain);
+        let directory = tempfile::tempdir().unwrap();
+        let why = |chain| seated(chain, directory.path()).unwrap_err();
+        assert!(why(handed_over(&b"{"[..])).contains("was not handed over"));
+        assert!(why(Ok(Chain::default())).contains("no notifier"));
+        let slots: Vec<_> = (0..slots::MOST)
+            .map(|_| seated(Ok(chain.clone()), directory.path()).unwrap())
+            .collect();
+        let full = why(Ok(chain.clone()));
+        assert!(
+            full.contains("16 runs") && full.contains("n0, n1, n2"),
+            "{full}"
+        );
+        drop(slots);
+        let absent = directory.path().join("absent");
+        let (uncounted, slot) = seated(Ok(chain.clone()), &absent).unwrap();
+        assert!(uncounted == chain && slot.is_err());
+    }
+
+    #[test]
+    fn it_is_looked_less_often_after_a_while() {
+        assert_eq!(rest(0), LOOK_EVERY);
+        assert_eq!(rest(nanos(LOOK_OFTEN_FOR)), LOOK_LATER_EVERY);
+    }
+
+    fn report(outcome: Outcome, verdict: Option<Verdict>, undo_errors: Vec<String>) -> RunReport {
+        let judgement = verdict.map(|verdict| {
+            Box::new(Judgement {
+                verdict,
+                rto_ms: 1,
+                planned: 1,
+                met: 1,
+                times: Times::default(),
+                probes: vec![],
+                impact: None,
+                detection: None,
+                ledgers: vec![],
+            })
+        });
+        RunReport {
+            run: "r000000010001".parse().unwrap(),
+            name: "asked".into(),
+            outcome,
+            armed_for_ms: 5,
+            faults: vec![],
+            remarks: vec![],
+            judgement,
+            undo_errors,
+            halt: None,
+            gates: vec![],
+            rollback: vec![],
+            told: vec![],
         }
+    }
+
+    #[test]
+    fn a_run_that_was_stopped_is_asked_about_where_it_did_harm() {
+        let why = || "x".to_owned();
+        let harm = || Some(Verdict::Unsafe(why()));
+        let unclear = || Some(Verdict::Inconclusive(why()));
+        let halted = || Outcome::Halted { why: why() };
+        let twice = Matter::InconclusiveTwice;
+        for (outcome, verdict, undo_errors, expected) in [
+            (Outcome::Stopped, None, vec![], None),
+            (Outcome::Stopped, unclear(), vec![], None),
+            (Outcome::Stopped, harm(), vec![], Some(Matter::Unsafe)),
+            (Outcome::Stopped, None, vec![why()], Some(Matter::Unsafe)),
+            (Outcome::Completed, unclear(), vec![], Some(twice)),
+            (
+                Outcome::Completed,
+                unclear(),
+                vec![why()],
+                Some(Matter::Unsafe),
+            ),
+            (Outcome::Completed, Some(Verdict::Held), vec![], None),
+            (halted(), harm(), vec![], Some(Matter::Halted)),
+        ] {
+            let report = report(outcome, verdict, undo_errors);
+            assert_eq!(matter(&report, || true), expected, "{report:?}");
+        }
+        let once = report(Outcome::Completed, unclear(), vec![]);
+        assert_eq!(matter(&once, || false), None);
     }
 }

@@ -18,6 +18,8 @@ enum Telling {
     Works,
     Fails,
     Hangs,
+    /// Works after three seconds.
+    Slow,
 }
 
 struct Play {
@@ -25,6 +27,8 @@ struct Play {
     tellings: Vec<Telling>,
     /// Those that hang.
     kept: Vec<Sender<Result<(), String>>>,
+    /// Those that are slow, and when they have worked.
+    slow: Vec<(u64, Sender<Result<(), String>>)>,
     answered_at: Option<u64>,
     over_at: u64,
     turns: Vec<Escalated>,
@@ -36,6 +40,7 @@ impl Play {
             now: 7 * SECOND,
             tellings: tellings.to_vec(),
             kept: Vec::new(),
+            slow: Vec::new(),
             answered_at: None,
             over_at: u64::MAX,
             turns: Vec::new(),
@@ -43,18 +48,22 @@ impl Play {
     }
 
     /// Asks one after the other, who have ten seconds each.
-    fn asked(mut self) -> Vec<Escalated> {
-        let chain = chain(self.tellings.len());
+    fn asked(self) -> Vec<Escalated> {
+        self.asked_within(Duration::from_secs(10))
+    }
+
+    fn asked_within(mut self, within: Duration) -> Vec<Escalated> {
+        let chain = chain(self.tellings.len(), within);
         ask(&chain, Matter::Halted, &mut self);
         self.turns
     }
 }
 
-fn chain(length: usize) -> Chain {
+fn chain(length: usize, within: Duration) -> Chain {
     let link = |number| Link {
         to: format!("n{number}").parse().unwrap(),
         way: NotifierWay::Journald,
-        within: Duration::from_secs(10),
+        within,
     };
     Chain((0..length).map(link).collect())
 }
@@ -66,6 +75,10 @@ impl Surroundings for Play {
 
     fn rest(&mut self) {
         self.now += SECOND / 20;
+        let now = self.now;
+        for (_, sender) in self.slow.extract_if(.., |(at, _)| *at <= now) {
+            let _ = sender.send(Ok(()));
+        }
     }
 
     fn tell(&mut self, _link: &Link) -> Receiver<Result<(), String>> {
@@ -74,6 +87,7 @@ impl Surroundings for Play {
             Telling::Works => drop(sender.send(Ok(()))),
             Telling::Fails => drop(sender.send(Err("refused".into()))),
             Telling::Hangs => self.kept.push(sender),
+            Telling::Slow => self.slow.push((self.now + 3 * SECOND, sender)),
         }
         receiver
     }
@@ -138,6 +152,45 @@ fn one_who_hangs_or_fails_keeps_the_next_waiting_for_no_longer_than_its_time() {
 }
 
 #[test]
+fn the_last_one_is_told_though_telling_takes_longer_than_an_answer_may() {
+    let second = Duration::from_secs(1);
+    let turns = Play::of(&[Telling::Slow]).asked_within(second);
+    let to = || "n0".parse().unwrap();
+    let expected = [
+        Escalated::Reached {
+            to: to(),
+            after_ms: 3_000,
+        },
+        Escalated::Unanswered { after_ms: 3_000 },
+    ];
+    assert_eq!(turns[1..], expected, "{turns:#?}");
+    // What never comes is on record by name, and waited for no longer than telling may take.
+    let turns = Play::of(&[Telling::Hangs]).asked_within(second);
+    let expected = [
+        Escalated::NotReached {
+            to: to(),
+            after_ms: 5_000,
+            why: "no answer within 5s".into(),
+        },
+        Escalated::Unanswered { after_ms: 5_000 },
+    ];
+    assert_eq!(turns[1..], expected, "{turns:#?}");
+    let mut play = Play::of(&[Telling::Hangs]);
+    play.answered_at = Some(7 * SECOND + 2 * SECOND);
+    let turns = play.asked_within(second);
+    assert!(
+        matches!(
+            turns.last(),
+            Some(Escalated::Answered {
+                after_ms: 2_000,
+                ..
+            })
+        ),
+        "{turns:#?}"
+    );
+}
+
+#[test]
 fn the_first_answer_ends_it() {
     let mut play = Play::of(&[Telling::Works, Telling::Hangs, Telling::Works]);
     play.answered_at = Some(7 * SECOND + 12 * SECOND);
@@ -168,7 +221,7 @@ proptest! {
     /// Each is asked once, in order, no later than by the times of those before it, and there is one last turn.
     #[test]
     fn every_one_is_asked_in_time(tellings in prop::collection::vec(
-        prop_oneof![Just(Telling::Works), Just(Telling::Fails), Just(Telling::Hangs)], 1..8)) {
+        prop_oneof![Just(Telling::Works), Just(Telling::Fails), Just(Telling::Hangs), Just(Telling::Slow)], 1..8)) {
         let turns = Play::of(&tellings).asked();
         let asked = asked(&turns);
         prop_assert_eq!(asked.len(), tellings.len());

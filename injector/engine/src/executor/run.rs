@@ -27,7 +27,7 @@ use super::{Order, Request, Surroundings, budget::Spending, roster::Roster};
 use crate::{
     changes::Changes,
     effects::{Effect, Scene, Seen, ground::Ground},
-    escalation,
+    escalation::{self, Chain},
     fd_store::FdStore,
     halt_monitor::{HaltMonitor, OwnHits},
     kill_switch::{self, KillSwitch},
@@ -119,6 +119,11 @@ pub fn execute(
     if !journal.has_recorder() {
         return result;
     }
+    // Before the last record, which says where no person can be asked; the process waits for that record.
+    let mut result = result;
+    let is_asked = result
+        .as_mut()
+        .is_ok_and(|report| begin_to_ask(&request.chain, report));
     let last = match &result {
         Ok(report) => Record::Ended {
             report: report.clone(),
@@ -141,20 +146,29 @@ pub fn execute(
             report: report.clone(),
         },
     });
-    // Behind the last record, and by a process that no end waits for.
-    if !request.chain.is_empty() && escalation::is_wanted(&report) {
-        match escalation::start(&report.run, request.config.as_ref()) {
-            Ok(()) => tell::remark(format!(
-                "injector: people are asked about run {}, where it needs a decision; `injector acknowledge {}` answers.",
-                report.run, report.run
-            )),
-            Err(error) => tell::aside(format!(
-                "injector: no person is asked about run {}: {error}; tell them yourself.",
-                report.run
-            )),
-        }
+    if is_asked {
+        tell::remark(format!(
+            "injector: people are asked about run {}, where it needs a decision; `injector acknowledge {}` answers.",
+            report.run, report.run
+        ));
     }
     Ok(report)
+}
+
+/// Has people asked about a run where it may need a decision, by a process that no end waits for; whether they are. Why not is
+/// among the report's remarks.
+fn begin_to_ask(chain: &Chain, report: &mut RunReport) -> bool {
+    if chain.is_empty() || !escalation::is_wanted(report) {
+        return false;
+    }
+    let started = escalation::start(&report.run, chain);
+    if let Err(error) = &started {
+        let names = chain.names();
+        report.remarks.push(format!(
+            "{names} are not asked about this run: {error}; tell them yourself"
+        ));
+    }
+    started.is_ok()
 }
 
 struct Run<'t> {
@@ -229,7 +243,12 @@ impl Run<'_> {
             rendering::render_resolved(&request.plan, &request.experiment, &request.targets);
         text.push_str(&self.request.radius.to_string());
         let faults = self.request.plan.describe(&self.request.experiment);
-        self.journal.before(&Record::Planned { text, faults })?;
+        let limits = self.request.budget.told();
+        self.journal.before(&Record::Planned {
+            text,
+            faults,
+            limits,
+        })?;
         // A command that pulled the kill switch before this run had a journal did not see the run.
         let directory = journal::directory();
         let kill_switch = KillSwitch::watch(&directory)?;

@@ -1,9 +1,6 @@
 //! Starts the recorder.
 
-use std::{
-    io::IsTerminal as _,
-    process::{Child, Stdio},
-};
+use std::process::{Child, Stdio};
 
 use super::{COMMAND, Recorder, Terminal};
 use crate::{channel::Channel, spawn};
@@ -19,8 +16,19 @@ pub struct Recording {
     pub terminal: Terminal,
 }
 
+/// Where the recorder hears keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keys {
+    /// At the standard input of the process that starts it: a terminal, which that process has in the foreground. The
+    /// recorder cannot find that out itself, for its session has no terminal of its own.
+    Standard,
+    /// Nowhere, so that there is no dashboard: another job has the terminal, or there is none, and what else the standard
+    /// input is may be the experiment itself.
+    None,
+}
+
 /// Starts the recorder with the standard output and the standard error of this process.
-pub fn start() -> Result<Recording, Refusal> {
+pub fn start(keys: Keys) -> Result<Recording, Refusal> {
     let failed = |error: std::io::Error| {
         Refusal::failed(format!(
             "the process that writes the journal cannot be started: {error}; try again."
@@ -31,11 +39,9 @@ pub fn start() -> Result<Recording, Refusal> {
     let mut command = spawn::own(COMMAND);
     spawn::leave_open(&mut command, "--disk", &its_disk);
     spawn::leave_open(&mut command, "--terminal", &its_terminal);
-    // A dashboard hears keys; what is no terminal may be the experiment itself.
-    let keys = if std::io::stdin().is_terminal() {
-        Stdio::inherit()
-    } else {
-        Stdio::null()
+    let keys = match keys {
+        Keys::Standard => Stdio::inherit(),
+        Keys::None => Stdio::null(),
     };
     command
         .stdin(keys)

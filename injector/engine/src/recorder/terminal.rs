@@ -12,10 +12,7 @@ use std::{
     os::fd::{AsFd, BorrowedFd, OwnedFd},
 };
 
-use rustix::{
-    event::{PollFd, PollFlags, Timespec, poll},
-    fs::fstat,
-};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde::{Deserialize, Serialize};
 
 use super::writer::{Outcome, Writer};
@@ -24,7 +21,7 @@ use crate::{
     dashboard::Outline,
     live::{self, Live},
     page::{Look, Page, Readers},
-    tell::Stream,
+    tell::{self, Stream},
 };
 use injector_record::event::RunEvent;
 
@@ -250,24 +247,16 @@ fn let_go() {
     }
 }
 
-/// Whether both are one file.
-fn is_same(one: BorrowedFd<'_>, other: BorrowedFd<'_>) -> bool {
-    matches!(
-        (fstat(one), fstat(other)),
-        (Ok(one), Ok(other)) if (one.st_dev, one.st_ino) == (other.st_dev, other.st_ino)
-    )
-}
-
 impl Printer {
     /// Starts to write. Where both streams go to one terminal or file, one thread writes both.
     fn start(results: BorrowedFd<'_>, progress: BorrowedFd<'_>) -> std::io::Result<Self> {
         let file =
             |fd: BorrowedFd<'_>| Ok::<_, std::io::Error>(File::from(fd.try_clone_to_owned()?));
-        let is_one = is_same(results, progress);
+        let is_one = tell::is_one_file(results, progress);
         let shows_live_line = matches!(Look::of(progress), Look::Full(_));
         // A dashboard takes the screen and the keys, so it is for a terminal that has all three streams.
         let keys = std::io::stdin();
-        let is_seat = is_one && is_same(results, keys.as_fd());
+        let is_seat = is_one && tell::is_one_file(results, keys.as_fd());
         let keys = is_seat.then(|| file(keys.as_fd())).transpose()?;
         let results = Writer::start(Stream::Result, file(results)?, keys)?;
         let progress = if is_one {

@@ -47,7 +47,7 @@ enum Item {
 struct Slot {
     state: LiveState,
     /// What a dashboard shows.
-    board: Option<Box<Board>>,
+    board: Option<Arc<Board>>,
     /// Whether a [`Item::Draw`] waits already.
     is_asked: bool,
 }
@@ -81,7 +81,7 @@ impl Shared {
     /// Takes a key in, and has its answer drawn.
     pub(super) fn key(&self, key: u8) -> Option<Wish> {
         let mut slot = self.lock();
-        let wish = slot.board.as_mut()?.key(key);
+        let wish = Arc::make_mut(slot.board.as_mut()?).key(key);
         self.ask_to_draw(&mut slot);
         wish
     }
@@ -199,13 +199,14 @@ impl Writer {
     /// A run begins that a dashboard may show.
     pub(super) fn outline(&self, outline: Outline) {
         let board = Board::new(outline, Viewer::Owner, boot_ns());
-        self.slot.lock().board = Some(Box::new(board));
+        self.slot.lock().board = Some(Arc::new(board));
     }
 
     /// Takes its next turn in. Never waits.
     pub(super) fn turn(&self, event: &RunEvent) {
         if let Some(board) = &mut self.slot.lock().board {
-            board.turn(event);
+            // A copy is made where the newest picture is being drawn, and nowhere else.
+            Arc::make_mut(board).turn(event);
         }
     }
 
@@ -266,7 +267,7 @@ struct Writing {
 enum Stands {
     Nothing,
     Line(Live),
-    Board(Box<Board>, Live),
+    Board(Arc<Board>, Live),
 }
 
 impl Writing {
@@ -292,7 +293,7 @@ impl Writing {
         let mut slot = shared.lock();
         slot.is_asked = false;
         match (&slot.state, &slot.board) {
-            (LiveState::On(live), Some(board)) => Stands::Board(board.clone(), live.clone()),
+            (LiveState::On(live), Some(board)) => Stands::Board(Arc::clone(board), live.clone()),
             (LiveState::On(live), None) => Stands::Line(live.clone()),
             (LiveState::NotYet | LiveState::Over, _) => Stands::Nothing,
         }

@@ -16,7 +16,7 @@ use injector_record::{
 };
 use injector_spec::{
     experiment::{Experiment, Placed, Step},
-    quantity::duration,
+    quantity::{duration, duration::nanos},
 };
 
 /// One run, as it is told.
@@ -52,7 +52,10 @@ impl Narrator {
             .map(|target| target.selector.to_string())
             .collect();
         let duration = duration::format(experiment.duration());
-        let step = |step: &Step| (step.name.clone(), duration::nanos(step.duration));
+        let step = |step: &Step| {
+            let length = nanos(step.duration);
+            (step.name.clone(), length)
+        };
         Self {
             output,
             // Where there is no live line, each turn is a line.

@@ -16,6 +16,7 @@ use std::{
 
 use rustix::{
     event::{PollFd, PollFlags, poll},
+    fs::fstat,
     io::Errno,
 };
 
@@ -318,6 +319,14 @@ pub(super) fn lost() -> Option<Lost> {
         outlets.lost = Some(Lost { stream, errno });
     }
     outlets.lost
+}
+
+/// Whether both are one file, or one terminal.
+pub fn is_one_file(one: BorrowedFd<'_>, other: BorrowedFd<'_>) -> bool {
+    matches!(
+        (fstat(one), fstat(other)),
+        (Ok(one), Ok(other)) if (one.st_dev, one.st_ino) == (other.st_dev, other.st_ino)
+    )
 }
 
 /// Writes everything, however long the reader takes.

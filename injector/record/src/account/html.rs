@@ -232,7 +232,10 @@ fn timeline(account: &Account) -> Vec<Entry> {
             Happened::TargetNotMet { .. }
             | Happened::LimitLifted { .. }
             | Happened::Escalated {
-                turn: Escalated::NotReached { .. } | Escalated::Unanswered { .. },
+                turn:
+                    Escalated::NotReached { .. }
+                    | Escalated::NotAsked { .. }
+                    | Escalated::Unanswered { .. },
             } => "doubtful",
             Happened::Started { .. }
             | Happened::Planned

@@ -4,6 +4,7 @@ use std::{fs, path::Path};
 
 use super::{html::html, markdown::markdown, *};
 use crate::{
+    event::Limits,
     journal::{self, Journal},
     measure::{Answer, Case, Measured, Sample, Times, What, judge},
     report::{FaultReport, Outcome},
@@ -147,6 +148,7 @@ pub(crate) fn records(experiment: &Experiment, bad: std::ops::Range<u64>) -> Vec
             Record::Planned {
                 text: "plan <b>\n  of it".into(),
                 faults: experiment.describe(),
+                limits: Limits::default(),
             },
         ),
         (at(0), Record::Armed),
@@ -367,7 +369,17 @@ fn a_run_of_an_earlier_version_has_no_probes() {
     };
     let text = String::from("plan");
     let faults = Vec::new();
-    let account = account(&[(ARMED, started), (ARMED, Record::Planned { text, faults })]);
+    let account = account(&[
+        (ARMED, started),
+        (
+            ARMED,
+            Record::Planned {
+                text,
+                faults,
+                limits: Limits::default(),
+            },
+        ),
+    ]);
     is_well_formed(&account);
     assert!(account.probes.is_empty() && !html(&account).unwrap().contains("<svg"));
     let again = account.again().unwrap();
@@ -412,7 +424,17 @@ fn a_fault_that_ramps_is_done_again_by_a_file() {
         experiment: experiment.clone(),
     };
     let (text, faults) = (String::from("plan"), experiment.describe());
-    let account = account(&[(ARMED, started), (ARMED, Record::Planned { text, faults })]);
+    let account = account(&[
+        (ARMED, started),
+        (
+            ARMED,
+            Record::Planned {
+                text,
+                faults,
+                limits: Limits::default(),
+            },
+        ),
+    ]);
     is_well_formed(&account);
     let page = html(&account).unwrap().replace("&#62;", ">");
     assert!(page.contains("0% -> 50% over 2s"), "{page}");

@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::RunId;
 use crate::{
-    escalation::Escalated, gate::GateReport, halt::Halt, measure::Sample, notice::Notice,
-    operations::Second, platform::Platform, report::RunReport, rollback::RolledBack,
+    escalation::Escalated, event::Limits, gate::GateReport, halt::Halt, measure::Sample,
+    notice::Notice, operations::Second, platform::Platform, report::RunReport,
+    rollback::RolledBack,
 };
 use injector_plan::policy::Override;
 use injector_spec::{
@@ -62,6 +63,9 @@ pub enum Record {
         /// Its faults, with all that is in force; none in journals of earlier versions.
         #[serde(default)]
         faults: Vec<Placed>,
+        /// What it may use up before it is halted; none in journals of earlier versions.
+        #[serde(default)]
+        limits: Limits,
     },
     /// A host setting is about to change.
     Change {

@@ -17,7 +17,7 @@ use rustix::fs::{
 
 use super::{Record, Replay, RunId, Stamped, finish, line};
 use crate::clock::boot_ns;
-use crate::regular;
+use crate::regular::{self, Access};
 use injector_spec::error::Refusal;
 
 /// Where journals are kept where nothing else is said.
@@ -157,6 +157,20 @@ impl Journal {
         }
         let (mut journal, _) = Self::adopt(file.into(), path.to_owned())?;
         journal.append(record)
+    }
+
+    /// Opens the journal of a run that is over, to add what came after its end. One process does: the one that asks about
+    /// the run.
+    ///
+    /// Takes no lock, for one that is locked is a run that goes on, to every start that counts them; and makes no file,
+    /// for one that was deleted is a run that is forgotten. A line is written in one step at the end of the file.
+    pub fn reopen(path: &Path) -> Result<Self, JournalError> {
+        let file =
+            regular::open(path, Access::Append).map_err(|error| JournalError::Unwritable {
+                path: path.to_owned(),
+                error: error.into(),
+            })?;
+        Self::adopt(file.into(), path.to_owned()).map(|(journal, _)| journal)
     }
 
     /// Goes on with a journal that another process of the same run began, from a copy of its
@@ -345,6 +359,29 @@ mod tests {
         let replay = replay(&path).unwrap();
         assert_eq!((replay.records.len(), replay.damaged.len()), (2, 0));
         assert_eq!(replay.next_seq(), 2);
+    }
+
+    #[test]
+    fn what_is_added_after_an_end_leaves_the_run_over_and_the_forgotten_forgotten() {
+        let directory = tempfile::tempdir().unwrap();
+        let state = directory.path().join("runs");
+        let run = run("r000000010001");
+        let mut journal = Journal::create_in(&state, &run).unwrap();
+        let path = journal.path().to_owned();
+        let aborted = |why: &str| Record::Aborted { why: why.into() };
+        journal.append(&aborted("over")).unwrap();
+        drop(journal);
+        let mut reopened = Journal::reopen(&path).unwrap();
+        reopened.append(&aborted("later")).unwrap();
+        // As a start looks whether the run goes on, while the other process has it open.
+        let look = File::open(&path).unwrap();
+        flock(&look, FlockOperation::NonBlockingLockExclusive).unwrap();
+        let replay = replay(&path).unwrap();
+        assert_eq!((replay.records.len(), replay.next_seq()), (2, 2));
+        fs::remove_file(&path).unwrap();
+        reopened.append(&aborted("late")).unwrap();
+        assert!(Journal::reopen(&path).is_err());
+        assert!(!path.exists());
     }
 
     #[test]

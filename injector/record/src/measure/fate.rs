@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{Answer, CALM_ANSWERS, CALM_TIME, Times, spread};
-use injector_spec::quantity::duration::{self, nanos};
+use injector_spec::quantity::{duration, duration::nanos};
 
 /// What a probe is held against.
 #[derive(Clone, Copy, Debug)]

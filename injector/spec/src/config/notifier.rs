@@ -12,13 +12,13 @@
 
 use std::{collections::HashSet, ops::Range, time::Duration};
 
-use serde::{Deserialize, Deserializer, de::Error};
+use serde::{Deserialize, Deserializer, Serialize, de::Error};
 use toml::Spanned;
 
 use super::{Channel, Config};
 use crate::{
     condition::HttpUrl,
-    escalation::{EscalationStep, MOST_STEPS, NotifierName, check_wait},
+    escalation::{EscalationError, EscalationStep, MOST_STEPS, NotifierName, check_wait},
     nearest,
     quantity::duration,
 };
@@ -39,7 +39,8 @@ pub struct Notifier {
 }
 
 /// How a notifier tells.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum NotifierWay {
     /// By a program with its arguments.
     Command(Vec<String>),
@@ -47,6 +48,17 @@ pub enum NotifierWay {
     Webhook(HttpUrl),
     /// By a line of the system's log.
     Journald,
+}
+
+impl NotifierWay {
+    /// Which of the ways it is.
+    pub const fn channel(&self) -> Channel {
+        match self {
+            Self::Command(_) => Channel::Command,
+            Self::Webhook(_) => Channel::Webhook,
+            Self::Journald => Channel::Journald,
+        }
+    }
 }
 
 /// `to` and `within` of a step, with their places.
@@ -107,32 +119,25 @@ pub(super) fn check(config: &Config) -> Result<(), (Range<usize>, String)> {
         one.check()?;
     }
     let steps = &config.escalation.escalate;
-    for (index, step) in steps.iter().enumerate() {
+    for step in steps {
         let name = step.to.get_ref();
-        let fault = if !names.contains(name) {
-            let known = config.notifier.iter().map(|one| one.name().as_str());
-            let hint = match known.clone().next() {
-                Some(_) => nearest::hint(name.as_str(), known),
-                None => "add it as a section `[[notifier]]`".to_owned(),
-            };
-            Some(format!("no notifier is called `{name}`; {hint}"))
-        } else if steps[..index]
-            .iter()
-            .any(|before| before.to.get_ref() == name)
-        {
-            Some(format!(
-                "`escalate` names `{name}` twice; leave one of them"
-            ))
-        } else if index >= MOST_STEPS {
-            Some(format!(
-                "`escalate` has more than {MOST_STEPS} steps; leave at most as many"
-            ))
-        } else {
-            None
-        };
-        if let Some(what) = fault {
-            return Err((step.to.span(), what));
+        if names.contains(name) {
+            continue;
         }
+        let known = config.notifiers().map(NotifierName::as_str);
+        let hint = match config.notifier.first() {
+            Some(_) => nearest::hint(name.as_str(), known),
+            None => "add it as a section `[[notifier]]`".to_owned(),
+        };
+        let what = format!("no notifier is called `{name}`; {hint}");
+        return Err((step.to.span(), what));
+    }
+    let mistake = |step: &HostStep, error: EscalationError| (step.to.span(), error.to_string());
+    if let Some(step) = steps.get(MOST_STEPS) {
+        return Err(mistake(step, EscalationError::TooMany(steps.len())));
+    }
+    if let Some((index, name)) = EscalationStep::twice(&config.escalate()) {
+        return Err(mistake(&steps[index], EscalationError::Twice(name.clone())));
     }
     Ok(())
 }

@@ -107,7 +107,7 @@ pub fn measured(duration: Duration) -> String {
     format(Duration::from_nanos_u128(rounded.min(u128::from(u64::MAX))))
 }
 
-/// A time in nanoseconds, as clocks of the kernel count it; the longest that they can count where it is longer.
+/// In nanoseconds, as clocks of the kernel count; the most that fits where it is longer.
 pub fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -5,13 +5,11 @@
 use std::{
     future::pending,
     io::{stderr, stdin, stdout},
-    os::fd::{AsFd, BorrowedFd},
+    os::fd::AsFd,
+    time::Duration,
 };
 
-use rustix::{
-    fs::fstat,
-    process::{Signal, kill_current_process_group},
-};
+use rustix::process::{Signal, kill_current_process_group};
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 
 use injector_engine::{
@@ -22,13 +20,18 @@ use injector_engine::{
 };
 use injector_host::kernel::clock::boot_ns;
 use injector_record::event::RunEvent;
-use injector_spec::{error::Refusal, experiment::Experiment};
+use injector_spec::{error::Refusal, experiment::Experiment, quantity::duration::nanos};
+
+/// How often it is tried to take a terminal that was given up.
+const TRY_EVERY: Duration = Duration::from_secs(1);
 
 /// A seat, taken or not.
 pub(in crate::cli) struct Seat {
     /// `None` where there is no dashboard, and will be none.
     board: Option<Board>,
     display: Option<Display>,
+    /// When it was tried last to take the terminal, on the boot clock, in nanoseconds.
+    tried_ns: u64,
     heard: UnboundedReceiver<u8>,
     keys: UnboundedSender<u8>,
 }
@@ -63,6 +66,7 @@ impl Seat {
         Self {
             board,
             display: None,
+            tried_ns: 0,
             heard,
             keys,
         }
@@ -77,6 +81,7 @@ impl Seat {
         if self.board.is_none() {
             return;
         }
+        self.tried_ns = boot_ns();
         tell::hold();
         let (output, input) = (stdout(), stdin());
         self.display = Display::open(output.as_fd(), input.as_fd());
@@ -98,6 +103,15 @@ impl Seat {
         tell::let_go();
     }
 
+    /// Takes the terminal where another job has it no more, or where it is large enough again; tries once in a while.
+    pub(super) fn take_again(&mut self, now_ns: u64) {
+        let is_due = now_ns.saturating_sub(self.tried_ns) >= nanos(TRY_EVERY);
+        if self.display.is_none() && is_due {
+            self.take();
+            self.draw();
+        }
+    }
+
     /// Takes a turn in.
     pub(in crate::cli) fn turn(&mut self, event: &RunEvent) {
         let Some(board) = &mut self.board else { return };
@@ -117,7 +131,6 @@ impl Seat {
             && display.draw(board, boot_ns()).is_err()
         {
             self.leave();
-            self.board = None;
         }
     }
 
@@ -163,14 +176,8 @@ impl Drop for Seat {
 
 /// Whether one terminal, which takes control sequences, has all three streams.
 fn is_at_a_terminal() -> bool {
-    let is_same = |one: BorrowedFd<'_>, other: BorrowedFd<'_>| {
-        matches!(
-            (fstat(one), fstat(other)),
-            (Ok(one), Ok(other)) if (one.st_dev, one.st_ino) == (other.st_dev, other.st_ino)
-        )
-    };
     let (input, output, aside) = (stdin(), stdout(), stderr());
     matches!(Look::of(&output), Look::Full(_))
-        && is_same(output.as_fd(), input.as_fd())
-        && is_same(output.as_fd(), aside.as_fd())
+        && tell::is_one_file(output.as_fd(), input.as_fd())
+        && tell::is_one_file(output.as_fd(), aside.as_fd())
 }

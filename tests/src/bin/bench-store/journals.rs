@@ -5,6 +5,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use injector_record::event::Limits;
 use injector_record::journal::{Journal, Record, RunId, unix_ms};
 use injector_record::measure::{Fate, Judged, Judgement, Tally, Times, Verdict};
 use injector_record::platform::Platform;
@@ -106,6 +107,7 @@ fn template(verdict: &Verdict) -> Result<String> {
         Record::Planned {
             text: "net.delay on agent".to_owned(),
             faults: experiment.describe(),
+            limits: Limits::default(),
         },
         Record::Armed,
         Record::StepStarted { step: step() },
