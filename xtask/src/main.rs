@@ -13,12 +13,14 @@
 mod apt;
 mod bench;
 mod bpf_linker;
+mod browser;
 mod build;
 mod campaign;
 mod cargo_install;
 mod debian;
 mod demo;
 mod dist;
+mod game_day;
 mod kernel;
 #[cfg(test)]
 mod layers;
@@ -40,6 +42,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::{
+    browser::Book,
     build::BpfDebug,
     paths::{Profile, Project},
     process::CommandFailed,
@@ -114,6 +117,14 @@ enum Task {
         #[arg(last = true)]
         arguments: Vec<String>,
     },
+    /// Look at the pages of the five game days in Chromium (needs root, two minutes).
+    ///
+    /// A counted skip where Chromium, node, playwright-core or axe-core is missing.
+    Browser {
+        /// Draw the book's picture of such a page anew, too.
+        #[arg(long)]
+        write: bool,
+    },
     /// Measure injector on this machine; writes a table to `bench/` in cargo's target folder.
     Bench {
         #[command(subcommand)]
@@ -160,6 +171,7 @@ impl Task {
             | Self::Test { .. }
             | Self::Lint
             | Self::Openapi { .. }
+            | Self::Browser { .. }
             | Self::Campaign(_)
             | Self::Pictures { .. }
             | Self::Verifier { .. }
@@ -205,6 +217,10 @@ fn perform(task: Task) -> anyhow::Result<ExitCode> {
         Task::Pictures { only } => pictures::run(&project, only.as_deref()),
         Task::Lint => Ok(test::run(&project, Choice::Lint)),
         Task::Openapi { arguments } => Ok(openapi::run(&project, &arguments)),
+        Task::Browser { write } => {
+            let book = if write { Book::Drawn } else { Book::Kept };
+            Ok(browser::run(&project, book))
+        }
         Task::Bench { subject } => bench::run(&project, &subject),
         Task::Campaign(campaign) => campaign::run(&project, &campaign),
         Task::Kernel { task } => kernel::run(&project, &task),

@@ -90,7 +90,7 @@ fn check(what: &str, command: &mut Command, report: &mut Report) {
 }
 
 /// A program of this user's, by its whole path: root has another PATH.
-fn on_path(name: &str) -> Option<PathBuf> {
+pub(crate) fn on_path(name: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH")?;
     env::split_paths(&path)
         .map(|folder| folder.join(name))

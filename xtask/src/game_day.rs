@@ -1,4 +1,4 @@
-//! A game day for its picture: the end-to-end test plays it and leaves its journals.
+//! A game day for pictures and browsers: its end-to-end test plays it and leaves its journals.
 
 use std::path::PathBuf;
 
@@ -11,8 +11,11 @@ use crate::{
     root::Root,
 };
 
+/// Those of `configs/experiments/game-days`.
+pub(crate) const ALL: [&str; 5] = ["holds", "deviates", "halted", "inconclusive", "stages"];
+
 /// Plays the day; the folder of its journals.
-pub(super) fn play(project: &Project, root: Root, day: &str) -> Result<PathBuf> {
+pub(crate) fn play(project: &Project, root: Root, day: &str) -> Result<PathBuf> {
     announce(&format!("playing the game day {day}"));
     let test = build::end_to_end(project)?;
     let (injector, folder) = (
