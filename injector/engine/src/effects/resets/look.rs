@@ -16,8 +16,9 @@ use injector_plan::PlannedRule;
 use injector_record::{event::EventKind, report::ConnectionState};
 use injector_spec::experiment::Activity;
 
-/// How long one look may go on meeting connections: the run has its end and its watchdog to look after, and those
-/// that are left are met at the next look.
+/// How long one look may go on meeting connections, from the first that it meets: the run has its end and its watchdog to
+/// look after, and those that are left are met at the next look. The search for them does not count: on a slow host it alone
+/// may take longer, and then no connection would ever be met.
 const LONGEST_LOOK: Duration = Duration::from_millis(50);
 
 /// The rules of a step that reset, and what is known of them.
@@ -43,7 +44,7 @@ impl Look<'_> {
             return Reach::Whole;
         };
         let mut reach = Reach::Whole;
-        let until = Instant::now() + LONGEST_LOOK;
+        let mut until = None;
         for scope in namespace.scopes.clone() {
             let of_scope = || self.rules.iter().filter(|(_, rule)| rule.scope == scope);
             let rules: Vec<_> = of_scope().map(|(_, rule)| *rule).collect();
@@ -52,7 +53,9 @@ impl Look<'_> {
             }
             let asking = asking(&rules);
             namespace.look(scope, self.targets, asking, &mut |maps, socket, slots| {
-                if Instant::now() > until || !(self.is_live)() {
+                let now = Instant::now();
+                let until = *until.get_or_insert(now + LONGEST_LOOK);
+                if now > until || !(self.is_live)() {
                     reach = Reach::Part;
                     return Met::Enough;
                 }
