@@ -56,7 +56,7 @@ impl Stage {
             "apiVersion: injector/v1\nname: shown\ntargets: {{ agent: {{ cgroup: {cgroup} }} }}\nprobes:\n  alive: \
              command [\"/bin/true\"] fails 5 every 200ms within 400ms\n  beside: command [\"/bin/true\"] fails 5 every 200ms within 400ms\nsteady-state: [alive]\n\
              controls: [beside]\nobjectives: {{ rto: 10s }}\nbaseline: 5s\nsteps:\n  - {{ name: cut, duration: 2m, \
-             faults: [ net.blackhole: {{ protocol: udp, max-hits: 77 }} ] }}\nrecovery: 5s\n"
+             faults: [ net.connect: {{ errno: ECONNREFUSED, max-hits: 77 }} ] }}\nrecovery: 5s\n"
         );
         let file = self.folder.path().join("shown.yaml");
         fs::write(&file, text)?;

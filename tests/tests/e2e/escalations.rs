@@ -73,7 +73,7 @@ impl Stage {
         let text = format!(
             "apiVersion: injector/v1\nname: asked\ntargets: {{ agent: {{ cgroup: {cgroup} }} }}\n{lines}\nescalate: [ \
              {{to: on-call, within: 2s}}, {{to: lead, within: 1h}}, {{to: boss, within: 1h}} ]\nsteps:\n{gate}  - {{ name: \
-             cut, duration: 1m, faults: [ net.blackhole: {{ protocol: udp }} ] }}\n"
+             cut, duration: 1m, faults: [ net.connect: {{ errno: ECONNREFUSED }} ] }}\n"
         );
         let file = self.folder.path().join("asked.yaml");
         fs::write(&file, text)?;
@@ -171,7 +171,7 @@ fn after_a_halt() -> Result<()> {
     let good = stage.told("good");
     fs::write(&good, "x")?;
     let halt = format!(
-        "halt: [ 'command [\"/usr/bin/test\", \"-e\", \"{}\"] fails 1 every 100ms' ]",
+        "halt: [ 'command [\"/bin/cat\", \"{}\"] fails 1 every 100ms' ]",
         good.display()
     );
     let run = stage.start(&halt, "")?;

@@ -221,7 +221,7 @@ fn chain() -> Result<()> {
         .probe("bystander")
         .replace(" every", " fails 2 of 3 every");
     let text = format!(
-        "{}probes:\n{}{}{}{}  alarm: command [\"/usr/bin/test\", \"-e\", \"{alarm_path}\"] every 200ms within \
+        "{}probes:\n{}{}{}{}  alarm: command [\"/bin/cat\", \"{alarm_path}\"] every 200ms within \
          200ms\nsteady-state: [third, first, second]\ncontrols: [bystander]\ndetect: alarm\nobjectives: {{ rto: 10s, \
          detect: 5s }}\nbaseline: 5s\nrecovery: 7s\n{}",
         head(&lab),

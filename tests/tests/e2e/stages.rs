@@ -95,8 +95,7 @@ fn unlocked() -> Result<()> {
     ensure!(told.contains("sandbox, in a sandbox"), "{told}");
 
     // A run that is killed locks it again.
-    let killed = injector.start_here(&["run", &path, "--json", "--stage", "sandbox"])?;
-    std::thread::sleep(Duration::from_secs(1));
+    let killed = injector.arm(&["run", &path, "--json", "--stage", "sandbox"])?;
     killed.signal(rustix::process::Signal::KILL)?;
     killed.wait_within(Duration::from_secs(5))?;
     refuses(&production, 3, "came to no verdict").context("after a kill")
