@@ -122,7 +122,7 @@ impl Account {
             .report
             .as_ref()
             .and_then(|report| report.judgement.as_deref());
-        let windows = window::windows(replay, &listed.faults, &origin);
+        let windows = window::windows(replay, experiment.as_ref(), &listed.faults, &origin);
         let probes = series::series(replay, experiment.as_ref(), judgement, &origin);
         let timeline = moment::timeline(replay, judgement, &probes, &origin);
         Self {

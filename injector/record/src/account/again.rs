@@ -26,6 +26,8 @@ impl Account {
     /// How to do it again; `None` where the journal does not say what was asked.
     pub fn again(&self) -> Option<Again> {
         let experiment = self.experiment.as_ref()?;
+        // A journal may be a file of a stranger's making: what cannot be run is not written as if it could.
+        experiment.check().ok()?;
         let overrides = self.overrides.iter().flat_map(|limit| {
             let limit = limit.to_string();
             let (flag, value) = limit.split_once(' ').unwrap_or((&limit, ""));

@@ -268,22 +268,20 @@ fn after(boot_ns: u64, ms: u64) -> u64 {
 
 /// When faults were on, by the steps alone: of a run that was not judged.
 fn times(replay: &Replay, experiment: Option<&Experiment>) -> Times {
-    let has_faults = |name: &str| {
-        experiment.is_some_and(|experiment| {
-            let steps = experiment.steps.iter().enumerate();
-            let mut of_name = steps.filter(|(_, step)| step.name == name);
-            of_name.any(|(index, _)| !experiment.is_quiet(index))
-        })
-    };
+    let has_faults = |number: usize| experiment.is_some_and(|one| !one.is_quiet(number));
     let mut times = Times::default();
+    let mut begun = 0;
     for stamped in &replay.records {
         match &stamped.record {
-            Record::StepStarted { step } if has_faults(step) => {
-                times.faults_ns.get_or_insert(stamped.boot_ns);
-                // Until it is known that they are off again.
-                times.lifted_ns = None;
+            Record::StepStarted { .. } => {
+                begun += 1;
+                if has_faults(begun - 1) {
+                    times.faults_ns.get_or_insert(stamped.boot_ns);
+                    // Until it is known that they are off again.
+                    times.lifted_ns = None;
+                }
             }
-            Record::StepEnded { step } if has_faults(step) => {
+            Record::StepEnded { .. } if begun > 0 && has_faults(begun - 1) => {
                 times.lifted_ns = Some(stamped.boot_ns);
             }
             _ => {}

@@ -1,12 +1,10 @@
 //! When which faults were on.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use serde::Serialize;
 
 use super::origin::Origin;
 use crate::journal::{Record, Replay};
-use injector_spec::experiment::Placed;
+use injector_spec::experiment::{Experiment, Placed};
 
 /// The time of one step with faults.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -26,34 +24,43 @@ pub struct Window {
 }
 
 /// The windows of a run. Quiet steps have none.
-pub(super) fn windows(replay: &Replay, faults: &[Placed], origin: &Origin) -> Vec<Window> {
+pub(super) fn windows(
+    replay: &Replay,
+    experiment: Option<&Experiment>,
+    faults: &[Placed],
+    origin: &Origin,
+) -> Vec<Window> {
     let mut windows: Vec<Window> = Vec::new();
-    // The places of faults that stay on from earlier steps, and for how many more they do.
-    let mut staying: BTreeMap<usize, usize> = BTreeMap::new();
+    let own = |place: usize| experiment.and_then(|experiment| experiment.placed().nth(place));
+    // Two steps may have one name, so it is by their number that faults are told, where the journal has it.
+    let is_on = |place: usize, number: usize, name: &str| {
+        own(place).map_or(faults[place].step == name, |(first, _, fault)| {
+            (first..=fault.last_step(first)).contains(&number)
+        })
+    };
+    let mut number = 0;
     for stamped in &replay.records {
         match &stamped.record {
             Record::StepStarted { step } => {
-                let of_step = |(place, fault): (usize, &Placed)| {
-                    (fault.step == *step).then_some((place, fault.stays_on))
-                };
-                let begun: Vec<_> = faults.iter().enumerate().filter_map(of_step).collect();
-                let on = staying.keys().chain(begun.iter().map(|(place, _)| place));
-                let on: BTreeSet<usize> = on.copied().collect();
-                let names: Vec<String> = on.iter().map(|at| faults[*at].fault.clone()).collect();
-                if !names.is_empty() {
+                let places = 0..faults.len();
+                let on: Vec<usize> = places.filter(|at| is_on(*at, number, step)).collect();
+                number += 1;
+                let from_us = origin.of_record(stamped);
+                // What stays on is on between the two as well.
+                if let Some(last) = windows.last_mut()
+                    && last.on.iter().any(|place| on.contains(place))
+                {
+                    last.to_us = Some(from_us);
+                }
+                if !on.is_empty() {
                     windows.push(Window {
                         step: step.clone(),
-                        faults: names,
-                        on: on.into_iter().collect(),
-                        from_us: origin.of_record(stamped),
+                        faults: on.iter().map(|at| faults[*at].fault.clone()).collect(),
+                        on,
+                        from_us,
                         to_us: None,
                     });
                 }
-                for more in staying.values_mut() {
-                    *more -= 1;
-                }
-                staying.extend(begun);
-                staying.retain(|_, more| *more > 0);
             }
             Record::StepEnded { step } => {
                 let last = windows.last_mut().filter(|window| window.step == *step);

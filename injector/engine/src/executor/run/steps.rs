@@ -62,9 +62,10 @@ impl Run<'_> {
             };
             let next = outcome.is_none().then_some(index + 1);
             self.undo(armed, next);
-            if !next.is_some_and(|next| self.stays_on(next)) {
-                self.switch(armed, None)?;
-            }
+            self.switch(
+                armed,
+                next.and_then(|next| self.stays_on(next, step.ends_at)),
+            )?;
             if !is_quiet {
                 armed.measures.lifted();
             }
@@ -100,11 +101,16 @@ impl Run<'_> {
         });
     }
 
-    /// Whether a fault stays on that was on in front of this step. The step's own are switched on beside it then, with
-    /// no moment between in which none is on.
-    fn stays_on(&self, step: usize) -> bool {
-        let mut rules = self.request.plan.of_step(step);
-        rules.any(|rule| rule.step < step)
+    /// The step at this place, which begins then, where a fault stays on in it that was on before. It is switched to before
+    /// the last one is counted, with no moment between in which none is on or in which what is over is on still.
+    fn stays_on(&self, index: usize, began_at: u64) -> Option<Step> {
+        let mut rules = self.request.plan.of_step(index);
+        let length = self.request.experiment.steps.get(index)?.duration;
+        rules.any(|rule| rule.step < index).then(|| Step {
+            index,
+            began_at,
+            ends_at: began_at.saturating_add(nanos(length)),
+        })
     }
 
     /// Puts back what faults have changed from this process, but for those that stay on in the step that follows.

@@ -24,16 +24,14 @@ struct Branch {
 /// Where the block ends that begins with this step: the step itself, where none of its faults stays on.
 pub(super) fn end_of_block(experiment: &Experiment, first: usize) -> usize {
     let mut last = first;
-    let mut step = first;
-    while step <= last {
-        let faults = experiment
-            .steps
-            .get(step)
-            .map_or(&[][..], |step| &step.faults);
-        let until = faults.iter().map(|fault| fault.last_step(step)).max();
+    for (index, step) in experiment.steps.iter().enumerate().skip(first) {
+        if index > last {
+            break;
+        }
+        let until = step.faults.iter().map(|fault| fault.last_step(index)).max();
         last = until.map_or(last, |until| until.max(last));
-        step += 1;
     }
+    // An experiment that was not checked may say more steps than there are.
     last.min(experiment.steps.len().saturating_sub(1))
 }
 
@@ -43,7 +41,8 @@ pub(super) fn block(steps: &[Step], first: usize, faults: Vec<Written<'_>>) -> D
     let mut own: Vec<Vec<Document>> = steps.iter().map(|_| Vec::new()).collect();
     let mut branches: Vec<Branch> = Vec::new();
     for (step, fault, document) in faults {
-        let (from, last) = (step - first, fault.last_step(step) - first);
+        let from = step - first;
+        let last = (fault.last_step(step) - first).min(steps.len().saturating_sub(1));
         if from == last {
             own[from].push(document);
             continue;
@@ -62,14 +61,16 @@ pub(super) fn block(steps: &[Step], first: usize, faults: Vec<Written<'_>>) -> D
     }
     let named = steps.iter().zip(own);
     let named = named.map(|(step, faults)| written(Some(&step.name), step.duration, faults));
-    let length = |steps: &[Step]| steps.iter().map(|step| step.duration).sum::<Duration>();
     let others = branches.into_iter().map(|branch| {
-        let before = length(&steps[..branch.first]);
-        let pause = Document::text(duration::format(before));
-        let pause = (!before.is_zero()).then(|| Document::object([("pause", pause)]));
-        let on = length(&steps[branch.first..=branch.last]);
+        let (before, on) = steps[..=branch.last].split_at(branch.first);
+        // One pause for each step of the first branch: none is longer than a step may be.
+        let pauses = before.iter().map(|step| {
+            let pause = Document::text(duration::format(step.duration));
+            Document::object([("pause", pause)])
+        });
+        let on = on.iter().map(|step| step.duration).sum();
         let step = written(None, on, branch.faults);
-        Document::List(pause.into_iter().chain([step]).collect())
+        Document::List(pauses.chain([step]).collect())
     });
     let branches = std::iter::once(Document::List(named.collect())).chain(others);
     Document::object([("parallel", Document::List(branches.collect()))])

@@ -186,6 +186,13 @@ fn faults(root: &Node, number: usize) -> Result<(&Node, &[Node]), Complaint> {
         );
         Complaint::at(at, sentence)
     })?;
+    if step.get("parallel").is_some() || step.get("repeat").is_some() {
+        let sentence = format!(
+            "step {number} is a block, whose faults have no path; give the value a name under `variables`, use it there \
+             as in `${{latency}}`, and name that as in `$latency`"
+        );
+        return Err(Complaint::at(step.at, sentence));
+    }
     let faults = step.get("faults").and_then(Node::list).unwrap_or_default();
     if faults.is_empty() {
         let sentence = format!(

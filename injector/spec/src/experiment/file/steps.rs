@@ -176,7 +176,7 @@ fn written<'n>(
     let read = |(index, node): (usize, &'n Node)| {
         let steps = match Shape::of(node) {
             Shape::Repeat => repeat::block(node, around)?,
-            Shape::Parallel => parallel::block(node, around)?,
+            Shape::Parallel => parallel::block(node, index, around)?,
             Shape::Pause => vec![pause(node, around.unnamed)?],
             Shape::Gate => vec![gate::step(node, around.probes)?],
             Shape::Step => {
@@ -251,8 +251,8 @@ fn check(steps: &[Step], at: Place, targets: &[Target]) -> Result<(), Complaint>
     let is_long = |step: &&Step| step.name.chars().count() > LONGEST_NAME;
     if steps.iter().any(|step| is_long(&step)) {
         let sentence = format!(
-            "the name of a step has more than {LONGEST_NAME} characters, with the number of its repetition; give it a \
-             shorter one"
+            "the name of a step has more than {LONGEST_NAME} characters, with the number of its repetition or the \
+             names of the branches beside it; give it a shorter one"
         );
         return Err(Complaint::at(at, sentence));
     }

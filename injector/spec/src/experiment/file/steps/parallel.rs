@@ -15,10 +15,10 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use super::{Around, Node, Step, Unnamed, written};
+use super::{Around, Node, Step, Unnamed, too_many, written};
 use crate::{
     experiment::{
-        Fault,
+        Fault, MOST_STEPS,
         file::{complaint::Complaint, fields::Fields},
     },
     printable,
@@ -27,11 +27,14 @@ use crate::{
 /// The keys of a block of branches.
 pub(in crate::experiment::file) const PARALLEL: [&str; 1] = ["parallel"];
 
-/// What a time is called in which no branch has a step with a name.
-const UNNAMED: &str = "parallel";
-
 /// The steps that the branches become.
-pub(super) fn block(node: &Node, around: &Around<'_>) -> Result<Vec<Step>, Complaint> {
+///
+/// `place` is where it stands in its list, from 0: a time in which no branch has a step with a name is called by it.
+pub(super) fn block(
+    node: &Node,
+    place: usize,
+    around: &Around<'_>,
+) -> Result<Vec<Step>, Complaint> {
     let fields = Fields::of(node, "a block of branches", &PARALLEL)?;
     let list = fields.get("parallel").unwrap_or(node);
     let items = list.list().filter(|items| items.len() > 1).ok_or_else(|| {
@@ -39,20 +42,23 @@ pub(super) fn block(node: &Node, around: &Around<'_>) -> Result<Vec<Step>, Compl
                         faults: [net.blackhole]}], [{pause: 2s}]]`; write two, or leave `parallel` out";
         Complaint::at(list.at, sentence)
     })?;
-    let around = Around {
+    let inside = Around {
         unnamed: Unnamed::Blank,
         ..*around
     };
     let mut branches: Vec<Branch> = Vec::new();
     for item in items {
         let mut steps = Vec::new();
-        for (node, more) in written(item, &around)? {
+        for (node, more) in written(item, &inside)? {
             if more.iter().any(|step| step.gate.is_some()) {
                 let sentence = "a gate in a branch would leave open when the other branches are over; put it in front \
                                 of `parallel`, or behind it";
                 return Err(Complaint::at(node.at, sentence));
             }
             steps.extend(more);
+            if steps.len() > MOST_STEPS {
+                return Err(too_many(steps.len(), node.at));
+            }
         }
         let branch = Branch::of(steps);
         if let Some(target) = branches.iter().find_map(|other| other.shares(&branch)) {
@@ -66,7 +72,16 @@ pub(super) fn block(node: &Node, around: &Around<'_>) -> Result<Vec<Step>, Compl
         }
         branches.push(branch);
     }
-    Ok(merged(branches))
+    let borders: BTreeSet<Duration> = branches
+        .iter()
+        .flat_map(|branch| branch.borders.iter().copied())
+        .collect();
+    if borders.len() > MOST_STEPS {
+        return Err(too_many(borders.len() - 1, node.at));
+    }
+    let borders: Vec<Duration> = borders.into_iter().collect();
+    let unnamed = around.unnamed.name(format!("parallel {}", place + 1));
+    Ok(merged(branches, &borders, &unnamed))
 }
 
 /// A branch on the clock of its block.
@@ -128,12 +143,7 @@ impl Branch {
 }
 
 /// One step for each time between two borders of any branch.
-fn merged(branches: Vec<Branch>) -> Vec<Step> {
-    let borders: BTreeSet<Duration> = branches
-        .iter()
-        .flat_map(|branch| branch.borders.iter().copied())
-        .collect();
-    let borders: Vec<Duration> = borders.into_iter().collect();
+fn merged(branches: Vec<Branch>, borders: &[Duration], unnamed: &str) -> Vec<Step> {
     let mut steps: Vec<Step> = Vec::new();
     for time in borders.windows(2) {
         let named: Vec<&str> = branches
@@ -141,7 +151,7 @@ fn merged(branches: Vec<Branch>) -> Vec<Step> {
             .filter_map(|branch| branch.name_at(time[0]))
             .collect();
         let name = if named.is_empty() {
-            UNNAMED.to_owned()
+            unnamed.to_owned()
         } else {
             named.join(" + ")
         };
@@ -162,8 +172,8 @@ fn merged(branches: Vec<Branch>) -> Vec<Step> {
         });
     }
     for step in &mut steps {
-        // Those that end with it come first, so that the file which is written for it is read as the same.
-        step.faults.sort_by_key(|fault| fault.stays_on > 0);
+        // By their ends, so that the file which is written for it, a branch for each end, is read as the same.
+        step.faults.sort_by_key(|fault| fault.stays_on);
     }
     steps
 }
@@ -171,7 +181,7 @@ fn merged(branches: Vec<Branch>) -> Vec<Step> {
 /// The name, with a number where a step of the block has it already: reports find a fault's time by its step's name.
 fn unlike(steps: &[Step], name: String) -> String {
     let is_taken = |name: &str| steps.iter().any(|step| step.name == name);
-    if !is_taken(&name) {
+    if name.is_empty() || !is_taken(&name) {
         return name;
     }
     let numbered = |number: usize| format!("{name} ({number})");

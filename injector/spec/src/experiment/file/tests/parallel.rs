@@ -6,10 +6,12 @@ use proptest::{collection::vec, prelude::*};
 
 use super::*;
 
-/// An experiment with two targets, a pause, and these branches.
+const TARGETS: [&str; 4] = ["a", "b", "c", "d"];
+
+/// An experiment with these targets, a pause, and these branches.
 fn parallel(branches: &str) -> Result<Experiment, String> {
     let file = format!(
-        "name: x\ntargets: {{ a: {{ pid: 1 }}, b: {{ pid: 2 }} }}\nsteps:\n  - pause: 1s\n  - parallel:\n{branches}"
+        "name: x\ntargets: {{ a: {{ pid: 1 }}, b: {{ pid: 2 }}, c: {{ pid: 3 }}, d: {{ pid: 4 }} }}\nsteps:\n  - pause: 1s\n  - parallel:\n{branches}"
     );
     parse(&file, "x.yaml", None).map_err(|error| error.to_string())
 }
@@ -73,17 +75,47 @@ fn branches_that_cannot_be_told_apart_are_refused() {
     assert!(error.contains("a gate in a branch"), "{error}");
 }
 
+#[test]
+fn what_would_be_too_much_is_refused_before_it_is_built() {
+    let many = "      - { repeat: 1000, steps: [{ pause: 1s }] }\n".repeat(20);
+    let many = format!(
+        "    - - {{ duration: 1s, faults: [net.blackhole: {{ target: a }}] }}\n{many}    - [{{ pause: 1s }}]\n"
+    );
+    let error = parallel(&many).unwrap_err();
+    assert!(error.contains("at most 1000"), "{error}");
+    let names = ["x".repeat(70), "y".repeat(70)];
+    let long = format!(
+        "    - [{{ name: {}, duration: 5s, faults: [net.blackhole: {{ target: a }}] }}]\n    - [{{ name: {}, duration: 5s \
+         }}]\n",
+        names[0], names[1]
+    );
+    let error = parallel(&long).unwrap_err();
+    assert!(error.contains("names of the branches"), "{error}");
+}
+
+#[test]
+fn what_was_not_checked_is_written_without_looking_beyond_its_end() {
+    let mut experiment = parallel(
+        "    - [{ duration: 2s, faults: [net.blackhole: { target: a }] }]\n    - [{ duration: 1s }]\n",
+    )
+    .unwrap();
+    for stays_on in [2, 5, usize::MAX] {
+        experiment.steps[1].faults[0].stays_on = stays_on;
+        assert!(experiment.check().is_err());
+        let _ = experiment.document(&[]).yaml();
+    }
+}
+
 proptest! {
     /// Whatever the branches: their times add up, each fault is on as long as it was written, and the document that is
     /// written for the experiment is read as the same.
     #[test]
     fn branches_keep_their_times(
-        left in vec((1u64..6, any::<bool>()), 1..5),
-        right in vec((1u64..6, any::<bool>()), 1..5),
+        branches in vec(vec((1u64..6, any::<bool>()), 1..5), 2..5),
         is_named: bool,
     ) {
         let mut file = String::new();
-        for (steps, target) in [(&left, "a"), (&right, "b")] {
+        for (steps, target) in branches.iter().zip(TARGETS) {
             for (index, (seconds, has_fault)) in steps.iter().enumerate() {
                 let dash = if index == 0 { "    - " } else { "      " };
                 let name = if is_named { format!("name: {target}{index}, ") } else { String::new() };
@@ -95,12 +127,12 @@ proptest! {
                 let _ = writeln!(file, "{dash}- {{ {name}duration: {seconds}s{faults} }}");
             }
         }
-        prop_assume!(left.iter().chain(&right).any(|(_, has_fault)| *has_fault));
+        prop_assume!(branches.iter().flatten().any(|(_, has_fault)| *has_fault));
         let experiment = parallel(&file).map_err(TestCaseError::fail)?;
         let sum = |steps: &[(u64, bool)]| steps.iter().map(|(seconds, _)| seconds).sum::<u64>();
-        let longest = sum(&left).max(sum(&right));
+        let longest = branches.iter().map(|steps| sum(steps)).max().unwrap_or_default();
         prop_assert_eq!(experiment.duration(), Duration::from_secs(1 + longest));
-        for (target, steps) in [(0, &left), (1, &right)] {
+        for (target, steps) in branches.iter().enumerate() {
             let asked: Vec<u64> = steps.iter().filter(|(_, has)| *has).flat_map(|(s, _)| [*s, *s]).collect();
             let mine = experiment.placed().filter(|(_, _, fault)| fault.target == target);
             let on: Vec<u64> = mine.map(|(step, _, fault)| experiment.span(step, fault).on.as_secs()).collect();
