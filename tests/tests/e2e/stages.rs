@@ -92,7 +92,9 @@ fn unlocked() -> Result<()> {
     let other = [&rehearsed[..], &["--set", "active=400ms"]].concat();
     ensure!(run(&other)?.code == Some(3), "another value is unlocked");
     let told = injector.once(&["report", "last", "--format", "md"])?.stdout;
-    ensure!(told.contains("sandbox, in a sandbox"), "{told}");
+    // Its lines are wrapped.
+    let words: Vec<&str> = told.split_whitespace().collect();
+    ensure!(words.join(" ").contains("sandbox, in a sandbox"), "{told}");
 
     // A run that is killed locks it again.
     let killed = injector.arm(&["run", &path, "--json", "--stage", "sandbox"])?;
