@@ -56,6 +56,7 @@ fn footprint(target: &ResolvedTarget, mount: &Path) -> Footprint {
     };
     Footprint {
         target: target.name.clone(),
+        picked: target.picked.clone(),
         cgroup: target.cgroup.as_ref().map(|cgroup| {
             let below = cgroup.directory.strip_prefix(mount);
             Path::new("/").join(below.unwrap_or(&cgroup.directory))

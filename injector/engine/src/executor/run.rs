@@ -229,7 +229,12 @@ impl Run<'_> {
             rendering::render_resolved(&request.plan, &request.experiment, &request.targets);
         text.push_str(&self.request.radius.to_string());
         let faults = self.request.plan.describe(&self.request.experiment);
-        self.journal.before(&Record::Planned { text, faults })?;
+        let picked = self.request.radius.picked.clone();
+        self.journal.before(&Record::Planned {
+            text,
+            faults,
+            picked,
+        })?;
         // A command that pulled the kill switch before this run had a journal did not see the run.
         let directory = journal::directory();
         let kill_switch = KillSwitch::watch(&directory)?;

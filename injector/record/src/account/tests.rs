@@ -109,6 +109,7 @@ fn report(experiment: &Experiment, samples: &[Sample]) -> RunReport {
         judgement: Some(Box::new(judgement)),
         undo_errors: Vec::new(),
         halt: None,
+        picked: Vec::new(),
         gates: Vec::new(),
         rollback: Vec::new(),
         told: Vec::new(),
@@ -147,6 +148,7 @@ pub(crate) fn records(experiment: &Experiment, bad: std::ops::Range<u64>) -> Vec
             Record::Planned {
                 text: "plan <b>\n  of it".into(),
                 faults: experiment.describe(),
+                picked: Vec::new(),
             },
         ),
         (at(0), Record::Armed),
@@ -367,7 +369,17 @@ fn a_run_of_an_earlier_version_has_no_probes() {
     };
     let text = String::from("plan");
     let faults = Vec::new();
-    let account = account(&[(ARMED, started), (ARMED, Record::Planned { text, faults })]);
+    let account = account(&[
+        (ARMED, started),
+        (
+            ARMED,
+            Record::Planned {
+                text,
+                faults,
+                picked: Vec::new(),
+            },
+        ),
+    ]);
     is_well_formed(&account);
     assert!(account.probes.is_empty() && !html(&account).unwrap().contains("<svg"));
     let again = account.again().unwrap();
@@ -412,7 +424,17 @@ fn a_fault_that_ramps_is_done_again_by_a_file() {
         experiment: experiment.clone(),
     };
     let (text, faults) = (String::from("plan"), experiment.describe());
-    let account = account(&[(ARMED, started), (ARMED, Record::Planned { text, faults })]);
+    let account = account(&[
+        (ARMED, started),
+        (
+            ARMED,
+            Record::Planned {
+                text,
+                faults,
+                picked: Vec::new(),
+            },
+        ),
+    ]);
     is_well_formed(&account);
     let page = html(&account).unwrap().replace("&#62;", ">");
     assert!(page.contains("0% -> 50% over 2s"), "{page}");

@@ -9,7 +9,7 @@ use crate::{
     escalation::Escalated, gate::GateReport, halt::Halt, measure::Sample, notice::Notice,
     operations::Second, platform::Platform, report::RunReport, rollback::RolledBack,
 };
-use injector_plan::policy::Override;
+use injector_plan::{Picked, policy::Override};
 use injector_spec::{
     config::ConfigFile,
     experiment::{Experiment, Placed},
@@ -62,6 +62,9 @@ pub enum Record {
         /// Its faults, with all that is in force; none in journals of earlier versions.
         #[serde(default)]
         faults: Vec<Placed>,
+        /// What its random picks came to; none in journals of earlier versions.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        picked: Vec<Picked>,
     },
     /// A host setting is about to change.
     Change {

@@ -309,7 +309,7 @@ fn target(node: &Node, is_replaced: bool) -> Result<Option<Selector>, Complaint>
         return Ok(None);
     }
     let parsed: TargetInFile = words::parse(&[], node, node.at, "a target")?;
-    Ok(parsed.target.selector())
+    Ok(parsed.selector())
 }
 
 /// The halt conditions, each the line that `--halt-if` takes.

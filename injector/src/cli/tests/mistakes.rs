@@ -22,6 +22,34 @@ fn usage_errors_are_sentences_with_exit_code_2() {
         ),
         ("net blackhole --pid 7 --all --duration 1s", "contradicts"),
         (
+            "net blackhole --cgroup x --pick 2 --duration 1s",
+            "contradicts",
+        ),
+        (
+            "net blackhole --unit x --pick 2 --duration 1s",
+            "contradicts",
+        ),
+        (
+            "net blackhole --container abc --pick 2 --duration 1s",
+            "contradicts",
+        ),
+        (
+            "net blackhole --process x --all --pick 0 --duration 1s",
+            "`0` is none",
+        ),
+        (
+            "net blackhole --process x --pick 2 --duration 1s",
+            "add `all: true`",
+        ),
+        (
+            "net blackhole --pid 7,8 --pick 3 --duration 1s",
+            "picks 3 of 2 processes",
+        ),
+        (
+            "net blackhole --pid 7,8 --pick-seed 3 --duration 1s",
+            "--pick",
+        ),
+        (
             "net blackhole --pid 0 --duration 1s",
             "`0` is not a process id",
         ),

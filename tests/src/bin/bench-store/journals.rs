@@ -106,6 +106,7 @@ fn template(verdict: &Verdict) -> Result<String> {
         Record::Planned {
             text: "net.delay on agent".to_owned(),
             faults: experiment.describe(),
+            picked: Vec::new(),
         },
         Record::Armed,
         Record::StepStarted { step: step() },
@@ -174,6 +175,7 @@ fn report(experiment: &Experiment, verdict: &Verdict) -> Result<RunReport> {
         })),
         undo_errors: Vec::new(),
         halt: None,
+        picked: Vec::new(),
         gates: Vec::new(),
         rollback: Vec::new(),
         told: Vec::new(),
