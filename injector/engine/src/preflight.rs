@@ -33,7 +33,7 @@ use injector_plan::{
     {Names, Need, Plan, why_not_at_hooks},
 };
 use injector_record::configuration;
-use injector_record::journal;
+use injector_record::{journal, scheduled::Scheduled};
 use injector_spec::{
     config::{Config, ConfigFile, Escalation, Source},
     error::Refusal,
@@ -52,6 +52,9 @@ pub struct Terms {
     pub overrides: Vec<Override>,
     /// The file that says what this host allows.
     pub config: Source,
+    /// What the schedule has drawn, where it asks.
+    #[serde(default)]
+    pub scheduled: Option<Scheduled>,
 }
 
 /// An experiment that could be carried out now.

@@ -21,6 +21,7 @@ mod pick;
 pub mod policy;
 mod prefix;
 mod rows;
+pub mod schedule;
 mod sizes;
 mod slots;
 pub mod tables;

@@ -188,6 +188,7 @@ impl Account {
             | Happened::Escalated { .. } => false,
             Happened::Started { .. }
             | Happened::LimitLifted { .. }
+            | Happened::Scheduled { .. }
             | Happened::Planned
             | Happened::Armed
             | Happened::StepStarted { .. }

@@ -279,6 +279,7 @@ impl EventKind {
             },
             Record::Started { .. }
             | Record::Overridden { .. }
+            | Record::Scheduled { .. }
             | Record::Change { .. }
             | Record::Changed { .. }
             | Record::Restored { .. }

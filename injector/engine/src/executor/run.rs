@@ -57,26 +57,7 @@ pub fn execute(
         guardian,
     } = surroundings;
     let mut journal = recorder.create(&request.run)?;
-    journal.before(&Record::Started {
-        run: request.run.clone(),
-        name: request.experiment.name.clone(),
-        by_uid: request.asked_by.0,
-        by_pid: request.asked_by.1,
-        login_uid: request.login_uid,
-        config: request.config.clone(),
-        supervisor: request.supervisor,
-        platform: Some(Platform::here()),
-        experiment: request.experiment.clone(),
-    })?;
-    drop(start_lock);
-    for (limit, lifted) in &request.overrides {
-        journal.before(&Record::Overridden {
-            limit: limit.clone(),
-            by_uid: request.asked_by.0,
-            by_pid: request.asked_by.1,
-            lifted: lifted.clone(),
-        })?;
-    }
+    begin(&mut journal, &request, start_lock)?;
     fd_store.keep_journal(&journal)?;
     let mut run = Run {
         changes: Changes::of(&request.run.to_string(), guardian),
@@ -155,6 +136,38 @@ pub fn execute(
         }
     }
     Ok(report)
+}
+
+/// Puts on record what was asked, by whom, and which limits they lift.
+fn begin(
+    journal: &mut RunJournal,
+    request: &Request,
+    start_lock: StartLock,
+) -> Result<(), Refusal> {
+    journal.before(&Record::Started {
+        run: request.run.clone(),
+        name: request.experiment.name.clone(),
+        by_uid: request.asked_by.0,
+        by_pid: request.asked_by.1,
+        login_uid: request.login_uid,
+        config: request.config.clone(),
+        supervisor: request.supervisor,
+        platform: Some(Platform::here()),
+        experiment: request.experiment.clone(),
+    })?;
+    if let Some(drawn) = request.scheduled.clone() {
+        journal.before(&Record::Scheduled { drawn })?;
+    }
+    drop(start_lock);
+    for (limit, lifted) in &request.overrides {
+        journal.before(&Record::Overridden {
+            limit: limit.clone(),
+            by_uid: request.asked_by.0,
+            by_pid: request.asked_by.1,
+            lifted: lifted.clone(),
+        })?;
+    }
+    Ok(())
 }
 
 struct Run<'t> {

@@ -235,6 +235,7 @@ fn timeline(account: &Account) -> Vec<Entry> {
                 turn: Escalated::NotReached { .. } | Escalated::Unanswered { .. },
             } => "doubtful",
             Happened::Started { .. }
+            | Happened::Scheduled { .. }
             | Happened::Planned
             | Happened::Armed
             | Happened::StepStarted { .. }

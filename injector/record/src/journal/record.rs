@@ -8,6 +8,7 @@ use super::RunId;
 use crate::{
     escalation::Escalated, gate::GateReport, halt::Halt, measure::Sample, notice::Notice,
     operations::Second, platform::Platform, report::RunReport, rollback::RolledBack,
+    scheduled::Scheduled,
 };
 use injector_plan::{Picked, policy::Override};
 use injector_spec::{
@@ -54,6 +55,11 @@ pub enum Record {
         by_pid: u32,
         /// What it would have refused; absent where the run keeps the limit.
         lifted: Option<String>,
+    },
+    /// The schedule of the daemon has begun the run, and has drawn this for it.
+    Scheduled {
+        /// What.
+        drawn: Scheduled,
     },
     /// How it will be done, for people.
     Planned {
