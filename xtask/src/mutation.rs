@@ -214,6 +214,20 @@ const MUTATIONS: &[Mutation] = &[
         to: "libc::prctl(libc::PR_SET_PDEATHSIG, 0)",
         noticed_by: Check::Test("death::kill_9_of_the_supervisor_of_a_stopped_worker"),
     },
+    Mutation {
+        what: "a pick takes one process too many",
+        file: "injector/plan/src/pick.rs",
+        from: "ranked.truncate(count);",
+        to: "ranked.truncate(count + 1);",
+        noticed_by: Check::Test("target::two_of_four_at_random"),
+    },
+    Mutation {
+        what: "the schedule forgets what it has started today",
+        file: "injector/engine/src/schedule.rs",
+        from: "today: u32::try_from(today)",
+        to: "today: u32::try_from(today / 1000)",
+        noticed_by: Check::Test("schedule::starts_and_halts_and_counts"),
+    },
 ];
 
 /// Tries all of them, or those whose description has this text.

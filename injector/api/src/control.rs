@@ -5,7 +5,7 @@ use std::{future::Future, io, os::fd::OwnedFd};
 use tokio::sync::broadcast;
 
 use super::{
-    Lanes, StartRequest,
+    Lanes, ScheduleStatus, StartRequest,
     lanes::{Broke, Lane},
 };
 use injector_engine::{kill_switch, worker::AskedBy};
@@ -58,6 +58,11 @@ pub trait Control: Send + Sync + 'static {
 
     /// What happens from now on, in all runs of the daemon.
     fn events(&self) -> broadcast::Receiver<RunEvent>;
+
+    /// What its schedule is at; `None` where it has none. Never waits.
+    fn schedule(&self) -> Option<ScheduleStatus> {
+        None
+    }
 
     /// Every run that has a journal, the daemon's and others.
     fn list(&self) -> impl Future<Output = Result<Vec<ListedRun>, Refusal>> + Send {

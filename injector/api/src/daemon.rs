@@ -1,4 +1,6 @@
-//! The daemon: runs on behalf of others, asked for over the socket.
+//! The daemon: runs on behalf of others, asked for over the socket, and of its own schedule.
+
+mod schedule;
 
 use std::{
     collections::BTreeMap,
@@ -12,13 +14,13 @@ use tokio::{
     sync::{broadcast, watch},
 };
 
-use crate::{Access, Bound, Control, Lanes, StartRequest, Tie};
+use crate::{Access, Bound, Control, Lanes, ScheduleStatus, StartRequest, Tie};
 use injector_engine::{
     executor::Order,
     kill_switch,
     preflight::Terms,
     recorder::Recorder,
-    tell,
+    schedule as scheduling, tell,
     watchdog::Brake,
     worker::{AskedBy, Companions, Endings, Output, login_uid, start},
 };
@@ -30,6 +32,7 @@ use injector_record::{
     halt::Halt,
     journal::{self, Record, RunId},
     report::RunReport,
+    scheduled::Scheduled,
 };
 use injector_spec::{
     config::Source,
@@ -50,7 +53,9 @@ pub fn run(output: Output, config: Source, companions: &Companions) -> Result<Ex
         // Before the socket is there: from then on others take it for a daemon that ends in good order.
         let mut endings = Endings::listen()?;
         let path = crate::socket_path();
-        let access = Access::of(&configuration::load(&config)?.socket)?;
+        let configured = configuration::load(&config)?;
+        let access = Access::of(&configured.socket)?;
+        let scheduled = scheduling::checked(&configured, &config)?;
         let Bound { listener, file } = crate::bind(&path, access)?;
         let listener = tokio::net::UnixListener::from_std(listener)
             .map_err(|error| broken("the socket cannot be used", &error))?;
@@ -65,7 +70,9 @@ pub fn run(output: Output, config: Source, companions: &Companions) -> Result<Ex
             runs: Arc::default(),
             lanes: Lanes::default(),
             events,
+            schedule: Arc::default(),
         };
+        let scheduled = scheduled.map(|it| tokio::spawn(daemon.clone().keep_schedule(it)));
         if output == Output::Text {
             tell::result(format!("listening on {}", path.display()));
         }
@@ -73,6 +80,11 @@ pub fn run(output: Output, config: Source, companions: &Companions) -> Result<Ex
             endings.next().await;
         })
         .await;
+        // It starts no run between the end of all others and that of the process.
+        if let Some(scheduled) = scheduled {
+            scheduled.abort();
+            daemon.settle_schedule().await;
+        }
         // The runs end whether or not serving them did so well.
         let stopped = daemon.stop_all().await;
         // One that stays is replaced by the next daemon.
@@ -113,6 +125,8 @@ struct Daemon {
     runs: Arc<Mutex<BTreeMap<RunId, Entry>>>,
     lanes: Lanes,
     events: broadcast::Sender<RunEvent>,
+    /// What the schedule is at; `None` where it is off.
+    schedule: Arc<Mutex<Option<ScheduleStatus>>>,
 }
 
 impl Daemon {
@@ -121,7 +135,13 @@ impl Daemon {
     }
 
     /// Starts a run on threads of its own. Returns its name, and what becomes true when it is armed.
-    fn launch(&self, asked: StartRequest, by: AskedBy, tie: Tie) -> Result<Launched, Refusal> {
+    fn launch(
+        &self,
+        asked: StartRequest,
+        by: AskedBy,
+        tie: Tie,
+        scheduled: Option<Scheduled>,
+    ) -> Result<Launched, Refusal> {
         let by = AskedBy {
             login_uid: login_uid(by.pid, by.uid),
             ..by
@@ -135,6 +155,7 @@ impl Daemon {
             door: Door::Daemon,
             overrides,
             config: self.config.clone(),
+            scheduled,
         };
         let (armed, is_armed) = watch::channel(false);
         let (ended, end) = watch::channel(None);
@@ -237,7 +258,7 @@ impl Control for Daemon {
 
     async fn start(&self, asked: StartRequest, by: AskedBy, tie: Tie) -> Result<RunId, Refusal> {
         let daemon = self.clone();
-        let launch = move || daemon.launch(asked, by, tie);
+        let launch = move || daemon.launch(asked, by, tie, None);
         let launched = self.lanes.start.run(launch).await;
         let Launched {
             run,
@@ -337,6 +358,10 @@ impl Control for Daemon {
             ))
         };
         released.map_err(broke)?
+    }
+
+    fn schedule(&self) -> Option<ScheduleStatus> {
+        self.standing().clone()
     }
 
     fn events(&self) -> broadcast::Receiver<RunEvent> {

@@ -24,8 +24,11 @@ const ENDS: usize = 8;
 /// How many move the kill switch at once. One is enough, unless its disk hangs.
 const KILL_SWITCHES: usize = 4;
 
+/// There is one schedule.
+const SCHEDULES: usize = 1;
+
 /// The threads that the lanes need together.
-pub const THREADS: usize = LOOKS + STARTS + ENDS + KILL_SWITCHES;
+pub const THREADS: usize = LOOKS + STARTS + ENDS + KILL_SWITCHES + SCHEDULES;
 
 /// The lanes.
 #[derive(Clone, Debug)]
@@ -38,6 +41,8 @@ pub struct Lanes {
     pub end: Lane,
     /// Who moves the kill switch.
     pub kill_switch: Lane,
+    /// The schedule, which looks at clock, journals and suite.
+    pub schedule: Lane,
 }
 
 impl Default for Lanes {
@@ -47,6 +52,7 @@ impl Default for Lanes {
             start: Lane::of(STARTS),
             end: Lane::of(ENDS),
             kill_switch: Lane::of(KILL_SWITCHES),
+            schedule: Lane::of(SCHEDULES),
         }
     }
 }

@@ -57,7 +57,7 @@ pub use socket::{Bound, SocketFile, bind};
 
 use injector_plan::policy::Override;
 use injector_record::halt::Halt;
-use injector_record::journal::ListedRun;
+use injector_record::journal::{ListedRun, RunId};
 use injector_spec::experiment::Experiment;
 
 /// The version of this program, which client and daemon compare.
@@ -121,6 +121,25 @@ pub struct Status {
     /// Who has pulled the kill switch, if it is pulled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub halted: Option<Halt>,
+    /// What the schedule is at; absent where it is off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<ScheduleStatus>,
+}
+
+/// What the daemon's schedule is at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScheduleStatus {
+    /// When the next experiment is due at the earliest, in milliseconds since 1970; absent where the hours are never open,
+    /// and while one goes on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_unix_ms: Option<u64>,
+    /// The one that goes on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<RunId>,
+    /// How many were started today.
+    pub today: u32,
+    /// The most in a day.
+    pub at_most_a_day: u32,
 }
 
 #[cfg(test)]

@@ -170,6 +170,7 @@ async fn status<C: Control>(State(daemon): Shared<C>) -> Result<Json<Status>, Fa
         pid: std::process::id(),
         running,
         halted: daemon.control.halted().await?,
+        schedule: daemon.control.schedule(),
     }))
 }
 

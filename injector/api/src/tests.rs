@@ -75,6 +75,7 @@ impl Fake {
             judgement: None,
             undo_errors: vec![],
             halt: None,
+            picked: vec![],
             gates: vec![],
             rollback: vec![],
             told: vec![],

@@ -28,6 +28,7 @@ pub mod preflight;
 pub mod recorder;
 pub mod rendering;
 pub mod rollback;
+pub mod schedule;
 mod spawn;
 pub mod supervisor;
 pub mod surroundings;

@@ -33,7 +33,7 @@ use injector_plan::{
     {Names, Need, Plan, why_not_at_hooks},
 };
 use injector_record::configuration;
-use injector_record::journal;
+use injector_record::{journal, scheduled::Scheduled};
 use injector_spec::{
     config::{Config, ConfigFile, Escalation, Source},
     error::Refusal,
@@ -52,6 +52,9 @@ pub struct Terms {
     pub overrides: Vec<Override>,
     /// The file that says what this host allows.
     pub config: Source,
+    /// What the schedule has drawn, where it asks.
+    #[serde(default)]
+    pub scheduled: Option<Scheduled>,
 }
 
 /// An experiment that could be carried out now.
@@ -94,10 +97,12 @@ pub struct DryRun {
 /// tell of dead runs that were cleaned up after: within the start lock, so that no setting that one of them has left is
 /// taken for the host's own.
 pub fn prepare(
-    experiment: Experiment,
+    mut experiment: Experiment,
     terms: &Terms,
     recorder: &Recorder,
 ) -> Result<(Prepared, StartLock, Vec<String>), Refusal> {
+    // Once, before anything is looked at: all later looks at this run have it from its journal.
+    experiment.seed_picks(any_number());
     let config = configuration::load(&terms.config)?;
     let guard = Guard::new(terms.asked_by.pid);
     let mut prepared = look(experiment, terms, &config, &guard)?;
@@ -219,7 +224,8 @@ fn check_beside(steady: &SteadyState, by: WhoAsks) -> Result<(), Refusal> {
 /// Plans without touching anything and without insisting: what is missing becomes part of the text.
 pub fn dry_run(experiment: &Experiment, terms: &Terms) -> Result<DryRun, Refusal> {
     let config = configuration::load(&terms.config)?;
-    let experiment = policy::bound(experiment.clone(), &config);
+    let mut experiment = policy::bound(experiment.clone(), &config);
+    experiment.seed_picks(any_number());
     let guard = Guard::new(terms.asked_by.pid);
     let targets: Vec<_> = experiment
         .targets
@@ -265,14 +271,17 @@ fn decide(
 
 fn plan(experiment: &Experiment, host: &Host) -> Result<Plan, Refusal> {
     let names = Names::look_up(experiment)?;
-    // Any number does: it is written down, and a person who wants a certain one gives it.
+    Ok(Plan::make(experiment, &names, any_number(), &|need| {
+        host.offers(need)
+    })?)
+}
+
+/// What seeds are drawn from. Any number does: it is written down, and a person who wants a certain one gives it.
+fn any_number() -> u64 {
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
-    let seed = u64::try_from(now.as_nanos() & u128::from(u64::MAX)).unwrap_or_default();
-    Ok(Plan::make(experiment, &names, seed, &|need| {
-        host.offers(need)
-    })?)
+    u64::try_from(now.as_nanos() & u128::from(u64::MAX)).unwrap_or_default()
 }
 
 /// Refuses to limit a cgroup that has no such limit here, or shares it with bystanders.

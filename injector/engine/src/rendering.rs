@@ -225,8 +225,16 @@ fn radius(target: &Result<&ResolvedTarget, &String>) -> String {
         (None, Follow::Tree) => "; their children too",
         (None, Follow::Process) => "",
     };
+    let picked = target.picked.as_ref().map_or_else(String::new, |picked| {
+        format!(
+            "; {} of {} picked by seed {}",
+            picked.pids.len(),
+            picked.from,
+            picked.seed
+        )
+    });
     format!(
-        "{} process{} now ({}{more}){children}",
+        "{} process{} now ({}{more}){picked}{children}",
         members.len(),
         if members.len() == 1 { "" } else { "es" },
         shown.join(", "),

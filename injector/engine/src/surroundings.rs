@@ -11,10 +11,13 @@ use injector_host::targets::{
     cgroup::{self, Cgroup},
     process,
 };
-use injector_plan::policy::{Footprint, Member};
+use injector_plan::{
+    policy::{Footprint, Member},
+    schedule::LocalSecond,
+};
 use injector_record::journal::{self, RunState};
 use injector_spec::{
-    config::{Day, Moment, TimeOfDay},
+    config::{Day, Moment},
     error::Refusal,
 };
 
@@ -56,6 +59,7 @@ fn footprint(target: &ResolvedTarget, mount: &Path) -> Footprint {
     };
     Footprint {
         target: target.name.clone(),
+        picked: target.picked.clone(),
         cgroup: target.cgroup.as_ref().map(|cgroup| {
             let below = cgroup.directory.strip_prefix(mount);
             Path::new("/").join(below.unwrap_or(&cgroup.directory))
@@ -91,13 +95,29 @@ pub fn running() -> Result<usize, Refusal> {
     }
 }
 
-/// Day and time in this host's local time zone, as `localtime_r(3)` has it.
+/// A time in this host's local time zone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LocalTime {
+    /// The year, and its day from 0: in this order, later dates are greater.
+    pub date: (i32, i32),
+    /// The second of the week.
+    pub second: LocalSecond,
+}
+
+/// Day and time in this host's local time zone.
 pub fn now() -> Result<Moment, Refusal> {
-    let unknown = || Refusal::failed("the local time cannot be told; check the clock and TZ.");
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_err(|_| unknown())?;
-    let seconds = since.as_secs().try_into().map_err(|_| unknown())?;
+    local(unix_seconds()?)?.second.moment().ok_or_else(unknown)
+}
+
+/// Seconds since 1970.
+pub fn unix_seconds() -> Result<u64, Refusal> {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map(|since| since.as_secs()).map_err(|_| unknown())
+}
+
+/// Seconds since 1970 in this host's local time zone, as `localtime_r(3)` has it.
+pub fn local(unix_seconds: u64) -> Result<LocalTime, Refusal> {
+    let seconds = unix_seconds.try_into().map_err(|_| unknown())?;
     // SAFETY: `tm` is made of integers and a pointer; all zero is valid.
     let mut broken_down: libc::tm = unsafe { std::mem::zeroed() };
     // SAFETY: both pointers are to values of ours that outlive the call; glibc and musl lock what they
@@ -105,17 +125,24 @@ pub fn now() -> Result<Moment, Refusal> {
     if unsafe { libc::localtime_r(&raw const seconds, &raw mut broken_down) }.is_null() {
         return Err(unknown());
     }
-    let part = |number: libc::c_int| u16::try_from(number).ok();
+    let part = |number: libc::c_int| u32::try_from(number).map_err(|_| unknown());
     let day = usize::try_from(broken_down.tm_wday)
         .ok()
         .and_then(|day| Day::ALL.get(day));
-    let time = part(broken_down.tm_hour)
-        .zip(part(broken_down.tm_min))
-        .and_then(|(hours, minutes)| TimeOfDay::new(hours, minutes));
-    match (day, time) {
-        (Some(day), Some(time)) => Ok(Moment { day: *day, time }),
-        _ => Err(unknown()),
-    }
+    let minutes = part(broken_down.tm_hour)? * 60 + part(broken_down.tm_min)?;
+    // A leap second is the last of its minute once more.
+    let second = minutes * 60 + part(broken_down.tm_sec)?.min(59);
+    Ok(LocalTime {
+        date: (broken_down.tm_year, broken_down.tm_yday),
+        second: LocalSecond {
+            day: *day.ok_or_else(unknown)?,
+            second,
+        },
+    })
+}
+
+fn unknown() -> Refusal {
+    Refusal::failed("the local time cannot be told; check the clock and TZ.")
 }
 
 #[cfg(test)]
@@ -126,6 +153,21 @@ mod tests {
     fn there_is_a_time_of_day() {
         let now = now().unwrap();
         assert!(Day::ALL.contains(&now.day));
+    }
+
+    #[test]
+    fn a_later_day_has_a_later_date() {
+        let days = [0, 1, 40, 366, 800].map(|days| local(days * 86_400 + 43_200).unwrap());
+        assert!(
+            days.is_sorted_by(|one, other| one.date < other.date),
+            "{days:?}"
+        );
+        let minute = local(60)
+            .unwrap()
+            .second
+            .second
+            .abs_diff(local(0).unwrap().second.second);
+        assert_eq!(minute, 60);
     }
 
     #[test]

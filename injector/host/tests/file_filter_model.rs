@@ -243,6 +243,7 @@ fn told(experiment: &Experiment) -> Result<BTreeMap<Place, PathEntry>, PlaceErro
         selected_by: String::new(),
         processes: Vec::new(),
         follow: Follow::Process,
+        picked: None,
         cgroup: None,
         namespace: Namespace::current().unwrap(),
     };

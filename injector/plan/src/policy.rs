@@ -27,6 +27,7 @@ pub use overrides::Override;
 pub use radius::{Radius, Share};
 pub use violation::Violation;
 
+use crate::Picked;
 use injector_spec::{
     config::{CgroupRoot, Config, Moment, is_of_unit},
     error::Refusal,
@@ -51,6 +52,8 @@ pub struct Footprint {
     pub cgroup: Option<PathBuf>,
     /// Its processes.
     pub members: Vec<Member>,
+    /// What a random pick came to, where it has one.
+    pub picked: Option<Picked>,
 }
 
 /// A process of a target.

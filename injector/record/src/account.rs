@@ -38,7 +38,7 @@ use crate::{
     platform::Platform,
     report::RunReport,
 };
-use injector_plan::policy::Override;
+use injector_plan::{Picked, policy::Override};
 use injector_spec::experiment::{Experiment, Fingerprint, Placed};
 use origin::Origin;
 
@@ -79,6 +79,9 @@ pub struct Account {
     /// The plan, for people.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plan: Option<String>,
+    /// What its random picks came to.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub picked: Vec<Picked>,
     /// Its faults, with all that is in force.
     pub faults: Vec<Placed>,
     /// When which faults were on.
@@ -111,9 +114,10 @@ impl Account {
         });
         let (experiment, platform) = started.unzip();
         let plan = records().find_map(|record| match record {
-            Record::Planned { text, .. } => Some(text.clone()),
+            Record::Planned { text, picked, .. } => Some((text.clone(), picked.clone())),
             _ => None,
         });
+        let (plan, picked) = plan.unzip();
         let overrides = records().filter_map(|record| match record {
             Record::Overridden { limit, .. } => Some(limit.clone()),
             _ => None,
@@ -139,6 +143,7 @@ impl Account {
             overrides: overrides.collect(),
             fingerprint: experiment.as_ref().map(Experiment::fingerprint),
             plan,
+            picked: picked.unwrap_or_default(),
             faults: listed.faults,
             windows,
             timeline,
@@ -183,6 +188,7 @@ impl Account {
             | Happened::Escalated { .. } => false,
             Happened::Started { .. }
             | Happened::LimitLifted { .. }
+            | Happened::Scheduled { .. }
             | Happened::Planned
             | Happened::Armed
             | Happened::StepStarted { .. }

@@ -278,6 +278,7 @@ impl EventKind {
             },
             Record::Started { .. }
             | Record::Overridden { .. }
+            | Record::Scheduled { .. }
             | Record::Change { .. }
             | Record::Changed { .. }
             | Record::Restored { .. }
@@ -382,6 +383,7 @@ mod tests {
         let record = Record::Planned {
             text: "plan".into(),
             faults: vec![],
+            picked: vec![],
             limits: Limits {
                 hits_a_second: Some(1_000),
                 ..Limits::default()

@@ -25,6 +25,7 @@ pub mod regular;
 pub mod replace;
 pub mod report;
 pub mod rollback;
+pub mod scheduled;
 pub mod search;
 pub mod stages;
 pub mod suite;

@@ -6,6 +6,7 @@ mod words;
 
 pub use connection::{Connection, ConnectionState, MOST_NAMED};
 use injector_common::rule::Counters;
+use injector_plan::Picked;
 use serde::{Deserialize, Serialize};
 
 use crate::gate::GateReport;
@@ -43,6 +44,9 @@ pub struct RunReport {
     /// How it was halted, if it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub halt: Option<HaltReport>,
+    /// What its random picks came to, in the order of the targets.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub picked: Vec<Picked>,
     /// What became of the gates at which it has waited.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub gates: Vec<GateReport>,

@@ -123,6 +123,7 @@ impl Life {
             judgement: None,
             undo_errors: vec![],
             halt: None,
+            picked: vec![],
             gates: vec![],
             rollback: vec![],
             told: vec![],

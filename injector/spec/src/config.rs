@@ -23,6 +23,7 @@ mod mistake;
 mod notifier;
 mod protected;
 mod root;
+mod schedule;
 mod socket;
 
 use serde::Deserialize;
@@ -39,6 +40,7 @@ pub use notifier::{HostStep, Notifier, NotifierWay};
 pub use protected::Protected;
 pub use protected::is_of_unit;
 pub use root::CgroupRoot;
+pub use schedule::{Schedule, ScheduleInForce};
 pub use socket::{Group, SOCKET_VARIABLE, SocketAccess, USUAL_SOCKET, socket_path};
 
 /// The whole file.
@@ -65,6 +67,8 @@ pub struct Config {
     pub notifier: Vec<Notifier>,
     /// `[journal]`
     pub journal: JournalRule,
+    /// `[schedule]`
+    pub schedule: Schedule,
     /// The file that it was read from, for the record; `None` for the defaults.
     #[serde(skip)]
     pub file: Option<ConfigFile>,

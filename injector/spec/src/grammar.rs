@@ -11,7 +11,7 @@ mod traffic;
 pub(crate) mod values;
 
 pub use fault::{FaultCommand, FaultInFile};
-pub use target::{TargetFlags, TargetInFile};
+pub use target::{ProcessInProbe, TargetFlags, TargetInFile};
 pub(crate) use {
     calls::{CallFlags, PathFlags},
     fault::{Request, With},

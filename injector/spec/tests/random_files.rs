@@ -86,7 +86,7 @@ profiles:
   ci: { set: { x: z } }
 targets:
   agent: { pid: [7, 8], tree: true }
-  tool: { process: 'agent[.]py', all: true }
+  tool: { process: 'agent[.]py', all: true, pick: 25%, seed: 7 }
 probes:
   p: { http: 'http://127.0.0.1:80/x', status: 204, json: '$.a < 3', every: 100ms, within: 100ms }
   warm: http http://127.0.0.1:80/warm
@@ -211,6 +211,7 @@ fn change() -> impl Strategy<Value = Change> {
         "pause",
         "targets",
         "rollback",
+        "pick",
         "notify",
         "escalate",
         "ledgers",

@@ -65,6 +65,7 @@ pub(super) fn terms(overrides: Vec<Override>, config: Source) -> Terms {
         door: Door::OneShot,
         overrides,
         config,
+        scheduled: None,
     }
 }
 

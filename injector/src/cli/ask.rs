@@ -8,7 +8,7 @@ use super::{
     record::Reader,
     stored,
 };
-use injector_api::{Client, Status, client::Told, foreground, socket_path};
+use injector_api::{Client, ScheduleStatus, Status, client::Told, foreground, socket_path};
 use injector_engine::tell;
 use injector_engine::{kill_switch, worker::Output};
 use injector_record::halt::Halt;
@@ -105,6 +105,28 @@ struct Standing {
     halted: Option<Halt>,
 }
 
+/// What the daemon's schedule is at.
+fn schedule(status: Option<&ScheduleStatus>) -> String {
+    let Some(status) = status else {
+        return "the schedule is off".to_owned();
+    };
+    let ScheduleStatus {
+        next_unix_ms,
+        run,
+        today,
+        at_most_a_day,
+    } = status;
+    let what = match (run, next_unix_ms) {
+        (Some(run), _) => format!("run {run} goes on"),
+        (None, Some(next)) => format!(
+            "the next is due at {} at the earliest",
+            journal::time(*next)
+        ),
+        (None, None) => "its hours are never open".to_owned(),
+    };
+    format!("schedule: {what} ({today} of at most {at_most_a_day} started today)")
+}
+
 async fn status(client: Option<&Client>, output: Output) -> Result<Exit, Refusal> {
     let daemon = match client {
         Some(client) => Some(client.status().await?),
@@ -146,6 +168,9 @@ async fn status(client: Option<&Client>, output: Output) -> Result<Exit, Refusal
             });
             if let Some(halt) = &halted {
                 tell::result(format!("{halt}; nothing starts until `injector resume`"));
+            }
+            if let Some(daemon) = &daemon {
+                tell::result(schedule(daemon.schedule.as_ref()));
             }
             list(&running, 0, output);
         }

@@ -65,6 +65,7 @@ impl Reader {
                     .unwrap_or("the run keeps that limit anyway");
                 format!("user {by_uid}, process {by_pid}, asked for {limit}: {what}")
             }
+            Record::Scheduled { drawn } => drawn.to_string(),
             Record::Planned { faults, .. } if faults.is_empty() => "planned".to_owned(),
             Record::Planned { faults, .. } => {
                 let faults: Vec<_> = faults.iter().map(ToString::to_string).collect();

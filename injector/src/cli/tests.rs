@@ -60,6 +60,7 @@ fn one_command_is_an_experiment_of_one_step() {
     let pids = Selector::Pids {
         pids: vec![7, 8],
         follow: Follow::Tree,
+        pick: None,
     };
     assert_eq!((target.name.as_str(), &target.selector), ("target", &pids));
     let fault = &experiment.steps[0].faults[0];
@@ -164,6 +165,7 @@ fn a_pattern_means_one_process_unless_said() {
         pattern: "agent".into(),
         many,
         follow,
+        pick: None,
     };
     assert_eq!(
         selector("--process agent"),
@@ -172,6 +174,12 @@ fn a_pattern_means_one_process_unless_said() {
     assert_eq!(
         selector("--process agent --all --tree"),
         process(Many::All, Follow::Tree)
+    );
+    let picked = selector("--process agent --all --pick 25% --pick-seed 7");
+    let pick = picked.pick().unwrap();
+    assert_eq!(
+        (pick.portion.to_string().as_str(), pick.seed),
+        ("25%", Some(7))
     );
 }
 

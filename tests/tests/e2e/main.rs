@@ -42,6 +42,7 @@ mod readme;
 mod refusals;
 mod report;
 mod rollback;
+mod schedules;
 mod search;
 mod stages;
 mod suite;
@@ -83,6 +84,7 @@ fn main() -> ExitCode {
         gates::cases(),
         game_days::cases(),
         trials::cases(),
+        schedules::cases(),
         search::cases(),
         stages::cases(),
         lessons::cases(),

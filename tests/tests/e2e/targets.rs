@@ -1,6 +1,7 @@
 //! Which processes a fault is put on, and which are strangers.
 
 mod endings;
+mod picks;
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -47,6 +48,7 @@ pub(crate) fn cases() -> Vec<Case> {
         case("an_end_is_told_and_waited_out", endings::end_waited_out),
         case("an_end_ends_the_run_where_asked", endings::end_ends),
         case("names_of_any_bytes", any_bytes),
+        case("two_of_four_at_random", picks::two_of_four),
     ];
     let name = "target::a_process_in_another_namespace_is_reported";
     cases.push(Case::new(name, INJECTOR_AND_NETNS, stranger_namespace));

@@ -7,7 +7,10 @@ use injector_plan::{
     Plan,
     policy::{Override, Radius},
 };
-use injector_record::journal::{Process, RunId};
+use injector_record::{
+    journal::{Process, RunId},
+    scheduled::Scheduled,
+};
 use injector_spec::{
     config::{ConfigFile, Escalation},
     experiment::Experiment,
@@ -37,6 +40,8 @@ pub struct Request {
     pub config: Option<ConfigFile>,
     /// The limits of this host that they lifted, with what each would have refused.
     pub overrides: Vec<(Override, Option<String>)>,
+    /// What the schedule has drawn, where it asked.
+    pub scheduled: Option<Scheduled>,
     /// How far it reaches.
     pub radius: Radius,
     /// What it may use up.

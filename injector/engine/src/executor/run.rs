@@ -57,26 +57,7 @@ pub fn execute(
         guardian,
     } = surroundings;
     let mut journal = recorder.create(&request.run)?;
-    journal.before(&Record::Started {
-        run: request.run.clone(),
-        name: request.experiment.name.clone(),
-        by_uid: request.asked_by.0,
-        by_pid: request.asked_by.1,
-        login_uid: request.login_uid,
-        config: request.config.clone(),
-        supervisor: request.supervisor,
-        platform: Some(Platform::here()),
-        experiment: request.experiment.clone(),
-    })?;
-    drop(start_lock);
-    for (limit, lifted) in &request.overrides {
-        journal.before(&Record::Overridden {
-            limit: limit.clone(),
-            by_uid: request.asked_by.0,
-            by_pid: request.asked_by.1,
-            lifted: lifted.clone(),
-        })?;
-    }
+    begin(&mut journal, &request, start_lock)?;
     fd_store.keep_journal(&journal)?;
     let mut run = Run {
         changes: Changes::of(&request.run.to_string(), guardian),
@@ -171,6 +152,38 @@ fn begin_to_ask(chain: &Chain, report: &mut RunReport) -> bool {
     started.is_ok()
 }
 
+/// Puts on record what was asked, by whom, and which limits they lift.
+fn begin(
+    journal: &mut RunJournal,
+    request: &Request,
+    start_lock: StartLock,
+) -> Result<(), Refusal> {
+    journal.before(&Record::Started {
+        run: request.run.clone(),
+        name: request.experiment.name.clone(),
+        by_uid: request.asked_by.0,
+        by_pid: request.asked_by.1,
+        login_uid: request.login_uid,
+        config: request.config.clone(),
+        supervisor: request.supervisor,
+        platform: Some(Platform::here()),
+        experiment: request.experiment.clone(),
+    })?;
+    if let Some(drawn) = request.scheduled.clone() {
+        journal.before(&Record::Scheduled { drawn })?;
+    }
+    drop(start_lock);
+    for (limit, lifted) in &request.overrides {
+        journal.before(&Record::Overridden {
+            limit: limit.clone(),
+            by_uid: request.asked_by.0,
+            by_pid: request.asked_by.1,
+            lifted: lifted.clone(),
+        })?;
+    }
+    Ok(())
+}
+
 struct Run<'t> {
     request: Request,
     journal: RunJournal,
@@ -244,10 +257,12 @@ impl Run<'_> {
         text.push_str(&self.request.radius.to_string());
         let faults = self.request.plan.describe(&self.request.experiment);
         let limits = self.request.budget.told();
+        let picked = self.request.radius.picked.clone();
         self.journal.before(&Record::Planned {
             text,
             faults,
             limits,
+            picked,
         })?;
         // A command that pulled the kill switch before this run had a journal did not see the run.
         let directory = journal::directory();

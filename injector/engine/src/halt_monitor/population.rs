@@ -92,7 +92,7 @@ impl Population {
             Ok(roots.into_iter().chain(children).collect())
         };
         let found = match &self.probe.selector {
-            Selector::Pids { pids, follow } => {
+            Selector::Pids { pids, follow, .. } => {
                 let named = self.named.get_or_insert_with(|| keys(pids.clone()));
                 let alive = named.iter().filter(|key| key.is_alive());
                 with_tree(alive.copied().collect(), *follow)?
@@ -101,6 +101,7 @@ impl Population {
                 pattern,
                 many,
                 follow,
+                ..
             } => {
                 let like = match self.like.take() {
                     Some(like) => like,

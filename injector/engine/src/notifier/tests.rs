@@ -19,6 +19,7 @@ fn report(outcome: Outcome) -> RunReport {
         judgement: None,
         undo_errors: vec![],
         halt: None,
+        picked: vec![],
         gates: vec![],
         rollback: vec![],
         told: vec![],

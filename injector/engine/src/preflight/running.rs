@@ -6,12 +6,12 @@
 
 use std::collections::BTreeSet;
 
-use injector_host::targets::{self, ResolvedTarget, guard::Guard, overlap};
-use injector_plan::Plan;
-use injector_record::journal::{self, RunState};
+use injector_host::targets::{self, ResolvedTarget, guard::Guard, overlap, process::TaskKey};
+use injector_plan::{Picked, Plan};
+use injector_record::journal::{self, Record, Replay, RunState};
 use injector_spec::{
     error::Refusal,
-    experiment::{ActsOn, Experiment, FaultKind, OnProcesses},
+    experiment::{ActsOn, Experiment, FaultKind, OnProcesses, Selector, Target},
 };
 
 /// Refuses a plan that holds frames of a target that another run acts on at its devices, or that wants a state of
@@ -31,17 +31,20 @@ pub(super) fn check(plan: &Plan, targets: &[ResolvedTarget], guard: &Guard) -> R
             continue;
         }
         let path = journal::file(&directory, &listed.run);
-        let Some(experiment) = experiment_of(&path) else {
+        let Ok(replay) = journal::replay(&path) else {
             continue;
         };
-        let why = if holds && acts_on_packets(&experiment) {
+        let Some(experiment) = replay.experiment() else {
+            continue;
+        };
+        let why = if holds && acts_on_packets(experiment) {
             "acts on packets of the same target, and frames that this run holds would pass it by"
-        } else if let Some(state) = common_state(&experiment, &states) {
+        } else if let Some(state) = common_state(experiment, &states) {
             state.clash()
         } else {
             continue;
         };
-        if shares_target(&experiment, targets, guard) {
+        if shares_target(experiment, picks_of(&replay), targets, guard) {
             return Err(Refusal::clash(format!(
                 "run {} ({}) {why}; stop it with `injector stop {}`, or put both into one experiment file.",
                 listed.run, listed.name, listed.run
@@ -86,8 +89,16 @@ fn common_state(experiment: &Experiment, ours: &BTreeSet<State>) -> Option<State
         .find(|state| ours.contains(state))
 }
 
-fn experiment_of(path: &std::path::Path) -> Option<Experiment> {
-    journal::replay(path).ok()?.experiment().cloned()
+/// What its picks have come to; none as long as it has not made its plan.
+fn picks_of(replay: &Replay) -> &[Picked] {
+    let planned = replay
+        .records
+        .iter()
+        .find_map(|stamped| match &stamped.record {
+            Record::Planned { picked, .. } => Some(picked.as_slice()),
+            _ => None,
+        });
+    planned.unwrap_or_default()
 }
 
 fn acts_on_packets(experiment: &Experiment) -> bool {
@@ -102,12 +113,35 @@ fn acts_on_packets(experiment: &Experiment) -> bool {
 }
 
 /// Whether any target of the other run, as it is now, shares processes with ours.
-fn shares_target(other: &Experiment, ours: &[ResolvedTarget], guard: &Guard) -> bool {
+fn shares_target(
+    other: &Experiment,
+    picks: &[Picked],
+    ours: &[ResolvedTarget],
+    guard: &Guard,
+) -> bool {
     let theirs = other
         .targets
         .iter()
-        .filter_map(|target| targets::resolve(target, guard).ok());
+        .filter_map(|target| targets::resolve(&as_picked(target, picks), guard).ok());
     theirs
         .into_iter()
         .any(|their| ours.iter().any(|our| overlap::overlap(our, &their)))
+}
+
+/// The target with those of its picked processes that are left: to pick again would find another for each that ended.
+fn as_picked(target: &Target, picks: &[Picked]) -> Target {
+    let mut target = target.clone();
+    if let Some(picked) = picks.iter().find(|picked| picked.target == target.name) {
+        let living = picked.pids.iter().filter(|pid| TaskKey::of(**pid).is_ok());
+        let follow = match &target.selector {
+            Selector::Pids { follow, .. } | Selector::Process { follow, .. } => *follow,
+            Selector::Cgroup(_) | Selector::Unit(_) | Selector::Container(_) => return target,
+        };
+        target.selector = Selector::Pids {
+            pids: living.copied().collect(),
+            follow,
+            pick: None,
+        };
+    }
+    target
 }

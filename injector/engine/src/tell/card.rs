@@ -74,6 +74,7 @@ fn lines(report: &RunReport) -> Vec<Line> {
     );
     lines.extend(table(report));
     let remark = |text: String| Line::plain(format!("    {text}")).ranked(Rank::Useful);
+    lines.extend(report.picked.iter().map(|one| remark(one.to_string())));
     lines.extend(report.remarks.iter().cloned().map(remark));
     if let Some(halt) = &report.halt {
         lines.push(remark(halt.to_string()));

@@ -88,6 +88,7 @@ pub fn start(
         login_uid: terms.asked_by.login_uid,
         config,
         overrides,
+        scheduled: terms.scheduled.clone(),
         radius: verdict.radius,
         budget,
         escalation,

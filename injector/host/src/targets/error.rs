@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::kernel;
-use injector_spec::{error::Refusal, printable};
+use injector_spec::{error::Refusal, experiment::Target, printable, quantity::count};
 
 /// Why something cannot be, or must not be, a target.
 #[derive(Debug, thiserror::Error)]
@@ -149,6 +149,16 @@ pub enum Error {
         pattern: String,
         /// The PIDs.
         found: Vec<u32>,
+    },
+    /// A pick of more processes than were found.
+    #[error("{} picks {picked} of {}; pick at most so many", Target::in_words(name), count(*.of, "process that is there", "processes that are there"))]
+    PickOfFewer {
+        /// The name of the target.
+        name: String,
+        /// How many were asked for.
+        picked: usize,
+        /// How many there are.
+        of: usize,
     },
     /// The pattern does not compile.
     #[error("`{}` is not a regular expression: {why}", printable::line(pattern))]

@@ -142,10 +142,12 @@ mod tests {
             selected_by: Selector::Pids {
                 pids: Vec::new(),
                 follow: Follow::Process,
+                pick: None,
             }
             .to_string(),
             processes,
             follow: Follow::Process,
+            picked: None,
             cgroup: None,
             namespace: Namespace::current().unwrap(),
         }

@@ -1,6 +1,6 @@
 //! From a selector to task keys, cgroups and a network namespace.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     Error,
@@ -9,7 +9,8 @@ use super::{
     process::{self, TaskKey},
 };
 use crate::kernel::netns::Namespace;
-use injector_spec::experiment::{Follow, Many, Selector, Target};
+use injector_plan::{Picked, pick};
+use injector_spec::experiment::{Follow, Many, Pick, Selector, Target};
 
 /// A target as it is on this host now.
 #[derive(Debug)]
@@ -22,6 +23,8 @@ pub struct ResolvedTarget {
     pub processes: Vec<TaskKey>,
     /// Whether children come along.
     pub follow: Follow,
+    /// What a random pick among those that were found came to, where there is one.
+    pub picked: Option<Picked>,
     /// Its cgroup when it is chosen by cgroup.
     pub cgroup: Option<Cgroup>,
     /// The network namespace that it lives in.
@@ -47,11 +50,15 @@ pub fn resolve(target: &Target, guard: &Guard) -> Result<ResolvedTarget, Error> 
         return Err(Error::PidNamespace);
     }
     match &target.selector {
-        Selector::Pids { pids, follow } => by_process(target, pids, *follow, guard),
+        Selector::Pids { pids, follow, pick } => {
+            let keys = checked(pids, guard)?;
+            by_process(target, keys, (*follow, pick.as_ref()), guard)
+        }
         Selector::Process {
             pattern,
             many,
             follow,
+            pick,
         } => {
             let found = process::matching(pattern, guard.protected())?;
             match (found.as_slice(), many) {
@@ -64,7 +71,8 @@ pub fn resolve(target: &Target, guard: &Guard) -> Result<ResolvedTarget, Error> 
                 }
                 _ => {}
             }
-            by_process(target, &found, *follow, guard)
+            let keys = checked(&found, guard)?;
+            by_process(target, keys, (*follow, pick.as_ref()), guard)
         }
         Selector::Cgroup(path) => by_cgroup(target, cgroup::find(path)?, guard),
         Selector::Unit(name) => by_cgroup(target, cgroup::of_unit(name)?, guard),
@@ -72,20 +80,88 @@ pub fn resolve(target: &Target, guard: &Guard) -> Result<ResolvedTarget, Error> 
     }
 }
 
-fn by_process(
-    target: &Target,
-    pids: &[u32],
-    follow: Follow,
-    guard: &Guard,
-) -> Result<ResolvedTarget, Error> {
+/// Processes that may be targets, all of them: what must not be one refuses a pick whether or not it would be picked.
+fn checked(pids: &[u32], guard: &Guard) -> Result<Vec<TaskKey>, Error> {
     let mut keys = Vec::new();
     for pid in pids {
         let key = TaskKey::of(*pid)?;
         guard.check(*pid)?;
         keys.push(key);
     }
+    Ok(keys)
+}
+
+/// Those of the found processes that a pick chooses.
+fn choose(
+    target: &Target,
+    found: Vec<TaskKey>,
+    follow: Follow,
+    asked: &Pick,
+) -> Result<(Vec<TaskKey>, Picked), Error> {
+    let found = match follow {
+        Follow::Process => found,
+        Follow::Tree => roots(found)?,
+    };
+    let candidates: BTreeSet<_> = found
+        .iter()
+        .map(|key| (key.tgid, key.start_ticks))
+        .collect();
+    let candidates: Vec<_> = candidates.into_iter().collect();
+    let (from, count) = (candidates.len(), asked.portion.of(candidates.len()));
+    if count > from {
+        return Err(Error::PickOfFewer {
+            name: target.name.clone(),
+            picked: count,
+            of: from,
+        });
+    }
+    // Without a seed is an experiment that only looks: that of a run has one before its journal is written.
+    let seed = asked.seed.unwrap_or_default();
+    let chosen = pick(count, seed, &candidates);
+    let keys = chosen
+        .iter()
+        .map(|&(tgid, start_ticks)| TaskKey { tgid, start_ticks });
+    let picked = Picked {
+        target: target.name.clone(),
+        pids: chosen.iter().map(|(pid, _)| *pid).collect(),
+        from,
+        seed,
+    };
+    Ok((keys.collect(), picked))
+}
+
+/// The processes that are no descendants of others of them: a pick of one tree must not be a part of another.
+fn roots(found: Vec<TaskKey>) -> Result<Vec<TaskKey>, Error> {
+    let parents: BTreeMap<u32, u32> = process::all()?
+        .into_iter()
+        .map(|process| (process.pid, process.parent))
+        .collect();
+    let pids: BTreeSet<u32> = found.iter().map(|key| key.tgid).collect();
+    // As many steps as there are processes: a table that was read while processes ended and began may have a circle.
+    let is_below = |key: &TaskKey| {
+        std::iter::successors(parents.get(&key.tgid), |parent| parents.get(parent))
+            .take(parents.len())
+            .any(|parent| *parent != key.tgid && pids.contains(parent))
+    };
+    Ok(found.into_iter().filter(|key| !is_below(key)).collect())
+}
+
+fn by_process(
+    target: &Target,
+    found: Vec<TaskKey>,
+    (follow, asked): (Follow, Option<&Pick>),
+    guard: &Guard,
+) -> Result<ResolvedTarget, Error> {
+    let (mut keys, picked) = match asked {
+        None => (found, None),
+        Some(asked) => {
+            let (keys, picked) = choose(target, found, follow, asked)?;
+            (keys, Some(picked))
+        }
+    };
     if follow == Follow::Tree {
-        for pid in process::trees(pids)? {
+        let pids: Vec<u32> = keys.iter().map(|key| key.tgid).collect();
+        for pid in process::trees(&pids)? {
             // A descendant that ended meanwhile is no target.
             if let Ok(key) = TaskKey::of(pid)
                 && !keys.contains(&key)
@@ -101,6 +177,7 @@ fn by_process(
         selected_by: target.selector.to_string(),
         processes: keys,
         follow,
+        picked,
         cgroup: None,
         namespace,
     })
@@ -129,6 +206,7 @@ fn by_cgroup(target: &Target, cgroup: Cgroup, guard: &Guard) -> Result<ResolvedT
         selected_by: target.selector.to_string(),
         processes: Vec::new(),
         follow: Follow::Process,
+        picked: None,
         cgroup: Some(cgroup),
         namespace,
     })
@@ -154,5 +232,87 @@ fn namespace(target: &Target, keys: &[TaskKey]) -> Result<Namespace, Error> {
             name: target.name.clone(),
             count,
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Child, Command};
+
+    use injector_spec::quantity::Portion;
+
+    use super::*;
+
+    /// Processes that end with the test.
+    struct Sleepers(Vec<Child>);
+
+    impl Sleepers {
+        fn start(count: usize) -> Self {
+            Self(
+                (0..count)
+                    .map(|_| Command::new("sleep").arg("60").spawn().unwrap())
+                    .collect(),
+            )
+        }
+
+        fn target(&self, portion: &str, follow: Follow) -> Target {
+            Target {
+                name: "workers".into(),
+                selector: Selector::Pids {
+                    pids: self.0.iter().map(Child::id).collect(),
+                    follow,
+                    pick: Some(Pick {
+                        portion: portion.parse::<Portion>().unwrap(),
+                        seed: Some(7),
+                    }),
+                },
+            }
+        }
+    }
+
+    impl Drop for Sleepers {
+        fn drop(&mut self) {
+            for child in &mut self.0 {
+                let _ = child.kill();
+                let _ = child.wait();
+            }
+        }
+    }
+
+    fn guard() -> Guard {
+        Guard::new(std::process::id())
+    }
+
+    #[test]
+    fn so_many_are_picked_and_told() {
+        let sleepers = Sleepers::start(4);
+        let target = sleepers.target("50%", Follow::Process);
+        let found = resolve(&target, &guard()).unwrap();
+        let picked = found.picked.clone().unwrap();
+        assert_eq!((picked.pids.len(), picked.from, picked.seed), (2, 4, 7));
+        let pids: Vec<u32> = found.processes.iter().map(|key| key.tgid).collect();
+        assert_eq!(pids, picked.pids);
+        assert_eq!(resolve(&target, &guard()).unwrap().picked, Some(picked));
+    }
+
+    #[test]
+    fn more_than_there_are_is_refused_with_how_many_there_are() {
+        let sleepers = Sleepers::start(2);
+        let refused = resolve(&sleepers.target("3", Follow::Process), &guard()).unwrap_err();
+        assert_eq!(
+            refused.to_string(),
+            "target workers picks 3 of 2 processes that are there; pick at most so many"
+        );
+    }
+
+    /// This process's tree holds the sleepers: with the tree they are no roots of their own.
+    #[test]
+    fn of_trees_the_roots_are_picked() {
+        let sleepers = Sleepers::start(2);
+        let keys = |pids: &[u32]| pids.iter().map(|pid| TaskKey::of(*pid).unwrap()).collect();
+        let own = std::process::id();
+        let all: Vec<TaskKey> = keys(&[own, sleepers.0[0].id(), sleepers.0[1].id()]);
+        assert_eq!(roots(all.clone()).unwrap(), all[..1]);
+        assert_eq!(roots(all[1..].to_vec()).unwrap(), all[1..]);
     }
 }

@@ -11,6 +11,7 @@ use injector_common::threshold::Threshold;
 use serde::{Serialize, Serializer};
 
 use super::Case;
+use crate::Picked;
 use injector_spec::{printable, quantity::duration};
 
 /// How far a run reaches, as its targets are now.
@@ -20,6 +21,9 @@ pub struct Radius {
     pub processes: usize,
     /// Of which cgroups, and how much of each.
     pub shares: Vec<Share>,
+    /// What random picks came to, in the order of the targets.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub picked: Vec<Picked>,
     /// Names of the faults.
     pub faults: BTreeSet<&'static str>,
     /// The most hits, of all faults together.
@@ -80,6 +84,11 @@ impl Radius {
         Self {
             processes: processes.len(),
             shares: shares.collect(),
+            picked: case
+                .footprints
+                .iter()
+                .filter_map(|target| target.picked.clone())
+                .collect(),
             faults: case
                 .experiment
                 .faults()
@@ -128,13 +137,16 @@ impl fmt::Display for Share {
     }
 }
 
-/// Three lines for the dry run.
+/// A few lines for the dry run.
 impl fmt::Display for Radius {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let plural = if self.processes == 1 { "" } else { "es" };
         writeln!(out, "  radius      {} process{plural}", self.processes)?;
         for share in &self.shares {
             writeln!(out, "              {share}")?;
+        }
+        for picked in &self.picked {
+            writeln!(out, "              {picked}")?;
         }
         let faults: Vec<_> = self.faults.iter().copied().collect();
         writeln!(

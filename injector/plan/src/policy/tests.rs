@@ -43,6 +43,7 @@ fn footprint(members: usize) -> Footprint {
     };
     Footprint {
         target: "a".into(),
+        picked: None,
         cgroup: None,
         members: (1..).take(members).map(member).collect(),
     }
@@ -134,6 +135,7 @@ fn the_usual_question_is_within_the_defaults() {
     let Radius {
         processes,
         shares,
+        picked: _,
         faults,
         max_hits,
         duration,
@@ -224,6 +226,7 @@ fn the_gate_asks_for_the_cgroup_itself() {
     let decided = |path: &str| {
         let footprint = Footprint {
             target: "a".into(),
+            picked: None,
             cgroup: Some(path.into()),
             members: vec![],
         };
@@ -259,6 +262,7 @@ fn what_is_protected_is_found_from_above_and_below() {
         let experiment = bound(experiment(1, 1), config);
         let footprint = Footprint {
             target: "a".into(),
+            picked: None,
             cgroup: own.map(Into::into),
             members: vec![Member {
                 pid: 7,

@@ -113,11 +113,17 @@ fn selector(selector: &Selector) -> Vec<(&'static str, Value)> {
         Follow::Process => None,
         Follow::Tree => Some(("tree", Value::On)),
     };
+    let pick = selector.pick().into_iter().flat_map(|pick| {
+        let portion = ("pick", Value::One(pick.portion.to_string()));
+        let seed = pick.seed;
+        let seed = seed.map(|seed| ("pick-seed", Value::One(seed.to_string())));
+        [portion].into_iter().chain(seed)
+    });
     match selector {
-        Selector::Pids { pids, follow } => {
+        Selector::Pids { pids, follow, .. } => {
             let pids: Vec<String> = pids.iter().map(u32::to_string).collect();
             let pids = ("pid", Value::One(pids.join(",")));
-            [pids].into_iter().chain(tree(follow)).collect()
+            [pids].into_iter().chain(tree(follow)).chain(pick).collect()
         }
         Selector::Cgroup(path) => vec![("cgroup", Value::One(path.display().to_string()))],
         Selector::Unit(name) => vec![("unit", Value::One(name.clone()))],
@@ -126,13 +132,14 @@ fn selector(selector: &Selector) -> Vec<(&'static str, Value)> {
             pattern,
             many,
             follow,
+            ..
         } => {
             let all = match many {
                 Many::ExactlyOne => None,
                 Many::All => Some(("all", Value::On)),
             };
             let process = ("process", Value::One(pattern.clone()));
-            let more = all.into_iter().chain(tree(follow));
+            let more = all.into_iter().chain(tree(follow)).chain(pick);
             [process].into_iter().chain(more).collect()
         }
     }
@@ -145,4 +152,33 @@ pub fn quoted(word: &str) -> String {
         return word.to_owned();
     }
     format!("'{}'", printable::line(word).replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use injector_spec::experiment::Pick;
+
+    use super::*;
+
+    #[test]
+    fn a_pick_is_asked_for_with_the_seed_that_it_had() {
+        let picked = Selector::Process {
+            pattern: "worker".into(),
+            many: Many::All,
+            follow: Follow::Tree,
+            pick: Some(Pick {
+                portion: "25%".parse().unwrap(),
+                seed: Some(7),
+            }),
+        };
+        let words: Vec<String> = selector(&picked)
+            .into_iter()
+            .map(|(name, value)| match value {
+                Value::On => name.to_owned(),
+                Value::One(value) => format!("{name}={value}"),
+            })
+            .collect();
+        let expected = ["process=worker", "all", "tree", "pick=25%", "pick-seed=7"];
+        assert_eq!(words, expected);
+    }
 }

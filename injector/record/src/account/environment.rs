@@ -45,6 +45,9 @@ pub(super) fn environment(account: &Account) -> Vec<(&'static str, String)> {
         for target in &experiment.targets {
             say("target", format!("{}: {}", target.name, target.selector));
         }
+        for picked in &account.picked {
+            say("picked", picked.to_string());
+        }
         for condition in &experiment.halt {
             say("halts if", condition.to_string());
         }

@@ -238,6 +238,7 @@ fn timeline(account: &Account) -> Vec<Entry> {
                     | Escalated::Unanswered { .. },
             } => "doubtful",
             Happened::Started { .. }
+            | Happened::Scheduled { .. }
             | Happened::Planned
             | Happened::Armed
             | Happened::StepStarted { .. }

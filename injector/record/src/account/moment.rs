@@ -13,6 +13,7 @@ use crate::{
     notice::Notice,
     report::Outcome,
     rollback::RolledBack,
+    scheduled::Scheduled,
 };
 use injector_plan::policy::Override;
 use injector_spec::{experiment::Target, printable};
@@ -40,6 +41,8 @@ pub enum Happened {
         /// What it would have refused; absent where the run keeps the limit.
         lifted: Option<String>,
     },
+    /// The schedule has drawn it.
+    Scheduled { drawn: Scheduled },
     /// It is known how it will be done.
     Planned,
     /// The first fault is on, or may be.
@@ -148,6 +151,9 @@ impl Happened {
                 limit: limit.clone(),
                 lifted: lifted.clone(),
             },
+            Record::Scheduled { drawn } => Self::Scheduled {
+                drawn: drawn.clone(),
+            },
             Record::Planned { .. } => Self::Planned,
             Record::Armed => Self::Armed,
             Record::StepStarted { step } => Self::StepStarted { step: step.clone() },
@@ -207,6 +213,7 @@ impl fmt::Display for Happened {
                     .unwrap_or("the run keeps that limit anyway");
                 write!(out, "{}: {}", line(&limit.to_string()), line(what))
             }
+            Self::Scheduled { drawn } => drawn.fmt(out),
             Self::Planned => out.write_str("planned"),
             Self::Armed => out.write_str("armed"),
             Self::StepStarted { step } => write!(out, "step {} begins", line(step)),

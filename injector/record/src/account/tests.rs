@@ -110,6 +110,7 @@ fn report(experiment: &Experiment, samples: &[Sample]) -> RunReport {
         judgement: Some(Box::new(judgement)),
         undo_errors: Vec::new(),
         halt: None,
+        picked: Vec::new(),
         gates: Vec::new(),
         rollback: Vec::new(),
         told: Vec::new(),
@@ -149,6 +150,7 @@ pub(crate) fn records(experiment: &Experiment, bad: std::ops::Range<u64>) -> Vec
                 text: "plan <b>\n  of it".into(),
                 faults: experiment.describe(),
                 limits: Limits::default(),
+                picked: Vec::new(),
             },
         ),
         (at(0), Record::Armed),
@@ -377,6 +379,7 @@ fn a_run_of_an_earlier_version_has_no_probes() {
                 text,
                 faults,
                 limits: Limits::default(),
+                picked: Vec::new(),
             },
         ),
     ]);
@@ -432,6 +435,7 @@ fn a_fault_that_ramps_is_done_again_by_a_file() {
                 text,
                 faults,
                 limits: Limits::default(),
+                picked: Vec::new(),
             },
         ),
     ]);

@@ -8,9 +8,9 @@ use super::RunId;
 use crate::{
     escalation::Escalated, event::Limits, gate::GateReport, halt::Halt, measure::Sample,
     notice::Notice, operations::Second, platform::Platform, report::RunReport,
-    rollback::RolledBack,
+    rollback::RolledBack, scheduled::Scheduled,
 };
-use injector_plan::policy::Override;
+use injector_plan::{Picked, policy::Override};
 use injector_spec::{
     config::ConfigFile,
     experiment::{Experiment, Placed},
@@ -56,6 +56,11 @@ pub enum Record {
         /// What it would have refused; absent where the run keeps the limit.
         lifted: Option<String>,
     },
+    /// The schedule of the daemon has begun the run, and has drawn this for it.
+    Scheduled {
+        /// What.
+        drawn: Scheduled,
+    },
     /// How it will be done, for people.
     Planned {
         /// The plan.
@@ -66,6 +71,9 @@ pub enum Record {
         /// What it may use up before it is halted; none in journals of earlier versions.
         #[serde(default)]
         limits: Limits,
+        /// What its random picks came to; none in journals of earlier versions.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        picked: Vec<Picked>,
     },
     /// A host setting is about to change.
     Change {

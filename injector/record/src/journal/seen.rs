@@ -134,6 +134,7 @@ mod tests {
             judgement: None,
             undo_errors: vec![],
             halt: None,
+            picked: vec![],
             gates: vec![],
             rollback: vec![],
             told: vec![],

@@ -93,6 +93,7 @@ mod tests {
             judgement: None,
             undo_errors: vec!["sysctl x: gone".into()],
             halt: None,
+            picked: vec![],
             gates: vec![],
             rollback: vec![],
             told: vec![],

@@ -47,6 +47,7 @@ pub(crate) fn trial(verdict: Verdict, fate: Fate) -> Trial {
         })),
         undo_errors: Vec::new(),
         halt: None,
+        picked: Vec::new(),
         gates: Vec::new(),
         rollback: Vec::new(),
         told: Vec::new(),

@@ -42,7 +42,7 @@ impl fmt::Display for ProcessProbe {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let path = |path: &Path| words::word(&path.to_string_lossy());
         let (by, value, many, follow) = match &self.selector {
-            Selector::Pids { pids, follow } => {
+            Selector::Pids { pids, follow, .. } => {
                 let pids: Vec<_> = pids.iter().map(u32::to_string).collect();
                 ("pid", pids.join(","), Many::ExactlyOne, *follow)
             }
@@ -56,6 +56,7 @@ impl fmt::Display for ProcessProbe {
                 pattern,
                 many,
                 follow,
+                ..
             } => ("process", words::quoted(pattern), *many, *follow),
         };
         write!(out, "process {by} {value}")?;

@@ -3,6 +3,7 @@
 use std::{
     ffi::OsString,
     io,
+    ops::Range,
     path::{Path, PathBuf},
 };
 
@@ -134,11 +135,14 @@ impl Config {
                 what,
             }
         };
-        let config: Self = toml::from_str(text).map_err(|error| {
+        let mut config: Self = toml::from_str(text).map_err(|error| {
             let start = error.span().map_or(0, |span| span.start);
             mistake(start, mistake::sentence(error.message()))
         })?;
-        notifier::check(&config).map_err(|(at, what)| mistake(at.start, what))?;
+        let wrong = |(at, what): (Range<usize>, String)| mistake(at.start, what);
+        notifier::check(&config).map_err(wrong)?;
+        config.schedule.check().map_err(wrong)?;
+        config.schedule.locate(|at| line_and_column(text, at));
         Ok(config)
     }
 }

@@ -44,7 +44,7 @@ fn names<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
     }
 }
 
-fn units<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
+pub(super) fn units<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
     let units = Vec::<String>::deserialize(from)?;
     match units
         .iter()

@@ -31,6 +31,16 @@ impl CgroupRoot {
         path.starts_with(&self.0)
     }
 
+    /// The cgroup, from the root of the hierarchy.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Whether it is the root of the hierarchy, and so every process there is.
+    pub fn is_whole_host(&self) -> bool {
+        self.0 == Path::new("/")
+    }
+
     /// Whether this cgroup is the one at `path` or below it.
     pub fn is_within(&self, path: &Path) -> bool {
         self.0.starts_with(path)

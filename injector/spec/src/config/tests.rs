@@ -63,6 +63,12 @@ const MISTAKES: &[(&str, &str, &str, &str)] = &[
         r#"[{ to = "on-call", within = "0s" }]"#,
         "between 1s and 1d",
     ),
+    ("schedule", "enabled", "1", "true or false"),
+    ("schedule", "suite", r#""suite""#, "whole path"),
+    ("schedule", "hours", r#"{ from = "8" }"#, "time of day"),
+    ("schedule", "at_most_a_day", "0", "1 to 1440"),
+    ("schedule", "units", r#"["a/b"]"#, "a/b"),
+    ("schedule", "cgroups", r#"["a"]"#, "no cgroup"),
     ("[notifier]", "name", r#""On Call""#, "small letters"),
     (
         "[notifier]",
@@ -115,7 +121,7 @@ fn every_key_is_tried() {
             assert!(is_tried, "{section}.{key}");
         }
     }
-    assert_eq!(keys, 29);
+    assert_eq!(keys, 35);
 }
 
 /// What no section alone can know has its place, too.

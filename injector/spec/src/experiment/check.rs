@@ -1,16 +1,19 @@
 //! The invariants of an experiment, checked at every door.
 
-use std::{collections::HashSet, time::Duration};
+use std::{
+    collections::{BTreeSet, HashSet},
+    time::Duration,
+};
 
 use super::{
     ActsOn, CallFaultError, Experiment, Fault, FilterError, HeadError, LONGEST, LONGEST_NAME,
-    MOST_CONDITIONS, MOST_STEPS, ProcessFaultError, RampError, RollbackError, SCOPES, SLOTS,
+    MOST_CONDITIONS, MOST_STEPS, Many, ProcessFaultError, RampError, RollbackError, SCOPES, SLOTS,
     Selector, StageError, SteadyStateError, Target, TimingError, rollback,
 };
 use crate::{
     escalation::{EscalationError, EscalationStep},
     pattern,
-    quantity::duration,
+    quantity::{count, duration},
 };
 
 /// The shortest step: below it, arming takes longer than the step.
@@ -39,6 +42,16 @@ pub enum CheckError {
         target: String,
         pattern: String,
         why: String,
+    },
+    #[error(
+        "target `{0}` picks of one process; add `all: true`, so that it picks of all that match, or leave `pick` out"
+    )]
+    PickOfOne(String),
+    #[error("target `{target}` picks {picked} of {}; pick at most so many", count(*.of, "process", "processes"))]
+    PickOfFewer {
+        target: String,
+        picked: usize,
+        of: usize,
     },
     #[error("the experiment has no step; give it at least one")]
     NoStep,
@@ -213,6 +226,35 @@ impl Target {
                 pattern,
                 why,
             });
+        }
+        self.check_pick()
+    }
+
+    fn check_pick(&self) -> Result<(), CheckError> {
+        let target = || self.name.clone();
+        match &self.selector {
+            Selector::Pids {
+                pids,
+                pick: Some(pick),
+                ..
+            } => {
+                let of = pids.iter().collect::<BTreeSet<_>>().len();
+                let picked = pick.portion.of(of);
+                let target = target();
+                if picked > of {
+                    return Err(CheckError::PickOfFewer { target, picked, of });
+                }
+            }
+            Selector::Process {
+                many: Many::ExactlyOne,
+                pick: Some(_),
+                ..
+            } => return Err(CheckError::PickOfOne(target())),
+            Selector::Pids { .. }
+            | Selector::Process { .. }
+            | Selector::Cgroup(_)
+            | Selector::Unit(_)
+            | Selector::Container(_) => {}
         }
         Ok(())
     }

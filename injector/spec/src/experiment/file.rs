@@ -274,7 +274,7 @@ fn targets(fields: &Fields<'_>, selector: Option<Selector>) -> Result<Vec<Target
     }
     if selector.is_some() && entries.len() != 1 {
         let sentence = format!(
-            "a target was named on the command line, but the experiment has {} of them; leave one",
+            "a target was named on the command line or by the schedule, but the experiment has {} of them; leave one",
             entries.len()
         );
         return Err(Complaint::at(node.at, sentence));
@@ -309,7 +309,7 @@ fn target(node: &Node, is_replaced: bool) -> Result<Option<Selector>, Complaint>
         return Ok(None);
     }
     let parsed: TargetInFile = words::parse(&[], node, node.at, "a target")?;
-    Ok(parsed.target.selector())
+    Ok(parsed.selector())
 }
 
 /// The halt conditions, each the line that `--halt-if` takes.

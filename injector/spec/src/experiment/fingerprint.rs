@@ -75,6 +75,9 @@ impl Experiment {
             if let Selector::Pids { pids, .. } = &mut target.selector {
                 pids.clear();
             }
+            if let Some(pick) = target.selector.pick_mut() {
+                pick.seed = None;
+            }
         }
         for fault in asked.steps.iter_mut().flat_map(|step| &mut step.faults) {
             fault.chance.seed = None;
@@ -190,11 +193,14 @@ mod tests {
             ("steps:", "halt: [ 'host.load > 80' ]\nsteps:"),
             ("100ms } ]", "100ms, seed: 7 } ]"),
         ];
+        let picked = |seed| FILE.replace("pid: 7", &format!("pid: [7, 8], pick: 1{seed}"));
+        assert_eq!(of(&picked(", seed: 8")), of(&picked("")));
         for (old, new) in same {
             assert_eq!(of(&FILE.replace(old, new)), of(FILE), "{new}");
         }
         let other = [
             ("pid: 7", "unit: web.service"),
+            ("pid: 7", "pid: [7, 8], pick: 1"),
             ("rto: 5s", "rto: 6s"),
             ("100ms }", "101ms }"),
             ("127.0.0.1:80", "127.0.0.1:81"),

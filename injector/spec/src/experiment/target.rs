@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::Pick;
 use crate::printable;
 
 /// Processes under a name.
@@ -40,6 +41,9 @@ pub enum Selector {
         pids: Vec<u32>,
         /// Whether children come along.
         follow: Follow,
+        /// How many of them are the target; all where nothing is said.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pick: Option<Pick>,
     },
     /// Everything in a cgroup and below it; absolute, or relative to the cgroup v2 mount.
     Cgroup(PathBuf),
@@ -55,6 +59,9 @@ pub enum Selector {
         many: Many,
         /// Whether children come along.
         follow: Follow,
+        /// How many of those that match are the target; all where nothing is said, and none but with [`Many::All`].
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pick: Option<Pick>,
     },
 }
 
@@ -128,10 +135,11 @@ impl std::fmt::Display for Selector {
                 ""
             }
         };
+        let pick = self.pick().map_or_else(String::new, Pick::to_string);
         match self {
-            Self::Pids { pids, follow } => {
+            Self::Pids { pids, follow, .. } => {
                 let pids: Vec<_> = pids.iter().map(u32::to_string).collect();
-                write!(out, "pid {}{}", pids.join(", "), tree(follow))
+                write!(out, "{pick}pid {}{}", pids.join(", "), tree(follow))
             }
             Self::Cgroup(path) => write!(out, "cgroup {}", printable::path(path)),
             Self::Unit(name) => write!(out, "unit {}", printable::line(name)),
@@ -140,6 +148,7 @@ impl std::fmt::Display for Selector {
                 pattern,
                 many: Many::ExactlyOne,
                 follow,
+                ..
             } => {
                 let pattern = printable::line(pattern);
                 write!(out, "the process that matches `{pattern}`{}", tree(follow))
@@ -148,9 +157,14 @@ impl std::fmt::Display for Selector {
                 pattern,
                 many: Many::All,
                 follow,
+                ..
             } => {
                 let pattern = printable::line(pattern);
-                write!(out, "all processes that match `{pattern}`{}", tree(follow))
+                write!(
+                    out,
+                    "{pick}all processes that match `{pattern}`{}",
+                    tree(follow)
+                )
             }
         }
     }

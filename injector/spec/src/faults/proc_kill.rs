@@ -168,8 +168,10 @@ impl Kill {
                 ..
             }
         );
+        // One that comes back under another id is none of those that were picked.
+        let is_picked = selector.pick().is_some() && !selector.follows();
         match self.respawn {
-            Some(Respawn::KillAgain) if is_fixed => {
+            Some(Respawn::KillAgain) if is_fixed || is_picked => {
                 Err(ProcessFaultError::NobodyRespawns(name.to_owned()))
             }
             Some(Respawn::DenyExec) => whole_cgroup(name, selector),
@@ -218,7 +220,11 @@ mod tests {
 
     fn pids(follow: Follow) -> Selector {
         let pids = vec![7];
-        Selector::Pids { pids, follow }
+        Selector::Pids {
+            pids,
+            follow,
+            pick: None,
+        }
     }
 
     #[test]
@@ -231,6 +237,20 @@ mod tests {
             kill.check_for("agent", &pids(Follow::Process)),
             Err(ProcessFaultError::NobodyRespawns("agent".into()))
         );
+        let pick = crate::experiment::Pick {
+            portion: "1".parse().unwrap(),
+            seed: None,
+        };
+        let matching = |pick, follow| Selector::Process {
+            pattern: "agent".into(),
+            many: crate::experiment::Many::All,
+            follow,
+            pick,
+        };
+        let respawns = |selector| kill.check_for("agent", &selector).is_ok();
+        assert!(respawns(matching(None, Follow::Process)));
+        assert!(respawns(matching(Some(pick), Follow::Tree)));
+        assert!(!respawns(matching(Some(pick), Follow::Process)));
     }
 
     #[test]

@@ -118,6 +118,7 @@ mod tests {
         let pid = Selector::Pids {
             pids: vec![7],
             follow: Follow::Process,
+            pick: None,
         };
         let cgroup = Selector::Cgroup("a/b".into());
         let deny = at_call(Some(Respawn::DenyExec));

@@ -143,6 +143,7 @@ mod tests {
             selector: Selector::Pids {
                 pids: vec![7],
                 follow: Follow::Process,
+                pick: None,
             },
         };
         let (shortest, short) = (Duration::from_millis(50), Duration::from_millis(49));

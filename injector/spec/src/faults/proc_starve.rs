@@ -143,6 +143,7 @@ mod tests {
         let pid = Selector::Pids {
             pids: vec![7],
             follow: Follow::Process,
+            pick: None,
         };
         let cgroup = Selector::Cgroup("a/b".into());
         let starve = Starve {

@@ -54,7 +54,8 @@ pub enum ProcessFaultError {
     /// Nothing can appear.
     #[error(
         "`proc.kill` with `respawn: kill-again` needs a target in which processes can appear, and target \
-         `{0}` is fixed PIDs; choose it by cgroup, unit, container or process pattern, or add tree"
+         `{0}` is fixed PIDs, as those of a pick are; choose it by cgroup, unit, container or process pattern \
+         without a pick, or add tree"
     )]
     NobodyRespawns(String),
     /// It would meet bystanders, or processes whose refusals no person would notice.

@@ -5,12 +5,27 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser};
 
 use super::values;
-use crate::experiment::{Follow, Many, Selector};
+use crate::{
+    experiment::{Follow, Many, Pick, Selector},
+    quantity::Portion,
+};
+
+/// One way to choose processes, how far it reaches, and how many of them are meant.
+#[derive(Args, Debug)]
+pub struct TargetFlags {
+    #[command(flatten)]
+    found: FoundFlags,
+    #[command(flatten)]
+    pick: PickFlags,
+    /// With --pick: the number that decides which; drawn where not given, and told
+    #[arg(long, value_name = "NUMBER", requires = "pick", value_parser = values::count::<0, u64>)]
+    pick_seed: Option<u64>,
+}
 
 /// One way to choose processes, and how far it reaches.
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Target (one of them)")]
-pub struct TargetFlags {
+struct FoundFlags {
     #[command(flatten)]
     one_of: SelectorFlags,
     /// With --pid or --process: its children too, present and future
@@ -41,18 +56,63 @@ struct SelectorFlags {
     process: Option<String>,
 }
 
+#[derive(Args, Debug)]
+struct PickFlags {
+    /// Of several --pid or of --process with --all: so many at random, or this share, as in `2` or `25%`
+    #[arg(long, value_name = "HOW MANY", conflicts_with_all = ["cgroup", "unit", "container"])]
+    pick: Option<Portion>,
+}
+
 /// A target as a file has it.
 #[derive(Parser, Debug)]
 #[command(no_binary_name = true, disable_help_flag = true)]
 pub struct TargetInFile {
     #[command(flatten)]
-    /// The selector.
-    pub target: TargetFlags,
+    found: FoundFlags,
+    #[command(flatten)]
+    pick: PickFlags,
+    /// With --pick: the number that decides which; drawn where not given, and told
+    #[arg(long, value_name = "NUMBER", requires = "pick", value_parser = values::count::<0, u64>)]
+    seed: Option<u64>,
+}
+
+/// The processes of a probe as a file has them. Each question looks for them anew, so none is picked.
+#[derive(Parser, Debug)]
+#[command(no_binary_name = true, disable_help_flag = true)]
+pub struct ProcessInProbe {
+    #[command(flatten)]
+    found: FoundFlags,
 }
 
 impl TargetFlags {
     /// The selector; `None` where no target was named.
     pub fn selector(self) -> Option<Selector> {
+        self.found.selector(self.pick.seeded(self.pick_seed))
+    }
+}
+
+impl TargetInFile {
+    /// The selector; `None` where no target was named.
+    pub fn selector(self) -> Option<Selector> {
+        self.found.selector(self.pick.seeded(self.seed))
+    }
+}
+
+impl ProcessInProbe {
+    /// The selector; `None` where none was named.
+    pub fn selector(self) -> Option<Selector> {
+        self.found.selector(None)
+    }
+}
+
+impl PickFlags {
+    fn seeded(self, seed: Option<u64>) -> Option<Pick> {
+        self.pick.map(|portion| Pick { portion, seed })
+    }
+}
+
+impl FoundFlags {
+    fn selector(self, pick: Option<Pick>) -> Option<Selector> {
         let SelectorFlags {
             pid: pids,
             cgroup,
@@ -70,12 +130,13 @@ impl TargetFlags {
         } else {
             Many::ExactlyOne
         };
-        let by_pid = || (!pids.is_empty()).then_some(Selector::Pids { pids, follow });
+        let by_pid = || (!pids.is_empty()).then_some(Selector::Pids { pids, follow, pick });
         let by_pattern = || {
             process.map(|pattern| Selector::Process {
                 pattern,
                 many,
                 follow,
+                pick,
             })
         };
         cgroup

@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn usage_errors_are_sentences_with_exit_code_2() {
-    for (line, part) in [
+    all_are_sentences(&[
         (
             "net blackhole --duration 1s",
             "names no target; add one of --pid",
@@ -77,7 +77,31 @@ fn usage_errors_are_sentences_with_exit_code_2() {
         ("stop", "`injector stop` needs RUN or --all"),
         ("stop --all r65f0c2a19b3e", "contradicts"),
         ("stop no-such-run", "`no-such-run` is not the name of a run"),
-    ] {
+    ]);
+}
+
+#[test]
+fn what_cannot_be_picked_is_a_sentence_too() {
+    let line = |target: &str| format!("net blackhole {target} --duration 1s");
+    let lines = [
+        ("--cgroup x --pick 2", "contradicts"),
+        ("--unit x --pick 2", "contradicts"),
+        ("--container abc --pick 2", "contradicts"),
+        ("--process x --all --pick 0", "`0` is none"),
+        ("--process x --pick 2", "add `all: true`"),
+        ("--pid 7,8 --pick 3", "picks 3 of 2 processes"),
+        ("--pid 7,8 --pick-seed 3", "--pick"),
+    ]
+    .map(|(target, part)| (line(target), part));
+    let lines: Vec<_> = lines
+        .iter()
+        .map(|(line, part)| (line.as_str(), *part))
+        .collect();
+    all_are_sentences(&lines);
+}
+
+fn all_are_sentences(lines: &[(&str, &str)]) {
+    for (line, part) in lines {
         let refusal = parsed(line).expect_err(line);
         assert_eq!(refusal.exit, Exit::Usage, "{line}");
         assert!(

@@ -50,10 +50,16 @@ impl Moment<'_> {
     }
 
     /// The same, and those that match the target's pattern now. Where one process was meant, several new
-    /// ones at once are not it.
+    /// ones at once are not it, and where some were picked, none of the others is.
     pub(super) fn members_and_matches(&self) -> Vec<TaskKey> {
         let mut members = self.members();
-        let Selector::Process { pattern, many, .. } = self.selector else {
+        let Selector::Process {
+            pattern,
+            many,
+            pick: None,
+            ..
+        } = self.selector
+        else {
             return members;
         };
         let found = process::matching(pattern, self.guard.protected()).unwrap_or_default();

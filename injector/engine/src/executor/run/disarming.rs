@@ -57,6 +57,7 @@ impl Run<'_> {
             judgement: None,
             undo_errors: errors,
             halt,
+            picked: self.request.radius.picked.clone(),
             gates: mem::take(&mut self.gates),
             rollback: Vec::new(),
             told: Vec::new(),

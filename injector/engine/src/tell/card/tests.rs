@@ -33,6 +33,7 @@ fn of(faults: Vec<FaultReport>) -> RunReport {
         judgement: None,
         undo_errors: vec![],
         halt: None,
+        picked: vec![],
         gates: vec![],
         rollback: vec![],
         told: vec![],

@@ -47,7 +47,7 @@ proptest! {
         let (probe, how) = (texts[4].clone(), texts[5].clone());
         let records = [
             started,
-            Record::Planned { text: texts[1].clone(), faults: Vec::new(), limits: Limits::default() },
+            Record::Planned { text: texts[1].clone(), faults: Vec::new(), limits: Limits::default(), picked: Vec::new() },
             Record::StepStarted { step: "slow".into() },
             Record::Sampled { answers: [(probe, samples)].into() },
             Record::TargetEnded { target: texts[2].clone(), how, after_ms: 7 },

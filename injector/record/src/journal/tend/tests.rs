@@ -31,6 +31,7 @@ fn ended(run: &RunId) -> Record {
         judgement: None,
         undo_errors: vec![],
         halt: None,
+        picked: vec![],
         gates: vec![],
         rollback: vec![],
         told: vec![],

@@ -271,6 +271,7 @@ fn selector(by: &str, value: &str) -> Result<Selector, ConditionError> {
                 .collect::<Result<_, _>>()
                 .map_err(wrong)?,
             follow: Follow::Process,
+            pick: None,
         },
         "cgroup" => Selector::Cgroup(values::cgroup(value).map_err(wrong)?),
         "unit" => Selector::Unit(value.to_owned()),
@@ -279,6 +280,7 @@ fn selector(by: &str, value: &str) -> Result<Selector, ConditionError> {
             pattern: values::pattern(value).map_err(wrong)?,
             many: Many::ExactlyOne,
             follow: Follow::Process,
+            pick: None,
         },
     })
 }

@@ -7,10 +7,10 @@ use super::{
 use crate::{
     experiment::{
         Described, Experiment, Fault, Follow, Gate, Ground, Ledger, Many, NamedOperation,
-        OnTargetExit, Placed, ProbeRole, Rpo, Selector, Stage, SteadyState, Step, Target,
+        OnTargetExit, Pick, Placed, ProbeRole, Rpo, Selector, Stage, SteadyState, Step, Target,
         Variables, file::API_VERSION,
     },
-    quantity::duration,
+    quantity::{Portion, duration},
 };
 
 /// Fields of an object in the making.
@@ -164,7 +164,7 @@ fn written(stage: &Stage) -> Document {
 fn selector(selector: &Selector) -> Document {
     let mut fields = Fields::new();
     let follow = match selector {
-        Selector::Pids { pids, follow } => {
+        Selector::Pids { pids, follow, .. } => {
             let pids = pids.iter().map(|pid| Document::Unsigned((*pid).into()));
             put(&mut fields, "pid", Document::List(pids.collect()));
             *follow
@@ -186,6 +186,7 @@ fn selector(selector: &Selector) -> Document {
             pattern,
             many,
             follow,
+            ..
         } => {
             put(&mut fields, "process", Document::text(pattern));
             match many {
@@ -198,6 +199,16 @@ fn selector(selector: &Selector) -> Document {
     match follow {
         Follow::Process => {}
         Follow::Tree => put(&mut fields, "tree", Document::Bool(true)),
+    }
+    if let Some(Pick { portion, seed }) = selector.pick() {
+        let portion = match portion {
+            Portion::Count(count) => Document::Unsigned(count.get().into()),
+            Portion::Share(share) => Document::text(share.to_string()),
+        };
+        put(&mut fields, "pick", portion);
+        if let Some(seed) = seed {
+            put(&mut fields, "seed", Document::Unsigned(*seed));
+        }
     }
     Document::Object(fields)
 }

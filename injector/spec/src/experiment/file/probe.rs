@@ -22,7 +22,7 @@ use crate::{
         ConditionError, FileProbe, HttpProbe, Lines, Pace, Probe, ProcessProbe, Question,
         map::{self, Timing, Timings},
     },
-    grammar::TargetInFile,
+    grammar::ProcessInProbe,
 };
 
 /// Keys that every probe may have.
@@ -113,8 +113,8 @@ fn file(map: &Map<'_>) -> Result<Probe, Complaint> {
 
 fn process(map: &Map<'_>) -> Result<Probe, Complaint> {
     let node = map.node("process")?;
-    let parsed: TargetInFile = words::parse(&[], node, node.at, "`process`")?;
-    let selector = parsed.target.selector().ok_or_else(|| {
+    let parsed: ProcessInProbe = words::parse(&[], node, node.at, "`process`")?;
+    let selector = parsed.selector().ok_or_else(|| {
         let sentence = "`process` selects nothing; give it a pid, cgroup, unit, container or process, as under \
                         `targets`";
         Complaint::at(node.at, sentence)

@@ -20,7 +20,7 @@ use crate::{
     experiment::{
         MOST_CONDITIONS, OperationKind, Parameter, SCOPES, Shape, head, rollback::MOST_COMMANDS,
     },
-    grammar::{FaultInFile, TargetInFile},
+    grammar::{FaultInFile, ProcessInProbe, TargetInFile},
 };
 
 /// The schema.
@@ -46,7 +46,8 @@ pub fn schema() -> Value {
         },
         "fault": faults(),
         "ramp": ramp(),
-        "target": fields_of(&target(), &[]),
+        "target": fields_of(&built(TargetInFile::command()), &[]),
+        "process": fields_of(&built(ProcessInProbe::command()), &[]),
         "step": { "anyOf": [
             map(&steps::STEP, &["duration"]),
             map(&steps::PAUSE, &["pause"]),
@@ -277,7 +278,7 @@ fn key_of_probe(key: &str) -> Value {
         "file" => scalar("A file that lines are appended to, by its whole path; root's to name."),
         "absent" => scalar("A regular expression; a line that matches it is bad."),
         "present" => scalar("A regular expression; a line that matches it is good."),
-        "process" => json!({ "$ref": "#/$defs/target", "description": "Which processes." }),
+        "process" => json!({ "$ref": "#/$defs/process", "description": "Which processes." }),
         "alive" => {
             let values = json!({ "enum": [true, "true"] });
             let values = json!({ "anyOf": [values, { "$ref": "#/$defs/variable" }] });
@@ -329,8 +330,7 @@ fn probes() -> Value {
     json!({ "anyOf": forms })
 }
 
-fn target() -> Command {
-    let mut command = TargetInFile::command();
+fn built(mut command: Command) -> Command {
     command.build();
     command
 }

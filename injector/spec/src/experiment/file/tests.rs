@@ -11,6 +11,7 @@ mod ledgers;
 mod notify;
 mod operations;
 mod parallel;
+mod pick;
 mod probe;
 mod rollback;
 mod stages;
@@ -41,6 +42,7 @@ fn a_file_is_a_command_line() {
     let pids = Selector::Pids {
         pids: vec![7, 8],
         follow: Follow::Tree,
+        pick: None,
     };
     assert_eq!(experiment.targets[0].selector, pids);
     assert_eq!(

@@ -1,0 +1,138 @@
+//! The schedule of the daemon: what is asked of this host before an experiment starts by itself.
+//!
+//! When, which and on whom is arithmetic on a seed ([`injector_plan::schedule`]). Here are the clock, the journals of the
+//! runs that it has started, and the files of its suite. All of it may wait for a disk, so it is done on a thread of its
+//! own and never by the one that serves.
+
+use std::path::Path;
+
+use injector_plan::{
+    Plan,
+    schedule::{Starts, draw_experiment, draw_victim, next_start},
+};
+use injector_record::{
+    journal,
+    scheduled::{self, Scheduled, SuiteError},
+};
+use injector_spec::{
+    config::{Config, ConfigError, ScheduleInForce, Source},
+    error::Refusal,
+    experiment::{Experiment, Selector, file::Reading},
+};
+
+use crate::surroundings::{LocalTime, local, unix_seconds};
+
+/// Two days: what may be of the same day of the calendar, whatever summer time does.
+const LOOK_BACK_SECONDS: u64 = 2 * 86_400;
+
+/// When the next start is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Due {
+    /// What decides on it, and on what is started then.
+    pub seed: u64,
+    /// In how many seconds; `None` where the hours are never open.
+    pub in_seconds: Option<u32>,
+    /// How many have been started today.
+    pub today: u32,
+}
+
+/// The schedule of a configuration, where it is on.
+///
+/// # Errors
+/// A suite that is not there or not root's alone, with the place in the configuration; an experiment that cannot be
+/// read, or has more than one target, with its place in its file.
+pub fn checked(config: &Config, source: &Source) -> Result<Option<ScheduleInForce>, Refusal> {
+    let Some(schedule) = config.schedule.in_force() else {
+        return Ok(None);
+    };
+    let (line, column) = schedule.suite_at;
+    let misplaced = |error: SuiteError| ConfigError::Mistake {
+        path: source.path().display().to_string(),
+        line,
+        column,
+        what: error.to_string(),
+    };
+    for path in scheduled::suite(&schedule.suite).map_err(misplaced)? {
+        let bytes = scheduled::experiment(&path).map_err(misplaced)?;
+        let victim = schedule.victims.first().cloned();
+        Plan::check(&read(&path, &bytes, victim)?)?;
+    }
+    Ok(Some(schedule))
+}
+
+/// Draws when the next one is due.
+pub fn draw(schedule: &ScheduleInForce, seed: u64) -> Result<Due, Refusal> {
+    let (now, starts) = look(schedule)?;
+    Ok(Due {
+        seed,
+        in_seconds: next_start(&schedule.hours, starts, now.second, seed),
+        today: starts.today,
+    })
+}
+
+/// What is to be started now that it is due; `None` where the wall clock says that its time is over, or that the day has
+/// had its starts.
+pub fn choose(
+    schedule: &ScheduleInForce,
+    seed: u64,
+) -> Result<Option<(Experiment, Scheduled)>, Refusal> {
+    let (now, starts) = look(schedule)?;
+    let is_open = now
+        .second
+        .moment()
+        .is_some_and(|now| schedule.hours.include(now));
+    if !is_open || starts.today >= starts.most {
+        return Ok(None);
+    }
+    let broken = |error: SuiteError| Refusal::usage(error.to_string());
+    let files = scheduled::suite(&schedule.suite).map_err(broken)?;
+    let file = draw_experiment(seed, files.len()).and_then(|number| files.get(number));
+    let victims = &schedule.victims;
+    let victim = draw_victim(seed, victims.len()).and_then(|number| victims.get(number));
+    let (Some(path), Some(victim)) = (file, victim) else {
+        return Ok(None);
+    };
+    let bytes = scheduled::experiment(path).map_err(broken)?;
+    let drawn = Scheduled {
+        seed,
+        file: path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned(),
+        of_files: files.len(),
+        victim: victim.to_string(),
+        of_victims: victims.len(),
+    };
+    Ok(Some((read(path, &bytes, Some(victim.clone()))?, drawn)))
+}
+
+fn read(path: &Path, bytes: &[u8], victim: Option<Selector>) -> Result<Experiment, Refusal> {
+    let reading = Reading {
+        name: &path.display().to_string(),
+        selector: victim,
+        ..Reading::default()
+    };
+    Ok(reading.bytes(bytes)?)
+}
+
+/// The time on the wall, and the starts of its day. Starts of a later date count as well: the clock was set back.
+fn look(schedule: &ScheduleInForce) -> Result<(LocalTime, Starts), Refusal> {
+    let unix = unix_seconds()?;
+    let now = local(unix)?;
+    let directory = journal::directory();
+    let since = unix.saturating_sub(LOOK_BACK_SECONDS);
+    let starts = journal::scheduled_since(&directory, since).map_err(|error| {
+        Refusal::failed(format!(
+            "the journals in {} cannot be read: {error}; the schedule starts nothing before it knows what it has started.",
+            directory.display()
+        ))
+    })?;
+    let is_of_today = |unix_ms: &u64| local(unix_ms / 1000).is_ok_and(|at| at.date >= now.date);
+    let today = starts.iter().filter(|at| is_of_today(at)).count();
+    let starts = Starts {
+        most: schedule.at_most_a_day,
+        today: u32::try_from(today).unwrap_or(u32::MAX),
+    };
+    Ok((now, starts))
+}
