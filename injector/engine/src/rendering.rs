@@ -8,7 +8,7 @@ use injector_host::targets::ResolvedTarget;
 use injector_plan::Plan;
 use injector_spec::{
     escalation::EscalationStep,
-    experiment::{Described, Experiment, Follow, ProbeRole, SteadyState},
+    experiment::{Described, Experiment, Follow, Gate, ProbeRole, RollbackCommand, SteadyState},
     printable,
     quantity::duration,
 };
@@ -99,7 +99,7 @@ fn text(
         let mut rules: Vec<_> = plan.of_step(index).collect();
         rules.sort_by_key(|rule| (rule.scope, rule.slot));
         if let Some(gate) = &step.gate {
-            let _ = writeln!(text, "              waits for {gate}, and no longer");
+            let _ = writeln!(text, "              {}", at_gate(gate));
         } else if rules.is_empty() {
             let _ = writeln!(text, "              no fault");
         }
@@ -128,6 +128,17 @@ fn text(
     let total = duration::format(experiment.duration());
     let _ = writeln!(text, "  ends        by itself after {total}");
     text
+}
+
+/// What a step without faults does.
+fn at_gate(gate: &Gate) -> String {
+    match gate {
+        Gate::Until(_) | Gate::Approve => format!("waits for {gate}, and no longer"),
+        Gate::Run(command) => {
+            let command = RollbackCommand::words(command);
+            format!("runs {command}, which has to end with 0")
+        }
+    }
 }
 
 /// What is measured beside recoveries, and what it is held against.

@@ -47,7 +47,7 @@ pub use document::Document;
 pub use fault::Fault;
 pub use filters::{FilterError, LONGEST_HOLD};
 pub use fingerprint::{Fingerprint, FingerprintError};
-pub use gate::Gate;
+pub use gate::{Gate, GateError};
 pub use head::{Assignment, HeadError, Variables};
 pub use host::HostError;
 pub use injector_common::{SCOPES, SLOTS};
@@ -162,7 +162,7 @@ pub struct Step {
     /// The faults; none means a quiet time, to measure a baseline or a recovery.
     #[serde(default)]
     pub faults: Vec<Fault>,
-    /// What it waits for, where it is a gate step: it has no faults then, and its duration is how long it waits at most.
+    /// What it waits for, where it is a gate step, and the command of a step that runs one: it has no faults then, and its duration is how long it waits at most.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gate: Option<Gate>,
 }

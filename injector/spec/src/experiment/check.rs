@@ -3,7 +3,7 @@
 use std::{collections::HashSet, time::Duration};
 
 use super::{
-    ActsOn, CallFaultError, Experiment, Fault, FilterError, HeadError, LONGEST, LONGEST_NAME,
+    ActsOn, CallFaultError, Experiment, Fault, FilterError, GateError, HeadError, LONGEST, LONGEST_NAME,
     MOST_CONDITIONS, MOST_STEPS, ProcessFaultError, RampError, RollbackError, SCOPES, SLOTS,
     Selector, StageError, SteadyStateError, Target, TimingError, rollback,
 };
@@ -46,6 +46,9 @@ pub enum CheckError {
     TooManySteps(usize),
     #[error("step `{0}` is a gate and has faults; give them a step of their own behind it")]
     GateWithFaults(String),
+    /// A step whose command is none.
+    #[error(transparent)]
+    Gate(#[from] GateError),
     #[error("no step of the experiment has a fault; give at least one step a fault")]
     NoFault,
     #[error("step `{step}` lasts {}; a step lasts between 1ms and {}",
@@ -114,8 +117,11 @@ impl Experiment {
         }
         for step in &self.steps {
             check_name("the name of a step", &step.name)?;
-            if step.gate.is_some() && !step.faults.is_empty() {
-                return Err(CheckError::GateWithFaults(step.name.clone()));
+            if let Some(gate) = &step.gate {
+                if !step.faults.is_empty() {
+                    return Err(CheckError::GateWithFaults(step.name.clone()));
+                }
+                gate.check()?;
             }
             if !(SHORTEST..=LONGEST).contains(&step.duration) {
                 return Err(CheckError::Duration {

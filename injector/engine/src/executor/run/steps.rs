@@ -146,7 +146,7 @@ impl Run<'_> {
             if let Some(why) = effects.find_map(|effect| effect.broken(&armed.ground)) {
                 return Some(Outcome::Failed { why: why.into() });
             }
-            if now >= step.ends_at || gate.as_ref().is_some_and(|gate| gate.is_open()) {
+            if now >= step.ends_at || gate.as_ref().is_some_and(|gate| gate.is_over()) {
                 return None;
             }
             if let Some(outcome) = self.look_after_targets(armed) {

@@ -81,12 +81,15 @@ impl Experiment {
         let mut fields = Fields::new();
         put(&mut fields, "name", Document::text(&step.name));
         if let Some(gate) = &step.gate {
-            let opened_by = match gate {
-                Gate::Until(question) => ("until", Document::text(question.to_string())),
-                Gate::Approve => ("approve", Document::Bool(true)),
+            let (key, opened_by) = match gate {
+                Gate::Until(question) => {
+                    ("gate", ("until", Document::text(question.to_string())))
+                }
+                Gate::Approve => ("gate", ("approve", Document::Bool(true))),
+                Gate::Run(command) => ("run", ("command", Document::of(command))),
             };
             let gate = Document::object([opened_by, ("timeout", length)]);
-            put(&mut fields, "gate", gate);
+            put(&mut fields, key, gate);
             return Document::Object(fields);
         }
         put(&mut fields, "duration", length);

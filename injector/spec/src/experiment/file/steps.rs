@@ -21,6 +21,7 @@
 pub(super) mod gate;
 mod pulse;
 mod repeat;
+pub(super) mod run;
 
 use super::{
     complaint::Complaint,
@@ -53,7 +54,7 @@ pub(super) struct Walk {
 pub(super) enum Ground {
     /// A quiet time that is written as such.
     Quiet,
-    /// Anything else: faults, a gate, or the rest of a pulse or of a block, which no person meant for a baseline or a recovery.
+    /// Anything else: faults, a gate, a command, or the rest of a pulse or of a block, which no person meant for a baseline or a recovery.
     Faults,
 }
 
@@ -88,7 +89,7 @@ pub(super) fn steps(node: &Node, around: &Around<'_>) -> Result<Walk, Complaint>
     for (node, steps) in written(node, around)? {
         walk.last = match Shape::of(node) {
             Shape::Repeat => Ground::Faults,
-            Shape::Pause | Shape::Step | Shape::Gate => Ground::of(&steps),
+            Shape::Pause | Shape::Step | Shape::Gate | Shape::Run => Ground::of(&steps),
         };
         if walk.steps.is_empty() {
             walk.first = walk.last;
@@ -113,6 +114,7 @@ enum Shape {
     Pause,
     Repeat,
     Gate,
+    Run,
 }
 
 impl Shape {
@@ -122,6 +124,8 @@ impl Shape {
             Self::Repeat
         } else if has("gate") {
             Self::Gate
+        } else if has("run") {
+            Self::Run
         } else if has("pause") {
             Self::Pause
         } else {
@@ -145,6 +149,7 @@ fn written<'n>(
             Shape::Repeat => repeat::block(node, around)?,
             Shape::Pause => vec![pause(node)?],
             Shape::Gate => vec![gate::step(node, around.probes)?],
+            Shape::Run => vec![run::step(node)?],
             Shape::Step => {
                 let fields = Fields::of(node, "a step", &STEP)?;
                 let name = fields.text("name")?;
