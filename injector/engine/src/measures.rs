@@ -50,6 +50,8 @@ struct Watched {
     times: Times,
     /// The last look at which no fault had hit yet.
     unhit_ns: u64,
+    /// Commands that were run, where they are what is tried.
+    commands: usize,
     /// Answers that the journal could not take.
     left_out: usize,
     threads: Threads,
@@ -99,6 +101,7 @@ impl Measures {
                 streams: Streams::of(steady_state, watched),
                 times,
                 unhit_ns: now,
+                commands: 0,
                 left_out: 0,
                 threads,
             }),
@@ -191,6 +194,14 @@ impl Measures {
         }
     }
 
+    /// Notes that a command is run now, where commands are what is tried.
+    pub fn acted(&mut self) {
+        if let Some(watched) = &mut self.watched {
+            watched.commands += 1;
+            watched.times.hit_ns.get_or_insert(boot_ns());
+        }
+    }
+
     /// Notes that no fault is on any more, until the next step has one.
     pub fn lifted(&mut self) {
         if let Some(watched) = &mut self.watched
@@ -211,7 +222,8 @@ impl Measures {
         let last = self.collect();
         let watched = self.watched.as_mut()?;
         watched.times.ended_ns = boot_ns();
-        let met = faults.iter().filter(|fault| fault.hit > 0).count();
+        let hits = faults.iter().filter(|fault| fault.hit > 0).count();
+        let met = hits + watched.commands;
         // Hits that came with the very last look of a step.
         if met > 0 {
             watched.times.hit_ns.get_or_insert(watched.unhit_ns);
@@ -222,7 +234,7 @@ impl Measures {
             measured: &watched.measured(watched.times.ended_ns),
             alarm: watched.alarm.as_ref().map_or(&[], |alarm| &alarm.answers),
             times: watched.times,
-            planned: faults.len(),
+            planned: faults.len() + watched.commands,
             met,
             cut_short: cut_short.as_ref(),
         });

@@ -4,7 +4,8 @@
 //! says nothing about this machine: that names resolve and mechanisms exist is the planner's to find out.
 //!
 //! Invariants, which [`Experiment::check`] enforces wherever one enters the program: one to
-//! [`SCOPES`] targets with distinct names; one to [`MOST_STEPS`] steps, one of them with a fault; every duration
+//! [`SCOPES`] targets with distinct names, or none where commands are all that is tried; one to [`MOST_STEPS`] steps, one
+//! of them with a fault or a command; every duration
 //! between 1 ms and [`LONGEST`]; every fault's target exists; a target has at most [`SLOTS`] faults; there are
 //! at most [`MOST_CONDITIONS`] halt conditions; no name is longer than [`LONGEST_NAME`].
 //!
@@ -34,6 +35,7 @@ pub mod steady_state;
 mod target;
 pub(crate) mod timing;
 mod traffic;
+mod tried;
 mod varied;
 
 use std::{collections::BTreeMap, time::Duration};

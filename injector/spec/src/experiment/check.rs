@@ -3,9 +3,9 @@
 use std::{collections::HashSet, time::Duration};
 
 use super::{
-    ActsOn, CallFaultError, Experiment, Fault, FilterError, GateError, HeadError, LONGEST, LONGEST_NAME,
-    MOST_CONDITIONS, MOST_STEPS, ProcessFaultError, RampError, RollbackError, SCOPES, SLOTS,
-    Selector, StageError, SteadyStateError, Target, TimingError, rollback,
+    ActsOn, CallFaultError, Experiment, Fault, FilterError, GateError, HeadError, LONGEST,
+    LONGEST_NAME, MOST_CONDITIONS, MOST_STEPS, ProcessFaultError, RampError, RollbackError, SCOPES,
+    SLOTS, Selector, StageError, SteadyStateError, Target, TimingError, rollback,
 };
 use crate::{
     escalation::{EscalationError, EscalationStep},
@@ -49,7 +49,7 @@ pub enum CheckError {
     /// A step whose command is none.
     #[error(transparent)]
     Gate(#[from] GateError),
-    #[error("no step of the experiment has a fault; give at least one step a fault")]
+    #[error("no step of the experiment has a fault or a command; give at least one step a fault")]
     NoFault,
     #[error("step `{step}` lasts {}; a step lasts between 1ms and {}",
         duration::format(*.lasts), duration::format(LONGEST))]
@@ -112,7 +112,7 @@ impl Experiment {
         if self.steps.len() > MOST_STEPS {
             return Err(CheckError::TooManySteps(self.steps.len()));
         }
-        if self.faults().next().is_none() {
+        if self.faults().next().is_none() && !self.is_of_commands() {
             return Err(CheckError::NoFault);
         }
         for step in &self.steps {
@@ -166,7 +166,7 @@ impl Experiment {
     }
 
     fn check_targets(&self) -> Result<(), CheckError> {
-        if self.targets.is_empty() {
+        if self.targets.is_empty() && !self.is_of_commands() {
             return Err(CheckError::NoTarget);
         }
         if self.targets.len() > SCOPES {

@@ -254,6 +254,9 @@ fn experiment(
 
 fn targets(fields: &Fields<'_>, selector: Option<Selector>) -> Result<Vec<Target>, Complaint> {
     let Some(node) = fields.get("targets") else {
+        if selector.is_none() && fields.get("steps").is_some_and(steps::are_commands) {
+            return Ok(Vec::new());
+        }
         let selector = selector.ok_or_else(|| {
             let sentence = "the experiment has no `targets`; name at least one, as in `targets: {agent: {pid: 4711}}`";
             Complaint::at(fields.at, sentence)

@@ -357,16 +357,22 @@ impl Step {
 }
 
 impl Experiment {
-    /// How long it is quiet in front of the first fault.
+    /// How long it is quiet in front of the first fault, or of the first command where those are tried.
     pub fn baseline(&self) -> Duration {
-        let quiet = self.steps.iter().take_while(|step| step.faults.is_empty());
+        let is_of_commands = self.is_of_commands();
+        let is_quiet = |step: &&Step| step.faults.is_empty() && !(is_of_commands && step.runs());
+        let quiet = self.steps.iter().take_while(is_quiet);
         quiet.filter_map(Step::sure_time).sum()
     }
 
-    /// How long it is quiet behind the last fault.
+    /// How long it is quiet behind the last of them.
     pub fn recovery(&self) -> Duration {
+        let is_of_commands = self.is_of_commands();
+        let is_quiet = |step: &&Step| step.faults.is_empty() && !(is_of_commands && step.runs());
         let steps = self.steps.iter().rev();
-        let quiet = steps.take_while(|step| step.faults.is_empty());
+        // Commands at the very end try nothing.
+        let steps = steps.skip_while(|step| step.runs());
+        let quiet = steps.take_while(is_quiet);
         quiet.filter_map(Step::sure_time).sum()
     }
 }

@@ -22,7 +22,9 @@ impl Experiment {
         let mut fields = self.head();
         let targets = self.targets.iter();
         let targets = targets.map(|target| (target.name.as_str(), selector(&target.selector)));
-        put(&mut fields, "targets", Document::object(targets));
+        if !self.targets.is_empty() {
+            put(&mut fields, "targets", Document::object(targets));
+        }
         if let Some(steady_state) = &self.steady_state {
             fields.extend(probes(steady_state));
         }
@@ -82,9 +84,7 @@ impl Experiment {
         put(&mut fields, "name", Document::text(&step.name));
         if let Some(gate) = &step.gate {
             let (key, opened_by) = match gate {
-                Gate::Until(question) => {
-                    ("gate", ("until", Document::text(question.to_string())))
-                }
+                Gate::Until(question) => ("gate", ("until", Document::text(question.to_string()))),
                 Gate::Approve => ("gate", ("approve", Document::Bool(true))),
                 Gate::Run(command) => ("run", ("command", Document::of(command))),
             };

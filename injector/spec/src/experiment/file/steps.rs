@@ -89,6 +89,8 @@ pub(super) fn steps(node: &Node, around: &Around<'_>) -> Result<Walk, Complaint>
     for (node, steps) in written(node, around)? {
         walk.last = match Shape::of(node) {
             Shape::Repeat => Ground::Faults,
+            // What puts a system right again behind its recovery leaves that one.
+            Shape::Run if !walk.steps.is_empty() => walk.last,
             Shape::Pause | Shape::Step | Shape::Gate | Shape::Run => Ground::of(&steps),
         };
         if walk.steps.is_empty() {
@@ -98,6 +100,17 @@ pub(super) fn steps(node: &Node, around: &Around<'_>) -> Result<Walk, Complaint>
         check(&walk.steps, node.at, around.targets)?;
     }
     Ok(walk)
+}
+
+/// Whether a list of steps has commands, and no faults: nothing of it needs a target.
+pub(super) fn are_commands(node: &Node) -> bool {
+    let items = node.list().unwrap_or_default();
+    let is_faulty = |item: &Node| item.get("faults").is_some();
+    let inner = |item: &Node| item.get("steps").is_some_and(are_commands);
+    !items.iter().any(is_faulty)
+        && items
+            .iter()
+            .any(|item| item.get("run").is_some() || inner(item))
 }
 
 /// What steps refer to.
