@@ -31,8 +31,7 @@ pub(super) fn step(node: &Node) -> Result<Step, Complaint> {
     gate.check()
         .map_err(|error| Complaint::at(words.at, error))?;
     let duration = time_of(&run, "timeout")?.ok_or_else(|| {
-        let sentence =
-            "`run` without `timeout` could run for ever; add one, as in `timeout: 10s`";
+        let sentence = "`run` without `timeout` could run for ever; add one, as in `timeout: 10s`";
         Complaint::at(node.at, sentence)
     })?;
     Ok(Step {
