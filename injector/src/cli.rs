@@ -14,6 +14,7 @@ mod arm;
 mod ask;
 mod audit;
 mod compare;
+mod convert;
 mod demo;
 mod doctor;
 mod examples;
@@ -28,6 +29,7 @@ mod record;
 mod report;
 mod schema;
 mod stored;
+mod surroundings;
 mod sweep;
 mod trials;
 mod usage;
@@ -44,6 +46,7 @@ pub use arm::{arm, daemon};
 pub use ask::ask;
 pub use audit::audit;
 pub use compare::{Comparing, compare};
+pub use convert::{Converting, convert};
 pub use demo::{Part, demo};
 pub use doctor::{Depth, doctor};
 pub use flags::Rehearsal;
@@ -101,6 +104,13 @@ enum Command {
     /// smallest value that broke again. Exit codes: 0 found, 2 where both ends hold or the mildest breaks, 4 where the runs do not
     /// tell or there were too few.
     Search(Box<trials::SearchFlags>),
+    /// Print an experiment in the form of Chaos Toolkit, or in that of injector
+    ///
+    /// `--to chaos-toolkit` writes what `chaos run` takes: probes of the steady state with their tolerances, faults as
+    /// actions that call `injector`, rollbacks. What that format has no word for, as a ramp or a gate, is refused by its
+    /// name. `--to injector` writes an experiment of Chaos Toolkit, which `injector run` takes as it is, as a file of
+    /// injector: YAML, or JSON with `--json`. What is for Chaos Toolkit is JSON.
+    Convert(convert::ConvertFlags),
     /// Print the JSON Schema of experiment files, by which editors complete and check them
     ///
     /// An editor with the YAML language server (VS Code, Neovim, Helix, Emacs and others) takes it from a comment in

@@ -11,7 +11,7 @@ use injector_spec::{
     error::Refusal,
     experiment::{
         Document, Selector, Values,
-        file::{DocumentError, Reading},
+        file::{DocumentError, Reading, Surroundings},
     },
     printable,
 };
@@ -73,6 +73,8 @@ impl StartBody {
             // A document has the one that was chosen.
             stage: None,
             parameters: &parameters,
+            // A document's own environment is that of its caller, which is not here.
+            surroundings: Surroundings::default(),
         };
         Ok(StartRequest {
             experiment: reading.document(&self.experiment)?,

@@ -47,7 +47,7 @@ use std::{
 };
 
 pub use ask::values;
-pub use check::{WhoAsks, check, check_list, check_program, check_question};
+pub use check::{WhoAsks, check, check_list, check_program, check_question, check_step};
 pub use exec_helper::{
     CANNOT as CANNOT_START, COMMAND as EXEC_HELPER, Ending, ExecHelper, run as run_exec_helper,
 };

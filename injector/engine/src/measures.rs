@@ -50,6 +50,8 @@ struct Watched {
     times: Times,
     /// The last look at which no fault had hit yet.
     unhit_ns: u64,
+    /// Commands that were run, where they are what is tried.
+    commands: usize,
     /// Answers that the journal could not take.
     left_out: usize,
     threads: Threads,
@@ -99,6 +101,7 @@ impl Measures {
                 streams: Streams::of(steady_state, watched),
                 times,
                 unhit_ns: now,
+                commands: 0,
                 left_out: 0,
                 threads,
             }),
@@ -198,6 +201,14 @@ impl Measures {
         }
     }
 
+    /// Notes that a command is run now, where commands are what is tried.
+    pub fn acted(&mut self) {
+        if let Some(watched) = &mut self.watched {
+            watched.commands += 1;
+            watched.times.hit_ns.get_or_insert(boot_ns());
+        }
+    }
+
     /// Notes that no fault is on any more, until the next step has one.
     pub fn lifted(&mut self) {
         if let Some(watched) = &mut self.watched
@@ -228,7 +239,7 @@ impl Measures {
             return;
         };
         let faults = report.faults.iter();
-        let met = faults.filter(|fault| fault.hit > 0).count();
+        let met = faults.filter(|fault| fault.hit > 0).count() + watched.commands;
         // Hits that came with the very last look of a step.
         if met > 0 {
             watched.times.hit_ns.get_or_insert(watched.unhit_ns);
@@ -239,7 +250,7 @@ impl Measures {
             measured: &watched.measured(watched.times.ended_ns),
             alarm: watched.alarm.as_ref().map_or(&[], |alarm| &alarm.answers),
             times: watched.times,
-            planned: report.faults.len(),
+            planned: report.faults.len() + watched.commands,
             met,
             cut_short: cut_short.as_ref(),
         });

@@ -156,9 +156,15 @@ fn look(
         check_beside(steady, by)?;
     }
     for step in &experiment.steps {
-        if let Some(Gate::Until(question)) = &step.gate {
-            let what = format!("the gate `{}`", printable::line(&step.name));
-            halt_monitor::check_question(&what, question, by)?;
+        let name = printable::line(&step.name);
+        match &step.gate {
+            Some(Gate::Until(question)) => {
+                halt_monitor::check_question(&format!("the gate `{name}`"), question, by)?;
+            }
+            Some(Gate::Run(command)) => {
+                halt_monitor::check_step(&format!("the step `{name}`"), command, by)?;
+            }
+            Some(Gate::Approve) | None => {}
         }
     }
     notifier::check(&config.escalation, &experiment.notify, by)?;

@@ -8,7 +8,7 @@ use injector_host::targets::ResolvedTarget;
 use injector_plan::Plan;
 use injector_spec::{
     escalation::EscalationStep,
-    experiment::{Described, Experiment, Follow, ProbeRole, SteadyState},
+    experiment::{Described, Experiment, Follow, Gate, ProbeRole, RollbackCommand, SteadyState},
     printable,
     quantity::duration,
 };
@@ -113,7 +113,7 @@ fn steps(
             plan.of_step(index).partition(|rule| rule.step == index);
         rules.sort_by_key(|rule| (rule.scope, rule.slot));
         if let Some(gate) = &step.gate {
-            let _ = writeln!(text, "              waits for {gate}, and no longer");
+            let _ = writeln!(text, "              {}", at_gate(gate));
         } else if rules.is_empty() && stay_on.is_empty() {
             let _ = writeln!(text, "              no fault");
         }
@@ -146,6 +146,17 @@ fn steps(
             for line in details::details(rule, target) {
                 let _ = writeln!(text, "                {line}");
             }
+        }
+    }
+}
+
+/// What a step without faults does.
+fn at_gate(gate: &Gate) -> String {
+    match gate {
+        Gate::Until(_) | Gate::Approve => format!("waits for {gate}, and no longer"),
+        Gate::Run(command) => {
+            let command = RollbackCommand::words(command);
+            format!("runs {command}, which has to end with 0")
         }
     }
 }

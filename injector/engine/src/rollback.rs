@@ -135,7 +135,8 @@ impl Patience<'_> {
     }
 }
 
-fn said(ending: Ending) -> CommandEnd {
+/// The end of a command, for the record.
+pub(crate) fn said(ending: Ending) -> CommandEnd {
     match ending {
         Ending::Code(code) => CommandEnd::Exited { code },
         Ending::Signal(signal) => CommandEnd::Killed { signal },

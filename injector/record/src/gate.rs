@@ -1,9 +1,11 @@
-//! How the gates of a run were opened, for the record.
+//! How the gates of a run were opened, and what the commands of its steps came to, for the record.
 
 use std::{fmt, time::Duration};
 
 use injector_spec::{printable, quantity::duration};
 use serde::{Deserialize, Serialize};
+
+use crate::rollback::CommandEnd;
 
 /// That a person lets a run go on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,6 +46,15 @@ pub enum GateEnd {
         /// Who, and when.
         approval: Approval,
     },
+    /// The command of the step has ended; it opens the gate by exit code 0.
+    Ran {
+        /// How.
+        #[serde(flatten)]
+        end: CommandEnd,
+        /// The last line that it has printed; absent where it has printed none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        said: Option<String>,
+    },
     /// Nothing opened it within its time.
     TimedOut {
         /// What was wrong with the last answer; absent where a person was waited for, or no answer came.
@@ -57,7 +68,11 @@ pub enum GateEnd {
 impl GateReport {
     /// Whether the run went on.
     pub const fn is_open(&self) -> bool {
-        matches!(self.end, GateEnd::Answered | GateEnd::Approved { .. })
+        match &self.end {
+            GateEnd::Answered | GateEnd::Approved { .. } => true,
+            GateEnd::Ran { end, .. } => end.is_done(),
+            GateEnd::TimedOut { .. } | GateEnd::RunEnded => false,
+        }
     }
 }
 
@@ -79,6 +94,13 @@ impl fmt::Display for GateReport {
         match &self.end {
             GateEnd::Answered => write!(out, "answered right after {waited}"),
             GateEnd::Approved { approval } => write!(out, "approved by {approval}, after {waited}"),
+            GateEnd::Ran { end, said } => {
+                write!(out, "its command {}", end.after(self.waited_ms))?;
+                match said {
+                    Some(said) => write!(out, "; its last line: {}", printable::line(said)),
+                    None => Ok(()),
+                }
+            }
             GateEnd::TimedOut { last: None } => write!(out, "shut for {waited}, all its time"),
             GateEnd::TimedOut { last: Some(last) } => {
                 let last = printable::line(last);
@@ -95,6 +117,25 @@ impl fmt::Display for GateReport {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_command_opens_its_gate_by_ending_with_0() {
+        let of = |end| GateReport {
+            step: "go".into(),
+            waited_ms: 5,
+            end: GateEnd::Ran { end, said: None },
+        };
+        assert!(of(CommandEnd::Exited { code: 0 }).is_open());
+        for shut in [
+            CommandEnd::Exited { code: 1 },
+            CommandEnd::Killed { signal: 9 },
+            CommandEnd::TimedOut { within_ms: 5 },
+            CommandEnd::NotStarted { why: "gone".into() },
+            CommandEnd::CutShort,
+        ] {
+            assert!(!of(shut).is_open());
+        }
+    }
 
     #[test]
     fn each_end_is_told_on_one_line_and_read_back() {
@@ -121,6 +162,20 @@ mod tests {
                 "shut for 3.2s, all its time",
             ),
             (GateEnd::RunEnded, "the run ended"),
+            (
+                GateEnd::Ran {
+                    end: CommandEnd::Exited { code: 3 },
+                    said: Some("no\tsuch unit".into()),
+                },
+                "its command ended with 3 after 3.2s; its last line: no\\tsuch unit",
+            ),
+            (
+                GateEnd::Ran {
+                    end: CommandEnd::TimedOut { within_ms: 3_000 },
+                    said: None,
+                },
+                "its command took longer than 3s and was ended",
+            ),
         ] {
             let gate = GateReport {
                 step: "go\u{1b}".into(),

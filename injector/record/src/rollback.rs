@@ -52,17 +52,33 @@ pub enum CommandEnd {
 impl RolledBack {
     /// Whether it ended with 0.
     pub const fn is_done(&self) -> bool {
-        matches!(self.end, CommandEnd::Exited { code: 0 })
+        self.end.is_done()
     }
 }
 
-/// `rollback ["/bin/x"]: ended with 0 after 12ms`, on one line, with names escaped.
-impl fmt::Display for RolledBack {
+impl CommandEnd {
+    /// Whether it ended with 0.
+    pub(crate) const fn is_done(&self) -> bool {
+        matches!(self, Self::Exited { code: 0 })
+    }
+
+    /// The end of a command that took so many milliseconds, for a sentence about it; on one line.
+    pub(crate) const fn after(&self, took_ms: u64) -> After<'_> {
+        After { end: self, took_ms }
+    }
+}
+
+/// How a command ended, and after how long.
+pub(crate) struct After<'e> {
+    end: &'e CommandEnd,
+    took_ms: u64,
+}
+
+/// `ended with 0 after 12ms`
+impl fmt::Display for After<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let command = RollbackCommand::words(&self.command);
-        write!(out, "rollback {}: ", printable::line(&command))?;
         let took = duration::measured(Duration::from_millis(self.took_ms));
-        match &self.end {
+        match self.end {
             CommandEnd::Exited { code } => write!(out, "ended with {code} after {took}"),
             CommandEnd::Killed { signal } => write!(out, "signal {signal} ended it after {took}"),
             CommandEnd::TimedOut { within_ms } => {
@@ -79,6 +95,15 @@ impl fmt::Display for RolledBack {
                 write!(out, "ended after {took}, because the run was asked to end")
             }
         }
+    }
+}
+
+/// `rollback ["/bin/x"]: ended with 0 after 12ms`, on one line, with names escaped.
+impl fmt::Display for RolledBack {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let command = RollbackCommand::words(&self.command);
+        let after = self.end.after(self.took_ms);
+        write!(out, "rollback {}: {after}", printable::line(&command))
     }
 }
 

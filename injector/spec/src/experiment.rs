@@ -4,7 +4,8 @@
 //! says nothing about this machine: that names resolve and mechanisms exist is the planner's to find out.
 //!
 //! Invariants, which [`Experiment::check`] enforces wherever one enters the program: one to
-//! [`SCOPES`] targets with distinct names; one to [`MOST_STEPS`] steps, one of them with a fault; every duration
+//! [`SCOPES`] targets with distinct names, or none where commands are all that is tried; one to [`MOST_STEPS`] steps, one
+//! of them with a fault or a command; every duration
 //! between 1 ms and [`LONGEST`]; every fault's target exists; a target has at most [`SLOTS`] faults; there are
 //! at most [`MOST_CONDITIONS`] halt conditions; no name is longer than [`LONGEST_NAME`].
 //!
@@ -35,6 +36,7 @@ pub mod steady_state;
 mod target;
 pub(crate) mod timing;
 mod traffic;
+mod tried;
 mod varied;
 
 use std::{collections::BTreeMap, time::Duration};
@@ -48,7 +50,7 @@ pub use document::Document;
 pub use fault::Fault;
 pub use filters::{FilterError, LONGEST_HOLD};
 pub use fingerprint::{Fingerprint, FingerprintError};
-pub use gate::Gate;
+pub use gate::{Gate, GateError};
 pub use head::{Assignment, HeadError, Variables};
 pub use host::HostError;
 pub use injector_common::{SCOPES, SLOTS};
@@ -164,7 +166,7 @@ pub struct Step {
     /// The faults; none means a quiet time, to measure a baseline or a recovery.
     #[serde(default)]
     pub faults: Vec<Fault>,
-    /// What it waits for, where it is a gate step: it has no faults then, and its duration is how long it waits at most.
+    /// What it waits for, where it is a gate step, and the command of a step that runs one: it has no faults then, and its duration is how long it waits at most.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gate: Option<Gate>,
 }

@@ -116,6 +116,7 @@ steps:
   - pause: 3s
   - gate: { until: warm, timeout: 1m }
   - { name: go, gate: { approve: true, timeout: 5m } }
+  - run: { command: [/bin/a, b], timeout: 5s }
   - name: flaps
     duration: 30s
     pulse: { on: 5s, off: 5s }
@@ -202,6 +203,7 @@ fn change() -> impl Strategy<Value = Change> {
     let keys = prop::sample::select(vec![
         "name",
         "gate",
+        "run",
         "until",
         "duration",
         "faults",

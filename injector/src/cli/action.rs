@@ -5,7 +5,8 @@ use std::{collections::BTreeMap, ffi::OsString, time::Duration};
 use clap::{CommandFactory, FromArgMatches};
 
 use super::{
-    Cli, Command, Comparing, Depth, Page, Part, Rehearsal, Reporting, Told, Which, examples,
+    Cli, Command, Comparing, Converting, Depth, Page, Part, Rehearsal, Reporting, Told, Which,
+    examples,
     experiment_file::{ExperimentFile, check, from_stdin},
     flags::{OnCommandLine, RunFlags},
     front_page,
@@ -93,6 +94,8 @@ pub enum Action {
     ExecHelper(Vec<OsString>),
     /// Be the thread that the sleep server's trial puts to sleep.
     TryPark,
+    /// Print an experiment in another form.
+    Convert(Converting),
     /// Print the schema of experiment files.
     Schema,
     /// Print a text and be done: `--help`, `--version`.
@@ -181,6 +184,7 @@ fn action(command: Command, config: Source, words: &[OsString]) -> Result<Action
                 _ => Action::Arm(arming),
             }
         }
+        Command::Convert(flags) => Action::Convert(flags.try_into()?),
         Command::Schema => Action::Schema,
         Command::Daemon(flags) => Action::Daemon(config, flags.output()),
         Command::Status(flags) => Action::Ask(Question::Status, flags.output()),

@@ -6,7 +6,7 @@ use std::{
     path::Path,
 };
 
-use super::flags::ArmingFlags;
+use super::{flags::ArmingFlags, surroundings};
 use injector_plan::Plan;
 use injector_record::regular;
 use injector_spec::{
@@ -71,6 +71,18 @@ impl ExperimentFile {
         Ok(experiment)
     }
 
+    /// The experiment as it stands, checked as far as that goes without this host.
+    pub(super) fn plain(&self, values: &Values) -> Result<Experiment, Refusal> {
+        let (sets, parameters) = values.sorted();
+        let reading = Reading {
+            parameters: &parameters,
+            ..self.reading(&sets, values)
+        };
+        let experiment = reading.bytes(&self.bytes)?;
+        check(&experiment)?;
+        Ok(experiment)
+    }
+
     /// The parameter of a fault at this path.
     pub(super) fn find(
         &self,
@@ -90,6 +102,7 @@ impl ExperimentFile {
                 name,
                 approved_by: values.approved_by.as_deref(),
             }),
+            surroundings: surroundings::HERE,
             ..Reading::default()
         }
     }

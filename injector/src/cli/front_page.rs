@@ -29,7 +29,7 @@ const GROUPS: [Group; 4] = [
     Group {
         title: "Run experiments, here or for other programs",
         commands: &["run", "suite", "search"],
-        also: &["acknowledge", "approve", "daemon", "schema"],
+        also: &["acknowledge", "approve", "convert", "daemon", "schema"],
         example: "injector run experiment.yaml --dry-run",
     },
     Group {

@@ -27,6 +27,10 @@ pub(crate) fn cases() -> Vec<Case> {
             through_the_daemon,
         ),
         case("a_gate_that_stays_shut_is_inconclusive", shut),
+        case(
+            "a_command_opens_it_by_its_end_and_is_killed_in_time",
+            commands,
+        ),
     ]
 }
 
@@ -54,10 +58,15 @@ impl Stage {
 
     /// A gate, and a cut of 3 s behind it.
     fn start(&self, gate: &str) -> Result<Running> {
+        self.start_step(&format!("gate: {gate}"))
+    }
+
+    /// The same with another step in its place.
+    fn start_step(&self, step: &str) -> Result<Running> {
         let cgroup = self.lab.cgroups.agent.path().to_string_lossy();
         let text = format!(
             "apiVersion: injector/v1\nname: gated\ntargets: {{ agent: {{ cgroup: {cgroup} }} }}\nsteps:\n  - {{ name: go, \
-             gate: {gate} }}\n  - {{ name: cut, duration: 3s, faults: [ net.blackhole: {{ protocol: udp }} ] }}\n"
+             {step} }}\n  - {{ name: cut, duration: 3s, faults: [ net.blackhole: {{ protocol: udp }} ] }}\n"
         );
         let file: PathBuf = self.folder.path().join("gated.yaml");
         fs::write(&file, text)?;
@@ -197,4 +206,78 @@ fn shut() -> Result<()> {
         ensure!(report["faults"][0]["hit"] == 0, "{report}");
     }
     stage.agent.expect_calm("the target, after the end,")
+}
+
+/// How long the program sleeps that never ends by itself, which no other test asks for.
+const SLEEP: &str = "86433";
+
+fn commands() -> Result<()> {
+    let mut stage = Stage::new()?;
+    let marker = stage.folder.path().join("marker");
+    let touch = format!(
+        "run: {{ command: [/usr/bin/touch, '{}'], timeout: 10s }}",
+        marker.display()
+    );
+    let mut run = stage.start_step(&touch)?;
+    await_event(&mut run, "gate_waits", "go")?;
+    await_event(&mut run, "step_started", "cut")?;
+    ensure!(marker.exists(), "the command has done nothing");
+    let seen = stage.agent.look()?;
+    ensure!(
+        seen.ok == 0,
+        "the fault behind the command is not on: {seen:?}"
+    );
+    let told = report(run, 0)?;
+    ensure!(told["outcome"] == "completed", "{told}");
+    let gate = &told["gates"][0];
+    ensure!(
+        gate["gate"] == "ran" && gate["end"] == "exited" && gate["code"] == 0,
+        "{told}"
+    );
+    // A code of its own, and what it says of it on standard error.
+    let missing = "run: { command: [/bin/cat, /nonexistent], timeout: 10s }";
+    let told = report(stage.start_step(missing)?, 4)?;
+    ensure!(told["outcome"] == "gate-shut", "{told}");
+    let gate = &told["gates"][0];
+    ensure!(gate["end"] == "exited" && gate["code"] == 1, "{told}");
+    let said = gate["said"].as_str().unwrap_or_default();
+    ensure!(said.contains("/nonexistent"), "{told}");
+    ensure!(told["faults"][0]["matched"] == 0, "{told}");
+    let run = told["run"].as_str().context("no run")?;
+    for form in ["text", "md", "html", "json"] {
+        let page = stage.injector.once(&["report", run, "--format", form])?;
+        ensure!(page.stdout.contains("/nonexistent"), "{form}: {page:?}");
+    }
+    let hangs = format!("run: {{ command: [/bin/sleep, '{SLEEP}'], timeout: 1s }}");
+    let told = report(stage.start_step(&hangs)?, 4)?;
+    ensure!(told["outcome"] == "gate-shut", "{told}");
+    ensure!(told["gates"][0]["end"] == "timed-out", "{told}");
+    eventually("the end of the command", END, || {
+        Ok((!sleeps()?).then_some(()))
+    })?;
+    // A program that is not there arms nothing.
+    let cgroup = stage.lab.cgroups.agent.path().to_string_lossy();
+    let file = stage.folder.path().join("missing.yaml");
+    fs::write(
+        &file,
+        format!(
+            "targets: {{ agent: {{ cgroup: {cgroup} }} }}\nsteps:\n  - run: {{ command: [/nonexistent], timeout: 1s }}\n  - \
+             {{ duration: 3s, faults: [ net.blackhole ] }}\n"
+        ),
+    )?;
+    let refused = stage.injector.once(&["run", &file.to_string_lossy()])?;
+    ensure!(refused.code == Some(2), "{refused:?}");
+    ensure!(refused.stderr.contains("no program"), "{refused:?}");
+    stage.agent.expect_calm("the target, after the end,")
+}
+
+/// Whether the program that never ends by itself is there.
+fn sleeps() -> Result<bool> {
+    for entry in fs::read_dir("/proc")?.flatten() {
+        let words = fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        if words.ends_with(format!("\0{SLEEP}\0").as_bytes()) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }

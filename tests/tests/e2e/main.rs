@@ -7,6 +7,7 @@
 mod bystanders;
 mod calls;
 mod catalogue;
+mod chaos_toolkit;
 mod company;
 mod daemon;
 mod dashboards;
@@ -82,6 +83,7 @@ fn main() -> ExitCode {
         report::cases(),
         rollback::cases(),
         gates::cases(),
+        chaos_toolkit::cases(),
         game_days::cases(),
         trials::cases(),
         schedules::cases(),

@@ -114,10 +114,14 @@ impl Board {
         let first = first_that_fits(width, [name().and(Role::Plain, run), name()]);
         let targets = &self.outline.targets;
         let count = targets.len();
+        let named = match count {
+            0 => "on no target".to_owned(),
+            _ => format!("on {}", targets.join("; ")),
+        };
         let second = first_that_fits(
             width,
             [
-                Line::all(Role::Dim, format!("on {}", targets.join("; "))),
+                Line::all(Role::Dim, named),
                 Line::all(
                     Role::Dim,
                     match count {

@@ -84,7 +84,7 @@ impl AtGate {
                     approval: approval.clone(),
                 }),
                 GateEnd::RunEnded => Some(Answer::RunEnded),
-                GateEnd::Answered | GateEnd::TimedOut { .. } => None,
+                GateEnd::Answered | GateEnd::Ran { .. } | GateEnd::TimedOut { .. } => None,
             };
             turns.push(by.map_or(Escalated::Unanswered { after_ms }, |by| {
                 Escalated::Answered { by, after_ms }

@@ -335,6 +335,7 @@ mod tests {
             })
         });
         RunReport {
+            picked: vec![],
             run: "r000000010001".parse().unwrap(),
             name: "asked".into(),
             outcome,

@@ -162,6 +162,21 @@ pub fn check_list(what: &str, source: &Source, by: WhoAsks) -> Result<(), Refusa
     }
 }
 
+/// Refuses the command of a step that cannot be run here, or that this caller may not name: it is run as root. `what` is the
+/// step in a sentence.
+pub fn check_step(what: &str, command: &[String], by: WhoAsks) -> Result<(), Refusal> {
+    match by {
+        WhoAsks::Owner => {}
+        WhoAsks::Guest => {
+            return Err(Refusal::endangers(format!(
+                "{what} runs a program as root, and you are not root; wait for a probe by `gate` in its place, or ask root \
+                 to start the run."
+            )));
+        }
+    }
+    find_program(command).map_err(|why| Refusal::usage(format!("{what} cannot be run: {why}.")))
+}
+
 /// Whether the first of these words is a program; the error says why not, and what to do.
 fn find_program(words: &[String]) -> Result<(), String> {
     let program = words.first().map(String::as_str).unwrap_or_default();
@@ -223,6 +238,18 @@ mod tests {
             let left = minutes_until(now, then);
             prop_assert!((1..=1440).contains(&left));
             prop_assert_eq!((now + left) % 1440, then % 1440);
+        }
+    }
+
+    #[test]
+    fn the_command_of_a_step_is_roots_to_name_and_has_to_be_there() {
+        let check = |program: &str, by| check_step("the step `s`", &[program.to_owned()], by);
+        assert!(check("/proc/self/exe", WhoAsks::Owner).is_ok());
+        let refusal = check("/proc/self/exe", WhoAsks::Guest).unwrap_err();
+        assert!(refusal.message.contains("you are not root"), "{refusal:?}");
+        for gone in ["/nowhere/program", "/proc", "/proc/self/status"] {
+            let refusal = check(gone, WhoAsks::Owner).unwrap_err();
+            assert!(refusal.message.contains("no program"), "{refusal:?}");
         }
     }
 

@@ -111,40 +111,82 @@ impl ExecHelper {
 
     /// The same, with so many bytes of what it prints.
     pub fn hear_up_to(
-        mut self,
+        self,
         most: usize,
         within: Duration,
         is_over: &AtomicBool,
     ) -> (Ending, Vec<u8>) {
+        let mut heard = Vec::new();
+        let ending = self.follow(within, is_over, |chunk| {
+            let room = most.saturating_sub(heard.len());
+            heard.extend(&chunk[..chunk.len().min(room)]);
+        });
+        (ending, heard)
+    }
+
+    /// The same; all that it prints on standard output is handed over as it comes.
+    fn follow(
+        mut self,
+        within: Duration,
+        is_over: &AtomicBool,
+        hand_over: impl FnMut(&[u8]),
+    ) -> Ending {
         let begun = self.0.stdout(Stdio::piped()).spawn().and_then(|mut child| {
             let said = child.stdout.take().map(OwnedFd::from);
             let said = said.ok_or_else(|| io::Error::other("its output cannot be read"))?;
-            fcntl_setfl(&said, OFlags::NONBLOCK)?;
-            Ok((child, File::from(said)))
+            Ok((child, said))
         });
-        let (child, mut said) = match begun {
-            Ok(begun) => begun,
-            Err(error) => return (Ending::NotStarted(error.to_string()), Vec::new()),
-        };
-        let mut heard = Vec::new();
-        let mut chunk = [0; HEARD];
-        let mut listen = || {
-            // A writer that never stops is ended for being late, and keeps no turn of this loop.
-            for _ in 0..MOST_READS {
-                match said.read(&mut chunk) {
-                    Ok(length @ 1..) => {
-                        let room = most.saturating_sub(heard.len());
-                        heard.extend(&chunk[..length.min(room)]);
-                    }
-                    // At an end, or nothing is there yet.
-                    Ok(0) | Err(_) => break,
-                }
-            }
-        };
-        let ending = wait(child, within, is_over, &mut listen);
-        listen();
-        (ending, heard)
+        match begun {
+            Ok((child, said)) => listen(child, said, within, is_over, hand_over),
+            Err(error) => Ending::NotStarted(error.to_string()),
+        }
     }
+
+    /// The same with what it prints on standard error, too.
+    pub fn follow_all(
+        mut self,
+        within: Duration,
+        is_over: &AtomicBool,
+        hand_over: impl FnMut(&[u8]),
+    ) -> Ending {
+        let begun = io::pipe().and_then(|(said, to)| {
+            let child = self.0.stdout(to.try_clone()?).stderr(to).spawn()?;
+            Ok((child, OwnedFd::from(said)))
+        });
+        match begun {
+            Ok((child, said)) => listen(child, said, within, is_over, hand_over),
+            Err(error) => Ending::NotStarted(error.to_string()),
+        }
+    }
+}
+
+/// Waits for a program, and hands over what it prints as it comes.
+fn listen(
+    child: Child,
+    said: OwnedFd,
+    within: Duration,
+    is_over: &AtomicBool,
+    mut hand_over: impl FnMut(&[u8]),
+) -> Ending {
+    if let Err(errno) = fcntl_setfl(&said, OFlags::NONBLOCK) {
+        end(child);
+        return Ending::NotStarted(io::Error::from(errno).to_string());
+    }
+    let mut said = File::from(said);
+    let mut chunk = [0; HEARD];
+    let mut listen = || {
+        // A writer that never stops is ended for being late, and keeps no turn of this loop.
+        for _ in 0..MOST_READS {
+            match said.read(&mut chunk) {
+                Ok(length @ 1..) => hand_over(&chunk[..length]),
+                // At an end, or nothing is there yet.
+                Ok(0) | Err(_) => break,
+            }
+        }
+    };
+    let ending = wait(child, within, is_over, &mut listen);
+    listen();
+    ending
 }
 
 /// Waits for a program, and does something each time that it looks after it.

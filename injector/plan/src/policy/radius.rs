@@ -149,10 +149,14 @@ impl fmt::Display for Radius {
             writeln!(out, "              {picked}")?;
         }
         let faults: Vec<_> = self.faults.iter().copied().collect();
+        // Commands may be all that is tried.
+        let faults = match &faults[..] {
+            [] => "no fault".to_owned(),
+            names => names.join(", "),
+        };
         writeln!(
             out,
-            "              {}; at most {} hits; at most {}",
-            faults.join(", "),
+            "              {faults}; at most {} hits; at most {}",
             self.max_hits,
             duration::format(self.duration)
         )

@@ -88,6 +88,17 @@ impl JsonTest {
     }
 }
 
+impl JsonTest {
+    /// The path, and the value that has to be there, where one has; `None` for an order, and for a value that must not be.
+    pub(crate) fn same(&self) -> Option<(&str, Option<&Value>)> {
+        match &self.holds {
+            None => Some((&self.text, None)),
+            Some(Holds::Same(value)) => Some((&self.text, Some(value))),
+            Some(Holds::Order(_) | Holds::Other(_)) => None,
+        }
+    }
+}
+
 impl Holds {
     fn by(&self, value: &Value) -> bool {
         match self {

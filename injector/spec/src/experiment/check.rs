@@ -6,9 +6,9 @@ use std::{
 };
 
 use super::{
-    ActsOn, CallFaultError, Experiment, Fault, FilterError, HeadError, LONGEST, LONGEST_NAME,
-    MOST_CONDITIONS, MOST_STEPS, Many, ProcessFaultError, RampError, RollbackError, SCOPES, SLOTS,
-    Selector, StageError, SteadyStateError, Target, TimingError, rollback,
+    ActsOn, CallFaultError, Experiment, Fault, FilterError, GateError, HeadError, LONGEST,
+    LONGEST_NAME, MOST_CONDITIONS, MOST_STEPS, Many, ProcessFaultError, RampError, RollbackError,
+    SCOPES, SLOTS, Selector, StageError, SteadyStateError, Target, TimingError, rollback,
 };
 use crate::{
     escalation::{EscalationError, EscalationStep},
@@ -64,7 +64,10 @@ pub enum CheckError {
          it end before"
     )]
     StaysOn { step: String, stays_on: usize },
-    #[error("no step of the experiment has a fault; give at least one step a fault")]
+    /// A step whose command is none.
+    #[error(transparent)]
+    Gate(#[from] GateError),
+    #[error("no step of the experiment has a fault or a command; give at least one step a fault")]
     NoFault,
     #[error("step `{step}` lasts {}; a step lasts between 1ms and {}",
         duration::format(*.lasts), duration::format(LONGEST))]
@@ -127,13 +130,16 @@ impl Experiment {
         if self.steps.len() > MOST_STEPS {
             return Err(CheckError::TooManySteps(self.steps.len()));
         }
-        if self.faults().next().is_none() {
+        if self.faults().next().is_none() && !self.is_of_commands() {
             return Err(CheckError::NoFault);
         }
         for step in &self.steps {
             check_name("the name of a step", &step.name)?;
-            if step.gate.is_some() && !step.faults.is_empty() {
-                return Err(CheckError::GateWithFaults(step.name.clone()));
+            if let Some(gate) = &step.gate {
+                if !step.faults.is_empty() {
+                    return Err(CheckError::GateWithFaults(step.name.clone()));
+                }
+                gate.check()?;
             }
             if !(SHORTEST..=LONGEST).contains(&step.duration) {
                 return Err(CheckError::Duration {
@@ -186,7 +192,7 @@ impl Experiment {
     }
 
     fn check_targets(&self) -> Result<(), CheckError> {
-        if self.targets.is_empty() {
+        if self.targets.is_empty() && !self.is_of_commands() {
             return Err(CheckError::NoTarget);
         }
         if self.targets.len() > SCOPES {

@@ -50,7 +50,7 @@ impl Document {
     }
 
     /// What serde makes of a value whose maps have texts for keys, in the order of its fields.
-    fn of(value: &impl serde::Serialize) -> Self {
+    pub(super) fn of(value: &impl serde::Serialize) -> Self {
         let text = serde_json::to_string(value).unwrap_or_default();
         serde_json::from_str(&text).unwrap_or(Self::Null)
     }

@@ -15,6 +15,7 @@
 //! Everything below `targets:` and every fault is turned into words and parsed by the definitions of the
 //! command line ([`words`]); the rest is read here. A complaint names file, line and column.
 
+mod chaos_toolkit;
 mod command;
 mod complaint;
 mod document;
@@ -39,6 +40,7 @@ mod yaml;
 
 use std::{path::Path, time::Duration};
 
+pub use chaos_toolkit::{ChaosToolkitError, Surroundings};
 pub use complaint::FileError;
 pub use document::DocumentError;
 pub use head::API_VERSION;
@@ -77,6 +79,8 @@ pub struct Reading<'r> {
     pub stage: Option<StageChoice<'r>>,
     /// Values that parameters of faults have in place of those in the file; of two for the same one the last one counts.
     pub parameters: &'r [(ParameterPath, String)],
+    /// What an experiment of Chaos Toolkit may ask of the process that reads it.
+    pub surroundings: Surroundings,
 }
 
 impl Reading<'_> {
@@ -113,6 +117,9 @@ impl Reading<'_> {
             }
         };
         let mut root = node::parse(text)?;
+        if chaos_toolkit::is_one(&root) {
+            root = chaos_toolkit::translated(&root, text, self.surroundings)?;
+        }
         head::check_version(&root)?;
         let variables = variables::fill_in(&mut root, self.asked())?;
         for (path, value) in self.parameters {
@@ -255,6 +262,9 @@ fn experiment(
 
 fn targets(fields: &Fields<'_>, selector: Option<Selector>) -> Result<Vec<Target>, Complaint> {
     let Some(node) = fields.get("targets") else {
+        if selector.is_none() && fields.get("steps").is_some_and(steps::are_commands) {
+            return Ok(Vec::new());
+        }
         let selector = selector.ok_or_else(|| {
             let sentence = "the experiment has no `targets`; name at least one, as in `targets: {agent: {pid: 4711}}`";
             Complaint::at(fields.at, sentence)

@@ -357,17 +357,19 @@ impl Step {
 }
 
 impl Experiment {
-    /// How long it is quiet in front of the first fault.
+    /// How long it is quiet in front of the first fault, or of the first command where those are tried.
     pub fn baseline(&self) -> Duration {
         let steps = self.steps.iter().enumerate();
-        let quiet = steps.take_while(|(index, _)| self.is_quiet(*index));
+        let quiet = steps.take_while(|(index, _)| !self.tries(*index));
         quiet.filter_map(|(_, step)| step.sure_time()).sum()
     }
 
-    /// How long it is quiet behind the last fault.
+    /// How long it is quiet behind the last of them.
     pub fn recovery(&self) -> Duration {
         let steps = self.steps.iter().enumerate().rev();
-        let quiet = steps.take_while(|(index, _)| self.is_quiet(*index));
+        // Commands at the very end try nothing.
+        let steps = steps.skip_while(|(_, step)| step.runs());
+        let quiet = steps.take_while(|(index, _)| !self.tries(*index));
         quiet.filter_map(|(_, step)| step.sure_time()).sum()
     }
 }

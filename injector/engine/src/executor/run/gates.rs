@@ -1,14 +1,10 @@
-//! Waits at the gates of a run.
+//! Waits at the gates of a run, and for the commands of its steps.
 
 use std::{sync::mpsc::Receiver, time::Duration};
 
-use injector_host::targets::guard::Guard;
+use injector_host::{kernel::clock::boot_ns, targets::guard::Guard};
 use injector_record::{
-    escalation::Escalated,
-    event::EventKind,
-    gate::{GateEnd, GateReport},
-    journal::Record,
-    report::Outcome,
+    escalation::Escalated, event::EventKind, gate::GateReport, journal::Record, report::Outcome,
 };
 use injector_spec::{error::Refusal, experiment::Gate, quantity::duration};
 
@@ -16,7 +12,7 @@ use super::{Armed, Run};
 use crate::{
     effects::Step,
     executor::Order,
-    gate::{Shut, Waiting},
+    gate::{Shut, Waiting, Whose},
 };
 
 impl Run<'_> {
@@ -32,7 +28,13 @@ impl Run<'_> {
         let guard = Guard::new(self.request.asked_by.1);
         let (waited_for, until) = (gate.to_string(), self.in_full(&gate, step));
         let is_for_a_person = gate == Gate::Approve;
-        let mut waiting = Waiting::begin(gate, name, &self.request.run, &guard)?;
+        let whose = Whose {
+            run: &self.request.run,
+            experiment: &self.request.experiment.name,
+            step: name,
+            longest: Duration::from_nanos(step.ends_at.saturating_sub(boot_ns())),
+        };
+        let mut waiting = Waiting::begin(gate, &whose, &guard)?;
         let step_name = name.to_owned();
         self.journal.after(&Record::GateWaits {
             step: step_name.clone(),
@@ -79,7 +81,7 @@ impl Run<'_> {
         let longest = step.ends_at.saturating_sub(step.began_at);
         let longest = duration::format(Duration::from_nanos(longest));
         match gate {
-            Gate::Until(_) => format!("{gate}, at most {longest}"),
+            Gate::Until(_) | Gate::Run(_) => format!("{gate}, at most {longest}"),
             Gate::Approve => {
                 let run = &self.request.run;
                 format!("a person, at most {longest}: `injector approve {run}` lets it go on")
@@ -90,10 +92,7 @@ impl Run<'_> {
 
 /// The outcome of a run whose gate stayed shut.
 fn given_up(report: &GateReport, waited_for: &str) -> Option<Outcome> {
-    match &report.end {
-        GateEnd::Answered | GateEnd::Approved { .. } => None,
-        GateEnd::TimedOut { .. } | GateEnd::RunEnded => Some(Outcome::GateShut {
-            why: format!("it waited for {waited_for}; {report}"),
-        }),
-    }
+    (!report.is_open()).then(|| Outcome::GateShut {
+        why: format!("it waited for {waited_for}; {report}"),
+    })
 }

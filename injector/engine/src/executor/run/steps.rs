@@ -33,7 +33,8 @@ impl Run<'_> {
         for index in 0..self.request.experiment.steps.len() {
             let step = &self.request.experiment.steps[index];
             let (name, duration) = (step.name.clone(), step.duration);
-            let is_quiet = self.request.experiment.is_quiet(index);
+            let is_tried = self.request.experiment.tries(index);
+            let is_command = is_tried && step.gate.is_some();
             let gate = step.gate.clone();
             let step = Step {
                 index,
@@ -41,7 +42,7 @@ impl Run<'_> {
                 ends_at: begins_at.saturating_add(nanos(duration)),
             };
             begins_at = step.ends_at;
-            if !is_quiet {
+            if is_tried {
                 self.keep_samples(armed);
                 if let Some(why) = armed.measures.begin_faults() {
                     return Ok(Outcome::Unsteady { why });
@@ -51,6 +52,9 @@ impl Run<'_> {
             self.journal
                 .after(&Record::StepStarted { step: name.clone() });
             self.tell(EventKind::StepStarted { step: name.clone() });
+            if is_command {
+                armed.measures.acted();
+            }
             let outcome = match gate {
                 None => self.wait(armed, step, None, orders),
                 Some(gate) => {
@@ -66,7 +70,7 @@ impl Run<'_> {
                 armed,
                 next.and_then(|next| self.stays_on(next, step.ends_at)),
             )?;
-            if !is_quiet {
+            if is_tried {
                 armed.measures.lifted();
             }
             armed.spending.before = self.used_until(armed, index);
@@ -162,7 +166,7 @@ impl Run<'_> {
             if let Some(why) = effects.find_map(|effect| effect.broken(&armed.ground)) {
                 return Some(Outcome::Failed { why: why.into() });
             }
-            if now >= step.ends_at || gate.as_ref().is_some_and(|gate| gate.is_open()) {
+            if now >= step.ends_at || gate.as_ref().is_some_and(|gate| gate.is_over()) {
                 return None;
             }
             if let Some(outcome) = self.look_after_targets(armed) {

@@ -40,6 +40,7 @@ steps:
       - net.partition: { target: "on", peer: ["10.0.0.0/8", "db.example.com"] }
   - { name: wait, gate: { until: health, timeout: 30s } }
   - { name: ask, gate: { approve: true, timeout: 1m } }
+  - { name: restart, run: { command: [/bin/true, "a ${latency}"], timeout: 10s } }
   - name: calls
     duration: 5s
     faults:

@@ -25,7 +25,9 @@ impl Experiment {
         let mut fields = self.head();
         let targets = self.targets.iter();
         let targets = targets.map(|target| (target.name.as_str(), selector(&target.selector)));
-        put(&mut fields, "targets", Document::object(targets));
+        if !self.targets.is_empty() {
+            put(&mut fields, "targets", Document::object(targets));
+        }
         if let Some(steady_state) = &self.steady_state {
             fields.extend(probes(steady_state));
         }
@@ -113,13 +115,14 @@ impl Experiment {
 }
 
 fn waiting(step: &Step, gate: &Gate) -> Document {
-    let opened_by = match gate {
-        Gate::Until(question) => ("until", Document::text(question.to_string())),
-        Gate::Approve => ("approve", Document::Bool(true)),
-    };
     let length = Document::text(duration::format(step.duration));
+    let (key, opened_by) = match gate {
+        Gate::Until(question) => ("gate", ("until", Document::text(question.to_string()))),
+        Gate::Approve => ("gate", ("approve", Document::Bool(true))),
+        Gate::Run(command) => ("run", ("command", Document::of(command))),
+    };
     let gate = Document::object([opened_by, ("timeout", length)]);
-    Document::object([("name", Document::text(&step.name)), ("gate", gate)])
+    Document::object([("name", Document::text(&step.name)), (key, gate)])
 }
 
 pub(super) fn put(fields: &mut Fields, key: &str, value: Document) {

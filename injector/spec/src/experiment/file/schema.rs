@@ -52,6 +52,7 @@ pub fn schema() -> Value {
             map(&steps::STEP, &["duration"]),
             map(&steps::PAUSE, &["pause"]),
             map(&steps::gate::STEP, &["gate"]),
+            map(&steps::run::STEP, &["run"]),
             map(&steps::REPEAT, &["repeat", "steps"]),
             map(&steps::PARALLEL, &steps::PARALLEL),
         ] },
@@ -227,7 +228,7 @@ fn key_of_operations(key: &str) -> Value {
     }
 }
 
-/// What a key takes that only blocks, pulses and gates have.
+/// What a key takes that only blocks, pulses, gates and commands have.
 fn key_of_step(key: &str) -> Value {
     match key {
         "repeat" => scalar("How often the steps of this block are run, one round after the other."),
@@ -243,6 +244,10 @@ fn key_of_step(key: &str) -> Value {
             gate["oneOf"] = json!([{ "required": ["until"] }, { "required": ["approve"] }]);
             described(gate, "What the run waits for in this step.")
         }
+        "run" => described(
+            map(&steps::run::RUN, &steps::run::RUN),
+            "A command, and how long it has: the run goes on when it has ended with 0; root's to name.",
+        ),
         "until" => json!({
             "$ref": "#/$defs/probe",
             "description": "A probe, by its name or as under `probes`; its first right answer opens the gate.",
@@ -298,7 +303,7 @@ fn key_of_probe(key: &str) -> Value {
         }
         "every" => scalar("From one question to the next."),
         "within" => scalar("The longest that a right answer, a command or a person takes."),
-        "timeout" => scalar("The longest that an answer, or a gate, is waited for."),
+        "timeout" => scalar("The longest that an answer, a gate or a command is waited for."),
         other => measures::key(other),
     }
 }

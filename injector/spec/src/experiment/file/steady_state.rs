@@ -40,7 +40,7 @@ use crate::{
 pub(super) const OBJECTIVES: [&str; 3] = ["rto", "rpo", "detect"];
 
 /// How long the baseline is where nothing is said.
-const BASELINE: Duration = Duration::from_secs(30);
+pub(super) const BASELINE: Duration = Duration::from_secs(30);
 
 /// What is measured; none where the file names no probe and no operations.
 pub(super) fn steady_state(

@@ -22,6 +22,7 @@ pub(super) mod gate;
 mod parallel;
 mod pulse;
 mod repeat;
+pub(super) mod run;
 
 use super::{
     complaint::Complaint,
@@ -54,7 +55,7 @@ pub(super) struct Walk {
 pub(super) enum Ground {
     /// A quiet time that is written as such.
     Quiet,
-    /// Anything else: faults, a gate, or the rest of a pulse or of a block, which no person meant for a baseline or a recovery.
+    /// Anything else: faults, a gate, a command, or the rest of a pulse or of a block, which no person meant for a baseline or a recovery.
     Faults,
 }
 
@@ -89,7 +90,9 @@ pub(super) fn steps(node: &Node, around: &Around<'_>) -> Result<Walk, Complaint>
     for (node, steps) in written(node, around)? {
         walk.last = match Shape::of(node) {
             Shape::Repeat | Shape::Parallel => Ground::Faults,
-            Shape::Pause | Shape::Step | Shape::Gate => Ground::of(&steps),
+            // What puts a system right again behind its recovery leaves that one.
+            Shape::Run if !walk.steps.is_empty() => walk.last,
+            Shape::Pause | Shape::Step | Shape::Gate | Shape::Run => Ground::of(&steps),
         };
         if walk.steps.is_empty() {
             walk.first = walk.last;
@@ -98,6 +101,17 @@ pub(super) fn steps(node: &Node, around: &Around<'_>) -> Result<Walk, Complaint>
         check(&walk.steps, node.at, around.targets)?;
     }
     Ok(walk)
+}
+
+/// Whether a list of steps has commands, and no faults: nothing of it needs a target.
+pub(super) fn are_commands(node: &Node) -> bool {
+    let items = node.list().unwrap_or_default();
+    let is_faulty = |item: &Node| item.get("faults").is_some();
+    let inner = |item: &Node| item.get("steps").is_some_and(are_commands);
+    !items.iter().any(is_faulty)
+        && items
+            .iter()
+            .any(|item| item.get("run").is_some() || inner(item))
 }
 
 /// What steps refer to.
@@ -144,6 +158,7 @@ enum Shape {
     Repeat,
     Parallel,
     Gate,
+    Run,
 }
 
 impl Shape {
@@ -155,6 +170,8 @@ impl Shape {
             Self::Repeat
         } else if has("gate") {
             Self::Gate
+        } else if has("run") {
+            Self::Run
         } else if has("pause") {
             Self::Pause
         } else {
@@ -179,6 +196,7 @@ fn written<'n>(
             Shape::Parallel => parallel::block(node, index, around)?,
             Shape::Pause => vec![pause(node, around.unnamed)?],
             Shape::Gate => vec![gate::step(node, around.probes)?],
+            Shape::Run => vec![run::step(node)?],
             Shape::Step => {
                 let fields = Fields::of(node, "a step", &STEP)?;
                 let name = fields.text("name")?;

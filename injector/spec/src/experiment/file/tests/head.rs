@@ -33,6 +33,7 @@ fn read(text: &str, sets: &[&str], profile: Option<&str>) -> Result<Experiment, 
         sets: &sets,
         profile,
         parameters: &[],
+        ..Reading::default()
     };
     reading.text(text)
 }

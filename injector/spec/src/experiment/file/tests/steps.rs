@@ -193,6 +193,58 @@ fn a_gate_waits_for_a_probe_or_a_person_and_not_for_ever() {
     }
 }
 
+/// What stands behind `run: `, in line 3 from column 12 on.
+#[rustfmt::skip]
+const COMMANDS: &[Row] = &[
+    ("{ command: [/bin/true] }", 3, 12, "without `timeout` could run for ever; add one"),
+    ("{ timeout: 5s }", 3, 12, "`run` needs `command`"),
+    ("{ command: [true], timeout: 5s }", 3, 23, "with its whole path"),
+    ("{ command: [], timeout: 5s }", 3, 23, "with its whole path"),
+    ("{ command: /bin/true, timeout: 5s }", 3, 23, "a list of the program"),
+    ("{ command: [/bin/true], timeout: 0s }", 3, 45, "zero"),
+    ("{ command: [/bin/true], within: 5s }", 3, 36, "no field `within`"),
+    ("/bin/true", 3, 12, "`run` is a map of command, timeout"),
+];
+
+#[test]
+fn a_command_is_a_step_of_its_own_with_an_end() {
+    let read = |run: &str| {
+        let text = format!(
+            "targets: {{ a: {{pid: 7}} }}\nsteps:\n  - {{ run: {run} }}\n  - {{ duration: 1s, faults: [net.blackhole] }}\n"
+        );
+        parse(&text, "run.yaml", None)
+    };
+    let experiment = read("{ command: [/bin/echo, 'a b', 7], timeout: 5s }").unwrap();
+    let step = &experiment.steps[0];
+    let words = ["/bin/echo", "a b", "7"].map(str::to_owned);
+    assert_eq!(step.gate, Some(Gate::Run(words.to_vec())));
+    assert_eq!((step.name.as_str(), step.duration.as_secs()), ("run", 5));
+    assert!(experiment.baseline().is_zero(), "a command is no baseline");
+    let value = serde_json::to_value(&experiment).unwrap();
+    assert_eq!(
+        serde_json::from_value::<Experiment>(value).unwrap(),
+        experiment
+    );
+    for (run, line, column, part) in COMMANDS {
+        let error = read(run).unwrap_err();
+        assert!(error.sentence.contains(part), "{run}: {error}");
+        assert_eq!(
+            (error.line, error.column),
+            (*line, *column),
+            "{run}: {error}"
+        );
+    }
+    let long = format!(
+        "{{ command: [/bin/echo, {}], timeout: 5s }}",
+        "x".repeat(4096)
+    );
+    assert!(read(&long).unwrap_err().sentence.contains("4096"));
+    // What comes in by another door is held to the same.
+    let mut experiment = experiment;
+    experiment.steps[0].gate = Some(Gate::Run(vec!["true".into()]));
+    assert!(experiment.check().is_err());
+}
+
 /// The rest of a pulse is no recovery that a person meant: a judged run still gets its own.
 #[test]
 fn a_rest_is_no_recovery() {
