@@ -213,6 +213,7 @@ impl Measures {
     pub fn lifted(&mut self) {
         if let Some(watched) = &mut self.watched
             && watched.times.faults_ns.is_some()
+            && watched.times.ended_ns == 0
         {
             watched.times.lifted_ns = Some(boot_ns());
         }
@@ -226,7 +227,10 @@ impl Measures {
         };
         mem::take(&mut watched.threads).leave();
         let last = self.collect();
-        if let Some(watched) = &mut self.watched {
+        // Commands that put a system right again may still be run when all is measured.
+        if let Some(watched) = &mut self.watched
+            && watched.times.ended_ns == 0
+        {
             watched.times.ended_ns = boot_ns();
         }
         last

@@ -18,6 +18,7 @@ pub(crate) fn cases() -> Vec<Case> {
     vec![
         case("its_actions_are_faults_and_its_probes_judge_them", faults),
         case("its_commands_are_tried_and_rolled_back", commands),
+        case("a_system_that_bears_a_command_has_held", borne),
     ]
 }
 
@@ -157,5 +158,54 @@ fn commands() -> Result<()> {
         settings.exists() && !away.exists(),
         "nothing was rolled back"
     );
+    Ok(())
+}
+
+/// A command of an instant, and rollbacks of which the first fails: neither that nor the shortness spoils the verdict.
+fn borne() -> Result<()> {
+    let injector = Injector::new()?;
+    let (settings, back) = (
+        injector.state().join("settings"),
+        injector.state().join("back"),
+    );
+    fs::write(&settings, "greeting=hello\n")?;
+    let action = |name: &str, path: &str, arguments: Value| {
+        json!({
+            "type": "action", "name": name,
+            "provider": { "type": "process", "path": path, "arguments": arguments, "timeout": 5 },
+        })
+    };
+    let document = json!({
+        "title": "nothing of note",
+        "description": "The settings stay.",
+        "steady-state-hypothesis": {
+            "title": "the settings are there",
+            "probes": [{
+                "type": "probe", "name": "settings", "tolerance": 0,
+                "provider": { "type": "process", "path": "cat", "arguments": [settings] },
+            }],
+        },
+        "method": [action("do nothing", "/bin/true", json!([]))],
+        "rollbacks": [
+            action("take the settings away", "/bin/mv", json!([settings, back])),
+            action("fail", "/bin/false", json!([])),
+            action("put them back", "/bin/mv", json!([back, settings])),
+        ],
+        "extensions": extension("settings"),
+    });
+    let file = injector.state().join("nothing.json");
+    fs::write(&file, document.to_string())?;
+    let finished = injector.once(&["run", &file.to_string_lossy(), "--json"])?;
+    ensure!(finished.code == Some(0), "{finished:?}");
+    let judged = judgement(&finished)?;
+    ensure!(
+        judged["verdict"] == "held" && judged["probes"][0]["fate"] == "absorbed",
+        "{judged:#}"
+    );
+    let report: Value = serde_json::from_str(&finished.stdout)?;
+    let gates = report["gates"].as_array().context("no commands")?;
+    let codes: Vec<&Value> = gates.iter().map(|gate| &gate["code"]).collect();
+    ensure!(codes == [0, 0, 1, 0], "{report:#}");
+    ensure!(settings.exists(), "the last rollback was not run");
     Ok(())
 }

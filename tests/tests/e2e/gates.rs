@@ -248,7 +248,10 @@ fn commands() -> Result<()> {
         let page = stage.injector.once(&["report", run, "--format", form])?;
         ensure!(page.stdout.contains("/nonexistent"), "{form}: {page:?}");
     }
-    let hangs = format!("run: {{ command: [/bin/sleep, '{SLEEP}'], timeout: 1s }}");
+    // Its child, which it does not wait for, ends with it.
+    let hangs = format!(
+        "run: {{ command: [/bin/sh, -c, '/bin/sleep {SLEEP} & exec /bin/sleep {SLEEP}'], timeout: 1s }}"
+    );
     let told = report(stage.start_step(&hangs)?, 4)?;
     ensure!(told["outcome"] == "gate-shut", "{told}");
     ensure!(told["gates"][0]["end"] == "timed-out", "{told}");

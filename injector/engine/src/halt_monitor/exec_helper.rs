@@ -202,9 +202,10 @@ fn wait(
         match child.try_wait() {
             Ok(Some(status)) => {
                 return match (status.code(), status.signal()) {
-                    (Some(CANNOT), _) => {
-                        Ending::NotStarted("there is no such program, or it may not be run".into())
-                    }
+                    (Some(CANNOT), _) => Ending::NotStarted(
+                        "there is no such program, it may not be run, or it ended with 127 itself"
+                            .into(),
+                    ),
                     (Some(code), _) => Ending::Code(code),
                     (None, signal) => Ending::Signal(signal.unwrap_or_default()),
                 };

@@ -23,6 +23,13 @@ impl Experiment {
         found.runs() && behind
     }
 
+    /// Whether it is a command at the very end, behind all that is tried: it puts a system right again. By then all is
+    /// measured, and where it fails the next is run nevertheless.
+    pub fn puts_right(&self, step: usize) -> bool {
+        let are_commands = |from: usize| self.steps.iter().skip(from).all(Step::runs);
+        step < self.steps.len() && are_commands(step) && (0..step).any(|one| self.tries(one))
+    }
+
     /// How many commands are tried.
     pub fn commands(&self) -> usize {
         let all = 0..self.steps.len();

@@ -40,11 +40,7 @@ impl Run<'_> {
         armed.ground.detach();
         drop(armed.watchdog);
         drop(armed.halt_monitor);
-        for record in armed.measures.end() {
-            if !self.journal.offer(&record) {
-                armed.measures.left_out(&record);
-            }
-        }
+        self.end_measures(&mut armed.measures);
         remarks.extend(armed.measures.remark());
         self.measures = armed.measures;
         RunReport {

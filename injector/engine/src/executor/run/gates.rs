@@ -62,7 +62,9 @@ impl Run<'_> {
         self.tell(EventKind::GateEnded {
             report: report.clone(),
         });
-        let outcome = outcome.or_else(|| given_up(&report, &waited_for));
+        let puts_right = self.request.experiment.puts_right(step.index);
+        let given_up = || given_up(&report, &waited_for).filter(|_| !puts_right);
+        let outcome = outcome.or_else(given_up);
         self.gates.push(report);
         Ok(outcome)
     }

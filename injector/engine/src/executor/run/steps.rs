@@ -12,6 +12,7 @@ use crate::{
     executor::{Order, ending::lapsed},
     gate::Waiting,
     halt_monitor::Breach,
+    measures::Measures,
 };
 
 /// How often a run looks after its devices, sockets, events and watchdog.
@@ -42,6 +43,9 @@ impl Run<'_> {
                 ends_at: begins_at.saturating_add(nanos(duration)),
             };
             begins_at = step.ends_at;
+            if self.request.experiment.puts_right(index) {
+                self.end_measures(&mut armed.measures);
+            }
             if is_tried {
                 self.keep_samples(armed);
                 if let Some(why) = armed.measures.begin_faults() {
@@ -70,7 +74,8 @@ impl Run<'_> {
                 armed,
                 next.and_then(|next| self.stays_on(next, step.ends_at)),
             )?;
-            if is_tried {
+            // What a command has changed stays, until another puts it right or the run is over.
+            if is_tried && !is_command {
                 armed.measures.lifted();
             }
             armed.spending.before = self.used_until(armed, index);
@@ -144,6 +149,18 @@ impl Run<'_> {
             }
             if !self.journal.offer(&record) {
                 armed.measures.left_out(&record);
+            }
+        }
+    }
+
+    /// Asks no more, and writes down what was answered last.
+    pub(super) fn end_measures(&mut self, measures: &mut Measures) {
+        if self.request.experiment.is_of_commands() {
+            measures.lifted();
+        }
+        for record in measures.end() {
+            if !self.journal.offer(&record) {
+                measures.left_out(&record);
             }
         }
     }

@@ -118,7 +118,7 @@ pub(super) fn translated(
         entries.push(entry(at, "halt", nodes::list(at, method.halt)));
     }
     let mut steps = method.steps;
-    if rollbacks.are_always_run && !rollbacks.steps.is_empty() {
+    if !rollbacks.steps.is_empty() {
         // What is measured behind the last action comes first, as there.
         if is_judged {
             steps.push(own.recovery_step(at));

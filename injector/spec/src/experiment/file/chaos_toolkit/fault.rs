@@ -90,6 +90,11 @@ fn is_same(one: &[(Word, Node)], other: &[(Word, Node)]) -> bool {
 
 /// Takes the words of a process apart; it is this program.
 pub(super) fn read(process: &Process<'_>) -> Result<Asked, Complaint> {
+    if let Some(timeout) = &process.timeout {
+        let sentence = "a fault ends with its `--duration`, and `timeout` would cut it short there; leave `timeout` out, or \
+                        make `--duration` as short";
+        return Err(Complaint::at(timeout.at, sentence));
+    }
     let mut faults = FaultInFile::command();
     faults.build();
     let mut targets = TargetInFile::command();

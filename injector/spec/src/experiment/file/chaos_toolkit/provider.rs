@@ -176,7 +176,10 @@ fn arguments(node: &Node) -> Result<Vec<Node>, Complaint> {
             Ok(words)
         }
         Content::Scalar(line) => {
-            if let Some(sign) = line.chars().find(|sign| !is_plain(*sign)) {
+            if let Some(sign) = without_variables(line)
+                .chars()
+                .find(|sign| !is_plain(*sign))
+            {
                 let sign = printable::line(&sign.to_string()).into_owned();
                 let sentence = format!(
                     "`arguments` that are one text are read by a shell there, and injector starts none, so `{sign}` has \
@@ -192,9 +195,30 @@ fn arguments(node: &Node) -> Result<Vec<Node>, Complaint> {
     }
 }
 
-/// Whether a character means itself to a shell, wherever it stands; those of `${name}` are put in before one reads them.
+/// The text without each `${name}`, which is put in before a shell reads it.
+fn without_variables(line: &str) -> String {
+    let mut rest = line;
+    let mut plain = String::new();
+    while let Some((before, behind)) = rest.split_once("${") {
+        let Some((name, after)) = behind.split_once('}') else {
+            break;
+        };
+        if !name
+            .chars()
+            .all(|sign| sign.is_alphanumeric() || sign == '_')
+            || name.is_empty()
+        {
+            break;
+        }
+        plain.push_str(before);
+        rest = after;
+    }
+    plain + rest
+}
+
+/// Whether a character means itself to a shell, wherever it stands.
 fn is_plain(sign: char) -> bool {
-    sign.is_alphanumeric() || sign.is_ascii_whitespace() || "-_./:,@+=%^${}".contains(sign)
+    sign.is_alphanumeric() || " \t-_./:,@+=%^".contains(sign)
 }
 
 impl Process<'_> {

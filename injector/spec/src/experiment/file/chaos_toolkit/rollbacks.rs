@@ -1,7 +1,8 @@
 //! `rollbacks` and `runtime`: what is run behind the method, and when.
 //!
-//! There rollbacks are run behind the method, whatever it came to; with the strategy `deviated` only after it went wrong.
-//! Here the commands of `rollback` are for a breach alone, so what is run always is a step at the end, too.
+//! There rollbacks are run behind the method, and not where it failed or was interrupted. Here the commands of `rollback`
+//! are for a breach, and steps at the end for a run that ended as planned, so each of them is both. Nothing here is run
+//! after a run that a person stopped, so `always` is refused, and nothing for a deviation alone, so `deviated` is, too.
 
 use super::{
     Source,
@@ -28,15 +29,13 @@ pub(super) struct Rollbacks {
     pub(super) commands: Vec<Node>,
     /// The same as steps.
     pub(super) steps: Vec<Node>,
-    /// Whether they are run after a run that ended as planned.
-    pub(super) are_always_run: bool,
 }
 
 pub(super) fn read(fields: &Fields<'_>, source: Source<'_>) -> Result<Rollbacks, Complaint> {
+    check_runtime(fields)?;
     let mut rollbacks = Rollbacks {
         commands: Vec::new(),
         steps: Vec::new(),
-        are_always_run: are_always_run(fields)?,
     };
     for node in items(fields, "rollbacks")? {
         if let Some(name) = node.get("ref") {
@@ -69,10 +68,10 @@ pub(super) fn read(fields: &Fields<'_>, source: Source<'_>) -> Result<Rollbacks,
     Ok(rollbacks)
 }
 
-/// Reads `runtime`.
-fn are_always_run(fields: &Fields<'_>) -> Result<bool, Complaint> {
+/// Refuses what `runtime` says and no run here does.
+fn check_runtime(fields: &Fields<'_>) -> Result<(), Complaint> {
     let Some(runtime) = fields.get("runtime") else {
-        return Ok(true);
+        return Ok(());
     };
     let runtime = Fields::of(runtime, "`runtime`", &["hypothesis", "rollbacks"])?;
     if let Some((word, node)) = strategy(&runtime, "hypothesis")?
@@ -85,17 +84,20 @@ fn are_always_run(fields: &Fields<'_>) -> Result<bool, Complaint> {
         return Err(Complaint::at(node.at, sentence));
     }
     match strategy(&runtime, "rollbacks")? {
-        None | Some(("default" | "always", _)) => Ok(true),
-        Some(("deviated", _)) => Ok(false),
+        None | Some(("default", _)) => Ok(()),
         Some((other, node)) => {
             let other = printable::line(other);
             let sentence = format!(
-                "rollbacks are run `always` or where the run `deviated`, and not as by `{other}`; write one of them, or \
-                 leave `rollbacks` out"
+                "rollbacks are run behind a run that ended as planned and after a breach, and not as by `{other}`; leave \
+                 `rollbacks` of `runtime` out, and after a stop put right by hand what the method has changed"
             );
             Err(Complaint::at(node.at, sentence))
         }
     }
+}
+
+fn is_false(node: &Node) -> bool {
+    node.text("").is_ok_and(|text| text == "false")
 }
 
 /// A strategy, with its place.
@@ -104,6 +106,15 @@ fn strategy<'n>(runtime: &Fields<'n>, key: &str) -> Result<Option<(&'n str, &'n 
         return Ok(None);
     };
     let fields = Fields::of(node, "a strategy", &STRATEGY)?;
+    for key in ["fail_fast", "fail_fast_ratio"] {
+        if let Some(node) = fields.get(key).filter(|node| !is_false(node)) {
+            let sentence = format!(
+                "the steady state ends no run by itself here, as `{key}` has it; leave it out, and convert the experiment \
+                 to give it a condition under `halt`, as in `health fails 3`"
+            );
+            return Err(Complaint::at(node.at, sentence));
+        }
+    }
     let found = fields.get("strategy");
     found
         .map(|node| Ok((node.text("strategy")?, node)))

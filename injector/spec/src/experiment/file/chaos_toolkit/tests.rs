@@ -206,6 +206,9 @@ const REFUSED: &[(&str, &str, u64, &str)] = &[
     ("\"tags\": []", "\"configuration\": {\"a\": [1]}", 2, "is a list"),
     ("\"tags\": []", "\"runtime\": {\"hypothesis\": {\"strategy\": \"skip\"}}", 2, "not as by `skip`"),
     ("\"tags\": []", "\"runtime\": {\"rollbacks\": {\"strategy\": \"never\"}}", 2, "not as by `never`"),
+    ("\"tags\": []", "\"runtime\": {\"rollbacks\": {\"strategy\": \"always\"}}", 2, "not as by `always`"),
+    ("\"tags\": []", "\"runtime\": {\"rollbacks\": {\"strategy\": \"deviated\"}}", 2, "not as by `deviated`"),
+    ("\"tags\": []", "\"runtime\": {\"hypothesis\": {\"strategy\": \"continuously\", \"fail_fast\": true}}", 2, "as `fail_fast` has it"),
     ("\"tags\": []", "\"extensions\": [{\"name\": \"injector\", \"rpo\": 1}]", 2, "no field `rpo`"),
     ("\"tags\": []", "\"extensions\": [{\"name\": \"injector\", \"probes\": {\"q\": {\"every\": \"1s\"}}}]", 2, "no field `q`"),
     ("\"tags\": []", "\"extensions\": [{\"name\": \"injector\", \"probes\": {\"p\": {\"often\": \"1s\"}}}]", 2, "no field `often`"),
@@ -237,6 +240,9 @@ const REFUSED: &[(&str, &str, u64, &str)] = &[
     ("--pid 7 --duration 5s", "--pid 7 --duration 5s --latency 1s", 7, "no flag of net.blackhole"),
     ("--pid 7 --duration 5s", "--pid 7 --duration 5s --target x", 7, "no flag of net.blackhole"),
     ("--pid 7 --duration 5s", "--pid 7 --duration 5s | tee x", 7, "read by a shell there"),
+    ("--pid 7 --duration 5s", "--pid 7 --duration $LENGTH", 7, "read by a shell there"),
+    ("--pid 7 --duration 5s", "--pid 7 --duration {5s,6s}", 7, "read by a shell there"),
+    ("\"path\": \"injector\"", "\"timeout\": 9, \"path\": \"injector\"", 7, "leave `timeout` out"),
     ("\"path\": \"injector\"", "\"path\": \"./bin/x\"", 7, "write its whole path"),
     ("\"rollbacks\": []", "\"rollbacks\": [{\"ref\": \"a\"}]", 9, "written out"),
     ("\"rollbacks\": []", "\"rollbacks\": [{\"type\": \"action\", \"name\": \"b\", \"provider\": {\"type\": \"process\", \"path\": \"injector\"}}]", 9, "other than injector"),
@@ -273,7 +279,7 @@ fn what_is_about_the_same_document_is_read() {
         ),
         (
             "\"tags\": []",
-            "\"runtime\": {\"hypothesis\": {\"strategy\": \"continuously\"}, \"rollbacks\": {\"strategy\": \"always\"}}",
+            "\"runtime\": {\"hypothesis\": {\"strategy\": \"continuously\"}, \"rollbacks\": {\"strategy\": \"default\"}}",
         ),
         (
             "\"tolerance\": 200",

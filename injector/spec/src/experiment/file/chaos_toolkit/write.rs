@@ -68,10 +68,13 @@ impl Experiment {
         }
         let steady = self.steady_state.as_deref();
         let always = self.run_always()?;
-        let (mut steps, mut own) = (&self.steps[..], Fields::new());
+        let (mut steps, mut own) = (
+            &self.steps[..self.steps.len() - always.len()],
+            Fields::new(),
+        );
         if let Some(steady) = steady {
             put(&mut fields, super::HYPOTHESIS, hypothesis(steady, about)?);
-            steps = quiet_ends(&steps[..steps.len() - always.len()], steady, &mut own)?;
+            steps = quiet_ends(steps, steady, &mut own)?;
             put(&mut own, "probes", probe::paces(steady));
         }
         if !own.is_empty() {
@@ -89,36 +92,31 @@ impl Experiment {
             let rollbacks = rollbacks.collect::<Result<_, _>>()?;
             put(&mut fields, "rollbacks", Document::List(rollbacks));
         } else if !self.rollback.is_empty() {
-            let strategy = Document::Object(vec![("strategy".to_owned(), text("deviated"))]);
-            let runtime = Document::Object(vec![("rollbacks".to_owned(), strategy)]);
-            put(&mut fields, "runtime", runtime);
-            let rollbacks = self.rollback.iter().enumerate().map(rollback);
-            let rollbacks = rollbacks.collect::<Result<_, _>>()?;
-            put(&mut fields, "rollbacks", Document::List(rollbacks));
+            let what = "commands that are run after a breach alone";
+            return Err(ChaosToolkitError::new(what, "leave `rollback` out"));
         }
         Ok(Document::Object(fields))
     }
 
     /// The commands behind the recovery, which there are rollbacks that are run always; they are those of `rollback`, too.
     fn run_always(&self) -> Result<&[Step], ChaosToolkitError> {
-        if self.steady_state.is_none() {
-            return Ok(&[]);
-        }
-        let count = self
-            .steps
-            .iter()
-            .rev()
-            .take_while(|step| step.runs())
-            .count();
-        let (front, behind) = self.steps.split_at(self.steps.len() - count);
-        if behind.is_empty() || !front.last().is_some_and(step::is_quiet) {
-            return Ok(&[]);
-        }
+        let is_judged = self.steady_state.is_some();
         let is_same = |(step, command): (&Step, &RollbackCommand)| {
             step.gate == Some(Gate::Run(command.command.clone())) && step.duration == command.within
         };
-        if behind.len() == self.rollback.len() && behind.iter().zip(&self.rollback).all(is_same) {
+        let at = |count| self.steps.split_at(self.steps.len().saturating_sub(count));
+        let (front, behind) = at(self.rollback.len());
+        let is_behind_recovery = front.last().is_some_and(step::is_quiet);
+        if behind.len() == self.rollback.len()
+            && behind.iter().zip(&self.rollback).all(is_same)
+            && (is_behind_recovery || !is_judged)
+        {
             return Ok(behind);
+        }
+        let commands = self.steps.iter().rev().take_while(|step| step.runs());
+        let (front, behind) = at(commands.count());
+        if behind.is_empty() || !is_judged || !front.last().is_some_and(step::is_quiet) {
+            return Ok(&[]);
         }
         let what = "commands behind the recovery that are not those of `rollback`";
         Err(ChaosToolkitError::new(
@@ -237,10 +235,4 @@ fn hypothesis(steady: &SteadyState, about: &str) -> Result<Document, ChaosToolki
         ("title".to_owned(), text(about)),
         ("probes".to_owned(), Document::List(probes)),
     ]))
-}
-
-fn rollback((index, command): (usize, &RollbackCommand)) -> Result<Document, ChaosToolkitError> {
-    let name = format!("rollback {}", index + 1);
-    let provider = step::command_of(&command.command, command.within)?;
-    Ok(step::action(&name, provider))
 }

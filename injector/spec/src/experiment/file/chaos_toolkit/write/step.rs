@@ -26,7 +26,12 @@ struct Action {
 pub(super) fn method(steps: &[Step], targets: &[Target]) -> Result<Document, ChaosToolkitError> {
     let mut actions: Vec<Action> = Vec::new();
     let mut before = Duration::ZERO;
-    for step in steps {
+    for (index, step) in steps.iter().enumerate() {
+        if step.runs() && steps[index..].iter().any(|step| !step.faults.is_empty()) {
+            // There a program that fails is told, and what is behind it comes nevertheless.
+            let what = "a command that keeps the faults behind it from beginning where it fails";
+            return Err(ChaosToolkitError::new(what, "put it behind the faults"));
+        }
         if is_quiet(step) {
             match actions.last_mut() {
                 Some(last) if last.after.is_zero() => last.after = step.duration,
