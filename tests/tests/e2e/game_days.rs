@@ -108,7 +108,11 @@ fn play(name: &str, sets: &[String], code: i32) -> Result<Value> {
     let finished = injector.start_here(&words)?.wait_within(END)?;
     ensure!(finished.code == Some(code), "{finished:?}");
     let card = injector.once(&["report", "last"])?;
-    let card = masked(&card.stdout)?;
+    let mut card = masked(&card.stdout)?;
+    if name == "halted" {
+        // Whether an answer was right between the first hit and the first bad one is a matter of milliseconds.
+        card = card.replace(", median # (# x baseline)", "");
+    }
     let kept = folder().join("reports").join(format!("{name}.txt"));
     if env::var_os("INJECTOR_REPORTS").is_some_and(|what| what == "write") {
         fs::write(&kept, &card)?;
