@@ -205,9 +205,8 @@ fn role_of_known(skb: *mut __sk_buff, is_v4: bool) -> Option<u32> {
         local_port,
         ..
     } = ends::leaving(skb)?;
-    let word = |of: &[u8; 16], at: usize| {
-        u32::from_ne_bytes([of[at], of[at + 1], of[at + 2], of[at + 3]])
-    };
+    let word =
+        |of: &[u8; 16], at: usize| u32::from_ne_bytes([of[at], of[at + 1], of[at + 2], of[at + 3]]);
     // SAFETY: all zero is a tuple.
     let mut tuple: bpf_sock_tuple = unsafe { core::mem::zeroed() };
     let size = if is_v4 {
