@@ -115,9 +115,19 @@ pub fn unix_seconds() -> Result<u64, Refusal> {
     since.map(|since| since.as_secs()).map_err(|_| unknown())
 }
 
-/// Seconds since 1970 in this host's local time zone, as `localtime_r(3)` has it.
+unsafe extern "C" {
+    /// `tzset(3)`, which the libc crate has for Windows alone.
+    fn tzset();
+}
+
+/// Seconds since 1970 in this host's local time zone, as `localtime_r(3)` has it. With glibc a zone that was changed since
+/// this program began counts; musl reads the host's zone once.
 pub fn local(unix_seconds: u64) -> Result<LocalTime, Refusal> {
     let seconds = unix_seconds.try_into().map_err(|_| unknown())?;
+    // SAFETY: it takes and returns nothing. What it writes is the C library's own, behind a lock that `localtime_r` takes as
+    // well, and the variables `tzname`, `timezone` and `daylight`, which nothing here reads; it reads the environment, which
+    // nothing here changes.
+    unsafe { tzset() };
     // SAFETY: `tm` is made of integers and a pointer; all zero is valid.
     let mut broken_down: libc::tm = unsafe { std::mem::zeroed() };
     // SAFETY: both pointers are to values of ours that outlive the call; glibc and musl lock what they
