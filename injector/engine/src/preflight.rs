@@ -262,6 +262,7 @@ fn decide(
         footprints,
         populations,
     } = Surroundings::of(targets)?;
+    surroundings::read_zone();
     Ok(policy::decide(&Case {
         config,
         experiment,

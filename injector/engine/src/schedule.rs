@@ -24,7 +24,7 @@ use injector_spec::{
     experiment::{Experiment, Selector, file::Reading},
 };
 
-use crate::surroundings::{LocalTime, local, unix_seconds};
+use crate::surroundings::{LocalTime, local, read_zone, unix_seconds};
 
 /// How old a start may be that counts.
 const LOOK_BACK_SECONDS: u64 = ScheduleInForce::LOOKS_BACK_DAYS as u64 * 86_400;
@@ -167,6 +167,7 @@ fn read(path: &Path, bytes: &[u8], victim: Option<Selector>) -> Result<Experimen
 
 /// The time on the wall, and the starts of its day. Starts of a later date count as well: the clock was set back.
 fn look(schedule: &ScheduleInForce) -> Result<(LocalTime, Starts), Refusal> {
+    read_zone();
     let unix = unix_seconds()?;
     let now = local(unix)?;
     let directory = journal::directory();

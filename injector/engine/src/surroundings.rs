@@ -120,14 +120,18 @@ unsafe extern "C" {
     fn tzset();
 }
 
-/// Seconds since 1970 in this host's local time zone, as `localtime_r(3)` has it. With glibc a zone that was changed since
-/// this program began counts; musl reads the host's zone once.
-pub fn local(unix_seconds: u64) -> Result<LocalTime, Refusal> {
-    let seconds = unix_seconds.try_into().map_err(|_| unknown())?;
+/// Takes in the host's time zone as it is now, where it was changed since this program began; musl reads it once. It is a
+/// file, and a thread that looks after a run waits for no disk: that thread has the zone that was read last.
+pub fn read_zone() {
     // SAFETY: it takes and returns nothing. What it writes is the C library's own, behind a lock that `localtime_r` takes as
     // well, and the variables `tzname`, `timezone` and `daylight`, which nothing here reads; it reads the environment, which
     // nothing here changes.
     unsafe { tzset() };
+}
+
+/// Seconds since 1970 in this host's local time zone, as `localtime_r(3)` has it.
+pub fn local(unix_seconds: u64) -> Result<LocalTime, Refusal> {
+    let seconds = unix_seconds.try_into().map_err(|_| unknown())?;
     // SAFETY: `tm` is made of integers and a pointer; all zero is valid.
     let mut broken_down: libc::tm = unsafe { std::mem::zeroed() };
     // SAFETY: both pointers are to values of ours that outlive the call; glibc and musl lock what they
