@@ -70,7 +70,8 @@ pub fn run(output: Output, config: Source, companions: &Companions) -> Result<Ex
             runs: Arc::default(),
             lanes: Lanes::default(),
             events,
-            schedule: Arc::default(),
+            // Before it is asked for the first time: one that is on is never told as off.
+            schedule: Arc::new(Mutex::new(scheduled.as_ref().map(schedule::undrawn))),
         };
         let scheduled = scheduled.map(|it| tokio::spawn(daemon.clone().keep_schedule(it)));
         if output == Output::Text {

@@ -130,14 +130,19 @@ pub struct Status {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ScheduleStatus {
     /// When the next experiment is due at the earliest, in milliseconds since 1970; absent where the hours are never open,
-    /// and while one goes on.
+    /// while one goes on, and while it waits for something else.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_unix_ms: Option<u64>,
     /// The one that goes on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<RunId>,
-    /// How many were started today.
-    pub today: u32,
+    /// Why no time is drawn, in a sentence: nothing was drawn yet, or the last start was refused, after which it rests. Absent
+    /// else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting_because: Option<String>,
+    /// How many were started today; absent until the journals were counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub today: Option<u32>,
     /// The most in a day.
     pub at_most_a_day: u32,
 }

@@ -262,6 +262,7 @@ fn decide(
         footprints,
         populations,
     } = Surroundings::of(targets)?;
+    surroundings::read_zone();
     Ok(policy::decide(&Case {
         config,
         experiment,
@@ -283,7 +284,7 @@ fn plan(experiment: &Experiment, host: &Host) -> Result<Plan, Refusal> {
 }
 
 /// What seeds are drawn from. Any number does: it is written down, and a person who wants a certain one gives it.
-fn any_number() -> u64 {
+pub fn any_number() -> u64 {
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();

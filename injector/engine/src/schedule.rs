@@ -3,15 +3,19 @@
 //! When, which and on whom is arithmetic on a seed ([`injector_plan::schedule`]). Here are the clock, the journals of the
 //! runs that it has started, and the files of its suite. All of it may wait for a disk, so it is done on a thread of its
 //! own and never by the one that serves.
+//!
+//! A victim that is a unit is the host's own: its cgroup is looked for when a start is due, and the run is about that cgroup. A
+//! unit that a container or a user gave the same name is never hit in its place.
 
 use std::path::Path;
 
+use injector_host::targets::{Error, cgroup};
 use injector_plan::{
     Plan,
     schedule::{Starts, draw_experiment, draw_victim, next_start},
 };
 use injector_record::{
-    journal,
+    configuration, journal,
     scheduled::{self, Scheduled, SuiteError},
 };
 use injector_spec::{
@@ -20,10 +24,10 @@ use injector_spec::{
     experiment::{Experiment, Selector, file::Reading},
 };
 
-use crate::surroundings::{LocalTime, local, unix_seconds};
+use crate::surroundings::{LocalTime, local, read_zone, unix_seconds};
 
-/// Two days: what may be of the same day of the calendar, whatever summer time does.
-const LOOK_BACK_SECONDS: u64 = 2 * 86_400;
+/// How old a start may be that counts.
+const LOOK_BACK_SECONDS: u64 = ScheduleInForce::LOOKS_BACK_DAYS as u64 * 86_400;
 
 /// When the next start is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,19 +43,21 @@ pub struct Due {
 /// The schedule of a configuration, where it is on.
 ///
 /// # Errors
-/// A suite that is not there or not root's alone, with the place in the configuration; an experiment that cannot be
-/// read, or has more than one target, with its place in its file.
+/// A suite that is not there or not root's alone, and journals that are deleted while they count, with the place in the
+/// configuration; an experiment that cannot be read, or has more than one target, with its place in its file.
 pub fn checked(config: &Config, source: &Source) -> Result<Option<ScheduleInForce>, Refusal> {
     let Some(schedule) = config.schedule.in_force() else {
         return Ok(None);
     };
     let (line, column) = schedule.suite_at;
-    let misplaced = |error: SuiteError| ConfigError::Mistake {
+    let mistake = |what: String| ConfigError::Mistake {
         path: source.path().display().to_string(),
         line,
         column,
-        what: error.to_string(),
+        what,
     };
+    let misplaced = |error: SuiteError| mistake(error.to_string());
+    check_journals(&schedule).map_err(mistake)?;
     for path in scheduled::suite(&schedule.suite).map_err(misplaced)? {
         let bytes = scheduled::experiment(&path).map_err(misplaced)?;
         let victim = schedule.victims.first().cloned();
@@ -72,10 +78,16 @@ pub fn draw(schedule: &ScheduleInForce, seed: u64) -> Result<Due, Refusal> {
 
 /// What is to be started now that it is due; `None` where the wall clock says that its time is over, or that the day has
 /// had its starts.
+///
+/// # Errors
+/// A configuration that says something else by now, a suite that is not believed any more, and a unit that the host has not.
 pub fn choose(
     schedule: &ScheduleInForce,
+    source: &Source,
     seed: u64,
 ) -> Result<Option<(Experiment, Scheduled)>, Refusal> {
+    check_unchanged(schedule, source)?;
+    check_journals(schedule).map_err(Refusal::usage)?;
     let (now, starts) = look(schedule)?;
     let is_open = now
         .second
@@ -104,7 +116,44 @@ pub fn choose(
         victim: victim.to_string(),
         of_victims: victims.len(),
     };
-    Ok(Some((read(path, &bytes, Some(victim.clone()))?, drawn)))
+    let victim = in_place(victim)?;
+    Ok(Some((read(path, &bytes, Some(victim))?, drawn)))
+}
+
+/// A person who has taken a victim off the list, or switched the schedule off, expects no start by the old one.
+fn check_unchanged(schedule: &ScheduleInForce, source: &Source) -> Result<(), Refusal> {
+    let now = configuration::load(source)?.schedule.in_force();
+    if now.is_some_and(|now| schedule.is_the_same(&now)) {
+        return Ok(());
+    }
+    Err(Refusal::usage(
+        "[schedule] was changed since the daemon was started; restart it",
+    ))
+}
+
+/// By the file that decides which journals are kept, as each sweep reads it: the usual one, whatever file the daemon has.
+/// Where it cannot be read, none is deleted.
+fn check_journals(schedule: &ScheduleInForce) -> Result<(), String> {
+    match configuration::load(&Source::choose(None)) {
+        Ok(config) => schedule.check_journals(config.journal.rule()),
+        Err(_) => Ok(()),
+    }
+}
+
+/// A victim as the one cgroup that is meant.
+fn in_place(victim: &Selector) -> Result<Selector, Error> {
+    match victim {
+        Selector::Unit(name) => {
+            let mount = cgroup::mount_point()?;
+            let found = cgroup::of_host_unit(name)?.directory;
+            let below = found.strip_prefix(&mount).unwrap_or(&found);
+            Ok(Selector::Cgroup(Path::new("/").join(below)))
+        }
+        Selector::Cgroup(_)
+        | Selector::Container(_)
+        | Selector::Pids { .. }
+        | Selector::Process { .. } => Ok(victim.clone()),
+    }
 }
 
 fn read(path: &Path, bytes: &[u8], victim: Option<Selector>) -> Result<Experiment, Refusal> {
@@ -118,6 +167,7 @@ fn read(path: &Path, bytes: &[u8], victim: Option<Selector>) -> Result<Experimen
 
 /// The time on the wall, and the starts of its day. Starts of a later date count as well: the clock was set back.
 fn look(schedule: &ScheduleInForce) -> Result<(LocalTime, Starts), Refusal> {
+    read_zone();
     let unix = unix_seconds()?;
     let now = local(unix)?;
     let directory = journal::directory();
@@ -135,4 +185,52 @@ fn look(schedule: &ScheduleInForce) -> Result<(LocalTime, Starts), Refusal> {
         today: u32::try_from(today).unwrap_or(u32::MAX),
     };
     Ok((now, starts))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn a_schedule_that_was_changed_since_starts_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("injector.toml");
+        let source = Source::Named(path.clone());
+        let keys = "[schedule]\nenabled = true\nsuite = \"/a\"\nunits = [\"a\", \"b\"]\n";
+        let write = |text: &str| fs::write(&path, text).unwrap();
+        write(keys);
+        let begun = configuration::load(&source).unwrap();
+        let begun = begun.schedule.in_force().unwrap();
+        for same in [
+            keys.to_owned(),
+            format!("# moved\n\n{keys}[limits]\nmax_hits = 7\n"),
+        ] {
+            write(&same);
+            assert_eq!(check_unchanged(&begun, &source), Ok(()), "{same}");
+        }
+        for other in [
+            keys.replace("true", "false"),
+            keys.replace(", \"b\"", ""),
+            String::new(),
+        ] {
+            write(&other);
+            let refused = check_unchanged(&begun, &source).unwrap_err();
+            assert!(refused.message.contains("restart it"), "{other}{refused}");
+        }
+        write("[schedule]\nenabld = true\n");
+        let refused = check_unchanged(&begun, &source).unwrap_err();
+        assert!(refused.message.contains(":2:1:"), "{refused}");
+    }
+
+    #[test]
+    fn a_unit_that_the_host_has_not_is_no_victim() {
+        let cgroup = Selector::Cgroup("/a.slice".into());
+        assert_eq!(in_place(&cgroup).unwrap(), cgroup);
+        if cgroup::mount_point().is_ok() {
+            let refused = in_place(&Selector::Unit("no-such-unit".into())).unwrap_err();
+            assert!(refused.to_string().contains("`no-such-unit`"), "{refused}");
+        }
+    }
 }

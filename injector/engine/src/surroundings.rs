@@ -115,6 +115,20 @@ pub fn unix_seconds() -> Result<u64, Refusal> {
     since.map(|since| since.as_secs()).map_err(|_| unknown())
 }
 
+unsafe extern "C" {
+    /// `tzset(3)`, which the libc crate has for Windows alone.
+    fn tzset();
+}
+
+/// Takes in the host's time zone as it is now, where it was changed since this program began; musl reads it once. It is a
+/// file, and a thread that looks after a run waits for no disk: that thread has the zone that was read last.
+pub fn read_zone() {
+    // SAFETY: it takes and returns nothing. What it writes is the C library's own, behind a lock that `localtime_r` takes as
+    // well, and the variables `tzname`, `timezone` and `daylight`, which nothing here reads; it reads the environment, which
+    // nothing here changes.
+    unsafe { tzset() };
+}
+
 /// Seconds since 1970 in this host's local time zone, as `localtime_r(3)` has it.
 pub fn local(unix_seconds: u64) -> Result<LocalTime, Refusal> {
     let seconds = unix_seconds.try_into().map_err(|_| unknown())?;

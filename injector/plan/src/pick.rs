@@ -1,8 +1,9 @@
 //! Which processes a random pick chooses.
 //!
 //! Those with the smallest hashes of seed, process id and start time. So the same seed chooses the same processes as
-//! long as they live, whatever order they are found in, and a process that is not chosen may end without changing the
-//! choice.
+//! long as the processes that are found are the same, whatever order they are found in. Of as many, one that is not chosen
+//! may end without changing the choice; one that is new may take the place of another, and a share of fewer or more
+//! processes may be another number of them.
 //!
 //! Rejected: drawing places in the list of what was found, which are other ones as soon as any process ends or begins.
 

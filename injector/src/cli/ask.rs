@@ -16,7 +16,10 @@ use injector_record::{
     journal::{self, ListedRun, Listing, Newest, Reports, RunId, RunState, Stamped, Unreadable},
     report::RunReport,
 };
-use injector_spec::error::{Exit, Refusal};
+use injector_spec::{
+    error::{Exit, Refusal},
+    printable,
+};
 
 /// Answers, and returns the exit code.
 pub fn ask(question: Question, output: Output) -> Result<Exit, Refusal> {
@@ -113,18 +116,24 @@ fn schedule(status: Option<&ScheduleStatus>) -> String {
     let ScheduleStatus {
         next_unix_ms,
         run,
+        waiting_because,
         today,
         at_most_a_day,
     } = status;
-    let what = match (run, next_unix_ms) {
-        (Some(run), _) => format!("run {run} goes on"),
-        (None, Some(next)) => format!(
+    let what = match (run, waiting_because, next_unix_ms) {
+        (Some(run), _, _) => format!("run {run} goes on"),
+        (None, Some(why), _) => format!("nothing is due: {}", printable::line(why)),
+        (None, None, Some(next)) => format!(
             "the next is due at {} at the earliest",
             journal::time(*next)
         ),
-        (None, None) => "its hours are never open".to_owned(),
+        (None, None, None) => "its hours are never open".to_owned(),
     };
-    format!("schedule: {what} ({today} of at most {at_most_a_day} started today)")
+    let count = match today {
+        Some(today) => format!("{today} of at most {at_most_a_day} started today"),
+        None => format!("at most {at_most_a_day} a day"),
+    };
+    format!("schedule: {what} ({count})")
 }
 
 async fn status(client: Option<&Client>, output: Output) -> Result<Exit, Refusal> {
@@ -339,4 +348,42 @@ async fn follow(client: &Client, run: Option<&RunId>, output: Output) -> Result<
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_schedule_says_what_it_is_at() {
+        let status = ScheduleStatus {
+            next_unix_ms: None,
+            run: None,
+            waiting_because: None,
+            today: None,
+            at_most_a_day: 3,
+        };
+        assert_eq!(schedule(None), "the schedule is off");
+        let undrawn = ScheduleStatus {
+            waiting_because: Some("the next start is not drawn yet".into()),
+            ..status.clone()
+        };
+        assert_eq!(
+            schedule(Some(&undrawn)),
+            "schedule: nothing is due: the next start is not drawn yet (at most 3 a day)"
+        );
+        let counted = ScheduleStatus {
+            today: Some(1),
+            ..status
+        };
+        assert_eq!(
+            schedule(Some(&counted)),
+            "schedule: its hours are never open (1 of at most 3 started today)"
+        );
+        let due = ScheduleStatus {
+            next_unix_ms: Some(0),
+            ..counted
+        };
+        assert!(schedule(Some(&due)).contains("the next is due at "));
+    }
 }

@@ -47,14 +47,15 @@ fn starts() -> Result<()> {
     fs::write(suite.join("slow.yaml"), EXPERIMENT)?;
     let configure = |a_day: u32| {
         let keys = format!(
-            "enabled = true\nsuite = \"{}\"\nat_most_a_day = {a_day}\ncgroups = [\"{victims}\"]\nhours = {}\n",
+            "enabled = true\nsuite = \"{}\"\nat_most_a_day = {a_day}\ncgroups = [\"{victims}\"]\nhours = {}\n\
+             [journal]\nkeep = 2880\n",
             suite.display(),
             open_now()?
         );
         configure(&injector, &keys)
     };
 
-    // So many in so short a time that the first is due at once.
+    // So many in so short a time that the first is due at once; their journals have to be kept.
     configure(1440)?;
     let daemon = injector.start_daemon()?;
     let run = eventually("the schedule to start a run", PATIENCE, || {
@@ -152,6 +153,15 @@ fn mistakes() -> Result<()> {
     fs::set_permissions(&suite, fs::Permissions::from_mode(0o777))?;
     refused(&injector, &named, "can be written by others than root")?;
     fs::set_permissions(&suite, fs::Permissions::from_mode(0o755))?;
+    let link = injector.state().join("link");
+    std::os::unix::fs::symlink(&suite, &link)?;
+    let linked = format!(
+        "enabled = true\nunits = [\"a\"]\nsuite = \"{}\"\n",
+        link.display()
+    );
+    refused(&injector, &linked, "name the folder itself")?;
+    let young = format!("{named}[journal]\nmax_age = \"1d\"\n");
+    refused(&injector, &young, ":7:9: the schedule counts its starts")?;
     configure(&injector, &named)?;
     injector.start_daemon()?.interrupt()?;
     Ok(())

@@ -2,14 +2,14 @@
 //!
 //! It asks as root does, through the same door as every caller, and lifts no limit. It waits by the boot clock, which no
 //! person sets, and looks at the wall clock when the time has come: what is outside of the hours by then is drawn anew. A
-//! start that was refused is no start; the next is drawn after a rest.
+//! start that was refused is no start; the next is drawn after a rest. What it is at is told from before the first draw on.
 
 use std::{
     sync::{MutexGuard, PoisonError},
     time::Duration,
 };
 
-use super::{Daemon, Launched};
+use super::{Daemon, End, Launched};
 use crate::{Lanes, ScheduleStatus, StartRequest, Tie};
 use injector_engine::{schedule, tell, worker::AskedBy};
 use injector_host::kernel::clock::boot_ns;
@@ -31,6 +31,39 @@ const SETTLES_WITHIN: Duration = Duration::from_secs(2);
 /// How often a wait looks at the boot clock: the runtime's own stands still while the host is suspended.
 const SLICE: Duration = Duration::from_secs(10);
 
+/// What stands where no time is, before each draw.
+const UNDRAWN: &str = "the next start is not drawn yet";
+
+/// What a schedule is at before it has drawn or counted anything.
+pub(super) fn undrawn(schedule: &ScheduleInForce) -> ScheduleStatus {
+    ScheduleStatus {
+        next_unix_ms: None,
+        run: None,
+        waiting_because: Some(UNDRAWN.to_owned()),
+        today: None,
+        at_most_a_day: schedule.at_most_a_day,
+    }
+}
+
+/// The same where nothing goes on and nothing is due, for this reason.
+fn waiting(status: ScheduleStatus, because: &str) -> ScheduleStatus {
+    ScheduleStatus {
+        next_unix_ms: None,
+        run: None,
+        waiting_because: Some(because.to_owned()),
+        ..status
+    }
+}
+
+/// What a run of the schedule came to, where it came to no report.
+fn refusal(end: Option<End>) -> Result<(), Refusal> {
+    match end.flatten() {
+        Some(Ok(_)) => Ok(()),
+        Some(Err(refusal)) => Err(refusal),
+        None => Err(broke()),
+    }
+}
+
 impl Daemon {
     /// What the schedule is at.
     pub(super) fn standing(&self) -> MutexGuard<'_, Option<ScheduleStatus>> {
@@ -48,6 +81,7 @@ impl Daemon {
                     if told.as_ref() != Some(&refusal.message) {
                         tell::aside(format!("injector: the schedule starts nothing: {refusal}"));
                     }
+                    self.wait_because(&refusal.message);
                     told = Some(refusal.message);
                     wait(REST).await;
                 }
@@ -55,7 +89,12 @@ impl Daemon {
         }
     }
 
-    /// Draws a start, waits until it is due, and for its end.
+    fn wait_because(&self, because: &str) {
+        let mut standing = self.standing();
+        *standing = standing.take().map(|status| waiting(status, because));
+    }
+
+    /// Draws a start, waits until it is due, and for its end. A refusal that comes with the end is one as any other.
     async fn turn(&self, schedule: &ScheduleInForce) -> Result<(), Refusal> {
         let asked = schedule.clone();
         // Any number does: it is written down with what it has decided.
@@ -70,7 +109,8 @@ impl Daemon {
                 now.saturating_add(u64::try_from(next.as_millis()).unwrap_or(u64::MAX))
             }),
             run: None,
-            today: due.today,
+            waiting_because: None,
+            today: Some(due.today),
             at_most_a_day: schedule.at_most_a_day,
         };
         *self.standing() = Some(status.clone());
@@ -79,8 +119,9 @@ impl Daemon {
             return Ok(());
         };
         wait(next).await;
-        let asked = schedule.clone();
-        let chosen = self.look(move || schedule::choose(&asked, seed)).await?;
+        let (asked, config) = (schedule.clone(), self.config.clone());
+        let choose = move || schedule::choose(&asked, &config, seed);
+        let chosen = self.look(choose).await?;
         let Some((experiment, drawn)) = chosen else {
             wait(PAUSE).await;
             return Ok(());
@@ -100,12 +141,14 @@ impl Daemon {
         *self.standing() = Some(ScheduleStatus {
             next_unix_ms: None,
             run: Some(run),
-            today: due.today.saturating_add(1),
+            today: Some(due.today.saturating_add(1)),
             ..status
         });
+        let ended = end.wait_for(Option::is_some).await;
         // The sender goes with the run's thread.
-        let _ = end.wait_for(Option::is_some).await;
-        Ok(())
+        let ended = ended.ok().map(|end| end.clone());
+        self.wait_because(UNDRAWN);
+        refusal(ended)
     }
 
     /// Waits for a start that was on its way when the schedule was ended, so that its run is there to be ended as well; not
@@ -137,5 +180,49 @@ async fn wait(time: Duration) {
             return;
         }
         tokio::time::sleep(left.min(SLICE)).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use injector_spec::config::Hours;
+
+    fn schedule() -> ScheduleInForce {
+        ScheduleInForce {
+            suite: "/a".into(),
+            suite_at: (1, 1),
+            hours: Hours::default(),
+            at_most_a_day: 3,
+            victims: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn what_it_waits_for_is_told_and_what_was_counted_stays() {
+        let first = undrawn(&schedule());
+        assert_eq!((first.next_unix_ms, first.today), (None, None));
+        assert_eq!(first.waiting_because.as_deref(), Some(UNDRAWN));
+        let drawn = ScheduleStatus {
+            next_unix_ms: Some(7),
+            run: Some("r000000000001".parse().unwrap()),
+            waiting_because: None,
+            today: Some(2),
+            ..first
+        };
+        let refused = waiting(drawn, "the kill switch is pulled");
+        assert_eq!((refused.next_unix_ms, &refused.run), (None, &None));
+        assert_eq!(refused.today, Some(2));
+        assert_eq!(
+            refused.waiting_because.as_deref(),
+            Some("the kill switch is pulled")
+        );
+    }
+
+    #[test]
+    fn a_refusal_that_comes_with_the_end_is_not_lost() {
+        let refused = Refusal::usage("the disk is full");
+        assert_eq!(refusal(Some(Some(Err(refused.clone())))), Err(refused));
+        assert!(refusal(None).is_err() && refusal(Some(None)).is_err());
     }
 }

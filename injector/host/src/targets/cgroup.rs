@@ -109,21 +109,43 @@ pub fn find(path: &Path) -> Result<Cgroup, Error> {
 
 /// The cgroup of a systemd unit: the one directory with its name.
 pub fn of_unit(name: &str) -> Result<Cgroup, Error> {
-    let full = if name.contains('.') {
-        name.to_owned()
+    let full = of_kind(name);
+    only("the unit", name, |_| true, |found| found == full)
+}
+
+/// The cgroup of a unit that the host's own service manager has started: of a container's or a user's unit, which may
+/// have the same name on purpose, nothing is seen.
+pub fn of_host_unit(name: &str) -> Result<Cgroup, Error> {
+    let full = of_kind(name);
+    only(
+        "the host's own unit",
+        name,
+        has_units_of_the_host,
+        |found| found == full,
+    )
+}
+
+fn of_kind(unit: &str) -> String {
+    if unit.contains('.') {
+        unit.to_owned()
     } else {
-        format!("{name}.service")
-    };
-    only("the unit", name, |found| found == full)
+        format!("{unit}.service")
+    }
+}
+
+/// Whether the host's own units may be in a directory of this name: systemd keeps its units in slices. What is in a
+/// service or a scope was made by its processes, as in a container or for a user; `user.slice` is the users', and what has
+/// another name is no systemd's.
+fn has_units_of_the_host(name: &str) -> bool {
+    name.ends_with(".slice") && name != "user.slice"
 }
 
 /// The cgroup of a container: the one directory whose name carries the id, as docker
 /// (`docker-ID.scope`, `docker/ID`), containerd (`cri-containerd-ID.scope`) and podman
 /// (`libpod-ID.scope`) make them. The first characters of an id do, twelve as `docker ps` shows.
 pub fn of_container(id: &str) -> Result<Cgroup, Error> {
-    only("the container", id, |name| {
-        container_id(name).is_some_and(|full| full.starts_with(id))
-    })
+    let is_meant = |name: &str| container_id(name).is_some_and(|full| full.starts_with(id));
+    only("the container", id, |_| true, is_meant)
 }
 
 /// The container id in a cgroup's name: 64 hexadecimal digits.
@@ -133,23 +155,15 @@ fn container_id(name: &str) -> Option<&str> {
     (id.len() == 64 && id.bytes().all(|byte| byte.is_ascii_hexdigit())).then_some(id)
 }
 
-fn only(what: &'static str, name: &str, matches: impl Fn(&str) -> bool) -> Result<Cgroup, Error> {
+/// The one directory whose name matches; `is_entered` says by its name whether one is looked into.
+fn only(
+    what: &'static str,
+    name: &str,
+    is_entered: impl Fn(&str) -> bool,
+    matches: impl Fn(&str) -> bool,
+) -> Result<Cgroup, Error> {
     let mount = mount_point()?;
-    let mut found = Vec::new();
-    let mut queue = VecDeque::from([mount.clone()]);
-    while let Some(directory) = queue.pop_front() {
-        for child in children(&directory) {
-            let is_match = child
-                .file_name()
-                .and_then(|n| n.to_str())
-                .is_some_and(&matches);
-            if is_match {
-                found.push(child);
-            } else {
-                queue.push_back(child);
-            }
-        }
-    }
+    let found = search(&mount, is_entered, matches);
     match found.as_slice() {
         [] => Err(Error::NotFound {
             what,
@@ -164,6 +178,29 @@ fn only(what: &'static str, name: &str, matches: impl Fn(&str) -> bool) -> Resul
             found: many.iter().map(|path| printable::path(path)).collect(),
         }),
     }
+}
+
+/// The directories below `mount` whose names match; below one that does, no other is looked for.
+fn search(
+    mount: &Path,
+    is_entered: impl Fn(&str) -> bool,
+    matches: impl Fn(&str) -> bool,
+) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut queue = VecDeque::from([mount.to_owned()]);
+    while let Some(directory) = queue.pop_front() {
+        for child in children(&directory) {
+            // What is no text is no unit's and no container's name.
+            let name = child.file_name().and_then(|name| name.to_str());
+            let name = name.unwrap_or_default();
+            if matches(name) {
+                found.push(child);
+            } else if is_entered(name) {
+                queue.push_back(child);
+            }
+        }
+    }
+    found
 }
 
 /// What is about a cgroup is written into a journal, whose lines are text.
@@ -278,6 +315,49 @@ mod tests {
         }
         assert_eq!(container_id("libpod-conmon.scope"), None);
         assert_eq!(container_id("system.slice"), None);
+    }
+
+    #[test]
+    fn of_the_hosts_units_no_namesake_is_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let mount = folder.path();
+        for path in [
+            "system.slice/web.service",
+            "system.slice/web.service/web.service",
+            "system.slice/docker-0123.scope/system.slice/web.service",
+            "system.slice/nspawn@a.service/payload/system.slice/web.service",
+            "machine.slice/machine-a.scope/web.service",
+            "kubepods.slice/kubepods-pod1.slice/cri-containerd-0123.scope/web.service",
+            "docker/0123/system.slice/web.service",
+            "lxc.payload.a/system.slice/web.service",
+            "user.slice/user-1000.slice/user@1000.service/app.slice/web.service",
+            "user.slice/web.service",
+            "app.slice/app-inner.slice/inner.service",
+        ] {
+            fs::create_dir_all(mount.join(path)).unwrap();
+        }
+        let of_host = |name: &str| search(mount, has_units_of_the_host, |found| found == name);
+        assert_eq!(
+            of_host("web.service"),
+            [mount.join("system.slice/web.service")]
+        );
+        assert_eq!(
+            of_host("inner.service"),
+            [mount.join("app.slice/app-inner.slice/inner.service")]
+        );
+        assert_eq!(of_host("user.slice"), [mount.join("user.slice")]);
+        assert!(of_host("user@1000.service").is_empty());
+        let all = search(mount, |_| true, |found| found == "web.service");
+        assert_eq!(all.len(), 9, "{all:?}");
+    }
+
+    #[test]
+    fn a_unit_that_the_host_has_not_is_refused_by_name() {
+        if mount_point().is_ok() {
+            let refused = of_host_unit("no-such-unit").unwrap_err().to_string();
+            let part = "no cgroup of the host's own unit `no-such-unit` was found";
+            assert!(refused.contains(part), "{refused}");
+        }
     }
 
     #[test]

@@ -122,7 +122,7 @@ pub enum Error {
         printable::path(mount)
     )]
     NotFound {
-        /// `the unit` or `the container`.
+        /// `the unit`, `the host's own unit` or `the container`.
         what: &'static str,
         /// What was named.
         name: String,
@@ -132,7 +132,7 @@ pub enum Error {
     /// The name is not unique.
     #[error("{what} `{}` is ambiguous: {}; name one of them with --cgroup", printable::line(name), found.join(", "))]
     Ambiguous {
-        /// `the unit` or `the container`.
+        /// `the unit`, `the host's own unit` or `the container`.
         what: &'static str,
         /// What was named.
         name: String,

@@ -51,7 +51,10 @@ pub fn resolve(target: &Target, guard: &Guard) -> Result<ResolvedTarget, Error> 
     }
     match &target.selector {
         Selector::Pids { pids, follow, pick } => {
-            let keys = checked(pids, guard)?;
+            let keys = match pick {
+                None => checked(pids, guard)?,
+                Some(_) => checked_of_those_left(pids, guard)?,
+            };
             by_process(target, keys, (*follow, pick.as_ref()), guard)
         }
         Selector::Process {
@@ -89,6 +92,23 @@ fn checked(pids: &[u32], guard: &Guard) -> Result<Vec<TaskKey>, Error> {
         keys.push(key);
     }
     Ok(keys)
+}
+
+/// The same without those that are gone, which a pick among several does without.
+fn checked_of_those_left(pids: &[u32], guard: &Guard) -> Result<Vec<TaskKey>, Error> {
+    let mut keys = Vec::new();
+    let mut gone = None;
+    for pid in pids {
+        match checked(&[*pid], guard) {
+            Ok(key) => keys.extend(key),
+            Err(error @ Error::NoProcess(_)) => gone = Some(error),
+            Err(error) => return Err(error),
+        }
+    }
+    match gone {
+        Some(error) if keys.is_empty() => Err(error),
+        _ => Ok(keys),
+    }
 }
 
 /// Those of the found processes that a pick chooses.
@@ -303,6 +323,43 @@ mod tests {
             refused.to_string(),
             "target workers picks 3 of 2 processes that are there; pick at most so many"
         );
+    }
+
+    /// Those that are left are picked from, as long as they are enough.
+    #[test]
+    fn what_is_gone_is_not_picked_from() {
+        let mut sleepers = Sleepers::start(3);
+        let two = sleepers.target("2", Follow::Process);
+        let share = sleepers.target("50%", Follow::Process);
+        let end = |sleeper: &mut Child| {
+            sleeper.kill().unwrap();
+            sleeper.wait().unwrap();
+        };
+        end(&mut sleepers.0[1]);
+        let left = [sleepers.0[0].id(), sleepers.0[2].id()];
+        let picked = resolve(&two, &guard()).unwrap().picked.unwrap();
+        assert_eq!((picked.from, picked.pids.len()), (2, 2));
+        assert!(left.iter().all(|pid| picked.pids.contains(pid)));
+        end(&mut sleepers.0[0]);
+        let refused = resolve(&two, &guard()).unwrap_err();
+        assert!(
+            matches!(
+                refused,
+                Error::PickOfFewer {
+                    picked: 2,
+                    of: 1,
+                    ..
+                }
+            ),
+            "{refused}"
+        );
+        assert_eq!(
+            resolve(&share, &guard()).unwrap().picked.unwrap().pids,
+            [left[1]]
+        );
+        end(&mut sleepers.0[2]);
+        let refused = resolve(&share, &guard()).unwrap_err();
+        assert!(matches!(refused, Error::NoProcess(_)), "{refused}");
     }
 
     /// This process's tree holds the sleepers: with the tree they are no roots of their own.

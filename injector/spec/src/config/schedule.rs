@@ -1,11 +1,11 @@
 //! Experiments that the daemon starts by itself.
 
-use std::{ops::Range, path::PathBuf};
+use std::{ops::Range, path::PathBuf, time::Duration};
 
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::{CgroupRoot, Hours, protected};
+use super::{CgroupRoot, Hours, Rule, protected};
 use crate::experiment::Selector;
 
 /// The most starts a day: one a minute.
@@ -46,6 +46,43 @@ pub struct ScheduleInForce {
     pub at_most_a_day: u32,
     /// Who may be the victim, at least one: units, then cgroups, in the order of the file.
     pub victims: Vec<Selector>,
+}
+
+impl ScheduleInForce {
+    /// Starts of so many days may be of the same day of the calendar, whatever summer time does.
+    pub const LOOKS_BACK_DAYS: u32 = 2;
+
+    /// Whether another says the same, wherever in its file it does.
+    pub fn is_the_same(&self, other: &Self) -> bool {
+        let in_place = Self {
+            suite_at: self.suite_at,
+            ..other.clone()
+        };
+        *self == in_place
+    }
+
+    /// Starts are counted in journals. What is wrong with a rule by which those that count would be deleted.
+    ///
+    /// # Errors
+    /// A sentence with its remedy, about `[journal]`.
+    pub fn check_journals(&self, rule: Rule) -> Result<(), String> {
+        let days = Self::LOOKS_BACK_DAYS;
+        if rule.max_age < Duration::from_hours(24) * days {
+            return Err(format!(
+                "the schedule counts its starts in the journals of {days} days, and `max_age` of [journal] \
+                 deletes them before; write `max_age = \"{days}d\"` or more there"
+            ));
+        }
+        let least = self.at_most_a_day.saturating_mul(days);
+        if rule.keep < usize::try_from(least).unwrap_or(usize::MAX) {
+            return Err(format!(
+                "the schedule counts its starts in journals, {} a day for {days} days, and `keep` of [journal] \
+                 leaves {} of them; write `keep = {least}` or more there, or a smaller `at_most_a_day`",
+                self.at_most_a_day, rule.keep
+            ));
+        }
+        Ok(())
+    }
 }
 
 impl Default for Schedule {
@@ -155,6 +192,52 @@ mod tests {
             Selector::Cgroup("/b.slice".into()),
         ];
         assert_eq!(on.victims, victims);
+    }
+
+    fn in_force(keys: &str) -> ScheduleInForce {
+        let needed = "enabled = true\nsuite = \"/a\"\nunits = [\"a.service\"]\n";
+        read(&format!("{needed}{keys}")).unwrap().unwrap()
+    }
+
+    #[test]
+    fn what_says_the_same_elsewhere_is_the_same() {
+        let once = in_force("at_most_a_day = 2\n");
+        let moved = "at_most_a_day = 2\nunits = [\"a.service\"]\nenabled = true\nsuite = \"/a\"\n";
+        let moved = read(moved).unwrap().unwrap();
+        assert_ne!(once, moved);
+        assert!(once.is_the_same(&moved));
+        for other in [
+            "at_most_a_day = 3\n",
+            "at_most_a_day = 2\ncgroups = [\"/b.slice\"]\n",
+            "at_most_a_day = 2\nhours = { from = \"08:00\" }\n",
+        ] {
+            assert!(!once.is_the_same(&in_force(other)), "{other}");
+        }
+    }
+
+    #[test]
+    fn starts_that_count_are_not_deleted() {
+        let days = |days: u64| Duration::from_hours(24 * days);
+        let few = in_force("at_most_a_day = 3\n");
+        let rule = |keep, max_age| Rule { keep, max_age };
+        assert_eq!(few.check_journals(rule(6, days(2))), Ok(()));
+        let young = few.check_journals(rule(6, days(2) - Duration::from_secs(1)));
+        assert!(young.unwrap_err().contains("write `max_age = \"2d\"`"));
+        let scarce = few.check_journals(rule(5, days(2))).unwrap_err();
+        assert!(
+            scarce.contains("leaves 5 of them; write `keep = 6`"),
+            "{scarce}"
+        );
+        let default = Config::default().journal.rule();
+        assert_eq!(
+            in_force("at_most_a_day = 500\n").check_journals(default),
+            Ok(())
+        );
+        assert!(
+            in_force("at_most_a_day = 501\n")
+                .check_journals(default)
+                .is_err()
+        );
     }
 
     #[test]

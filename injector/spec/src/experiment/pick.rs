@@ -1,6 +1,7 @@
 //! A random pick of the processes that a selector finds.
 //!
-//! A seed decides it, so that a run can be done again on the same processes while they live. It is part of the experiment
+//! A seed decides it, so that a run can be done again on the same processes as long as those that are found are the same.
+//! It is part of the experiment
 //! from the moment a run comes in, before its journal is written: each later look at the same run picks by it.
 //!
 //! Rejected: a name of its own for each seed (one for picks, one for faults) in files. In a file a seed stands beside

@@ -8,7 +8,7 @@ use super::{Next, Runs, row};
 use crate::cli::Arming;
 use injector_engine::{
     page::{Line, Page, Role},
-    tell,
+    preflight, tell,
     trial::Asked,
     worker::Output,
 };
@@ -61,13 +61,15 @@ struct Told<'t> {
 /// Makes the runs and says what they show together.
 pub fn repeat(arming: Arming, times: Times) -> Result<Exit, Refusal> {
     let Arming {
-        experiment,
+        mut experiment,
         rehearsal: _,
         overrides,
         config,
         output,
         showing: _,
     } = arming;
+    // Of the same processes, as far as they are there, so that the runs can be compared.
+    experiment.seed_picks(preflight::any_number());
     let asked = Asked {
         experiment,
         overrides,

@@ -88,6 +88,8 @@ pub struct Wanted {
     varied: Varied,
     ends: Ends,
     rules: Rules,
+    /// What random picks without a seed are drawn from, so that all values are tried on the same processes.
+    pick_seed: u64,
     /// The command line, of which the command that repeats a value is made.
     words: Vec<OsString>,
     arming: ArmingFlags,
@@ -144,6 +146,7 @@ impl Wanted {
             varied: parameter,
             ends,
             rules,
+            pick_seed: preflight::any_number(),
             words: words.to_vec(),
             overrides: arming.overrides(),
             config,
@@ -156,8 +159,10 @@ impl Wanted {
     /// The experiment with this value.
     fn at(&self, value: Amount) -> Result<Experiment, Refusal> {
         let values = self.values.with(self.varied.at(value));
-        self.file
-            .armed(self.selector.clone(), &values, &self.arming)
+        let selector = self.selector.clone();
+        let mut experiment = self.file.armed(selector, &values, &self.arming)?;
+        experiment.seed_picks(self.pick_seed);
+        Ok(experiment)
     }
 
     /// The refusal that a run with one of the two ends would meet now, with that end; the harshest is asked first. What

@@ -214,7 +214,9 @@ fn run(wanted: Wanted) -> Result<Suite, Refusal> {
     let mut tried: Vec<Tried> = Vec::new();
     let mut ended = None;
     let all = experiments.len();
-    for (place, (file, experiment)) in experiments.into_iter().enumerate() {
+    for (place, (file, mut experiment)) in experiments.into_iter().enumerate() {
+        // The runs of an experiment pick the same processes, as far as they are there.
+        experiment.seed_picks(preflight::any_number());
         let asked = Asked {
             experiment,
             overrides: overrides.clone(),

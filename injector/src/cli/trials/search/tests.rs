@@ -120,6 +120,20 @@ fn what_is_no_search_is_refused_before_anything_is_run() {
     }
 }
 
+/// Without a seed in the file, too.
+#[test]
+fn all_values_are_tried_on_the_same_pick() {
+    let picking = FILE.replace("{ pid: 7 }", "{ pid: [7, 8, 9], pick: 1 }");
+    let words = "--parameter steps[0].latency --from 10ms --to 10s --set port=80";
+    let wanted = wanted(&picking, words).unwrap();
+    let seed = |value: &str| {
+        let experiment = wanted.at(value.parse().unwrap()).unwrap();
+        experiment.targets[0].selector.pick().unwrap().seed
+    };
+    assert!(seed("1s").is_some());
+    assert_eq!(seed("1s"), seed("2s"));
+}
+
 /// A parameter by its path and the variable that is its value are the same.
 #[test]
 fn a_path_and_a_variable_lead_to_the_same_value() {
