@@ -46,12 +46,12 @@ pub(super) fn undrawn(schedule: &ScheduleInForce) -> ScheduleStatus {
 }
 
 /// The same where nothing goes on and nothing is due, for this reason.
-fn waiting(status: ScheduleStatus, because: &str) -> ScheduleStatus {
+fn waiting(status: &ScheduleStatus, because: &str) -> ScheduleStatus {
     ScheduleStatus {
         next_unix_ms: None,
         run: None,
         waiting_because: Some(because.to_owned()),
-        ..status
+        ..status.clone()
     }
 }
 
@@ -91,7 +91,7 @@ impl Daemon {
 
     fn wait_because(&self, because: &str) {
         let mut standing = self.standing();
-        *standing = standing.take().map(|status| waiting(status, because));
+        *standing = standing.take().map(|status| waiting(&status, because));
     }
 
     /// Draws a start, waits until it is due, and for its end. A refusal that comes with the end is one as any other.
@@ -210,7 +210,7 @@ mod tests {
             today: Some(2),
             ..first
         };
-        let refused = waiting(drawn, "the kill switch is pulled");
+        let refused = waiting(&drawn, "the kill switch is pulled");
         assert_eq!((refused.next_unix_ms, &refused.run), (None, &None));
         assert_eq!(refused.today, Some(2));
         assert_eq!(

@@ -137,7 +137,8 @@ fn of_kind(unit: &str) -> String {
 /// service or a scope was made by its processes, as in a container or for a user; `user.slice` is the users', and what has
 /// another name is no systemd's.
 fn has_units_of_the_host(name: &str) -> bool {
-    name.ends_with(".slice") && name != "user.slice"
+    name.strip_suffix(".slice")
+        .is_some_and(|slice| slice != "user")
 }
 
 /// The cgroup of a container: the one directory whose name carries the id, as docker

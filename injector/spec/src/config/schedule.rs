@@ -221,7 +221,7 @@ mod tests {
         let few = in_force("at_most_a_day = 3\n");
         let rule = |keep, max_age| Rule { keep, max_age };
         assert_eq!(few.check_journals(rule(6, days(2))), Ok(()));
-        let young = few.check_journals(rule(6, days(2) - Duration::from_secs(1)));
+        let young = few.check_journals(rule(6, days(2).saturating_sub(Duration::from_secs(1))));
         assert!(young.unwrap_err().contains("write `max_age = \"2d\"`"));
         let scarce = few.check_journals(rule(5, days(2))).unwrap_err();
         assert!(
