@@ -91,7 +91,7 @@ fn run() -> Result<(String, u64)> {
         "name: noise\nhypothesis: Nothing changes where nothing is done.\ntargets: {{ agent: {{ cgroup: {cgroup} }} }}\n\
          probes:\n  service: http http://{address}/ every 100ms within 100ms\n  \
          beside: http http://{beside}/ every 100ms within 100ms\nsteady-state: [service]\ncontrols: [beside]\n\
-         baseline: 4s\nrecovery: 7s\nsteps:\n  - {{ name: nothing, duration: 4s, faults: [noop] }}\n"
+         baseline: 6s\nrecovery: 7s\nsteps:\n  - {{ name: nothing, duration: 4s, faults: [noop] }}\n"
     );
     fs::write(&file, text)?;
     let path = file.to_string_lossy();
