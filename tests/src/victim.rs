@@ -33,6 +33,23 @@ impl Victim {
         Ok(Self::start_server(place, arguments)?.0)
     }
 
+    /// A service of this character (`dependent` of the victims) that needs another; with the address it answers at.
+    pub fn start_dependent(
+        place: Place<'_>,
+        listen: SocketAddr,
+        needs: SocketAddr,
+        character: &str,
+        more: &[&str],
+    ) -> Result<(Self, SocketAddr)> {
+        let (listen, needs) = (listen.to_string(), needs.to_string());
+        let words = ["dependent", "--listen", &listen, "--needs", &needs];
+        let character = ["--character", character];
+        let arguments = [&words[..], &character, more].concat();
+        let (victim, address) = Self::start_server(place, &arguments)?;
+        let address = address.context("a service did not say where it listens")?;
+        Ok((victim, address))
+    }
+
     /// The same, for a server: also gives the address it listens on.
     pub fn start_server(
         place: Place<'_>,

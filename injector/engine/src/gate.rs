@@ -25,7 +25,7 @@ use injector_record::{
     journal::{self, RunId},
     rollback::CommandEnd,
 };
-use injector_spec::experiment::Gate;
+use injector_spec::{experiment::Gate, quantity::duration::millis};
 
 use self::last_line::LastLine;
 use crate::{
@@ -165,7 +165,7 @@ impl Waiting {
             Shut::TimeIsOver => match self.command_within {
                 Some(within) => GateEnd::Ran {
                     end: CommandEnd::TimedOut {
-                        within_ms: u64::try_from(within.as_millis()).unwrap_or(u64::MAX),
+                        within_ms: millis(within),
                     },
                     said: posted.printed.text(),
                 },

@@ -25,7 +25,7 @@ use injector_record::{
     report::RunReport,
     rollback::{CommandEnd, RolledBack},
 };
-use injector_spec::experiment::RollbackCommand;
+use injector_spec::{experiment::RollbackCommand, quantity::duration::millis};
 
 use crate::{
     executor::Order,
@@ -97,7 +97,7 @@ impl Patience<'_> {
         };
         RolledBack {
             command: command.command.clone(),
-            took_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+            took_ms: millis(took),
             end: said(end),
         }
     }
@@ -141,7 +141,7 @@ pub(crate) fn said(ending: Ending) -> CommandEnd {
         Ending::Code(code) => CommandEnd::Exited { code },
         Ending::Signal(signal) => CommandEnd::Killed { signal },
         Ending::Late(within) => CommandEnd::TimedOut {
-            within_ms: u64::try_from(within.as_millis()).unwrap_or(u64::MAX),
+            within_ms: millis(within),
         },
         Ending::NotStarted(why) => CommandEnd::NotStarted { why },
         Ending::NotWanted => CommandEnd::CutShort,

@@ -21,6 +21,7 @@ use injector_record::{
 use injector_spec::{
     error::{Exit, Refusal},
     printable,
+    quantity::duration::millis,
 };
 
 /// Everything that is on record.
@@ -76,7 +77,7 @@ fn read(wanted: &Wanted) -> Result<Audit, Refusal> {
         ))
     })?;
     let since = wanted.since.map_or(0, |since| {
-        let since = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
+        let since = millis(since);
         journal::unix_ms().saturating_sub(since)
     });
     let mut audit = Audit {

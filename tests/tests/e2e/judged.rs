@@ -57,23 +57,9 @@ impl Service {
         character: &str,
         more: &[&str],
     ) -> Result<Self> {
-        let listen = SocketAddr::new(lab.address(), 0).to_string();
-        let needs = needs.to_string();
-        let arguments = [
-            "dependent",
-            "--listen",
-            &listen,
-            "--needs",
-            &needs,
-            "--character",
-            character,
-        ];
-        let arguments = [&arguments[..], more].concat();
-        let (victim, address) = Victim::start_server(place, &arguments)?;
-        Ok(Self {
-            victim,
-            address: address.context("a service did not say where it listens")?,
-        })
+        let listen = SocketAddr::new(lab.address(), 0);
+        let (victim, address) = Victim::start_dependent(place, listen, needs, character, more)?;
+        Ok(Self { victim, address })
     }
 
     pub(crate) fn probe(&self, name: &str) -> String {

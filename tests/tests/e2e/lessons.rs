@@ -36,19 +36,7 @@ fn service(
     character: &str,
 ) -> Result<(Victim, SocketAddr)> {
     let listen = at.unwrap_or_else(|| SocketAddr::new(lab.address(), 0));
-    let (listen, needs) = (listen.to_string(), needs.to_string());
-    let arguments = [
-        "dependent",
-        "--listen",
-        &listen,
-        "--needs",
-        &needs,
-        "--character",
-        character,
-    ];
-    let (victim, address) = Victim::start_server(lab.agent(), &arguments)?;
-    let address = address.context("the service did not say where it listens")?;
-    Ok((victim, address))
+    Victim::start_dependent(lab.agent(), listen, needs, character, &[])
 }
 
 /// Runs the file, which must end with this code, and gives the run's name.

@@ -15,7 +15,7 @@ use crate::needs::INJECTOR;
 use crate::probe::Probe;
 use crate::suite::Case;
 
-const EXPERIMENT: &str = "name: slow\ntargets: { victim: { unit: nobody.service } }\nduration: 60s\nfaults: \
+const EXPERIMENT: &str = "name: slow\ntargets: { victim: { unit: stand-in.service } }\nduration: 60s\nfaults: \
                           [net.delay: { latency: 100ms }]\n";
 const ASKED_NS: u64 = 100_000_000;
 const PATIENCE: Duration = Duration::from_secs(20);

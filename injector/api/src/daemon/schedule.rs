@@ -14,7 +14,11 @@ use crate::{Lanes, ScheduleStatus, StartRequest, Tie};
 use injector_engine::{schedule, tell, worker::AskedBy};
 use injector_host::kernel::clock::boot_ns;
 use injector_record::journal;
-use injector_spec::{config::ScheduleInForce, error::Refusal};
+use injector_spec::{
+    config::ScheduleInForce,
+    error::Refusal,
+    quantity::duration::{millis, nanos},
+};
 
 /// The rest after a start that was refused: a kill switch that is pulled is not asked every second.
 const REST: Duration = Duration::from_mins(1);
@@ -105,9 +109,7 @@ impl Daemon {
             .map(|seconds| Duration::from_secs(seconds.into()));
         let now = journal::unix_ms();
         let status = ScheduleStatus {
-            next_unix_ms: next.map(|next| {
-                now.saturating_add(u64::try_from(next.as_millis()).unwrap_or(u64::MAX))
-            }),
+            next_unix_ms: next.map(|next| now.saturating_add(millis(next))),
             run: None,
             waiting_because: None,
             today: Some(due.today),
@@ -172,8 +174,7 @@ fn broke() -> Refusal {
 }
 
 async fn wait(time: Duration) {
-    let time = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
-    let until = boot_ns().saturating_add(time);
+    let until = boot_ns().saturating_add(nanos(time));
     loop {
         let left = Duration::from_nanos(until.saturating_sub(boot_ns()));
         if left.is_zero() {

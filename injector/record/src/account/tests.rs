@@ -354,10 +354,8 @@ fn an_abort_is_told_by_the_process_that_cleaned_up() {
     assert!(markdown(&account).contains(r"**aborted** `uneven`: the host went \<down\>"));
 }
 
-#[test]
-fn a_run_of_an_earlier_version_has_no_probes() {
-    let text = "targets: { target: { pid: [7] } }\nname: net.loss\nduration: 3s\nfaults: [ net.loss: { percent: 5% } ]\n";
-    let experiment = file::parse(text, "x", None).unwrap();
+/// A run of one loss that was planned, and nothing more.
+fn planned(experiment: Experiment, faults: Vec<Placed>) -> Account {
     let started = Record::Started {
         run: run(),
         name: "net.loss".into(),
@@ -369,20 +367,20 @@ fn a_run_of_an_earlier_version_has_no_probes() {
         platform: None,
         experiment,
     };
-    let text = String::from("plan");
-    let faults = Vec::new();
-    let account = account(&[
-        (ARMED, started),
-        (
-            ARMED,
-            Record::Planned {
-                text,
-                faults,
-                limits: Limits::default(),
-                picked: Vec::new(),
-            },
-        ),
-    ]);
+    let planned = Record::Planned {
+        text: "plan".into(),
+        faults,
+        limits: Limits::default(),
+        picked: Vec::new(),
+    };
+    account(&[(ARMED, started), (ARMED, planned)])
+}
+
+#[test]
+fn a_run_of_an_earlier_version_has_no_probes() {
+    let text = "targets: { target: { pid: [7] } }\nname: net.loss\nduration: 3s\nfaults: [ net.loss: { percent: 5% } ]\n";
+    let experiment = file::parse(text, "x", None).unwrap();
+    let account = planned(experiment, Vec::new());
     is_well_formed(&account);
     assert!(account.probes.is_empty() && !html(&account).unwrap().contains("<svg"));
     let again = account.again().unwrap();
@@ -415,30 +413,8 @@ fn a_fault_that_ramps_is_done_again_by_a_file() {
     let text = "targets: { target: { pid: [7] } }\nname: net.loss\nduration: 3s\nfaults: [ net.loss: { percent: { from: 0%, \
                 to: 50%, over: 2s }, seed: 5 } ]\n";
     let experiment = file::parse(text, "x", None).unwrap();
-    let started = Record::Started {
-        run: run(),
-        name: "net.loss".into(),
-        by_uid: 0,
-        by_pid: 7,
-        login_uid: None,
-        config: None,
-        supervisor: None,
-        platform: None,
-        experiment: experiment.clone(),
-    };
-    let (text, faults) = (String::from("plan"), experiment.describe());
-    let account = account(&[
-        (ARMED, started),
-        (
-            ARMED,
-            Record::Planned {
-                text,
-                faults,
-                limits: Limits::default(),
-                picked: Vec::new(),
-            },
-        ),
-    ]);
+    let faults = experiment.describe();
+    let account = planned(experiment.clone(), faults);
     is_well_formed(&account);
     let page = html(&account).unwrap().replace("&#62;", ">");
     assert!(page.contains("0% -> 50% over 2s"), "{page}");

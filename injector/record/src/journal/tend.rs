@@ -19,7 +19,7 @@ use super::{
     table::{Condition, Row, Table},
     unix_ms,
 };
-use injector_spec::config::Rule;
+use injector_spec::{config::Rule, quantity::duration::millis};
 
 use crate::regular;
 
@@ -74,7 +74,7 @@ pub fn tend(directory: &Path, rule: Rule) -> io::Result<usize> {
 /// Deletes what the rule does not keep, the oldest first, and leaves the rest.
 fn prune(directory: &Path, ended: &mut Vec<Ended<'_>>, rule: Rule) -> usize {
     ended.sort_by_key(|ended| (ended.last_unix_ms, ended.name));
-    let age = u64::try_from(rule.max_age.as_millis()).unwrap_or(u64::MAX);
+    let age = millis(rule.max_age);
     let oldest = unix_ms().saturating_sub(age);
     let too_many = ended.len().saturating_sub(rule.keep);
     let too_old = ended.partition_point(|ended| ended.last_unix_ms < oldest);

@@ -18,7 +18,7 @@ use rustix::fs::{
 use super::{Record, Replay, RunId, Stamped, finish, line};
 use crate::clock::boot_ns;
 use crate::regular::{self, Access};
-use injector_spec::error::Refusal;
+use injector_spec::{error::Refusal, quantity::duration::millis};
 
 /// Where journals are kept where nothing else is said.
 const DIRECTORY: &str = "/var/lib/injector/runs";
@@ -288,7 +288,7 @@ pub fn unix_ms() -> u64 {
     let since_epoch = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
-    u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX)
+    millis(since_epoch)
 }
 
 #[cfg(test)]

@@ -13,7 +13,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{Answer, Standing, Times, spread};
-use injector_spec::{experiment::Detect, quantity::duration};
+use injector_spec::{
+    experiment::Detect,
+    quantity::duration::{self, millis},
+};
 
 /// What became of the detection.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,7 +76,7 @@ pub fn detected(
     Detected {
         probe: detect.name.clone(),
         asks: detect.question.to_string(),
-        objective_ms: objective.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
+        objective_ms: objective.map(millis),
         came,
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{Answer, CALM_ANSWERS, CALM_TIME, Times, spread};
-use injector_spec::quantity::{duration, duration::nanos};
+use injector_spec::quantity::duration::{self, millis, nanos};
 
 /// What a probe is held against.
 #[derive(Clone, Copy, Debug)]
@@ -215,10 +215,6 @@ fn unrecovered(answers: &[Answer], bad: &[bool], since: u64, times: &Times, rule
         )
     };
     Fate::NotMeasurable { why }
-}
-
-fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn time(ms: u64) -> String {

@@ -13,7 +13,10 @@ use super::{
 use crate::operations::{OperationAccount, Stream};
 use injector_spec::{
     experiment::{NamedProbe, ProbeRole, SteadyState},
-    quantity::{count, duration},
+    quantity::{
+        count,
+        duration::{self, millis},
+    },
 };
 
 /// What a run says of its hypothesis.
@@ -197,7 +200,7 @@ pub fn judge(case: &Case<'_>) -> Judgement {
     });
     let mut judgement = Judgement {
         verdict: Verdict::Held,
-        rto_ms: u64::try_from(objectives.rto.as_millis()).unwrap_or(u64::MAX),
+        rto_ms: millis(objectives.rto),
         planned: case.planned,
         met: case.met,
         times: case.times,

@@ -8,7 +8,10 @@ use super::{
     Standing,
     loss::{Age, Loss},
 };
-use injector_spec::{experiment::Rpo, quantity::duration};
+use injector_spec::{
+    experiment::Rpo,
+    quantity::duration::{self, millis},
+};
 
 /// What became of a ledger: the recovery point actual (RPA).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -85,7 +88,7 @@ impl Reconciliation {
 /// What is too old, if it is; the error says why that cannot be told.
 fn old(age: Age, most: Duration) -> Result<Option<String>, String> {
     let time = |ms: u64| duration::measured(Duration::from_millis(ms));
-    let most_ms = u64::try_from(most.as_millis()).unwrap_or(u64::MAX);
+    let most_ms = millis(most);
     let within = duration::format(most);
     match age {
         Age::NoImpact | Age::NothingBefore => Ok(None),

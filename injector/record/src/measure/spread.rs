@@ -8,7 +8,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Answer, Measured, Seen, Times, bad};
-use injector_spec::experiment::ProbeRole;
+use injector_spec::{experiment::ProbeRole, quantity::duration::millis};
 
 /// The impact of a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -85,7 +85,7 @@ pub(super) fn impact(marked: &[Marked<'_>], times: &Times) -> Option<Impact> {
         within_ms: match one.what.seen() {
             // Each operation is seen: its time is known to the millisecond.
             Seen::Everything => 0,
-            Seen::Asked(pace) => u64::try_from(pace.as_millis()).unwrap_or(u64::MAX),
+            Seen::Asked(pace) => millis(pace),
         },
     });
     Some(Impact {

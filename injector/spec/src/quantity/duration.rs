@@ -112,6 +112,11 @@ pub fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
+/// A time in whole milliseconds, as records have it; the longest that they can have where it is longer.
+pub fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
 /// A time in nanoseconds for people, in tenths of a second: `1.3 s`.
 pub fn tenths(nanoseconds: u64) -> String {
     let tenths = nanoseconds.saturating_add(50_000_000) / 100_000_000;

@@ -30,6 +30,7 @@ use injector_spec::{
     experiment::{Experiment, Setting, Values},
     grammar::TargetFlags,
     printable,
+    quantity::duration::millis,
 };
 
 /// The most experiments of a folder.
@@ -246,7 +247,7 @@ fn run(wanted: Wanted) -> Result<Suite, Refusal> {
             fingerprint: asked.experiment.fingerprint(),
             name: asked.experiment.name,
             trials,
-            took_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
+            took_ms: millis(began.elapsed()),
         });
     }
     Ok(Suite {

@@ -69,21 +69,11 @@ pub(crate) fn campaign(runs: u64, at_once: usize) -> Result<Outcome> {
 /// One run: its verdict, and how many packets its fault met.
 fn run() -> Result<(String, u64)> {
     let mut lab = Lab::new(Wire::Loopback, Family::V4)?;
-    let needs = lab.serve("udp-echo")?.to_string();
-    let listen = SocketAddr::new(lab.address(), 0).to_string();
-    let words = [
-        "dependent",
-        "--listen",
-        &listen,
-        "--needs",
-        &needs,
-        "--character",
-        "never-comes-back",
-    ];
-    let (_service, address) = Victim::start_server(lab.agent(), &words)?;
-    let address = address.context("the service did not say where it listens")?;
-    let (_control, beside) = Victim::start_server(lab.bystander(), &words)?;
-    let beside = beside.context("the control did not say where it listens")?;
+    let needs = lab.serve("udp-echo")?;
+    let listen = SocketAddr::new(lab.address(), 0);
+    let service = |place| Victim::start_dependent(place, listen, needs, "never-comes-back", &[]);
+    let (_service, address) = service(lab.agent())?;
+    let (_control, beside) = service(lab.bystander())?;
     let cgroup = lab.cgroups.agent.path().to_string_lossy().into_owned();
     let injector = Injector::new()?;
     let file = injector.state().join("noise.yaml");

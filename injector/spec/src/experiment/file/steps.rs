@@ -31,7 +31,7 @@ use super::{
     node::{Node, Place, Word},
     time, time_of,
 };
-use crate::experiment::{Fault, LONGEST_NAME, MOST_STEPS, SLOTS, Step, Target};
+use crate::experiment::{Fault, Gate, LONGEST_NAME, MOST_STEPS, SLOTS, Step, Target};
 
 pub(super) use self::{parallel::PARALLEL, pulse::PULSE, repeat::REPEAT};
 
@@ -226,6 +226,14 @@ fn quiet(name: String, duration: std::time::Duration) -> Step {
         duration,
         faults: Vec::new(),
         gate: None,
+    }
+}
+
+/// A step that waits, at most for so long.
+fn waiting(name: String, longest: std::time::Duration, gate: Gate) -> Step {
+    Step {
+        gate: Some(gate),
+        ..quiet(name, longest)
     }
 }
 

@@ -6,7 +6,7 @@
 //! - gate: { approve: true, timeout: 10m }
 //! ```
 
-use super::{Node, Step};
+use super::{Node, Step, waiting};
 use crate::{
     condition::Question,
     experiment::{
@@ -53,12 +53,7 @@ pub(super) fn step(node: &Node, probes: &[(Word, Node)]) -> Result<Step, Complai
             "a gate without `timeout` could wait for ever; add one, as in `timeout: 10m`";
         Complaint::at(node.at, sentence)
     })?;
-    Ok(Step {
-        name,
-        duration,
-        faults: Vec::new(),
-        gate: Some(opens),
-    })
+    Ok(waiting(name, duration, opens))
 }
 
 /// A probe by its name, by its line, or as a map.

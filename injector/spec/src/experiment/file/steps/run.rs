@@ -4,7 +4,7 @@
 //! - run: { command: ["/usr/bin/systemctl", "restart", "my-agent"], timeout: 10s }
 //! ```
 
-use super::{Node, Step};
+use super::{Node, Step, waiting};
 use crate::experiment::{
     Gate,
     file::{command, complaint::Complaint, fields::Fields, time_of},
@@ -34,10 +34,5 @@ pub(super) fn step(node: &Node) -> Result<Step, Complaint> {
         let sentence = "`run` without `timeout` could run for ever; add one, as in `timeout: 10s`";
         Complaint::at(node.at, sentence)
     })?;
-    Ok(Step {
-        name,
-        duration,
-        faults: Vec::new(),
-        gate: Some(gate),
-    })
+    Ok(waiting(name, duration, gate))
 }
