@@ -6,10 +6,14 @@
 //! begun. The configuration is the one that it began with, since the thread that looks after a run waits for
 //! no disk.
 
-use crate::surroundings::{self, Surroundings};
+use crate::surroundings::Surroundings;
 use injector_host::targets::ResolvedTarget;
 use injector_plan::policy::{Case, Door, Override, once_more};
-use injector_spec::{config::Config, error::Refusal, experiment::Experiment};
+use injector_spec::{
+    config::{Config, Moment},
+    error::Refusal,
+    experiment::Experiment,
+};
 
 /// The terms on which a run was let in.
 #[derive(Clone, Debug)]
@@ -24,6 +28,8 @@ pub struct Admission {
     pub uid: u32,
     /// What they lifted.
     pub overrides: Vec<Override>,
+    /// When it was let in.
+    pub at: Moment,
 }
 
 impl Admission {
@@ -43,7 +49,7 @@ impl Admission {
             populations: &populations,
             // It has its place among them.
             running: 0,
-            now: surroundings::now()?,
+            now: self.at,
             door: self.door,
             uid: self.uid,
             overrides: &self.overrides,

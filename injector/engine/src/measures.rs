@@ -108,23 +108,29 @@ impl Measures {
         })
     }
 
+    /// What is measured, until all is: commands that put a system right again may be run behind that.
+    fn measuring(&mut self) -> Option<&mut Watched> {
+        let watched = self.watched.as_mut();
+        watched.filter(|watched| watched.times.ended_ns == 0)
+    }
+
     /// Takes over which operations the kernel has told of.
     pub(crate) fn watch(&mut self, ground: &mut Ground) {
-        if let Some(watched) = &mut self.watched {
+        if let Some(watched) = self.measuring() {
             watched.streams.read(ground);
         }
     }
 
     /// Notes that a target has ended at this time, and no fault may have ended it.
     pub(crate) fn target_ended(&mut self, target: &str, at_ns: u64) {
-        if let Some(watched) = &mut self.watched {
+        if let Some(watched) = self.measuring() {
             watched.streams.target_ended(target, at_ns);
         }
     }
 
-    /// Takes over the last of them: the lease has ended, and no more will come.
+    /// Takes over the last of them: all that began by then counts.
     pub(crate) fn close(&mut self, ended_ns: u64, ground: &mut Ground) {
-        if let Some(watched) = &mut self.watched {
+        if let Some(watched) = self.measuring() {
             watched.streams.close(ended_ns, ground);
         }
     }
@@ -136,7 +142,7 @@ impl Measures {
             alarm,
             streams,
             ..
-        }) = &mut self.watched
+        }) = self.measuring()
         else {
             return Vec::new();
         };
@@ -211,26 +217,20 @@ impl Measures {
 
     /// Notes that no fault is on any more, until the next step has one.
     pub fn lifted(&mut self) {
-        if let Some(watched) = &mut self.watched
-            && watched.times.faults_ns.is_some()
-            && watched.times.ended_ns == 0
-        {
+        let watched = self.measuring();
+        if let Some(watched) = watched.filter(|watched| watched.times.faults_ns.is_some()) {
             watched.times.lifted_ns = Some(boot_ns());
         }
     }
 
-    /// Nothing more is asked; returns for the journal what was answered last. It waits for no thread: settings of the
-    /// host are put back after it, and a question that hangs would have no answer.
+    /// Nothing more is asked or taken over; returns for the journal what was answered last. It waits for no thread:
+    /// settings of the host are put back after it, and a question that hangs would have no answer.
     pub fn end(&mut self) -> Vec<Record> {
-        let Some(watched) = &mut self.watched else {
-            return Vec::new();
-        };
-        mem::take(&mut watched.threads).leave();
+        if let Some(watched) = self.measuring() {
+            mem::take(&mut watched.threads).leave();
+        }
         let last = self.collect();
-        // Commands that put a system right again may still be run when all is measured.
-        if let Some(watched) = &mut self.watched
-            && watched.times.ended_ns == 0
-        {
+        if let Some(watched) = self.measuring() {
             watched.times.ended_ns = boot_ns();
         }
         last

@@ -101,6 +101,8 @@ pub fn prepare(
     terms: &Terms,
     recorder: &Recorder,
 ) -> Result<(Prepared, StartLock, Vec<String>), Refusal> {
+    // Before anything looks at the clock.
+    surroundings::read_zone();
     // Once, before anything is looked at: all later looks at this run have it from its journal.
     experiment.seed_picks(any_number());
     let config = configuration::load(&terms.config)?;
@@ -199,6 +201,7 @@ fn look(
             door: terms.door,
             uid: terms.asked_by.uid,
             overrides: terms.overrides.clone(),
+            at: surroundings::now()?,
         },
         config: config.file.clone(),
         experiment,
@@ -229,6 +232,7 @@ fn check_beside(steady: &SteadyState, by: WhoAsks) -> Result<(), Refusal> {
 
 /// Plans without touching anything and without insisting: what is missing becomes part of the text.
 pub fn dry_run(experiment: &Experiment, terms: &Terms) -> Result<DryRun, Refusal> {
+    surroundings::read_zone();
     let config = configuration::load(&terms.config)?;
     let mut experiment = policy::bound(experiment.clone(), &config);
     experiment.seed_picks(any_number());
@@ -262,7 +266,6 @@ fn decide(
         footprints,
         populations,
     } = Surroundings::of(targets)?;
-    surroundings::read_zone();
     Ok(policy::decide(&Case {
         config,
         experiment,

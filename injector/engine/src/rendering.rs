@@ -113,7 +113,7 @@ fn steps(
             plan.of_step(index).partition(|rule| rule.step == index);
         rules.sort_by_key(|rule| (rule.scope, rule.slot));
         if let Some(gate) = &step.gate {
-            let _ = writeln!(text, "              {}", at_gate(gate));
+            let _ = writeln!(text, "              {}", at_gate(gate, experiment, index));
         } else if rules.is_empty() && stay_on.is_empty() {
             let _ = writeln!(text, "              no fault");
         }
@@ -151,12 +151,16 @@ fn steps(
 }
 
 /// What a step without faults does.
-fn at_gate(gate: &Gate) -> String {
+fn at_gate(gate: &Gate, experiment: &Experiment, step: usize) -> String {
     match gate {
         Gate::Until(_) | Gate::Approve => format!("waits for {gate}, and no longer"),
         Gate::Run(command) => {
             let command = RollbackCommand::words(command);
-            format!("runs {command}, which has to end with 0")
+            if experiment.puts_right(step) {
+                format!("runs {command}, when all is measured")
+            } else {
+                format!("runs {command}, which has to end with 0")
+            }
         }
     }
 }

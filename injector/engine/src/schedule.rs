@@ -22,6 +22,7 @@ use injector_spec::{
     config::{Config, ConfigError, ScheduleInForce, Source},
     error::Refusal,
     experiment::{Experiment, Selector, file::Reading},
+    printable,
 };
 
 use crate::surroundings::{LocalTime, local, read_zone, unix_seconds};
@@ -36,6 +37,17 @@ pub struct Due {
     pub seed: u64,
     /// In how many seconds; `None` where the hours are never open.
     pub in_seconds: Option<u32>,
+    /// How many have been started today; `None` where it is due on another day, on which none counts yet.
+    pub today: Option<u32>,
+}
+
+/// What is to be started now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Chosen {
+    /// The experiment, with its victim.
+    pub experiment: Experiment,
+    /// What was drawn for it.
+    pub drawn: Scheduled,
     /// How many have been started today.
     pub today: u32,
 }
@@ -67,12 +79,19 @@ pub fn checked(config: &Config, source: &Source) -> Result<Option<ScheduleInForc
 }
 
 /// Draws when the next one is due.
-pub fn draw(schedule: &ScheduleInForce, seed: u64) -> Result<Due, Refusal> {
+///
+/// # Errors
+/// A configuration that says something else by now, and journals that cannot be counted.
+pub fn draw(schedule: &ScheduleInForce, source: &Source, seed: u64) -> Result<Due, Refusal> {
+    check_still(schedule, source)?;
     let (now, starts) = look(schedule)?;
+    let in_seconds = next_start(&schedule.hours, starts, now.second, seed);
+    let due = in_seconds.map(|seconds| local(now.unix.saturating_add(seconds.into())));
+    let is_today = !due.is_some_and(|due| due.is_ok_and(|due| due.date != now.date));
     Ok(Due {
         seed,
-        in_seconds: next_start(&schedule.hours, starts, now.second, seed),
-        today: starts.today,
+        in_seconds,
+        today: is_today.then_some(starts.today),
     })
 }
 
@@ -85,9 +104,8 @@ pub fn choose(
     schedule: &ScheduleInForce,
     source: &Source,
     seed: u64,
-) -> Result<Option<(Experiment, Scheduled)>, Refusal> {
-    check_unchanged(schedule, source)?;
-    check_journals(schedule).map_err(Refusal::usage)?;
+) -> Result<Option<Chosen>, Refusal> {
+    check_still(schedule, source)?;
     let (now, starts) = look(schedule)?;
     let is_open = now
         .second
@@ -117,7 +135,17 @@ pub fn choose(
         of_victims: victims.len(),
     };
     let victim = in_place(victim)?;
-    Ok(Some((read(path, &bytes, Some(victim))?, drawn)))
+    Ok(Some(Chosen {
+        experiment: read(path, &bytes, Some(victim))?,
+        drawn,
+        today: starts.today,
+    }))
+}
+
+/// Whether the configuration is still the one that the daemon was started with, as far as the schedule goes by it.
+fn check_still(schedule: &ScheduleInForce, source: &Source) -> Result<(), Refusal> {
+    check_unchanged(schedule, source)?;
+    check_journals(schedule).map_err(Refusal::usage)
 }
 
 /// A person who has taken a victim off the list, or switched the schedule off, expects no start by the old one.
@@ -134,10 +162,12 @@ fn check_unchanged(schedule: &ScheduleInForce, source: &Source) -> Result<(), Re
 /// By the file that decides which journals are kept, as each sweep reads it: the usual one, whatever file the daemon has.
 /// Where it cannot be read, none is deleted.
 fn check_journals(schedule: &ScheduleInForce) -> Result<(), String> {
-    match configuration::load(&Source::choose(None)) {
-        Ok(config) => schedule.check_journals(config.journal.rule()),
-        Err(_) => Ok(()),
-    }
+    let decides = Source::choose(None);
+    let Ok(config) = configuration::load(&decides) else {
+        return Ok(());
+    };
+    let checked = schedule.check_journals(config.journal.rule());
+    checked.map_err(|what| format!("{what} ({} decides)", printable::path(decides.path())))
 }
 
 /// A victim as the one cgroup that is meant.
@@ -145,9 +175,7 @@ fn in_place(victim: &Selector) -> Result<Selector, Error> {
     match victim {
         Selector::Unit(name) => {
             let mount = cgroup::mount_point()?;
-            let found = cgroup::of_host_unit(name)?.directory;
-            let below = found.strip_prefix(&mount).unwrap_or(&found);
-            Ok(Selector::Cgroup(Path::new("/").join(below)))
+            Ok(Selector::Cgroup(cgroup::of_host_unit(name)?.below(&mount)))
         }
         Selector::Cgroup(_)
         | Selector::Container(_)
@@ -157,8 +185,26 @@ fn in_place(victim: &Selector) -> Result<Selector, Error> {
 }
 
 fn read(path: &Path, bytes: &[u8], victim: Option<Selector>) -> Result<Experiment, Refusal> {
+    let name = &path.display().to_string();
+    let as_written = Reading {
+        name,
+        ..Reading::default()
+    };
+    // Where it has no target of its own it cannot be read so, and needs not.
+    let picks = |written: Experiment| {
+        written
+            .targets
+            .iter()
+            .any(|one| one.selector.pick().is_some())
+    };
+    if as_written.bytes(bytes).is_ok_and(picks) {
+        return Err(Refusal::usage(format!(
+            "{}: its target is a random pick, and the schedule puts a whole victim in its place; leave `pick` out.",
+            printable::path(path)
+        )));
+    }
     let reading = Reading {
-        name: &path.display().to_string(),
+        name,
         selector: victim,
         ..Reading::default()
     };
@@ -222,6 +268,24 @@ mod tests {
         write("[schedule]\nenabld = true\n");
         let refused = check_unchanged(&begun, &source).unwrap_err();
         assert!(refused.message.contains(":2:1:"), "{refused}");
+    }
+
+    #[test]
+    fn a_pick_is_not_widened_to_a_whole_victim() {
+        let file = |target: &str| {
+            format!(
+                "name: x\ntargets: {{ a: {target} }}\nsteps: [ {{ duration: 1s, faults: [ net.blackhole ] }} ]\n"
+            )
+        };
+        let path = Path::new("a.yaml");
+        let victim = || Some(Selector::Unit("a".into()));
+        for whole in ["{ process: x, all: true }", ""] {
+            let read = read(path, file(whole).as_bytes(), victim()).unwrap();
+            assert_eq!(read.targets[0].selector, victim().unwrap());
+        }
+        let picked = file("{ process: x, all: true, pick: 25% }");
+        let refused = read(path, picked.as_bytes(), victim()).unwrap_err();
+        assert!(refused.message.contains("leave `pick` out"), "{refused}");
     }
 
     #[test]

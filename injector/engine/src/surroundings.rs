@@ -60,10 +60,7 @@ fn footprint(target: &ResolvedTarget, mount: &Path) -> Footprint {
     Footprint {
         target: target.name.clone(),
         picked: target.picked.clone(),
-        cgroup: target.cgroup.as_ref().map(|cgroup| {
-            let below = cgroup.directory.strip_prefix(mount);
-            Path::new("/").join(below.unwrap_or(&cgroup.directory))
-        }),
+        cgroup: target.cgroup.as_ref().map(|cgroup| cgroup.below(mount)),
         members: target
             .members()
             .into_iter()
@@ -98,6 +95,8 @@ pub fn running() -> Result<usize, Refusal> {
 /// A time in this host's local time zone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LocalTime {
+    /// Seconds since 1970.
+    pub unix: u64,
     /// The year, and its day from 0: in this order, later dates are greater.
     pub date: (i32, i32),
     /// The second of the week.
@@ -121,7 +120,8 @@ unsafe extern "C" {
 }
 
 /// Takes in the host's time zone as it is now, where it was changed since this program began; musl reads it once. It is a
-/// file, and a thread that looks after a run waits for no disk: that thread has the zone that was read last.
+/// file, and whatever asks for a local time meanwhile waits for the same lock: a thread that looks after a run waits for no
+/// disk, so it asks for none.
 pub fn read_zone() {
     // SAFETY: it takes and returns nothing. What it writes is the C library's own, behind a lock that `localtime_r` takes as
     // well, and the variables `tzname`, `timezone` and `daylight`, which nothing here reads; it reads the environment, which
@@ -147,6 +147,7 @@ pub fn local(unix_seconds: u64) -> Result<LocalTime, Refusal> {
     // A leap second is the last of its minute once more.
     let second = minutes * 60 + part(broken_down.tm_sec)?.min(59);
     Ok(LocalTime {
+        unix: unix_seconds,
         date: (broken_down.tm_year, broken_down.tm_yday),
         second: LocalSecond {
             day: *day.ok_or_else(unknown)?,

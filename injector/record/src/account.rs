@@ -18,6 +18,7 @@ mod moment;
 mod origin;
 mod scale;
 mod series;
+mod steps;
 mod window;
 pub(crate) mod words;
 

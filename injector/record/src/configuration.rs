@@ -1,6 +1,6 @@
 //! Reads the configuration of this host from its file.
 
-use std::{io, os::unix::fs::MetadataExt, path::Path};
+use std::{io, path::Path};
 
 use injector_spec::config::{Config, ConfigError, ConfigFile, Source, line_and_column};
 
@@ -40,10 +40,8 @@ fn read(path: &Path) -> Result<String, ConfigError> {
     };
     let file = regular::open(path, Access::Read).map_err(|error| unreadable(error.into()))?;
     let metadata = file.metadata().map_err(unreadable)?;
-    let ours = rustix::process::geteuid().as_raw();
     // An ordinary user may rehearse with a file of its own; it arms nothing.
-    let is_ours = metadata.uid() == 0 || metadata.uid() == ours;
-    if !is_ours || metadata.mode() & 0o022 != 0 {
+    if !regular::is_ours_alone(&metadata) {
         return Err(ConfigError::Exposed(path.to_owned()));
     }
     let bytes = regular::read_from(&file, LARGEST).map_err(|error| unreadable(error.into()))?;

@@ -14,10 +14,21 @@ use std::{
     io::{self, Read},
     os::{
         fd::AsRawFd,
-        unix::fs::{FileTypeExt, OpenOptionsExt},
+        unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt},
     },
     path::Path,
 };
+
+/// Whether a file is root's, or of the user that this process is.
+pub(crate) fn is_ours(metadata: &Metadata) -> bool {
+    let ours = rustix::process::geteuid().as_raw();
+    metadata.uid() == 0 || metadata.uid() == ours
+}
+
+/// Whether it is, and no other user can write to it.
+pub(crate) fn is_ours_alone(metadata: &Metadata) -> bool {
+    is_ours(metadata) && metadata.mode() & 0o022 == 0
+}
 
 /// Why a path is not opened.
 #[derive(Debug, thiserror::Error)]

@@ -172,7 +172,7 @@ fn check_way(folder: &Path) -> Result<(), SuiteError> {
         }
         if part == folder || metadata.mode() & STICKY == 0 {
             check_owner(part, &metadata)?;
-        } else if !is_ours(&metadata) {
+        } else if !regular::is_ours(&metadata) {
             return Err(SuiteError::Exposed(part.to_owned()));
         }
     }
@@ -180,15 +180,10 @@ fn check_way(folder: &Path) -> Result<(), SuiteError> {
 }
 
 fn check_owner(path: &Path, metadata: &fs::Metadata) -> Result<(), SuiteError> {
-    if !is_ours(metadata) || metadata.mode() & 0o022 != 0 {
+    if !regular::is_ours_alone(metadata) {
         return Err(SuiteError::Exposed(path.to_owned()));
     }
     Ok(())
-}
-
-fn is_ours(metadata: &fs::Metadata) -> bool {
-    let ours = rustix::process::geteuid().as_raw();
-    metadata.uid() == 0 || metadata.uid() == ours
 }
 
 #[cfg(test)]

@@ -11,7 +11,12 @@ use std::{
 
 use super::{Daemon, End, Launched};
 use crate::{Lanes, ScheduleStatus, StartRequest, Tie};
-use injector_engine::{schedule, tell, worker::AskedBy};
+use injector_engine::{
+    preflight::any_number,
+    schedule::{self, Chosen},
+    tell,
+    worker::AskedBy,
+};
 use injector_host::kernel::clock::boot_ns;
 use injector_record::journal;
 use injector_spec::{
@@ -100,10 +105,10 @@ impl Daemon {
 
     /// Draws a start, waits until it is due, and for its end. A refusal that comes with the end is one as any other.
     async fn turn(&self, schedule: &ScheduleInForce) -> Result<(), Refusal> {
-        let asked = schedule.clone();
-        // Any number does: it is written down with what it has decided.
-        let seed = boot_ns() ^ journal::unix_ms().rotate_left(32);
-        let due = self.look(move || schedule::draw(&asked, seed)).await?;
+        let (asked, config) = (schedule.clone(), self.config.clone());
+        let seed = any_number();
+        let draw = move || schedule::draw(&asked, &config, seed);
+        let due = self.look(draw).await?;
         let next = due
             .in_seconds
             .map(|seconds| Duration::from_secs(seconds.into()));
@@ -112,7 +117,7 @@ impl Daemon {
             next_unix_ms: next.map(|next| now.saturating_add(millis(next))),
             run: None,
             waiting_because: None,
-            today: Some(due.today),
+            today: due.today,
             at_most_a_day: schedule.at_most_a_day,
         };
         *self.standing() = Some(status.clone());
@@ -124,7 +129,12 @@ impl Daemon {
         let (asked, config) = (schedule.clone(), self.config.clone());
         let choose = move || schedule::choose(&asked, &config, seed);
         let chosen = self.look(choose).await?;
-        let Some((experiment, drawn)) = chosen else {
+        let Some(Chosen {
+            experiment,
+            drawn,
+            today,
+        }) = chosen
+        else {
             wait(PAUSE).await;
             return Ok(());
         };
@@ -143,7 +153,7 @@ impl Daemon {
         *self.standing() = Some(ScheduleStatus {
             next_unix_ms: None,
             run: Some(run),
-            today: Some(due.today.saturating_add(1)),
+            today: Some(today.saturating_add(1)),
             ..status
         });
         let ended = end.wait_for(Option::is_some).await;

@@ -58,17 +58,18 @@ pub(super) fn ask(chain: &Chain, matter: Matter, around: &mut dyn Surroundings) 
     for link in &chain.0 {
         let within = nanos(link.within);
         let now = around.now_ns();
+        // Told first: a disk that stands still keeps the record, and no person from hearing of it.
+        told.push(Told {
+            to: link.to.clone(),
+            outcome: around.tell(link),
+            until_ns: now.saturating_add(nanos(WITHIN)),
+        });
         around.turn(Escalated::Asked {
             to: link.to.clone(),
             channel: link.way.channel(),
             matter,
             within_ms: within / 1_000_000,
             after_ms: since(began, now),
-        });
-        told.push(Told {
-            to: link.to.clone(),
-            outcome: around.tell(link),
-            until_ns: now.saturating_add(nanos(WITHIN)),
         });
         let until = now.saturating_add(within);
         match wait(&link.to, until, began, &mut told, around) {

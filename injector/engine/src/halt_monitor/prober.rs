@@ -50,6 +50,10 @@ pub fn keep_asking(
         let begun_ns = boot_ns();
         let answer = asker.ask(pace, is_over).map_err(shortened);
         let ended_ns = boot_ns();
+        if is_over.load(Ordering::Relaxed) {
+            // It may have been broken off, and none is wanted any more.
+            return;
+        }
         // Never two at once: what takes longer than its pace is asked again at once.
         due_at = due_at.saturating_add(every).max(ended_ns);
         post(Answered {

@@ -33,6 +33,12 @@ impl Cgroup {
     pub fn is_there(&self) -> bool {
         fs::metadata(&self.directory).is_ok_and(|found| found.ino() == self.id)
     }
+
+    /// Its path from the mount point on, as people and `/proc` name it.
+    pub fn below(&self, mount: &Path) -> PathBuf {
+        let below = self.directory.strip_prefix(mount);
+        Path::new("/").join(below.unwrap_or(&self.directory))
+    }
 }
 
 /// The mount point of cgroup v2, on hybrid hierarchies too.

@@ -74,7 +74,11 @@ pub fn resolve(target: &Target, guard: &Guard) -> Result<ResolvedTarget, Error> 
                 }
                 _ => {}
             }
-            let keys = checked(&found, guard)?;
+            // One may end between the two looks, and a pick among several does without it.
+            let keys = match pick {
+                Some(_) => checked_of_those_left(&found, guard)?,
+                None => checked(&found, guard)?,
+            };
             by_process(target, keys, (*follow, pick.as_ref()), guard)
         }
         Selector::Cgroup(path) => by_cgroup(target, cgroup::find(path)?, guard),

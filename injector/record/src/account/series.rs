@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::origin::Origin;
+use super::{origin::Origin, steps::Steps};
 use crate::{
     journal::{Record, Replay, Stamped},
     measure::{self, Answer, Fate, Judged, Judgement, Sample, Tally, Times, TooMany},
@@ -270,18 +270,19 @@ fn after(boot_ns: u64, ms: u64) -> u64 {
 fn times(replay: &Replay, experiment: Option<&Experiment>) -> Times {
     let has_faults = |number: usize| experiment.is_some_and(|one| !one.is_quiet(number));
     let mut times = Times::default();
-    let mut begun = 0;
+    let mut steps = Steps::of(experiment);
+    let mut is_acting = false;
     for stamped in &replay.records {
         match &stamped.record {
-            Record::StepStarted { .. } => {
-                begun += 1;
-                if has_faults(begun - 1) {
+            Record::StepStarted { step } => {
+                is_acting = has_faults(steps.begin(step));
+                if is_acting {
                     times.faults_ns.get_or_insert(stamped.boot_ns);
                     // Until it is known that they are off again.
                     times.lifted_ns = None;
                 }
             }
-            Record::StepEnded { .. } if begun > 0 && has_faults(begun - 1) => {
+            Record::StepEnded { .. } if is_acting => {
                 times.lifted_ns = Some(stamped.boot_ns);
             }
             _ => {}

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::origin::Origin;
+use super::{origin::Origin, steps::Steps};
 use crate::journal::{Record, Replay};
 use injector_spec::experiment::{Experiment, Placed};
 
@@ -38,13 +38,13 @@ pub(super) fn windows(
             (first..=fault.last_step(first)).contains(&number)
         })
     };
-    let mut number = 0;
+    let mut steps = Steps::of(experiment);
     for stamped in &replay.records {
         match &stamped.record {
             Record::StepStarted { step } => {
+                let number = steps.begin(step);
                 let places = 0..faults.len();
                 let on: Vec<usize> = places.filter(|at| is_on(*at, number, step)).collect();
-                number += 1;
                 let from_us = origin.of_record(stamped);
                 // What stays on is on between the two as well.
                 if let Some(last) = windows.last_mut()

@@ -3,7 +3,7 @@
 //! Commands beside faults get a system ready, or put it right; where there is no fault, they are what the hypothesis is
 //! about, and what goes wrong behind the first of them is theirs.
 
-use super::{Experiment, Gate, Step};
+use super::{Experiment, Gate, RollbackCommand, Step};
 
 impl Experiment {
     /// Whether its commands are what is tried: it has some, and no fault.
@@ -23,11 +23,14 @@ impl Experiment {
         found.runs() && behind
     }
 
-    /// Whether it is a command at the very end, behind all that is tried: it puts a system right again. By then all is
-    /// measured, and where it fails the next is run nevertheless.
+    /// Whether a step is one of the commands at the very end that are those of `rollback`, too: they put a system right again
+    /// where its run ends as planned. By then all is measured, and where one fails the next is run nevertheless.
     pub fn puts_right(&self, step: usize) -> bool {
-        let are_commands = |from: usize| self.steps.iter().skip(from).all(Step::runs);
-        step < self.steps.len() && are_commands(step) && (0..step).any(|one| self.tries(one))
+        let is_of_rollback = |step: &Step| self.rollback.iter().any(|command| step.is(command));
+        let Some(behind) = self.steps.get(step..).filter(|behind| !behind.is_empty()) else {
+            return false;
+        };
+        behind.iter().all(is_of_rollback) && (0..step).any(|one| self.tries(one))
     }
 
     /// How many commands are tried.
@@ -42,6 +45,12 @@ impl Experiment {
 }
 
 impl Step {
+    /// Whether it runs this command, within the same time.
+    pub(in crate::experiment) fn is(&self, command: &RollbackCommand) -> bool {
+        let runs = matches!(&self.gate, Some(Gate::Run(words)) if *words == command.command);
+        runs && self.duration == command.within
+    }
+
     /// Whether it runs a command.
     pub(in crate::experiment) const fn runs(&self) -> bool {
         matches!(self.gate, Some(Gate::Run(_)))
@@ -51,6 +60,24 @@ impl Step {
 #[cfg(test)]
 mod tests {
     use crate::experiment::file::parse;
+
+    #[test]
+    fn the_commands_of_rollback_at_the_end_put_right_and_others_do_not() {
+        let fault = "{ duration: 5s, faults: [ net.blackhole ] }";
+        let check = "{ run: { command: [/bin/false], timeout: 1s } }";
+        let back = "{ run: { command: [/bin/true, x], timeout: 2s } }";
+        let of = |steps: &str| {
+            let text = format!(
+                "targets: {{ a: {{ pid: 7 }} }}\nsteps: [ {steps} ]\nrollback: [ {{ command: [/bin/true, x], within: 2s }} ]\n"
+            );
+            parse(&text, "x.yaml", None).unwrap()
+        };
+        let behind = of(&format!("{back}, {fault}, {check}, {back}, {back}"));
+        let right: Vec<bool> = (0..6).map(|step| behind.puts_right(step)).collect();
+        assert_eq!(right, [false, false, false, true, true, false]);
+        let checked = of(&format!("{fault}, {back}, {check}"));
+        assert!((0..3).all(|step| !checked.puts_right(step)));
+    }
 
     #[test]
     fn commands_are_tried_where_there_is_no_fault() {

@@ -44,6 +44,7 @@ impl Run<'_> {
             };
             begins_at = step.ends_at;
             if self.request.experiment.puts_right(index) {
+                armed.measures.close(boot_ns(), &mut armed.ground);
                 self.end_measures(&mut armed.measures);
             }
             if is_tried {

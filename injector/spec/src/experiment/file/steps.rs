@@ -105,13 +105,21 @@ pub(super) fn steps(node: &Node, around: &Around<'_>) -> Result<Walk, Complaint>
 
 /// Whether a list of steps has commands, and no faults: nothing of it needs a target.
 pub(super) fn are_commands(node: &Node) -> bool {
-    let items = node.list().unwrap_or_default();
-    let is_faulty = |item: &Node| item.get("faults").is_some();
-    let inner = |item: &Node| item.get("steps").is_some_and(are_commands);
-    !items.iter().any(is_faulty)
-        && items
-            .iter()
-            .any(|item| item.get("run").is_some() || inner(item))
+    has(node, "run") && !has(node, "faults")
+}
+
+/// Whether any step of a list has this key, in blocks and branches too.
+fn has(steps: &Node, key: &str) -> bool {
+    let items = steps.list().unwrap_or_default();
+    items.iter().any(|item| {
+        let branches = item
+            .get("parallel")
+            .and_then(Node::list)
+            .unwrap_or_default();
+        item.get(key).is_some()
+            || item.get("steps").is_some_and(|inner| has(inner, key))
+            || branches.iter().any(|branch| has(branch, key))
+    })
 }
 
 /// What steps refer to.

@@ -9,8 +9,7 @@ mod step;
 use super::{own, tags};
 use crate::{
     experiment::{
-        Document, Experiment, Gate, OnTargetExit, ProbeRole, RollbackCommand, SteadyState, Step,
-        Target,
+        Document, Experiment, OnTargetExit, ProbeRole, RollbackCommand, SteadyState, Step, Target,
     },
     printable,
     quantity::duration,
@@ -101,9 +100,7 @@ impl Experiment {
     /// The commands behind the recovery, which there are rollbacks that are run always; they are those of `rollback`, too.
     fn run_always(&self) -> Result<&[Step], ChaosToolkitError> {
         let is_judged = self.steady_state.is_some();
-        let is_same = |(step, command): (&Step, &RollbackCommand)| {
-            step.gate == Some(Gate::Run(command.command.clone())) && step.duration == command.within
-        };
+        let is_same = |(step, command): (&Step, &RollbackCommand)| step.is(command);
         let at = |count| self.steps.split_at(self.steps.len().saturating_sub(count));
         let (front, behind) = at(self.rollback.len());
         let is_behind_recovery = front.last().is_some_and(step::is_quiet);
