@@ -32,6 +32,8 @@ pub mod action {
     pub const SIGNAL: u32 = 12;
     /// A system call reads or writes less than it was asked to.
     pub const SHORTEN: u32 = 13;
+    /// The connection goes through the relay.
+    pub const RELAY: u32 = 14;
 }
 
 /// Bits of [`Rule::loss_model`].

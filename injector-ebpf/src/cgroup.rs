@@ -1,4 +1,4 @@
-//! The programs on cgroups: they tag sockets, lose packets on their way in, and fail `connect(2)`.
+//! The programs on cgroups: they tag sockets, lose packets on their way in, and fail `connect(2)` or send it elsewhere.
 //!
 //! A program for a target cgroup is attached to that cgroup, so bystanders never run it. A target
 //! that is a process needs the root of the hierarchy, where the gate sends bystanders away.
@@ -16,6 +16,7 @@ use aya_ebpf::{
 };
 use injector_common::{
     filter::{Packet, bits},
+    relay::Wanted,
     tag::Tag,
 };
 
@@ -26,6 +27,7 @@ use crate::{
     maps::{INJ_ACTIVE, INJ_CONNECTING, INJ_TAGS, Owner, scratch},
     operations,
     packet::{self, v4_mapped},
+    relay,
     rules::{self, Verdict, Walk},
 };
 
@@ -139,18 +141,49 @@ fn try_deliver(skb: *mut __sk_buff, admitted: &gate::Admitted) -> Option<bool> {
 #[cgroup_sock_addr(connect4)]
 pub fn inj_connect4(ctx: SockAddrContext) -> i32 {
     let addr = ctx.sock_addr;
-    connect(addr, v4_mapped(address::v4(addr)))
+    let (pass, diverted) = connect(addr, v4_mapped(address::v4(addr)));
+    if let Some(diverted) = diverted {
+        relay::divert_v4(addr, diverted.sk, diverted.wanted(0));
+    }
+    pass
 }
 
 /// Fails `connect(2)` of IPv6 sockets, v4-mapped addresses included.
 #[cgroup_sock_addr(connect6)]
 pub fn inj_connect6(ctx: SockAddrContext) -> i32 {
     let addr = ctx.sock_addr;
-    connect(addr, address::v6(addr))
+    let (pass, diverted) = connect(addr, address::v6(addr));
+    if let Some(diverted) = diverted {
+        let by_v6 = !relay::is_mapped(&diverted.remote);
+        relay::divert_v6(addr, diverted.sk, diverted.wanted(u32::from(by_v6)));
+    }
+    pass
+}
+
+/// A connection that is to go through the relay.
+#[derive(Clone, Copy)]
+struct Diverted {
+    sk: *mut bpf_sock,
+    scope: u32,
+    remote: [u8; 16],
+    port: u16,
+}
+
+impl Diverted {
+    #[inline(always)]
+    fn wanted(&self, by_v6: u32) -> Wanted {
+        Wanted {
+            remote: self.remote,
+            port: u32::from(self.port),
+            scope: self.scope,
+            by_v6,
+            pad: 0,
+        }
+    }
 }
 
 #[inline(always)]
-fn connect(addr: *mut bpf_sock_addr, remote: [u8; 16]) -> i32 {
+fn connect(addr: *mut bpf_sock_addr, remote: [u8; 16]) -> (i32, Option<Diverted>) {
     // SAFETY: plain context fields, `sk` is a full socket in these hooks.
     let (sk, port, protocol) = unsafe {
         (
@@ -160,10 +193,10 @@ fn connect(addr: *mut bpf_sock_addr, remote: [u8; 16]) -> i32 {
         )
     };
     let Some(admitted) = gate::admit(sk) else {
-        return PASS;
+        return (PASS, None);
     };
     let Some(active) = INJ_ACTIVE.get(admitted.scope) else {
-        return PASS;
+        return (PASS, None);
     };
     let transport = match protocol {
         6 => bits::TCP,
@@ -173,9 +206,9 @@ fn connect(addr: *mut bpf_sock_addr, remote: [u8; 16]) -> i32 {
     };
     let thread = bpf_get_current_pid_tgid();
     if active.connect == 0 || INJ_CONNECTING.insert(thread, Walk::NOWHERE, 0).is_err() {
-        return PASS;
+        return (PASS, None);
     }
-    let errno = match INJ_CONNECTING.get_ptr_mut(thread) {
+    let (errno, relay) = match INJ_CONNECTING.get_ptr_mut(thread) {
         // SAFETY: the entry is this thread's, which is here and nowhere else until it is removed.
         Some(walk) => unsafe {
             (*walk).mask = active.connect;
@@ -188,18 +221,27 @@ fn connect(addr: *mut bpf_sock_addr, remote: [u8; 16]) -> i32 {
                 is_new: 1,
             };
             rules::evaluate(&mut *walk);
-            (*walk).verdict.errno
+            ((*walk).verdict.errno, (*walk).verdict.relay)
         },
-        None => 0,
+        None => (0, 0),
     };
     // Absent is as good as removed.
     let _ = INJ_CONNECTING.remove(thread);
     if errno == 0 {
-        return PASS;
+        let diverted = Diverted {
+            sk,
+            scope: admitted.scope,
+            remote,
+            port: u16::from_be(port as u16),
+        };
+        return (
+            PASS,
+            (relay != 0 && transport == bits::TCP).then_some(diverted),
+        );
     }
     if transport == bits::TCP {
         operations::refused(admitted.scope, errno, remote, u16::from_be(port as u16));
     }
     address::fail_with(errno);
-    REFUSE
+    (REFUSE, None)
 }

@@ -4,7 +4,7 @@
 //! packet belongs to a target, [`packet`] reads its headers, [`rules`] asks each of the target's
 //! rules, [`act`] carries the verdict out, [`emit`] tells user space. The programs themselves are in
 //! [`device`] (TCX), [`cgroup`] and [`process`]; [`arrival`] says whose a packet is that arrives at a device, from
-//! what [`flows`] has learnt at the sockets, [`look`] goes through open ones, and [`operations`] watches what targets ask and when it is answered. [`park`] puts the calling thread to sleep.
+//! what [`flows`] has learnt at the sockets, [`look`] goes through open ones, and [`operations`] watches what targets ask and when it is answered. [`park`] puts the calling thread to sleep. [`relay`] sends connections through a process of ours.
 //!
 //! A system call is met in [`lsm`], [`syscall`] or [`trace`]: [`caller`] is the gate, [`subject`] says what
 //! the call is about and [`names`] whether a rule means that, [`calls`] asks the rules, [`carry`] does what
@@ -49,6 +49,7 @@ mod operations;
 mod packet;
 mod park;
 mod process;
+mod relay;
 mod retransmit;
 mod rules;
 mod sequence;

@@ -21,6 +21,7 @@ use injector_common::{
     operation::Exchange,
     park::{Park, SLOTS as PARK_SLOTS, Sleep, Trial},
     process::{ProcessKey, TargetProcess},
+    relay::{PORTS, Relay, Relayed, Wanted},
     rule::{ActiveSlots, Counters, Rule, RuleState},
     tag::Tag,
 };
@@ -29,9 +30,9 @@ use crate::socket_storage::SocketStorage;
 
 const RULE_SLOTS: u32 = (SCOPES * SLOTS) as u32;
 
-/// The lease; one entry.
+/// The lease; one entry. The relay reads it in its own memory.
 #[map]
-pub static INJ_LEASE: Array<Lease> = Array::with_max_entries(1, 0);
+pub static INJ_LEASE: Array<Lease> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 
 /// Whose sockets user space looks through just now; one entry.
 #[map]
@@ -202,6 +203,22 @@ pub static INJ_PATHS: HashMap<PathKey, PathEntry> = HashMap::with_max_entries(4_
 #[map]
 pub static INJ_MET: HashMap<u32, u32> = HashMap::with_max_entries(4_096, 0);
 
+/// What the relay says of itself, which it writes from its own memory; one entry.
+#[map]
+pub static INJ_RELAY: Array<Relay> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+
+/// The relay's own listeners: a port may be another's by now, and that one's is not sent anything.
+#[btf_map]
+pub static INJ_LISTENERS: SocketStorage<u32, { BPF_F_NO_PREALLOC as usize }> = SocketStorage::NEW;
+
+/// Where sockets wanted to go that were sent to the relay.
+#[btf_map]
+pub static INJ_WANTED: SocketStorage<Wanted, { BPF_F_NO_PREALLOC as usize }> = SocketStorage::NEW;
+
+/// The connections to the relay, see [`injector_common::relay::index`]; the relay reads them in its own memory.
+#[map]
+pub static INJ_RELAYED: Array<Relayed> = Array::with_max_entries(2 * PORTS, BPF_F_MMAPABLE);
+
 /// Damage in the making, by thread.
 #[map]
 pub static INJ_DAMAGES: HashMap<u32, crate::trace::Damage> = HashMap::with_max_entries(1_024, 0);
@@ -339,6 +356,15 @@ pub static OFFSET_SOCK_V4: Global<u32> = Global::new(0);
 /// `sock::__sk_common.skc_v6_daddr`.
 #[unsafe(no_mangle)]
 pub static OFFSET_SOCK_V6: Global<u32> = Global::new(0);
+/// `sock::__sk_common.skc_rcv_saddr`.
+#[unsafe(no_mangle)]
+pub static OFFSET_SOCK_OWN_V4: Global<u32> = Global::new(0);
+/// `sock::__sk_common.skc_v6_rcv_saddr`.
+#[unsafe(no_mangle)]
+pub static OFFSET_SOCK_OWN_V6: Global<u32> = Global::new(0);
+/// `sock::__sk_common.skc_num`.
+#[unsafe(no_mangle)]
+pub static OFFSET_SOCK_OWN_PORT: Global<u32> = Global::new(0);
 /// `sock::__sk_common.skc_state`.
 #[unsafe(no_mangle)]
 pub static OFFSET_SOCK_STATE: Global<u32> = Global::new(0);

@@ -33,6 +33,10 @@ pub struct Verdict {
     pub line: u32,
     /// The errno that the call fails with; 0 is none.
     pub errno: u32,
+    /// 1: the connection goes through the relay.
+    pub relay: u32,
+    /// Keeps the record without gaps.
+    pub pad: u32,
     /// Random bits for the function that damages the payload.
     pub random: u64,
 }
@@ -82,6 +86,8 @@ impl Verdict {
         overtake: 0,
         line: 0,
         errno: 0,
+        relay: 0,
+        pad: 0,
         random: 0,
     };
 }
@@ -230,6 +236,7 @@ fn apply(walk: &mut Walk, rule: &Rule, slot: u32, number: u64) {
         }
         action::LINE => walk.verdict.line |= 1 << (slot & 31),
         action::CONNECT => walk.verdict.errno = rule.errno,
+        action::RELAY => walk.verdict.relay = 1,
         _ => {}
     }
 }

@@ -26,6 +26,7 @@ mod lessons;
 mod list;
 mod postmortem;
 mod record;
+mod relay;
 mod report;
 mod schema;
 mod stored;
@@ -272,6 +273,9 @@ enum Command {
         #[arg(value_name = "RUN")]
         run: String,
     },
+    /// The process that connections of a target go through; not for people
+    #[command(hide = true, name = injector_relay::conversation::COMMAND)]
+    Relay(relay::Flags),
     /// The process whose pages threads sleep on; not for people
     #[command(hide = true, name = sleep_server::page_holder::COMMAND)]
     HoldPark {

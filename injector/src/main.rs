@@ -67,6 +67,7 @@ fn carry_out(action: Action) -> Result<Exit, Refusal> {
         Action::Worker(link) => worker::run(link, daemon::run),
         Action::Guard(link) => guardian::run(link).map(|()| Exit::Done),
         Action::Record { disk, terminal } => recorder::run(disk, terminal).map(|()| Exit::Done),
+        Action::Relay(flags) => flags.run().map(|()| Exit::Done),
         Action::HoldPark(bytes) => Err(sleep_failed(&sleep_server::page_holder::hold(bytes))),
         Action::ExecHelper(words) => {
             // The process that started it knows this code from that of the program.

@@ -5,12 +5,13 @@
 
 /// The layers from the ground up, and what a layer never depends on, directly or through others.
 #[cfg(test)]
-const LAYERS: [(&str, &[&str]); 8] = [
+const LAYERS: [(&str, &[&str]); 9] = [
     ("injector-common", &["aya", "tokio", "libc", "rustix"]),
     ("injector-spec", PURE),
     ("injector-plan", PURE),
     ("injector-host", &[]),
     ("injector-record", &["aya", "tokio"]),
+    ("injector-relay", &[]),
     ("injector-engine", &[]),
     ("injector-api", &[]),
     ("injector", &[]),

@@ -1,8 +1,8 @@
 //! Effects: the ways in which a run acts on its targets, behind one interface.
 //!
 //! The run's loop holds a list of them and knows none by name; a fault's mechanism says which one carries it out
-//! (`injector_plan::Mechanism::carrier`). Three there are: [`programs`] in the kernel, [`resets`] of connections, and
-//! signals, stops and limits of [`processes`]. All stand on the same [`ground`]: the network namespaces in which
+//! (`injector_plan::Mechanism::carrier`). Four there are: [`programs`] in the kernel, [`resets`] of connections, [`relays`]
+//! of requests, and signals, stops and limits of [`processes`]. All stand on the same [`ground`]: the network namespaces in which
 //! programs are attached and sockets are known.
 //!
 //! Invariants:
@@ -18,6 +18,7 @@ pub(crate) mod ground;
 pub mod namespace;
 mod processes;
 mod programs;
+mod relays;
 mod resets;
 
 use std::time::Duration;
@@ -161,6 +162,7 @@ impl Scene<'_> {
 pub(crate) fn of_run(caller: u32) -> Vec<Box<dyn Effect>> {
     vec![
         Box::new(programs::Programs::default()),
+        Box::new(relays::Relays::default()),
         Box::new(resets::Resets::default()),
         Box::new(processes::Processes::asked_by(caller)),
     ]

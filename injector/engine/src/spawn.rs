@@ -45,6 +45,20 @@ pub(crate) fn leave_open(command: &mut Command, flag: &str, descriptor: &impl As
     unsafe { command.pre_exec(leave) };
 }
 
+/// Starts the process in a network namespace, by a descriptor of it that has to live until then.
+pub(crate) fn enter(command: &mut Command, namespace: &impl AsFd) {
+    let number = namespace.as_fd().as_raw_fd();
+    let enter = move || {
+        // SAFETY: a system call that is safe after fork, on a descriptor that this process has a copy of.
+        match unsafe { libc::setns(number, libc::CLONE_NEWNET) } {
+            0 => Ok(()),
+            _ => Err(io::Error::last_os_error()),
+        }
+    };
+    // SAFETY: `enter` allocates nothing and takes no lock, as code between fork and exec must.
+    unsafe { command.pre_exec(enter) };
+}
+
 /// Starts the process.
 pub(crate) fn start(mut command: Command, lifetime: Lifetime) -> io::Result<Child> {
     let parent = rustix::process::getpid();

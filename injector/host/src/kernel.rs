@@ -29,6 +29,7 @@ pub mod object;
 mod offsets;
 pub mod park_trial;
 pub mod pins;
+pub mod relay;
 mod shared;
 pub mod sysctl;
 pub mod tap_label;

@@ -14,6 +14,6 @@ mod capabilities;
 mod memory;
 mod oom;
 
-pub use capabilities::{confine_supervisor, confine_worker, withheld};
+pub use capabilities::{confine_relay, confine_supervisor, confine_worker, withheld};
 pub use memory::{Locked, give_back, lock_program, lock_stack, lock_value, share_one_heap};
 pub use oom::{shield_supervisor, shield_worker};

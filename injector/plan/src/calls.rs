@@ -218,6 +218,7 @@ fn reaches(mechanism: Mechanism, call: Syscall, subject: Subject) -> bool {
         | Mechanism::Clone
         | Mechanism::DelayLine
         | Mechanism::Connect
+        | Mechanism::Relay
         | Mechanism::Reset
         | Mechanism::Signal
         | Mechanism::Freeze
@@ -332,6 +333,7 @@ pub(super) fn stand_at(
         | Mechanism::Clone
         | Mechanism::DelayLine
         | Mechanism::Connect
+        | Mechanism::Relay
         | Mechanism::Reset
         | Mechanism::Signal
         | Mechanism::Freeze

@@ -225,8 +225,14 @@ fn filters(fault: &Fault, id: RuleId, names: &Names) -> (Vec<(FilterKey, u32)>, 
 }
 
 fn transports(fault: &Fault) -> u32 {
-    if matches!(fault.kind.acts_on(), ActsOn::LookUps(_)) {
-        return bits::UDP;
+    match fault.kind.acts_on() {
+        ActsOn::LookUps(_) => return bits::UDP,
+        ActsOn::Requests(_) => return bits::TCP,
+        ActsOn::Packets(_)
+        | ActsOn::Connects
+        | ActsOn::Connections
+        | ActsOn::Calls(..)
+        | ActsOn::Processes(_) => {}
     }
     match fault.traffic.protocol {
         Protocol::Any => bits::ANY_TRANSPORT,

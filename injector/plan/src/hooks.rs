@@ -165,6 +165,10 @@ pub enum CgroupHook {
     CallBind4,
     /// Fails `bind(2)` by who calls, IPv6.
     CallBind6,
+    /// Answers getpeername(2) of connections through a relay, IPv4.
+    Peer4,
+    /// The same, IPv6.
+    Peer6,
     /// Tells the injector a connection's next sequence number.
     Sequence,
     /// Watches what targets send, for their operations.
@@ -190,6 +194,8 @@ impl CgroupHook {
             Self::CallConnect6 => "inj_call_connect6",
             Self::CallBind4 => "inj_call_bind4",
             Self::CallBind6 => "inj_call_bind6",
+            Self::Peer4 => "inj_peer4",
+            Self::Peer6 => "inj_peer6",
             Self::Sequence => "inj_sequence",
             Self::Asked => "inj_asked",
             Self::Answered => "inj_answered",

@@ -22,6 +22,8 @@ pub enum Mechanism {
     DelayLine,
     /// A cgroup program fails `connect(2)`.
     Connect,
+    /// A cgroup program sends connections through a process of the injector's, which reads and changes what passes.
+    Relay,
     /// The injector sends the target a RST in the peer's name.
     Reset,
     /// Signals through pidfds.
@@ -61,6 +63,8 @@ pub enum Carrier {
     Programs,
     /// The run's process, which resets connections.
     Resets,
+    /// The relay, a process beside the run's, through which connections go.
+    Relay,
     /// The run's process, which signals, stops and limits processes.
     Processes,
 }
@@ -70,6 +74,7 @@ impl Mechanism {
     pub const fn carrier(self) -> Carrier {
         match self {
             Self::Reset => Carrier::Resets,
+            Self::Relay => Carrier::Relay,
             Self::Signal | Self::Freeze | Self::Stop | Self::Limits => Carrier::Processes,
             Self::Count
             | Self::WireLoss
@@ -117,6 +122,7 @@ impl Mechanism {
             Self::Clone => "tcx-clone",
             Self::DelayLine => "delay-line",
             Self::Connect => "cgroup-connect",
+            Self::Relay => "relay",
             Self::Reset => "rst",
             Self::Signal => "pidfd-signal",
             Self::SignalAtCall => "raw-tp-signal",
@@ -156,6 +162,9 @@ impl Mechanism {
                 "works on any device, loopback included, without netem, fq or a touched qdisc"
             }
             Self::Connect => "the call fails before a packet is made",
+            Self::Relay => {
+                "new connections go through a process of ours, which reads what passes in plain text; the target needs no proxy setting, and open connections are left alone"
+            }
             Self::Reset => "reaches idle connections too; the peer learns of it when it next sends",
             Self::Signal => {
                 "a pidfd means one process, so a PID that is another's by now gets none"
@@ -207,6 +216,7 @@ impl Mechanism {
             Self::BothLoss => &[Need::DeviceLinks, Need::CgroupLinks],
             Self::DelayLine => &[Need::DeviceLinks, Need::Tap],
             Self::Connect => &[Need::CgroupLinks, Need::ConnectErrno],
+            Self::Relay => &[Need::CgroupLinks, Need::Relay],
             Self::Reset => &[Need::SocketCopies, Need::CgroupLinks, Need::Sequence],
             Self::Signal | Self::Stop => &[Need::ProcessSignals],
             Self::SignalAtCall => &[Need::CallSignals],

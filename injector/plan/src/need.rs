@@ -17,6 +17,8 @@ pub enum Need {
     SocketCopies,
     /// A cgroup program that tells a connection's next sequence number.
     Sequence,
+    /// Cgroup programs that send a connection elsewhere and answer for its far end, and a listener that they know again.
+    Relay,
     /// BPF programs on the fork and exit tracepoints (`tp_btf`).
     ForkTracepoint,
     /// Programs on cgroups and on the tracepoint of connections that remember what a socket does.
@@ -47,7 +49,7 @@ pub enum Need {
 
 impl Need {
     /// Every need, in the order in which doctor shows them.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::DeviceLinks,
         Self::CgroupLinks,
         Self::ConnectErrno,
@@ -55,6 +57,7 @@ impl Need {
         Self::Tap,
         Self::SocketCopies,
         Self::Sequence,
+        Self::Relay,
         Self::ForkTracepoint,
         Self::Operations,
         Self::Lsm,
@@ -80,6 +83,7 @@ impl Need {
             Self::Tap => "tap",
             Self::SocketCopies => "pidfd-getfd",
             Self::Sequence => "tcp-sequence",
+            Self::Relay => "relay",
             Self::ForkTracepoint => "fork-tracepoint",
             Self::Operations => "operations",
             Self::Lsm => "lsm",
@@ -106,6 +110,7 @@ impl Need {
             Self::Tap => "net delay, reorder, bandwidth, corrupt --mode wire; dns error",
             Self::SocketCopies => "sockets that are open already; net reset",
             Self::Sequence => "net reset",
+            Self::Relay => "every llm fault",
             Self::ForkTracepoint => "--tree",
             Self::Operations => "operations of experiments",
             Self::Lsm => "errno from and delay of most system calls",
@@ -139,6 +144,9 @@ impl Need {
             }
             Self::SocketCopies => "run Linux 5.6 or later with CAP_SYS_PTRACE",
             Self::Sequence => "run Linux 5.7 or later with CONFIG_CGROUP_BPF",
+            Self::Relay => {
+                "run Linux 5.12 or later with CONFIG_CGROUP_BPF, CONFIG_DEBUG_INFO_BTF and CONFIG_BPF_EVENTS"
+            }
             Self::ForkTracepoint => "run a kernel with CONFIG_DEBUG_INFO_BTF and CONFIG_BPF_EVENTS",
             Self::Operations => {
                 "run Linux 5.12 or later with CONFIG_CGROUP_BPF, CONFIG_DEBUG_INFO_BTF and CONFIG_BPF_EVENTS"

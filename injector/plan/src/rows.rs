@@ -3,7 +3,7 @@
 use std::{num::NonZeroU64, time::Duration};
 
 use injector_common::{
-    rule::{Rule, action, loss_model},
+    rule::{Rule, When, action, loss_model},
     threshold::Threshold,
 };
 
@@ -48,6 +48,7 @@ pub(super) enum Rank {
     Bandwidth,
     LookUps,
     Connect,
+    Relay,
     Reset,
     Kill,
     Pause,
@@ -65,6 +66,8 @@ enum Reads {
     Errno(u32),
     Correlation(Threshold),
     Bursts([Threshold; 4]),
+    /// Every match is hit: what decides about requests stands behind the connection.
+    Every,
 }
 
 /// Where the rule is asked.
@@ -154,6 +157,20 @@ pub(super) fn row(kind: &FaultKind, direction: Direction) -> Row<'_> {
             reads: Reads::Errno(connect.errno.code().unsigned_abs()),
             met: Met::Connects,
             ..packets(Rank::Connect, action::CONNECT, Mechanism::Connect)
+        },
+        FaultKind::RateLimit(_)
+        | FaultKind::ModelError(_)
+        | FaultKind::Overload(_)
+        | FaultKind::Timeout(_)
+        | FaultKind::Slow(_)
+        | FaultKind::Stall(_)
+        | FaultKind::Cut(_)
+        | FaultKind::Malformed(_)
+        | FaultKind::Empty(_)
+        | FaultKind::WrongModel(_) => Row {
+            reads: Reads::Every,
+            met: Met::Connects,
+            ..packets(Rank::Relay, action::RELAY, Mechanism::Relay)
         },
         FaultKind::Reset => own(Rank::Reset, Mechanism::Reset),
         FaultKind::Kill(kill) => Row {
@@ -272,6 +289,11 @@ impl Row<'_> {
             Reads::Bursts(thresholds) => {
                 rule.loss_model = loss_model::GILBERT_ELLIOTT;
                 rule.gemodel = thresholds;
+            }
+            Reads::Every => {
+                rule.percent = Threshold::ALWAYS;
+                rule.when = When::ALWAYS;
+                rule.max_hits = u64::MAX;
             }
         }
     }

@@ -64,6 +64,7 @@ impl Plan {
             devices: of(hooks.egress || hooks.ingress, least.devices, most.devices),
             flows: of(hooks.ingress, least.flows, most.flows),
             connecting: of(hooks.connect, least.connecting, most.connecting),
+            relayed: of(hooks.relay, least.relayed, most.relayed),
             walks: of(is_called, least.walks, most.walks),
             met: of(meets(stands_twice), least.met, most.met),
             pending: of(sleeps, least.pending, most.pending),

@@ -54,6 +54,12 @@ impl PlannedRule {
         (self.step..=self.last_step).contains(&step)
     }
 
+    /// Whether its connections are met in steps in which it is off, too: one that is made before would stay in the
+    /// target's pool, and what is asked there later would never be met.
+    fn is_met_throughout(&self) -> bool {
+        self.compiled.mechanism.carrier() == Carrier::Relay
+    }
+
     /// Whether it works without a program in the kernel.
     fn needs_no_program(&self) -> bool {
         self.compiled.mechanism.needs_no_program() && self.compiled.exec_deny.is_none()
@@ -78,6 +84,8 @@ pub struct Hooks {
     /// Something holds frames, answers in a peer's place, or gives copies back to a device's ingress: the run has a TAP,
     /// and frames come back in a way that the sysctls of the loopback device must allow.
     pub line: bool,
+    /// Something sends connections through a relay.
+    pub relay: bool,
     /// Something disconnects sockets.
     pub reset: bool,
     /// Operations are watched.
@@ -177,7 +185,8 @@ impl Plan {
     /// Which slots are on in a step, by scope.
     pub fn active(&self, step: usize) -> BTreeMap<u32, ActiveSlots> {
         let mut active = BTreeMap::<u32, ActiveSlots>::new();
-        for rule in self.of_step(step) {
+        let rules = self.rules.iter();
+        for rule in rules.filter(|rule| rule.is_on(step) || rule.is_met_throughout()) {
             let (slots, hooks) = (active.entry(rule.scope).or_default(), rule.compiled.hooks);
             slots.egress |= hooks.egress << rule.slot;
             slots.ingress |= hooks.ingress << rule.slot;
@@ -202,6 +211,7 @@ impl Plan {
             hooks.deliver |= at.deliver != 0;
             hooks.connect |= at.connect != 0;
             hooks.line |= rule.compiled.line.is_some() || rule.compiled.gives_copies_back();
+            hooks.relay |= rule.compiled.mechanism == Mechanism::Relay;
             hooks.reset |= rule.compiled.mechanism == Mechanism::Reset;
         }
         hooks.operations = scopes.iter().any(|scope| self.watch(*scope) != 0);

@@ -9,7 +9,7 @@
 //! which there may be very many and nearly never are. Rejected: to let all of them grow. The others are written on
 //! each call of a target, where memory that is asked for may not be there.
 
-use injector_common::{SLOTS, frame::DEVICES, park};
+use injector_common::{SLOTS, frame::DEVICES, park, relay};
 
 /// The tables' sizes; each field is in entries but for `events` and `operations`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +28,8 @@ pub struct Sizes {
     pub flows: u32,
     /// Threads in connect(2) at once.
     pub connecting: u32,
+    /// Connections to a relay, one for each port of each protocol.
+    pub relayed: u32,
     /// Threads on their way through the rules on calls at once: those that run there, or were preempted.
     pub walks: u32,
     /// Threads between the two programs that decide at one place, likewise.
@@ -65,6 +67,7 @@ impl Sizes {
         devices: 1,
         flows: Self::FEW_FLOWS,
         connecting: 1,
+        relayed: 1,
         walks: 1,
         met: 1,
         pending: 1,
@@ -102,6 +105,7 @@ impl Sizes {
         devices: DEVICES as u32,
         flows: 2_048,
         connecting: 1_024,
+        relayed: 2 * relay::PORTS,
         walks: 2_048,
         met: 4_096,
         pending: 16_384,
@@ -115,7 +119,7 @@ impl Sizes {
 
     /// The tables by name, with their sizes. Those that are not here are small, or take memory only for what is
     /// in them.
-    pub const fn tables(&self) -> [(&'static str, u32); 23] {
+    pub const fn tables(&self) -> [(&'static str, u32); 24] {
         [
             ("INJ_ACTIVE", self.scopes),
             ("INJ_RETRANSMITS", self.scopes),
@@ -130,6 +134,7 @@ impl Sizes {
             ("INJ_DEVICE_AT", self.devices),
             ("INJ_FLOWS", self.flows),
             ("INJ_CONNECTING", self.connecting),
+            ("INJ_RELAYED", self.relayed),
             ("INJ_WALKS", self.walks),
             ("INJ_MET", self.met),
             ("INJ_PENDING", self.pending),

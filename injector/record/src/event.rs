@@ -12,7 +12,7 @@ use crate::{
     measure::Sample,
     report::{Connection, RunReport},
 };
-use injector_spec::{experiment::Placed, syscall::Syscall};
+use injector_spec::{experiment::Placed, printable, syscall::Syscall};
 
 /// One thing that happened in a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -215,6 +215,14 @@ pub enum HitOn {
         /// The process that made it.
         process: u32,
     },
+    /// A request.
+    Request {
+        /// Its path, without what is behind a question mark.
+        path: String,
+        /// The model that it asks, where it says one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        model: Option<String>,
+    },
 }
 
 impl EventKind {
@@ -336,6 +344,13 @@ impl fmt::Display for HitOn {
             } => {
                 let call = call.map_or("a call", Syscall::name);
                 write!(out, "{call} of thread {thread} of process {process}")
+            }
+            Self::Request { path, model } => {
+                out.write_str(&printable::line(path))?;
+                match model {
+                    Some(model) => write!(out, " for {}", printable::line(model)),
+                    None => Ok(()),
+                }
             }
         }
     }

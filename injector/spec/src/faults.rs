@@ -18,6 +18,7 @@ mod call_delay;
 mod call_error;
 mod files;
 mod look_ups;
+mod model_requests;
 mod pipes;
 mod processes;
 
@@ -27,6 +28,16 @@ pub(crate) mod io_corrupt;
 pub(crate) mod io_error;
 pub(crate) mod io_latency;
 pub(crate) mod io_short;
+pub(crate) mod llm_cut;
+pub(crate) mod llm_empty;
+pub(crate) mod llm_error;
+pub(crate) mod llm_malformed;
+pub(crate) mod llm_overload;
+pub(crate) mod llm_rate_limit;
+pub(crate) mod llm_slow;
+pub(crate) mod llm_stall;
+pub(crate) mod llm_timeout;
+pub(crate) mod llm_wrong_model;
 pub(crate) mod net_bandwidth;
 pub(crate) mod net_blackhole;
 pub(crate) mod net_connect;
@@ -50,10 +61,11 @@ pub(crate) mod sys_delay;
 pub(crate) mod sys_error;
 
 pub use self::{
-    acts_on::{About, ActsOn, Fate, OnCalls, OnLookUps, OnPackets, OnProcesses},
+    acts_on::{About, ActsOn, Fate, OnCalls, OnLookUps, OnPackets, OnProcesses, OnRequests},
     call_damage::{CallDamage, Filling},
     call_delay::{CallDelay, LONGEST_CHAIN, LONGEST_SLEEP, SleepAt, Sleeps},
     call_error::{CallError, Realism},
+    model_requests::{ModelRequests, Provider},
     processes::{ProcessFaultError, Respawn},
 };
 pub(crate) use self::{
@@ -130,6 +142,50 @@ faults! {
         "dns.delay" DnsDelay(dns_delay::DnsDelay) {
             /// Queries over UDP port 53 reach the resolver later
             Delay(dns_delay::Flags)
+        }
+    }
+
+    /// The faults on what a process asks of language models.
+    LlmFault {
+        "llm.rate-limit" RateLimit(llm_rate_limit::RateLimit) {
+            /// The provider says that its limit is reached
+            RateLimit(llm_rate_limit::Flags)
+        }
+        "llm.error" ModelError(llm_error::ModelError) {
+            /// The provider answers with an error
+            Error(llm_error::Flags)
+        }
+        "llm.overload" Overload(llm_overload::Overload) {
+            /// The provider has too much to do: at once, or in the middle of an answer
+            Overload(llm_overload::Flags)
+        }
+        "llm.timeout" Timeout(llm_timeout::Timeout) {
+            /// No answer comes, whether or not the request took effect
+            Timeout(llm_timeout::Flags)
+        }
+        "llm.slow" Slow(llm_slow::Slow) {
+            /// The model answers slowly: the first token, or each of them
+            Slow(llm_slow::Flags)
+        }
+        "llm.stall" Stall(llm_stall::Stall) {
+            /// An answer stops half-way, and its connection stays open
+            Stall(llm_stall::Flags)
+        }
+        "llm.cut" Cut(llm_cut::Cut) {
+            /// An answer ends half-way, as if it were complete or not
+            Cut(llm_cut::Flags)
+        }
+        "llm.malformed" Malformed(llm_malformed::Malformed) {
+            /// An answer cannot be read
+            Malformed(llm_malformed::Flags)
+        }
+        "llm.empty" Empty(llm_empty::Empty) {
+            /// The model answers nothing
+            Empty(llm_empty::Flags)
+        }
+        "llm.wrong-model" WrongModel(llm_wrong_model::WrongModel) {
+            /// Another model answers than the one that was asked
+            WrongModel(llm_wrong_model::Flags)
         }
     }
 

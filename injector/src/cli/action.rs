@@ -11,6 +11,7 @@ use super::{
     flags::{OnCommandLine, RunFlags},
     front_page,
     list::Shown,
+    relay,
     trials::{SearchWanted, SuiteWanted, Times},
     usage,
 };
@@ -90,6 +91,8 @@ pub enum Action {
     },
     /// Be the page holder, which maps so many bytes.
     HoldPark(usize),
+    /// The process that connections of a target go through.
+    Relay(relay::Flags),
     /// Become this program.
     ExecHelper(Vec<OsString>),
     /// Be the thread that the sleep server's trial puts to sleep.
@@ -265,6 +268,7 @@ fn action(command: Command, config: Source, words: &[OsString]) -> Result<Action
         Command::Worker { link } => Action::Worker(link),
         Command::Guard { link } => Action::Guard(link),
         Command::Record { disk, terminal } => Action::Record { disk, terminal },
+        Command::Relay(flags) => Action::Relay(flags),
         Command::HoldPark { bytes } => Action::HoldPark(bytes),
         Command::ExecHelper { words } => Action::ExecHelper(words),
         Command::TryPark => Action::TryPark,

@@ -13,6 +13,7 @@ mod filling;
 mod follow;
 mod keeping_up;
 pub(super) mod pace;
+pub(super) mod relay;
 mod unjudged;
 
 use std::{
@@ -40,6 +41,7 @@ use injector_host::{
         maps::{CounterReader, EventRing, LeaseMap, Maps, OperationRing},
         netns::Namespace,
         object::Object,
+        relay::RelayMaps,
         sysctl,
     },
     targets::{ResolvedTarget, process::TaskKey},
@@ -73,6 +75,8 @@ pub struct ArmedNamespace {
     calls: Attached,
     line: Option<DelayLine>,
     tap: Option<OwnedFd>,
+    /// The process that connections go through.
+    pub(super) relay: Option<relay::Relay>,
     /// The namespace itself.
     pub namespace: Namespace,
     /// The scopes that live here.
@@ -151,6 +155,14 @@ impl ArmedNamespace {
         let counters = CounterReader::open(&mut object)?;
         let sockets = Sockets::of(&mut object);
         let operations = OperationRing::take(&mut object)?;
+        let relay = if hooks.relay {
+            Some(relay::Relay::start(
+                namespace,
+                RelayMaps::open(&mut object)?,
+            )?)
+        } else {
+            None
+        };
         let (mut maps, lease, events) = Maps::take(&mut object)?;
         write_rules(&mut maps, &scopes, context)?;
         if let Some(tap) = &tap {
@@ -172,6 +184,7 @@ impl ArmedNamespace {
             calls: Attached::default(),
             line,
             tap: None,
+            relay,
             namespace: namespace.try_clone()?,
             scopes,
             hooks,
@@ -197,6 +210,10 @@ impl ArmedNamespace {
         if hooks.operations {
             let Self { links, object, .. } = &mut armed;
             links.process(object, ProcessHook::Turned)?;
+        }
+        if hooks.relay {
+            let Self { links, object, .. } = &mut armed;
+            links.process(object, ProcessHook::Relayed)?;
         }
         armed.attach_to_cgroups(context.targets)?;
         let told = armed.attach_to_devices(tap.as_ref())?;

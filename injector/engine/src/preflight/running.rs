@@ -106,9 +106,11 @@ fn acts_on_packets(experiment: &Experiment) -> bool {
         .faults()
         .any(|(_, fault)| match fault.kind.acts_on() {
             ActsOn::Packets(_) | ActsOn::LookUps(_) => true,
-            ActsOn::Connects | ActsOn::Connections | ActsOn::Calls(..) | ActsOn::Processes(_) => {
-                false
-            }
+            ActsOn::Connects
+            | ActsOn::Connections
+            | ActsOn::Requests(_)
+            | ActsOn::Calls(..)
+            | ActsOn::Processes(_) => false,
         })
 }
 

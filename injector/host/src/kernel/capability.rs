@@ -107,6 +107,17 @@ impl Prober {
             }),
             Need::SocketCopies => socket_copies(),
             Need::Sequence => self.cgroup_links(&[CgroupHook::Sequence]),
+            Need::Relay => {
+                self.cgroup_links(&[
+                    CgroupHook::BornInCgroup,
+                    CgroupHook::Connect4,
+                    CgroupHook::Connect6,
+                    CgroupHook::Peer4,
+                    CgroupHook::Peer6,
+                ])?;
+                let mut links = Links::default();
+                links.process(&mut self.bench()?.object, ProcessHook::Relayed)
+            }
             Need::ForkTracepoint => fork_tracepoint(&mut self.bench()?.object),
             Need::Operations => {
                 self.cgroup_links(&[

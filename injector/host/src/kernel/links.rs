@@ -42,6 +42,8 @@ pub enum ProcessHook {
     Retransmit,
     /// Connections of targets that change their state.
     Turned,
+    /// Connections that were sent to the relay, likewise.
+    Relayed,
 }
 
 /// Attachments. Dropped in the order in which they were made.
@@ -175,7 +177,9 @@ impl Links {
             | CgroupHook::CallConnect4
             | CgroupHook::CallConnect6
             | CgroupHook::CallBind4
-            | CgroupHook::CallBind6 => {
+            | CgroupHook::CallBind6
+            | CgroupHook::Peer4
+            | CgroupHook::Peer6 => {
                 let program: &mut CgroupSockAddr = program(object, name)?;
                 ensure_loaded(name, program.fd().is_ok(), || program.load())?;
                 let id = program.attach(cgroup, mode).map_err(failed)?;
@@ -248,9 +252,15 @@ impl Links {
             ProcessHook::Exit => ("inj_exit", "sched_process_exit"),
             ProcessHook::Retransmit => ("inj_retransmit", "tcp_retransmit_skb"),
             ProcessHook::Turned => ("inj_turned", "inet_sock_set_state"),
+            ProcessHook::Relayed => ("inj_relayed", "inet_sock_set_state"),
         };
         let failed = |error: aya::programs::ProgramError| Error::program(name, &error);
-        if let (ProcessHook::Turned, Some(missing)) = (hook, object.missing_for_operations()) {
+        let missing = match hook {
+            ProcessHook::Turned => object.missing_for_operations(),
+            ProcessHook::Relayed => object.missing_for_relays(),
+            ProcessHook::Fork | ProcessHook::Exit | ProcessHook::Retransmit => None,
+        };
+        if let Some(missing) = missing {
             return Err(Error::Btf(missing.to_owned()));
         }
         let Object { ebpf, btf, .. } = object;

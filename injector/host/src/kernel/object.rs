@@ -80,6 +80,11 @@ impl Object {
         self.image.offsets.missing_for_operations.as_deref()
     }
 
+    /// Why connections cannot be sent through a relay, if a field that this needs is missing.
+    pub(super) fn missing_for_relays(&self) -> Option<&str> {
+        self.image.offsets.missing_for_relays.as_deref()
+    }
+
     /// All programs, on this object's maps, to be loaded by hand.
     pub(super) fn programs(&self) -> Result<Trampolines, Error> {
         Trampolines::read(&self.image.elf, &self.maps)

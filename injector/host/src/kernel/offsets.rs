@@ -68,6 +68,14 @@ const FOR_OPERATIONS: [(&str, &str, &str); 7] = [
     ("OFFSET_TCP_RECEIVED", "tcp_sock", "rcv_nxt"),
 ];
 
+/// What the way through the relay needs besides.
+const FOR_RELAYS: [(&str, &str, &str); 4] = [
+    ("OFFSET_SOCK_FAMILY", "sock", "__sk_common.skc_family"),
+    ("OFFSET_SOCK_OWN_V4", "sock", "__sk_common.skc_rcv_saddr"),
+    ("OFFSET_SOCK_OWN_V6", "sock", "__sk_common.skc_v6_rcv_saddr"),
+    ("OFFSET_SOCK_OWN_PORT", "sock", "__sk_common.skc_num"),
+];
+
 /// Where fields are on this kernel.
 pub(super) struct Offsets {
     /// The globals with their values.
@@ -78,6 +86,8 @@ pub(super) struct Offsets {
     pub(super) missing_for_looks: Option<String>,
     /// The same of the watch over operations.
     pub(super) missing_for_operations: Option<String>,
+    /// The same of the way through the relay.
+    pub(super) missing_for_relays: Option<String>,
 }
 
 /// Looks all of them up.
@@ -89,11 +99,13 @@ pub(super) fn find(types: &Btf) -> Result<Offsets, Error> {
     let missing_for_calls = add(types, &FOR_CALLS, &mut globals)?;
     let missing_for_looks = add(types, &FOR_LOOKS, &mut globals)?;
     let missing_for_operations = add(types, &FOR_OPERATIONS, &mut globals)?;
+    let missing_for_relays = add(types, &FOR_RELAYS, &mut globals)?;
     Ok(Offsets {
         globals,
         missing_for_calls,
         missing_for_looks,
         missing_for_operations,
+        missing_for_relays,
     })
 }
 

@@ -64,7 +64,7 @@ pub(super) struct Shared<T> {
 }
 
 /// Words of this process's memory that are the map's.
-struct Mapping {
+pub(super) struct Mapping {
     words: NonNull<AtomicU64>,
     bytes: usize,
 }
@@ -93,6 +93,7 @@ impl<T: Words> Shared<T> {
             none => none.insert(Mapping::of(
                 &self.map,
                 self.records * size_of::<T>(),
+                ProtFlags::READ | ProtFlags::WRITE,
                 self.name,
             )?),
         };
@@ -120,7 +121,13 @@ impl<T: Words> Shared<T> {
 }
 
 impl Mapping {
-    fn of(map: &OwnedFd, bytes: usize, name: &'static str) -> Result<Self, Error> {
+    /// So many bytes of the map, to be read or changed.
+    pub(super) fn of(
+        map: &OwnedFd,
+        bytes: usize,
+        access: ProtFlags,
+        name: &'static str,
+    ) -> Result<Self, Error> {
         let failed = |why: String| Error::Map {
             map: name,
             what: "map into memory",
@@ -131,7 +138,7 @@ impl Mapping {
             mmap(
                 std::ptr::null_mut(),
                 bytes,
-                ProtFlags::READ | ProtFlags::WRITE,
+                access,
                 MapFlags::SHARED,
                 map,
                 0,
@@ -143,7 +150,7 @@ impl Mapping {
     }
 
     /// So many words from this one on; what is outside is left out.
-    fn words(&self, first: usize, count: usize) -> &[AtomicU64] {
+    pub(super) fn words(&self, first: usize, count: usize) -> &[AtomicU64] {
         let all = self.bytes / WORD;
         // SAFETY: as many words as were mapped, for as long as this lives; programs in the kernel only read them.
         let words = unsafe { std::slice::from_raw_parts(self.words.as_ptr(), all) };

@@ -42,11 +42,12 @@ enum Target {
 }
 
 /// Program to its target, beside those of [`points::ALL`].
-const TARGETS: [(&str, Target); 10] = [
+const TARGETS: [(&str, Target); 11] = [
     ("inj_fork", Target::Tracepoint("sched_process_fork")),
     ("inj_exit", Target::Tracepoint("sched_process_exit")),
     ("inj_retransmit", Target::Tracepoint("tcp_retransmit_skb")),
     ("inj_turned", Target::Tracepoint("inet_sock_set_state")),
+    ("inj_relayed", Target::Tracepoint("inet_sock_set_state")),
     ("inj_look", Target::Iterator("task_file")),
     ("inj_park_trial_s", Target::Lsm("file_open")),
     ("inj_call", Target::ModifyReturn("__x64_sys_openat")),

@@ -72,6 +72,7 @@ fn unmatched(fault: &Fault, seen: u64) -> String {
         ActsOn::Packets(_)
         | ActsOn::Connects
         | ActsOn::Connections
+        | ActsOn::Requests(_)
         | ActsOn::Calls(..)
         | ActsOn::Processes(OnProcesses::Starve(_)) => {
             let (what, filters) = (what(fault), filters(&fault.traffic));
@@ -90,6 +91,10 @@ fn unseen(fault: &Fault) -> String {
             Activity::Idle => "it had no connection that was idle while the fault was on",
         }
         .to_owned(),
+        ActsOn::Requests(_) => {
+            "it made no request in plain text on a connection of its own that began in this run"
+                .to_owned()
+        }
         ActsOn::Processes(_) => {
             "it had no process while the fault was on, or the fault was not due before its end"
                 .to_owned()
@@ -133,6 +138,7 @@ fn what(fault: &Fault) -> &'static str {
         ActsOn::Packets(_) | ActsOn::LookUps(_) => "packets",
         ActsOn::Connects | ActsOn::Calls(..) => "calls",
         ActsOn::Connections => "connections",
+        ActsOn::Requests(_) => "requests",
         ActsOn::Processes(_) => "processes",
     }
 }

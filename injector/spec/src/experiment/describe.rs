@@ -84,7 +84,7 @@ impl Fault {
                 filters.some("connection", (age != Connections::Any).then(|| name(age)));
                 described.remarks = self.traffic.guard_remarks();
             }
-            ActsOn::Connections | ActsOn::Connects => {
+            ActsOn::Connections | ActsOn::Connects | ActsOn::Requests(_) => {
                 self.traffic.describe(filters);
                 let activity = self.traffic.activity;
                 filters.some(
@@ -108,6 +108,7 @@ impl Fault {
                 | Parameter::Rate
                 | Parameter::DelayEnter
                 | Parameter::DelayExit
+                | Parameter::TokenGap
                 | Parameter::AtMost => described.parameters.ramp(ramp),
             }
         }

@@ -72,6 +72,7 @@ impl FaultKind {
             | ActsOn::LookUps(_)
             | ActsOn::Connects
             | ActsOn::Connections
+            | ActsOn::Requests(_)
             | ActsOn::Processes(_) => None,
         }
     }
@@ -84,6 +85,7 @@ impl FaultKind {
             | ActsOn::LookUps(_)
             | ActsOn::Connects
             | ActsOn::Connections
+            | ActsOn::Requests(_)
             | ActsOn::Calls(..) => None,
         }
     }
@@ -108,6 +110,7 @@ impl FaultKind {
             ActsOn::LookUps(_)
             | ActsOn::Connects
             | ActsOn::Connections
+            | ActsOn::Requests(_)
             | ActsOn::Calls(..)
             | ActsOn::Processes(_) => None,
         }
@@ -126,7 +129,8 @@ impl FaultKind {
             | ActsOn::Packets(_)
             | ActsOn::LookUps(_)
             | ActsOn::Connects
-            | ActsOn::Connections => false,
+            | ActsOn::Connections
+            | ActsOn::Requests(_) => false,
         }
     }
 

@@ -78,10 +78,10 @@ pub enum FilterError {
         asked: Duration,
     },
     #[error(
-        "`net.connect` fails a call before a connection exists, so `source-port` and `connection` say nothing \
-         about it; leave them out"
+        "`{0}` acts where a connection is made, so `source-port` and `connection` say nothing about it; leave them \
+         out"
     )]
-    BeforeConnection,
+    BeforeConnection(&'static str),
     #[error(
         "`net.partition` names its far end with `peer`; leave `dest-ip` and `hostname` out, or use \
          `net.blackhole` with them"
@@ -120,11 +120,17 @@ impl Fault {
             ActsOn::Connections => {
                 traffic.check_protocol(fault, "TCP connections", &[Protocol::Tcp])?;
             }
+            ActsOn::Requests(_) => {
+                traffic.check_protocol(fault, "requests over TCP", &[Protocol::Tcp])?;
+                if !traffic.source_ports.is_empty() || traffic.connections != Connections::Any {
+                    return Err(FilterError::BeforeConnection(fault));
+                }
+            }
             ActsOn::Connects => {
                 let known = [Protocol::Tcp, Protocol::Udp];
                 traffic.check_protocol(fault, "connect(2) of TCP and UDP sockets", &known)?;
                 if !traffic.source_ports.is_empty() || traffic.connections != Connections::Any {
-                    return Err(FilterError::BeforeConnection);
+                    return Err(FilterError::BeforeConnection(fault));
                 }
             }
             ActsOn::LookUps(_) => traffic.check_domain(fault)?,
@@ -202,6 +208,7 @@ impl Fault {
             ActsOn::Packets(_)
             | ActsOn::Connects
             | ActsOn::Connections
+            | ActsOn::Requests(_)
             | ActsOn::Calls(..)
             | ActsOn::Processes(_) => Ok(()),
         }
@@ -217,6 +224,7 @@ impl Fault {
             ActsOn::Connections
             | ActsOn::Connects
             | ActsOn::LookUps(_)
+            | ActsOn::Requests(_)
             | ActsOn::Calls(..)
             | ActsOn::Processes(_) => Err(FilterError::EgressOnly(fault)),
             // Loss of what arrives is done at the socket.
@@ -233,9 +241,11 @@ impl Fault {
         let fate = match self.kind.acts_on() {
             ActsOn::Packets(packets) => packets.fate,
             ActsOn::LookUps(look_ups) => look_ups.fate,
-            ActsOn::Connects | ActsOn::Connections | ActsOn::Calls(..) | ActsOn::Processes(_) => {
-                return Ok(());
-            }
+            ActsOn::Connects
+            | ActsOn::Connections
+            | ActsOn::Requests(_)
+            | ActsOn::Calls(..)
+            | ActsOn::Processes(_) => return Ok(()),
         };
         let asked = match fate {
             Fate::Held(asked) => asked,

@@ -61,6 +61,13 @@ const VALUES: &[(&str, &[&str])] = &[
     ("max-length", &["4", "5000"]),
     ("max-occurrences", &["2", "0"]),
     ("at-most", &["7", "30s", "1m"]),
+    ("retry-after", &["3s", "2m"]),
+    ("status", &["503", "429", "200"]),
+    ("after-tokens", &["3", "0"]),
+    ("token-gap", &["200ms"]),
+    ("answers", &["small-model-1", "with blank"]),
+    ("model", &["gpt-*", "a,b"]),
+    ("request-path", &["*/responses", "/v1/*"]),
 ];
 
 /// Every subcommand that is a fault, with the words that lead to it.

@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::{
     experiment::Fault,
-    faults::{DnsFault, IoFault, NetFault, PipeFault, PlainFault, ProcFault, SysFault},
+    faults::{DnsFault, IoFault, LlmFault, NetFault, PipeFault, PlainFault, ProcFault, SysFault},
 };
 
 /// A fault and what surrounds it.
@@ -50,6 +50,13 @@ pub enum FaultCommand<C: Args> {
         subcommand_help_heading = "Faults"
     )]
     Dns(DnsFault<C>),
+    /// Faults on what a process asks of language models, in the words of the provider
+    #[command(
+        subcommand,
+        subcommand_value_name = "FAULT",
+        subcommand_help_heading = "Faults"
+    )]
+    Llm(LlmFault<C>),
     /// Faults on processes as wholes: they end, stand still, or starve
     #[command(
         subcommand,
@@ -89,6 +96,7 @@ impl<C: Args> FaultCommand<C> {
         match self {
             Self::Net(fault) => fault.split(),
             Self::Dns(fault) => fault.split(),
+            Self::Llm(fault) => fault.split(),
             Self::Proc(fault) => fault.split(),
             Self::Sys(fault) => fault.split(),
             Self::Io(fault) => fault.split(),

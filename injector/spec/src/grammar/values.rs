@@ -48,6 +48,12 @@ pub(crate) enum ValueError {
     #[error("`{file}` is a file of the cgroup `{folder}`; name the cgroup: `{folder}`")]
     FileOfCgroup { file: String, folder: String },
     #[error(
+        "`{0}` is not a pattern of names; `*` stands for anything, `?` for one character, as in `gpt-*`"
+    )]
+    NamePattern(String),
+    #[error("`{0}` is not the name of a model; write 1 to 128 characters without blanks or quotes")]
+    Model(String),
+    #[error(
         "`{0}` is not the id of a container, which has the digits 0 to 9 and a to f; write it, or the beginning of it, as `docker ps` shows it (`docker inspect -f '{{{{.Id}}}}' NAME` says that of a name)"
     )]
     Container(String),
@@ -74,6 +80,29 @@ pub(crate) fn pid(text: &str) -> Result<u32, ValueError> {
 /// A number from `LEAST` to what its type holds.
 pub(crate) fn count<const LEAST: u64, N: Number>(text: &str) -> Result<N, ValueError> {
     counted(text, LEAST, N::MOST)
+}
+
+/// The longest name or pattern of one, in characters.
+const LONGEST_MODEL: usize = 128;
+
+/// A pattern of names of models, or of paths.
+pub(crate) fn name_pattern(text: &str) -> Result<String, ValueError> {
+    let wrong = || ValueError::NamePattern(shown(text));
+    let bare = text.trim();
+    if bare.is_empty() || bare.len() > LONGEST_MODEL {
+        return Err(wrong());
+    }
+    globset::Glob::new(bare).map_err(|_| wrong())?;
+    Ok(bare.to_owned())
+}
+
+/// The name of a model.
+pub(crate) fn model_name(text: &str) -> Result<String, ValueError> {
+    let fits = |sign: char| sign.is_ascii_graphic() && sign != '"' && sign != '\\';
+    if text.is_empty() || text.len() > LONGEST_MODEL || !text.chars().all(fits) {
+        return Err(ValueError::Model(shown(text)));
+    }
+    Ok(text.to_owned())
 }
 
 /// A number that flags take.

@@ -123,6 +123,8 @@ pub(super) fn acting(hooks: Hooks) -> impl Iterator<Item = CgroupHook> {
         (hooks.ingress, CgroupHook::LearnOut),
         (hooks.connect, CgroupHook::Connect4),
         (hooks.connect, CgroupHook::Connect6),
+        (hooks.relay, CgroupHook::Peer4),
+        (hooks.relay, CgroupHook::Peer6),
         (hooks.reset, CgroupHook::Sequence),
         (hooks.operations, CgroupHook::Asked),
         (hooks.operations, CgroupHook::Answered),

@@ -90,12 +90,14 @@ impl ArmedNamespace {
             calls,
             line,
             tap,
+            relay,
             ..
         } = self;
         // Sleepers first: a program that sleeps keeps what it is attached to.
         drop(calls.session);
         drop(links);
         drop(cgroup_links);
+        drop(relay);
         drop((covered, object, maps, events, operations, debug_log));
         drop((line, tap, calls.places));
     }

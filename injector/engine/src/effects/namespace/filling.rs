@@ -8,7 +8,7 @@ use injector_host::{
     delay_line::{self, DelayLine, Tap},
     kernel::{Error, devices, maps::Maps, netns::Namespace, tap_label::TapLabel},
 };
-use injector_plan::{Hooks, Known, Plan, Told, line::LineTable, tables::Sizes};
+use injector_plan::{Carrier, Hooks, Known, Plan, Told, line::LineTable, tables::Sizes};
 use injector_spec::{error::Refusal, experiment::Follow};
 
 use super::{Context, Listening};
@@ -84,7 +84,11 @@ pub(super) fn write_rules(
         .filter(|rule| scopes.contains(&rule.scope))
     {
         let record = Rule {
-            tell: u32::from(context.listening == Listening::ToHits),
+            // What goes through the relay is told by request, and not by connection.
+            tell: u32::from(
+                context.listening == Listening::ToHits
+                    && rule.compiled.mechanism.carrier() != Carrier::Relay,
+            ),
             ..rule.compiled.rule
         };
         maps.write_rule(rule_id(rule.scope, rule.slot), &record)?;

@@ -7,7 +7,7 @@ use injector_common::{rule::Counters, rule_id};
 use super::{Armed, Run, targets::explain};
 use crate::{executor::budget::Used, halt_monitor::Counting};
 use injector_host::kernel::maps::CounterReader;
-use injector_plan::{Plan, PlannedRule};
+use injector_plan::{Carrier, Plan, PlannedRule};
 use injector_record::{
     event::{EventKind, MOST_TOLD},
     report::FaultReport,
@@ -37,6 +37,8 @@ impl Run<'_> {
         let rules = |is_wanted: &dyn Fn(&FaultKind) -> bool| {
             let rules = self.request.plan.rules.iter();
             rules
+                // What the relay hits it counts itself; the kernel counts connections that go there.
+                .filter(|rule| rule.compiled.mechanism.carrier() != Carrier::Relay)
                 .filter(|rule| scopes.contains(&rule.scope) && is_wanted(&rule.fault.kind))
                 .map(|rule| rule_id(rule.scope, rule.slot))
                 .collect::<BTreeSet<_>>()

@@ -42,6 +42,8 @@ pub(crate) enum Why {
     Limit,
     /// It is asked once for each connection or process.
     Once,
+    /// It is a word of an answer, which a client reads as it stands.
+    Told,
 }
 
 impl Why {
@@ -54,6 +56,7 @@ impl Why {
             Self::Several => "it is several numbers that hang together",
             Self::Schedule => "it is a time at which the injector's own process acts",
             Self::Limit => "it is a limit of a cgroup, written once and put back once",
+            Self::Told => "it is a word of the answer, which a client reads as it stands",
             Self::Once => {
                 "it is asked once for each connection or process, not at each packet or call"
             }

@@ -33,11 +33,12 @@ pub enum Parameter {
     DelayEnter,
     DelayExit,
     AtMost,
+    TokenGap,
 }
 
 impl Parameter {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Latency,
         Self::Jitter,
         Self::Correlation,
@@ -46,6 +47,7 @@ impl Parameter {
         Self::DelayEnter,
         Self::DelayExit,
         Self::AtMost,
+        Self::TokenGap,
     ];
 
     /// The name in files and flags.
@@ -59,6 +61,7 @@ impl Parameter {
             Self::DelayEnter => "delay-enter",
             Self::DelayExit => "delay-exit",
             Self::AtMost => "at-most",
+            Self::TokenGap => "token-gap",
         }
     }
 }
@@ -154,7 +157,11 @@ impl Fault {
     /// Every number of it, and what is decided about it.
     fn parameters(&mut self) -> Vec<Decided<'_>> {
         let is_drawn_at_each = match self.kind.acts_on() {
-            ActsOn::Packets(_) | ActsOn::LookUps(_) | ActsOn::Connects | ActsOn::Calls(..) => true,
+            ActsOn::Packets(_)
+            | ActsOn::LookUps(_)
+            | ActsOn::Connects
+            | ActsOn::Requests(_)
+            | ActsOn::Calls(..) => true,
             ActsOn::Connections | ActsOn::Processes(_) => false,
         };
         let Self {

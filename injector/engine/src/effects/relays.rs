@@ -1,0 +1,224 @@
+//! Faults on requests: the relay of each namespace is told its rules, and says what they have done.
+
+use injector_common::rule::Counters;
+use injector_host::targets::ResolvedTarget;
+use injector_plan::{Carrier, Plan};
+use injector_record::{
+    event::{EventKind, HitOn},
+    report::FaultReport,
+};
+use injector_relay::conversation::{Passed, RuleOrder, RuleState};
+use injector_spec::error::Refusal;
+
+use super::{Effect, Scene, Seen, Step, StepTime, ground::Ground, namespace::relay::RequestHit};
+
+/// The state of all rules that relays carry out.
+#[derive(Default)]
+pub(super) struct Relays {
+    /// Hits of all of them.
+    hits: u64,
+    /// Hits that have not been told of.
+    told: Vec<RequestHit>,
+}
+
+impl Relays {
+    /// Takes in what the relays have said.
+    fn hear(&mut self, scene: &mut Scene<'_>) {
+        for namespace in &mut scene.ground.namespaces {
+            if let Some(relay) = &mut namespace.relay {
+                self.told.extend(relay.hear());
+            }
+        }
+        self.count(scene.ground);
+    }
+
+    fn count(&mut self, ground: &Ground) {
+        let relays = ground
+            .namespaces
+            .iter()
+            .filter_map(|one| one.relay.as_ref());
+        let counts = relays.flat_map(|relay| relay.counts.values());
+        self.hits = counts.map(|count| count.hit).sum();
+    }
+}
+
+/// The rules of these scopes as they are at this time of a step, or off.
+fn orders(plan: &Plan, scopes: &[u32], time: Option<StepTime>) -> Vec<RuleOrder> {
+    let rules = plan.rules.iter().enumerate();
+    let own = rules.filter(|(_, rule)| {
+        rule.compiled.mechanism.carrier() == Carrier::Relay && scopes.contains(&rule.scope)
+    });
+    own.map(|(place, rule)| {
+        let now = time.filter(|now| rule.is_on(now.step));
+        RuleOrder {
+            rule: place,
+            scope: rule.scope,
+            fault: now.map_or_else(
+                || rule.fault.clone(),
+                |now| rule.fault.at(plan.since(rule, now.step, now.elapsed)),
+            ),
+            seed: rule.compiled.rule.seed,
+            state: match now {
+                Some(_) => RuleState::On,
+                None => RuleState::Off,
+            },
+        }
+    })
+    .collect()
+}
+
+impl Effect for Relays {
+    fn set(&mut self, time: Option<StepTime>, scene: &mut Scene<'_>) -> Result<(), Refusal> {
+        for namespace in &mut scene.ground.namespaces {
+            if let Some(relay) = &mut namespace.relay {
+                relay.order(orders(scene.plan, &namespace.scopes, time));
+            }
+        }
+        Ok(())
+    }
+
+    fn keep_up(&mut self, _: &mut Scene<'_>) {}
+
+    fn act(&mut self, _: Step, scene: &mut Scene<'_>) -> Result<(), Refusal> {
+        self.hear(scene);
+        Ok(())
+    }
+
+    /// Its sockets are met by programs, which follow it.
+    fn follow(&mut self, _: u32, _: &ResolvedTarget, _: &mut Scene<'_>) -> Result<(), Refusal> {
+        Ok(())
+    }
+
+    fn settle(&mut self, _: u32, _: &mut Scene<'_>) {}
+
+    fn broken(&self, ground: &Ground) -> Option<&'static str> {
+        let mut relays = ground
+            .namespaces
+            .iter()
+            .filter_map(|one| one.relay.as_ref());
+        relays.find_map(|relay| relay.broken())
+    }
+
+    /// What a relay holds goes on when the lease ends: there is nothing to put back.
+    fn undo(&mut self, _: Option<usize>, _: &mut Scene<'_>) {}
+
+    fn quiet(&mut self, scene: &mut Scene<'_>) -> Vec<String> {
+        for namespace in &mut scene.ground.namespaces {
+            if let Some(relay) = &mut namespace.relay {
+                self.told.extend(relay.end());
+            }
+        }
+        self.count(scene.ground);
+        Vec::new()
+    }
+
+    fn events(&mut self, scene: &mut Scene<'_>) {
+        for hit in self.told.drain(..) {
+            let Some(rule) = scene.plan.rules.get(hit.rule) else {
+                continue;
+            };
+            let what = EventKind::Hit {
+                fault: rule.fault.kind.name().to_owned(),
+                target: scene.targets[rule.fault.target].name.clone(),
+                number: hit.number,
+                on: HitOn::Request {
+                    path: hit.path,
+                    model: hit.model,
+                },
+            };
+            (scene.listeners)(Seen {
+                boot_ns: hit.boot_ns,
+                what,
+            });
+        }
+    }
+
+    fn counters(&self, rule: usize, _: &Plan, ground: &Ground) -> Counters {
+        let relays = ground
+            .namespaces
+            .iter()
+            .filter_map(|one| one.relay.as_ref());
+        let mut counts = relays.filter_map(|relay| relay.counts.get(&rule));
+        counts.next().copied().unwrap_or_default().into()
+    }
+
+    fn own_hits(&self) -> u64 {
+        self.hits
+    }
+
+    fn report(&self, _: usize, _: &mut FaultReport) {}
+
+    fn remarks(&self, _: &Plan, ground: &Ground) -> Vec<String> {
+        let relays = ground
+            .namespaces
+            .iter()
+            .filter_map(|one| one.relay.as_ref());
+        relays
+            .flat_map(|relay| words(&relay.passed, relay.cut))
+            .collect()
+    }
+}
+
+/// What could not be read, and what the relay's end has cost, in words.
+fn words(passed: &Passed, cut: u64) -> Vec<String> {
+    let Passed {
+        connections,
+        sealed,
+        http2,
+        unreached,
+        requests: _,
+        strangers,
+    } = *passed;
+    let told = [
+        (
+            sealed,
+            format!(
+                "{sealed} of {connections} connections were sealed by TLS: their requests went through unread, and no fault met them"
+            ),
+        ),
+        (
+            http2,
+            format!(
+                "{http2} of {connections} connections spoke HTTP/2: their requests went through unread, and no fault met them"
+            ),
+        ),
+        (
+            unreached,
+            format!(
+                "{unreached} of {connections} connections could not be made; the target saw them made and then reset, where without the relay the call itself would have failed"
+            ),
+        ),
+        (
+            strangers,
+            format!(
+                "{strangers} connections to the relay were none of the target's, and were closed"
+            ),
+        ),
+        (
+            cut,
+            format!(
+                "{cut} connections through the relay were in the middle of a transfer when the run ended, and were cut"
+            ),
+        ),
+    ];
+    let told = told.into_iter().filter(|(count, _)| *count > 0);
+    told.map(|(_, words)| words).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_happened_is_told() {
+        assert!(words(&Passed::default(), 0).is_empty());
+        let passed = Passed {
+            connections: 3,
+            sealed: 2,
+            ..Passed::default()
+        };
+        let told = words(&passed, 1);
+        assert_eq!(told.len(), 2);
+        assert!(told[0].contains("2 of 3") && told[1].contains("1 connections"));
+    }
+}

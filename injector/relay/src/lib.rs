@@ -1,0 +1,28 @@
+//! The relay: a process between a target and its peers, which reads what passes in plain text and answers in a peer's place.
+//!
+//! Programs in the kernel send the target's new connections here (`injector_host::kernel::relay`); the target sees the peer
+//! that it asked for. Reading order: [`process`] is its life, [`conversation`] what the worker and it say to each other,
+//! [`passage`] one connection; of a request [`asked`] says what it is, [`rules`] whether a fault takes it, [`deed`] what is
+//! done to it. Answers that are made up are in [`provider`], and [`pieces`] takes a stream apart.
+//!
+//! Invariants:
+//! - It serves connections that the kernel has written down and no others: it is no open proxy.
+//! - It acts only while the run's lease is live and the rule is on. What it holds back goes on when that ends.
+//! - It has no privilege, opens no file, and ends with the worker: by a signal when the worker dies, by the end of their
+//!   conversation else.
+//! - What it does not understand it passes on, byte by byte.
+//!
+//! Rejected: a proxy setting in the target (it may ignore it, and would have to be started anew); reading packets in the
+//! kernel, where an answer of another length would need sequence numbers changed until the connection ends; and a thread of
+//! the worker, which holds everything that a mistake in a parser must not reach.
+#![forbid(unsafe_code)]
+
+mod asked;
+pub mod conversation;
+mod deed;
+mod passage;
+mod pieces;
+pub mod process;
+mod provider;
+mod rules;
+mod stream;

@@ -1,0 +1,291 @@
+//! The life of the relay: it gives up what it may do, says that it serves, takes connections, and ends when the worker says
+//! so or is gone.
+//!
+//! One thread does everything. It says that it serves from the same loop that serves connections: where that stands still, no
+//! connection is sent here any more after [`injector_common::relay::BEAT_NS`].
+
+use std::{
+    cell::{Cell, RefCell},
+    io,
+    net::{TcpListener as StdListener, TcpStream},
+    os::{fd::OwnedFd, unix::net::UnixStream as StdUnixStream},
+    rc::Rc,
+    time::Duration,
+};
+
+use injector_host::{
+    kernel::relay::{Listener, RelayMemory, Serves},
+    privilege,
+};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
+    net::{TcpListener, UnixStream, unix::OwnedReadHalf},
+    sync::watch,
+    task::LocalSet,
+};
+
+use crate::{
+    conversation::{Order, Passed, Said},
+    passage,
+    rules::Rules,
+};
+
+/// How often it says that it serves, and what it has done.
+const EVERY: Duration = Duration::from_millis(100);
+
+/// How long transfers may take to end once no fault acts any more. The end of a run waits for them.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// What the worker hands over, all of it open.
+pub struct Inherited {
+    /// The worker's end of the conversation is the other one.
+    pub conversation: OwnedFd,
+    /// The socket that listens on 127.0.0.1.
+    pub listener_v4: Option<OwnedFd>,
+    /// The socket that listens on ::1.
+    pub listener_v6: Option<OwnedFd>,
+    /// The map of the lease.
+    pub lease: OwnedFd,
+    /// The map of what the relay says of itself.
+    pub relay: OwnedFd,
+    /// The map of connections.
+    pub relayed: OwnedFd,
+}
+
+/// Why the relay could not begin, or went on no longer.
+#[derive(Debug, thiserror::Error)]
+pub enum RelayError {
+    /// It could not give up what it may do, or read what it was handed.
+    #[error("the relay cannot {what}: {source}; it is not for people to start")]
+    System {
+        /// What it tried, as a sentence's rest.
+        what: &'static str,
+        /// The kernel's answer.
+        source: io::Error,
+    },
+    /// A map could not be read.
+    #[error(transparent)]
+    Kernel(#[from] injector_host::kernel::Error),
+}
+
+/// What all connections share.
+pub(crate) struct Shared {
+    pub(crate) memory: RelayMemory,
+    pub(crate) rules: RefCell<Rules>,
+    pub(crate) passed: RefCell<Passed>,
+    /// Connections that are open.
+    open: Cell<u64>,
+    /// The number of the last answer that was made up.
+    numbered: Cell<u64>,
+    ending: watch::Sender<Life>,
+}
+
+/// Whether the relay is to go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Life {
+    GoesOn,
+    Ends,
+}
+
+impl Shared {
+    /// A number for an answer that is made up, so that no two are the same.
+    pub(crate) fn number(&self) -> u64 {
+        self.numbered.set(self.numbered.get() + 1);
+        self.numbered.get()
+    }
+
+    /// Hears when the relay is to end.
+    pub(crate) fn life(&self) -> watch::Receiver<Life> {
+        self.ending.subscribe()
+    }
+}
+
+/// Counts a connection for as long as it is open.
+pub(crate) struct Open(Rc<Shared>);
+
+impl Open {
+    fn of(shared: &Rc<Shared>) -> Self {
+        shared.open.set(shared.open.get() + 1);
+        Self(Rc::clone(shared))
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.open.set(self.0.open.get() - 1);
+    }
+}
+
+/// The relay's main function. It returns when the run is over.
+pub fn run(inherited: Inherited) -> Result<(), RelayError> {
+    let failed = |what| move |source: io::Error| RelayError::System { what, source };
+    let Inherited {
+        conversation,
+        listener_v4,
+        listener_v6,
+        lease,
+        relay,
+        relayed,
+    } = inherited;
+    let memory = RelayMemory::map(&lease, &relay, &relayed)?;
+    drop((lease, relay, relayed));
+    raise_limit();
+    let given_up = privilege::confine_relay();
+    given_up.map_err(|errno| failed("give up its privileges")(errno.into()))?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(failed("start its runtime"))?;
+    let (ending, _) = watch::channel(Life::GoesOn);
+    let shared = Rc::new(Shared {
+        memory,
+        rules: RefCell::default(),
+        passed: RefCell::default(),
+        open: Cell::new(0),
+        numbered: Cell::new(0),
+        ending,
+    });
+    let serve = async {
+        let v4 = listener_v4.map(listener).transpose()?;
+        let v6 = listener_v6.map(listener).transpose()?;
+        let port = |listener: &Option<TcpListener>| {
+            let at = listener.as_ref().and_then(|one| one.local_addr().ok());
+            at.map_or(0, |at| at.port())
+        };
+        shared.memory.listen(port(&v4), port(&v6));
+        let conversation = StdUnixStream::from(conversation);
+        conversation.set_nonblocking(true)?;
+        let conversation = UnixStream::from_std(conversation)?;
+        converse(&shared, conversation, v4, v6).await;
+        Ok(())
+    };
+    LocalSet::new()
+        .block_on(&runtime, serve)
+        .map_err(failed("use what it was handed"))
+}
+
+/// Each connection takes two descriptors.
+fn raise_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let most = Rlimit {
+        current: limit.maximum,
+        ..limit
+    };
+    // With fewer, connections are refused later, which the target sees.
+    let _ = setrlimit(Resource::Nofile, most);
+}
+
+fn listener(descriptor: OwnedFd) -> io::Result<TcpListener> {
+    let listener = StdListener::from(descriptor);
+    listener.set_nonblocking(true)?;
+    TcpListener::from_std(listener)
+}
+
+/// Takes connections, says what happens, and hears what is asked, until the end.
+async fn converse(
+    shared: &Rc<Shared>,
+    conversation: UnixStream,
+    v4: Option<TcpListener>,
+    v6: Option<TcpListener>,
+) {
+    let (orders, mut said) = conversation.into_split();
+    let mut orders = BufReader::new(orders);
+    let mut ticks = tokio::time::interval(EVERY);
+    let mut line = Vec::new();
+    shared.memory.say(Serves::Now);
+    if say(&mut said, &[Said::Ready]).await.is_err() {
+        return;
+    }
+    loop {
+        tokio::select! {
+            accepted = accept(v4.as_ref()) => take(shared, accepted, Listener::V4),
+            accepted = accept(v6.as_ref()) => take(shared, accepted, Listener::V6),
+            _ = ticks.tick() => {
+                shared.memory.say(Serves::Now);
+                if say(&mut said, &news(shared)).await.is_err() {
+                    return;
+                }
+            }
+            order = hear(&mut orders, &mut line) => match order {
+                Some(Order::Rules(rules)) => shared.rules.borrow_mut().set(rules),
+                Some(Order::End) => break,
+                // The worker is gone.
+                None => return,
+            },
+        }
+    }
+    shared.memory.say(Serves::NoMore);
+    drop((v4, v6));
+    shared.rules.borrow_mut().set(Vec::new());
+    shared.ending.send_replace(Life::Ends);
+    let at_rest = async {
+        while shared.open.get() > 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    // What is not over then is cut, and counted.
+    let _ = tokio::time::timeout(GRACE, at_rest).await;
+    let mut last = news(shared);
+    last.push(Said::Ended {
+        cut: shared.open.get(),
+    });
+    let _ = say(&mut said, &last).await;
+}
+
+async fn accept(listener: Option<&TcpListener>) -> io::Result<tokio::net::TcpStream> {
+    match listener {
+        Some(listener) => listener.accept().await.map(|(stream, _)| stream),
+        None => std::future::pending().await,
+    }
+}
+
+fn take(shared: &Rc<Shared>, accepted: io::Result<tokio::net::TcpStream>, listener: Listener) {
+    // Out of descriptors, or gone already: the next one may be better.
+    let Ok(stream) = accepted else {
+        return;
+    };
+    let open = Open::of(shared);
+    let shared = Rc::clone(shared);
+    tokio::task::spawn_local(async move {
+        passage::serve(&shared, stream, listener).await;
+        drop(open);
+    });
+}
+
+/// What has happened since, and that the relay goes on.
+fn news(shared: &Rc<Shared>) -> Vec<Said> {
+    let mut news = shared.rules.borrow_mut().news();
+    news.push(Said::Passed(*shared.passed.borrow()));
+    news
+}
+
+/// The next thing that the worker asks; `None` where there is no worker any more. May be dropped in the middle: what has
+/// come so far stays in the line.
+async fn hear(orders: &mut BufReader<OwnedReadHalf>, line: &mut Vec<u8>) -> Option<Order> {
+    let count = orders.read_until(b'\n', line).await.ok()?;
+    if count == 0 {
+        return None;
+    }
+    let order = serde_json::from_slice(line).ok();
+    line.clear();
+    order
+}
+
+async fn say(to: &mut tokio::net::unix::OwnedWriteHalf, all: &[Said]) -> io::Result<()> {
+    let mut text = Vec::new();
+    for said in all {
+        serde_json::to_writer(&mut text, said)?;
+        text.push(b'\n');
+    }
+    to.write_all(&text).await
+}
+
+/// Ends a connection at once: its peer sees a reset, and not an answer that is complete.
+pub(crate) fn reset(stream: tokio::net::TcpStream) {
+    if let Ok(stream) = stream.into_std() {
+        let linger = rustix::net::sockopt::set_socket_linger(&stream, Some(Duration::ZERO));
+        // Without it the peer sees an end, which is all that is left to say.
+        drop((linger, TcpStream::from(stream)));
+    }
+}

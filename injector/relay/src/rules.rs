@@ -1,0 +1,243 @@
+//! The rules, and which of them take a request.
+
+use std::collections::BTreeMap;
+
+use globset::{Glob, GlobMatcher};
+use injector_common::{
+    decide::{Memory, decide},
+    rule::Rule,
+};
+use injector_host::kernel::clock::boot_ns;
+use injector_spec::experiment::{ActsOn, Fault, FaultKind, OnRequests};
+
+use crate::{
+    asked::Asked,
+    conversation::{Count, RuleOrder, RuleState, Said},
+};
+
+/// All rules, by their place in the plan, and what is to be said of them.
+#[derive(Default)]
+pub(crate) struct Rules {
+    known: BTreeMap<usize, Known>,
+    told: Vec<Said>,
+}
+
+struct Known {
+    order: RuleOrder,
+    models: Vec<GlobMatcher>,
+    paths: Vec<GlobMatcher>,
+    memory: Memory,
+    count: Count,
+    /// Taken from the budget; a hit that comes to nothing gives it back.
+    spent: u64,
+    is_told: bool,
+}
+
+/// A rule that takes a request, until it is known what came of that.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Taken {
+    /// Its place in the plan.
+    pub(crate) rule: usize,
+    /// What is done.
+    pub(crate) kind: FaultKind,
+    /// The number of the match.
+    number: u64,
+    path: String,
+    model: Option<String>,
+}
+
+/// What came of a request that a rule has taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// It was acted on.
+    Hit,
+    /// It could not be, and went through unharmed.
+    Missed,
+}
+
+impl Rules {
+    /// Takes in what the worker says.
+    pub(crate) fn set(&mut self, orders: Vec<RuleOrder>) {
+        let mut former = std::mem::take(&mut self.known);
+        for order in orders {
+            let place = order.rule;
+            let of = |globs: &[String]| globs.iter().filter_map(|glob| matcher(glob)).collect();
+            let (models, paths) = requests(&order.fault).map_or_else(Default::default, |on| {
+                let requests = on.requests();
+                (of(&requests.models), of(&requests.paths))
+            });
+            let known = match former.remove(&place) {
+                Some(known) => Known {
+                    order,
+                    models,
+                    paths,
+                    ..known
+                },
+                None => Known {
+                    order,
+                    models,
+                    paths,
+                    memory: Memory::default(),
+                    count: Count::default(),
+                    spent: 0,
+                    is_told: true,
+                },
+            };
+            self.known.insert(place, known);
+        }
+    }
+
+    /// Whether a rule of this target could take a request now.
+    pub(crate) fn concern(&self, scope: u32) -> bool {
+        self.known.values().any(|known| known.is_on(scope))
+    }
+
+    /// Whether a rule is on.
+    pub(crate) fn is_on(&self, rule: usize) -> bool {
+        let known = self.known.get(&rule);
+        known.is_some_and(|known| known.order.state == RuleState::On)
+    }
+
+    /// Counts a request of a target that is to no model.
+    pub(crate) fn pass(&mut self, scope: u32) {
+        for known in self.known.values_mut().filter(|known| known.is_on(scope)) {
+            known.count.seen += 1;
+            known.is_told = false;
+        }
+    }
+
+    /// Asks the rules of a target about a request, in the order of the plan. What slows an answer down goes with what is
+    /// behind it; everything else ends the walk.
+    pub(crate) fn ask(&mut self, scope: u32, asked: &Asked) -> Vec<Taken> {
+        let mut taken = Vec::new();
+        let mut is_over = false;
+        for (place, known) in &mut self.known {
+            if !known.is_on(scope) {
+                continue;
+            }
+            known.count.seen += 1;
+            known.is_told = false;
+            if is_over {
+                continue;
+            }
+            if let Some(number) = known.take(asked) {
+                let kind = known.order.fault.kind.clone();
+                is_over = !matches!(kind, FaultKind::Slow(_));
+                taken.push(Taken {
+                    rule: *place,
+                    kind,
+                    number,
+                    path: short(&asked.path),
+                    model: asked.model.as_deref().map(short),
+                });
+            }
+        }
+        taken
+    }
+
+    /// Counts what came of a request.
+    pub(crate) fn settle(&mut self, taken: &Taken, outcome: Outcome) {
+        let Some(known) = self.known.get_mut(&taken.rule) else {
+            return;
+        };
+        known.is_told = false;
+        match outcome {
+            Outcome::Hit => {
+                let boot_ns = boot_ns();
+                known.count.hit += 1;
+                known.count.last_hit_boot_ns = boot_ns;
+                self.told.push(Said::Hit {
+                    rule: taken.rule,
+                    number: taken.number,
+                    boot_ns,
+                    path: taken.path.clone(),
+                    model: taken.model.clone(),
+                });
+            }
+            Outcome::Missed => {
+                known.count.missed += 1;
+                known.spent -= 1;
+            }
+        }
+    }
+
+    /// What has not been said yet.
+    pub(crate) fn news(&mut self) -> Vec<Said> {
+        let mut news = std::mem::take(&mut self.told);
+        for (place, known) in &mut self.known {
+            if !known.is_told {
+                known.is_told = true;
+                news.push(Said::Counted {
+                    rule: *place,
+                    counters: known.count,
+                });
+            }
+        }
+        news
+    }
+}
+
+impl Known {
+    fn is_on(&self, scope: u32) -> bool {
+        self.order.scope == scope && self.order.state == RuleState::On
+    }
+
+    /// The number of the match, where the rule takes the request.
+    fn take(&mut self, asked: &Asked) -> Option<u64> {
+        let Fault { kind, chance, .. } = &self.order.fault;
+        let ActsOn::Requests(on) = kind.acts_on() else {
+            return None;
+        };
+        let is_one = |globs: &[GlobMatcher], text: Option<&str>| {
+            globs.is_empty()
+                || text.is_some_and(|text| globs.iter().any(|glob| glob.is_match(text)))
+        };
+        let provider = on.requests().provider;
+        let is_meant = provider.is_none_or(|one| one.dialect() == asked.dialect)
+            && is_one(&self.models, asked.model.as_deref())
+            && is_one(&self.paths, Some(&asked.path));
+        if !is_meant {
+            return None;
+        }
+        self.count.matched += 1;
+        let rule = Rule {
+            percent: chance.percent,
+            when: chance.when,
+            max_hits: chance.max_hits.unwrap_or(u64::MAX),
+            seed: self.order.seed,
+            ..Rule::default()
+        };
+        if self.spent >= rule.max_hits || !decide(&rule, self.count.matched, &mut self.memory) {
+            return None;
+        }
+        self.spent += 1;
+        Some(self.count.matched)
+    }
+}
+
+fn requests(fault: &Fault) -> Option<OnRequests<'_>> {
+    match fault.kind.acts_on() {
+        ActsOn::Requests(on) => Some(on),
+        ActsOn::Packets(_)
+        | ActsOn::LookUps(_)
+        | ActsOn::Connects
+        | ActsOn::Connections
+        | ActsOn::Calls(..)
+        | ActsOn::Processes(_) => None,
+    }
+}
+
+/// As much of a text as is told, in characters.
+const LONGEST: usize = 128;
+
+fn short(text: &str) -> String {
+    text.chars().take(LONGEST).collect()
+}
+
+/// A pattern that was checked when it was asked for.
+fn matcher(glob: &str) -> Option<GlobMatcher> {
+    Glob::new(glob).ok().map(|glob| glob.compile_matcher())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,128 @@
+use injector_common::{rule::When, threshold::Threshold};
+use injector_spec::experiment::{
+    Chance, Direction, Limit, ModelRequests, Provider, RateLimit, Slow, Traffic,
+};
+
+use super::*;
+use crate::asked::Call;
+
+fn order(rule: usize, kind: impl Into<FaultKind>, max_hits: Option<u64>) -> RuleOrder {
+    RuleOrder {
+        rule,
+        scope: 0,
+        fault: Fault {
+            target: 0,
+            kind: kind.into(),
+            direction: Direction::Egress,
+            traffic: Traffic::default(),
+            chance: Chance {
+                percent: Threshold::ALWAYS,
+                when: When::ALWAYS,
+                max_hits,
+                seed: None,
+            },
+            ramps: Vec::new(),
+            stays_on: 0,
+        },
+        seed: 1,
+        state: RuleState::On,
+    }
+}
+
+fn limited(requests: ModelRequests) -> RateLimit {
+    RateLimit {
+        requests,
+        limit: Limit::Rate,
+        retry_after: None,
+    }
+}
+
+fn asked(model: &str) -> Asked {
+    Asked {
+        dialect: Provider::OpenAi,
+        call: Call::Chat,
+        path: "/v1/chat/completions".into(),
+        model: Some(model.into()),
+        streams: false,
+    }
+}
+
+fn counted(rules: &mut Rules) -> Count {
+    let news = rules.news();
+    let counts = news.into_iter().filter_map(|said| match said {
+        Said::Counted { counters, .. } => Some(counters),
+        _ => None,
+    });
+    counts.last().unwrap()
+}
+
+#[test]
+fn a_rule_takes_what_it_means_of_its_own_target() {
+    let mut rules = Rules::default();
+    rules.set(vec![order(
+        3,
+        limited(ModelRequests {
+            provider: Some(Provider::Vllm),
+            models: vec!["gpt-*".into()],
+            paths: vec!["*/chat/*".into()],
+        }),
+        None,
+    )]);
+    assert!(rules.concern(0) && !rules.concern(1));
+    assert_eq!(rules.ask(1, &asked("gpt-5")), []);
+    assert_eq!(rules.ask(0, &asked("gpt-5")).len(), 1);
+    assert_eq!(rules.ask(0, &asked("claude")), []);
+    let mut other = asked("gpt-5");
+    other.dialect = Provider::Anthropic;
+    assert_eq!(rules.ask(0, &other), []);
+    rules.pass(0);
+    let count = counted(&mut rules);
+    assert_eq!((count.seen, count.matched, count.hit), (4, 1, 0));
+}
+
+#[test]
+fn the_budget_holds_and_what_came_to_nothing_gives_back() {
+    let mut rules = Rules::default();
+    let limit = limited(ModelRequests::default());
+    rules.set(vec![order(0, limit.clone(), Some(1))]);
+    let taken = rules.ask(0, &asked("m"));
+    assert_eq!(rules.ask(0, &asked("m")), []);
+    rules.settle(&taken[0], Outcome::Missed);
+    let taken = rules.ask(0, &asked("m"));
+    rules.settle(&taken[0], Outcome::Hit);
+    assert_eq!(rules.ask(0, &asked("m")), []);
+    // A ramp says the rules anew: what they remember stays.
+    rules.set(vec![order(0, limit, Some(1))]);
+    assert_eq!(rules.ask(0, &asked("m")), []);
+    let count = counted(&mut rules);
+    assert_eq!((count.matched, count.hit, count.missed), (5, 1, 1));
+}
+
+#[test]
+fn what_slows_goes_with_what_is_behind_it_and_off_is_off() {
+    let mut rules = Rules::default();
+    let slow = Slow {
+        requests: ModelRequests::default(),
+        latency: std::time::Duration::from_secs(1),
+        token_gap: std::time::Duration::ZERO,
+    };
+    let limit = limited(ModelRequests::default());
+    let mut orders = vec![
+        order(0, slow, None),
+        order(1, limit.clone(), None),
+        order(2, limit, None),
+    ];
+    rules.set(orders.clone());
+    let taken: Vec<usize> = rules
+        .ask(0, &asked("m"))
+        .iter()
+        .map(|one| one.rule)
+        .collect();
+    assert_eq!(taken, [0, 1]);
+    for order in &mut orders {
+        order.state = RuleState::Off;
+    }
+    rules.set(orders);
+    assert!(!rules.concern(0) && !rules.is_on(0));
+    assert_eq!(rules.ask(0, &asked("m")), []);
+}
