@@ -8,7 +8,7 @@ use injector_spec::experiment::Fault;
 use serde::{Deserialize, Serialize};
 
 /// The hidden command that is the relay.
-pub const COMMAND: &str = "relay";
+pub const COMMAND: &str = "hold-relay";
 
 /// What the worker says.
 #[derive(Clone, Debug, Serialize, Deserialize)]

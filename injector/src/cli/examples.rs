@@ -16,7 +16,7 @@ const VALUES: [(&str, &str); 7] = [
 ];
 
 /// Family, fault, and two command lines behind `injector FAMILY FAULT`.
-pub(super) const EXAMPLES: [(&str, &str, [&str; 2]); 25] = [
+pub(super) const EXAMPLES: [(&str, &str, [&str; 2]); 35] = [
     (
         "net",
         "delay",
@@ -111,6 +111,86 @@ pub(super) const EXAMPLES: [(&str, &str, [&str; 2]); 25] = [
         [
             "--latency 2s --hostname api.example.com --pid 4711 --duration 30s",
             "--latency 300ms --percent 20% --unit my-agent --duration 1m",
+        ],
+    ),
+    (
+        "llm",
+        "rate-limit",
+        [
+            "--retry-after 20s --pid 4711 --duration 1m",
+            "--limit quota --provider openai --unit my-agent --duration 5m",
+        ],
+    ),
+    (
+        "llm",
+        "error",
+        [
+            "--status 500 --percent 20% --pid 4711 --duration 1m",
+            "--status 401 --provider anthropic --unit my-agent --duration 1m",
+        ],
+    ),
+    (
+        "llm",
+        "overload",
+        [
+            "--percent 50% --pid 4711 --duration 1m",
+            "--after-tokens 10 --unit my-agent --duration 1m",
+        ],
+    ),
+    (
+        "llm",
+        "timeout",
+        [
+            "--max-hits 1 --pid 4711 --duration 10m",
+            "--request lost --model 'gpt-*' --unit my-agent --duration 2m",
+        ],
+    ),
+    (
+        "llm",
+        "slow",
+        [
+            "--latency 5s --pid 4711 --duration 2m",
+            "--token-gap 500ms --unit my-agent --duration 2m",
+        ],
+    ),
+    (
+        "llm",
+        "stall",
+        [
+            "--after-tokens 5 --pid 4711 --duration 2m",
+            "--max-hits 1 --unit my-agent --duration 10m",
+        ],
+    ),
+    (
+        "llm",
+        "cut",
+        [
+            "--ending clean --after-tokens 20 --pid 4711 --duration 1m",
+            "--ending dirty --percent 10% --unit my-agent --duration 5m",
+        ],
+    ),
+    (
+        "llm",
+        "malformed",
+        [
+            "--percent 10% --pid 4711 --duration 1m",
+            "--provider ollama --unit my-agent --duration 1m",
+        ],
+    ),
+    (
+        "llm",
+        "empty",
+        [
+            "--when 3+5 --pid 4711 --duration 1m",
+            "--request-path '*/responses' --unit my-agent --duration 1m",
+        ],
+    ),
+    (
+        "llm",
+        "wrong-model",
+        [
+            "--answers small-model-1 --pid 4711 --duration 1m",
+            "--answers gpt-nano --model 'gpt-*' --unit my-agent --duration 1m",
         ],
     ),
     (
@@ -287,7 +367,7 @@ mod tests {
     #[test]
     fn every_fault_has_examples() {
         let root = Cli::command();
-        for family in ["net", "dns", "proc", "sys", "io", "pipe"] {
+        for family in ["net", "dns", "llm", "proc", "sys", "io", "pipe"] {
             let faults = root.find_subcommand(family).unwrap().get_subcommands();
             for fault in faults.map(Command::get_name).filter(|name| *name != "help") {
                 let found = EXAMPLES

@@ -22,14 +22,21 @@ struct Group {
 const GROUPS: [Group; 4] = [
     Group {
         title: "Put a process through one fault",
-        commands: &["net", "dns", "proc", "sys", "io", "pipe"],
+        commands: &["net", "dns", "llm", "proc", "sys", "io", "pipe"],
         also: &[],
         example: "injector net delay --latency 500ms --dest-port 443 --pid 4711 --duration 30s",
     },
     Group {
         title: "Run experiments, here or for other programs",
-        commands: &["run", "suite", "search"],
-        also: &["acknowledge", "approve", "convert", "daemon", "schema"],
+        commands: &["run", "suite"],
+        also: &[
+            "acknowledge",
+            "approve",
+            "convert",
+            "daemon",
+            "schema",
+            "search",
+        ],
         example: "injector run experiment.yaml --dry-run",
     },
     Group {

@@ -50,7 +50,7 @@ fn inherited(number: i32) -> Result<OwnedFd, Refusal> {
     let is_open = number >= 3 && unsafe { libc::fcntl(number, libc::F_GETFD) } != -1;
     if !is_open {
         return Err(Refusal::usage(
-            "`injector relay` is started by injector itself.",
+            "`injector hold-relay` is started by injector itself.",
         ));
     }
     // SAFETY: it is open, and the worker has left it open for this process alone, which takes each once.

@@ -78,7 +78,7 @@ pub enum FilterError {
         asked: Duration,
     },
     #[error(
-        "`{0}` acts where a connection is made, so `source-port` and `connection` say nothing about it; leave them \
+        "`{0}` acts before a connection exists, so `source-port` and `connection` say nothing about it; leave them \
          out"
     )]
     BeforeConnection(&'static str),

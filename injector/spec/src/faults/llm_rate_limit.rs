@@ -54,7 +54,7 @@ pub enum Limit {
 #[derive(Args, Debug)]
 pub struct Flags {
     /// Which limit is reached: `quota` is the one that no retry helps against
-    #[arg(long, value_enum, value_name = "LIMIT", default_value_t)]
+    #[arg(long, value_enum, value_name = "WHICH", default_value_t)]
     limit: Limit,
     /// How long the answer tells the client to wait; rounded up to whole seconds, as headers have them
     #[arg(long, value_name = "TIME", value_parser = duration::parse)]

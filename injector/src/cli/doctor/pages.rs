@@ -227,6 +227,7 @@ mod tests {
         let expected = "\
 net   in part   loss, duplicate, blackhole, partition, reset, connect; in part: corrupt; not: delay, reorder, bandwidth
 dns   missing   error, delay
+llm   works     rate-limit, error, overload, timeout, slow, stall, cut, malformed, empty, wrong-model
 proc  works     kill, pause, starve
 sys   works     error, delay
 io    works     error, latency, corrupt, short
@@ -236,7 +237,7 @@ missing for net delay, net corrupt, net reorder, net bandwidth, dns error, dns d
   why     no device
   remedy  load the module with `modprobe tun`, and pass /dev/net/tun into the container if there is one
 
-20 mechanisms were tried, 18 work: `injector doctor --all` names each";
+21 mechanisms were tried, 19 work: `injector doctor --all` names each";
         assert_eq!(text(&survey, Depth::Verdicts, Look::Pipe), expected);
         let all = text(&survey, Depth::Everything, Look::Pipe);
         assert!(

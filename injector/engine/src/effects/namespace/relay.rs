@@ -172,10 +172,10 @@ impl Relay {
     pub(in crate::effects) fn broken(&self) -> Option<&'static str> {
         match self.state {
             State::Gone => Some(
-                "the process that connections go through (`injector relay`) was killed; new connections go straight on, and its own were reset",
+                "the process that connections go through (`injector hold-relay`) was killed; new connections go straight on, and its own were reset",
             ),
             State::Serves if self.heard_at.elapsed() > SILENCE => Some(
-                "the process that connections go through (`injector relay`) stands still; it is killed, and its connections are reset",
+                "the process that connections go through (`injector hold-relay`) stands still; it is killed, and its connections are reset",
             ),
             State::Starts | State::Serves | State::Ended => None,
         }
