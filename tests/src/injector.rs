@@ -467,6 +467,11 @@ pub fn page_holder(worker: u32) -> Option<u32> {
     child_of(worker, "hold-park")
 }
 
+/// The process that connections of a worker's targets go through; `None` where none do.
+pub fn relay(worker: u32) -> Option<u32> {
+    child_of(worker, "hold-relay")
+}
+
 fn child_of(parent: u32, command: &str) -> Option<u32> {
     let parent = parent.to_string();
     fs::read_dir("/proc").ok()?.flatten().find_map(|entry| {

@@ -217,7 +217,7 @@ async fn converse(
     }
     shared.memory.say(Serves::NoMore);
     drop((v4, v6));
-    shared.rules.borrow_mut().set(Vec::new());
+    shared.rules.borrow_mut().end();
     shared.ending.send_replace(Life::Ends);
     let at_rest = async {
         while shared.open.get() > 0 {

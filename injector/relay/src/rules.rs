@@ -87,6 +87,13 @@ impl Rules {
         }
     }
 
+    /// No rule acts any more; what they have done stays to be said.
+    pub(crate) fn end(&mut self) {
+        for known in self.known.values_mut() {
+            known.order.state = RuleState::Off;
+        }
+    }
+
     /// Whether a rule of this target could take a request now.
     pub(crate) fn concern(&self, scope: u32) -> bool {
         self.known.values().any(|known| known.is_on(scope))

@@ -42,6 +42,7 @@ mod rates;
 mod readme;
 mod refusals;
 mod report;
+mod requests;
 mod rollback;
 mod schedules;
 mod search;
@@ -69,6 +70,7 @@ fn main() -> ExitCode {
         operations::cases(),
         rates::cases(),
         ramps::cases(),
+        requests::cases(),
         lifecycle::cases(),
         terminals::cases(),
         dashboards::cases(),

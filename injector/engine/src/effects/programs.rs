@@ -151,6 +151,10 @@ impl Effect for Programs {
         let Some(rule) = plan.rules.get(rule) else {
             return Counters::default();
         };
+        // Of its rules programs count connections, and the relay requests.
+        if rule.compiled.mechanism.carrier() == Carrier::Relay {
+            return Counters::default();
+        }
         let is_its = |namespace: &&ArmedNamespace| namespace.scopes.contains(&rule.scope);
         let Some(place) = ground.namespaces.iter().position(|one| is_its(&one)) else {
             return Counters::default();

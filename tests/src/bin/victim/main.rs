@@ -4,6 +4,7 @@
 //! standard input. What it says is in `injector_tests::observation`.
 
 mod beat;
+mod completions;
 mod connect;
 mod count;
 mod dependent;
@@ -240,6 +241,13 @@ enum Role {
         #[arg(long)]
         listen: SocketAddr,
     },
+    /// Answers calls for chats, whole and in streams, as model providers do; says `call` for each.
+    Completions {
+        #[arg(long)]
+        listen: SocketAddr,
+    },
+    /// Makes such calls, and says what is wrong with the answers.
+    CompletionsClient(completions::Client),
     /// Calls the model API until it is killed.
     HttpAgent {
         #[arg(long)]
@@ -363,6 +371,8 @@ fn main() -> Result<()> {
         Role::Ledger(ledger) => ledger.serve(),
         Role::IcmpPing { to, rounds } => icmp::ping(to, &rounds),
         Role::ModelApi { listen } => model_api::serve(listen),
+        Role::Completions { listen } => completions::serve(listen),
+        Role::CompletionsClient(client) => completions::ask(&client),
         Role::HttpAgent {
             connect,
             notes,

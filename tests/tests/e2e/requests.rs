@@ -1,0 +1,491 @@
+//! Faults on requests to language models: what a client gets, what the server got, what a bystander never feels, and what is
+//! left when the relay, the worker or the run ends.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use injector_tests::boot_clock::now_ns;
+use injector_tests::eventually::eventually;
+use injector_tests::injector::{FaultReport, Injector, Running, relay, send};
+use injector_tests::lab::{Family, Lab, Wire};
+use injector_tests::observation::Summary;
+use injector_tests::place::Place;
+use injector_tests::victim::Victim;
+use rustix::process::Signal;
+
+use crate::effects::first_fault;
+use crate::needs::{INJECTOR, INJECTOR_AND_NETNS, ipv6};
+use crate::suite::Case;
+
+/// Requests of a round.
+const COUNT: u64 = 3;
+
+/// What a server got, where that is part of what the fault promises.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reaches {
+    /// All requests reach it.
+    All,
+    /// None does.
+    None,
+}
+
+/// One fault, how it is asked for, and what a client makes of it.
+struct Fault {
+    name: &'static str,
+    /// Behind `llm`.
+    ask: &'static str,
+    /// What the client asks by, behind its address.
+    client: &'static str,
+    felt: Felt,
+    reaches: Reaches,
+}
+
+/// What a client makes of a fault.
+#[derive(Clone, Copy, Debug)]
+enum Felt {
+    /// Each request ends with this.
+    Error(&'static str),
+    /// Each request ends well and takes so many milliseconds at least.
+    Later(u64),
+}
+
+const PLAIN: &str = "";
+const STREAM: &str = "--stream";
+const ANTHROPIC: &str = "--dialect anthropic";
+const ANTHROPIC_STREAM: &str = "--dialect anthropic --stream";
+
+const fn fault(
+    name: &'static str,
+    ask: &'static str,
+    client: &'static str,
+    felt: Felt,
+    reaches: Reaches,
+) -> Fault {
+    Fault {
+        name,
+        ask,
+        client,
+        felt,
+        reaches,
+    }
+}
+
+const FAULTS: [Fault; 19] = {
+    use Felt::{Error, Later};
+    use Reaches::{All, None};
+    [
+        fault(
+            "rate_limit",
+            "rate-limit --retry-after 1s",
+            PLAIN,
+            Error("429"),
+            None,
+        ),
+        fault("error", "error --status 503", STREAM, Error("503"), None),
+        fault("overload", "overload", PLAIN, Error("503"), None),
+        fault(
+            "overload_of_anthropic",
+            "overload",
+            ANTHROPIC,
+            Error("529"),
+            None,
+        ),
+        fault(
+            "overload_in_a_stream",
+            "overload --after-tokens 2",
+            STREAM,
+            Error("error in the stream"),
+            All,
+        ),
+        fault(
+            "overload_in_a_stream_of_anthropic",
+            "overload --after-tokens 2",
+            ANTHROPIC_STREAM,
+            Error("error in the stream"),
+            All,
+        ),
+        fault("timeout", "timeout", PLAIN, Error("timeout"), All),
+        fault(
+            "timeout_of_a_lost_request",
+            "timeout --request lost",
+            PLAIN,
+            Error("timeout"),
+            None,
+        ),
+        fault("slow", "slow --latency 300ms", PLAIN, Later(300), All),
+        fault(
+            "slow_tokens",
+            "slow --token-gap 100ms",
+            STREAM,
+            Later(300),
+            All,
+        ),
+        fault("stall", "stall", ANTHROPIC_STREAM, Error("timeout"), All),
+        fault("stall_of_a_document", "stall", PLAIN, Error("timeout"), All),
+        fault(
+            "cut_clean",
+            "cut --ending clean --after-tokens 2",
+            STREAM,
+            Error("ends after 2 words"),
+            All,
+        ),
+        fault(
+            "cut_dirty",
+            "cut --ending dirty --after-tokens 2",
+            ANTHROPIC_STREAM,
+            Error("cut"),
+            All,
+        ),
+        fault(
+            "cut_of_a_document",
+            "cut --ending dirty",
+            PLAIN,
+            Error("cut"),
+            All,
+        ),
+        fault("malformed", "malformed", STREAM, Error("json"), All),
+        fault("empty", "empty", ANTHROPIC_STREAM, Error("empty"), None),
+        fault("empty_document", "empty", PLAIN, Error("empty"), None),
+        fault(
+            "wrong_model",
+            "wrong-model --answers tiny-1",
+            STREAM,
+            Error("model tiny-1"),
+            All,
+        ),
+    ]
+};
+
+pub(crate) fn cases() -> Vec<Case> {
+    let mut shown = std::collections::BTreeSet::new();
+    let mut cases = Vec::new();
+    for fault in FAULTS {
+        let name = format!("requests::{}", fault.name);
+        let kind = fault.ask.split(' ').next().unwrap_or_default();
+        let kind = format!("llm {kind}");
+        let is_first = shown.insert(kind.clone());
+        let case = Case::new(name, INJECTOR, move || {
+            effect(Lab::new(Wire::Loopback, Family::V4)?, &fault)
+        });
+        let case = case.beside_others();
+        cases.push(if is_first { case.shows(kind) } else { case });
+    }
+    let case =
+        |name: &str, run: fn() -> Result<()>| Case::new(format!("requests::{name}"), INJECTOR, run);
+    cases.extend([
+        Case::new("requests::by_ipv6", INJECTOR, || {
+            effect(Lab::new(Wire::Loopback, Family::V6)?, &FAULTS[0])
+        })
+        .also_needs(ipv6),
+        Case::new("requests::in_another_namespace", INJECTOR_AND_NETNS, || {
+            effect(Lab::new(Wire::Veth, Family::V4)?, &FAULTS[12])
+        }),
+        case("of_one_model_alone", of_one_model),
+        case("chosen_by_number_and_bounded", chosen_by_number),
+        case(
+            "on_a_connection_that_was_opened_in_an_earlier_step",
+            opened_before,
+        ),
+        case(
+            "a_held_answer_arrives_when_the_fault_ends",
+            held_until_the_end,
+        ),
+        case("what_is_no_request_goes_through", no_request),
+        case("kill_9_of_the_relay", killed_relay),
+        case("a_stopped_relay", stopped_relay),
+        case("kill_9_of_the_worker", killed_worker),
+    ]);
+    cases
+}
+
+fn serve(lab: &Lab) -> Result<(Victim, SocketAddr)> {
+    lab.server("completions", SocketAddr::new(lab.address(), 0))
+}
+
+fn client(place: Place<'_>, server: SocketAddr, more: &str) -> Result<Victim> {
+    let (server, count) = (server.to_string(), COUNT.to_string());
+    let mut words = vec!["completions-client", "--connect", &server, "--wait"];
+    words.extend(more.split_whitespace());
+    for (flag, value) in [("--count", count.as_str()), ("--timeout", "700ms")] {
+        if !words.contains(&flag) {
+            words.extend([flag, value]);
+        }
+    }
+    Victim::start(place, &words)
+}
+
+fn arm(lab: &Lab, injector: &Injector, fault: &str) -> Result<Running> {
+    let words: Vec<&str> = ["llm"]
+        .into_iter()
+        .chain(fault.split_whitespace())
+        .collect();
+    lab.arm(injector, &words)
+}
+
+fn well(summary: &Summary, who: &str) -> Result<()> {
+    ensure!(
+        summary.ok == COUNT && summary.sent == COUNT,
+        "{who}: {summary:?}"
+    );
+    Ok(())
+}
+
+/// So many requests have reached the server between these two times; as many behind the second are known to.
+fn reached(server: &Victim, from_ns: u64, to_ns: u64, behind: u64) -> Result<u64> {
+    let mut calls = Vec::new();
+    eventually(
+        "the server to tell of its requests",
+        Duration::from_secs(5),
+        || {
+            calls.extend(server.calls());
+            let told = calls.iter().filter(|call| call.start_ns > to_ns).count();
+            Ok((told as u64 >= behind).then_some(()))
+        },
+    )?;
+    let within = |start: u64| (from_ns..=to_ns).contains(&start);
+    Ok(calls.iter().filter(|call| within(call.start_ns)).count() as u64)
+}
+
+fn effect(lab: Lab, fault: &Fault) -> Result<()> {
+    let (server, address) = serve(&lab)?;
+    let mut agent = client(lab.agent(), address, fault.client)?;
+    let mut bystander = client(lab.bystander(), address, fault.client)?;
+    well(&agent.round()?, "the target before")?;
+    let injector = Injector::new()?;
+    let armed = arm(&lab, &injector, fault.ask)?;
+    let from_ns = now_ns();
+    let felt = agent.round()?;
+    let to_ns = now_ns();
+    well(&bystander.round()?, "a bystander")?;
+    let got = reached(&server, from_ns, to_ns, COUNT)?;
+    let report = armed.report()?;
+    match fault.felt {
+        Felt::Error(error) => ensure!(felt.error(error) == COUNT, "{felt:?}"),
+        Felt::Later(millis) => ensure!(
+            felt.ok == COUNT && felt.p50_ns >= millis * 1_000_000,
+            "{felt:?}"
+        ),
+    }
+    let wanted = match fault.reaches {
+        Reaches::All => COUNT,
+        Reaches::None => 0,
+    };
+    ensure!(got == wanted, "{got} requests have reached the server");
+    let counted = first_fault(&report)?;
+    are(counted, [COUNT, COUNT, COUNT])?;
+    ensure!(counted.mechanism == "relay", "{counted:?}");
+    well(&agent.round()?, "the target afterwards")
+}
+
+fn are(counted: &FaultReport, [seen, matched, hit]: [u64; 3]) -> Result<()> {
+    ensure!(
+        counted.seen == seen && counted.matched == matched && counted.hit == hit,
+        "{counted:?}"
+    );
+    Ok(())
+}
+
+/// The client asks another model than the fault is about.
+fn of_one_model() -> Result<()> {
+    let lab = Lab::new(Wire::Loopback, Family::V4)?;
+    let (_server, address) = serve(&lab)?;
+    let mut agent = client(lab.agent(), address, PLAIN)?;
+    let injector = Injector::new()?;
+    let armed = arm(&lab, &injector, "rate-limit --model small-*")?;
+    well(&agent.round()?, "the target")?;
+    let report = armed.report()?;
+    let counted = first_fault(&report)?;
+    are(counted, [COUNT, 0, 0])?;
+    ensure!(counted.note.is_some(), "{counted:?}");
+    Ok(())
+}
+
+/// Of three requests the second, and one at most.
+fn chosen_by_number() -> Result<()> {
+    let lab = Lab::new(Wire::Loopback, Family::V4)?;
+    let (_server, address) = serve(&lab)?;
+    let mut agent = client(lab.agent(), address, PLAIN)?;
+    let injector = Injector::new()?;
+    let armed = arm(&lab, &injector, "error --status 500 --when 2+ --max-hits 1")?;
+    let felt = agent.round()?;
+    ensure!(felt.ok == 2 && felt.error("500") == 1, "{felt:?}");
+    let report = armed.report()?;
+    are(first_fault(&report)?, [COUNT, COUNT, 1])
+}
+
+/// Clients keep connections: one that was made in the step before is met as well, and goes on in the step behind.
+fn opened_before() -> Result<()> {
+    let lab = Lab::new(Wire::Loopback, Family::V4)?;
+    let (_server, address) = serve(&lab)?;
+    let mut agent = client(lab.agent(), address, "--keep --count 20 --interval 100ms")?;
+    let cgroup = lab.cgroups.agent.path().display().to_string();
+    let file = format!(
+        "name: kept\ntargets: {{ agent: {{ cgroup: {cgroup} }} }}\nsteps:\n- {{ name: before, duration: 800ms }}\n\
+         - name: limited\n  duration: 600ms\n  faults: [ {{ llm.error: {{ status: 500 }} }} ]\n\
+         - {{ name: after, duration: 1200ms }}\n"
+    );
+    let folder = tempfile::tempdir().context("cannot make a folder")?;
+    let path = folder.path().join("kept.yaml");
+    fs::write(&path, file)?;
+    let injector = Injector::new()?;
+    let path = path.to_string_lossy();
+    let armed = injector.arm(&["run", &path, "--json"])?;
+    let felt = agent.round()?;
+    let report = armed.wait()?.report()?;
+    let counted = first_fault(&report)?;
+    ensure!(
+        felt.error("500") >= 3 && felt.error("500") == counted.hit,
+        "{felt:?} {counted:?}"
+    );
+    ensure!(
+        felt.ok + felt.error("500") == felt.sent && felt.ok >= 10,
+        "{felt:?}"
+    );
+    Ok(())
+}
+
+/// The request takes effect, its answer is held, and comes when the run ends, long before the client gives up.
+fn held_until_the_end() -> Result<()> {
+    let lab = Lab::new(Wire::Loopback, Family::V4)?;
+    let (server, address) = serve(&lab)?;
+    let mut agent = client(lab.agent(), address, "--count 1 --timeout 20s")?;
+    let injector = Injector::new()?;
+    let armed = arm(&lab, &injector, "timeout")?;
+    agent.ask()?;
+    eventually(
+        "the request to reach the server",
+        Duration::from_secs(5),
+        || Ok((!server.calls().is_empty()).then_some(())),
+    )?;
+    ensure!(
+        agent.summary_within(Duration::from_millis(500))?.is_none(),
+        "the answer was not held"
+    );
+    let report = armed.report()?;
+    let held = agent.summary()?;
+    ensure!(held.ok == 1 && held.failures() == 0, "{held:?}");
+    are(first_fault(&report)?, [1, 1, 1])
+}
+
+/// Other protocols pass, byte by byte.
+fn no_request() -> Result<()> {
+    let mut lab = Lab::new(Wire::Loopback, Family::V4)?;
+    let echo = lab.serve("tcp-echo")?.to_string();
+    let words = ["tcp-ping", "--connect", &echo, "--reconnect", "--wait"];
+    let mut agent = Victim::start(lab.agent(), &words)?;
+    let injector = Injector::new()?;
+    let armed = arm(&lab, &injector, "rate-limit")?;
+    let felt = agent.round()?;
+    ensure!(felt.ok == felt.sent && felt.damaged == 0, "{felt:?}");
+    let report = armed.report()?;
+    are(first_fault(&report)?, [0, 0, 0])
+}
+
+/// The relay of a run that is armed, once its processes are there.
+fn relay_of(armed: &Running) -> Result<u32> {
+    let worker = armed.worker()?;
+    eventually("the relay to be there", Duration::from_secs(2), || {
+        Ok(relay(worker))
+    })
+}
+
+/// A target that waits for a held answer, and one that asks anew.
+struct Scene {
+    lab: Lab,
+    _server: Victim,
+    held: Victim,
+    anew: Victim,
+    armed: Running,
+    relay: u32,
+    _injector: Injector,
+}
+
+impl Scene {
+    fn set() -> Result<Self> {
+        let lab = Lab::new(Wire::Loopback, Family::V4)?;
+        let (server, address) = serve(&lab)?;
+        let mut held = client(lab.agent(), address, "--count 1 --timeout 20s")?;
+        let anew = client(lab.agent(), address, PLAIN)?;
+        let injector = Injector::new()?;
+        let armed = arm(&lab, &injector, "timeout --max-hits 1")?;
+        let relay = relay_of(&armed)?;
+        held.ask()?;
+        eventually(
+            "the request to reach the server",
+            Duration::from_secs(5),
+            || Ok((!server.calls().is_empty()).then_some(())),
+        )?;
+        Ok(Self {
+            lab,
+            _server: server,
+            held,
+            anew,
+            armed,
+            relay,
+            _injector: injector,
+        })
+    }
+
+    /// The held connection is cut, the next ones go straight to the server, and the run ends and says why.
+    fn expect_its_end(mut self, word: &str, within: Duration) -> Result<()> {
+        let cut = self.held.summary()?;
+        ensure!(cut.error("cut") == 1, "{cut:?}");
+        let finished = self.armed.wait_within(within)?;
+        ensure!(finished.code == Some(1), "{finished:?}");
+        let said = format!("{}{}", finished.stdout, finished.stderr);
+        ensure!(said.contains(word), "{finished:?}");
+        well(&self.anew.round()?, "the target afterwards")?;
+        gone(self.relay)?;
+        drop(self.lab);
+        Ok(())
+    }
+}
+
+fn gone(relay: u32) -> Result<()> {
+    let path = format!("/proc/{relay}");
+    eventually("the relay to be gone", Duration::from_secs(2), || {
+        Ok((!Path::new(&path).exists()).then_some(()))
+    })
+}
+
+fn killed_relay() -> Result<()> {
+    let scene = Scene::set()?;
+    send(scene.relay, Signal::KILL)?;
+    scene.expect_its_end("hold-relay`) was killed", Duration::from_secs(5))
+}
+
+/// While it stands still, new connections go straight on after a second, and the run ends after two.
+fn stopped_relay() -> Result<()> {
+    let mut scene = Scene::set()?;
+    send(scene.relay, Signal::STOP)?;
+    let stopped = Instant::now();
+    eventually(
+        "new connections to go straight on",
+        Duration::from_secs(10),
+        || {
+            let felt = scene.anew.round()?;
+            Ok((felt.ok == COUNT).then_some(()))
+        },
+    )?;
+    ensure!(
+        stopped.elapsed() < Duration::from_secs(8),
+        "after {:?}",
+        stopped.elapsed()
+    );
+    scene.expect_its_end("hold-relay`) stands still", Duration::from_secs(10))
+}
+
+fn killed_worker() -> Result<()> {
+    let mut scene = Scene::set()?;
+    scene.armed.signal_worker(Signal::KILL)?;
+    let cut = scene.held.summary()?;
+    ensure!(cut.error("cut") == 1, "{cut:?}");
+    gone(scene.relay)?;
+    well(&scene.anew.round()?, "the target afterwards")?;
+    let finished = scene.armed.wait_within(Duration::from_secs(10))?;
+    ensure!(finished.code == Some(1), "{finished:?}");
+    Ok(())
+}
