@@ -2,7 +2,7 @@
 //!
 //! A target connects to an address; the program at connect(2) puts the relay's in its place and remembers where the target
 //! wanted to go. Once the socket has a port of its own, that is written down by this port, where the relay reads it: the
-//! port is what the relay sees of the far end when it accepts the connection. When the socket closes, it is wiped.
+//! port is what the relay sees of the far end when it accepts the connection. When the socket closes, that is noted.
 
 use crate::fields::Fields;
 
@@ -44,8 +44,8 @@ pub struct Wanted {
     pub scope: u32,
     /// Which of the relay's sockets it was sent to: 0 is that on 127.0.0.1, 1 that on ::1.
     pub by_v6: u32,
-    /// Keeps the record without gaps.
-    pub pad: u32,
+    /// Slots of the target's rules that mean the connection, one bit each.
+    pub slots: u32,
 }
 
 /// A connection that was sent to the relay. All zero is none.
@@ -58,7 +58,13 @@ pub struct Relayed {
     pub wanted: Wanted,
     /// The address of the socket's own end, IPv4 as v4-mapped IPv6, in network order.
     pub local: [u8; 16],
+    /// When the socket has closed, on the boot clock, in nanoseconds; 0 is not yet.
+    pub closed_boot_ns: u64,
 }
+
+/// How long a connection may wait to be taken once its target has closed it, in nanoseconds. A target that sends and closes
+/// at once is faster than the relay.
+pub const CLOSED_NS: u64 = 1_000_000_000;
 
 /// Bytes of an entry.
 const RELAYED: usize = size_of::<Relayed>();
@@ -74,9 +80,10 @@ impl Relayed {
                 port: fields.u32_at(24),
                 scope: fields.u32_at(28),
                 by_v6: fields.u32_at(32),
-                pad: 0,
+                slots: fields.u32_at(36),
             },
             local: fields.bytes_at(40),
+            closed_boot_ns: fields.u64_at(56),
         })
     }
 }
@@ -89,7 +96,7 @@ pub const fn index(by_v6: u32, port: u16) -> u32 {
 
 const _: () = assert!(size_of::<Relay>() == 16);
 const _: () = assert!(size_of::<Wanted>() == 32);
-const _: () = assert!(size_of::<Relayed>() == 56 && align_of::<Relayed>() == 8);
+const _: () = assert!(size_of::<Relayed>() == 64 && align_of::<Relayed>() == 8);
 
 #[cfg(test)]
 mod tests {
@@ -113,7 +120,6 @@ mod tests {
         for (at, byte) in bytes.iter_mut().enumerate() {
             *byte = u8::try_from(at).unwrap();
         }
-        bytes[36..40].fill(0);
         let read = Relayed::decode(&bytes).unwrap();
         // SAFETY: `repr(C)`, made of integers only, and every bit pattern is valid.
         let laid: Relayed = unsafe { bytes.as_ptr().cast::<Relayed>().read_unaligned() };

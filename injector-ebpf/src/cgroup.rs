@@ -24,7 +24,7 @@ use crate::{
     address,
     claim::{cgroup_scope, claim, process_scope},
     gate,
-    maps::{INJ_ACTIVE, INJ_CONNECTING, INJ_TAGS, Owner, scratch},
+    maps::{INJ_ACTIVE, INJ_CONNECTING, INJ_TAGS, INJ_WANTED, Owner, scratch},
     operations,
     packet::{self, v4_mapped},
     relay,
@@ -167,6 +167,7 @@ struct Diverted {
     scope: u32,
     remote: [u8; 16],
     port: u16,
+    slots: u32,
 }
 
 impl Diverted {
@@ -177,7 +178,7 @@ impl Diverted {
             port: u32::from(self.port),
             scope: self.scope,
             by_v6,
-            pad: 0,
+            slots: self.slots,
         }
     }
 }
@@ -195,6 +196,8 @@ fn connect(addr: *mut bpf_sock_addr, remote: [u8; 16]) -> (i32, Option<Diverted>
     let Some(admitted) = gate::admit(sk) else {
         return (PASS, None);
     };
+    // What a former connection of the socket wanted is no more.
+    INJ_WANTED.delete(sk);
     let Some(active) = INJ_ACTIVE.get(admitted.scope) else {
         return (PASS, None);
     };
@@ -233,11 +236,10 @@ fn connect(addr: *mut bpf_sock_addr, remote: [u8; 16]) -> (i32, Option<Diverted>
             scope: admitted.scope,
             remote,
             port: u16::from_be(port as u16),
+            slots: relay,
         };
-        return (
-            PASS,
-            (relay != 0 && transport == bits::TCP).then_some(diverted),
-        );
+        let is_relayed = relay != 0 && transport == bits::TCP;
+        return (PASS, is_relayed.then_some(diverted));
     }
     if transport == bits::TCP {
         operations::refused(admitted.scope, errno, remote, u16::from_be(port as u16));

@@ -1,6 +1,6 @@
 //! The way through the relay: a connection of a target goes to a process of ours, and the target is told otherwise.
 //!
-//! [`divert_v4`] and [`divert_v6`] put the relay's address in place of the one that connect(2) was given. They ask first whether the relay still
+//! [`divert_v4`] and [`divert_v6`] put the relay's address in place of the one that connect(2) was given. They ask first whether the socket may go another way than its own, whether the relay still
 //! says that it serves, and whether the socket that listens at its port is its own: a relay that was killed listens no more,
 //! and one that stands still says nothing, so new connections go straight on. Where the target wanted to go stays in the
 //! socket's storage, from where [`inj_peer4`] and [`inj_peer6`] answer getpeername(2), and [`inj_relayed`] hands it to the
@@ -27,7 +27,7 @@ use crate::{
     ends, gate,
     maps::{
         INJ_LISTENERS, INJ_RELAY, INJ_RELAYED, INJ_WANTED, OFFSET_SOCK_FAMILY,
-        OFFSET_SOCK_OWN_PORT, OFFSET_SOCK_OWN_V4, OFFSET_SOCK_OWN_V6,
+        OFFSET_SOCK_OWN_PORT, OFFSET_SOCK_OWN_V4, OFFSET_SOCK_OWN_V6, OFFSET_SOCK_PORT,
     },
     packet::v4_mapped,
 };
@@ -93,7 +93,10 @@ fn place(addr: *mut bpf_sock_addr, sk: *mut bpf_sock, wanted: Wanted) -> Option<
     }
     let by_v6 = wanted.by_v6 != 0;
     let at = if by_v6 { relay.port_v6 } else { relay.port_v4 };
-    if at == 0 || wanted.port == at || !is_ours(addr, by_v6, at as u16) {
+    if at == 0 || wanted.port == at || has_a_way_of_its_own(sk, &wanted) {
+        return None;
+    }
+    if is_nobody(addr, &wanted) || !is_ours(addr, by_v6, at as u16) {
         return None;
     }
     let mut fresh = wanted;
@@ -106,40 +109,96 @@ fn place(addr: *mut bpf_sock_addr, sk: *mut bpf_sock, wanted: Wanted) -> Option<
     Some(u32::from((at as u16).to_be()))
 }
 
+/// Whether the socket says itself how it goes: by a device, a mark, an address of its own, or a zone. The relay's would go
+/// another way.
+#[inline(always)]
+fn has_a_way_of_its_own(sk: *mut bpf_sock, wanted: &Wanted) -> bool {
+    // SAFETY: plain fields of a socket that was checked for null.
+    let (device, mark, own) = unsafe { ((*sk).bound_dev_if, (*sk).mark, (*sk).src_ip4) };
+    let is_link_local = wanted.remote[0] == 0xfe && wanted.remote[1] & 0xc0 == 0x80;
+    device != 0 || mark != 0 || (wanted.by_v6 == 0 && own != 0) || is_link_local
+}
+
+/// Whether the wanted address is of the loopback device and no socket listens there: then the call is to fail, as it would
+/// without the relay, so that a client goes on to the next address of a name.
+#[inline(always)]
+fn is_nobody(addr: *mut bpf_sock_addr, wanted: &Wanted) -> bool {
+    let (remote, port) = (&wanted.remote, wanted.port as u16);
+    if wanted.by_v6 != 0 {
+        let is_loopback = remote[..15] == [0; 15] && remote[15] == 1;
+        is_loopback && listener(addr, Place::V6, LOOPBACK_V4, port).is_none()
+    } else {
+        let to = u32::from_ne_bytes([remote[12], remote[13], remote[14], remote[15]]);
+        remote[12] == 127 && listener(addr, Place::V4, to, port).is_none()
+    }
+}
+
 /// Whether the relay's own socket listens there.
 #[inline(always)]
 fn is_ours(addr: *mut bpf_sock_addr, by_v6: bool, port: u16) -> bool {
+    let place = if by_v6 { Place::V6 } else { Place::V4 };
+    listener(addr, place, LOOPBACK_V4, port) == Some(Owned::ByRelay)
+}
+
+/// Where a listener is looked for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// At an IPv4 address.
+    V4,
+    /// At ::1.
+    V6,
+}
+
+/// Whose a socket is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Owned {
+    ByRelay,
+    ByOthers,
+}
+
+/// Whose socket would answer at this port; `None` where none listens.
+#[inline(always)]
+fn listener(addr: *mut bpf_sock_addr, place: Place, to: u32, port: u16) -> Option<Owned> {
     // SAFETY: all zero is a tuple.
     let mut tuple: bpf_sock_tuple = unsafe { core::mem::zeroed() };
-    let size = if by_v6 {
-        tuple.__bindgen_anon_1.ipv6 = bpf_sock_tuple__bindgen_ty_1__bindgen_ty_2 {
-            saddr: LOOPBACK_V6,
-            daddr: LOOPBACK_V6,
-            sport: 0,
-            dport: port.to_be(),
-        };
-        size_of::<bpf_sock_tuple__bindgen_ty_1__bindgen_ty_2>()
-    } else {
-        tuple.__bindgen_anon_1.ipv4 = bpf_sock_tuple__bindgen_ty_1__bindgen_ty_1 {
-            saddr: LOOPBACK_V4,
-            daddr: LOOPBACK_V4,
-            sport: 0,
-            dport: port.to_be(),
-        };
-        size_of::<bpf_sock_tuple__bindgen_ty_1__bindgen_ty_1>()
+    let size = match place {
+        Place::V6 => {
+            tuple.__bindgen_anon_1.ipv6 = bpf_sock_tuple__bindgen_ty_1__bindgen_ty_2 {
+                saddr: LOOPBACK_V6,
+                daddr: LOOPBACK_V6,
+                sport: 0,
+                dport: port.to_be(),
+            };
+            size_of::<bpf_sock_tuple__bindgen_ty_1__bindgen_ty_2>()
+        }
+        Place::V4 => {
+            tuple.__bindgen_anon_1.ipv4 = bpf_sock_tuple__bindgen_ty_1__bindgen_ty_1 {
+                saddr: LOOPBACK_V4,
+                daddr: to,
+                sport: 0,
+                dport: port.to_be(),
+            };
+            size_of::<bpf_sock_tuple__bindgen_ty_1__bindgen_ty_1>()
+        }
     };
     // SAFETY: the program's context and a tuple of the size that is said; the socket is let go of below.
     let found =
         unsafe { bpf_sk_lookup_tcp(addr.cast(), &raw mut tuple, size as u32, OWN_NAMESPACE, 0) };
     if found.is_null() {
-        return false;
+        return None;
     }
     // SAFETY: a socket of the kernel's, held until it is let go of here.
-    unsafe {
-        let ours = (*found).state == ends::LISTEN && !INJ_LISTENERS.get(found).is_null();
+    let (listens, ours) = unsafe {
+        let listens = (*found).state == ends::LISTEN;
+        let ours = listens && !INJ_LISTENERS.get(found).is_null();
         bpf_sk_release(found.cast());
-        ours
-    }
+        (listens, ours)
+    };
+    listens.then_some(if ours {
+        Owned::ByRelay
+    } else {
+        Owned::ByOthers
+    })
 }
 
 /// Writes an address word by word, as the verifier wants it.
@@ -212,7 +271,7 @@ const ESTABLISHED: i32 = 1;
 const CLOSE: i32 = 7;
 
 /// A connection changes its state: `(sk, old, new)`, `net/ipv4/af_inet.c`, `inet_sk_set_state`. One that was sent to the
-/// relay is written down when it is made, and wiped when it closes.
+/// relay is written down when it is made, and its end is noted when it closes.
 #[btf_tracepoint(function = "inet_sock_set_state")]
 pub fn inj_relayed(ctx: BtfTracePointContext) -> i32 {
     let sk: *mut bpf_sock = ctx.arg(0);
@@ -242,9 +301,19 @@ fn turned(sk: *mut bpf_sock, new: i32) -> Option<()> {
         // SAFETY: a plain record; its port is this socket's until it has closed.
         unsafe {
             if (*entry).cookie == cookie {
-                (*entry).cookie = 0;
+                (*entry).closed_boot_ns = gate::now();
             }
         }
+        return None;
+    }
+    let relay = INJ_RELAY.get(0)?;
+    let at = if wanted.by_v6 != 0 {
+        relay.port_v6
+    } else {
+        relay.port_v4
+    };
+    let far: u16 = field(base, OFFSET_SOCK_PORT.load());
+    if u32::from(u16::from_be(far)) != at {
         return None;
     }
     let family: u16 = field(base, OFFSET_SOCK_FAMILY.load());
@@ -259,6 +328,7 @@ fn turned(sk: *mut bpf_sock, new: i32) -> Option<()> {
             cookie,
             wanted,
             local,
+            closed_boot_ns: 0,
         };
     }
     Some(())

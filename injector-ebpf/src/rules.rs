@@ -33,7 +33,7 @@ pub struct Verdict {
     pub line: u32,
     /// The errno that the call fails with; 0 is none.
     pub errno: u32,
-    /// 1: the connection goes through the relay.
+    /// Slots of rules for which the connection goes through the relay, one bit each.
     pub relay: u32,
     /// Keeps the record without gaps.
     pub pad: u32,
@@ -236,7 +236,7 @@ fn apply(walk: &mut Walk, rule: &Rule, slot: u32, number: u64) {
         }
         action::LINE => walk.verdict.line |= 1 << (slot & 31),
         action::CONNECT => walk.verdict.errno = rule.errno,
-        action::RELAY => walk.verdict.relay = 1,
+        action::RELAY => walk.verdict.relay |= 1 << (slot & 31),
         _ => {}
     }
 }

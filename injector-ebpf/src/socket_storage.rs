@@ -2,7 +2,7 @@
 
 use aya_ebpf::{
     bindings::{BPF_SK_STORAGE_GET_F_CREATE, bpf_map_type::BPF_MAP_TYPE_SK_STORAGE, bpf_sock},
-    helpers::generated::bpf_sk_storage_get,
+    helpers::generated::{bpf_sk_storage_delete, bpf_sk_storage_get},
 };
 
 /// A map of such values with these flags, in the form that BTF loaders read: the fields are types, never values.
@@ -41,6 +41,13 @@ impl<V, const FLAGS: usize> SocketStorage<V, FLAGS> {
             )
             .cast()
         }
+    }
+
+    /// Forgets the value of a full socket, where there is one.
+    #[inline(always)]
+    pub fn delete(&self, sk: *mut bpf_sock) {
+        // SAFETY: as above; that there was none is as good.
+        unsafe { bpf_sk_storage_delete(core::ptr::from_ref(self).cast_mut().cast(), sk.cast()) };
     }
 
     /// The value of a full socket, made from `fresh` where there is none; null where memory is short.

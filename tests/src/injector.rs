@@ -80,6 +80,9 @@ pub struct FaultReport {
     /// The connections that were hit.
     #[serde(default)]
     pub connections: Vec<Connection>,
+    /// What the target did about requests that were hit, as JSON.
+    #[serde(default)]
+    pub reaction: serde_json::Value,
     /// A remark, as that the target never met the fault.
     pub note: Option<String>,
 }

@@ -11,6 +11,7 @@
 //! root's, and every way back to them is a capability that is as good as root.
 
 mod capabilities;
+mod files;
 mod memory;
 mod oom;
 

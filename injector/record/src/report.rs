@@ -2,11 +2,13 @@
 
 mod connection;
 mod note;
+mod reaction;
 mod words;
 
 pub use connection::{Connection, ConnectionState, MOST_NAMED};
 use injector_common::rule::Counters;
 use injector_plan::Picked;
+pub use reaction::{Flaw, Reaction, STORM};
 use serde::{Deserialize, Serialize};
 
 use crate::gate::GateReport;
@@ -162,6 +164,9 @@ pub struct FaultReport {
     /// The first connections that it has hit, each as it was the moment before: of `net.reset`, 32 at most.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub connections: Vec<Connection>,
+    /// What the target did about the requests that it met; of faults on requests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reaction: Option<Reaction>,
     /// What a person should know about these numbers.
     pub note: Option<String>,
     /// What it was: all parameters and filters in force; empty in reports of earlier versions.
@@ -245,9 +250,15 @@ impl FaultReport {
             hit: counted.hit,
             missed: counted.missed,
             connections: Vec::new(),
+            reaction: None,
             note: note::note(fault, counted),
             described: described.clone(),
         }
+    }
+
+    /// What the target did about it, in words.
+    pub fn reactions(&self) -> Vec<String> {
+        self.reaction.iter().flat_map(Reaction::words).collect()
     }
 
     /// The report with the connections that were hit.

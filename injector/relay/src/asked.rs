@@ -1,9 +1,13 @@
 //! What a request asks: whether of a model, by whose API, which model, and whether the answer is to stream.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use bytes::Bytes;
 use http::{Method, request::Parts};
 use injector_spec::experiment::Provider;
 use serde::Deserialize;
+
+use crate::reactions::Task;
 
 /// A request to a model's API.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +22,8 @@ pub(crate) struct Asked {
     pub(crate) model: Option<String>,
     /// Whether the answer is to come in pieces.
     pub(crate) streams: bool,
+    /// What tells it from requests for something else.
+    pub(crate) task: Task,
 }
 
 /// Calls whose answers differ.
@@ -34,7 +40,7 @@ pub(crate) enum Call {
 }
 
 /// The longest body of a request that is read before it is passed on, in bytes. Of a longer one only the path is known.
-pub(crate) const MOST: u64 = 8 << 20;
+pub(crate) const MOST: usize = 8 << 20;
 
 /// What the body of a request says, in all dialects but one.
 #[derive(Deserialize)]
@@ -57,6 +63,7 @@ impl Asked {
             path: path.to_owned(),
             model: None,
             streams: false,
+            task: 0,
         };
         match dialect {
             Provider::Gemini => {
@@ -71,7 +78,10 @@ impl Asked {
     }
 
     /// The same, with what its body says. A body that is not JSON says nothing.
-    pub(crate) fn with_body(mut self, body: &Bytes) -> Self {
+    pub(crate) fn with_body(mut self, scope: u32, body: &Bytes) -> Self {
+        let mut task = DefaultHasher::new();
+        (scope, &self.path, body).hash(&mut task);
+        self.task = task.finish();
         if self.dialect == Provider::Gemini {
             return self;
         }
@@ -154,22 +164,23 @@ mod tests {
         let body = Bytes::from_static(br#"{"stream":true,"messages":[{"a":1}],"model":"m-1"}"#);
         let openai = asked("POST", "/v1/chat/completions").unwrap();
         assert!(!openai.streams);
-        let openai = openai.with_body(&body);
+        let openai = openai.with_body(0, &body);
         assert_eq!(
             (openai.model.as_deref(), openai.streams),
             (Some("m-1"), true)
         );
         let gemini = asked("POST", "/v1beta/models/g-1:streamGenerateContent").unwrap();
-        let gemini = gemini.with_body(&body);
+        let gemini = gemini.with_body(0, &body);
         assert_eq!(
             (gemini.model.as_deref(), gemini.streams),
             (Some("g-1"), true)
         );
         let ollama = asked("POST", "/api/chat").unwrap();
         assert!(ollama.streams);
-        let ollama = ollama.with_body(&Bytes::from_static(br#"{"stream":false}"#));
+        let ollama = ollama.with_body(0, &Bytes::from_static(br#"{"stream":false}"#));
         assert!(!ollama.streams);
         let broken = asked("POST", "/v1/messages").unwrap();
-        assert_eq!(broken.clone().with_body(&Bytes::from_static(b"{")), broken);
+        let read = broken.clone().with_body(0, &Bytes::from_static(b"{"));
+        assert_eq!((read.model, read.streams), (broken.model, broken.streams));
     }
 }

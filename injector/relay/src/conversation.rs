@@ -4,6 +4,7 @@
 //! other, so none waits.
 
 use injector_common::rule::Counters;
+use injector_record::report::Reaction;
 use injector_spec::experiment::Fault;
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +28,8 @@ pub struct RuleOrder {
     pub rule: usize,
     /// Its target.
     pub scope: u32,
+    /// Its slot, by which the kernel says which rules mean a connection.
+    pub slot: u32,
     /// The fault, with the values of now.
     pub fault: Fault,
     /// What its chance is drawn from.
@@ -57,6 +60,13 @@ pub enum Said {
         rule: usize,
         /// Its counters.
         counters: Count,
+    },
+    /// What a target has done about a rule so far.
+    Reacted {
+        /// Its place in the plan.
+        rule: usize,
+        /// What it has done.
+        reaction: Reaction,
     },
     /// A rule has hit a request.
     Hit {

@@ -3,30 +3,32 @@
 mod document;
 mod flow;
 
-use std::{rc::Rc, time::Duration};
+use std::{
+    rc::Rc,
+    time::{Duration, Instant},
+};
 
 use http::{
     HeaderMap, HeaderValue, StatusCode,
     header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, UPGRADE},
 };
-use http_body_util::BodyExt;
-use hyper::{
-    Request, Response,
-    body::{Body, Incoming},
-};
+use hyper::{Request, Response, body::Incoming};
 use hyper_util::rt::TokioIo;
-use injector_spec::experiment::{
-    ActsOn, FaultKind, Fulfilment, OnRequests, Provider, RateLimit, Timeout,
+use injector_spec::{
+    experiment::{ActsOn, FaultKind, Fulfilment, OnRequests, Provider, RateLimit, Timeout},
+    quantity::duration,
 };
 
 use crate::{
     asked::{Asked, MOST},
     passage::Upstream,
     pieces::Framing,
-    process::Shared,
+    process::{Open, Shared},
     provider::{self, Failure, Made},
-    rules::{Outcome, Taken},
-    stream::{Broken, Passing, as_it_comes, whole},
+    reactions::{Held, Task},
+    rules::{Origin, Outcome, Taken},
+    stream::{self, Broken, Passing, Read, as_it_comes, whole, whole_with},
+    tunnel,
 };
 
 /// How often what holds an answer back asks whether it still may.
@@ -36,7 +38,10 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 pub(crate) struct Claim {
     shared: Rc<Shared>,
     taken: Taken,
+    task: Task,
     outcome: Option<Outcome>,
+    /// Since when an answer is held back, while it is.
+    held_since: Option<Instant>,
 }
 
 impl Claim {
@@ -49,19 +54,40 @@ impl Claim {
         }
     }
 
+    /// The same, where the target has no answer that it could use; the answer told it to wait so long.
+    fn fail(&mut self, wait: Option<Duration>) {
+        self.hit();
+        let (rule, now_ms) = (self.taken.rule, self.shared.now_ms());
+        let wait_ms = wait.map(duration::millis);
+        let mut reactions = self.shared.reactions.borrow_mut();
+        reactions.fails(rule, self.task, wait_ms, now_ms);
+    }
+
     /// Whether the rule may act now.
     fn may_act(&self) -> bool {
         self.shared.memory.is_live() && self.shared.rules.borrow().is_on(self.taken.rule)
     }
 
-    /// Returns when the rule may act no more, or after this time.
-    async fn hold(&self, at_most: Option<Duration>) {
-        let mut left = at_most.unwrap_or(Duration::MAX);
-        while !left.is_zero() && self.may_act() {
-            let pause = left.min(LOOK_EVERY);
-            tokio::time::sleep(pause).await;
-            left -= pause;
+    /// Returns when the rule may act no more, or at this time.
+    async fn hold(&self, until: Option<Instant>) {
+        while self.may_act() {
+            let now = Instant::now();
+            if until.is_some_and(|until| now >= until) {
+                return;
+            }
+            let next = now + LOOK_EVERY;
+            tokio::time::sleep_until(until.map_or(next, |until| next.min(until)).into()).await;
         }
+    }
+
+    /// Holds an answer back for as long as the rule may act. Dropped meanwhile, the target has let go of it.
+    async fn withhold(&mut self) {
+        self.fail(None);
+        self.held_since = Some(Instant::now());
+        self.hold(None).await;
+        self.held_since = None;
+        let mut reactions = self.shared.reactions.borrow_mut();
+        reactions.was_held(self.taken.rule, Held::UntilTheEnd);
     }
 
     /// Whose words an answer is made up in, where the fault says so.
@@ -75,6 +101,12 @@ impl Drop for Claim {
         if self.outcome.is_none() {
             let mut rules = self.shared.rules.borrow_mut();
             rules.settle(&self.taken, Outcome::Missed);
+        }
+        if let Some(since) = self.held_since {
+            let (rule, now_ms) = (self.taken.rule, self.shared.now_ms());
+            let mut reactions = self.shared.reactions.borrow_mut();
+            reactions.was_held(rule, Held::LetGo(duration::millis(since.elapsed())));
+            reactions.fails(rule, self.task, None, now_ms);
         }
     }
 }
@@ -93,6 +125,7 @@ fn on_requests(kind: &FaultKind) -> Option<OnRequests<'_>> {
 
 /// A request that faults have taken, on its way.
 struct Deed {
+    shared: Rc<Shared>,
     asked: Asked,
     /// What slows the answer down: how much later it begins, and how long each piece waits behind the one before.
     slow: Option<(Duration, Duration, Claim)>,
@@ -103,35 +136,67 @@ struct Deed {
 /// Passes a request on and its answer back, or answers it in the peer's place.
 pub(crate) async fn answer(
     shared: &Rc<Shared>,
-    scope: u32,
+    origin: Origin,
     request: Request<Incoming>,
     upstream: &Upstream,
 ) -> Result<Response<Passing>, Broken> {
     shared.passed.borrow_mut().requests += 1;
-    if !shared.memory.is_live() || !shared.rules.borrow().concern(scope) {
-        return pass(request.map(as_it_comes), upstream).await;
-    }
     let (head, body) = request.into_parts();
     let Some(asked) = Asked::of(&head) else {
-        shared.rules.borrow_mut().pass(scope);
+        if shared.is_met(origin) {
+            shared.rules.borrow_mut().pass(origin);
+        }
         let request = Request::from_parts(head, as_it_comes(body));
-        return pass(request, upstream).await;
+        return pass(shared, request, upstream).await;
     };
-    let (asked, body) = match body.size_hint().upper() {
-        Some(bytes) if bytes > MOST => (asked, as_it_comes(body)),
-        Some(_) | None => {
-            let body = body.collect().await.map_err(|_| Broken)?.to_bytes();
-            (asked.with_body(&body), whole(body))
+    // Read before the rules are asked: it takes as long as the target takes to send it.
+    let (asked, body) = match stream::read(body, MOST).await? {
+        Read::Whole(body, trailers) => {
+            let asked = asked.with_body(origin.scope, &body);
+            (asked, whole_with(body, trailers))
+        }
+        Read::TooLong(body) => {
+            if shared.is_met(origin) {
+                shared.rules.borrow_mut().pass(origin);
+            }
+            return pass(shared, Request::from_parts(head, body), upstream).await;
         }
     };
-    let taken = shared.rules.borrow_mut().ask(scope, &asked);
+    let now_ms = shared.now_ms();
+    shared.reactions.borrow_mut().comes(asked.task, now_ms);
+    let taken = if shared.is_met(origin) {
+        shared.rules.borrow_mut().ask(origin, &asked)
+    } else {
+        Vec::new()
+    };
     let request = Request::from_parts(head, body);
+    if taken.is_empty() {
+        return pass_well(shared, asked.task, request, upstream).await;
+    }
     let deed = Deed::of(shared, asked, taken);
     deed.carry_out(request, upstream).await
 }
 
+/// Passes a request on that no fault has met, and sees whether it goes well.
+async fn pass_well(
+    shared: &Rc<Shared>,
+    task: Task,
+    request: Request<Passing>,
+    upstream: &Upstream,
+) -> Result<Response<Passing>, Broken> {
+    let answer = pass(shared, request, upstream).await;
+    let mut reactions = shared.reactions.borrow_mut();
+    match &answer {
+        Ok(answer) if answer.status().is_success() => reactions.goes_well(task),
+        Ok(_) | Err(_) => reactions.goes_wrong(task, shared.now_ms()),
+    }
+    drop(reactions);
+    answer
+}
+
 /// Passes a request on and its answer back, as they are.
 async fn pass(
+    shared: &Rc<Shared>,
     mut request: Request<Passing>,
     upstream: &Upstream,
 ) -> Result<Response<Passing>, Broken> {
@@ -142,12 +207,13 @@ async fn pass(
         && answer.status() == StatusCode::SWITCHING_PROTOCOLS
     {
         let of_peer = hyper::upgrade::on(&mut answer);
+        // It is open for as long as its tunnel.
+        let (open, shared) = (Open::of(shared), Rc::clone(shared));
         tokio::task::spawn_local(async move {
             if let (Ok(target), Ok(peer)) = (of_target.await, of_peer.await) {
-                let (mut target, mut peer) = (TokioIo::new(target), TokioIo::new(peer));
-                // How it ended, both ends have seen.
-                let _ = tokio::io::copy_bidirectional(&mut target, &mut peer).await;
+                tunnel::pass(&shared, TokioIo::new(target), TokioIo::new(peer)).await;
             }
+            drop(open);
         });
     }
     Ok(answer.map(as_it_comes))
@@ -156,6 +222,7 @@ async fn pass(
 impl Deed {
     fn of(shared: &Rc<Shared>, asked: Asked, taken: Vec<Taken>) -> Self {
         let mut deed = Self {
+            shared: Rc::clone(shared),
             asked,
             slow: None,
             claim: None,
@@ -168,7 +235,9 @@ impl Deed {
             let claim = Claim {
                 shared: Rc::clone(shared),
                 taken,
+                task: deed.asked.task,
                 outcome: None,
+                held_since: None,
             };
             match slow {
                 Some((latency, gap)) => deed.slow = Some((latency, gap, claim)),
@@ -184,53 +253,54 @@ impl Deed {
         upstream: &Upstream,
     ) -> Result<Response<Passing>, Broken> {
         let Some(mut claim) = self.claim.take() else {
-            return match self.slow.is_some() {
-                true => self.change(None, request, upstream).await,
-                false => pass(request, upstream).await,
-            };
+            return self.change(None, request, upstream).await;
         };
         let kind = claim.taken.kind.clone();
         let Some(on) = on_requests(&kind) else {
-            return pass(request, upstream).await;
+            return pass(&self.shared, request, upstream).await;
         };
         match on {
             OnRequests::RateLimit(RateLimit {
                 limit, retry_after, ..
             }) => {
                 let failure = Failure::Limited(*limit, *retry_after);
-                Ok(self.refuse(failure, claim).await)
+                self.refuse(failure, claim, request, upstream).await
             }
             OnRequests::ModelError(error) => {
                 let failure = Failure::Status(error.status.code());
-                Ok(self.refuse(failure, claim).await)
+                self.refuse(failure, claim, request, upstream).await
             }
             OnRequests::Overload(overload) if overload.after_tokens.is_none() => {
-                Ok(self.refuse(Failure::Overloaded, claim).await)
+                self.refuse(Failure::Overloaded, claim, request, upstream)
+                    .await
             }
             OnRequests::Timeout(Timeout {
                 request: Fulfilment::Lost,
                 ..
             }) => {
-                claim.hit();
-                claim.hold(None).await;
-                pass(request, upstream).await
+                claim.withhold().await;
+                pass(&self.shared, request, upstream).await
             }
             OnRequests::Timeout(Timeout {
                 request: Fulfilment::Delivered,
                 ..
             }) => {
-                let answer = pass(request, upstream).await?;
-                claim.hit();
-                claim.hold(None).await;
+                let answer = pass(&self.shared, request, upstream).await?;
+                if claim.may_act() {
+                    claim.withhold().await;
+                }
                 Ok(answer)
             }
             OnRequests::Empty(_) => match provider::empty(&self.asked, claim.shared.number()) {
                 Some(empty) => {
                     self.wait().await;
+                    if !claim.may_act() {
+                        return pass(&self.shared, request, upstream).await;
+                    }
                     claim.hit();
                     Ok(made(StatusCode::OK, empty.content_type, whole(empty.body)))
                 }
-                None => pass(request, upstream).await,
+                None => pass(&self.shared, request, upstream).await,
             },
             OnRequests::Overload(_)
             | OnRequests::Stall(_)
@@ -245,21 +315,35 @@ impl Deed {
     async fn wait(&mut self) {
         if let Some((latency, _, claim)) = &mut self.slow
             && !latency.is_zero()
+            && claim.may_act()
         {
             claim.hit();
-            claim.hold(Some(*latency)).await;
+            claim.hold(Some(Instant::now() + *latency)).await;
         }
     }
 
-    async fn refuse(mut self, failure: Failure, mut claim: Claim) -> Response<Passing> {
+    /// Answers in the peer's place, which never hears of the request.
+    async fn refuse(
+        mut self,
+        failure: Failure,
+        mut claim: Claim,
+        request: Request<Passing>,
+        upstream: &Upstream,
+    ) -> Result<Response<Passing>, Broken> {
         self.wait().await;
+        if !claim.may_act() {
+            return pass(&self.shared, request, upstream).await;
+        }
         let number = claim.shared.number();
         let Made {
             status,
             headers,
             body,
         } = provider::refusal(failure, &self.asked, claim.provider(), number);
-        claim.hit();
+        claim.fail(match failure {
+            Failure::Limited(_, wait) => wait,
+            Failure::Status(_) | Failure::Overloaded => None,
+        });
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut answer = made(status, "application/json", whole(body));
         for (name, value) in headers {
@@ -267,7 +351,7 @@ impl Deed {
                 answer.headers_mut().insert(name, value);
             }
         }
-        answer
+        Ok(answer)
     }
 
     /// Passes the request on, and changes what comes of it.
@@ -280,6 +364,9 @@ impl Deed {
         // What is packed cannot be read piece by piece.
         let headers = request.headers_mut();
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        // Nor what goes on in another protocol.
+        headers.remove(UPGRADE);
+        headers.remove("http2-settings");
         let answer = upstream.ask(request).await?;
         self.wait().await;
         if !answer.status().is_success() || is_packed(answer.headers()) {

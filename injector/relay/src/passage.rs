@@ -19,8 +19,10 @@ use tokio::{
 
 use crate::{
     deed,
-    process::{Life, Shared, reset},
+    process::{Shared, reset},
+    rules::Origin,
     stream::{Broken, Passing},
+    tunnel,
 };
 
 /// The way to the peer, for one request after the other.
@@ -58,24 +60,45 @@ pub(crate) async fn serve(shared: &Rc<Shared>, target: TcpStream, listener: List
     };
     shared.passed.borrow_mut().connections += 1;
     let remote = SocketAddr::new(arrival.remote.to_canonical(), arrival.port);
-    let Ok(peer) = TcpStream::connect(remote).await else {
+    let reached = tokio::select! {
+        reached = TcpStream::connect(remote) => reached.ok(),
+        () = gone(&target) => None,
+        () = shared.ends() => None,
+    };
+    let Some(peer) = reached else {
         shared.passed.borrow_mut().unreached += 1;
         reset(target);
         return;
     };
     // Small pieces go on as they come.
     let _ = (target.set_nodelay(true), peer.set_nodelay(true));
-    match spoken(&target, &peer).await {
-        Spoken::Http => http(shared, arrival.scope, target, peer).await,
+    let spoken = tokio::select! {
+        spoken = spoken(&target, &peer) => spoken,
+        // Nothing was said yet: it ends as it would by its peer's leave.
+        () = shared.ends() => return,
+    };
+    match spoken {
+        Spoken::Http => http(shared, &arrival, target, peer).await,
         Spoken::Http2 => {
             shared.passed.borrow_mut().http2 += 1;
-            pass(target, peer).await;
+            tunnel::pass(shared, target, peer).await;
         }
         Spoken::Tls => {
             shared.passed.borrow_mut().sealed += 1;
-            pass(target, peer).await;
+            tunnel::pass(shared, target, peer).await;
         }
-        Spoken::Other => pass(target, peer).await,
+        Spoken::Other => tunnel::pass(shared, target, peer).await,
+    }
+}
+
+/// Returns when the target has closed its end without a word.
+async fn gone(target: &TcpStream) {
+    loop {
+        match target.peek(&mut [0]).await {
+            Ok(0) | Err(_) => return,
+            // It has said something, and waits for the peer.
+            Ok(_) => std::future::pending().await,
+        }
     }
 }
 
@@ -86,7 +109,7 @@ fn arrival(shared: &Shared, target: &TcpStream, listener: Listener) -> Option<Ar
     let arrival = shared.memory.arrival(listener, far.port())?;
     let to_itself = arrival.port == own.port() && arrival.remote.to_canonical() == own.ip();
     let is_it = arrival.local.to_canonical() == canonical(far.ip());
-    (is_it && !to_itself).then_some(arrival)
+    (is_it && !to_itself && shared.takes(arrival.cookie)).then_some(arrival)
 }
 
 fn canonical(address: IpAddr) -> IpAddr {
@@ -96,36 +119,38 @@ fn canonical(address: IpAddr) -> IpAddr {
     }
 }
 
-/// How long to wait for the rest of a first word that came in parts.
-const PAUSE: Duration = Duration::from_millis(2);
+/// How long to wait for the rest of a first line that came in parts, and how often.
+const PATIENCE: Duration = Duration::from_millis(50);
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// Waits for the first bytes of either side. A peer that speaks first is no HTTP server.
 async fn spoken(target: &TcpStream, peer: &TcpStream) -> Spoken {
-    let mut begin = [0; 8];
-    loop {
-        tokio::select! {
-            biased;
-            count = target.peek(&mut begin) => match count {
-                Ok(0) | Err(_) => return Spoken::Other,
-                Ok(count) => match read(&begin[..count]) {
-                    Some(spoken) => return spoken,
-                    None => tokio::time::sleep(PAUSE).await,
-                },
-            },
-            _ = peer.readable() => {
-                let mut byte = [0];
-                // Readable may mean nothing; then the target is asked again.
-                match peer.try_read(&mut []) {
-                    Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
-                    Ok(_) | Err(_) if peer.peek(&mut byte).await.is_ok() => return Spoken::Other,
-                    Ok(_) | Err(_) => return Spoken::Other,
-                }
+    let mut begin = [0; 512];
+    let mut byte = [0];
+    tokio::select! {
+        biased;
+        count = target.peek(&mut begin) => {
+            if !matches!(count, Ok(1..)) {
+                return Spoken::Other;
             }
+        }
+        _ = peer.peek(&mut byte) => return Spoken::Other,
+    }
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    loop {
+        let Ok(count) = target.peek(&mut begin).await else {
+            return Spoken::Other;
+        };
+        match read(&begin[..count]) {
+            Some(spoken) => return spoken,
+            None if tokio::time::Instant::now() >= deadline => return Spoken::Other,
+            None => tokio::time::sleep(PAUSE).await,
         }
     }
 }
 
-/// `None` as long as it may be several.
+/// `None` as long as it may be several. Other protocols have methods of the same names, so a whole line of HTTP says so at
+/// its end; one that is longer than this looks is taken for one.
 fn read(begin: &[u8]) -> Option<Spoken> {
     const METHODS: [&[u8]; 7] = [
         b"GET ",
@@ -138,30 +163,41 @@ fn read(begin: &[u8]) -> Option<Spoken> {
     ];
     const HTTP2: &[u8] = b"PRI * HT";
     const TLS: &[u8] = &[0x16, 0x03];
-    let known = METHODS
-        .into_iter()
-        .map(|method| (method, Spoken::Http))
-        .chain([(HTTP2, Spoken::Http2), (TLS, Spoken::Tls)]);
-    let mut may_come = false;
-    for (word, spoken) in known {
-        if begin.starts_with(word) {
-            return Some(spoken);
-        }
-        may_come |= word.starts_with(begin);
+    if begin.starts_with(HTTP2) {
+        return Some(Spoken::Http2);
     }
+    if begin.starts_with(TLS) {
+        return Some(Spoken::Tls);
+    }
+    if METHODS.iter().any(|method| begin.starts_with(method)) {
+        let end = begin.iter().position(|byte| *byte == b'\n');
+        return match end {
+            Some(end) => {
+                let line = begin[..end].trim_ascii_end();
+                let is_http = line.ends_with(b" HTTP/1.1") || line.ends_with(b" HTTP/1.0");
+                Some(if is_http { Spoken::Http } else { Spoken::Other })
+            }
+            None if begin.len() >= 512 => Some(Spoken::Http),
+            None => None,
+        };
+    }
+    let mut words = METHODS.into_iter().chain([HTTP2, TLS]);
+    let may_come = words.any(|word| word.starts_with(begin));
     (!may_come).then_some(Spoken::Other)
 }
 
-/// Passes bytes on, both ways, until both have ended.
-async fn pass(mut target: TcpStream, mut peer: TcpStream) {
-    // How it ended, both ends have seen.
-    let _ = tokio::io::copy_bidirectional(&mut target, &mut peer).await;
-}
+/// Headers that a message may have: more than any client or server allows.
+const HEADERS: usize = 256;
 
 /// Serves requests.
-async fn http(shared: &Rc<Shared>, scope: u32, target: TcpStream, peer: TcpStream) {
+async fn http(shared: &Rc<Shared>, arrival: &Arrival, target: TcpStream, peer: TcpStream) {
+    let origin = Origin {
+        scope: arrival.scope,
+        slots: arrival.slots,
+    };
     let handshake = client::Builder::new()
         .preserve_header_case(true)
+        .max_headers(HEADERS)
         .handshake(TokioIo::new(peer))
         .await;
     let Ok((sender, connection)) = handshake else {
@@ -176,20 +212,20 @@ async fn http(shared: &Rc<Shared>, scope: u32, target: TcpStream, peer: TcpStrea
     let upstream = Rc::new(Upstream(Mutex::new(sender)));
     let service = service_fn(|request: Request<Incoming>| {
         let (shared, upstream) = (Rc::clone(shared), Rc::clone(&upstream));
-        async move { deed::answer(&shared, scope, request, &upstream).await }
+        async move { deed::answer(&shared, origin, request, &upstream).await }
     });
     let connection = server::Builder::new()
         .preserve_header_case(true)
+        .max_headers(HEADERS)
         .auto_date_header(false)
         .serve_connection(TokioIo::new(target), service)
         .with_upgrades();
     let mut connection = std::pin::pin!(connection);
-    let mut life = shared.life();
     let over = async {
         tokio::select! {
             // The peer closes: the target is to see that where it has no answer to wait for.
             _ = &mut has_closed => {}
-            _ = life.wait_for(|life| *life == Life::Ends) => {}
+            () = shared.ends() => {}
         }
     };
     tokio::select! {
@@ -206,8 +242,11 @@ mod tests {
 
     #[test]
     fn a_connection_is_known_by_its_first_bytes() {
-        assert_eq!(read(b"POST /v1"), Some(Spoken::Http));
+        assert_eq!(read(b"POST /v1 HTTP/1.1\r\n"), Some(Spoken::Http));
+        assert_eq!(read(b"POST /v1"), None);
         assert_eq!(read(b"PO"), None);
+        assert_eq!(read(b"GET key\r\n"), Some(Spoken::Other));
+        assert_eq!(read(b"OPTIONS sip:a RTSP/1.0\r\n"), Some(Spoken::Other));
         assert_eq!(read(b"PRI * HT"), Some(Spoken::Http2));
         assert_eq!(read(&[0x16, 3, 1]), Some(Spoken::Tls));
         assert_eq!(read(&[0x16]), None);

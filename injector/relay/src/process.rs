@@ -6,17 +6,20 @@
 
 use std::{
     cell::{Cell, RefCell},
+    collections::{HashSet, VecDeque},
     io,
     net::{TcpListener as StdListener, TcpStream},
     os::{fd::OwnedFd, unix::net::UnixStream as StdUnixStream},
     rc::Rc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
+use injector_common::relay::PORTS;
 use injector_host::{
     kernel::relay::{Listener, RelayMemory, Serves},
     privilege,
 };
+use injector_spec::quantity::duration;
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
     net::{TcpListener, UnixStream, unix::OwnedReadHalf},
@@ -27,7 +30,8 @@ use tokio::{
 use crate::{
     conversation::{Order, Passed, Said},
     passage,
-    rules::Rules,
+    reactions::Reactions,
+    rules::{Origin, Rules},
 };
 
 /// How often it says that it serves, and what it has done.
@@ -72,7 +76,11 @@ pub enum RelayError {
 pub(crate) struct Shared {
     pub(crate) memory: RelayMemory,
     pub(crate) rules: RefCell<Rules>,
+    pub(crate) reactions: RefCell<Reactions>,
     pub(crate) passed: RefCell<Passed>,
+    /// Connections that were taken of late, so that none is taken twice.
+    taken: RefCell<Recent>,
+    began: Instant,
     /// Connections that are open.
     open: Cell<u64>,
     /// The number of the last answer that was made up.
@@ -94,9 +102,51 @@ impl Shared {
         self.numbered.get()
     }
 
-    /// Hears when the relay is to end.
-    pub(crate) fn life(&self) -> watch::Receiver<Life> {
-        self.ending.subscribe()
+    /// Returns when the relay is to end.
+    pub(crate) async fn ends(&self) {
+        let mut life = self.ending.subscribe();
+        // Without a sender it is over as well.
+        let _ = life.wait_for(|life| *life == Life::Ends).await;
+    }
+
+    /// The time that has passed since the relay began, in milliseconds.
+    pub(crate) fn now_ms(&self) -> u64 {
+        duration::millis(self.began.elapsed())
+    }
+
+    /// Whether a rule could take a request from there now.
+    pub(crate) fn is_met(&self, origin: Origin) -> bool {
+        self.memory.is_live() && self.rules.borrow().concern(origin)
+    }
+
+    /// Takes a connection, by its cookie; `false` where it was taken before.
+    pub(crate) fn takes(&self, cookie: u64) -> bool {
+        self.taken.borrow_mut().insert(cookie)
+    }
+}
+
+/// The last so many connections that were taken.
+#[derive(Default)]
+struct Recent {
+    known: HashSet<u64>,
+    order: VecDeque<u64>,
+}
+
+impl Recent {
+    /// As many as there are ports: an entry is wiped by the next connection of its port.
+    const MOST: usize = 2 * PORTS as usize;
+
+    fn insert(&mut self, cookie: u64) -> bool {
+        if !self.known.insert(cookie) {
+            return false;
+        }
+        self.order.push_back(cookie);
+        if self.order.len() > Self::MOST
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.known.remove(&oldest);
+        }
+        true
     }
 }
 
@@ -104,7 +154,7 @@ impl Shared {
 pub(crate) struct Open(Rc<Shared>);
 
 impl Open {
-    fn of(shared: &Rc<Shared>) -> Self {
+    pub(crate) fn of(shared: &Rc<Shared>) -> Self {
         shared.open.set(shared.open.get() + 1);
         Self(Rc::clone(shared))
     }
@@ -129,7 +179,9 @@ pub fn run(inherited: Inherited) -> Result<(), RelayError> {
     } = inherited;
     let memory = RelayMemory::map(&lease, &relay, &relayed)?;
     drop((lease, relay, relayed));
-    raise_limit();
+    let most = raise_limit();
+    // When memory is short, it goes before a bystander does: its connections are reset, and the run ends.
+    let _ = std::fs::write("/proc/self/oom_score_adj", "500");
     let given_up = privilege::confine_relay();
     given_up.map_err(|errno| failed("give up its privileges")(errno.into()))?;
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -140,7 +192,10 @@ pub fn run(inherited: Inherited) -> Result<(), RelayError> {
     let shared = Rc::new(Shared {
         memory,
         rules: RefCell::default(),
+        reactions: RefCell::default(),
         passed: RefCell::default(),
+        taken: RefCell::default(),
+        began: Instant::now(),
         open: Cell::new(0),
         numbered: Cell::new(0),
         ending,
@@ -156,7 +211,7 @@ pub fn run(inherited: Inherited) -> Result<(), RelayError> {
         let conversation = StdUnixStream::from(conversation);
         conversation.set_nonblocking(true)?;
         let conversation = UnixStream::from_std(conversation)?;
-        converse(&shared, conversation, v4, v6).await;
+        converse(&shared, conversation, (v4, v6), most).await;
         Ok(())
     };
     LocalSet::new()
@@ -164,17 +219,23 @@ pub fn run(inherited: Inherited) -> Result<(), RelayError> {
         .map_err(failed("use what it was handed"))
 }
 
-/// Each connection takes two descriptors.
-fn raise_limit() {
+/// As many connections as there may be: each takes two descriptors. Further ones go straight on.
+fn raise_limit() -> u64 {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
     let most = Rlimit {
         current: limit.maximum,
         ..limit
     };
-    // With fewer, connections are refused later, which the target sees.
-    let _ = setrlimit(Resource::Nofile, most);
+    let most_open = match setrlimit(Resource::Nofile, most) {
+        Ok(()) => limit.maximum,
+        Err(_) => limit.current,
+    };
+    most_open.unwrap_or(u64::MAX).saturating_sub(SPARE) / 2
 }
+
+/// Descriptors that are no connection's.
+const SPARE: u64 = 32;
 
 fn listener(descriptor: OwnedFd) -> io::Result<TcpListener> {
     let listener = StdListener::from(descriptor);
@@ -186,8 +247,8 @@ fn listener(descriptor: OwnedFd) -> io::Result<TcpListener> {
 async fn converse(
     shared: &Rc<Shared>,
     conversation: UnixStream,
-    v4: Option<TcpListener>,
-    v6: Option<TcpListener>,
+    (v4, v6): (Option<TcpListener>, Option<TcpListener>),
+    most: u64,
 ) {
     let (orders, mut said) = conversation.into_split();
     let mut orders = BufReader::new(orders);
@@ -197,22 +258,28 @@ async fn converse(
     if say(&mut said, &[Said::Ready]).await.is_err() {
         return;
     }
+    // Until the next tick, where none could be taken.
+    let mut is_full = false;
     loop {
         tokio::select! {
-            accepted = accept(v4.as_ref()) => take(shared, accepted, Listener::V4),
-            accepted = accept(v6.as_ref()) => take(shared, accepted, Listener::V6),
+            accepted = accept(v4.as_ref()), if !is_full => is_full = take(shared, accepted, Listener::V4, most),
+            accepted = accept(v6.as_ref()), if !is_full => is_full = take(shared, accepted, Listener::V6, most),
             _ = ticks.tick() => {
-                shared.memory.say(Serves::Now);
+                is_full = shared.open.get() >= most;
+                shared.memory.say(if is_full { Serves::NoMore } else { Serves::Now });
                 if say(&mut said, &news(shared)).await.is_err() {
                     return;
                 }
             }
-            order = hear(&mut orders, &mut line) => match order {
-                Some(Order::Rules(rules)) => shared.rules.borrow_mut().set(rules),
-                Some(Order::End) => break,
-                // The worker is gone.
-                None => return,
+            heard = hear(&mut orders, &mut line) => match heard {
+                Heard::Order(Order::Rules(rules)) => shared.rules.borrow_mut().set(rules),
+                Heard::Order(Order::End) => break,
+                Heard::Nothing => {}
+                Heard::Gone => return,
             },
+        }
+        if is_full {
+            shared.memory.say(Serves::NoMore);
         }
     }
     shared.memory.say(Serves::NoMore);
@@ -240,36 +307,57 @@ async fn accept(listener: Option<&TcpListener>) -> io::Result<tokio::net::TcpStr
     }
 }
 
-fn take(shared: &Rc<Shared>, accepted: io::Result<tokio::net::TcpStream>, listener: Listener) {
-    // Out of descriptors, or gone already: the next one may be better.
+/// Takes a connection; whether no more can be taken for now.
+fn take(
+    shared: &Rc<Shared>,
+    accepted: io::Result<tokio::net::TcpStream>,
+    listener: Listener,
+    most: u64,
+) -> bool {
     let Ok(stream) = accepted else {
-        return;
+        return true;
     };
     let open = Open::of(shared);
     let shared = Rc::clone(shared);
+    let is_full = shared.open.get() >= most;
     tokio::task::spawn_local(async move {
         passage::serve(&shared, stream, listener).await;
         drop(open);
     });
+    is_full
 }
 
 /// What has happened since, and that the relay goes on.
 fn news(shared: &Rc<Shared>) -> Vec<Said> {
     let mut news = shared.rules.borrow_mut().news();
+    let reactions = shared.reactions.borrow_mut().news();
+    news.extend(
+        reactions
+            .into_iter()
+            .map(|(rule, reaction)| Said::Reacted { rule, reaction }),
+    );
     news.push(Said::Passed(*shared.passed.borrow()));
     news
 }
 
-/// The next thing that the worker asks; `None` where there is no worker any more. May be dropped in the middle: what has
-/// come so far stays in the line.
-async fn hear(orders: &mut BufReader<OwnedReadHalf>, line: &mut Vec<u8>) -> Option<Order> {
-    let count = orders.read_until(b'\n', line).await.ok()?;
-    if count == 0 {
-        return None;
+/// What was heard of the worker.
+enum Heard {
+    Order(Order),
+    /// Something that makes no sense.
+    Nothing,
+    /// There is no worker any more.
+    Gone,
+}
+
+/// The next thing that the worker asks. May be dropped in the middle: what has come so far stays in the line.
+async fn hear(orders: &mut BufReader<OwnedReadHalf>, line: &mut Vec<u8>) -> Heard {
+    match orders.read_until(b'\n', line).await {
+        Ok(0) | Err(_) => return Heard::Gone,
+        Ok(_) => {}
     }
-    let order = serde_json::from_slice(line).ok();
+    let order = serde_json::from_slice(line);
     line.clear();
-    order
+    order.map_or(Heard::Nothing, Heard::Order)
 }
 
 async fn say(to: &mut tokio::net::unix::OwnedWriteHalf, all: &[Said]) -> io::Result<()> {

@@ -22,6 +22,15 @@ pub(crate) struct Rules {
     told: Vec<Said>,
 }
 
+/// Where a request comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Origin {
+    /// The target.
+    pub(crate) scope: u32,
+    /// Slots of the target's rules that mean its connection, one bit each.
+    pub(crate) slots: u32,
+}
+
 struct Known {
     order: RuleOrder,
     models: Vec<GlobMatcher>,
@@ -95,8 +104,8 @@ impl Rules {
     }
 
     /// Whether a rule of this target could take a request now.
-    pub(crate) fn concern(&self, scope: u32) -> bool {
-        self.known.values().any(|known| known.is_on(scope))
+    pub(crate) fn concern(&self, origin: Origin) -> bool {
+        self.known.values().any(|known| known.is_on(origin))
     }
 
     /// Whether a rule is on.
@@ -106,8 +115,9 @@ impl Rules {
     }
 
     /// Counts a request of a target that is to no model.
-    pub(crate) fn pass(&mut self, scope: u32) {
-        for known in self.known.values_mut().filter(|known| known.is_on(scope)) {
+    pub(crate) fn pass(&mut self, origin: Origin) {
+        let all = self.known.values_mut();
+        for known in all.filter(|known| known.is_on(origin)) {
             known.count.seen += 1;
             known.is_told = false;
         }
@@ -115,11 +125,11 @@ impl Rules {
 
     /// Asks the rules of a target about a request, in the order of the plan. What slows an answer down goes with what is
     /// behind it; everything else ends the walk.
-    pub(crate) fn ask(&mut self, scope: u32, asked: &Asked) -> Vec<Taken> {
+    pub(crate) fn ask(&mut self, origin: Origin, asked: &Asked) -> Vec<Taken> {
         let mut taken = Vec::new();
         let mut is_over = false;
         for (place, known) in &mut self.known {
-            if !known.is_on(scope) {
+            if !known.is_on(origin) {
                 continue;
             }
             known.count.seen += 1;
@@ -163,7 +173,7 @@ impl Rules {
             }
             Outcome::Missed => {
                 known.count.missed += 1;
-                known.spent -= 1;
+                known.spent = known.spent.saturating_sub(1);
             }
         }
     }
@@ -185,8 +195,10 @@ impl Rules {
 }
 
 impl Known {
-    fn is_on(&self, scope: u32) -> bool {
-        self.order.scope == scope && self.order.state == RuleState::On
+    fn is_on(&self, origin: Origin) -> bool {
+        let order = &self.order;
+        let is_meant = order.scope == origin.scope && origin.slots >> (order.slot & 31) & 1 == 1;
+        is_meant && order.state == RuleState::On
     }
 
     /// The number of the match, where the rule takes the request.

@@ -6,7 +6,8 @@ use std::{
     task::{Context, Poll},
 };
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
+use http::HeaderMap;
 use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
 use hyper::body::{Body, Frame, Incoming};
 use tokio::sync::mpsc;
@@ -78,5 +79,67 @@ impl Body for Piped {
     ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         let piece = self.0.poll_recv(context);
         piece.map(|piece| piece.map(|piece| piece.map(Frame::data)))
+    }
+}
+
+/// A body of which the beginning was read.
+struct Resumed {
+    read: Option<Bytes>,
+    rest: Incoming,
+}
+
+impl Body for Resumed {
+    type Data = Bytes;
+    type Error = Broken;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        if let Some(read) = self.read.take() {
+            return Poll::Ready(Some(Ok(Frame::data(read))));
+        }
+        let rest = Pin::new(&mut self.rest).poll_frame(context);
+        rest.map(|frame| frame.map(|frame| frame.map_err(|_| Broken)))
+    }
+}
+
+/// A body that was read to its end, or as far as it may be.
+pub(crate) enum Read {
+    /// All of it, and what came behind it.
+    Whole(Bytes, Option<HeaderMap>),
+    /// It is longer: as it would have come.
+    TooLong(Passing),
+}
+
+/// Reads a body to its end, or passes it on where it is longer than this.
+pub(crate) async fn read(mut body: Incoming, at_most: usize) -> Result<Read, Broken> {
+    let mut read = BytesMut::new();
+    let mut trailers = None;
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| Broken)?;
+        match frame.into_data() {
+            Ok(data) => read.extend_from_slice(&data),
+            Err(other) => trailers = other.into_trailers().ok(),
+        }
+        if read.len() > at_most {
+            let resumed = Resumed {
+                read: Some(read.freeze()),
+                rest: body,
+            };
+            return Ok(Read::TooLong(resumed.boxed_unsync()));
+        }
+    }
+    Ok(Read::Whole(read.freeze(), trailers))
+}
+
+/// All of it, and what comes behind it.
+pub(crate) fn whole_with(bytes: Bytes, trailers: Option<HeaderMap>) -> Passing {
+    match trailers {
+        None => whole(bytes),
+        Some(trailers) => {
+            let behind = async move { Some(Ok(trailers)) };
+            whole(bytes).with_trailers(behind).boxed_unsync()
+        }
     }
 }

@@ -159,7 +159,7 @@ fn print(audit: &Audit) {
         for fault in listed.report.iter().flat_map(|report| &report.faults) {
             page.push(Line::plain(format!("  {}", counters(fault))));
             let known = fault.connections.iter().map(|one| format!("hit {one}"));
-            for line in known.chain(fault.note.clone()) {
+            for line in known.chain(fault.note.clone()).chain(fault.reactions()) {
                 page.push(Line::plain(format!("    {line}")));
             }
         }

@@ -184,6 +184,21 @@ pub(crate) fn cases() -> Vec<Case> {
             effect(Lab::new(Wire::Veth, Family::V4)?, &FAULTS[12])
         }),
         case("of_one_model_alone", of_one_model),
+        case("of_one_port_alone", of_one_port),
+        case("a_client_that_does_not_wait_is_told", || {
+            waits(
+                "100ms",
+                &[("told_to_wait", 2), ("too_early", 2), ("given_up", 1)],
+            )
+        }),
+        case("a_client_that_waits_is_not", || {
+            waits(
+                "1100ms",
+                &[("told_to_wait", 2), ("too_early", 0), ("given_up", 1)],
+            )
+        }),
+        case("a_task_that_a_later_try_makes_good", made_good),
+        case("a_port_where_no_process_listens_refuses", refused),
         case("chosen_by_number_and_bounded", chosen_by_number),
         case(
             "on_a_connection_that_was_opened_in_an_earlier_step",
@@ -277,6 +292,9 @@ fn effect(lab: Lab, fault: &Fault) -> Result<()> {
     let counted = first_fault(&report)?;
     are(counted, [COUNT, COUNT, COUNT])?;
     ensure!(counted.mechanism == "relay", "{counted:?}");
+    if let Felt::Error("timeout") = fault.felt {
+        did(counted, &[("let_go", COUNT), ("never_let_go", 0)])?;
+    }
     well(&agent.round()?, "the target afterwards")
 }
 
@@ -300,6 +318,92 @@ fn of_one_model() -> Result<()> {
     let counted = first_fault(&report)?;
     are(counted, [COUNT, 0, 0])?;
     ensure!(counted.note.is_some(), "{counted:?}");
+    Ok(())
+}
+
+/// Two faults of one target, each on the connections that its filter means.
+fn of_one_port() -> Result<()> {
+    let lab = Lab::new(Wire::Loopback, Family::V4)?;
+    let ((_one, first), (_other, second)) = (serve(&lab)?, serve(&lab)?);
+    let mut to_first = client(lab.agent(), first, PLAIN)?;
+    let mut to_second = client(lab.agent(), second, PLAIN)?;
+    let cgroup = lab.cgroups.agent.path().display().to_string();
+    let file = format!(
+        "name: ports\ntargets: {{ agent: {{ cgroup: {cgroup} }} }}\nsteps:\n- name: both\n  duration: 30s\n  faults:\n\
+         \x20 - llm.error: {{ status: 500, dest-port: {} }}\n  - llm.error: {{ status: 418, dest-port: {} }}\n",
+        first.port(),
+        second.port()
+    );
+    let folder = tempfile::tempdir().context("cannot make a folder")?;
+    let path = folder.path().join("ports.yaml");
+    fs::write(&path, file)?;
+    let injector = Injector::new()?;
+    let armed = injector.arm(&["run", &path.to_string_lossy(), "--json"])?;
+    let (felt_first, felt_second) = (to_first.round()?, to_second.round()?);
+    let report = armed.report()?;
+    ensure!(felt_first.error("500") == COUNT, "{felt_first:?}");
+    ensure!(felt_second.error("418") == COUNT, "{felt_second:?}");
+    for counted in &report.faults {
+        are(counted, [COUNT, COUNT, COUNT])?;
+    }
+    Ok(())
+}
+
+/// The same request three times, this far apart, to a provider that asks for a second.
+fn waits(interval: &str, wanted: &[(&str, u64)]) -> Result<()> {
+    let lab = Lab::new(Wire::Loopback, Family::V4)?;
+    let (_server, address) = serve(&lab)?;
+    let mut agent = client(lab.agent(), address, &format!("--interval {interval}"))?;
+    let injector = Injector::new()?;
+    let armed = arm(&lab, &injector, "rate-limit --retry-after 1s")?;
+    let felt = agent.round()?;
+    ensure!(felt.error("429") == COUNT, "{felt:?}");
+    let report = armed.report()?;
+    let counted = first_fault(&report)?;
+    did(
+        counted,
+        &[("tasks", 1), ("tries", COUNT), ("most_tries", COUNT)],
+    )?;
+    did(counted, wanted)
+}
+
+/// What the report says that the target has done.
+fn did(counted: &FaultReport, wanted: &[(&str, u64)]) -> Result<()> {
+    for (name, number) in wanted {
+        ensure!(counted.reaction[name] == *number, "{name}: {counted:?}");
+    }
+    Ok(())
+}
+
+fn made_good() -> Result<()> {
+    let lab = Lab::new(Wire::Loopback, Family::V4)?;
+    let (_server, address) = serve(&lab)?;
+    let mut agent = client(lab.agent(), address, PLAIN)?;
+    let injector = Injector::new()?;
+    let armed = arm(&lab, &injector, "error --status 500 --max-hits 1")?;
+    let felt = agent.round()?;
+    ensure!(felt.ok == 2 && felt.error("500") == 1, "{felt:?}");
+    let report = armed.report()?;
+    let wanted = [
+        ("tasks", 1),
+        ("tries", 2),
+        ("made_good", 1),
+        ("given_up", 0),
+    ];
+    did(first_fault(&report)?, &wanted)
+}
+
+/// A client that goes on to the next address where one refuses does so behind the relay as well.
+fn refused() -> Result<()> {
+    let lab = Lab::new(Wire::Loopback, Family::V4)?;
+    let nowhere = SocketAddr::new(lab.address(), 9).to_string();
+    let words = ["connect", "--connect", &nowhere, "--wait"];
+    let mut agent = Victim::start(lab.agent(), &words)?;
+    let injector = Injector::new()?;
+    let armed = arm(&lab, &injector, "rate-limit")?;
+    let felt = agent.round()?;
+    ensure!(felt.error("ECONNREFUSED") == felt.sent, "{felt:?}");
+    armed.report()?;
     Ok(())
 }
 
@@ -367,7 +471,9 @@ fn held_until_the_end() -> Result<()> {
     let report = armed.report()?;
     let held = agent.summary()?;
     ensure!(held.ok == 1 && held.failures() == 0, "{held:?}");
-    are(first_fault(&report)?, [1, 1, 1])
+    let counted = first_fault(&report)?;
+    did(counted, &[("never_let_go", 1), ("let_go", 0)])?;
+    are(counted, [1, 1, 1])
 }
 
 /// Other protocols pass, byte by byte.

@@ -1,16 +1,22 @@
 //! Faults on requests: the relay of each namespace is told its rules, and says what they have done.
 
+use std::{collections::BTreeMap, time::Instant};
+
 use injector_common::rule::Counters;
 use injector_host::targets::ResolvedTarget;
 use injector_plan::{Carrier, Plan};
 use injector_record::{
     event::{EventKind, HitOn},
-    report::FaultReport,
+    report::{FaultReport, Reaction},
 };
 use injector_relay::conversation::{Passed, RuleOrder, RuleState};
 use injector_spec::error::Refusal;
 
-use super::{Effect, Scene, Seen, Step, StepTime, ground::Ground, namespace::relay::RequestHit};
+use super::{
+    Effect, Scene, Seen, Step, StepTime,
+    ground::Ground,
+    namespace::relay::{END, RequestHit},
+};
 
 /// The state of all rules that relays carry out.
 #[derive(Default)]
@@ -19,6 +25,8 @@ pub(super) struct Relays {
     hits: u64,
     /// Hits that have not been told of.
     told: Vec<RequestHit>,
+    /// What targets have done about them, by the rule's place in the plan.
+    reactions: BTreeMap<usize, Reaction>,
 }
 
 impl Relays {
@@ -39,6 +47,13 @@ impl Relays {
             .filter_map(|one| one.relay.as_ref());
         let counts = relays.flat_map(|relay| relay.counts.values());
         self.hits = counts.map(|count| count.hit).sum();
+        let relays = ground
+            .namespaces
+            .iter()
+            .filter_map(|one| one.relay.as_ref());
+        for relay in relays {
+            self.reactions.extend(&relay.reactions);
+        }
     }
 }
 
@@ -53,6 +68,7 @@ fn orders(plan: &Plan, scopes: &[u32], time: Option<StepTime>) -> Vec<RuleOrder>
         RuleOrder {
             rule: place,
             scope: rule.scope,
+            slot: rule.slot,
             fault: now.map_or_else(
                 || rule.fault.clone(),
                 |now| rule.fault.at(plan.since(rule, now.step, now.elapsed)),
@@ -69,6 +85,8 @@ fn orders(plan: &Plan, scopes: &[u32], time: Option<StepTime>) -> Vec<RuleOrder>
 
 impl Effect for Relays {
     fn set(&mut self, time: Option<StepTime>, scene: &mut Scene<'_>) -> Result<(), Refusal> {
+        // What the step that ends has hit is its own.
+        self.hear(scene);
         for namespace in &mut scene.ground.namespaces {
             if let Some(relay) = &mut namespace.relay {
                 relay.order(orders(scene.plan, &namespace.scopes, time));
@@ -103,10 +121,17 @@ impl Effect for Relays {
     fn undo(&mut self, _: Option<usize>, _: &mut Scene<'_>) {}
 
     fn quiet(&mut self, scene: &mut Scene<'_>) -> Vec<String> {
-        for namespace in &mut scene.ground.namespaces {
-            if let Some(relay) = &mut namespace.relay {
-                self.told.extend(relay.end());
-            }
+        let namespaces = &mut scene.ground.namespaces;
+        let relays = namespaces.iter_mut();
+        let relays = relays.filter_map(|one| one.relay.as_mut());
+        let mut relays: Vec<_> = relays.collect();
+        // All at once: one that waits for its transfers keeps no other waiting.
+        for relay in &mut relays {
+            relay.ask_to_end();
+        }
+        let deadline = Instant::now() + END;
+        for relay in relays {
+            self.told.extend(relay.end(deadline));
         }
         self.count(scene.ground);
         Vec::new()
@@ -146,7 +171,11 @@ impl Effect for Relays {
         self.hits
     }
 
-    fn report(&self, _: usize, _: &mut FaultReport) {}
+    fn report(&self, rule: usize, report: &mut FaultReport) {
+        if let Some(reaction) = self.reactions.get(&rule) {
+            report.reaction = Some(*reaction);
+        }
+    }
 
     fn remarks(&self, _: &Plan, ground: &Ground) -> Vec<String> {
         let relays = ground

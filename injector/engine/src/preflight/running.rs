@@ -54,23 +54,31 @@ pub(super) fn check(plan: &Plan, targets: &[ResolvedTarget], guard: &Guard) -> R
     Ok(())
 }
 
-/// A state of processes that one run has at a time.
+/// A state of processes, or of what they do, that one run has at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum State {
     /// They stand still, or go on.
     Pause,
     /// Their cgroup's limits.
     Limits,
+    /// The process that their connections go through.
+    Relay,
 }
 
 impl State {
     /// The state that a fault changes, if it does.
     fn of(kind: &FaultKind) -> Option<Self> {
-        match kind.on_processes() {
-            Some(OnProcesses::Pause(_)) => Some(Self::Pause),
-            Some(OnProcesses::Starve(_)) => Some(Self::Limits),
+        match kind.acts_on() {
+            ActsOn::Processes(OnProcesses::Pause(_)) => Some(Self::Pause),
+            ActsOn::Processes(OnProcesses::Starve(_)) => Some(Self::Limits),
+            ActsOn::Requests(_) => Some(Self::Relay),
             // A signal leaves no state.
-            Some(OnProcesses::Kill(_)) | None => None,
+            ActsOn::Processes(OnProcesses::Kill(_))
+            | ActsOn::Packets(_)
+            | ActsOn::LookUps(_)
+            | ActsOn::Connects
+            | ActsOn::Connections
+            | ActsOn::Calls(..) => None,
         }
     }
 
@@ -78,6 +86,9 @@ impl State {
         match self {
             Self::Pause => "pauses processes of the same target",
             Self::Limits => "limits the cgroup of the same target",
+            Self::Relay => {
+                "sends connections of the same target through a relay, and there is one way"
+            }
         }
     }
 }

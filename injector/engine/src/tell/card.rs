@@ -133,6 +133,8 @@ fn table(report: &RunReport) -> Vec<Line> {
         let own = fault.note.as_deref();
         let own = own.filter(|note| !shared.contains_key(note));
         lines.extend(own.map(|note| Line::plain(format!("    {note}")).ranked(Rank::Useful)));
+        let did = fault.reactions().into_iter();
+        lines.extend(did.map(|did| Line::plain(format!("    {did}")).ranked(Rank::Useful)));
         lines.extend(details(fault));
     }
     lines.extend(shared.into_iter().map(|(note, faults)| {

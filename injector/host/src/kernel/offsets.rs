@@ -69,8 +69,9 @@ const FOR_OPERATIONS: [(&str, &str, &str); 7] = [
 ];
 
 /// What the way through the relay needs besides.
-const FOR_RELAYS: [(&str, &str, &str); 4] = [
+const FOR_RELAYS: [(&str, &str, &str); 5] = [
     ("OFFSET_SOCK_FAMILY", "sock", "__sk_common.skc_family"),
+    ("OFFSET_SOCK_PORT", "sock", "__sk_common.skc_dport"),
     ("OFFSET_SOCK_OWN_V4", "sock", "__sk_common.skc_rcv_saddr"),
     ("OFFSET_SOCK_OWN_V6", "sock", "__sk_common.skc_v6_rcv_saddr"),
     ("OFFSET_SOCK_OWN_PORT", "sock", "__sk_common.skc_num"),

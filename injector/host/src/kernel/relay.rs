@@ -13,7 +13,7 @@ use std::{
 use aya::maps::{Map, MapData, SkStorage};
 use injector_common::{
     lease::Lease,
-    relay::{PORTS, Relay, Relayed, Wanted, index},
+    relay::{CLOSED_NS, PORTS, Relay, Relayed, Wanted, index},
 };
 use rustix::mm::ProtFlags;
 
@@ -79,6 +79,10 @@ pub struct Arrival {
     pub port: u16,
     /// Its own end; an IPv4 address is v4-mapped.
     pub local: Ipv6Addr,
+    /// Slots of the target's rules that mean it, one bit each.
+    pub slots: u32,
+    /// What tells it from all other connections of this host.
+    pub cookie: u64,
 }
 
 /// Which of the relay's two listeners.
@@ -164,13 +168,18 @@ impl RelayMemory {
             remote,
             port,
             scope,
-            ..
+            slots,
+            by_v6: _,
         } = relayed.wanted;
-        (relayed.cookie != 0).then_some(Arrival {
+        let closed = relayed.closed_boot_ns;
+        let is_late = closed != 0 && boot_ns() > closed.saturating_add(CLOSED_NS);
+        (relayed.cookie != 0 && !is_late).then_some(Arrival {
             scope,
             remote: Ipv6Addr::from(remote),
             port: u16::try_from(port).ok()?,
             local: Ipv6Addr::from(relayed.local),
+            slots,
+            cookie: relayed.cookie,
         })
     }
 }

@@ -6,6 +6,7 @@
 //! `CAP_SYS_PTRACE` is missed for targets that are root's too: `__ptrace_may_access` asks for it where the
 //! target has more capabilities than the worker, and a root process has.
 
+use super::files;
 use rustix::{
     io::Errno,
     thread::{
@@ -136,7 +137,10 @@ pub fn confine_supervisor() -> Result<(), Errno> {
 
 /// Keeps nothing. What the relay reads comes from targets and from their peers, and what it needs it was given open.
 pub fn confine_relay() -> Result<(), Errno> {
-    keep(CapabilitySet::empty())
+    keep(CapabilitySet::empty())?;
+    // A kernel without Landlock, or with it switched off, has nothing more to take.
+    let _ = files::close_all();
+    Ok(())
 }
 
 fn all(reasons: &[Reason]) -> CapabilitySet {

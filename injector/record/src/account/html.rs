@@ -157,7 +157,11 @@ impl Fault {
             target: line(&fault.target),
             numbers: [line(&fault.mechanism), seen, matched, hit],
             described: line(&fault.described.to_string()),
-            note: fault.note.as_deref().map(line),
+            note: {
+                let all = fault.note.iter().cloned().chain(fault.reactions());
+                let all: Vec<String> = all.map(|one| line(&one)).collect();
+                (!all.is_empty()).then(|| all.join("; "))
+            },
         }
     }
 

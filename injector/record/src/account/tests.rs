@@ -103,6 +103,7 @@ fn report(experiment: &Experiment, samples: &[Sample]) -> RunReport {
             hit: 39,
             missed: 0,
             connections: Vec::new(),
+            reaction: None,
             note: None,
             described: fault.described.clone(),
         }],

@@ -76,6 +76,7 @@ mod tests {
             hit,
             missed: 0,
             connections: Vec::new(),
+            reaction: None,
             note: note.map(Into::into),
             described: Described::default(),
         };

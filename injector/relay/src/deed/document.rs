@@ -1,12 +1,8 @@
 //! An answer that is one document, changed as a whole.
 
 use bytes::Bytes;
-use http::header::CONTENT_LENGTH;
-use http_body_util::BodyExt;
-use hyper::{
-    Response,
-    body::{Body, Incoming},
-};
+use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
+use hyper::{Response, body::Incoming};
 use injector_spec::experiment::{Cut, Ending, OnRequests};
 use serde_json::Value;
 
@@ -14,7 +10,7 @@ use super::{Claim, on_requests};
 use crate::{
     asked::{Asked, MOST},
     provider,
-    stream::{Broken, Passing, as_it_comes, piped, whole},
+    stream::{self, Broken, Passing, Read, as_it_comes, piped, whole},
 };
 
 /// Changes an answer as its fault says. One that is too long to be read as a whole goes on as it is.
@@ -43,16 +39,16 @@ pub(super) async fn changed(
         )
         | None => false,
     };
-    let is_long = answer
-        .body()
-        .size_hint()
-        .upper()
-        .is_some_and(|bytes| bytes > MOST);
-    if !is_changed || is_long || asked.streams {
+    if !is_changed || asked.streams {
         return Ok(answer.map(as_it_comes));
     }
     let (mut head, body) = answer.into_parts();
-    let body = body.collect().await.map_err(|_| Broken)?.to_bytes();
+    let body = match stream::read(body, MOST).await? {
+        Read::Whole(body, _) => body,
+        Read::TooLong(body) => return Ok(Response::from_parts(head, body)),
+    };
+    // It has a length now, however it came.
+    head.headers.remove(TRANSFER_ENCODING);
     if !claim.may_act() {
         return Ok(Response::from_parts(head, whole(body)));
     }
@@ -64,7 +60,7 @@ pub(super) async fn changed(
             ..
         })) => half,
         Some(OnRequests::Cut(_)) => {
-            claim.hit();
+            claim.fail(None);
             head.headers.insert(CONTENT_LENGTH, body.len().into());
             let (writer, passing) = piped();
             tokio::task::spawn_local(async move {
@@ -79,18 +75,20 @@ pub(super) async fn changed(
             None => return Ok(Response::from_parts(head, whole(body))),
         },
         _ => {
-            claim.hit();
             head.headers.insert(CONTENT_LENGTH, body.len().into());
             return Ok(Response::from_parts(head, stalled(claim, body)));
         }
     };
-    claim.hit();
+    match on {
+        Some(OnRequests::WrongModel(_)) => claim.hit(),
+        _ => claim.fail(None),
+    }
     head.headers.remove(CONTENT_LENGTH);
     Ok(Response::from_parts(head, whole(changed)))
 }
 
 /// The first byte now, the rest when the fault ends.
-fn stalled(claim: Claim, body: Bytes) -> Passing {
+fn stalled(mut claim: Claim, body: Bytes) -> Passing {
     let (writer, passing) = piped();
     tokio::task::spawn_local(async move {
         let rest = body.slice(body.len().min(1)..);
@@ -99,7 +97,7 @@ fn stalled(claim: Claim, body: Bytes) -> Passing {
             return;
         }
         tokio::select! {
-            () = claim.hold(None) => {
+            () = claim.withhold() => {
                 // No reader is as good.
                 let _ = writer.write(rest).await;
             }

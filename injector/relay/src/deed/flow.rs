@@ -1,5 +1,7 @@
 //! An answer that streams, changed piece by piece while it passes.
 
+use std::time::Instant;
+
 use bytes::Bytes;
 use http::header::CONTENT_LENGTH;
 use http_body_util::BodyExt;
@@ -67,7 +69,15 @@ impl Flow {
         writer: &Writer,
     ) -> Result<(), Broken> {
         let mut pieces = Pieces::new(framing);
-        while let Some(frame) = body.frame().await {
+        loop {
+            // A target that goes away is to be heard by the peer, however long that is silent.
+            let frame = tokio::select! {
+                frame = body.frame() => frame,
+                () = writer.unread() => return Err(Broken),
+            };
+            let Some(frame) = frame else {
+                break;
+            };
             let frame = frame.map_err(|_| Broken)?;
             let Ok(data) = frame.into_data() else {
                 continue;
@@ -117,7 +127,7 @@ impl Flow {
         }
         claim.hit();
         tokio::select! {
-            () = claim.hold(Some(*gap)) => Ok(()),
+            () = claim.hold(Some(Instant::now() + *gap)) => Ok(()),
             () = writer.unread() => Err(Broken),
         }
     }
@@ -136,10 +146,11 @@ impl Flow {
         let kind = claim.taken.kind.clone();
         match on_requests(&kind) {
             Some(OnRequests::Stall(Stall { after_tokens, .. })) if passed >= *after_tokens => {
-                claim.hit();
-                tokio::select! {
-                    () = claim.hold(None) => {}
-                    () = writer.unread() => return Err(Broken),
+                if claim.outcome.is_none() {
+                    tokio::select! {
+                        () = claim.withhold() => {}
+                        () = writer.unread() => return Err(Broken),
+                    }
                 }
             }
             Some(OnRequests::Cut(Cut {
@@ -147,7 +158,7 @@ impl Flow {
                 ending,
                 ..
             })) if passed >= *after_tokens => {
-                claim.hit();
+                claim.fail(None);
                 return Ok(match ending {
                     Ending::Clean => Next::Ends(None),
                     Ending::Dirty => Next::BreaksOff,
@@ -157,13 +168,13 @@ impl Flow {
                 after_tokens: Some(after),
                 ..
             })) if passed >= *after => {
-                claim.hit();
+                claim.fail(None);
                 let last = provider::broken_off(&self.deed.asked, claim.provider());
                 return Ok(Next::Ends(Some(last)));
             }
             Some(OnRequests::Malformed(_)) if is_token && claim.outcome.is_none() => {
                 if let Some((_, range)) = json {
-                    claim.hit();
+                    claim.fail(None);
                     let half = piece.0.slice(range.start..range.start + range.len() / 2);
                     return Ok(Next::Piece(piece.with_data(range, &half)));
                 }

@@ -8,6 +8,7 @@ fn asked(dialect: Provider, streams: bool) -> Asked {
         path: "/x".into(),
         model: Some("m-1".into()),
         streams,
+        task: 0,
     }
 }
 

@@ -6,10 +6,20 @@ use injector_spec::experiment::{
 use super::*;
 use crate::asked::Call;
 
+const FIRST: Origin = Origin {
+    scope: 0,
+    slots: u32::MAX,
+};
+const OTHER: Origin = Origin {
+    scope: 1,
+    slots: u32::MAX,
+};
+
 fn order(rule: usize, kind: impl Into<FaultKind>, max_hits: Option<u64>) -> RuleOrder {
     RuleOrder {
         rule,
         scope: 0,
+        slot: u32::try_from(rule).unwrap(),
         fault: Fault {
             target: 0,
             kind: kind.into(),
@@ -44,6 +54,7 @@ fn asked(model: &str) -> Asked {
         path: "/v1/chat/completions".into(),
         model: Some(model.into()),
         streams: false,
+        task: 0,
     }
 }
 
@@ -68,14 +79,14 @@ fn a_rule_takes_what_it_means_of_its_own_target() {
         }),
         None,
     )]);
-    assert!(rules.concern(0) && !rules.concern(1));
-    assert_eq!(rules.ask(1, &asked("gpt-5")), []);
-    assert_eq!(rules.ask(0, &asked("gpt-5")).len(), 1);
-    assert_eq!(rules.ask(0, &asked("claude")), []);
+    assert!(rules.concern(FIRST) && !rules.concern(OTHER));
+    assert_eq!(rules.ask(OTHER, &asked("gpt-5")), []);
+    assert_eq!(rules.ask(FIRST, &asked("gpt-5")).len(), 1);
+    assert_eq!(rules.ask(FIRST, &asked("claude")), []);
     let mut other = asked("gpt-5");
     other.dialect = Provider::Anthropic;
-    assert_eq!(rules.ask(0, &other), []);
-    rules.pass(0);
+    assert_eq!(rules.ask(FIRST, &other), []);
+    rules.pass(FIRST);
     let count = counted(&mut rules);
     assert_eq!((count.seen, count.matched, count.hit), (4, 1, 0));
 }
@@ -85,15 +96,15 @@ fn the_budget_holds_and_what_came_to_nothing_gives_back() {
     let mut rules = Rules::default();
     let limit = limited(ModelRequests::default());
     rules.set(vec![order(0, limit.clone(), Some(1))]);
-    let taken = rules.ask(0, &asked("m"));
-    assert_eq!(rules.ask(0, &asked("m")), []);
+    let taken = rules.ask(FIRST, &asked("m"));
+    assert_eq!(rules.ask(FIRST, &asked("m")), []);
     rules.settle(&taken[0], Outcome::Missed);
-    let taken = rules.ask(0, &asked("m"));
+    let taken = rules.ask(FIRST, &asked("m"));
     rules.settle(&taken[0], Outcome::Hit);
-    assert_eq!(rules.ask(0, &asked("m")), []);
+    assert_eq!(rules.ask(FIRST, &asked("m")), []);
     // A ramp says the rules anew: what they remember stays.
     rules.set(vec![order(0, limit, Some(1))]);
-    assert_eq!(rules.ask(0, &asked("m")), []);
+    assert_eq!(rules.ask(FIRST, &asked("m")), []);
     let count = counted(&mut rules);
     assert_eq!((count.matched, count.hit, count.missed), (5, 1, 1));
 }
@@ -114,7 +125,7 @@ fn what_slows_goes_with_what_is_behind_it_and_off_is_off() {
     ];
     rules.set(orders.clone());
     let taken: Vec<usize> = rules
-        .ask(0, &asked("m"))
+        .ask(FIRST, &asked("m"))
         .iter()
         .map(|one| one.rule)
         .collect();
@@ -123,6 +134,23 @@ fn what_slows_goes_with_what_is_behind_it_and_off_is_off() {
         order.state = RuleState::Off;
     }
     rules.set(orders);
-    assert!(!rules.concern(0) && !rules.is_on(0));
-    assert_eq!(rules.ask(0, &asked("m")), []);
+    assert!(!rules.concern(FIRST) && !rules.is_on(0));
+    assert_eq!(rules.ask(FIRST, &asked("m")), []);
+}
+
+#[test]
+fn a_rule_meets_connections_that_its_filters_mean() {
+    let mut rules = Rules::default();
+    let limit = limited(ModelRequests::default());
+    rules.set(vec![order(0, limit.clone(), None), order(1, limit, None)]);
+    let second = Origin {
+        scope: 0,
+        slots: 0b10,
+    };
+    let taken: Vec<usize> = rules
+        .ask(second, &asked("m"))
+        .iter()
+        .map(|one| one.rule)
+        .collect();
+    assert_eq!(taken, [1]);
 }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     ActsOn, Definition, Drawn, Numbers, OnRequests,
-    model_requests::{ModelRequests, RequestFlags, place_in_stream},
+    model_requests::{self, ModelRequests, RequestFlags, place_in_stream},
 };
 use crate::{
     experiment::{
@@ -95,7 +95,7 @@ impl Definition for Cut {
     }
 
     fn details(&self, _: Direction) -> Vec<String> {
-        Vec::new()
+        vec![model_requests::way()]
     }
 }
 

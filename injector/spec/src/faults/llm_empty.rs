@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     ActsOn, Definition, Drawn, Numbers, OnRequests,
-    model_requests::{ModelRequests, RequestFlags},
+    model_requests::{self, ModelRequests, RequestFlags},
 };
 use crate::{
     experiment::{
@@ -63,7 +63,10 @@ impl Definition for Empty {
     }
 
     fn details(&self, _: Direction) -> Vec<String> {
-        vec!["the answer is well formed, complete and has no text".into()]
+        vec![
+            "the answer is well formed, complete and has no text".into(),
+            model_requests::way(),
+        ]
     }
 }
 

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     ActsOn, Definition, Drawn, Numbers, OnRequests,
-    model_requests::{ModelRequests, RequestFlags},
+    model_requests::{self, ModelRequests, RequestFlags},
 };
 use crate::{
     experiment::{
@@ -65,6 +65,7 @@ impl Definition for Malformed {
     fn details(&self, _: Direction) -> Vec<String> {
         vec![
             "the JSON of the answer, or of one piece of a stream, breaks off; transfer and status are well formed".into(),
+            model_requests::way(),
         ]
     }
 }

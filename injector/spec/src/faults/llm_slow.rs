@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     ActsOn, Definition, Drawn, Numbers, OnRequests,
-    model_requests::{ModelRequests, RequestFlags},
+    model_requests::{self, ModelRequests, RequestFlags},
 };
 use crate::{
     experiment::{
@@ -94,7 +94,7 @@ impl Definition for Slow {
     }
 
     fn details(&self, _: Direction) -> Vec<String> {
-        Vec::new()
+        vec![model_requests::way()]
     }
 }
 

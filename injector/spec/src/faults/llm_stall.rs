@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     ActsOn, Definition, Drawn, Numbers, OnRequests,
-    model_requests::{ModelRequests, RequestFlags, place_in_stream},
+    model_requests::{self, ModelRequests, RequestFlags, place_in_stream},
 };
 use crate::{
     experiment::{
@@ -78,6 +78,7 @@ impl Definition for Stall {
     fn details(&self, _: Direction) -> Vec<String> {
         vec![
             "it stands still until the client gives up, or the fault ends; then the rest goes on to the client".into(),
+            model_requests::way(),
         ]
     }
 }

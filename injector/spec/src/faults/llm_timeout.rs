@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     ActsOn, Definition, Drawn, Numbers, OnRequests,
-    model_requests::{ModelRequests, RequestFlags},
+    model_requests::{self, ModelRequests, RequestFlags},
 };
 use crate::{
     experiment::{
@@ -84,6 +84,7 @@ impl Definition for Timeout {
     fn details(&self, _: Direction) -> Vec<String> {
         vec![
             "the connection stays open and silent until the client gives up, or the fault ends; then what came of the request goes on to the client".into(),
+            model_requests::way(),
         ]
     }
 }

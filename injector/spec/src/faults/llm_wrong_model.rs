@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     ActsOn, Definition, Drawn, Numbers, OnRequests,
-    model_requests::{ModelRequests, RequestFlags},
+    model_requests::{self, ModelRequests, RequestFlags},
 };
 use crate::{
     experiment::{
@@ -70,7 +70,10 @@ impl Definition for WrongModel {
     }
 
     fn details(&self, _: Direction) -> Vec<String> {
-        vec!["the text of the answer stays as it is".into()]
+        vec![
+            "the text of the answer stays as it is".into(),
+            model_requests::way(),
+        ]
     }
 }
 

@@ -132,6 +132,11 @@ impl ModelRequests {
     }
 }
 
+/// What a plan says of every fault on requests.
+pub(super) fn way() -> String {
+    "each new TCP connection of the target that its filters mean goes through a process of the injector's for the whole run; `--dest-port` or `--hostname` leaves others alone".into()
+}
+
 /// After how many pieces of a stream something happens: it says where, and that cannot move.
 pub(super) fn place_in_stream() -> Vec<Decided<'static>> {
     stays(&["after-tokens"], Why::Size)

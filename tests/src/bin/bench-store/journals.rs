@@ -160,6 +160,7 @@ fn report(experiment: &Experiment, verdict: &Verdict) -> Result<RunReport> {
             hit: 40,
             missed: 0,
             connections: Vec::new(),
+            reaction: None,
             note: None,
             described: placed.described,
         }],

@@ -13,6 +13,7 @@ use std::{
 };
 
 use injector_host::kernel::{netns::Namespace, relay::RelayMaps};
+use injector_record::report::Reaction;
 use injector_relay::conversation::{COMMAND, Count, Order, Passed, RuleOrder, Said};
 use injector_spec::error::Refusal;
 
@@ -24,11 +25,12 @@ const START: Duration = Duration::from_secs(20);
 /// How long a relay may say nothing before it counts as standing still. It says something every 100 ms.
 const SILENCE: Duration = Duration::from_secs(2);
 
-/// How long its end may take: what it gives transfers, and some.
-const END: Duration = Duration::from_millis(1_500);
+/// How long the end of all relays may take: what each gives transfers, and some.
+pub(in crate::effects) const END: Duration = Duration::from_millis(1_500);
 
-/// How long an order may wait for room in the socket.
-const SEND: Duration = Duration::from_millis(200);
+/// How much of what it says is taken in at one look, in reads of 16 KiB, and the longest line: its peers are not ours.
+const READS: usize = 64;
+const LONGEST_LINE: usize = 64 << 10;
 
 /// Connections that wait to be taken.
 const BACKLOG: i32 = 4096;
@@ -42,10 +44,17 @@ pub(in crate::effects) struct Relay {
     /// What has come of the next line.
     line: Vec<u8>,
     heard_at: Instant,
+    /// When it was listened to last: a run that looks late must not take that for silence.
+    listened_at: Instant,
     /// The last orders, so that none is said twice.
     ordered: String,
+    /// What is still to be said, where the socket had no room.
+    unsaid: Vec<u8>,
+    /// The orders that come behind that.
+    waiting: Option<String>,
     /// By the rule's place in the plan.
     pub(in crate::effects) counts: BTreeMap<usize, Count>,
+    pub(in crate::effects) reactions: BTreeMap<usize, Reaction>,
     pub(in crate::effects) passed: Passed,
     /// Transfers that were cut at its end.
     pub(in crate::effects) cut: u64,
@@ -116,17 +125,18 @@ impl Relay {
             conversation,
             line: Vec::new(),
             heard_at: Instant::now(),
+            listened_at: Instant::now(),
             ordered: String::new(),
+            unsaid: Vec::new(),
+            waiting: None,
             counts: BTreeMap::new(),
+            reactions: BTreeMap::new(),
             passed: Passed::default(),
             cut: 0,
             state: State::Starts,
         };
-        relay
-            .conversation
-            .set_write_timeout(Some(SEND))
-            .map_err(failed)?;
-        relay.wait(START, |state| state != State::Starts);
+        relay.conversation.set_nonblocking(true).map_err(failed)?;
+        relay.wait(Instant::now() + START, |state| state != State::Starts);
         if relay.state == State::Serves {
             return Ok(relay);
         }
@@ -138,19 +148,19 @@ impl Relay {
         let Ok(text) = serde_json::to_string(&Order::Rules(rules)) else {
             return;
         };
-        if text != self.ordered && self.say(&text).is_ok() {
-            self.ordered = text;
+        if text != self.ordered {
+            self.ordered.clone_from(&text);
+            self.waiting = Some(text);
+            self.say();
         }
     }
 
     /// Takes in what it has said, and hands back the hits.
     pub(in crate::effects) fn hear(&mut self) -> Vec<RequestHit> {
+        self.say();
         let mut hits = Vec::new();
-        if self.conversation.set_nonblocking(true).is_err() {
-            return hits;
-        }
         let mut bytes = [0; 16 * 1024];
-        loop {
+        for _ in 0..READS {
             match self.conversation.read(&mut bytes) {
                 Ok(0) => {
                     if self.state != State::Ended {
@@ -163,8 +173,7 @@ impl Relay {
                 Err(_) => break,
             }
         }
-        // Orders may wait a little.
-        let _ = self.conversation.set_nonblocking(false);
+        self.listened_at = Instant::now();
         hits
     }
 
@@ -172,33 +181,57 @@ impl Relay {
     pub(in crate::effects) fn broken(&self) -> Option<&'static str> {
         match self.state {
             State::Gone => Some(
-                "the process that connections go through (`injector hold-relay`) was killed; new connections go straight on, and its own were reset",
+                "the process that connections go through (`injector hold-relay`) was killed; new connections go straight on, and its own have broken off",
             ),
-            State::Serves if self.heard_at.elapsed() > SILENCE => Some(
-                "the process that connections go through (`injector hold-relay`) stands still; it is killed, and its connections are reset",
+            State::Serves if self.is_silent() => Some(
+                "the process that connections go through (`injector hold-relay`) stands still; it is killed, and its connections break off",
             ),
             State::Starts | State::Serves | State::Ended => None,
         }
     }
 
-    /// Has it let everything go and end, and hands back the last hits.
-    pub(in crate::effects) fn end(&mut self) -> Vec<RequestHit> {
+    fn is_silent(&self) -> bool {
+        self.listened_at.saturating_duration_since(self.heard_at) > SILENCE
+    }
+
+    /// Asks it to let everything go and end.
+    pub(in crate::effects) fn ask_to_end(&mut self) {
+        self.waiting = Some(END_ORDER.to_owned());
+        self.say();
+    }
+
+    /// Waits until it has ended, or this moment, and kills what is left; hands back the last hits.
+    pub(in crate::effects) fn end(&mut self, deadline: Instant) -> Vec<RequestHit> {
         let mut hits = self.hear();
-        if self.state == State::Serves && self.say(END_ORDER).is_ok() {
-            hits.extend(self.wait(END, |state| state != State::Serves));
+        if self.state == State::Serves && !self.is_silent() {
+            hits.extend(self.wait(deadline, |state| state != State::Serves));
         }
         self.kill();
         hits
     }
 
-    fn say(&mut self, text: &str) -> io::Result<()> {
-        self.conversation.write_all(text.as_bytes())?;
-        self.conversation.write_all(b"\n")
+    /// Says as much of what is to be said as the socket has room for.
+    fn say(&mut self) {
+        if self.unsaid.is_empty()
+            && let Some(text) = self.waiting.take()
+        {
+            self.unsaid = text.into_bytes();
+            self.unsaid.push(b'\n');
+        }
+        while !self.unsaid.is_empty() {
+            match self.conversation.write(&self.unsaid) {
+                Ok(count) => {
+                    self.unsaid.drain(..count);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // Later; or it is gone, which is heard.
+                Err(_) => return,
+            }
+        }
     }
 
     /// Hears it until its state is one of these, or the time is over.
-    fn wait(&mut self, at_most: Duration, is_it: impl Fn(State) -> bool) -> Vec<RequestHit> {
-        let deadline = Instant::now() + at_most;
+    fn wait(&mut self, deadline: Instant, is_it: impl Fn(State) -> bool) -> Vec<RequestHit> {
         let mut hits = Vec::new();
         while !is_it(self.state) && Instant::now() < deadline {
             std::thread::sleep(Duration::from_millis(2));
@@ -211,6 +244,11 @@ impl Relay {
         self.heard_at = Instant::now();
         for part in bytes.split_inclusive(|byte| *byte == b'\n') {
             self.line.extend_from_slice(part);
+            if self.line.len() > LONGEST_LINE {
+                // Not our program any more.
+                self.state = State::Gone;
+                return;
+            }
             if part.ends_with(b"\n") {
                 let said = serde_json::from_slice::<Said>(&self.line);
                 self.line.clear();
@@ -226,6 +264,9 @@ impl Relay {
             Said::Ready => self.state = State::Serves,
             Said::Counted { rule, counters } => {
                 self.counts.insert(rule, counters);
+            }
+            Said::Reacted { rule, reaction } => {
+                self.reactions.insert(rule, reaction);
             }
             Said::Hit {
                 rule,

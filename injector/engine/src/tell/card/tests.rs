@@ -15,6 +15,7 @@ fn fault(step: &str, name: &str, hit: u64, note: Option<&str>) -> FaultReport {
         hit,
         missed: 0,
         connections: Vec::new(),
+        reaction: None,
         note: note.map(Into::into),
         described: Described::default(),
     }

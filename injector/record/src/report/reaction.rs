@@ -1,0 +1,194 @@
+//! What a target did about requests that a fault has met: tries, waits, and what became of it.
+//!
+//! A *try* is a request; tries that have the same path and the same body, each behind one that failed, are for one *task*. Two
+//! tasks that are worded alike, of which the first failed, cannot be told from a try and its next.
+
+use std::fmt::Write as _;
+
+use injector_spec::quantity::{count, duration};
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// What a target did about one fault on requests. Times are in milliseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Reaction {
+    /// Tasks that the fault has met.
+    pub tasks: u64,
+    /// Tries of all of them.
+    pub tries: u64,
+    /// Tries of the task that had the most.
+    pub most_tries: u64,
+    /// From the end of a failed try to the next one, the shortest.
+    pub shortest_gap_ms: Option<u64>,
+    /// The same, the longest.
+    pub longest_gap_ms: Option<u64>,
+    /// Next tries behind an answer that named a time to wait.
+    pub told_to_wait: u64,
+    /// Those that came before that time was over.
+    pub too_early: u64,
+    /// Tasks that were answered well by a later try.
+    pub made_good: u64,
+    /// Tasks without another try behind the last one that the fault met.
+    pub given_up: u64,
+    /// Answers that were held back until the target closed the connection.
+    pub let_go: u64,
+    /// How long the target waited for one of these, the longest.
+    pub longest_wait_ms: Option<u64>,
+    /// Answers that were held back for as long as the fault was on: the target has not let go of them.
+    pub never_let_go: u64,
+}
+
+/// A name for what a target did wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flaw {
+    /// It came again before the time that it was told to wait.
+    IgnoredRetryAfter,
+    /// It has made [`STORM`] tries or more for one task.
+    RetryStorm,
+    /// It has not let go of an answer that never came.
+    Hung,
+}
+
+/// So many tries of one task are a storm: clients of providers make three.
+pub const STORM: u64 = 6;
+
+impl Flaw {
+    /// As reports say it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::IgnoredRetryAfter => "ignored-retry-after",
+            Self::RetryStorm => "retry-storm",
+            Self::Hung => "hung",
+        }
+    }
+}
+
+fn shown(ms: u64) -> String {
+    duration::measured(Duration::from_millis(ms))
+}
+
+fn of(number: u64, one: &str, many: &str) -> String {
+    count(usize::try_from(number).unwrap_or(usize::MAX), one, many)
+}
+
+impl Reaction {
+    /// What it did wrong.
+    pub fn flaws(&self) -> Vec<Flaw> {
+        let flaws = [
+            (self.too_early > 0, Flaw::IgnoredRetryAfter),
+            (self.most_tries >= STORM, Flaw::RetryStorm),
+            (self.never_let_go > 0, Flaw::Hung),
+        ];
+        let flaws = flaws.into_iter().filter(|(is_one, _)| *is_one);
+        flaws.map(|(_, flaw)| flaw).collect()
+    }
+
+    /// All of it in words, a sentence each; the flaws first.
+    pub fn words(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        for flaw in self.flaws() {
+            let why = match flaw {
+                Flaw::IgnoredRetryAfter => format!(
+                    "{} of {} that an answer had told to wait came before that time was over",
+                    self.too_early,
+                    of(self.told_to_wait, "try", "tries")
+                ),
+                Flaw::RetryStorm => format!("{} for one task", of(self.most_tries, "try", "tries")),
+                Flaw::Hung => format!(
+                    "the target has not let go of {} that never came while the fault was on",
+                    of(self.never_let_go, "answer", "answers")
+                ),
+            };
+            lines.push(format!("{}: {why}", flaw.name()));
+        }
+        if self.tasks == 0 {
+            return lines;
+        }
+        let mut tries = format!(
+            "{} for {}",
+            of(self.tries, "try", "tries"),
+            of(self.tasks, "task", "tasks")
+        );
+        if self.most_tries > 1 {
+            let _ = write!(tries, ", {} at most for one", self.most_tries);
+        }
+        if let (Some(shortest), Some(longest)) = (self.shortest_gap_ms, self.longest_gap_ms) {
+            let gaps = if shortest == longest {
+                shown(shortest)
+            } else {
+                format!("{} to {}", shown(shortest), shown(longest))
+            };
+            let _ = write!(tries, ", {gaps} apart");
+        }
+        let _ = write!(
+            tries,
+            "; {} made good, {} given up",
+            self.made_good, self.given_up
+        );
+        lines.push(tries);
+        if let (1.., Some(longest)) = (self.let_go, self.longest_wait_ms) {
+            lines.push(format!(
+                "it let go of {} after {} at most",
+                of(self.let_go, "held answer", "held answers"),
+                shown(longest)
+            ));
+        }
+        lines
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_patient_target_has_no_flaw() {
+        let reaction = Reaction {
+            tasks: 2,
+            tries: 5,
+            most_tries: 3,
+            shortest_gap_ms: Some(1_000),
+            longest_gap_ms: Some(2_000),
+            told_to_wait: 3,
+            made_good: 2,
+            ..Reaction::default()
+        };
+        assert!(reaction.flaws().is_empty());
+        let said =
+            "5 tries for 2 tasks, 3 at most for one, 1s to 2s apart; 2 made good, 0 given up";
+        assert_eq!(reaction.words(), [said]);
+    }
+
+    #[test]
+    fn each_flaw_is_named_with_its_evidence() {
+        let reaction = Reaction {
+            tasks: 1,
+            tries: 7,
+            most_tries: 7,
+            shortest_gap_ms: Some(10),
+            longest_gap_ms: Some(10),
+            told_to_wait: 6,
+            too_early: 5,
+            given_up: 1,
+            never_let_go: 1,
+            ..Reaction::default()
+        };
+        let words = reaction.words();
+        assert!(
+            words[0].starts_with("ignored-retry-after: 5 of 6 tries"),
+            "{words:?}"
+        );
+        assert!(words[1].starts_with("retry-storm: 7 tries"), "{words:?}");
+        assert!(words[2].starts_with("hung: "), "{words:?}");
+        assert!(
+            words[3].contains("10ms apart") && words[3].contains("1 given up"),
+            "{words:?}"
+        );
+    }
+
+    #[test]
+    fn nothing_met_is_nothing_said() {
+        assert!(Reaction::default().words().is_empty());
+    }
+}

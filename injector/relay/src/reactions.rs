@@ -1,0 +1,223 @@
+//! What targets do about the faults that they meet: which requests are tries of one task, how they are spaced, and what
+//! becomes of the task. Pure: times are told to it.
+//!
+//! A task is open from the first try that a fault met to one that is answered well. While it is open, a request of the same
+//! target with the same path and body is its next try.
+
+use std::collections::{BTreeMap, HashMap};
+
+use injector_record::report::Reaction;
+
+/// Open tasks of one rule at most; further ones are not followed.
+const MOST: usize = 4096;
+
+/// A clock that is this much off still counts as kept, in percent of the time to wait.
+const KEPT: u64 = 95;
+
+/// What a request is told apart by: its target, path and body.
+pub(crate) type Task = u64;
+
+/// An open task of a rule.
+#[derive(Clone, Copy, Debug)]
+struct Open {
+    tries: u64,
+    /// When its last try ended, in milliseconds; `None` while it goes on.
+    ended_ms: Option<u64>,
+    /// How long the last answer told to wait.
+    wait_ms: Option<u64>,
+}
+
+/// How an answer came to its end that was held back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Held {
+    /// The target closed the connection after so many milliseconds.
+    LetGo(u64),
+    /// The fault ended first.
+    UntilTheEnd,
+}
+
+/// All tasks, by rule.
+#[derive(Default)]
+pub(crate) struct Reactions {
+    open: HashMap<(usize, Task), Open>,
+    by_rule: BTreeMap<usize, Reaction>,
+    /// As it was told last.
+    told: BTreeMap<usize, Reaction>,
+}
+
+impl Reactions {
+    /// A request comes. It is the next try of each rule's open task that it belongs to.
+    pub(crate) fn comes(&mut self, task: Task, now_ms: u64) {
+        for ((rule, of), open) in &mut self.open {
+            // A try beside one that goes on is another request at the same time.
+            let (true, Some(ended)) = (*of == task, open.ended_ms.take()) else {
+                continue;
+            };
+            let reaction = self.by_rule.entry(*rule).or_default();
+            let gap = now_ms.saturating_sub(ended);
+            open.tries += 1;
+            reaction.tries += 1;
+            reaction.most_tries = reaction.most_tries.max(open.tries);
+            let shortest = reaction.shortest_gap_ms.map_or(gap, |known| known.min(gap));
+            let longest = reaction.longest_gap_ms.map_or(gap, |known| known.max(gap));
+            (reaction.shortest_gap_ms, reaction.longest_gap_ms) = (Some(shortest), Some(longest));
+            if let Some(wait) = open.wait_ms.take() {
+                reaction.told_to_wait += 1;
+                reaction.too_early += u64::from(gap * 100 < wait * KEPT);
+            }
+        }
+    }
+
+    /// A rule has made a try fail, which ends now; the answer told to wait so long.
+    pub(crate) fn fails(&mut self, rule: usize, task: Task, wait_ms: Option<u64>, now_ms: u64) {
+        let is_full = self.open.len() >= MOST;
+        let open = match self.open.get_mut(&(rule, task)) {
+            Some(open) => open,
+            None if is_full => return,
+            None => {
+                let reaction = self.by_rule.entry(rule).or_default();
+                reaction.tasks += 1;
+                reaction.tries += 1;
+                reaction.most_tries = reaction.most_tries.max(1);
+                self.open.entry((rule, task)).or_insert(Open {
+                    tries: 1,
+                    ended_ms: None,
+                    wait_ms: None,
+                })
+            }
+        };
+        open.ended_ms = Some(now_ms);
+        open.wait_ms = wait_ms;
+    }
+
+    /// A try that no fault has met was answered well: its task is done.
+    pub(crate) fn goes_well(&mut self, task: Task) {
+        let by_rule = &mut self.by_rule;
+        self.open.retain(|(rule, of), _| {
+            if *of == task {
+                by_rule.entry(*rule).or_default().made_good += 1;
+            }
+            *of != task
+        });
+    }
+
+    /// A try that no fault has met failed by itself.
+    pub(crate) fn goes_wrong(&mut self, task: Task, now_ms: u64) {
+        for ((_, of), open) in &mut self.open {
+            if *of == task {
+                open.ended_ms = Some(now_ms);
+            }
+        }
+    }
+
+    /// An answer was held back, and is no more.
+    pub(crate) fn was_held(&mut self, rule: usize, held: Held) {
+        let reaction = self.by_rule.entry(rule).or_default();
+        match held {
+            Held::LetGo(after_ms) => {
+                reaction.let_go += 1;
+                let longest = reaction.longest_wait_ms.unwrap_or(0);
+                reaction.longest_wait_ms = Some(longest.max(after_ms));
+            }
+            Held::UntilTheEnd => reaction.never_let_go += 1,
+        }
+    }
+
+    /// What differs from what was told last.
+    pub(crate) fn news(&mut self) -> Vec<(usize, Reaction)> {
+        let now = self.so_far();
+        let told = std::mem::replace(&mut self.told, now.clone());
+        let news = now.into_iter();
+        news.filter(|(rule, reaction)| told.get(rule) != Some(reaction))
+            .collect()
+    }
+
+    /// What has come of it so far; tasks that are open and rest count as given up.
+    pub(crate) fn so_far(&self) -> BTreeMap<usize, Reaction> {
+        let mut all = self.by_rule.clone();
+        for ((rule, _), open) in &self.open {
+            let reaction = all.entry(*rule).or_default();
+            reaction.given_up += u64::from(open.ended_ms.is_some());
+        }
+        all
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn one(reactions: &Reactions) -> Reaction {
+        reactions.so_far().get(&0).copied().unwrap_or_default()
+    }
+
+    #[test]
+    fn a_client_that_waits_and_comes_again_makes_good() {
+        let mut reactions = Reactions::default();
+        reactions.comes(7, 0);
+        reactions.fails(0, 7, Some(1_000), 0);
+        reactions.comes(7, 990);
+        reactions.fails(0, 7, Some(1_000), 1_000);
+        reactions.comes(7, 1_500);
+        assert_eq!(one(&reactions).given_up, 0);
+        reactions.goes_well(7);
+        let reaction = one(&reactions);
+        assert_eq!(
+            (reaction.tasks, reaction.tries, reaction.most_tries),
+            (1, 3, 3)
+        );
+        assert_eq!((reaction.told_to_wait, reaction.too_early), (2, 1));
+        assert_eq!(
+            (reaction.shortest_gap_ms, reaction.longest_gap_ms),
+            (Some(500), Some(990))
+        );
+        assert_eq!((reaction.made_good, reaction.given_up), (1, 0));
+        // The same words again are another task.
+        reactions.comes(7, 5_000);
+        reactions.fails(0, 7, None, 5_000);
+        let reaction = one(&reactions);
+        assert_eq!(
+            (reaction.tasks, reaction.most_tries, reaction.given_up),
+            (2, 3, 1)
+        );
+    }
+
+    #[test]
+    fn what_is_held_is_let_go_of_or_not() {
+        let mut reactions = Reactions::default();
+        reactions.was_held(0, Held::LetGo(600));
+        reactions.was_held(0, Held::LetGo(400));
+        reactions.was_held(0, Held::UntilTheEnd);
+        let reaction = one(&reactions);
+        assert_eq!(
+            (
+                reaction.let_go,
+                reaction.longest_wait_ms,
+                reaction.never_let_go
+            ),
+            (2, Some(600), 1)
+        );
+    }
+
+    proptest! {
+        /// Each task that a rule has met is made good, given up or goes on, once.
+        #[test]
+        fn every_task_is_accounted_for(acts in proptest::collection::vec((0u64..4, 0u8..4), 0..60)) {
+            let mut reactions = Reactions::default();
+            for (now, (task, act)) in (0..).zip(acts) {
+                match act {
+                    0 => reactions.comes(task, now),
+                    1 => reactions.fails(0, task, None, now),
+                    2 => reactions.goes_well(task),
+                    _ => reactions.goes_wrong(task, now),
+                }
+            }
+            let going_on = reactions.open.values().filter(|open| open.ended_ms.is_none()).count() as u64;
+            let reaction = one(&reactions);
+            prop_assert_eq!(reaction.tasks, reaction.made_good + reaction.given_up + going_on);
+            prop_assert!(reaction.tries >= reaction.tasks && reaction.most_tries <= reaction.tries);
+        }
+    }
+}
