@@ -20,7 +20,7 @@ pub struct Relay {
     pub beat_boot_ns: u64,
     /// The port on 127.0.0.1 where it listens; 0 is none.
     pub port_v4: u32,
-    /// The port on ::1 where it listens; 0 is none.
+    /// The port on `::1` where it listens; 0 is none.
     pub port_v6: u32,
 }
 
@@ -42,7 +42,7 @@ pub struct Wanted {
     pub port: u32,
     /// The target.
     pub scope: u32,
-    /// Which of the relay's sockets it was sent to: 0 is that on 127.0.0.1, 1 that on ::1.
+    /// Which of the relay's sockets it was sent to: 0 is that on 127.0.0.1, 1 that on `::1`.
     pub by_v6: u32,
     /// Slots of the target's rules that mean the connection, one bit each.
     pub slots: u32,

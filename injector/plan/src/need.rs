@@ -144,11 +144,8 @@ impl Need {
             }
             Self::SocketCopies => "run Linux 5.6 or later with CAP_SYS_PTRACE",
             Self::Sequence => "run Linux 5.7 or later with CONFIG_CGROUP_BPF",
-            Self::Relay => {
-                "run Linux 5.12 or later with CONFIG_CGROUP_BPF, CONFIG_DEBUG_INFO_BTF and CONFIG_BPF_EVENTS"
-            }
             Self::ForkTracepoint => "run a kernel with CONFIG_DEBUG_INFO_BTF and CONFIG_BPF_EVENTS",
-            Self::Operations => {
+            Self::Operations | Self::Relay => {
                 "run Linux 5.12 or later with CONFIG_CGROUP_BPF, CONFIG_DEBUG_INFO_BTF and CONFIG_BPF_EVENTS"
             }
             Self::Lsm => {

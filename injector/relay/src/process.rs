@@ -8,7 +8,7 @@ use std::{
     cell::{Cell, RefCell},
     collections::{HashSet, VecDeque},
     io,
-    net::{TcpListener as StdListener, TcpStream},
+    net::TcpListener as StdListener,
     os::{fd::OwnedFd, unix::net::UnixStream as StdUnixStream},
     rc::Rc,
     time::{Duration, Instant},
@@ -46,7 +46,7 @@ pub struct Inherited {
     pub conversation: OwnedFd,
     /// The socket that listens on 127.0.0.1.
     pub listener_v4: Option<OwnedFd>,
-    /// The socket that listens on ::1.
+    /// The socket that listens on `::1`.
     pub listener_v6: Option<OwnedFd>,
     /// The map of the lease.
     pub lease: OwnedFd,
@@ -374,6 +374,6 @@ pub(crate) fn reset(stream: tokio::net::TcpStream) {
     if let Ok(stream) = stream.into_std() {
         let linger = rustix::net::sockopt::set_socket_linger(&stream, Some(Duration::ZERO));
         // Without it the peer sees an end, which is all that is left to say.
-        drop((linger, TcpStream::from(stream)));
+        drop((linger, stream));
     }
 }

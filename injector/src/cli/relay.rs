@@ -15,7 +15,7 @@ pub struct Flags {
     /// The listener on 127.0.0.1
     #[arg(long, value_name = "DESCRIPTOR")]
     v4: Option<i32>,
-    /// The listener on ::1
+    /// The listener on `::1`
     #[arg(long, value_name = "DESCRIPTOR")]
     v6: Option<i32>,
     /// The map of the lease

@@ -168,7 +168,7 @@ pub(crate) fn cases() -> Vec<Case> {
         let kind = format!("llm {kind}");
         let is_first = shown.insert(kind.clone());
         let case = Case::new(name, INJECTOR, move || {
-            effect(Lab::new(Wire::Loopback, Family::V4)?, &fault)
+            effect(&Lab::new(Wire::Loopback, Family::V4)?, &fault)
         });
         let case = case.beside_others();
         cases.push(if is_first { case.shows(kind) } else { case });
@@ -177,11 +177,11 @@ pub(crate) fn cases() -> Vec<Case> {
         |name: &str, run: fn() -> Result<()>| Case::new(format!("requests::{name}"), INJECTOR, run);
     cases.extend([
         Case::new("requests::by_ipv6", INJECTOR, || {
-            effect(Lab::new(Wire::Loopback, Family::V6)?, &FAULTS[0])
+            effect(&Lab::new(Wire::Loopback, Family::V6)?, &FAULTS[0])
         })
         .also_needs(ipv6),
         Case::new("requests::in_another_namespace", INJECTOR_AND_NETNS, || {
-            effect(Lab::new(Wire::Veth, Family::V4)?, &FAULTS[12])
+            effect(&Lab::new(Wire::Veth, Family::V4)?, &FAULTS[12])
         }),
         case("of_one_model_alone", of_one_model),
         case("of_one_port_alone", of_one_port),
@@ -264,13 +264,13 @@ fn reached(server: &Victim, from_ns: u64, to_ns: u64, behind: u64) -> Result<u64
     Ok(calls.iter().filter(|call| within(call.start_ns)).count() as u64)
 }
 
-fn effect(lab: Lab, fault: &Fault) -> Result<()> {
-    let (server, address) = serve(&lab)?;
+fn effect(lab: &Lab, fault: &Fault) -> Result<()> {
+    let (server, address) = serve(lab)?;
     let mut agent = client(lab.agent(), address, fault.client)?;
     let mut bystander = client(lab.bystander(), address, fault.client)?;
     well(&agent.round()?, "the target before")?;
     let injector = Injector::new()?;
-    let armed = arm(&lab, &injector, fault.ask)?;
+    let armed = arm(lab, &injector, fault.ask)?;
     let from_ns = now_ns();
     let felt = agent.round()?;
     let to_ns = now_ns();

@@ -15,7 +15,7 @@ use injector_spec::error::Refusal;
 use super::{
     Effect, Scene, Seen, Step, StepTime,
     ground::Ground,
-    namespace::relay::{END, RequestHit},
+    namespace::relay::{END, Relay, RequestHit},
 };
 
 /// The state of all rules that relays carry out.
@@ -114,7 +114,7 @@ impl Effect for Relays {
             .namespaces
             .iter()
             .filter_map(|one| one.relay.as_ref());
-        relays.find_map(|relay| relay.broken())
+        relays.find_map(Relay::broken)
     }
 
     /// What a relay holds goes on when the lease ends: there is nothing to put back.

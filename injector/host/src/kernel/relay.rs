@@ -90,7 +90,7 @@ pub struct Arrival {
 pub enum Listener {
     /// On 127.0.0.1.
     V4,
-    /// On ::1.
+    /// On `::1`.
     V6,
 }
 

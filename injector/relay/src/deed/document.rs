@@ -54,11 +54,13 @@ pub(super) async fn changed(
     }
     let half = body.slice(..body.len() / 2);
     let changed = match on {
-        Some(OnRequests::Malformed(_)) => half,
-        Some(OnRequests::Cut(Cut {
-            ending: Ending::Clean,
-            ..
-        })) => half,
+        Some(
+            OnRequests::Malformed(_)
+            | OnRequests::Cut(Cut {
+                ending: Ending::Clean,
+                ..
+            }),
+        ) => half,
         Some(OnRequests::Cut(_)) => {
             claim.fail(None);
             head.headers.insert(CONTENT_LENGTH, body.len().into());

@@ -17,7 +17,7 @@ impl Words for Anthropic {
         let mut headers = vec![("request-id", id.to_owned())];
         let (status, mut body) = match failure {
             Failure::Limited(Limit::Rate | Limit::SlowDown, wait) => {
-                let reset = SystemTime::now() + wait.unwrap_or(Duration::from_secs(60));
+                let reset = SystemTime::now() + wait.unwrap_or(Duration::from_mins(1));
                 let reset = humantime::format_rfc3339_seconds(reset).to_string();
                 headers.extend([
                     ("anthropic-ratelimit-requests-limit", "50".to_owned()),

@@ -1,6 +1,9 @@
 //! Answers that are complete and have no text.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    fmt::Write as _,
+    time::{Duration, SystemTime},
+};
 
 use bytes::Bytes;
 use injector_spec::experiment::Provider;
@@ -57,9 +60,9 @@ impl Forms {
         let mut body = String::new();
         for (name, data) in self.events {
             if let Some(name) = name {
-                body.push_str(&format!("event: {name}\n"));
+                let _ = writeln!(body, "event: {name}");
             }
-            body.push_str(&format!("data: {data}\n\n"));
+            let _ = write!(body, "data: {data}\n\n");
         }
         body.push_str(self.end);
         Empty {

@@ -25,9 +25,9 @@ pub(super) fn is_token(value: &Value) -> bool {
     let has_text = |text: &&Value| text.as_str().is_some_and(|text| !text.is_empty());
     let calls = choice["delta"]["tool_calls"].is_array();
     let kind = value["type"].as_str().unwrap_or_default();
-    texts.iter().any(has_text)
-        || calls
-        || (kind.starts_with("response.") && kind.ends_with(".delta"))
+    let mut words = kind.split('.');
+    let is_delta = words.next() == Some("response") && words.next_back() == Some("delta");
+    texts.iter().any(has_text) || calls || is_delta
 }
 
 fn model(asked: &Asked) -> &str {
@@ -84,8 +84,7 @@ impl Words for OpenAi {
                     Some("credit_balance_exhausted"),
                 )
             }
-            Failure::Overloaded => overloaded(),
-            Failure::Status(503) => overloaded(),
+            Failure::Overloaded | Failure::Status(503) => overloaded(),
             Failure::Status(status) => {
                 let (message, kind, code) = of_status(status);
                 (status, message.to_owned(), kind, code)

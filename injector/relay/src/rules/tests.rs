@@ -60,11 +60,11 @@ fn asked(model: &str) -> Asked {
 
 fn counted(rules: &mut Rules) -> Count {
     let news = rules.news();
-    let counts = news.into_iter().filter_map(|said| match said {
+    let mut counts = news.into_iter().filter_map(|said| match said {
         Said::Counted { counters, .. } => Some(counters),
         _ => None,
     });
-    counts.last().unwrap()
+    counts.next_back().unwrap()
 }
 
 #[test]

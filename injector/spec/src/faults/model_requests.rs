@@ -60,6 +60,7 @@ impl Provider {
     ];
 
     /// The provider whose paths these are.
+    #[must_use]
     pub const fn dialect(self) -> Self {
         match self {
             Self::OpenAi | Self::Vllm | Self::LiteLlm => Self::OpenAi,
