@@ -27,6 +27,8 @@ mod ask;
 mod check;
 mod exec_helper;
 mod first;
+mod journald;
+mod line;
 mod lives;
 mod plain_http;
 mod population;

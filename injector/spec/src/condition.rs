@@ -18,6 +18,7 @@
 //! command ["/usr/local/bin/lag"] number < 5
 //! prometheus http://127.0.0.1:9090 "sum(rate(errors_total[1m]))" > 5 every 5s
 //! file "/var/log/agent.log" absent "ERROR|panic"
+//! journald my-agent absent "ERROR|panic"
 //! process unit my-agent restarts < 2 descriptors < 200 rss < 1gib
 //! ```
 //!
@@ -40,7 +41,7 @@ use std::time::Duration;
 
 pub use error::ConditionError;
 pub use json::{JsonTest, JsonTestError};
-pub use lines::{FileProbe, Lines};
+pub use lines::{FileProbe, JournaldProbe, Lines, UnitName};
 pub use number::{Bound, Comparator, Number, Wanted};
 pub use place::{Host, HttpUrl};
 pub use process::ProcessProbe;
@@ -195,6 +196,8 @@ pub enum Probe {
     },
     /// Lines that are appended to a file.
     File(Box<FileProbe>),
+    /// Lines of the journal of systemd.
+    Journald(Box<JournaldProbe>),
     /// Processes: whether they are there, and what they hold.
     Process(Box<ProcessProbe>),
 }
@@ -257,7 +260,7 @@ pub(crate) mod map {
             ONE_FAILURE, PACE, PROMETHEUS_PACE,
             probes::{number, program, size, status, wanted, whole},
         },
-        lines::path,
+        lines::{path, unit},
         pace::{Timing, Timings},
     };
 }

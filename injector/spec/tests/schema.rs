@@ -109,6 +109,8 @@ const HEADS: &[(&str, bool)] = &[
     ("probes: { p: { prometheus: 'http://a', query: up } }\nsteady-state: [p]", false),
     ("probes: { p: { file: /log } }\nsteady-state: [p]", false),
     ("probes: { p: { file: /log, absent: x, present: y } }\nsteady-state: [p]", false),
+    ("probes: { p: { journald: a, present: x, every: 1s } }\nsteady-state: [p]", true),
+    ("probes: { p: { journald: a } }\nsteady-state: [p]", false),
     ("probes: { p: { process: { unit: a }, rss: < 1 GiB, alive: true } }\nsteady-state: [p]", true),
     ("probes: { p: { process: { unti: a } } }\nsteady-state: [p]", false),
     ("probes: { p: { command: /bin/x } }\nsteady-state: [p]", false),

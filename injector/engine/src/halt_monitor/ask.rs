@@ -11,6 +11,7 @@ use serde::Deserialize;
 use super::{
     appended::Appended,
     exec_helper::{Ending, ExecHelper},
+    journald::Journal,
     plain_http,
     population::Population,
 };
@@ -32,6 +33,8 @@ enum Memory {
     None,
     /// How far a file was read.
     File(Appended),
+    /// The program that follows the journal.
+    Journald(Box<Journal>),
     /// Which processes there were.
     Process(Box<Population>),
 }
@@ -41,6 +44,9 @@ impl Asker {
     pub(super) fn of(probe: &Probe, guard: &Guard) -> Self {
         let memory = match probe {
             Probe::File(file) => Memory::File(Appended::to((**file).clone())),
+            Probe::Journald(journald) => {
+                Memory::Journald(Box::new(Journal::of((**journald).clone())))
+            }
             Probe::Process(process) => {
                 Memory::Process(Box::new(Population::of((**process).clone(), guard.clone())))
             }
@@ -71,6 +77,7 @@ impl Asker {
     fn answer(&mut self, patience: Duration, is_over: &AtomicBool) -> Result<(), String> {
         match (&self.probe, &mut self.memory) {
             (_, Memory::File(file)) => file.ask(patience),
+            (_, Memory::Journald(journal)) => journal.ask(),
             (_, Memory::Process(population)) => population.ask(),
             (Probe::Tcp(host), Memory::None) => tcp(host, patience),
             (Probe::Http(wanted), Memory::None) => http(wanted, patience),
@@ -85,7 +92,7 @@ impl Asker {
                 },
                 Memory::None,
             ) => prometheus(server, query, *bound, patience),
-            (Probe::File(_) | Probe::Process(_), Memory::None) => {
+            (Probe::File(_) | Probe::Journald(_) | Probe::Process(_), Memory::None) => {
                 Err("it is asked without its memory, which is a fault of this program".into())
             }
         }

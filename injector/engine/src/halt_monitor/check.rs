@@ -5,7 +5,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use super::{pressure, sensors};
+use super::{journald, pressure, sensors};
 use crate::surroundings;
 use injector_host::{
     kernel::{self, clock::boot_ns},
@@ -106,6 +106,10 @@ pub fn check_question(what: &str, question: &Question, by: WhoAsks) -> Result<()
                     "{path}: {error}; correct the path, or make the file"
                 )),
             }
+        }
+        Probe::Journald(_) => {
+            roots_alone("reads the journal as root")?;
+            journald::find().map(drop).or_else(cannot)
         }
         Probe::Process(process) if process.descriptors.is_some() => {
             roots_alone("counts the descriptors of processes as root")
@@ -286,6 +290,22 @@ mod tests {
         assert!((95_000_000_000..=100_000_000_000).contains(&left), "{left}");
         let over = boot_deadline(Until::Unix(now - 100)).unwrap();
         assert!(over <= boot_ns(), "{over}");
+    }
+
+    #[test]
+    fn only_root_may_have_the_journal_read_and_only_where_there_is_one() {
+        let question = "journald my-agent absent ERROR".parse().unwrap();
+        let check = |by| check_question("the probe `calm`", &question, by);
+        let refusal = check(WhoAsks::Guest).unwrap_err();
+        assert!(refusal.message.contains("you are not root"), "{refusal:?}");
+        match (journald::find(), check(WhoAsks::Owner)) {
+            (Ok(_), answer) => assert!(answer.is_ok(), "{answer:?}"),
+            (Err(_), answer) => {
+                let refusal = answer.unwrap_err();
+                assert_eq!(refusal.exit, injector_spec::error::Exit::Usage);
+                assert!(refusal.message.contains("no journalctl"), "{refusal:?}");
+            }
+        }
     }
 
     #[test]

@@ -107,6 +107,7 @@ impl fmt::Display for Probe {
                 }
             }
             Self::File(file) => file.fmt(out),
+            Self::Journald(journald) => journald.fmt(out),
             Self::Process(process) => process.fmt(out),
             Self::Prometheus {
                 server,

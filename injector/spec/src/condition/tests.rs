@@ -68,6 +68,14 @@ const LINES: &[(&str, &str)] = &[
         r#"file "/var/log/a b" present "beat" fails 3 every 5s within 1s"#,
     ),
     (
+        "journald my-agent@1.service absent ERROR|panic fails 1",
+        r#"journald my-agent@1.service absent "ERROR|panic" fails 1 every 1s within 1s"#,
+    ),
+    (
+        r#"journald "dev-disk\\x2da" present "beat" every 5s"#,
+        r#"journald dev-disk\x2da present "beat" fails 3 every 5s within 1s"#,
+    ),
+    (
         "process unit my-agent alive rss < 1 GiB restarts < 2 descriptors <= 200",
         "process unit my-agent restarts < 2 descriptors <= 200 rss < 1gib fails 3 every 1s within 1s",
     ),
@@ -159,6 +167,13 @@ const MISTAKES: &[(&str, &str)] = &[
     ("file /log", "`absent` or `present`"),
     ("file /log absent", "a regular expression"),
     ("file /log absent x present y", "no place"),
+    ("journald", "a unit"),
+    ("journald my-agent", "`absent` or `present`"),
+    ("journald my-* absent x", "is no unit of systemd"),
+    ("journald a/b absent x", "is no unit of systemd"),
+    ("journald my-agent absent", "a regular expression"),
+    ("journald my-agent absent x present y", "no place"),
+    ("journal my-agent absent x", "did you mean `journald`?"),
     ("process my-agent", "one of pid, cgroup, unit"),
     ("process pid x", "`x` is not a process id"),
     ("process pid 7 restarts < 1", "named by cgroup, unit"),
@@ -192,7 +207,7 @@ fn a_place_is_shown_without_what_may_be_secret() {
 
 proptest! {
     #[test]
-    fn parsing_is_total(line in "\\PC*|(host|target|tcp|http|command|clock|hits|file|process)[a-z. \\[\\]\"<>=0-9%/:]{0,60}") {
+    fn parsing_is_total(line in "\\PC*|(host|target|tcp|http|command|clock|hits|file|journald|process)[a-z. \\[\\]\"<>=0-9%/:]{0,60}") {
         let _ = parse(&line);
     }
 

@@ -2,8 +2,8 @@
 
 use super::{
     super::{
-        Comparator, Condition, ConditionError, Fails, FileProbe, HttpProbe, Lines, Pace, Probe,
-        ProcessProbe, Question, lines,
+        Comparator, Condition, ConditionError, Fails, FileProbe, HttpProbe, JournaldProbe, Lines,
+        Pace, Probe, ProcessProbe, Question, lines,
         number::Wanted,
         pace::{Timing, Timings},
         words::{self, Word},
@@ -13,6 +13,7 @@ use super::{
 use crate::{
     experiment::{Follow, Many, Selector},
     grammar::values,
+    pattern::Pattern,
     quantity::bytes,
 };
 
@@ -86,18 +87,36 @@ impl Line<'_> {
     pub(super) fn file(&mut self) -> Result<Condition, ConditionError> {
         const EXAMPLE: &str = r#"file "/var/log/agent.log" absent "ERROR""#;
         let path = lines::path(&self.plain("a path", EXAMPLE)?)?;
-        let rule = match self.option(&mut vec!["absent", "present"]) {
-            Some("absent") => Lines::Absent,
-            Some(_) => Lines::Present,
-            None => return Err(self.missing("`absent` or `present`", EXAMPLE)),
-        };
-        let pattern = self.plain("a regular expression in `\"...\"`", EXAMPLE)?;
+        let (lines, pattern) = self.lines(EXAMPLE)?;
         let probe = FileProbe {
             path,
-            pattern: pattern.parse()?,
-            lines: rule,
+            pattern,
+            lines,
         };
         self.probe(Probe::File(Box::new(probe)), self.fails, PACE, &[])
+    }
+
+    pub(super) fn journald(&mut self) -> Result<Condition, ConditionError> {
+        const EXAMPLE: &str = r#"journald my-agent absent "ERROR""#;
+        let unit = lines::unit(&self.plain("a unit", EXAMPLE)?)?;
+        let (lines, pattern) = self.lines(EXAMPLE)?;
+        let probe = JournaldProbe {
+            unit,
+            pattern,
+            lines,
+        };
+        self.probe(Probe::Journald(Box::new(probe)), self.fails, PACE, &[])
+    }
+
+    /// Which lines are bad, or good.
+    fn lines(&mut self, example: &'static str) -> Result<(Lines, Pattern), ConditionError> {
+        let lines = match self.option(&mut vec!["absent", "present"]) {
+            Some("absent") => Lines::Absent,
+            Some(_) => Lines::Present,
+            None => return Err(self.missing("`absent` or `present`", example)),
+        };
+        let pattern = self.plain("a regular expression in `\"...\"`", example)?;
+        Ok((lines, pattern.parse()?))
     }
 
     pub(super) fn process(&mut self) -> Result<Condition, ConditionError> {

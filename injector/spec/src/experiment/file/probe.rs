@@ -5,6 +5,7 @@
 //! store: { tcp: "127.0.0.1:5432", fails: "2 of 3" }
 //! lag: { command: ["/usr/local/bin/lag", "--seconds"], number: "< 5" }
 //! quiet: { file: /var/log/agent.log, absent: "ERROR|panic" }
+//! calm: { journald: my-agent, absent: "ERROR|panic" }
 //! small: { process: { unit: my-agent }, restarts: "< 2", descriptors: "< 200", rss: "< 1 GiB" }
 //! rate: { prometheus: "http://127.0.0.1:9090", query: "sum(rate(errors_total[1m]))", is: "< 5" }
 //! ```
@@ -19,21 +20,24 @@ use super::{
 };
 use crate::{
     condition::{
-        ConditionError, FileProbe, HttpProbe, Lines, Pace, Probe, ProcessProbe, Question,
+        ConditionError, FileProbe, HttpProbe, JournaldProbe, Lines, Pace, Probe, ProcessProbe,
+        Question,
         map::{self, Timing, Timings},
     },
     grammar::ProcessInProbe,
+    pattern::Pattern,
 };
 
 /// Keys that every probe may have.
 pub(super) const OF_ALL: [&str; 4] = ["fails", "every", "within", "timeout"];
 
 /// The kinds, each with its own keys; the first of them names it.
-pub(super) const KINDS: [&[&str]; 6] = [
+pub(super) const KINDS: [&[&str]; 7] = [
     &["http", "status", "body", "json"],
     &["tcp"],
     &["command", "number"],
     &["file", "absent", "present"],
+    &["journald", "absent", "present"],
     &["process", "alive", "restarts", "descriptors", "rss"],
     &["prometheus", "query", "is"],
 ];
@@ -62,6 +66,7 @@ pub(super) fn question(name: &str, node: &Node) -> Result<Question, Complaint> {
         "tcp" => (Probe::Tcp(map.parsed("tcp")?), map::PACE),
         "command" => (program(&map)?, map::PACE),
         "file" => (file(&map)?, map::PACE),
+        "journald" => (journald(&map)?, map::PACE),
         "process" => (process(&map)?, map::PACE),
         _ => (prometheus(&map)?, map::PROMETHEUS_PACE),
     };
@@ -93,22 +98,39 @@ fn program(map: &Map<'_>) -> Result<Probe, Complaint> {
 
 fn file(map: &Map<'_>) -> Result<Probe, Complaint> {
     let path = map.required("file", map::path)?;
-    let absent = map.optional("absent", |text| Ok(text.parse()?))?;
-    let present = map.optional("present", |text| Ok(text.parse()?))?;
-    let (pattern, lines) = match (absent, present) {
-        (Some(pattern), None) => (pattern, Lines::Absent),
-        (None, Some(pattern)) => (pattern, Lines::Present),
-        (None, None) | (Some(_), Some(_)) => {
-            let sentence = "a probe of a file says by one of `absent` and `present` which lines are bad or good, as \
-                            in `absent: \"ERROR|panic\"`; write one of them";
-            return Err(Complaint::at(map.0.at, sentence));
-        }
-    };
+    let (pattern, lines) = lines(map, "a file")?;
     Ok(Probe::File(Box::new(FileProbe {
         path,
         pattern,
         lines,
     })))
+}
+
+fn journald(map: &Map<'_>) -> Result<Probe, Complaint> {
+    let unit = map.required("journald", map::unit)?;
+    let (pattern, lines) = lines(map, "the journal")?;
+    Ok(Probe::Journald(Box::new(JournaldProbe {
+        unit,
+        pattern,
+        lines,
+    })))
+}
+
+/// Which lines of something are bad, or good.
+fn lines(map: &Map<'_>, of: &str) -> Result<(Pattern, Lines), Complaint> {
+    let absent = map.optional("absent", |text| Ok(text.parse()?))?;
+    let present = map.optional("present", |text| Ok(text.parse()?))?;
+    match (absent, present) {
+        (Some(pattern), None) => Ok((pattern, Lines::Absent)),
+        (None, Some(pattern)) => Ok((pattern, Lines::Present)),
+        (None, None) | (Some(_), Some(_)) => {
+            let sentence = format!(
+                "a probe of {of} says by one of `absent` and `present` which lines are bad or good, as in `absent: \
+                 \"ERROR|panic\"`; write one of them"
+            );
+            Err(Complaint::at(map.0.at, sentence))
+        }
+    }
 }
 
 fn process(map: &Map<'_>) -> Result<Probe, Complaint> {

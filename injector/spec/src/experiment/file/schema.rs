@@ -281,6 +281,9 @@ fn key_of_probe(key: &str) -> Value {
         ),
         "number" => scalar("What the number is that the program prints, as in `< 5`."),
         "file" => scalar("A file that lines are appended to, by its whole path; root's to name."),
+        "journald" => {
+            scalar("A unit of systemd, whose lines in the journal are read; root's to name.")
+        }
         "absent" => scalar("A regular expression; a line that matches it is bad."),
         "present" => scalar("A regular expression; a line that matches it is good."),
         "process" => json!({ "$ref": "#/$defs/process", "description": "Which processes." }),
@@ -325,7 +328,7 @@ fn probes() -> Value {
             _ => &kind[..1],
         };
         let mut schema = map(&keys, required);
-        if kind[0] == "file" {
+        if kind.contains(&"absent") {
             schema["oneOf"] = json!([{ "required": ["absent"] }, { "required": ["present"] }]);
         }
         schema

@@ -35,6 +35,10 @@ fn a_map_and_a_line_are_the_same_question() {
             r#"file "/var/log/agent.log" present "beat" every 5s"#,
         ),
         (
+            "{ journald: my-agent, absent: 'ERROR|panic', within: 500ms }",
+            r#"journald my-agent absent "ERROR|panic" within 500ms"#,
+        ),
+        (
             "{ process: { unit: my-agent }, alive: true, restarts: '< 2', descriptors: '< 200', rss: '< 1 GiB' }",
             "process unit my-agent restarts < 2 descriptors < 200 rss < 1gib",
         ),
@@ -56,7 +60,7 @@ fn a_map_and_a_line_are_the_same_question() {
 /// What stands behind the name of the only probe, which begins in line 3, column 6.
 #[rustfmt::skip]
 const PROBES: &[Row] = &[
-    ("{ htpp: 'http://a/' }", 3, 6, "one of http, tcp, command, file, process, prometheus"),
+    ("{ htpp: 'http://a/' }", 3, 6, "one of http, tcp, command, file, journald, process, prometheus"),
     ("{ http: 'http://a/', tcp: 'a:80' }", 3, 6, "asks one thing"),
     ("{ http: 'http://a/', jsn: '$.a' }", 3, 27, "no field `jsn`; did you mean `json`?"),
     ("{ tcp: 'a:80', status: 200 }", 3, 21, "no field `status`"),
@@ -80,6 +84,9 @@ const PROBES: &[Row] = &[
     ("{ file: /log }", 3, 6, "one of `absent` and `present`"),
     ("{ file: /log, absent: x, present: y }", 3, 6, "one of `absent` and `present`"),
     ("{ file: /log, absent: '[' }", 3, 28, "a class is opened"),
+    ("{ journald: 'my-*', absent: x }", 3, 18, "is no unit of systemd"),
+    ("{ journald: my-agent }", 3, 6, "a probe of the journal says by one of `absent` and `present`"),
+    ("{ journald: my-agent, absent: '[' }", 3, 36, "a class is opened"),
     ("{ process: {} }", 3, 17, "`process` selects nothing"),
     ("{ process: { pidd: 7 } }", 3, 19, "did you mean `pid`?"),
     ("{ process: { pid: 7 }, alive: false }", 3, 36, "`alive` is true"),

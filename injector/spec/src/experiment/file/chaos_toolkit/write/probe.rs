@@ -47,6 +47,7 @@ pub(super) fn activity(probe: &NamedProbe) -> Result<Document, ChaosToolkitError
         Probe::Prometheus { .. } => {
             return cannot("a probe of Prometheus", "ask by a `command`");
         }
+        Probe::Journald(_) => return cannot("lines of the journal", "ask by a `command`"),
         Probe::File(_) => return cannot("lines of a file", "ask by a `command`"),
         Probe::Process(_) => return cannot("a probe of processes", "ask by a `command`"),
     };
