@@ -106,6 +106,8 @@ const HEADS: &[(&str, bool)] = &[
     ("probes: { p: 'tcp a:80' }\nsteady-state: [p]", true),
     ("probes: { p: { tcp: 'a:80', fails: 2 of 3 } }\nsteady-state: [p]", true),
     ("probes: { p: { tcp: 'a:80', status: 200 } }\nsteady-state: [p]", false),
+    ("probes: { p: { http: 'https://a', ca: /ca.pem } }\nsteady-state: [p]", true),
+    ("probes: { p: { tcp: 'a:80', ca: /ca.pem } }\nsteady-state: [p]", false),
     ("probes: { p: { prometheus: 'http://a', query: up } }\nsteady-state: [p]", false),
     ("probes: { p: { file: /log } }\nsteady-state: [p]", false),
     ("probes: { p: { file: /log, absent: x, present: y } }\nsteady-state: [p]", false),

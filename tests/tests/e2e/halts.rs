@@ -118,7 +118,10 @@ const BAD: &[(&str, &str)] = &[
     ("tcp 127.0.0.1:80 fails 4 of 3", "out of range"),
     ("target.restarts >= 1", "--cgroup"),
     ("command [\"/no/such/program\"]", "no program"),
-    ("http https://127.0.0.1/", "no TLS"),
+    (
+        "http https://127.0.0.1/ ca /no/ca.pem",
+        "/no/ca.pem cannot be read",
+    ),
 ];
 
 fn bad_conditions() -> Result<()> {

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use super::{journald, pressure, sensors};
+use super::{journald, pressure, sensors, tls};
 use crate::surroundings;
 use injector_host::{
     kernel::{self, clock::boot_ns},
@@ -114,7 +114,14 @@ pub fn check_question(what: &str, question: &Question, by: WhoAsks) -> Result<()
         Probe::Process(process) if process.descriptors.is_some() => {
             roots_alone("counts the descriptors of processes as root")
         }
-        Probe::Process(_) | Probe::Tcp(_) | Probe::Http(_) | Probe::Prometheus { .. } => Ok(()),
+        Probe::Http(_) | Probe::Prometheus { .. } => match question.probe.ca() {
+            Some(ca) => {
+                roots_alone("reads a file as root")?;
+                tls::check_authorities(ca).or_else(cannot)
+            }
+            None => Ok(()),
+        },
+        Probe::Process(_) | Probe::Tcp(_) => Ok(()),
     }
 }
 
@@ -306,6 +313,27 @@ mod tests {
                 assert!(refusal.message.contains("no journalctl"), "{refusal:?}");
             }
         }
+    }
+
+    #[test]
+    fn only_root_may_name_a_file_of_authorities_and_it_has_to_have_some() {
+        let check = |ca: &str, by| {
+            let line = format!("http https://a/ ca \"{ca}\"");
+            check_question("the probe `api`", &line.parse().unwrap(), by)
+        };
+        let refusal = check("/proc/self/status", WhoAsks::Guest).unwrap_err();
+        assert!(refusal.message.contains("you are not root"), "{refusal:?}");
+        for (ca, part) in [
+            ("/no/ca.pem", "cannot be read"),
+            ("/proc", "a directory"),
+            ("/proc/self/status", "has no certificate"),
+        ] {
+            let refusal = check(ca, WhoAsks::Owner).unwrap_err();
+            assert_eq!(refusal.exit, injector_spec::error::Exit::Usage);
+            assert!(refusal.message.contains(part), "{refusal:?}");
+        }
+        let plain = "http https://a/".parse().unwrap();
+        assert!(check_question("the probe `api`", &plain, WhoAsks::Guest).is_ok());
     }
 
     #[test]

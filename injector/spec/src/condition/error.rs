@@ -132,6 +132,12 @@ pub enum ConditionError {
          `my-agent.service`"
     )]
     Unit(String),
+    /// Authorities of a server that shows no certificate.
+    #[error(
+        "`ca` says who may have signed the server's certificate, and one that is asked by `http:` shows none; write \
+         `https:`, or leave `ca` out"
+    )]
+    NoCertificate,
     /// An answer would be given up before it is late.
     #[error(
         "`timeout {timeout}` is shorter than `within {within}`, so that no answer could be late; raise it, or leave \

@@ -2,6 +2,7 @@
 //!
 //! ```yaml
 //! tasks: { http: "http://127.0.0.1:8080/health", json: "$.queue < 10", body: "ready", within: 500ms, timeout: 1s }
+//! api: { http: "https://api.example.com/health", ca: /etc/ssl/own-ca.pem }
 //! store: { tcp: "127.0.0.1:5432", fails: "2 of 3" }
 //! lag: { command: ["/usr/local/bin/lag", "--seconds"], number: "< 5" }
 //! quiet: { file: /var/log/agent.log, absent: "ERROR|panic" }
@@ -10,6 +11,8 @@
 //! rate: { prometheus: "http://127.0.0.1:9090", query: "sum(rate(errors_total[1m]))", is: "< 5" }
 //! ```
 //! It becomes the same [`Question`] as a line; each key has its place in complaints. Every bound says what is right.
+
+use std::path::PathBuf;
 
 use super::{
     command,
@@ -20,8 +23,8 @@ use super::{
 };
 use crate::{
     condition::{
-        ConditionError, FileProbe, HttpProbe, JournaldProbe, Lines, Pace, Probe, ProcessProbe,
-        Question,
+        ConditionError, FileProbe, HttpProbe, HttpUrl, JournaldProbe, Lines, Pace, Probe,
+        ProcessProbe, Question,
         map::{self, Timing, Timings},
     },
     grammar::ProcessInProbe,
@@ -33,13 +36,13 @@ pub(super) const OF_ALL: [&str; 4] = ["fails", "every", "within", "timeout"];
 
 /// The kinds, each with its own keys; the first of them names it.
 pub(super) const KINDS: [&[&str]; 7] = [
-    &["http", "status", "body", "json"],
+    &["http", "ca", "status", "body", "json"],
     &["tcp"],
     &["command", "number"],
     &["file", "absent", "present"],
     &["journald", "absent", "present"],
     &["process", "alive", "restarts", "descriptors", "rss"],
-    &["prometheus", "query", "is"],
+    &["prometheus", "ca", "query", "is"],
 ];
 
 /// A probe: a line, or a map.
@@ -80,12 +83,17 @@ pub(super) fn question(name: &str, node: &Node) -> Result<Question, Complaint> {
 
 fn http(map: &Map<'_>) -> Result<Probe, Complaint> {
     let mut http = HttpProbe::of(map.parsed("http")?);
+    http.ca = ca(map, &http.url)?;
     if let Some(status) = map.optional("status", map::status)? {
         http.status = status;
     }
     http.body = map.optional("body", |text| Ok(text.parse()?))?;
     http.json = map.optional("json", |text| Ok(text.parse()?))?;
     Ok(Probe::Http(Box::new(http)))
+}
+
+fn ca(map: &Map<'_>, server: &HttpUrl) -> Result<Option<PathBuf>, Complaint> {
+    map.optional("ca", |text| map::authorities(text, server))
 }
 
 fn program(map: &Map<'_>) -> Result<Probe, Complaint> {
@@ -170,8 +178,10 @@ fn prometheus(map: &Map<'_>) -> Result<Probe, Complaint> {
         return Err(Complaint::at(query.at, sentence));
     }
     let wanted = map.required("is", |text| map::wanted(text, map::number))?;
+    let server = map.parsed("prometheus")?;
     Ok(Probe::Prometheus {
-        server: map.parsed("prometheus")?,
+        ca: ca(map, &server)?,
+        server,
         query: text.to_owned(),
         bound: wanted.opposite(),
     })

@@ -270,7 +270,13 @@ fn key_of_step(key: &str) -> Value {
 /// What a key of a probe takes.
 fn key_of_probe(key: &str) -> Value {
     match key {
-        "http" => scalar("An address that is got, as in `http://127.0.0.1:8080/health`."),
+        "http" => {
+            scalar("An address that is got, as in `http://127.0.0.1:8080/health`, or by `https:`.")
+        }
+        "ca" => scalar(
+            "A file with the certificates of who may have signed that of an `https:` server, by its whole path; root's to \
+             name. Those that the host trusts where nothing is said.",
+        ),
         "status" => scalar("The status of the answer; 200 where nothing is said."),
         "body" => scalar("A regular expression that matches in the body."),
         "json" => scalar("What holds for a body of JSON, as in `$.queue < 10`."),
@@ -324,7 +330,7 @@ fn probes() -> Value {
     let kinds = probe::KINDS.iter().map(|kind| {
         let keys = [*kind, &probe::OF_ALL[..]].concat();
         let required: &[&str] = match kind[0] {
-            "prometheus" => kind,
+            "prometheus" => &["prometheus", "query", "is"],
             _ => &kind[..1],
         };
         let mut schema = map(&keys, required);

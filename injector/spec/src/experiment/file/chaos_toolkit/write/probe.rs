@@ -16,6 +16,12 @@ pub(super) fn activity(probe: &NamedProbe) -> Result<Document, ChaosToolkitError
     };
     let within = probe.question.pace.within;
     let (tolerance, provider) = match &probe.question.probe {
+        Probe::Http(http) if http.ca.is_some() => {
+            return cannot(
+                "an http probe with authorities of its own",
+                "have the host trust them, or ask by a `command`",
+            );
+        }
         Probe::Http(http) => match tolerance(http) {
             Some(tolerance) => {
                 let mut provider = Fields::new();
