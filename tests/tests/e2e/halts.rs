@@ -4,6 +4,7 @@ mod asked;
 mod ended;
 mod heard;
 mod killed;
+mod tls;
 mod watched;
 
 use std::time::Duration;
@@ -32,6 +33,7 @@ pub(crate) fn cases() -> Vec<Case> {
         ended::cases(),
         heard::cases(),
         killed::cases(),
+        tls::cases(),
         vec![bad, held],
     ]
     .into_iter()
