@@ -17,6 +17,7 @@ pub mod eventually;
 pub mod fuzzing;
 pub mod held_exec;
 pub mod injector;
+pub mod journalctl;
 pub mod lab;
 pub mod lack;
 pub mod leftovers;

@@ -28,6 +28,8 @@ pub(crate) enum Subject {
     },
     /// What commands and starts take beside a hundred thousand stored runs (needs root, two minutes).
     Store,
+    /// What probes cost the host (needs root, two minutes).
+    Probes,
 }
 
 impl Subject {
@@ -36,6 +38,7 @@ impl Subject {
             Self::Net { .. } => "net",
             Self::Sys { .. } => "sys",
             Self::Store => "store",
+            Self::Probes => "probes",
         }
     }
 }
@@ -57,7 +60,7 @@ pub(crate) fn run(project: &Project, subject: &Subject) -> Result<ExitCode> {
     let mut bench = root.command(project, &program, &[("INJECTOR_BIN", injector.as_os_str())]);
     let only = match subject {
         Subject::Net { only } => only.as_deref(),
-        Subject::Sys { .. } | Subject::Store => None,
+        Subject::Sys { .. } | Subject::Store | Subject::Probes => None,
     };
     let outcome = process::stream(bench.args(only))?;
     if !outcome.status.success() {

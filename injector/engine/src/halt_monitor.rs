@@ -27,8 +27,10 @@ mod ask;
 mod check;
 mod exec_helper;
 mod first;
+mod http_client;
+mod journald;
+mod line;
 mod lives;
-mod plain_http;
 mod population;
 mod pressure;
 mod prober;
@@ -36,6 +38,7 @@ mod sensors;
 mod slot;
 mod tally;
 mod threads;
+mod tls;
 mod window;
 
 use std::{
@@ -52,10 +55,11 @@ pub use exec_helper::{
     CANNOT as CANNOT_START, COMMAND as EXEC_HELPER, Ending, ExecHelper, run as run_exec_helper,
 };
 pub use first::{refuse_failing, refuse_held};
-pub use plain_http::{HttpError, get_up_to, post_json};
+pub use http_client::{HttpError, get_up_to, post_json};
 pub use prober::{Answered, keep_asking};
 pub use slot::{Breach, Slot};
 pub use threads::Threads;
+pub use tls::check_authorities;
 
 use self::sensors::Sensor;
 use injector_host::{

@@ -33,7 +33,10 @@ use injector_plan::{
     {Names, Need, Plan, why_not_at_hooks},
 };
 use injector_record::configuration;
-use injector_record::{journal, scheduled::Scheduled};
+use injector_record::{
+    journal::{self, ListedRun},
+    scheduled::Scheduled,
+};
 use injector_spec::{
     config::{Config, ConfigFile, Escalation, Source},
     error::Refusal,
@@ -114,11 +117,12 @@ pub fn prepare(
     let swept = recorder.sweep()?;
     // What was started since the first look is a run by now.
     let targets: Vec<_> = prepared.targets.iter().collect();
-    prepared.verdict = decide(&prepared.experiment, &targets, terms, &config)?;
+    let running = surroundings::running()?;
+    prepared.verdict = decide(&prepared.experiment, &targets, terms, &config, &running)?;
     if let Some(refusal) = prepared.verdict.refusal() {
         return Err(refusal);
     }
-    running::check(&prepared.plan, &prepared.targets, &guard)?;
+    running::check(&prepared.plan, &prepared.targets, &guard, &running)?;
     Ok((prepared, start_lock, swept))
 }
 
@@ -176,18 +180,15 @@ fn look(
     }
     halt_monitor::check(&config.halt.conditions, &targets, WhoAsks::Owner)?;
     halt_monitor::refuse_held(&experiment.halt, &targets)?;
-    let verdict = decide(
-        &experiment,
-        &targets.iter().collect::<Vec<_>>(),
-        terms,
-        config,
-    )?;
+    let running = surroundings::running()?;
+    let found: Vec<_> = targets.iter().collect();
+    let verdict = decide(&experiment, &found, terms, config, &running)?;
     if let Some(refusal) = verdict.refusal() {
         return Err(refusal);
     }
     let host = Host::default();
     let plan = plan(&experiment, &host)?;
-    running::check(&plan, &targets, guard)?;
+    running::check(&plan, &targets, guard, &running)?;
     check_needs(&plan, &experiment, &host)?;
     check_limits(&plan, &targets)?;
     check_places(&plan, &targets)?;
@@ -245,7 +246,8 @@ pub fn dry_run(experiment: &Experiment, terms: &Terms) -> Result<DryRun, Refusal
     let plan = plan(&experiment, &Host::default())?;
     let mut text = rendering::render(&plan, &experiment, &targets);
     let found: Vec<_> = targets.iter().flatten().collect();
-    let Verdict { radius, .. } = decide(&experiment, &found, terms, &config)?;
+    let running = surroundings::running()?;
+    let Verdict { radius, .. } = decide(&experiment, &found, terms, &config, &running)?;
     text.push_str(&radius.to_string());
     Ok(DryRun {
         text,
@@ -261,6 +263,7 @@ fn decide(
     targets: &[&ResolvedTarget],
     terms: &Terms,
     config: &Config,
+    running: &[ListedRun],
 ) -> Result<Verdict, Refusal> {
     let Surroundings {
         footprints,
@@ -271,7 +274,7 @@ fn decide(
         experiment,
         footprints: &footprints,
         populations: &populations,
-        running: surroundings::running()?,
+        running: running.len(),
         now: surroundings::now()?,
         door: terms.door,
         uid: terms.asked_by.uid,

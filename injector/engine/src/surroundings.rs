@@ -15,7 +15,7 @@ use injector_plan::{
     policy::{Footprint, Member},
     schedule::LocalSecond,
 };
-use injector_record::journal::{self, RunState};
+use injector_record::journal::{self, ListedRun, RunState};
 use injector_spec::{
     config::{Day, Moment},
     error::Refusal,
@@ -74,16 +74,17 @@ fn population(mount: &Path, path: &Path) -> usize {
     cgroup::processes(&Cgroup { directory, id: 0 }).len()
 }
 
-/// How many runs go on in this state directory. One that cannot be read hides none: it is an error.
-pub fn running() -> Result<usize, Refusal> {
+/// The runs that go on in this state directory. One that cannot be read hides none: it is an error. All who want to know are
+/// told by one look, which takes as long as there are journals.
+pub fn running() -> Result<Vec<ListedRun>, Refusal> {
     let directory = journal::directory();
     match journal::unfinished(&directory).and_then(journal::Listing::whole) {
-        Ok(runs) => Ok(runs
-            .iter()
-            .filter(|run| run.state == RunState::Running)
-            .count()),
+        Ok(mut runs) => {
+            runs.retain(|run| run.state == RunState::Running);
+            Ok(runs)
+        }
         // A caller who may not read them may not arm either; this is an ordinary user's dry run.
-        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => Ok(0),
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => Ok(Vec::new()),
         Err(error) => Err(Refusal::failed(format!(
             "the journals in {} cannot be read: {error}; injector refuses to arm before it knows which runs go \
              on.",

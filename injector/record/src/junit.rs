@@ -6,6 +6,9 @@
 //!
 //! Rejected: a crate that writes XML, for a form of six elements; the escaping is below, with its own test.
 
+#[cfg(test)]
+pub(crate) mod form;
+
 use std::fmt::Write as _;
 
 use crate::{measure::Verdict, report::Outcome};
@@ -160,7 +163,39 @@ mod tests {
 
     use super::*;
 
+    fn came() -> impl Strategy<Value = Came> {
+        let why = "\\PC{0,20}|[\\x00-\\x1f<>&\"']{0,8}";
+        prop_oneof![
+            Just(Came::Passed),
+            why.prop_map(Came::Failed),
+            why.prop_map(Came::Error),
+            why.prop_map(Came::Skipped),
+        ]
+    }
+
     proptest! {
+        /// Whatever a suite is called and came to, a server reads it.
+        #[test]
+        fn every_document_has_the_form(
+            cases in prop::collection::vec(("\\PC{0,20}|[<>&\"']{0,8}", any::<u64>(), came()), 0..6),
+            name in "\\PC{0,20}", value in "[\\x00-\\x1f<>&\"']{0,8}", took_ms: u64,
+        ) {
+            let suite = Suite {
+                name: name.clone(),
+                took_ms,
+                timestamp: (took_ms % 2 == 0).then(|| value.clone()),
+                properties: vec![("kernel", value)],
+                cases: cases.into_iter().map(|(case, took_ms, came)| Case {
+                    class: name.clone(),
+                    name: case,
+                    took_ms,
+                    came,
+                }).collect(),
+                said: name.clone(),
+            };
+            prop_assert_eq!(form::check(&suite.document()), Ok(()));
+        }
+
         /// Whatever a text has, it stays a text, and every character of it is one that XML 1.0 has.
         #[test]
         fn texts_are_escaped(text in "\\PC*|[\\x00-\\x1f<>&\"'\u{fffe}\u{ffff}\u{202e}]*") {

@@ -16,8 +16,10 @@
 //! http http://127.0.0.1:8080/health status 200 body "ready" json "$.queue < 10" fails 3 within 500ms timeout 1s
 //! command ["/usr/local/bin/check", "--fast"] fails 2 every 5s within 2s
 //! command ["/usr/local/bin/lag"] number < 5
+//! http https://api.example.com/health ca "/etc/ssl/own-ca.pem"
 //! prometheus http://127.0.0.1:9090 "sum(rate(errors_total[1m]))" > 5 every 5s
 //! file "/var/log/agent.log" absent "ERROR|panic"
+//! journald my-agent absent "ERROR|panic"
 //! process unit my-agent restarts < 2 descriptors < 200 rss < 1gib
 //! ```
 //!
@@ -36,13 +38,16 @@ mod place;
 mod process;
 pub(crate) mod words;
 
-use std::time::Duration;
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 pub use error::ConditionError;
 pub use json::{JsonTest, JsonTestError};
-pub use lines::{FileProbe, Lines};
+pub use lines::{FileProbe, JournaldProbe, Lines, UnitName};
 pub use number::{Bound, Comparator, Number, Wanted};
-pub use place::{Host, HttpUrl};
+pub use place::{Host, HttpUrl, Scheme};
 pub use process::ProcessProbe;
 
 use crate::{config::TimeOfDay, pattern::Pattern};
@@ -188,6 +193,8 @@ pub enum Probe {
     Prometheus {
         /// The server, without `/api/v1/query`.
         server: HttpUrl,
+        /// Whom it is trusted by, as [`HttpProbe::ca`].
+        ca: Option<PathBuf>,
         /// In its own language.
         query: String,
         /// What is too much, or too little.
@@ -195,6 +202,8 @@ pub enum Probe {
     },
     /// Lines that are appended to a file.
     File(Box<FileProbe>),
+    /// Lines of the journal of systemd.
+    Journald(Box<JournaldProbe>),
     /// Processes: whether they are there, and what they hold.
     Process(Box<ProcessProbe>),
 }
@@ -204,6 +213,9 @@ pub enum Probe {
 pub struct HttpProbe {
     /// Of what.
     pub url: HttpUrl,
+    /// A file with the certificates of the authorities that may have signed the server's, absolute; those that the host
+    /// trusts where there is none.
+    pub ca: Option<PathBuf>,
     /// The status that is right.
     pub status: u16,
     /// What matches somewhere in the body.
@@ -217,9 +229,25 @@ impl HttpProbe {
     pub(crate) const fn of(url: HttpUrl) -> Self {
         Self {
             url,
+            ca: None,
             status: 200,
             body: None,
             json: None,
+        }
+    }
+}
+
+impl Probe {
+    /// The file of authorities that it names.
+    pub fn ca(&self) -> Option<&Path> {
+        match self {
+            Self::Http(http) => http.ca.as_deref(),
+            Self::Prometheus { ca, .. } => ca.as_deref(),
+            Self::Tcp(_)
+            | Self::Command { .. }
+            | Self::File(_)
+            | Self::Journald(_)
+            | Self::Process(_) => None,
         }
     }
 }
@@ -255,9 +283,9 @@ pub(crate) mod map {
     pub(crate) use super::{
         grammar::{
             ONE_FAILURE, PACE, PROMETHEUS_PACE,
-            probes::{number, program, size, status, wanted, whole},
+            probes::{authorities, number, program, size, status, wanted, whole},
         },
-        lines::path,
+        lines::{path, unit},
         pace::{Timing, Timings},
     };
 }

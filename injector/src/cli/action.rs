@@ -8,7 +8,7 @@ use super::{
     Cli, Command, Comparing, Converting, Depth, Page, Part, Rehearsal, Reporting, Told, Which,
     examples,
     experiment_file::{ExperimentFile, check, from_stdin},
-    flags::{OnCommandLine, RunFlags},
+    flags::{OnCommandLine, RunFlags, StageFlags},
     front_page,
     list::Shown,
     relay,
@@ -330,8 +330,7 @@ fn file(flags: RunFlags, config: Source) -> Result<Arming, Refusal> {
         repeat: _,
         set,
         profile,
-        stage,
-        approved_by,
+        stage: StageFlags { stage, approved_by },
         plain,
         arming,
     } = flags;

@@ -45,17 +45,25 @@ pub(crate) struct RunFlags {
     /// Take the values of this profile of the file
     #[arg(long, value_name = "NAME", help_heading = "Variables")]
     pub(crate) profile: Option<String>,
-    /// Run the file as this one of its stages; as the first where none is named
-    #[arg(long, value_name = "NAME", help_heading = "Stages")]
-    pub(crate) stage: Option<String>,
-    /// Who answers for a run of a stage that needs it, on record
-    #[arg(long, value_name = "NAME", requires = "stage", help_heading = "Stages")]
-    pub(crate) approved_by: Option<String>,
+    #[command(flatten)]
+    pub(crate) stage: StageFlags,
     /// Tell each turn on a line of its own, without the dashboard and without the live line
     #[arg(long, conflicts_with = "repeat", help_heading = "Run")]
     pub(crate) plain: bool,
     #[command(flatten)]
     pub(crate) arming: ArmingFlags,
+}
+
+/// As which of its stages a file is run.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Stages")]
+pub(crate) struct StageFlags {
+    /// Run a file as this one of its stages; as the first where none is named
+    #[arg(long, value_name = "NAME")]
+    pub(crate) stage: Option<String>,
+    /// Who answers for a run of a stage that needs it, on record
+    #[arg(long, value_name = "NAME", requires = "stage")]
+    pub(crate) approved_by: Option<String>,
 }
 
 /// How a run is started and told.

@@ -1,4 +1,5 @@
-//! What an experiment of Chaos Toolkit may ask of this process: its environment, and its search path.
+//! What the file of an experiment may ask of this process: its environment, its search path, and whether a file of
+//! authorities can be read.
 
 use std::{env, os::unix::fs::PermissionsExt, path::Path};
 
@@ -8,6 +9,7 @@ use injector_spec::experiment::file::Surroundings;
 pub(super) const HERE: Surroundings = Surroundings {
     variable: |name| env::var(name).ok(),
     program: found,
+    authorities: injector_engine::halt_monitor::check_authorities,
 };
 
 /// The whole path of a program in `PATH`.

@@ -4,6 +4,7 @@ mod asked;
 mod ended;
 mod heard;
 mod killed;
+mod tls;
 mod watched;
 
 use std::time::Duration;
@@ -32,6 +33,7 @@ pub(crate) fn cases() -> Vec<Case> {
         ended::cases(),
         heard::cases(),
         killed::cases(),
+        tls::cases(),
         vec![bad, held],
     ]
     .into_iter()
@@ -118,7 +120,10 @@ const BAD: &[(&str, &str)] = &[
     ("tcp 127.0.0.1:80 fails 4 of 3", "out of range"),
     ("target.restarts >= 1", "--cgroup"),
     ("command [\"/no/such/program\"]", "no program"),
-    ("http https://127.0.0.1/", "no TLS"),
+    (
+        "http https://127.0.0.1/ ca /no/ca.pem",
+        "/no/ca.pem cannot be read",
+    ),
 ];
 
 fn bad_conditions() -> Result<()> {

@@ -2,11 +2,13 @@
 
 use std::fs;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, ensure};
-use injector_tests::injector::{Finished, Injector};
+use injector_tests::injector::{Finished, Injector, Running};
+use injector_tests::journalctl;
 use injector_tests::lab::{Family, Lab, Wire};
 use injector_tests::lack::Lack;
 use injector_tests::observation::Op;
@@ -222,6 +224,11 @@ fn kinds() -> Result<()> {
             format!("file: \"{log}\", absent: ^ERROR"),
         ),
         (
+            "journal",
+            "recovered",
+            "journald: agent, absent: ^ERROR".to_owned(),
+        ),
+        (
             "process",
             "absorbed",
             format!("process: {{ pid: {pid} }}, descriptors: < 100, rss: < 1 GiB"),
@@ -244,7 +251,13 @@ fn kinds() -> Result<()> {
         names.join(", ")
     )]);
     text += &cut(needs.port());
-    let finished = run(&injector, "kinds", &text, &["--set", "most=1"])?;
+    let file = injector.state().join("kinds.yaml");
+    fs::write(&file, text)?;
+    let programs = tempfile::tempdir()?;
+    let arguments = ["run", &file.to_string_lossy(), "--json", "--set", "most=1"];
+    let mut command = injector.command(&arguments);
+    journalctl::stand_in(&mut command, programs.path(), Path::new(&*log))?;
+    let finished = Running::spawn(command)?.wait_within(END)?;
     ensure!(finished.code == Some(1), "{finished:?}");
     let judgement = judgement(&finished)?;
     ensure!(judgement["verdict"] == "deviated", "{judgement:#}");
@@ -264,6 +277,11 @@ fn kinds() -> Result<()> {
     ensure!(control["fate"] == "absorbed", "the bystander: {control:#}");
     let report = injector.once(&["report", "last", "--format", "md"])?;
     ensure!(report.stdout.contains("Variables: most=1."), "{report:?}");
+    let follows = format!("tail\0-n\00\0-F\0{log}\0");
+    let left = fs::read_dir("/proc")?.flatten().find(|process| {
+        fs::read(process.path().join("cmdline")).is_ok_and(|line| line == follows.as_bytes())
+    });
+    ensure!(left.is_none(), "what follows the journal is left: {left:?}");
     Ok(())
 }
 

@@ -56,6 +56,13 @@ pub(crate) fn unshare() -> Option<String> {
     (!found).then(|| "needs unshare (Debian package util-linux)".to_owned())
 }
 
+/// `openssl`, for servers that have a certificate.
+pub(crate) fn openssl() -> Option<String> {
+    let version = Command::new("openssl").arg("version").output();
+    let found = version.is_ok_and(|output| output.status.success());
+    (!found).then(|| "needs openssl (Debian package openssl)".to_owned())
+}
+
 /// systemd's own check of units; nothing is started.
 pub(crate) fn systemd_analyze() -> Option<String> {
     let version = Command::new("systemd-analyze").arg("--version").output();

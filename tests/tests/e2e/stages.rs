@@ -34,7 +34,9 @@ fn unlocked() -> Result<()> {
         &["sleep"],
     )?;
     let cgroup = |cgroup: &injector_tests::cgroup::Cgroup| cgroup.path().display().to_string();
-    let file = injector.state().join("staged.yaml");
+    let folder = injector.state().join("suite");
+    fs::create_dir(&folder)?;
+    let file = folder.join("staged.yaml");
     let text = format!(
         "name: staged\nhypothesis: It outlives a pause.\n\
          variables: {{ cgroup: nowhere, pid: 1, active: 300ms }}\n\
@@ -57,6 +59,11 @@ fn unlocked() -> Result<()> {
         let words = [&["run", &path, "--json", "--stage"], more].concat();
         injector.start_here(&words)?.wait_within(END)
     };
+    let folder = folder.to_string_lossy();
+    let suite = |more: &[&str]| -> Result<Finished> {
+        let words = [&["suite", &folder, "--json", "--stage"], more].concat();
+        injector.start_here(&words)?.wait_within(END)
+    };
     let refuses = |more: &[&str], code: i32, part: &str| -> Result<()> {
         let finished = run(more)?;
         ensure!(
@@ -74,15 +81,23 @@ fn unlocked() -> Result<()> {
         3,
         "is in the network namespace that injector is in",
     )?;
+    for (stage, code) in [(&["production"][..], 2), (&rehearsed, 3), (&["nowhere"], 2)] {
+        let finished = suite(stage)?;
+        ensure!(finished.code == Some(code), "{stage:?}: {finished:?}");
+    }
     ensure!(
         fs::read_dir(injector.runs()).map_or(0, Iterator::count) == 0,
         "a refused stage ran"
     );
 
-    let held = run(&["sandbox"])?;
+    // By a suite: what one of its runs has held unlocks the next stage, of a suite as of a run.
+    let held = suite(&["sandbox"])?;
     ensure!(held.code == Some(0), "{held:?}");
-    let report: Value = serde_json::from_str(&held.stdout)?;
-    ensure!(report["judgement"]["verdict"] == "held", "{report:#}");
+    let told: Value = serde_json::from_str(&held.stdout)?;
+    let report = &told["experiments"][0]["trials"][0];
+    ensure!(report["judgement"]["verdict"] == "held", "{told:#}");
+    let finished = suite(&rehearsed)?;
+    ensure!(finished.code == Some(0), "{finished:?}");
     let finished = run(&rehearsed)?;
     ensure!(
         finished.code == Some(0) && finished.stdout.contains("approved by Ada Ames"),

@@ -48,6 +48,11 @@ const CHECKED_OBJECT: &str = "checked.o";
 /// kilobytes in place of 400. musl reads it from 1.2.4 on (ldso/dlstart.c); Rust's has 1.2.5, and so has Debian's.
 const PACKED_RELOCATIONS: &str = "-C link-arg=-Wl,-z,pack-relative-relocs";
 
+/// What compiles `ring`'s functions in C. They call no function of a C library (`nm -u` of its archive), so that a compiler
+/// for musl is not needed, as long as glibc's checked functions are not put in place of what the compiler does itself.
+const HOSTS_COMPILER: &str = "cc";
+const OF_NO_LIBRARY: &str = "-U_FORTIFY_SOURCE";
+
 /// The target's name.
 pub(crate) fn triple() -> String {
     format!("{}-unknown-linux-musl", env::consts::ARCH)
@@ -110,7 +115,14 @@ impl Musl {
                 .env("RUSTC_BOOTSTRAP", "1");
             source.hand_to(&mut cargo);
         }
-        let variable = target.to_uppercase().replace('-', "_");
+        let name = target.replace('-', "_");
+        for (variable, value) in [("CC", HOSTS_COMPILER), ("CFLAGS", OF_NO_LIBRARY)] {
+            let variable = format!("{variable}_{name}");
+            if env::var_os(&variable).is_none() {
+                cargo.env(variable, value);
+            }
+        }
+        let variable = name.to_uppercase();
         cargo.env(format!("CARGO_TARGET_{variable}_RUSTFLAGS"), flags);
         cargo
     }

@@ -5,7 +5,7 @@
 //!
 //! A file that was moved away is read to its end, as that is when the new one of its name is seen, which is then read
 //! from its beginning; one that was cut is read from its beginning. A new one of another user is not read. Reading has the time of an answer, and a line counts with its first
-//! [`LONGEST_LINE`] bytes, so that no program that writes keeps a probe busy or fills this one's memory.
+//! [`line::LONGEST`] bytes, so that no program that writes keeps a probe busy or fills this one's memory.
 
 use std::{
     fs::{File, OpenOptions},
@@ -17,20 +17,14 @@ use std::{
 
 use rustix::fs::OFlags;
 
+use super::line::{self, Line};
 use injector_spec::{
     condition::{FileProbe, Lines},
-    printable,
     quantity::duration,
 };
 
-/// What of a line is looked at, in bytes.
-const LONGEST_LINE: usize = 64 << 10;
-
 /// How much is read at a time.
 const CHUNK: usize = 64 << 10;
-
-/// How much of a line is told, in characters.
-const TOLD: usize = 120;
 
 /// A file, and how far it was read.
 pub(super) struct Appended {
@@ -51,12 +45,6 @@ struct Reader {
     owner: u32,
     read_to: u64,
     line: Line,
-}
-
-/// The beginning of a line that has no end yet.
-#[derive(Default)]
-struct Line {
-    bytes: Vec<u8>,
 }
 
 impl Appended {
@@ -83,14 +71,12 @@ impl Appended {
         let mut found = None;
         let mut look = |line: &[u8]| {
             if found.is_none() && self.probe.pattern.is_in(line) {
-                found = Some(told(line));
+                found = Some(line::told(line));
             }
         };
         let read = read_new(path, reader, deadline, &mut look);
         match (self.probe.lines, found, read) {
-            (Lines::Absent, Some(line), _) => {
-                Err(format!("a line was written that matches: `{line}`"))
-            }
+            (Lines::Absent, Some(line), _) => Err(line::written(&line)),
             // What was seen is used up by being seen, whatever comes after it.
             (Lines::Present, Some(_), _) | (Lines::Absent, None, Ok(Reading::Whole)) => Ok(()),
             (_, None, Err(error)) => Err(unreadable(&error)),
@@ -98,9 +84,7 @@ impl Appended {
                 let within = duration::format(within);
                 Err(format!("what was written cannot be read within {within}"))
             }
-            (Lines::Present, None, Ok(Reading::Whole)) => {
-                Err("no line was written that matches since the last question".to_owned())
-            }
+            (Lines::Present, None, Ok(Reading::Whole)) => Err(line::MISSING.to_owned()),
         }
     }
 }
@@ -187,27 +171,6 @@ impl Reader {
     }
 }
 
-impl Line {
-    /// Takes bytes, and shows each line that they complete.
-    fn take(&mut self, bytes: &[u8], look: &mut impl FnMut(&[u8])) {
-        let mut parts = bytes.split(|byte| *byte == b'\n').peekable();
-        while let Some(part) = parts.next() {
-            let room = LONGEST_LINE - self.bytes.len();
-            self.bytes.extend(&part[..part.len().min(room)]);
-            if parts.peek().is_some() {
-                look(&self.bytes);
-                self.bytes.clear();
-            }
-        }
-    }
-}
-
-fn told(line: &[u8]) -> String {
-    let text = String::from_utf8_lossy(line);
-    let start: String = text.trim().chars().take(TOLD).collect();
-    printable::line(&start).into_owned()
-}
-
 fn unreadable(error: &io::Error) -> String {
     format!("the file cannot be read: {error}")
 }
@@ -215,8 +178,6 @@ fn unreadable(error: &io::Error) -> String {
 #[cfg(test)]
 mod tests {
     use std::{fs, io::Write};
-
-    use proptest::prelude::*;
 
     use super::*;
 
@@ -316,23 +277,5 @@ mod tests {
     fn what_would_keep_a_reader_waiting_is_refused() {
         let mut device = probe(Path::new("/dev/zero"), Lines::Absent);
         assert!(device.ask(WITHIN).unwrap_err().contains("no regular file"));
-    }
-
-    proptest! {
-        /// However a text is cut into reads, the lines are the same.
-        #[test]
-        fn lines_do_not_hang_on_reads(text in "[ab\n]{0,60}", cuts in prop::collection::vec(0usize..60, 0..6)) {
-            let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| cut.min(text.len())).collect();
-            cuts.extend([0, text.len()]);
-            cuts.sort_unstable();
-            let mut lines = Vec::new();
-            let mut line = Line::default();
-            for pair in cuts.windows(2) {
-                line.take(&text.as_bytes()[pair[0]..pair[1]], &mut |line: &[u8]| lines.push(line.to_vec()));
-            }
-            let mut expected: Vec<&[u8]> = text.as_bytes().split(|byte| *byte == b'\n').collect();
-            expected.pop();
-            prop_assert_eq!(lines, expected);
-        }
     }
 }

@@ -11,8 +11,10 @@ use serde::Deserialize;
 use super::{
     appended::Appended,
     exec_helper::{Ending, ExecHelper},
-    plain_http,
+    http_client,
+    journald::Journal,
     population::Population,
+    tls::Trust,
 };
 use injector_host::targets::guard::Guard;
 use injector_spec::{
@@ -32,6 +34,10 @@ enum Memory {
     None,
     /// How far a file was read.
     File(Appended),
+    /// The program that follows the journal.
+    Journald(Box<Journal>),
+    /// Whom the server is trusted by.
+    Http(Box<Trust>),
     /// Which processes there were.
     Process(Box<Population>),
 }
@@ -41,12 +47,19 @@ impl Asker {
     pub(super) fn of(probe: &Probe, guard: &Guard) -> Self {
         let memory = match probe {
             Probe::File(file) => Memory::File(Appended::to((**file).clone())),
+            Probe::Journald(journald) => {
+                Memory::Journald(Box::new(Journal::of((**journald).clone())))
+            }
             Probe::Process(process) => {
                 Memory::Process(Box::new(Population::of((**process).clone(), guard.clone())))
             }
-            Probe::Tcp(_) | Probe::Http(_) | Probe::Command { .. } | Probe::Prometheus { .. } => {
-                Memory::None
+            Probe::Http(http) => {
+                Memory::Http(Box::new(Trust::of(http.url.scheme(), http.ca.as_deref())))
             }
+            Probe::Prometheus { server, ca, .. } => {
+                Memory::Http(Box::new(Trust::of(server.scheme(), ca.as_deref())))
+            }
+            Probe::Tcp(_) | Probe::Command { .. } => Memory::None,
         };
         Self {
             probe: probe.clone(),
@@ -71,35 +84,52 @@ impl Asker {
     fn answer(&mut self, patience: Duration, is_over: &AtomicBool) -> Result<(), String> {
         match (&self.probe, &mut self.memory) {
             (_, Memory::File(file)) => file.ask(patience),
+            (_, Memory::Journald(journal)) => journal.ask(),
             (_, Memory::Process(population)) => population.ask(),
             (Probe::Tcp(host), Memory::None) => tcp(host, patience),
-            (Probe::Http(wanted), Memory::None) => http(wanted, patience),
+            (Probe::Http(wanted), Memory::Http(trust)) => http(wanted, trust, patience),
             (Probe::Command { words, number }, Memory::None) => {
                 command(words, *number, patience, is_over)
             }
             (
                 Probe::Prometheus {
                     server,
+                    ca: _,
                     query,
                     bound,
                 },
+                Memory::Http(trust),
+            ) => prometheus(server, trust, query, *bound, patience),
+            (
+                Probe::Http(_)
+                | Probe::Prometheus { .. }
+                | Probe::File(_)
+                | Probe::Journald(_)
+                | Probe::Process(_),
                 Memory::None,
-            ) => prometheus(server, query, *bound, patience),
-            (Probe::File(_) | Probe::Process(_), Memory::None) => {
-                Err("it is asked without its memory, which is a fault of this program".into())
-            }
+            )
+            | (
+                Probe::Tcp(_)
+                | Probe::Command { .. }
+                | Probe::File(_)
+                | Probe::Journald(_)
+                | Probe::Process(_),
+                Memory::Http(_),
+            ) => Err("it is asked without its memory, which is a fault of this program".into()),
         }
     }
 }
 
-fn http(wanted: &HttpProbe, patience: Duration) -> Result<(), String> {
+fn http(wanted: &HttpProbe, trust: &mut Trust, patience: Duration) -> Result<(), String> {
     let HttpProbe {
         url,
+        ca: _,
         status,
         body,
         json,
     } = wanted;
-    let answer = plain_http::get(url, url.path(), patience).map_err(|error| error.to_string())?;
+    let answer = http_client::get(url, url.path(), trust, patience);
+    let answer = answer.map_err(|error| error.to_string())?;
     if answer.status != *status {
         return Err(format!("the status is {}", answer.status));
     }
@@ -185,10 +215,17 @@ struct Series {
 #[derive(Deserialize)]
 struct Sample(serde::de::IgnoredAny, String);
 
-fn prometheus(server: &HttpUrl, query: &str, bound: Bound, within: Duration) -> Result<(), String> {
+fn prometheus(
+    server: &HttpUrl,
+    trust: &mut Trust,
+    query: &str,
+    bound: Bound,
+    within: Duration,
+) -> Result<(), String> {
     let base = server.path().trim_end_matches('/');
     let path = format!("{base}/api/v1/query?query={}", percent_encoded(query));
-    let answer = plain_http::get(server, &path, within).map_err(|error| error.to_string())?;
+    let answer = http_client::get(server, &path, trust, within);
+    let answer = answer.map_err(|error| error.to_string())?;
     if answer.status != 200 {
         return Err(format!("the status is {}", answer.status));
     }

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use super::{pressure, sensors};
+use super::{journald, pressure, sensors, tls};
 use crate::surroundings;
 use injector_host::{
     kernel::{self, clock::boot_ns},
@@ -107,10 +107,21 @@ pub fn check_question(what: &str, question: &Question, by: WhoAsks) -> Result<()
                 )),
             }
         }
+        Probe::Journald(_) => {
+            roots_alone("reads the journal as root")?;
+            journald::find().map(drop).or_else(cannot)
+        }
         Probe::Process(process) if process.descriptors.is_some() => {
             roots_alone("counts the descriptors of processes as root")
         }
-        Probe::Process(_) | Probe::Tcp(_) | Probe::Http(_) | Probe::Prometheus { .. } => Ok(()),
+        Probe::Http(_) | Probe::Prometheus { .. } => match question.probe.ca() {
+            Some(ca) => {
+                roots_alone("reads a file as root")?;
+                tls::check_authorities(ca).or_else(cannot)
+            }
+            None => Ok(()),
+        },
+        Probe::Process(_) | Probe::Tcp(_) => Ok(()),
     }
 }
 
@@ -286,6 +297,43 @@ mod tests {
         assert!((95_000_000_000..=100_000_000_000).contains(&left), "{left}");
         let over = boot_deadline(Until::Unix(now - 100)).unwrap();
         assert!(over <= boot_ns(), "{over}");
+    }
+
+    #[test]
+    fn only_root_may_have_the_journal_read_and_only_where_there_is_one() {
+        let question = "journald my-agent absent ERROR".parse().unwrap();
+        let check = |by| check_question("the probe `calm`", &question, by);
+        let refusal = check(WhoAsks::Guest).unwrap_err();
+        assert!(refusal.message.contains("you are not root"), "{refusal:?}");
+        match (journald::find(), check(WhoAsks::Owner)) {
+            (Ok(_), answer) => assert!(answer.is_ok(), "{answer:?}"),
+            (Err(_), answer) => {
+                let refusal = answer.unwrap_err();
+                assert_eq!(refusal.exit, injector_spec::error::Exit::Usage);
+                assert!(refusal.message.contains("no journalctl"), "{refusal:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn only_root_may_name_a_file_of_authorities_and_it_has_to_have_some() {
+        let check = |ca: &str, by| {
+            let line = format!("http https://a/ ca \"{ca}\"");
+            check_question("the probe `api`", &line.parse().unwrap(), by)
+        };
+        let refusal = check("/proc/self/status", WhoAsks::Guest).unwrap_err();
+        assert!(refusal.message.contains("you are not root"), "{refusal:?}");
+        for (ca, part) in [
+            ("/no/ca.pem", "cannot be read"),
+            ("/proc", "a directory"),
+            ("/proc/self/status", "has no certificate"),
+        ] {
+            let refusal = check(ca, WhoAsks::Owner).unwrap_err();
+            assert_eq!(refusal.exit, injector_spec::error::Exit::Usage);
+            assert!(refusal.message.contains(part), "{refusal:?}");
+        }
+        let plain = "http https://a/".parse().unwrap();
+        assert!(check_question("the probe `api`", &plain, WhoAsks::Guest).is_ok());
     }
 
     #[test]

@@ -17,7 +17,7 @@ use std::{
         fd::OwnedFd,
         unix::process::{CommandExt, ExitStatusExt},
     },
-    process::{Child, Command, Stdio},
+    process::{Child, ChildStdout, Command, ExitStatus, Stdio},
     sync::atomic::{AtomicBool, Ordering},
     thread,
     time::{Duration, Instant},
@@ -49,10 +49,13 @@ const MOST_READS: u32 = 64;
 const REAP_WITHIN: Duration = Duration::from_millis(200);
 
 /// Where programs are looked for by those that are started; nothing of the daemon's own surroundings is passed on.
-const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+pub(super) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// A program to be run once.
 pub struct ExecHelper(Command);
+
+/// A program that goes on until it is dropped, which kills it with its process group.
+pub(super) struct Going(Option<Child>);
 
 /// How it ended.
 #[derive(Debug, PartialEq, Eq)]
@@ -142,6 +145,17 @@ impl ExecHelper {
         }
     }
 
+    /// Starts it and lets it go on; what it prints on standard output is for its reader.
+    pub(super) fn start(mut self) -> Result<(Going, ChildStdout), Ending> {
+        let begun = self.0.stdout(Stdio::piped()).spawn().and_then(|mut child| {
+            let said = child.stdout.take();
+            let going = Going(Some(child));
+            let said = said.ok_or_else(|| io::Error::other("its output cannot be read"))?;
+            Ok((going, said))
+        });
+        begun.map_err(|error| Ending::NotStarted(error.to_string()))
+    }
+
     /// The same with what it prints on standard error, too.
     pub fn follow_all(
         mut self,
@@ -156,6 +170,27 @@ impl ExecHelper {
         match begun {
             Ok((child, said)) => listen(child, said, within, is_over, hand_over),
             Err(error) => Ending::NotStarted(error.to_string()),
+        }
+    }
+}
+
+impl Going {
+    /// How it has ended, where it has.
+    pub(super) fn ending(&mut self) -> Option<Ending> {
+        match self.0.as_mut()?.try_wait() {
+            Ok(Some(status)) => Some(Ending::of(status)),
+            Ok(None) => None,
+            Err(error) => Some(Ending::NotStarted(error.to_string())),
+        }
+    }
+}
+
+impl Drop for Going {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.0.take()
+            && matches!(child.try_wait(), Ok(None))
+        {
+            end(child);
         }
     }
 }
@@ -200,16 +235,7 @@ fn wait(
     loop {
         meanwhile();
         match child.try_wait() {
-            Ok(Some(status)) => {
-                return match (status.code(), status.signal()) {
-                    (Some(CANNOT), _) => Ending::NotStarted(
-                        "there is no such program, it may not be run, or it ended with 127 itself"
-                            .into(),
-                    ),
-                    (Some(code), _) => Ending::Code(code),
-                    (None, signal) => Ending::Signal(signal.unwrap_or_default()),
-                };
-            }
+            Ok(Some(status)) => return Ending::of(status),
             Ok(None) => {}
             Err(error) => return Ending::NotStarted(error.to_string()),
         }
@@ -243,6 +269,18 @@ fn end(mut child: Child) {
     let _ = thread::Builder::new()
         .name("reaper".into())
         .spawn(move || child.wait());
+}
+
+impl Ending {
+    fn of(status: ExitStatus) -> Self {
+        match (status.code(), status.signal()) {
+            (Some(CANNOT), _) => Self::NotStarted(
+                "there is no such program, it may not be run, or it ended with 127 itself".into(),
+            ),
+            (Some(code), _) => Self::Code(code),
+            (None, signal) => Self::Signal(signal.unwrap_or_default()),
+        }
+    }
 }
 
 impl fmt::Display for Ending {

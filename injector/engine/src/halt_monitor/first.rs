@@ -127,8 +127,10 @@ fn begin(
 ) -> Result<Receiver<Result<(), String>>, Refusal> {
     let (post, answer) = mpsc::channel();
     let (fails, pace, is_over) = (*fails, *pace, Arc::clone(is_over));
-    let mut asker = ask::Asker::of(probe, guard);
+    let (probe, guard) = (probe.clone(), guard.clone());
     let asking = move || {
+        // Here, for it reads files, which may hang.
+        let mut asker = ask::Asker::of(&probe, &guard);
         let mut last = String::new();
         for _ in 0..fails.count {
             if is_over.load(Ordering::Relaxed) {

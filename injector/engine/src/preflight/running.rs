@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use injector_host::targets::{self, ResolvedTarget, guard::Guard, overlap, process::TaskKey};
 use injector_plan::{Picked, Plan};
-use injector_record::journal::{self, Record, Replay, RunState};
+use injector_record::journal::{self, ListedRun, Record, Replay};
 use injector_spec::{
     error::Refusal,
     experiment::{ActsOn, Experiment, FaultKind, OnProcesses, Selector, Target},
@@ -16,7 +16,12 @@ use injector_spec::{
 
 /// Refuses a plan that holds frames of a target that another run acts on at its devices, or that wants a state of
 /// processes that another run has.
-pub(super) fn check(plan: &Plan, targets: &[ResolvedTarget], guard: &Guard) -> Result<(), Refusal> {
+pub(super) fn check(
+    plan: &Plan,
+    targets: &[ResolvedTarget],
+    guard: &Guard,
+    running: &[ListedRun],
+) -> Result<(), Refusal> {
     let holds = plan.rules.iter().any(|rule| rule.compiled.line.is_some());
     let kinds = plan.rules.iter().map(|rule| &rule.fault.kind);
     let states: BTreeSet<State> = kinds.filter_map(State::of).collect();
@@ -24,12 +29,7 @@ pub(super) fn check(plan: &Plan, targets: &[ResolvedTarget], guard: &Guard) -> R
         return Ok(());
     }
     let directory = journal::directory();
-    // What cannot be read has refused the run already (`policy::survey`).
-    let unfinished = journal::unfinished(&directory).unwrap_or_default();
-    for listed in unfinished.runs {
-        if listed.state != RunState::Running {
-            continue;
-        }
+    for listed in running {
         let path = journal::file(&directory, &listed.run);
         let Ok(replay) = journal::replay(&path) else {
             continue;

@@ -151,6 +151,7 @@ fn probe(series: &Series, account: &Account) -> Came {
 mod tests {
     use super::*;
     use crate::account::tests::{account, experiment, records};
+    use crate::junit::form;
     use crate::{measure::Verdict, report::Outcome};
 
     fn with(verdict: Verdict, fates: [Fate; 2]) -> Account {
@@ -170,10 +171,7 @@ mod tests {
     /// The lines of the three cases, with what they came to.
     fn cases(account: &Account) -> Vec<String> {
         let text = junit(account);
-        for tag in ["testsuites", "testsuite", "properties", "system-out"] {
-            let closed = format!("</{tag}>");
-            assert_eq!(text.matches(&closed).count(), 1, "{text}");
-        }
+        assert_eq!(form::check(&text), Ok(()), "{text}");
         let (_, cases) = text.split_once("</properties>").unwrap();
         let (cases, _) = cases.split_once("<system-out>").unwrap();
         let cases = cases.split("<testcase ").skip(1);

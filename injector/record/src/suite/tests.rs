@@ -1,5 +1,6 @@
 use super::*;
 use crate::{
+    junit::form,
     measure::{Fate, Verdict},
     suite::compare::{Difference, Scores, compare},
     trials::{
@@ -147,6 +148,7 @@ fn junit_has_a_case_for_each_and_nothing_that_breaks_it() {
         ("e", Vec::new()),
     ]);
     let text = junit::junit(&all);
+    assert_eq!(form::check(&text), Ok(()), "{text}");
     assert!(text.contains("tests=\"5\" failures=\"1\" errors=\"1\" skipped=\"2\" time=\"7.500\""));
     assert!(text.contains("name=\"b&apos;s &lt;name&gt;\" classname=\"b\" time=\"1.500\">"));
     assert!(text.contains("<failure message=\"`api` was bad &amp; &lt;late&gt;\"/>"));

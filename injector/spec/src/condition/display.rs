@@ -1,6 +1,6 @@
 //! Conditions as people write them: what is printed is read back as the same.
 
-use std::{fmt, time::Duration};
+use std::{fmt, path::Path, time::Duration};
 
 use super::{
     Bound, Condition, Counted, HttpProbe, Lives, Number, Pressure, Probe, Question, Until,
@@ -107,28 +107,46 @@ impl fmt::Display for Probe {
                 }
             }
             Self::File(file) => file.fmt(out),
+            Self::Journald(journald) => journald.fmt(out),
             Self::Process(process) => process.fmt(out),
             Self::Prometheus {
                 server,
+                ca,
                 query,
                 bound,
             } => {
                 let (query, bound) = (words::quoted(query), bound.written(Unit::Plain));
-                write!(out, "prometheus {server} {query} {bound}")
+                write!(
+                    out,
+                    "prometheus {server}{} {query} {bound}",
+                    authorities(ca.as_deref())
+                )
             }
         }
     }
+}
+
+/// ` ca "/etc/ssl/own-ca.pem"`, where there is one.
+fn authorities(ca: Option<&Path>) -> String {
+    ca.map_or_else(String::new, |ca| {
+        format!(" ca {}", words::quoted(&ca.to_string_lossy()))
+    })
 }
 
 impl fmt::Display for HttpProbe {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             url,
+            ca,
             status,
             body,
             json,
         } = self;
-        write!(out, "http {url} status {status}")?;
+        write!(
+            out,
+            "http {url}{} status {status}",
+            authorities(ca.as_deref())
+        )?;
         if let Some(body) = body {
             write!(out, " body {}", words::quoted(body.as_str()))?;
         }

@@ -30,8 +30,8 @@ pub enum ConditionError {
     },
     /// A halt condition, where only a probe can stand.
     #[error(
-        "`{0}` asks nothing; a probe is `http`, `tcp`, `command`, `file`, `process` or `prometheus` with what it \
-         asks, so write one of them"
+        "`{0}` asks nothing; a probe is `http`, `tcp`, `command`, `file`, `journald`, `process` or `prometheus` with what \
+         it asks, so write one of them"
     )]
     NoProbe(String),
     /// A word is missing.
@@ -126,6 +126,18 @@ pub enum ConditionError {
     /// A path that hangs on where a process stands.
     #[error("`{0}` is no path of a file; write it whole, as in `/var/log/agent.log`")]
     Path(String),
+    /// A unit that systemd could not have.
+    #[error(
+        "`{0}` is no unit of systemd; write its name, letters, digits and any of : - _ . \\ @, as in `my-agent` or \
+         `my-agent.service`"
+    )]
+    Unit(String),
+    /// Authorities of a server that shows no certificate.
+    #[error(
+        "`ca` says who may have signed the server's certificate, and one that is asked by `http:` shows none; write \
+         `https:`, or leave `ca` out"
+    )]
+    NoCertificate,
     /// An answer would be given up before it is late.
     #[error(
         "`timeout {timeout}` is shorter than `within {within}`, so that no answer could be late; raise it, or leave \

@@ -123,6 +123,7 @@ impl Line<'_> {
             "command" => self.command()?,
             "prometheus" => self.prometheus()?,
             "file" => self.file()?,
+            "journald" => self.journald()?,
             "process" => self.process()?,
             other => return Err(unknown(other)),
         })

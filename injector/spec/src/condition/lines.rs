@@ -1,4 +1,4 @@
-//! What is asked about a file that other programs write lines to.
+//! What is asked about lines that other programs write: to a file, or to the journal of systemd.
 
 use std::{fmt, path::PathBuf};
 
@@ -15,6 +15,44 @@ pub struct FileProbe {
     pub pattern: Pattern,
     /// Whether such a line is good or bad.
     pub lines: Lines,
+}
+
+/// What is asked about the lines that came into the journal of systemd since the question before: those of a unit, and
+/// those that systemd writes about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JournaldProbe {
+    /// The unit.
+    pub unit: UnitName,
+    /// What a line is held against.
+    pub pattern: Pattern,
+    /// Whether such a line is good or bad.
+    pub lines: Lines,
+}
+
+/// The name of one unit of systemd (systemd.unit(5)); without a type it is a service, as `journalctl` takes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnitName(String);
+
+/// The longest name of a unit, in bytes (systemd, `UNIT_NAME_MAX`).
+const LONGEST_UNIT: usize = 255;
+
+impl UnitName {
+    /// As it was written.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// The name of a unit. `journalctl` would take `*`, `?` and `[` for a pattern, which no unit has in its name.
+pub(crate) fn unit(text: &str) -> Result<UnitName, ConditionError> {
+    let is_of_a_unit = |byte: u8| byte.is_ascii_alphanumeric() || b":-_.\\@".contains(&byte);
+    if (1..=LONGEST_UNIT).contains(&text.len()) && text.bytes().all(is_of_a_unit) {
+        Ok(UnitName(text.to_owned()))
+    } else {
+        Err(ConditionError::Unit(
+            crate::printable::line(text).into_owned(),
+        ))
+    }
 }
 
 /// Whether a line that matches is good or bad.
@@ -52,5 +90,13 @@ impl fmt::Display for FileProbe {
         let path = words::quoted(&self.path.to_string_lossy());
         let pattern = words::quoted(self.pattern.as_str());
         write!(out, "file {path} {} {pattern}", self.lines.name())
+    }
+}
+
+impl fmt::Display for JournaldProbe {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let unit = words::word(self.unit.as_str());
+        let pattern = words::quoted(self.pattern.as_str());
+        write!(out, "journald {unit} {} {pattern}", self.lines.name())
     }
 }

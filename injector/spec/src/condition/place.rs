@@ -1,4 +1,4 @@
-//! What probes ask: hosts with a port, and addresses of the web in plain text.
+//! What probes ask: hosts with a port, and addresses of the web, in plain text or over TLS.
 
 use std::{
     fmt,
@@ -78,16 +78,43 @@ impl fmt::Display for Host {
     }
 }
 
-/// An address of the web that is spoken to in plain text: `http://127.0.0.1:9090/path`.
-///
-/// No TLS: a library for it, with its roots of trust, would double what a process with such privileges
-/// is made of. What has to leave the host goes through a relay on it, or a command.
+/// An address of the web: `http://127.0.0.1:9090/path`, `https://api.example.com/health`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HttpUrl {
     text: String,
+    scheme: Scheme,
     host: Host,
     /// Path and query.
     path: String,
+}
+
+/// How a server is spoken to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scheme {
+    /// In plain text.
+    Http,
+    /// Over TLS, by whose certificate the server shows that it is the one which is meant.
+    Https,
+}
+
+impl Scheme {
+    const ALL: [Self; 2] = [Self::Http, Self::Https];
+
+    /// As an address has it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
+
+    /// The port where an address has none.
+    const fn port(self) -> u16 {
+        match self {
+            Self::Http => 80,
+            Self::Https => 443,
+        }
+    }
 }
 
 /// Why a text is no [`HttpUrl`].
@@ -96,12 +123,6 @@ pub enum HttpUrlError {
     /// Not the form.
     #[error("`{0}` is not an address of the web; write one as in `http://127.0.0.1:8080/health`")]
     NotAUrl(String),
-    /// TLS.
-    #[error(
-        "injector speaks no TLS, so `https:` cannot be asked; ask a relay on this host by `http:`, or use a \
-         command"
-    )]
-    Tls,
     /// A password in it. It is not repeated here.
     #[error(
         "the address has a user or a password in front of its host, which would stand in the journal; leave \
@@ -111,7 +132,12 @@ pub enum HttpUrlError {
 }
 
 impl HttpUrl {
-    /// The host and the port, 80 where none is given.
+    /// How the server is spoken to.
+    pub const fn scheme(&self) -> Scheme {
+        self.scheme
+    }
+
+    /// The host and the port, that of the scheme where none is given.
     pub const fn host(&self) -> &Host {
         &self.host
     }
@@ -124,7 +150,7 @@ impl HttpUrl {
     /// The address without what may be a secret: no path and no query.
     pub fn without_secrets(&self) -> String {
         let more = if self.path == "/" { "" } else { "..." };
-        format!("http://{}/{more}", self.host)
+        format!("{}://{}/{more}", self.scheme.name(), self.host)
     }
 }
 
@@ -133,9 +159,6 @@ impl FromStr for HttpUrl {
 
     fn from_str(text: &str) -> Result<Self, HttpUrlError> {
         let wrong = || HttpUrlError::NotAUrl(text.to_owned());
-        if text.to_ascii_lowercase().starts_with("https:") {
-            return Err(HttpUrlError::Tls);
-        }
         if text
             .split(['/', '?'])
             .nth(2)
@@ -144,13 +167,16 @@ impl FromStr for HttpUrl {
             return Err(HttpUrlError::Secret);
         }
         let uri: Uri = text.parse().map_err(|_| wrong())?;
-        if uri.scheme_str() != Some("http") || text.contains('#') {
-            return Err(wrong());
-        }
+        let scheme = Scheme::ALL
+            .into_iter()
+            .find(|scheme| uri.scheme_str() == Some(scheme.name()))
+            .filter(|_| !text.contains('#'))
+            .ok_or_else(wrong)?;
         let host = uri.host().ok_or_else(wrong)?;
-        let host = format!("{host}:{}", uri.port_u16().unwrap_or(80));
+        let host = format!("{host}:{}", uri.port_u16().unwrap_or(scheme.port()));
         Ok(Self {
             text: text.to_owned(),
+            scheme,
             host: host.parse().map_err(|_| wrong())?,
             path: uri
                 .path_and_query()

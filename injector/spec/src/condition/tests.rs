@@ -52,6 +52,14 @@ const LINES: &[(&str, &str)] = &[
         r#"http http://a/ status 200 body "re.dy" json "$.queue < 10" fails 3 every 1s within 500ms timeout 1s"#,
     ),
     (
+        r#"http https://a/x status 204 ca "/etc/own ca.pem""#,
+        r#"http https://a/x ca "/etc/own ca.pem" status 204 fails 3 every 1s within 1s"#,
+    ),
+    (
+        "prometheus https://a:9090 ca /etc/ca.pem up < 1 fails 1",
+        r#"prometheus https://a:9090 ca "/etc/ca.pem" "up" < 1 fails 1 every 5s within 2s"#,
+    ),
+    (
         r#"http http://a/ json "$['a b'] == \"x\"" timeout 500ms"#,
         r#"http http://a/ status 200 json "$['a b'] == \"x\"" fails 3 every 1s within 500ms"#,
     ),
@@ -66,6 +74,14 @@ const LINES: &[(&str, &str)] = &[
     (
         r#"file "/var/log/a b" present "beat" every 5s"#,
         r#"file "/var/log/a b" present "beat" fails 3 every 5s within 1s"#,
+    ),
+    (
+        "journald my-agent@1.service absent ERROR|panic fails 1",
+        r#"journald my-agent@1.service absent "ERROR|panic" fails 1 every 1s within 1s"#,
+    ),
+    (
+        r#"journald "dev-disk\\x2da" present "beat" every 5s"#,
+        r#"journald dev-disk\x2da present "beat" fails 3 every 5s within 1s"#,
     ),
     (
         "process unit my-agent alive rss < 1 GiB restarts < 2 descriptors <= 200",
@@ -133,7 +149,17 @@ const MISTAKES: &[(&str, &str)] = &[
     ("tcp a:80 failing 3", "did you mean `fails`?"),
     ("tcp a:80 every 1ms", "out of range"),
     ("tcp a:80 every 1s every 2s", "no place"),
-    ("http https://a/", "no TLS"),
+    (
+        "http http://a/ ca /etc/ca.pem",
+        "`ca` says who may have signed",
+    ),
+    ("http https://a/ ca ca.pem", "write it whole"),
+    ("http https://a/ ca", "a file of certificates"),
+    (
+        "prometheus http://a ca /ca.pem up < 1",
+        "`ca` says who may have signed",
+    ),
+    ("http https://u:secret@a/", "journal"),
     ("http http://u:secret@a/", "journal"),
     ("http ftp://a/", "not an address"),
     ("http http://a/ status 99", "100 to 599"),
@@ -159,6 +185,13 @@ const MISTAKES: &[(&str, &str)] = &[
     ("file /log", "`absent` or `present`"),
     ("file /log absent", "a regular expression"),
     ("file /log absent x present y", "no place"),
+    ("journald", "a unit"),
+    ("journald my-agent", "`absent` or `present`"),
+    ("journald my-* absent x", "is no unit of systemd"),
+    ("journald a/b absent x", "is no unit of systemd"),
+    ("journald my-agent absent", "a regular expression"),
+    ("journald my-agent absent x present y", "no place"),
+    ("journal my-agent absent x", "did you mean `journald`?"),
     ("process my-agent", "one of pid, cgroup, unit"),
     ("process pid x", "`x` is not a process id"),
     ("process pid 7 restarts < 1", "named by cgroup, unit"),
@@ -188,11 +221,14 @@ fn a_place_is_shown_without_what_may_be_secret() {
         (url.host().as_str(), url.path()),
         ("a:9", "/hook/T0K3N?key=abc")
     );
+    let url: HttpUrl = "HTTPS://[::1]/hook".parse().unwrap();
+    assert_eq!(url.without_secrets(), "https://[::1]:443/...");
+    assert_eq!((url.scheme(), url.host().name()), (Scheme::Https, "[::1]"));
 }
 
 proptest! {
     #[test]
-    fn parsing_is_total(line in "\\PC*|(host|target|tcp|http|command|clock|hits|file|process)[a-z. \\[\\]\"<>=0-9%/:]{0,60}") {
+    fn parsing_is_total(line in "\\PC*|(host|target|tcp|http|command|clock|hits|file|journald|process)[a-z. \\[\\]\"<>=0-9%/:]{0,60}") {
         let _ = parse(&line);
     }
 
@@ -207,7 +243,7 @@ proptest! {
         let bound = Bound { comparator: Comparator::Below, number: Number::new(number).unwrap() };
         let probes = [
             Probe::Command { words: command, number: None },
-            Probe::Prometheus { server: "http://a".parse().unwrap(), query: format!("q{query}"), bound },
+            Probe::Prometheus { server: "https://a".parse().unwrap(), ca: (every % 2 == 0).then(|| "/ca".into()), query: format!("q{query}"), bound },
         ];
         for probe in probes {
             let condition = Condition::Probe(Question { probe, fails: Fails { count, of }, pace });

@@ -53,7 +53,12 @@ const MISTAKES: &[(&str, &str, &str, &str)] = &[
         "did you mean `host.load`?",
     ),
     ("escalation", "command", r#"["page"]"#, "whole path"),
-    ("escalation", "webhook", r#""https://a/""#, "no TLS"),
+    (
+        "escalation",
+        "webhook",
+        r#""ftp://a/""#,
+        "is not an address of the web",
+    ),
     ("journal", "keep", "0", "1 or more"),
     ("journal", "max_age", r#""90""#, "unit"),
     ("escalation", "journald", r#""yes""#, "true or false"),
@@ -76,7 +81,12 @@ const MISTAKES: &[(&str, &str, &str, &str)] = &[
         r#""webhok""#,
         "did you mean `webhook`?",
     ),
-    ("[notifier]", "url", r#""https://a/""#, "no TLS"),
+    (
+        "[notifier]",
+        "url",
+        r#""ftp://a/""#,
+        "is not an address of the web",
+    ),
     ("[notifier]", "command", r#"["page"]"#, "whole path"),
 ];
 

@@ -15,6 +15,7 @@
 //! Everything below `targets:` and every fault is turned into words and parsed by the definitions of the
 //! command line ([`words`]); the rest is read here. A complaint names file, line and column.
 
+mod authorities;
 mod chaos_toolkit;
 mod command;
 mod complaint;
@@ -79,7 +80,7 @@ pub struct Reading<'r> {
     pub stage: Option<StageChoice<'r>>,
     /// Values that parameters of faults have in place of those in the file; of two for the same one the last one counts.
     pub parameters: &'r [(ParameterPath, String)],
-    /// What an experiment of Chaos Toolkit may ask of the process that reads it.
+    /// What may be asked of the process that reads it.
     pub surroundings: Surroundings,
 }
 
@@ -126,6 +127,7 @@ impl Reading<'_> {
             parameter::put(&mut root, path, value)?;
         }
         let experiment = experiment(&root, stem, self.selector.clone(), variables)?;
+        authorities::check(&root, self.surroundings.authorities)?;
         Ok((root, experiment))
     }
 

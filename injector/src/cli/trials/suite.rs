@@ -12,7 +12,12 @@ use clap::Args;
 use serde::Serialize;
 
 use super::{Next, Runs, Times, row};
-use crate::cli::{Rehearsal, arm, experiment_file::ExperimentFile, flags::ArmingFlags, stored};
+use crate::cli::{
+    Rehearsal, arm,
+    experiment_file::ExperimentFile,
+    flags::{ArmingFlags, StageFlags},
+    stored,
+};
 use injector_engine::{preflight, tell, trial::Asked, worker::Output};
 use injector_plan::policy::Override;
 use injector_record::{
@@ -57,6 +62,8 @@ pub(crate) struct SuiteFlags {
     /// Take the values of this profile of each experiment
     #[arg(long, value_name = "NAME", help_heading = "Variables")]
     profile: Option<String>,
+    #[command(flatten)]
+    stage: StageFlags,
     /// Compare with a result that `--output` has written; exit 1 where something got worse
     #[arg(long, value_name = "FILE", help_heading = "Result")]
     compare: Option<PathBuf>,
@@ -131,6 +138,7 @@ impl Wanted {
             repeat,
             set,
             profile,
+            stage: StageFlags { stage, approved_by },
             compare,
             build,
             output,
@@ -140,8 +148,9 @@ impl Wanted {
         } = flags;
         let values = Values {
             profile,
+            stage,
+            approved_by,
             settings: set,
-            ..Values::default()
         };
         let selector = target.selector();
         let mut experiments = Vec::new();

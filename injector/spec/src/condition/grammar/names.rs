@@ -4,7 +4,7 @@ use super::super::{ConditionError, Resource, Stalled, Whose};
 use crate::nearest::nearest;
 
 /// Names that are not made of parts.
-const SIMPLE: [&str; 13] = [
+const SIMPLE: [&str; 14] = [
     "host.load",
     "target.exits",
     "target.restarts",
@@ -17,6 +17,7 @@ const SIMPLE: [&str; 13] = [
     "command",
     "prometheus",
     "file",
+    "journald",
     "process",
 ];
 

@@ -1,9 +1,11 @@
 //! What a probe asks, how often it may fail, and when it is asked.
 
+use std::path::PathBuf;
+
 use super::{
     super::{
-        Comparator, Condition, ConditionError, Fails, FileProbe, HttpProbe, Lines, Pace, Probe,
-        ProcessProbe, Question, lines,
+        Comparator, Condition, ConditionError, Fails, FileProbe, HttpProbe, HttpUrl, JournaldProbe,
+        Lines, Pace, Probe, ProcessProbe, Question, Scheme, lines,
         number::Wanted,
         pace::{Timing, Timings},
         words::{self, Word},
@@ -13,6 +15,7 @@ use super::{
 use crate::{
     experiment::{Follow, Many, Selector},
     grammar::values,
+    pattern::Pattern,
     quantity::bytes,
 };
 
@@ -22,9 +25,10 @@ impl Line<'_> {
             .plain("an address", "http http://127.0.0.1:8080/health fails 3")?
             .parse()?;
         let mut http = HttpProbe::of(url);
-        let mut left = vec!["status", "body", "json"];
+        let mut left = vec!["ca", "status", "body", "json"];
         while let Some(option) = self.option(&mut left) {
             match option {
+                "ca" => http.ca = Some(self.ca(&http.url)?),
                 "status" => {
                     let text = self.plain("a status", "http http://127.0.0.1:8080/ status 204")?;
                     http.status = status(&text)?;
@@ -68,6 +72,10 @@ impl Line<'_> {
     pub(super) fn prometheus(&mut self) -> Result<Condition, ConditionError> {
         const EXAMPLE: &str = "prometheus http://127.0.0.1:9090 \"up{job='api'}\" < 1";
         let server = self.plain("the server's address", EXAMPLE)?.parse()?;
+        let ca = match self.option(&mut vec!["ca"]) {
+            Some(_) => Some(self.ca(&server)?),
+            None => None,
+        };
         let query = match self.next() {
             Some(Word::Quoted(query) | Word::Plain(query)) if !query.trim().is_empty() => {
                 query.clone()
@@ -77,6 +85,7 @@ impl Line<'_> {
         let bound = self.bound(Unit::Plain)?;
         let probe = Probe::Prometheus {
             server,
+            ca,
             query,
             bound,
         };
@@ -86,18 +95,42 @@ impl Line<'_> {
     pub(super) fn file(&mut self) -> Result<Condition, ConditionError> {
         const EXAMPLE: &str = r#"file "/var/log/agent.log" absent "ERROR""#;
         let path = lines::path(&self.plain("a path", EXAMPLE)?)?;
-        let rule = match self.option(&mut vec!["absent", "present"]) {
-            Some("absent") => Lines::Absent,
-            Some(_) => Lines::Present,
-            None => return Err(self.missing("`absent` or `present`", EXAMPLE)),
-        };
-        let pattern = self.plain("a regular expression in `\"...\"`", EXAMPLE)?;
+        let (lines, pattern) = self.lines(EXAMPLE)?;
         let probe = FileProbe {
             path,
-            pattern: pattern.parse()?,
-            lines: rule,
+            pattern,
+            lines,
         };
         self.probe(Probe::File(Box::new(probe)), self.fails, PACE, &[])
+    }
+
+    pub(super) fn journald(&mut self) -> Result<Condition, ConditionError> {
+        const EXAMPLE: &str = r#"journald my-agent absent "ERROR""#;
+        let unit = lines::unit(&self.plain("a unit", EXAMPLE)?)?;
+        let (lines, pattern) = self.lines(EXAMPLE)?;
+        let probe = JournaldProbe {
+            unit,
+            pattern,
+            lines,
+        };
+        self.probe(Probe::Journald(Box::new(probe)), self.fails, PACE, &[])
+    }
+
+    /// A file of authorities for this server.
+    fn ca(&mut self, server: &HttpUrl) -> Result<PathBuf, ConditionError> {
+        const EXAMPLE: &str = r#"http https://api.example.com/ ca "/etc/ssl/own-ca.pem""#;
+        authorities(&self.plain("a file of certificates", EXAMPLE)?, server)
+    }
+
+    /// Which lines are bad, or good.
+    fn lines(&mut self, example: &'static str) -> Result<(Lines, Pattern), ConditionError> {
+        let lines = match self.option(&mut vec!["absent", "present"]) {
+            Some("absent") => Lines::Absent,
+            Some(_) => Lines::Present,
+            None => return Err(self.missing("`absent` or `present`", example)),
+        };
+        let pattern = self.plain("a regular expression in `\"...\"`", example)?;
+        Ok((lines, pattern.parse()?))
     }
 
     pub(super) fn process(&mut self) -> Result<Condition, ConditionError> {
@@ -212,6 +245,14 @@ pub(crate) fn status(text: &str) -> Result<u16, ConditionError> {
         .ok()
         .filter(|status| (100..600).contains(status))
         .ok_or_else(|| ConditionError::Status(text.to_owned()))
+}
+
+/// The file with the authorities that are trusted to know this server.
+pub(crate) fn authorities(text: &str, server: &HttpUrl) -> Result<PathBuf, ConditionError> {
+    match server.scheme() {
+        Scheme::Http => Err(ConditionError::NoCertificate),
+        Scheme::Https => lines::path(text),
+    }
 }
 
 /// A program by its whole path, with its arguments.

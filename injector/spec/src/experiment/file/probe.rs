@@ -2,13 +2,17 @@
 //!
 //! ```yaml
 //! tasks: { http: "http://127.0.0.1:8080/health", json: "$.queue < 10", body: "ready", within: 500ms, timeout: 1s }
+//! api: { http: "https://api.example.com/health", ca: /etc/ssl/own-ca.pem }
 //! store: { tcp: "127.0.0.1:5432", fails: "2 of 3" }
 //! lag: { command: ["/usr/local/bin/lag", "--seconds"], number: "< 5" }
 //! quiet: { file: /var/log/agent.log, absent: "ERROR|panic" }
+//! calm: { journald: my-agent, absent: "ERROR|panic" }
 //! small: { process: { unit: my-agent }, restarts: "< 2", descriptors: "< 200", rss: "< 1 GiB" }
 //! rate: { prometheus: "http://127.0.0.1:9090", query: "sum(rate(errors_total[1m]))", is: "< 5" }
 //! ```
 //! It becomes the same [`Question`] as a line; each key has its place in complaints. Every bound says what is right.
+
+use std::path::PathBuf;
 
 use super::{
     command,
@@ -19,23 +23,26 @@ use super::{
 };
 use crate::{
     condition::{
-        ConditionError, FileProbe, HttpProbe, Lines, Pace, Probe, ProcessProbe, Question,
+        ConditionError, FileProbe, HttpProbe, HttpUrl, JournaldProbe, Lines, Pace, Probe,
+        ProcessProbe, Question,
         map::{self, Timing, Timings},
     },
     grammar::ProcessInProbe,
+    pattern::Pattern,
 };
 
 /// Keys that every probe may have.
 pub(super) const OF_ALL: [&str; 4] = ["fails", "every", "within", "timeout"];
 
 /// The kinds, each with its own keys; the first of them names it.
-pub(super) const KINDS: [&[&str]; 6] = [
-    &["http", "status", "body", "json"],
+pub(super) const KINDS: [&[&str]; 7] = [
+    &["http", "ca", "status", "body", "json"],
     &["tcp"],
     &["command", "number"],
     &["file", "absent", "present"],
+    &["journald", "absent", "present"],
     &["process", "alive", "restarts", "descriptors", "rss"],
-    &["prometheus", "query", "is"],
+    &["prometheus", "ca", "query", "is"],
 ];
 
 /// A probe: a line, or a map.
@@ -62,6 +69,7 @@ pub(super) fn question(name: &str, node: &Node) -> Result<Question, Complaint> {
         "tcp" => (Probe::Tcp(map.parsed("tcp")?), map::PACE),
         "command" => (program(&map)?, map::PACE),
         "file" => (file(&map)?, map::PACE),
+        "journald" => (journald(&map)?, map::PACE),
         "process" => (process(&map)?, map::PACE),
         _ => (prometheus(&map)?, map::PROMETHEUS_PACE),
     };
@@ -75,12 +83,17 @@ pub(super) fn question(name: &str, node: &Node) -> Result<Question, Complaint> {
 
 fn http(map: &Map<'_>) -> Result<Probe, Complaint> {
     let mut http = HttpProbe::of(map.parsed("http")?);
+    http.ca = ca(map, &http.url)?;
     if let Some(status) = map.optional("status", map::status)? {
         http.status = status;
     }
     http.body = map.optional("body", |text| Ok(text.parse()?))?;
     http.json = map.optional("json", |text| Ok(text.parse()?))?;
     Ok(Probe::Http(Box::new(http)))
+}
+
+fn ca(map: &Map<'_>, server: &HttpUrl) -> Result<Option<PathBuf>, Complaint> {
+    map.optional("ca", |text| map::authorities(text, server))
 }
 
 fn program(map: &Map<'_>) -> Result<Probe, Complaint> {
@@ -93,22 +106,39 @@ fn program(map: &Map<'_>) -> Result<Probe, Complaint> {
 
 fn file(map: &Map<'_>) -> Result<Probe, Complaint> {
     let path = map.required("file", map::path)?;
-    let absent = map.optional("absent", |text| Ok(text.parse()?))?;
-    let present = map.optional("present", |text| Ok(text.parse()?))?;
-    let (pattern, lines) = match (absent, present) {
-        (Some(pattern), None) => (pattern, Lines::Absent),
-        (None, Some(pattern)) => (pattern, Lines::Present),
-        (None, None) | (Some(_), Some(_)) => {
-            let sentence = "a probe of a file says by one of `absent` and `present` which lines are bad or good, as \
-                            in `absent: \"ERROR|panic\"`; write one of them";
-            return Err(Complaint::at(map.0.at, sentence));
-        }
-    };
+    let (pattern, lines) = lines(map, "a file")?;
     Ok(Probe::File(Box::new(FileProbe {
         path,
         pattern,
         lines,
     })))
+}
+
+fn journald(map: &Map<'_>) -> Result<Probe, Complaint> {
+    let unit = map.required("journald", map::unit)?;
+    let (pattern, lines) = lines(map, "the journal")?;
+    Ok(Probe::Journald(Box::new(JournaldProbe {
+        unit,
+        pattern,
+        lines,
+    })))
+}
+
+/// Which lines of something are bad, or good.
+fn lines(map: &Map<'_>, of: &str) -> Result<(Pattern, Lines), Complaint> {
+    let absent = map.optional("absent", |text| Ok(text.parse()?))?;
+    let present = map.optional("present", |text| Ok(text.parse()?))?;
+    match (absent, present) {
+        (Some(pattern), None) => Ok((pattern, Lines::Absent)),
+        (None, Some(pattern)) => Ok((pattern, Lines::Present)),
+        (None, None) | (Some(_), Some(_)) => {
+            let sentence = format!(
+                "a probe of {of} says by one of `absent` and `present` which lines are bad or good, as in `absent: \
+                 \"ERROR|panic\"`; write one of them"
+            );
+            Err(Complaint::at(map.0.at, sentence))
+        }
+    }
 }
 
 fn process(map: &Map<'_>) -> Result<Probe, Complaint> {
@@ -148,8 +178,10 @@ fn prometheus(map: &Map<'_>) -> Result<Probe, Complaint> {
         return Err(Complaint::at(query.at, sentence));
     }
     let wanted = map.required("is", |text| map::wanted(text, map::number))?;
+    let server = map.parsed("prometheus")?;
     Ok(Probe::Prometheus {
-        server: map.parsed("prometheus")?,
+        ca: ca(map, &server)?,
+        server,
         query: text.to_owned(),
         bound: wanted.opposite(),
     })

@@ -270,7 +270,13 @@ fn key_of_step(key: &str) -> Value {
 /// What a key of a probe takes.
 fn key_of_probe(key: &str) -> Value {
     match key {
-        "http" => scalar("An address that is got, as in `http://127.0.0.1:8080/health`."),
+        "http" => {
+            scalar("An address that is got, as in `http://127.0.0.1:8080/health`, or by `https:`.")
+        }
+        "ca" => scalar(
+            "A file with the certificates of who may have signed that of an `https:` server, by its whole path; root's to \
+             name. Those that the host trusts where nothing is said.",
+        ),
         "status" => scalar("The status of the answer; 200 where nothing is said."),
         "body" => scalar("A regular expression that matches in the body."),
         "json" => scalar("What holds for a body of JSON, as in `$.queue < 10`."),
@@ -281,6 +287,9 @@ fn key_of_probe(key: &str) -> Value {
         ),
         "number" => scalar("What the number is that the program prints, as in `< 5`."),
         "file" => scalar("A file that lines are appended to, by its whole path; root's to name."),
+        "journald" => {
+            scalar("A unit of systemd, whose lines in the journal are read; root's to name.")
+        }
         "absent" => scalar("A regular expression; a line that matches it is bad."),
         "present" => scalar("A regular expression; a line that matches it is good."),
         "process" => json!({ "$ref": "#/$defs/process", "description": "Which processes." }),
@@ -321,11 +330,11 @@ fn probes() -> Value {
     let kinds = probe::KINDS.iter().map(|kind| {
         let keys = [*kind, &probe::OF_ALL[..]].concat();
         let required: &[&str] = match kind[0] {
-            "prometheus" => kind,
+            "prometheus" => &["prometheus", "query", "is"],
             _ => &kind[..1],
         };
         let mut schema = map(&keys, required);
-        if kind[0] == "file" {
+        if kind.contains(&"absent") {
             schema["oneOf"] = json!([{ "required": ["absent"] }, { "required": ["present"] }]);
         }
         schema

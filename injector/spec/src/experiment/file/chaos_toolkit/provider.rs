@@ -103,6 +103,15 @@ fn http(node: &Node) -> Result<Provider<'_>, Complaint> {
             "an http provider needs `url`, as in `url: http://127.0.0.1:8080/health`; add it";
         Complaint::at(node.at, sentence)
     })?;
+    // One that is asked in plain text shows no certificate.
+    if let Some(check) = fields.get("verify_tls")
+        && !check.text("verify_tls")?.eq_ignore_ascii_case("true")
+        && !url.text("url")?.to_ascii_lowercase().starts_with("http:")
+    {
+        let sentence = "injector checks the certificate of every server, so `verify_tls` cannot be off; leave it out, \
+                        or have a `process` ask, as /usr/bin/curl";
+        return Err(Complaint::at(check.at, sentence));
+    }
     Ok(Provider::Http {
         url,
         timeout: timeout(&fields)?,

@@ -19,6 +19,7 @@ const RENAMED_FILE: &str = include_str!("../../../../tests/chaos-toolkit/renamed
 const SURROUNDINGS: Surroundings = Surroundings {
     variable: |name| (name == "AGENT_SCOPE").then(|| "other.slice".to_owned()),
     program: |name| Some(format!("/usr/bin/{name}")),
+    authorities: |_| Ok(()),
 };
 
 fn read(text: &str) -> Result<Experiment, FileError> {
@@ -224,7 +225,7 @@ const REFUSED: &[(&str, &str, u64, &str)] = &[
     ("\"tolerance\": 200", "\"tolerance\": {\"type\": \"regex\", \"pattern\": \"(\", \"target\": \"body\"}", 4, "regular expression"),
     ("\"url\": \"http:", "\"headers\": {\"A\": \"b\"}, \"url\": \"http:", 4, "without `headers`"),
     ("\"url\": \"http:", "\"method\": \"POST\", \"url\": \"http:", 4, "by GET alone"),
-    ("\"url\": \"http:", "\"url\": \"https:", 4, "speaks no TLS"),
+    ("\"url\": \"http:", "\"verify_tls\": false, \"url\": \"https:", 4, "`verify_tls` cannot be off"),
     ("\"type\": \"http\", \"url\": \"http://127.0.0.1:80/\"", "\"type\": \"python\", \"module\": \"os\", \"func\": \"getcwd\"", 4, "runs no Python"),
     ("{ \"type\": \"probe\"", "{ \"type\": \"action\"", 4, "no part of a steady state"),
     ("\"type\": \"action\",", "\"type\": \"action\", \"background\": true,", 7, "in the `background`"),

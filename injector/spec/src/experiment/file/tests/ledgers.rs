@@ -65,7 +65,7 @@ const ROWS: &[(&str, u64, u64, &str)] = &[
     ("ledgers: { l: { acknowledged: {}, kept: { file: /b } } }", 6, 31, "one of file, command, http"),
     ("ledgers: { l: { acknowledged: { file: a }, kept: { file: /b } } }", 6, 39, "write it whole"),
     ("ledgers: { l: { acknowledged: { command: [a] }, kept: { file: /b } } }", 6, 42, "whole path"),
-    ("ledgers: { l: { acknowledged: { http: 'https://a/' }, kept: { file: /b } } }", 6, 39, "no TLS"),
+    ("ledgers: { l: { acknowledged: { http: 'ftp://a/' }, kept: { file: /b } } }", 6, 39, "is not an address of the web"),
     ("ledgers: { l: { acknowledged: { file: /a }, kept: { file: /b }, within: 2m } }", 6, 73, "1ms to 1m, and not 2m"),
     ("objectives: { rpo: { ledger: l } }", 6, 30, "the file has none"),
     ("detect: r", 6, 9, "no probe is called `r`"),

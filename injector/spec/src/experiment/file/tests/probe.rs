@@ -23,6 +23,14 @@ fn a_map_and_a_line_are_the_same_question() {
             r#"http http://a/x status 204 body "re.dy" json "$.queue < 10" fails 2 of 3 every 250ms within 500ms timeout 1s"#,
         ),
         (
+            "{ http: 'https://a/x', ca: /etc/ca.pem, status: 204 }",
+            r#"http https://a/x ca "/etc/ca.pem" status 204"#,
+        ),
+        (
+            "{ prometheus: 'https://a', ca: /etc/ca.pem, query: up, is: '< 5' }",
+            r#"prometheus https://a ca "/etc/ca.pem" "up" >= 5"#,
+        ),
+        (
             "{ command: [/bin/lag, --seconds], number: '< 5', fails: 2 }",
             r#"command ["/bin/lag", "--seconds"] number < 5 fails 2"#,
         ),
@@ -33,6 +41,10 @@ fn a_map_and_a_line_are_the_same_question() {
         (
             "{ file: /var/log/agent.log, present: beat, every: 5s }",
             r#"file "/var/log/agent.log" present "beat" every 5s"#,
+        ),
+        (
+            "{ journald: my-agent, absent: 'ERROR|panic', within: 500ms }",
+            r#"journald my-agent absent "ERROR|panic" within 500ms"#,
         ),
         (
             "{ process: { unit: my-agent }, alive: true, restarts: '< 2', descriptors: '< 200', rss: '< 1 GiB' }",
@@ -53,15 +65,48 @@ fn a_map_and_a_line_are_the_same_question() {
     }
 }
 
+#[test]
+fn authorities_that_cannot_be_read_are_told_where_they_are_named() {
+    let text = "targets: { a: {pid: 7} }\nprobes:\n  p: { http: 'https://a/', ca: /no/ca.pem }\nsteady-state: [p]\n\
+                duration: 5s\nfaults: [net.blackhole]\n";
+    let reading = |authorities| Reading {
+        name: "probe.yaml",
+        surroundings: Surroundings {
+            authorities,
+            ..Surroundings::default()
+        },
+        ..Reading::default()
+    };
+    let error = reading(|path| Err(format!("{} is not there", path.display())))
+        .text(text)
+        .unwrap_err();
+    assert_eq!(
+        (error.line, error.column, &error.sentence[..]),
+        (3, 32, "/no/ca.pem is not there")
+    );
+    let line = text.replace(
+        "{ http: 'https://a/', ca: /no/ca.pem }",
+        "http https://a/ ca /no/ca.pem",
+    );
+    let error = reading(|_| Err("it is not there".into()))
+        .text(&line)
+        .unwrap_err();
+    assert_eq!((error.line, error.column), (3, 6));
+    assert!(reading(|_| Ok(())).text(text).is_ok());
+}
+
 /// What stands behind the name of the only probe, which begins in line 3, column 6.
 #[rustfmt::skip]
 const PROBES: &[Row] = &[
-    ("{ htpp: 'http://a/' }", 3, 6, "one of http, tcp, command, file, process, prometheus"),
+    ("{ htpp: 'http://a/' }", 3, 6, "one of http, tcp, command, file, journald, process, prometheus"),
     ("{ http: 'http://a/', tcp: 'a:80' }", 3, 6, "asks one thing"),
     ("{ http: 'http://a/', jsn: '$.a' }", 3, 27, "no field `jsn`; did you mean `json`?"),
     ("{ tcp: 'a:80', status: 200 }", 3, 21, "no field `status`"),
     ("{ http: 'http://a/', status: 99 }", 3, 35, "100 to 599"),
-    ("{ http: 'https://a/' }", 3, 14, "no TLS"),
+    ("{ http: 'http://a/', ca: /ca.pem }", 3, 31, "`ca` says who may have signed"),
+    ("{ http: 'https://a/', ca: ca.pem }", 3, 32, "write it whole"),
+    ("{ tcp: 'a:80', ca: /ca.pem }", 3, 21, "no field `ca`"),
+    ("{ prometheus: 'http://a', ca: /ca.pem, query: up, is: '< 5' }", 3, 36, "`ca` says who may have signed"),
     ("{ http: 'http://u:secret@a/' }", 3, 14, "leave them out"),
     ("{ http: 'http://a/', body: 'a(' }", 3, 33, "a group is opened by `(` and not closed (character 2)"),
     ("{ http: 'http://a/', json: 'queue' }", 3, 33, "cannot be read as a JSON path from its character 1"),
@@ -80,6 +125,9 @@ const PROBES: &[Row] = &[
     ("{ file: /log }", 3, 6, "one of `absent` and `present`"),
     ("{ file: /log, absent: x, present: y }", 3, 6, "one of `absent` and `present`"),
     ("{ file: /log, absent: '[' }", 3, 28, "a class is opened"),
+    ("{ journald: 'my-*', absent: x }", 3, 18, "is no unit of systemd"),
+    ("{ journald: my-agent }", 3, 6, "a probe of the journal says by one of `absent` and `present`"),
+    ("{ journald: my-agent, absent: '[' }", 3, 36, "a class is opened"),
     ("{ process: {} }", 3, 17, "`process` selects nothing"),
     ("{ process: { pidd: 7 } }", 3, 19, "did you mean `pid`?"),
     ("{ process: { pid: 7 }, alive: false }", 3, 36, "`alive` is true"),

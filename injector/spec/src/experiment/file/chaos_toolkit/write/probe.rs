@@ -16,6 +16,12 @@ pub(super) fn activity(probe: &NamedProbe) -> Result<Document, ChaosToolkitError
     };
     let within = probe.question.pace.within;
     let (tolerance, provider) = match &probe.question.probe {
+        Probe::Http(http) if http.ca.is_some() => {
+            return cannot(
+                "an http probe with authorities of its own",
+                "have the host trust them, or ask by a `command`",
+            );
+        }
         Probe::Http(http) => match tolerance(http) {
             Some(tolerance) => {
                 let mut provider = Fields::new();
@@ -47,6 +53,7 @@ pub(super) fn activity(probe: &NamedProbe) -> Result<Document, ChaosToolkitError
         Probe::Prometheus { .. } => {
             return cannot("a probe of Prometheus", "ask by a `command`");
         }
+        Probe::Journald(_) => return cannot("lines of the journal", "ask by a `command`"),
         Probe::File(_) => return cannot("lines of a file", "ask by a `command`"),
         Probe::Process(_) => return cannot("a probe of processes", "ask by a `command`"),
     };

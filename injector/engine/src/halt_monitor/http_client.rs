@@ -1,7 +1,8 @@
-//! A client for HTTP in plain text: one exchange, in bounded time, with a bounded answer.
+//! A client for HTTP, in plain text or over TLS: one exchange, in bounded time, with a bounded answer.
 //!
-//! It is hyper, which the daemon's socket needs anyway, on a runtime of the calling thread. Rejected: a crate
-//! with TLS, see [`injector_spec::condition::HttpUrl`].
+//! It is hyper, which the daemon's socket needs anyway, on a runtime of the calling thread; [`tls`](super::tls) has whom a
+//! server is trusted by. Rejected: a crate for clients (reqwest), which brings redirects, cookies, pools and proxies from the
+//! environment to a question that wants none of them.
 
 use std::{io, time::Duration};
 
@@ -13,9 +14,18 @@ use hyper::{
     header::{CONNECTION, CONTENT_TYPE, HOST, USER_AGENT},
 };
 use hyper_util::rt::TokioIo;
-use tokio::{net::TcpStream, runtime::Builder, time::timeout};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+    runtime::Builder,
+    time::timeout,
+};
 
-use injector_spec::{condition::HttpUrl, quantity::duration};
+use super::tls::{self, TlsError, Trust};
+use injector_spec::{
+    condition::{HttpUrl, Scheme},
+    quantity::duration,
+};
 
 /// The longest answer that is read.
 const LONGEST: usize = 1024 * 1024;
@@ -26,6 +36,9 @@ pub enum HttpError {
     /// The server cannot be reached.
     #[error("no connection: {0}")]
     Connect(io::Error),
+    /// The server is not the one that is meant, or speaks no TLS.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// What comes is no HTTP, or breaks off, or is too long.
     #[error("no answer: {0}")]
     Exchange(String),
@@ -49,24 +62,26 @@ pub struct Answer {
 }
 
 /// Asks for a path of a server.
-pub(super) fn get(server: &HttpUrl, path: &str, within: Duration) -> Result<Answer, HttpError> {
-    exchange(server, (Method::GET, path), Bytes::new(), LONGEST, within)
+pub(super) fn get(
+    server: &HttpUrl,
+    path: &str,
+    trust: &mut Trust,
+    within: Duration,
+) -> Result<Answer, HttpError> {
+    let request = (Method::GET, path);
+    exchange(server, request, Bytes::new(), trust, LONGEST, within)
 }
 
 /// Asks for a body of at most so many bytes.
 pub fn get_up_to(url: &HttpUrl, most: usize, within: Duration) -> Result<Answer, HttpError> {
-    exchange(url, (Method::GET, url.path()), Bytes::new(), most, within)
+    let (request, mut trust) = ((Method::GET, url.path()), Trust::of(url.scheme(), None));
+    exchange(url, request, Bytes::new(), &mut trust, most, within)
 }
 
 /// Posts a text of JSON; returns the status.
 pub fn post_json(url: &HttpUrl, body: String, within: Duration) -> Result<u16, HttpError> {
-    let answer = exchange(
-        url,
-        (Method::POST, url.path()),
-        body.into(),
-        LONGEST,
-        within,
-    );
+    let (request, mut trust) = ((Method::POST, url.path()), Trust::of(url.scheme(), None));
+    let answer = exchange(url, request, body.into(), &mut trust, LONGEST, within);
     answer.map(|answer| answer.status)
 }
 
@@ -74,6 +89,7 @@ fn exchange(
     server: &HttpUrl,
     request: (Method, &str),
     body: Bytes,
+    trust: &mut Trust,
     most: usize,
     within: Duration,
 ) -> Result<Answer, HttpError> {
@@ -83,7 +99,7 @@ fn exchange(
         .build()
         .map_err(HttpError::Runtime)?;
     let answer = runtime.block_on(async {
-        match timeout(within, converse(server, request, body, most)).await {
+        match timeout(within, connect(server, request, body, trust, most)).await {
             Ok(answer) => answer,
             Err(_) => Err(HttpError::Late(within)),
         }
@@ -93,16 +109,36 @@ fn exchange(
     answer
 }
 
+async fn connect(
+    server: &HttpUrl,
+    request: (Method, &str),
+    body: Bytes,
+    trust: &mut Trust,
+    most: usize,
+) -> Result<Answer, HttpError> {
+    let stream = TcpStream::connect(server.host().as_str())
+        .await
+        .map_err(HttpError::Connect)?;
+    match server.scheme() {
+        Scheme::Http => converse(stream, server, request, body, most).await,
+        Scheme::Https => {
+            let stream = tls::shake_hands(stream, server.host(), trust).await?;
+            converse(stream, server, request, body, most).await
+        }
+    }
+}
+
 async fn converse(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     server: &HttpUrl,
     (method, path): (Method, &str),
     body: Bytes,
     most: usize,
 ) -> Result<Answer, HttpError> {
-    let broken = |error: &dyn std::error::Error| HttpError::Exchange(error.to_string());
-    let stream = TcpStream::connect(server.host().as_str())
-        .await
-        .map_err(HttpError::Connect)?;
+    let broken = |error: &(dyn std::error::Error + 'static)| match TlsError::within(error) {
+        Some(tls) => tls.into(),
+        None => HttpError::Exchange(error.to_string()),
+    };
     let (mut sender, connection) = handshake(TokioIo::new(stream))
         .await
         .map_err(|error| broken(&error))?;
@@ -142,6 +178,10 @@ mod tests {
 
     use super::*;
 
+    fn plain() -> Trust {
+        Trust::of(Scheme::Http, None)
+    }
+
     fn serve(answer: &'static [u8]) -> HttpUrl {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
@@ -161,7 +201,7 @@ mod tests {
     #[test]
     fn an_answer_has_a_status_and_a_body() {
         let url = serve(b"HTTP/1.1 204 No Content\r\n\r\n");
-        let answer = get(&url, url.path(), Duration::from_secs(5)).unwrap();
+        let answer = get(&url, url.path(), &mut plain(), Duration::from_secs(5)).unwrap();
         assert_eq!((answer.status, answer.body.len()), (204, 0));
         let url = serve(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
         assert_eq!(
@@ -173,12 +213,14 @@ mod tests {
     #[test]
     fn silence_ends_in_time_and_no_error_tells_the_address() {
         let url = serve(b"");
-        let error = get(&url, url.path(), Duration::from_millis(100))
+        let error = get(&url, url.path(), &mut plain(), Duration::from_millis(100))
             .err()
             .unwrap();
         assert!(matches!(error, HttpError::Late(_)), "{error}");
         let url = serve(b"who are you?\r\n\r\n");
-        let error = get(&url, url.path(), Duration::from_secs(5)).err().unwrap();
+        let error = get(&url, url.path(), &mut plain(), Duration::from_secs(5))
+            .err()
+            .unwrap();
         assert!(!error.to_string().contains("token"), "{error}");
     }
 }
