@@ -62,6 +62,7 @@ fn seeds() -> Vec<Vec<u8>> {
     let folders = [
         here.join("../../configs/experiments"),
         here.join("../../configs/experiments/game-days"),
+        here.join("../../configs/experiments/agents"),
         here.join("tests/former"),
     ];
     let files = folders

@@ -26,7 +26,8 @@ fn each_file_of_the_project_fits() {
     let former = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/former");
     let mut count = 0;
     let game_days = folder.join("game-days");
-    for entry in [folder, game_days, former]
+    let agents = folder.join("agents");
+    for entry in [folder, game_days, agents, former]
         .iter()
         .flat_map(|path| fs::read_dir(path).unwrap())
     {

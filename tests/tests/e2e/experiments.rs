@@ -43,7 +43,11 @@ fn dry_runs() -> Result<()> {
     let injector = Injector::new()?;
     let folder = repository().join("configs/experiments");
     let mut files = Vec::new();
-    for folder in [folder.clone(), folder.join("game-days")] {
+    for folder in [
+        folder.clone(),
+        folder.join("game-days"),
+        folder.join("agents"),
+    ] {
         let entries = fs::read_dir(&folder)?.flatten();
         let paths = entries.map(|entry| entry.path());
         files.extend(paths.filter(|path: &PathBuf| path.is_file()));

@@ -80,7 +80,8 @@ fn every_experiment_of_the_repository_survives_its_document() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../configs/experiments");
     let mut read = 0;
     let game_days = format!("{folder}/game-days");
-    for entry in [folder, &game_days]
+    let agents = format!("{folder}/agents");
+    for entry in [folder, &game_days, &agents]
         .into_iter()
         .flat_map(|folder| std::fs::read_dir(folder).unwrap())
     {

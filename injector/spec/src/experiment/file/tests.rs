@@ -318,7 +318,8 @@ fn the_files_of_the_project_are_experiments() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../configs/experiments");
     let mut count = 0;
     let game_days = format!("{folder}/game-days");
-    for entry in [folder, &game_days]
+    let agents = format!("{folder}/agents");
+    for entry in [folder, &game_days, &agents]
         .into_iter()
         .flat_map(|folder| std::fs::read_dir(folder).unwrap())
     {
