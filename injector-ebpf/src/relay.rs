@@ -6,7 +6,7 @@
 //! socket's storage, from where [`inj_peer4`] and [`inj_peer6`] answer getpeername(2), and [`inj_relayed`] hands it to the
 //! relay once the socket has a port: before the last segment of the handshake leaves, and so before the relay can accept.
 //!
-//! Rejected: to hand it over at connect(2), when the socket has no port yet (net/ipv4/tcp_ipv4.c, `tcp_v4_connect`);
+//! Rejected: to hand it over at connect(2), when the socket has no port yet (`tcp_v4_connect`);
 //! `SO_ORIGINAL_DST`, which is netfilter's; and `bpf_bind` to an address of 127.0.0.0/8 that says it, of which IPv6 has one.
 
 use aya_ebpf::{
@@ -42,7 +42,7 @@ const AF_INET: u32 = 2;
 
 /// 127.0.0.1, in network order.
 const LOOPBACK_V4: u32 = u32::from_ne_bytes([127, 0, 0, 1]);
-/// The words of ::1, in network order.
+/// The words of `::1`, in network order.
 const LOOPBACK_V6: [u32; 4] = [0, 0, 0, 1_u32.to_be()];
 /// The third word of a v4-mapped address.
 const MAPPED: u32 = 0xffff_u32.to_be();
@@ -145,7 +145,7 @@ fn is_ours(addr: *mut bpf_sock_addr, by_v6: bool, port: u16) -> bool {
 enum Place {
     /// At an IPv4 address.
     V4,
-    /// At ::1.
+    /// At `::1`.
     V6,
 }
 

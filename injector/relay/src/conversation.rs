@@ -1,7 +1,7 @@
 //! What worker and relay say to each other: lines of JSON over a socket pair.
 //!
 //! The worker says which rules there are, all of them anew each time; the relay says what they have done. Neither answers the
-//! other, so none waits.
+//! other, and the worker never waits.
 
 use injector_common::rule::Counters;
 use injector_record::report::Reaction;

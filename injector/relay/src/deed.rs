@@ -61,6 +61,8 @@ impl Claim {
         let wait_ms = wait.map(duration::millis);
         let mut reactions = self.shared.reactions.borrow_mut();
         reactions.fails(rule, self.task, wait_ms, now_ms);
+        // To rules that have met it before it has failed as well.
+        reactions.goes_wrong(self.task, now_ms);
     }
 
     /// Whether the rule may act now.
@@ -106,7 +108,8 @@ impl Drop for Claim {
             let (rule, now_ms) = (self.taken.rule, self.shared.now_ms());
             let mut reactions = self.shared.reactions.borrow_mut();
             reactions.was_held(rule, Held::LetGo(duration::millis(since.elapsed())));
-            reactions.fails(rule, self.task, None, now_ms);
+            // A task that another try has made good meanwhile is none any more.
+            reactions.goes_wrong(self.task, now_ms);
         }
     }
 }
@@ -185,13 +188,21 @@ async fn pass_well(
     upstream: &Upstream,
 ) -> Result<Response<Passing>, Broken> {
     let answer = pass(shared, request, upstream).await;
-    let mut reactions = shared.reactions.borrow_mut();
-    match &answer {
-        Ok(answer) if answer.status().is_success() => reactions.goes_well(task),
-        Ok(_) | Err(_) => reactions.goes_wrong(task, shared.now_ms()),
-    }
-    drop(reactions);
+    let went_well = answer
+        .as_ref()
+        .is_ok_and(|answer| answer.status().is_success());
+    judge(shared, task, went_well);
     answer
+}
+
+/// Sees to a task whose try no fault has made fail.
+fn judge(shared: &Rc<Shared>, task: Task, went_well: bool) {
+    let mut reactions = shared.reactions.borrow_mut();
+    if went_well {
+        reactions.goes_well(task);
+    } else {
+        reactions.goes_wrong(task, shared.now_ms());
+    }
 }
 
 /// Passes a request on and its answer back, as they are.
@@ -295,12 +306,12 @@ impl Deed {
                 Some(empty) => {
                     self.wait().await;
                     if !claim.may_act() {
-                        return pass(&self.shared, request, upstream).await;
+                        return pass_well(&self.shared, self.asked.task, request, upstream).await;
                     }
                     claim.hit();
                     Ok(made(StatusCode::OK, empty.content_type, whole(empty.body)))
                 }
-                None => pass(&self.shared, request, upstream).await,
+                None => pass_well(&self.shared, self.asked.task, request, upstream).await,
             },
             OnRequests::Overload(_)
             | OnRequests::Stall(_)
@@ -332,7 +343,7 @@ impl Deed {
     ) -> Result<Response<Passing>, Broken> {
         self.wait().await;
         if !claim.may_act() {
-            return pass(&self.shared, request, upstream).await;
+            return pass_well(&self.shared, self.asked.task, request, upstream).await;
         }
         let number = claim.shared.number();
         let Made {
@@ -340,8 +351,10 @@ impl Deed {
             headers,
             body,
         } = provider::refusal(failure, &self.asked, claim.provider(), number);
+        // Ollama has no words for a time to wait.
+        let whose = claim.provider().unwrap_or(self.asked.dialect);
         claim.fail(match failure {
-            Failure::Limited(_, wait) => wait,
+            Failure::Limited(_, wait) => wait.filter(|_| whose != Provider::Ollama),
             Failure::Status(_) | Failure::Overloaded => None,
         });
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -367,9 +380,17 @@ impl Deed {
         // Nor what goes on in another protocol.
         headers.remove(UPGRADE);
         headers.remove("http2-settings");
-        let answer = upstream.ask(request).await?;
+        let answer = upstream.ask(request).await;
+        let went_well = answer
+            .as_ref()
+            .is_ok_and(|answer| answer.status().is_success());
+        let is_left_alone = |answer: &Response<Incoming>| !went_well || is_packed(answer.headers());
+        if claim.is_none() || answer.as_ref().map_or(true, is_left_alone) {
+            judge(&self.shared, self.asked.task, went_well);
+        }
+        let answer = answer?;
         self.wait().await;
-        if !answer.status().is_success() || is_packed(answer.headers()) {
+        if is_left_alone(&answer) {
             return Ok(answer.map(as_it_comes));
         }
         let content_type = answer.headers().get(CONTENT_TYPE);

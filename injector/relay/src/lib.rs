@@ -10,7 +10,7 @@
 //! - It acts only while the run's lease is live and the rule is on. What it holds back goes on when that ends.
 //! - It has no privilege, opens no file, and ends with the worker: by a signal when the worker dies, by the end of their
 //!   conversation else.
-//! - What it does not understand it passes on, byte by byte.
+//! - What is no HTTP it passes on, byte by byte. A request that HTTP does not allow it refuses itself.
 //!
 //! Rejected: a proxy setting in the target (it may ignore it, and would have to be started anew); reading packets in the
 //! kernel, where an answer of another length would need sequence numbers changed until the connection ends; and a thread of

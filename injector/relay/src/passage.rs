@@ -61,18 +61,27 @@ pub(crate) async fn serve(shared: &Rc<Shared>, target: TcpStream, listener: List
     shared.passed.borrow_mut().connections += 1;
     let remote = SocketAddr::new(arrival.remote.to_canonical(), arrival.port);
     let reached = tokio::select! {
-        reached = TcpStream::connect(remote) => reached.ok(),
+        reached = TcpStream::connect(remote) => Some(reached),
         () = gone(&target) => None,
         () = shared.ends() => None,
     };
-    let Some(peer) = reached else {
-        shared.passed.borrow_mut().unreached += 1;
-        reset(target);
-        return;
+    let peer = match reached {
+        Some(Ok(peer)) => peer,
+        Some(Err(_)) => {
+            shared.passed.borrow_mut().unreached += 1;
+            reset(target);
+            return;
+        }
+        // The target or the run is over, whatever the peer would have said.
+        None => {
+            reset(target);
+            return;
+        }
     };
     // Small pieces go on as they come.
     let _ = (target.set_nodelay(true), peer.set_nodelay(true));
     let spoken = tokio::select! {
+        biased;
         spoken = spoken(&target, &peer) => spoken,
         // Nothing was said yet: it ends as it would by its peer's leave.
         () = shared.ends() => return,
@@ -229,6 +238,8 @@ async fn http(shared: &Rc<Shared>, arrival: &Arrival, target: TcpStream, peer: T
         }
     };
     tokio::select! {
+        // What lies there is read before it is told to stop.
+        biased;
         _ = connection.as_mut() => return,
         () = over => {}
     }

@@ -13,7 +13,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::process::Shared;
 
-/// A tunnel through which nothing has gone for so long is at rest: its end cuts nothing.
+/// A tunnel through which nothing has gone for so long is taken to be at rest. A request that waits longer for its answer ends
+/// with it, uncounted.
 const REST: Duration = Duration::from_millis(200);
 
 /// Passes bytes on, both ways, until both have ended. At the end of the relay one that is at rest ends at once.

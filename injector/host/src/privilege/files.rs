@@ -1,7 +1,8 @@
 //! A process that opens no file any more, whoever owns it: Landlock (5.13; Documentation/userspace-api/landlock.rst).
 //!
-//! Without capabilities root is still the owner of root's files. A rule set that names every way to use a file and allows
-//! none takes that away for good, from this thread and from what it starts. Sockets are none of its business.
+//! Without capabilities root is still the owner of root's files. A rule set that names every right of the first version and
+//! allows none takes that away for good, from this thread and from what it starts. Changes of mode, owner and length by path
+//! are not among these rights, nor are sockets, those with a path included.
 
 use std::io;
 

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use bytes::Bytes;
-use http::header::CONTENT_LENGTH;
+use http::{Version, header::CONTENT_LENGTH};
 use http_body_util::BodyExt;
 use hyper::{Response, body::Incoming};
 use injector_spec::experiment::{Cut, Ending, OnRequests, Overload, Stall};
@@ -43,6 +43,8 @@ pub(super) fn changed(
     let (mut head, body) = answer.into_parts();
     // What comes out may be another number of bytes.
     head.headers.remove(CONTENT_LENGTH);
+    // In chunks, whose end can be told from a connection's, whatever the peer speaks.
+    head.version = Version::HTTP_11;
     let (writer, passing) = piped();
     let flow = Flow {
         deed,
