@@ -137,54 +137,32 @@ fn try_deliver(skb: *mut __sk_buff, admitted: &gate::Admitted) -> Option<bool> {
     Some(walk.verdict.lost != 0)
 }
 
-/// Fails `connect(2)` of IPv4 sockets.
+/// Fails `connect(2)` of IPv4 sockets, or sends it to the relay.
 #[cgroup_sock_addr(connect4)]
 pub fn inj_connect4(ctx: SockAddrContext) -> i32 {
     let addr = ctx.sock_addr;
-    let (pass, diverted) = connect(addr, v4_mapped(address::v4(addr)));
-    if let Some(diverted) = diverted {
-        relay::divert_v4(addr, diverted.sk, diverted.wanted(0));
+    let (pass, wanted) = connect(addr, v4_mapped(address::v4(addr)));
+    if let Some(mut wanted) = wanted {
+        relay::divert_v4(addr, &mut wanted);
     }
     pass
 }
 
-/// Fails `connect(2)` of IPv6 sockets, v4-mapped addresses included.
+/// The same of IPv6 sockets, v4-mapped addresses included.
 #[cgroup_sock_addr(connect6)]
 pub fn inj_connect6(ctx: SockAddrContext) -> i32 {
     let addr = ctx.sock_addr;
-    let (pass, diverted) = connect(addr, address::v6(addr));
-    if let Some(diverted) = diverted {
-        let by_v6 = !relay::is_mapped(&diverted.remote);
-        relay::divert_v6(addr, diverted.sk, diverted.wanted(u32::from(by_v6)));
+    let (pass, wanted) = connect(addr, address::v6(addr));
+    if let Some(mut wanted) = wanted {
+        wanted.by_v6 = u32::from(!relay::is_mapped(&wanted.remote));
+        relay::divert_v6(addr, &mut wanted);
     }
     pass
 }
 
-/// A connection that is to go through the relay.
-#[derive(Clone, Copy)]
-struct Diverted {
-    sk: *mut bpf_sock,
-    scope: u32,
-    remote: [u8; 16],
-    port: u16,
-    slots: u32,
-}
-
-impl Diverted {
-    #[inline(always)]
-    fn wanted(&self, by_v6: u32) -> Wanted {
-        Wanted {
-            remote: self.remote,
-            port: u32::from(self.port),
-            scope: self.scope,
-            by_v6,
-            slots: self.slots,
-        }
-    }
-}
-
+/// What the call is to return, and where the socket wanted to go, where it is to go to the relay.
 #[inline(always)]
-fn connect(addr: *mut bpf_sock_addr, remote: [u8; 16]) -> (i32, Option<Diverted>) {
+fn connect(addr: *mut bpf_sock_addr, remote: [u8; 16]) -> (i32, Option<Wanted>) {
     // SAFETY: plain context fields, `sk` is a full socket in these hooks.
     let (sk, port, protocol) = unsafe {
         (
@@ -231,15 +209,15 @@ fn connect(addr: *mut bpf_sock_addr, remote: [u8; 16]) -> (i32, Option<Diverted>
     // Absent is as good as removed.
     let _ = INJ_CONNECTING.remove(thread);
     if errno == 0 {
-        let diverted = Diverted {
-            sk,
-            scope: admitted.scope,
+        let wanted = Wanted {
             remote,
-            port: u16::from_be(port as u16),
+            port: u32::from(u16::from_be(port as u16)),
+            scope: admitted.scope,
+            by_v6: 0,
             slots: relay,
         };
         let is_relayed = relay != 0 && transport == bits::TCP;
-        return (PASS, is_relayed.then_some(diverted));
+        return (PASS, is_relayed.then_some(wanted));
     }
     if transport == bits::TCP {
         operations::refused(admitted.scope, errno, remote, u16::from_be(port as u16));

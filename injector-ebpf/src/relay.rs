@@ -49,8 +49,8 @@ const MAPPED: u32 = 0xffff_u32.to_be();
 
 /// Sends a connection of an IPv4 socket to the relay, where there is one.
 #[inline(always)]
-pub fn divert_v4(addr: *mut bpf_sock_addr, sk: *mut bpf_sock, wanted: Wanted) {
-    let Some(port) = place(addr, sk, wanted) else {
+pub fn divert_v4(addr: *mut bpf_sock_addr, wanted: &mut Wanted) {
+    let Some(port) = place(addr, wanted) else {
         return;
     };
     // SAFETY: context fields that a program at connect4 may write.
@@ -62,8 +62,8 @@ pub fn divert_v4(addr: *mut bpf_sock_addr, sk: *mut bpf_sock, wanted: Wanted) {
 
 /// The same of an IPv6 socket. What it wanted by IPv4 goes there by IPv4.
 #[inline(always)]
-pub fn divert_v6(addr: *mut bpf_sock_addr, sk: *mut bpf_sock, wanted: Wanted) {
-    let Some(port) = place(addr, sk, wanted) else {
+pub fn divert_v6(addr: *mut bpf_sock_addr, wanted: &mut Wanted) {
+    let Some(port) = place(addr, wanted) else {
         return;
     };
     let words = if wanted.by_v6 != 0 {
@@ -86,26 +86,28 @@ pub fn is_mapped(remote: &[u8; 16]) -> bool {
 
 /// The relay's port in network order, where it serves; where the socket wanted to go is written down then.
 #[inline(always)]
-fn place(addr: *mut bpf_sock_addr, sk: *mut bpf_sock, wanted: Wanted) -> Option<u32> {
+fn place(addr: *mut bpf_sock_addr, wanted: &mut Wanted) -> Option<u32> {
+    // SAFETY: a plain context field; a full socket in these hooks, as the gate has found.
+    let sk = unsafe { (*addr).__bindgen_anon_1.sk };
+    if sk.is_null() {
+        return None;
+    }
     let relay = INJ_RELAY.get(0)?;
     if !relay.serves(gate::now()) {
         return None;
     }
     let by_v6 = wanted.by_v6 != 0;
     let at = if by_v6 { relay.port_v6 } else { relay.port_v4 };
-    if at == 0 || wanted.port == at || has_a_way_of_its_own(sk, &wanted) {
+    if at == 0 || wanted.port == at || has_a_way_of_its_own(sk, wanted) {
         return None;
     }
-    if is_nobody(addr, &wanted) || !is_ours(addr, by_v6, at as u16) {
+    if is_nobody(addr, wanted) || !is_ours(addr, by_v6, at as u16) {
         return None;
     }
-    let mut fresh = wanted;
-    let kept = INJ_WANTED.get_or_insert(sk, &mut fresh);
-    if kept.is_null() {
+    // What a former connection wanted was forgotten when this one began.
+    if INJ_WANTED.get_or_insert(sk, wanted).is_null() {
         return None;
     }
-    // SAFETY: the storage lives as long as the socket, whose lock the caller holds. It may be a former connection's.
-    unsafe { *kept = wanted };
     Some(u32::from((at as u16).to_be()))
 }
 
