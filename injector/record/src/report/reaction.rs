@@ -114,10 +114,11 @@ impl Reaction {
             let _ = write!(tries, ", {} at most for one", self.most_tries);
         }
         if let (Some(shortest), Some(longest)) = (self.shortest_gap_ms, self.longest_gap_ms) {
+            let (shortest, longest) = (shown(shortest), shown(longest));
             let gaps = if shortest == longest {
-                shown(shortest)
+                shortest
             } else {
-                format!("{} to {}", shown(shortest), shown(longest))
+                format!("{shortest} to {longest}")
             };
             let _ = write!(tries, ", {gaps} apart");
         }
