@@ -15,11 +15,12 @@ use http::{
 use hyper::{Request, Response, body::Incoming};
 use hyper_util::rt::TokioIo;
 use injector_spec::{
-    experiment::{ActsOn, FaultKind, Fulfilment, OnRequests, Provider, RateLimit, Timeout},
+    experiment::{Fulfilment, Provider},
     quantity::duration,
 };
 
 use crate::{
+    act::{Act, Change, Final, Slow},
     asked::{Asked, MOST},
     passage::Upstream,
     pieces::Framing,
@@ -61,8 +62,6 @@ impl Claim {
         let wait_ms = wait.map(duration::millis);
         let mut reactions = self.shared.reactions.borrow_mut();
         reactions.fails(rule, self.task, wait_ms, now_ms);
-        // To rules that have met it before it has failed as well.
-        reactions.goes_wrong(self.task, now_ms);
     }
 
     /// Whether the rule may act now.
@@ -92,9 +91,9 @@ impl Claim {
         reactions.was_held(self.taken.rule, Held::UntilTheEnd);
     }
 
-    /// Whose words an answer is made up in, where the fault says so.
-    fn provider(&self) -> Option<Provider> {
-        on_requests(&self.taken.kind)?.requests().provider
+    /// Whose words an answer is made up in.
+    fn provider(&self, asked: &Asked) -> Provider {
+        self.taken.provider.unwrap_or(asked.dialect)
     }
 }
 
@@ -114,26 +113,12 @@ impl Drop for Claim {
     }
 }
 
-fn on_requests(kind: &FaultKind) -> Option<OnRequests<'_>> {
-    match kind.acts_on() {
-        ActsOn::Requests(on) => Some(on),
-        ActsOn::Packets(_)
-        | ActsOn::LookUps(_)
-        | ActsOn::Connects
-        | ActsOn::Connections
-        | ActsOn::Calls(..)
-        | ActsOn::Processes(_) => None,
-    }
-}
-
 /// A request that faults have taken, on its way.
 struct Deed {
     shared: Rc<Shared>,
     asked: Asked,
-    /// What slows the answer down: how much later it begins, and how long each piece waits behind the one before.
-    slow: Option<(Duration, Duration, Claim)>,
-    /// What else is done.
-    claim: Option<Claim>,
+    /// What slows the answer down.
+    slow: Option<(Slow, Claim)>,
 }
 
 /// Passes a request on and its answer back, or answers it in the peer's place.
@@ -176,8 +161,21 @@ pub(crate) async fn answer(
     if taken.is_empty() {
         return pass_well(shared, asked.task, request, upstream).await;
     }
-    let deed = Deed::of(shared, asked, taken);
-    deed.carry_out(request, upstream).await
+    let mut deed = Deed {
+        shared: Rc::clone(shared),
+        asked,
+        slow: None,
+    };
+    let mut other = None;
+    for taken in taken {
+        let act = taken.act.clone();
+        let claim = deed.claim(taken);
+        match act {
+            Act::Slow(slow) => deed.slow = Some((slow, claim)),
+            Act::Final(act) => other = Some((act, claim)),
+        }
+    }
+    deed.carry_out(other, request, upstream).await
 }
 
 /// Passes a request on that no fault has met, and sees whether it goes well.
@@ -231,105 +229,70 @@ async fn pass(
 }
 
 impl Deed {
-    fn of(shared: &Rc<Shared>, asked: Asked, taken: Vec<Taken>) -> Self {
-        let mut deed = Self {
-            shared: Rc::clone(shared),
-            asked,
-            slow: None,
-            claim: None,
-        };
-        for taken in taken {
-            let slow = match &taken.kind {
-                FaultKind::Slow(slow) => Some((slow.latency, slow.token_gap)),
-                _ => None,
-            };
-            let claim = Claim {
-                shared: Rc::clone(shared),
-                taken,
-                task: deed.asked.task,
-                outcome: None,
-                held_since: None,
-            };
-            match slow {
-                Some((latency, gap)) => deed.slow = Some((latency, gap, claim)),
-                None => deed.claim = Some(claim),
-            }
+    fn claim(&self, taken: Taken) -> Claim {
+        Claim {
+            shared: Rc::clone(&self.shared),
+            taken,
+            task: self.asked.task,
+            outcome: None,
+            held_since: None,
         }
-        deed
     }
 
+    /// Does what is asked beside what slows the answer down.
     async fn carry_out(
         mut self,
+        other: Option<(Final, Claim)>,
         request: Request<Passing>,
         upstream: &Upstream,
     ) -> Result<Response<Passing>, Broken> {
-        let Some(mut claim) = self.claim.take() else {
+        let Some((act, mut claim)) = other else {
             return self.change(None, request, upstream).await;
         };
-        let kind = claim.taken.kind.clone();
-        let Some(on) = on_requests(&kind) else {
-            return pass(&self.shared, request, upstream).await;
-        };
-        match on {
-            OnRequests::RateLimit(RateLimit {
-                limit, retry_after, ..
-            }) => {
-                let failure = Failure::Limited(*limit, *retry_after);
-                self.refuse(failure, claim, request, upstream).await
-            }
-            OnRequests::ModelError(error) => {
-                let failure = Failure::Status(error.status.code());
-                self.refuse(failure, claim, request, upstream).await
-            }
-            OnRequests::Overload(overload) if overload.after_tokens.is_none() => {
-                self.refuse(Failure::Overloaded, claim, request, upstream)
-                    .await
-            }
-            OnRequests::Timeout(Timeout {
-                request: Fulfilment::Lost,
-                ..
-            }) => {
+        match act {
+            Final::Refuse(failure) => self.refuse(failure, claim, request, upstream).await,
+            Final::Withhold(Fulfilment::Lost) => {
                 claim.withhold().await;
                 pass(&self.shared, request, upstream).await
             }
-            OnRequests::Timeout(Timeout {
-                request: Fulfilment::Delivered,
-                ..
-            }) => {
+            Final::Withhold(Fulfilment::Delivered) => {
                 let answer = pass(&self.shared, request, upstream).await?;
                 if claim.may_act() {
                     claim.withhold().await;
                 }
                 Ok(answer)
             }
-            OnRequests::Empty(_) => match provider::empty(&self.asked, claim.shared.number()) {
-                Some(empty) => {
-                    self.wait().await;
-                    if !claim.may_act() {
-                        return pass_well(&self.shared, self.asked.task, request, upstream).await;
+            Final::Empty => {
+                let empty = provider::empty(&self.asked, self.shared.number());
+                self.wait().await;
+                match empty.filter(|_| claim.may_act()) {
+                    Some(empty) => {
+                        claim.hit();
+                        Ok(made(StatusCode::OK, empty.content_type, whole(empty.body)))
                     }
-                    claim.hit();
-                    Ok(made(StatusCode::OK, empty.content_type, whole(empty.body)))
+                    None => self.pass_well(request, upstream).await,
                 }
-                None => pass_well(&self.shared, self.asked.task, request, upstream).await,
-            },
-            OnRequests::Overload(_)
-            | OnRequests::Stall(_)
-            | OnRequests::Cut(_)
-            | OnRequests::Malformed(_)
-            | OnRequests::WrongModel(_)
-            | OnRequests::Slow(_) => self.change(Some(claim), request, upstream).await,
+            }
+            Final::Change(change) => self.change(Some((change, claim)), request, upstream).await,
         }
+    }
+
+    async fn pass_well(
+        &self,
+        request: Request<Passing>,
+        upstream: &Upstream,
+    ) -> Result<Response<Passing>, Broken> {
+        pass_well(&self.shared, self.asked.task, request, upstream).await
     }
 
     /// Lets an answer begin later, where that is asked.
     async fn wait(&mut self) {
-        if let Some((latency, _, claim)) = &mut self.slow
-            && !latency.is_zero()
+        if let Some((slow, claim)) = &mut self.slow
+            && !slow.latency.is_zero()
             && claim.may_act()
         {
             claim.hit();
-            claim.hold(Some(Instant::now() + *latency)).await;
+            claim.hold(Some(Instant::now() + slow.latency)).await;
         }
     }
 
@@ -343,20 +306,16 @@ impl Deed {
     ) -> Result<Response<Passing>, Broken> {
         self.wait().await;
         if !claim.may_act() {
-            return pass_well(&self.shared, self.asked.task, request, upstream).await;
+            return self.pass_well(request, upstream).await;
         }
-        let number = claim.shared.number();
+        let whose = claim.provider(&self.asked);
         let Made {
             status,
             headers,
             body,
-        } = provider::refusal(failure, &self.asked, claim.provider(), number);
-        // Ollama has no words for a time to wait.
-        let whose = claim.provider().unwrap_or(self.asked.dialect);
-        claim.fail(match failure {
-            Failure::Limited(_, wait) => wait.filter(|_| whose != Provider::Ollama),
-            Failure::Status(_) | Failure::Overloaded => None,
-        });
+            wait,
+        } = provider::refusal(failure, &self.asked, whose, self.shared.number());
+        claim.fail(wait);
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut answer = made(status, "application/json", whole(body));
         for (name, value) in headers {
@@ -370,7 +329,7 @@ impl Deed {
     /// Passes the request on, and changes what comes of it.
     async fn change(
         mut self,
-        claim: Option<Claim>,
+        change: Option<(Change, Claim)>,
         mut request: Request<Passing>,
         upstream: &Upstream,
     ) -> Result<Response<Passing>, Broken> {
@@ -385,7 +344,7 @@ impl Deed {
             .as_ref()
             .is_ok_and(|answer| answer.status().is_success());
         let is_left_alone = |answer: &Response<Incoming>| !went_well || is_packed(answer.headers());
-        if claim.is_none() || answer.as_ref().map_or(true, is_left_alone) {
+        if change.is_none() || answer.as_ref().map_or(true, is_left_alone) {
             judge(&self.shared, self.asked.task, went_well);
         }
         let answer = answer?;
@@ -396,9 +355,11 @@ impl Deed {
         let content_type = answer.headers().get(CONTENT_TYPE);
         let content_type = content_type.and_then(|value| value.to_str().ok());
         match content_type.and_then(Framing::of) {
-            Some(framing) => Ok(flow::changed(self, claim, framing, answer)),
-            None => match claim {
-                Some(claim) => document::changed(&self.asked, claim, answer).await,
+            Some(framing) => Ok(flow::changed(self, change, framing, answer)),
+            None => match change {
+                Some((change, claim)) => {
+                    document::changed(&self.asked, change, claim, answer).await
+                }
                 None => Ok(answer.map(as_it_comes)),
             },
         }

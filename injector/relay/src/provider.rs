@@ -25,6 +25,8 @@ pub(crate) struct Made {
     pub(crate) status: u16,
     pub(crate) headers: Vec<(&'static str, String)>,
     pub(crate) body: Bytes,
+    /// How long it tells the client to wait.
+    pub(crate) wait: Option<Duration>,
 }
 
 /// Why a provider refuses.
@@ -47,21 +49,25 @@ trait Words {
     fn broken_off(&self) -> Bytes;
 }
 
-/// The answer to a request that fails before it is begun to be answered. `chosen` is whose words they are, where not those of
-/// the request's path.
-pub(crate) fn refusal(
-    failure: Failure,
-    asked: &Asked,
-    chosen: Option<Provider>,
-    number: u64,
-) -> Made {
+/// The answer to a request that fails before it is begun to be answered, in the words of this provider.
+pub(crate) fn refusal(failure: Failure, asked: &Asked, whose: Provider, number: u64) -> Made {
     let id = format!("req_{number:024x}");
-    words(chosen.unwrap_or(asked.dialect)).refusal(failure, asked, &id)
+    words(whose).refusal(failure, asked, &id)
 }
 
 /// The last piece of a stream that a provider breaks off.
-pub(crate) fn broken_off(asked: &Asked, chosen: Option<Provider>) -> Bytes {
-    words(chosen.unwrap_or(asked.dialect)).broken_off()
+pub(crate) fn broken_off(whose: Provider) -> Bytes {
+    words(whose).broken_off()
+}
+
+impl Failure {
+    /// How long to wait, where that is told.
+    fn wait(self) -> Option<Duration> {
+        match self {
+            Self::Limited(Limit::Rate | Limit::SlowDown, wait) => wait,
+            Self::Limited(Limit::Quota, _) | Self::Status(_) | Self::Overloaded => None,
+        }
+    }
 }
 
 fn words(provider: Provider) -> &'static dyn Words {

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use injector_record::report::Reaction;
 
-/// Open tasks of one rule at most; further ones are not followed.
+/// Open tasks at most; further ones are not followed.
 const MOST: usize = 4096;
 
 /// A clock that is this much off still counts as kept, in percent of the time to wait.
@@ -17,7 +17,7 @@ const KEPT: u64 = 95;
 /// What a request is told apart by: its target, path and body.
 pub(crate) type Task = u64;
 
-/// An open task of a rule.
+/// An open task, as a rule has met it.
 #[derive(Clone, Copy, Debug)]
 struct Open {
     tries: u64,
@@ -36,10 +36,11 @@ pub(crate) enum Held {
     UntilTheEnd,
 }
 
-/// All tasks, by rule.
+/// All tasks.
 #[derive(Default)]
 pub(crate) struct Reactions {
-    open: HashMap<(usize, Task), Open>,
+    /// Those that are open, with the rules that have met them: a few at most, each once.
+    open: HashMap<Task, Vec<(usize, Open)>>,
     by_rule: BTreeMap<usize, Reaction>,
     /// As it was told last.
     told: BTreeMap<usize, Reaction>,
@@ -48,9 +49,9 @@ pub(crate) struct Reactions {
 impl Reactions {
     /// A request comes. It is the next try of each rule's open task that it belongs to.
     pub(crate) fn comes(&mut self, task: Task, now_ms: u64) {
-        for ((rule, of), open) in &mut self.open {
+        for (rule, open) in self.open.get_mut(&task).into_iter().flatten() {
             // A try beside one that goes on is another request at the same time.
-            let (true, Some(ended)) = (*of == task, open.ended_ms.take()) else {
+            let Some(ended) = open.ended_ms.take() else {
                 continue;
             };
             let reaction = self.by_rule.entry(*rule).or_default();
@@ -68,45 +69,42 @@ impl Reactions {
         }
     }
 
-    /// A rule has made a try fail, which ends now; the answer told to wait so long.
+    /// A rule has made a try fail, which ends now; the answer told to wait so long. To other rules that have met the task
+    /// before it has failed as well.
     pub(crate) fn fails(&mut self, rule: usize, task: Task, wait_ms: Option<u64>, now_ms: u64) {
         let is_full = self.open.len() >= MOST;
-        let open = match self.open.get_mut(&(rule, task)) {
-            Some(open) => open,
-            None if is_full => return,
-            None => {
-                let reaction = self.by_rule.entry(rule).or_default();
-                reaction.tasks += 1;
-                reaction.tries += 1;
-                reaction.most_tries = reaction.most_tries.max(1);
-                self.open.entry((rule, task)).or_insert(Open {
-                    tries: 1,
-                    ended_ms: None,
-                    wait_ms: None,
-                })
-            }
+        if is_full && !self.open.contains_key(&task) {
+            return;
+        }
+        self.goes_wrong(task, now_ms);
+        let rules = self.open.entry(task).or_default();
+        if let Some((_, open)) = rules.iter_mut().find(|(of, _)| *of == rule) {
+            open.wait_ms = wait_ms;
+            return;
+        }
+        let open = Open {
+            tries: 1,
+            ended_ms: Some(now_ms),
+            wait_ms,
         };
-        open.ended_ms = Some(now_ms);
-        open.wait_ms = wait_ms;
+        rules.push((rule, open));
+        let reaction = self.by_rule.entry(rule).or_default();
+        reaction.tasks += 1;
+        reaction.tries += 1;
+        reaction.most_tries = reaction.most_tries.max(1);
     }
 
     /// A try that no fault has met was answered well: its task is done.
     pub(crate) fn goes_well(&mut self, task: Task) {
-        let by_rule = &mut self.by_rule;
-        self.open.retain(|(rule, of), _| {
-            if *of == task {
-                by_rule.entry(*rule).or_default().made_good += 1;
-            }
-            *of != task
-        });
+        for (rule, _) in self.open.remove(&task).into_iter().flatten() {
+            self.by_rule.entry(rule).or_default().made_good += 1;
+        }
     }
 
-    /// A try that no fault has met failed by itself.
+    /// A try of an open task failed, by a fault or by itself.
     pub(crate) fn goes_wrong(&mut self, task: Task, now_ms: u64) {
-        for ((_, of), open) in &mut self.open {
-            if *of == task {
-                open.ended_ms = Some(now_ms);
-            }
+        for (_, open) in self.open.get_mut(&task).into_iter().flatten() {
+            open.ended_ms = Some(now_ms);
         }
     }
 
@@ -135,7 +133,7 @@ impl Reactions {
     /// What has come of it so far; tasks that are open and rest count as given up.
     pub(crate) fn so_far(&self) -> BTreeMap<usize, Reaction> {
         let mut all = self.by_rule.clone();
-        for ((rule, _), open) in &self.open {
+        for (rule, open) in self.open.values().flatten() {
             let reaction = all.entry(*rule).or_default();
             reaction.given_up += u64::from(open.ended_ms.is_some());
         }
@@ -214,7 +212,8 @@ mod tests {
                     _ => reactions.goes_wrong(task, now),
                 }
             }
-            let going_on = reactions.open.values().filter(|open| open.ended_ms.is_none()).count() as u64;
+            let open = reactions.open.values().flatten();
+            let going_on = open.filter(|(_, open)| open.ended_ms.is_none()).count() as u64;
             let reaction = one(&reactions);
             prop_assert_eq!(reaction.tasks, reaction.made_good + reaction.given_up + going_on);
             prop_assert!(reaction.tries >= reaction.tasks && reaction.most_tries <= reaction.tries);

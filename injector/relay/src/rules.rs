@@ -8,9 +8,10 @@ use injector_common::{
     rule::Rule,
 };
 use injector_host::kernel::clock::boot_ns;
-use injector_spec::experiment::{ActsOn, Fault, FaultKind, OnRequests};
+use injector_spec::experiment::Provider;
 
 use crate::{
+    act::Act,
     asked::Asked,
     conversation::{Count, RuleOrder, RuleState, Said},
 };
@@ -33,6 +34,8 @@ pub(crate) struct Origin {
 
 struct Known {
     order: RuleOrder,
+    act: Act,
+    provider: Option<Provider>,
     models: Vec<GlobMatcher>,
     paths: Vec<GlobMatcher>,
     memory: Memory,
@@ -48,7 +51,9 @@ pub(crate) struct Taken {
     /// Its place in the plan.
     pub(crate) rule: usize,
     /// What is done.
-    pub(crate) kind: FaultKind,
+    pub(crate) act: Act,
+    /// Whose words an answer is made up in, where the fault says so.
+    pub(crate) provider: Option<Provider>,
     /// The number of the match.
     number: u64,
     path: String,
@@ -70,27 +75,28 @@ impl Rules {
         let mut former = std::mem::take(&mut self.known);
         for order in orders {
             let place = order.rule;
+            // The worker hands over no other.
+            let Some(on) = order.fault.kind.on_requests() else {
+                continue;
+            };
+            let requests = on.requests();
             let of = |globs: &[String]| globs.iter().filter_map(|glob| matcher(glob)).collect();
-            let (models, paths) = requests(&order.fault).map_or_else(Default::default, |on| {
-                let requests = on.requests();
-                (of(&requests.models), of(&requests.paths))
-            });
-            let known = match former.remove(&place) {
-                Some(known) => Known {
-                    order,
-                    models,
-                    paths,
-                    ..known
-                },
-                None => Known {
-                    order,
-                    models,
-                    paths,
-                    memory: Memory::default(),
-                    count: Count::default(),
-                    spent: 0,
-                    is_told: true,
-                },
+            let (models, paths) = (of(&requests.models), of(&requests.paths));
+            let (act, provider) = (Act::of(on), requests.provider);
+            let (memory, count, spent, is_told) = match former.remove(&place) {
+                Some(known) => (known.memory, known.count, known.spent, known.is_told),
+                None => (Memory::default(), Count::default(), 0, true),
+            };
+            let known = Known {
+                order,
+                act,
+                provider,
+                models,
+                paths,
+                memory,
+                count,
+                spent,
+                is_told,
             };
             self.known.insert(place, known);
         }
@@ -138,11 +144,12 @@ impl Rules {
                 continue;
             }
             if let Some(number) = known.take(asked) {
-                let kind = known.order.fault.kind.clone();
-                is_over = !matches!(kind, FaultKind::Slow(_));
+                let act = known.act.clone();
+                is_over = !matches!(act, Act::Slow(_));
                 taken.push(Taken {
                     rule: *place,
-                    kind,
+                    act,
+                    provider: known.provider,
                     number,
                     path: short(&asked.path),
                     model: asked.model.as_deref().map(short),
@@ -203,16 +210,14 @@ impl Known {
 
     /// The number of the match, where the rule takes the request.
     fn take(&mut self, asked: &Asked) -> Option<u64> {
-        let Fault { kind, chance, .. } = &self.order.fault;
-        let ActsOn::Requests(on) = kind.acts_on() else {
-            return None;
-        };
+        let chance = &self.order.fault.chance;
         let is_one = |globs: &[GlobMatcher], text: Option<&str>| {
             globs.is_empty()
                 || text.is_some_and(|text| globs.iter().any(|glob| glob.is_match(text)))
         };
-        let provider = on.requests().provider;
-        let is_meant = provider.is_none_or(|one| one.dialect() == asked.dialect)
+        let is_meant = self
+            .provider
+            .is_none_or(|one| one.dialect() == asked.dialect)
             && is_one(&self.models, asked.model.as_deref())
             && is_one(&self.paths, Some(&asked.path));
         if !is_meant {
@@ -231,18 +236,6 @@ impl Known {
         }
         self.spent += 1;
         Some(self.count.matched)
-    }
-}
-
-fn requests(fault: &Fault) -> Option<OnRequests<'_>> {
-    match fault.kind.acts_on() {
-        ActsOn::Requests(on) => Some(on),
-        ActsOn::Packets(_)
-        | ActsOn::LookUps(_)
-        | ActsOn::Connects
-        | ActsOn::Connections
-        | ActsOn::Calls(..)
-        | ActsOn::Processes(_) => None,
     }
 }
 

@@ -1,21 +1,23 @@
-//! Faults on requests to language models: what a client gets, what the server got, what a bystander never feels, and what is
-//! left when the relay, the worker or the run ends.
+//! Faults on requests to language models: what a client gets, what the server got, and what a bystander never feels. [`ends`]
+//! is about the deaths of the relay and the worker, [`reactions`] about what the report says of the target.
+
+mod ends;
+mod reactions;
 
 use std::fs;
 use std::net::SocketAddr;
-use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use injector_tests::boot_clock::now_ns;
 use injector_tests::eventually::eventually;
-use injector_tests::injector::{FaultReport, Injector, Running, relay, send};
+use injector_tests::injector::{FaultReport, Injector, Running};
 use injector_tests::lab::{Family, Lab, Wire};
 use injector_tests::observation::Summary;
 use injector_tests::place::Place;
 use injector_tests::victim::Victim;
-use rustix::process::Signal;
 
+use self::reactions::did;
 use crate::effects::first_fault;
 use crate::needs::{INJECTOR, INJECTOR_AND_NETNS, ipv6};
 use crate::suite::Case;
@@ -185,19 +187,6 @@ pub(crate) fn cases() -> Vec<Case> {
         }),
         case("of_one_model_alone", of_one_model),
         case("of_one_port_alone", of_one_port),
-        case("a_client_that_does_not_wait_is_told", || {
-            waits(
-                "100ms",
-                &[("told_to_wait", 2), ("too_early", 2), ("given_up", 1)],
-            )
-        }),
-        case("a_client_that_waits_is_not", || {
-            waits(
-                "1100ms",
-                &[("told_to_wait", 2), ("too_early", 0), ("given_up", 1)],
-            )
-        }),
-        case("a_task_that_a_later_try_makes_good", made_good),
         case("a_port_where_no_process_listens_refuses", refused),
         case("chosen_by_number_and_bounded", chosen_by_number),
         case(
@@ -209,10 +198,9 @@ pub(crate) fn cases() -> Vec<Case> {
             held_until_the_end,
         ),
         case("what_is_no_request_goes_through", no_request),
-        case("kill_9_of_the_relay", killed_relay),
-        case("a_stopped_relay", stopped_relay),
-        case("kill_9_of_the_worker", killed_worker),
     ]);
+    cases.extend(reactions::cases());
+    cases.extend(ends::cases());
     cases
 }
 
@@ -349,50 +337,6 @@ fn of_one_port() -> Result<()> {
     Ok(())
 }
 
-/// The same request three times, this far apart, to a provider that asks for a second.
-fn waits(interval: &str, wanted: &[(&str, u64)]) -> Result<()> {
-    let lab = Lab::new(Wire::Loopback, Family::V4)?;
-    let (_server, address) = serve(&lab)?;
-    let mut agent = client(lab.agent(), address, &format!("--interval {interval}"))?;
-    let injector = Injector::new()?;
-    let armed = arm(&lab, &injector, "rate-limit --retry-after 1s")?;
-    let felt = agent.round()?;
-    ensure!(felt.error("429") == COUNT, "{felt:?}");
-    let report = armed.report()?;
-    let counted = first_fault(&report)?;
-    did(
-        counted,
-        &[("tasks", 1), ("tries", COUNT), ("most_tries", COUNT)],
-    )?;
-    did(counted, wanted)
-}
-
-/// What the report says that the target has done.
-fn did(counted: &FaultReport, wanted: &[(&str, u64)]) -> Result<()> {
-    for (name, number) in wanted {
-        ensure!(counted.reaction[name] == *number, "{name}: {counted:?}");
-    }
-    Ok(())
-}
-
-fn made_good() -> Result<()> {
-    let lab = Lab::new(Wire::Loopback, Family::V4)?;
-    let (_server, address) = serve(&lab)?;
-    let mut agent = client(lab.agent(), address, PLAIN)?;
-    let injector = Injector::new()?;
-    let armed = arm(&lab, &injector, "error --status 500 --max-hits 1")?;
-    let felt = agent.round()?;
-    ensure!(felt.ok == 2 && felt.error("500") == 1, "{felt:?}");
-    let report = armed.report()?;
-    let wanted = [
-        ("tasks", 1),
-        ("tries", 2),
-        ("made_good", 1),
-        ("given_up", 0),
-    ];
-    did(first_fault(&report)?, &wanted)
-}
-
 /// A client that goes on to the next address where one refuses does so behind the relay as well.
 fn refused() -> Result<()> {
     let lab = Lab::new(Wire::Loopback, Family::V4)?;
@@ -488,110 +432,4 @@ fn no_request() -> Result<()> {
     ensure!(felt.ok == felt.sent && felt.damaged == 0, "{felt:?}");
     let report = armed.report()?;
     are(first_fault(&report)?, [0, 0, 0])
-}
-
-/// The relay of a run that is armed, once its processes are there.
-fn relay_of(armed: &Running) -> Result<u32> {
-    let worker = armed.worker()?;
-    eventually("the relay to be there", Duration::from_secs(2), || {
-        Ok(relay(worker))
-    })
-}
-
-/// A target that waits for a held answer, and one that asks anew.
-struct Scene {
-    lab: Lab,
-    _server: Victim,
-    held: Victim,
-    anew: Victim,
-    armed: Running,
-    relay: u32,
-    _injector: Injector,
-}
-
-impl Scene {
-    fn set() -> Result<Self> {
-        let lab = Lab::new(Wire::Loopback, Family::V4)?;
-        let (server, address) = serve(&lab)?;
-        let mut held = client(lab.agent(), address, "--count 1 --timeout 20s")?;
-        let anew = client(lab.agent(), address, PLAIN)?;
-        let injector = Injector::new()?;
-        let armed = arm(&lab, &injector, "timeout --max-hits 1")?;
-        let relay = relay_of(&armed)?;
-        held.ask()?;
-        eventually(
-            "the request to reach the server",
-            Duration::from_secs(5),
-            || Ok((!server.calls().is_empty()).then_some(())),
-        )?;
-        Ok(Self {
-            lab,
-            _server: server,
-            held,
-            anew,
-            armed,
-            relay,
-            _injector: injector,
-        })
-    }
-
-    /// The held connection is cut, the next ones go straight to the server, and the run ends and says why.
-    fn expect_its_end(mut self, word: &str, within: Duration) -> Result<()> {
-        let cut = self.held.summary()?;
-        ensure!(cut.error("cut") == 1, "{cut:?}");
-        let finished = self.armed.wait_within(within)?;
-        ensure!(finished.code == Some(1), "{finished:?}");
-        let said = format!("{}{}", finished.stdout, finished.stderr);
-        ensure!(said.contains(word), "{finished:?}");
-        well(&self.anew.round()?, "the target afterwards")?;
-        gone(self.relay)?;
-        drop(self.lab);
-        Ok(())
-    }
-}
-
-fn gone(relay: u32) -> Result<()> {
-    let path = format!("/proc/{relay}");
-    eventually("the relay to be gone", Duration::from_secs(2), || {
-        Ok((!Path::new(&path).exists()).then_some(()))
-    })
-}
-
-fn killed_relay() -> Result<()> {
-    let scene = Scene::set()?;
-    send(scene.relay, Signal::KILL)?;
-    scene.expect_its_end("hold-relay`) was killed", Duration::from_secs(5))
-}
-
-/// While it stands still, new connections go straight on after a second, and the run ends after two.
-fn stopped_relay() -> Result<()> {
-    let mut scene = Scene::set()?;
-    send(scene.relay, Signal::STOP)?;
-    let stopped = Instant::now();
-    eventually(
-        "new connections to go straight on",
-        Duration::from_secs(10),
-        || {
-            let felt = scene.anew.round()?;
-            Ok((felt.ok == COUNT).then_some(()))
-        },
-    )?;
-    ensure!(
-        stopped.elapsed() < Duration::from_secs(8),
-        "after {:?}",
-        stopped.elapsed()
-    );
-    scene.expect_its_end("hold-relay`) stands still", Duration::from_secs(10))
-}
-
-fn killed_worker() -> Result<()> {
-    let mut scene = Scene::set()?;
-    scene.armed.signal_worker(Signal::KILL)?;
-    let cut = scene.held.summary()?;
-    ensure!(cut.error("cut") == 1, "{cut:?}");
-    gone(scene.relay)?;
-    well(&scene.anew.round()?, "the target afterwards")?;
-    let finished = scene.armed.wait_within(Duration::from_secs(10))?;
-    ensure!(finished.code == Some(1), "{finished:?}");
-    Ok(())
 }

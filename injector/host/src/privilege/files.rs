@@ -1,4 +1,4 @@
-//! A process that opens no file any more, whoever owns it: Landlock (5.13; Documentation/userspace-api/landlock.rst).
+//! A process that opens no file any more, root's own among them: Landlock (5.13; Documentation/userspace-api/landlock.rst).
 //!
 //! Without capabilities root is still the owner of root's files. A rule set that names every right of the first version and
 //! allows none takes that away for good, from this thread and from what it starts. Changes of mode, owner and length by path

@@ -1,13 +1,17 @@
 //! An answer that is one document, changed as a whole.
 
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
+use http::{
+    header::{CONTENT_LENGTH, TRANSFER_ENCODING},
+    response::Parts,
+};
 use hyper::{Response, body::Incoming};
-use injector_spec::experiment::{Cut, Ending, OnRequests};
+use injector_spec::experiment::Ending;
 use serde_json::Value;
 
-use super::{Claim, on_requests};
+use super::Claim;
 use crate::{
+    act::Change,
     asked::{Asked, MOST},
     provider,
     stream::{self, Broken, Passing, Read, as_it_comes, piped, whole},
@@ -16,30 +20,12 @@ use crate::{
 /// Changes an answer as its fault says. One that is too long to be read as a whole goes on as it is.
 pub(super) async fn changed(
     asked: &Asked,
+    change: Change,
     mut claim: Claim,
     answer: Response<Incoming>,
 ) -> Result<Response<Passing>, Broken> {
-    let kind = claim.taken.kind.clone();
-    let on = on_requests(&kind);
-    let is_changed = match on {
-        Some(
-            OnRequests::Stall(_)
-            | OnRequests::Cut(_)
-            | OnRequests::Malformed(_)
-            | OnRequests::WrongModel(_),
-        ) => true,
-        // An error in the middle of what does not stream is no such thing; the others have acted before.
-        Some(
-            OnRequests::Overload(_)
-            | OnRequests::RateLimit(_)
-            | OnRequests::ModelError(_)
-            | OnRequests::Timeout(_)
-            | OnRequests::Slow(_)
-            | OnRequests::Empty(_),
-        )
-        | None => false,
-    };
-    if !is_changed || asked.streams {
+    // A document where a stream was asked for is another answer than was meant.
+    if asked.streams {
         return Ok(answer.map(as_it_comes));
     }
     let (mut head, body) = answer.into_parts();
@@ -47,46 +33,54 @@ pub(super) async fn changed(
         Read::Whole(body, _) => body,
         Read::TooLong(body) => return Ok(Response::from_parts(head, body)),
     };
-    // It has a length now, however it came.
+    // Its length is what it is read as, however it came.
     head.headers.remove(TRANSFER_ENCODING);
+    head.headers.remove(CONTENT_LENGTH);
     if !claim.may_act() {
         return Ok(Response::from_parts(head, whole(body)));
     }
     let half = body.slice(..body.len() / 2);
-    let changed = match on {
-        Some(
-            OnRequests::Malformed(_)
-            | OnRequests::Cut(Cut {
-                ending: Ending::Clean,
-                ..
-            }),
-        ) => half,
-        Some(OnRequests::Cut(_)) => {
+    let changed = match change {
+        Change::Malform | Change::Cut(_, Ending::Clean) => {
             claim.fail(None);
-            head.headers.insert(CONTENT_LENGTH, body.len().into());
-            let (writer, passing) = piped();
-            tokio::task::spawn_local(async move {
-                if writer.write(half).await.is_ok() {
-                    writer.break_off().await;
-                }
-            });
-            return Ok(Response::from_parts(head, passing));
+            half
         }
-        Some(OnRequests::WrongModel(wrong)) => match renamed(&body, &wrong.answers) {
-            Some(changed) => changed,
-            None => return Ok(Response::from_parts(head, whole(body))),
+        Change::Cut(_, Ending::Dirty) => {
+            claim.fail(None);
+            return Ok(with_length(head, body.len(), broken_off(half)));
+        }
+        Change::Stall(_) => {
+            let length = body.len();
+            return Ok(with_length(head, length, stalled(claim, body)));
+        }
+        Change::Rename(model) => match renamed(&body, &model) {
+            Some(renamed) => {
+                claim.hit();
+                renamed
+            }
+            None => body,
         },
-        _ => {
-            head.headers.insert(CONTENT_LENGTH, body.len().into());
-            return Ok(Response::from_parts(head, stalled(claim, body)));
-        }
+        // An error in the middle of what does not stream is no such thing.
+        Change::BreakOff(_) => body,
     };
-    match on {
-        Some(OnRequests::WrongModel(_)) => claim.hit(),
-        _ => claim.fail(None),
-    }
-    head.headers.remove(CONTENT_LENGTH);
     Ok(Response::from_parts(head, whole(changed)))
+}
+
+/// An answer that says a length, whatever comes of its body.
+fn with_length(mut head: Parts, bytes: usize, body: Passing) -> Response<Passing> {
+    head.headers.insert(CONTENT_LENGTH, bytes.into());
+    Response::from_parts(head, body)
+}
+
+/// This, and no end.
+fn broken_off(begin: Bytes) -> Passing {
+    let (writer, passing) = piped();
+    tokio::task::spawn_local(async move {
+        if writer.write(begin).await.is_ok() {
+            writer.break_off().await;
+        }
+    });
+    passing
 }
 
 /// The first byte now, the rest when the fault ends.

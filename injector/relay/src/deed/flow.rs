@@ -1,15 +1,17 @@
 //! An answer that streams, changed piece by piece while it passes.
 
-use std::time::Instant;
+use std::{ops::Range, time::Instant};
 
 use bytes::Bytes;
 use http::{Version, header::CONTENT_LENGTH};
 use http_body_util::BodyExt;
 use hyper::{Response, body::Incoming};
-use injector_spec::experiment::{Cut, Ending, OnRequests, Overload, Stall};
+use injector_spec::experiment::Ending;
+use serde_json::Value;
 
-use super::{Claim, Deed, on_requests};
+use super::{Claim, Deed};
 use crate::{
+    act::Change,
     pieces::{Framing, Piece, Pieces},
     provider,
     stream::{Broken, Passing, Writer, piped},
@@ -28,7 +30,7 @@ enum Next {
 /// A stream as it passes.
 struct Flow {
     deed: Deed,
-    claim: Option<Claim>,
+    change: Option<(Change, Claim)>,
     /// Pieces with text that have passed.
     tokens: u32,
 }
@@ -36,7 +38,7 @@ struct Flow {
 /// Has the body of an answer changed while it passes.
 pub(super) fn changed(
     deed: Deed,
-    claim: Option<Claim>,
+    change: Option<(Change, Claim)>,
     framing: Framing,
     answer: Response<Incoming>,
 ) -> Response<Passing> {
@@ -48,16 +50,13 @@ pub(super) fn changed(
     let (writer, passing) = piped();
     let flow = Flow {
         deed,
-        claim,
+        change,
         tokens: 0,
     };
     tokio::task::spawn_local(async move {
-        let reader = async {
-            if flow.run(framing, body, &writer).await == Err(Broken) {
-                writer.break_off().await;
-            }
-        };
-        reader.await;
+        if flow.run(framing, body, &writer).await == Err(Broken) {
+            writer.break_off().await;
+        }
     });
     Response::from_parts(head, passing)
 }
@@ -121,88 +120,76 @@ impl Flow {
 
     /// Waits between two pieces with text, where that is asked.
     async fn pause(&mut self, writer: &Writer) -> Result<(), Broken> {
-        let Some((_, gap, claim)) = &mut self.deed.slow else {
+        let Some((slow, claim)) = &mut self.deed.slow else {
             return Ok(());
         };
-        if gap.is_zero() || !claim.may_act() {
+        if slow.gap.is_zero() || !claim.may_act() {
             return Ok(());
         }
         claim.hit();
         tokio::select! {
-            () = claim.hold(Some(Instant::now() + *gap)) => Ok(()),
+            () = claim.hold(Some(Instant::now() + slow.gap)) => Ok(()),
             () = writer.unread() => Err(Broken),
         }
     }
 
+    /// Does what is asked where this piece is reached.
     async fn act(
         &mut self,
         piece: Piece,
-        json: Option<(serde_json::Value, std::ops::Range<usize>)>,
+        json: Option<(Value, Range<usize>)>,
         is_token: bool,
         writer: &Writer,
     ) -> Result<Next, Broken> {
         let passed = self.tokens;
-        let Some(claim) = self.claim.as_mut().filter(|claim| claim.may_act()) else {
-            return Ok(Next::Piece(piece));
+        let goes_on = |piece| Ok(Next::Piece(piece));
+        let Some((change, claim)) = &mut self.change else {
+            return goes_on(piece);
         };
-        let kind = claim.taken.kind.clone();
-        match on_requests(&kind) {
-            Some(OnRequests::Stall(Stall { after_tokens, .. })) if passed >= *after_tokens => {
-                if claim.outcome.is_none() {
+        if !claim.may_act() {
+            return goes_on(piece);
+        }
+        match change {
+            Change::Stall(after) => {
+                if passed >= *after && claim.outcome.is_none() {
                     tokio::select! {
                         () = claim.withhold() => {}
                         () = writer.unread() => return Err(Broken),
                     }
                 }
             }
-            Some(OnRequests::Cut(Cut {
-                after_tokens,
-                ending,
-                ..
-            })) if passed >= *after_tokens => {
-                claim.fail(None);
-                return Ok(match ending {
-                    Ending::Clean => Next::Ends(None),
-                    Ending::Dirty => Next::BreaksOff,
-                });
+            Change::Cut(after, ending) => {
+                if passed >= *after {
+                    claim.fail(None);
+                    return Ok(match ending {
+                        Ending::Clean => Next::Ends(None),
+                        Ending::Dirty => Next::BreaksOff,
+                    });
+                }
             }
-            Some(OnRequests::Overload(Overload {
-                after_tokens: Some(after),
-                ..
-            })) if passed >= *after => {
-                claim.fail(None);
-                let last = provider::broken_off(&self.deed.asked, claim.provider());
-                return Ok(Next::Ends(Some(last)));
+            Change::BreakOff(after) => {
+                if passed >= *after {
+                    claim.fail(None);
+                    let last = provider::broken_off(claim.provider(&self.deed.asked));
+                    return Ok(Next::Ends(Some(last)));
+                }
             }
-            Some(OnRequests::Malformed(_)) if is_token && claim.outcome.is_none() => {
-                if let Some((_, range)) = json {
+            Change::Malform => {
+                if let (true, None, Some((_, range))) = (is_token, claim.outcome, json) {
                     claim.fail(None);
                     let half = piece.0.slice(range.start..range.start + range.len() / 2);
-                    return Ok(Next::Piece(piece.with_data(range, &half)));
+                    return goes_on(piece.with_data(range, &half));
                 }
             }
-            Some(OnRequests::WrongModel(wrong)) => {
+            Change::Rename(model) => {
                 if let Some((mut value, range)) = json
-                    && provider::rename(&mut value, &wrong.answers)
+                    && provider::rename(&mut value, model)
                 {
                     claim.hit();
-                    let data = value.to_string();
-                    return Ok(Next::Piece(piece.with_data(range, data.as_bytes())));
+                    return goes_on(piece.with_data(range, value.to_string().as_bytes()));
                 }
             }
-            Some(
-                OnRequests::Stall(_)
-                | OnRequests::Cut(_)
-                | OnRequests::Overload(_)
-                | OnRequests::Malformed(_)
-                | OnRequests::RateLimit(_)
-                | OnRequests::ModelError(_)
-                | OnRequests::Timeout(_)
-                | OnRequests::Slow(_)
-                | OnRequests::Empty(_),
-            )
-            | None => {}
         }
-        Ok(Next::Piece(piece))
+        goes_on(piece)
     }
 }

@@ -54,6 +54,7 @@ impl Words for Anthropic {
             status,
             headers,
             body: json(&body),
+            wait: failure.wait(),
         }
     }
 

@@ -49,6 +49,7 @@ impl Words for Gemini {
             status,
             headers: Vec::new(),
             body: json(&body),
+            wait: failure.wait(),
         }
     }
 

@@ -30,6 +30,8 @@ impl Words for Ollama {
             status,
             headers: Vec::new(),
             body: json(&json!({"error": message})),
+            // It has no words for that.
+            wait: None,
         }
     }
 

@@ -94,6 +94,7 @@ impl Words for OpenAi {
             status,
             headers,
             body: json(&error(&message, kind, code)),
+            wait: failure.wait(),
         }
     }
 
@@ -169,6 +170,7 @@ impl Words for Vllm {
             status,
             headers: waits(wait).into_iter().skip(1).collect(),
             body: json(&body),
+            wait: failure.wait(),
         }
     }
 
@@ -210,6 +212,7 @@ impl Words for LiteLlm {
             status,
             headers,
             body: json(&error(message, kind, Some(&code))),
+            wait: failure.wait(),
         }
     }
 

@@ -14,7 +14,7 @@ fn asked(dialect: Provider, streams: bool) -> Asked {
 
 fn made(provider: Provider, failure: Failure) -> (u16, Value, Vec<(&'static str, String)>) {
     let asked = asked(provider.dialect(), false);
-    let made = refusal(failure, &asked, Some(provider), 7);
+    let made = refusal(failure, &asked, provider, 7);
     let body = serde_json::from_slice(&made.body).unwrap();
     (made.status, body, made.headers)
 }

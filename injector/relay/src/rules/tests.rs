@@ -1,6 +1,6 @@
 use injector_common::{rule::When, threshold::Threshold};
 use injector_spec::experiment::{
-    Chance, Direction, Limit, ModelRequests, Provider, RateLimit, Slow, Traffic,
+    Chance, Direction, Fault, FaultKind, Limit, ModelRequests, RateLimit, Slow, Traffic,
 };
 
 use super::*;

@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    About, ActsOn, Chance, Direction, Fate, FaultKind, OnCalls, OnProcesses, Peer, Ramp, Traffic,
+    About, ActsOn, Chance, Direction, Fate, FaultKind, OnCalls, OnProcesses, OnRequests, Peer,
+    Ramp, Traffic,
 };
 
 /// One kind of failure on one target, with its filters and its chance.
@@ -73,6 +74,19 @@ impl FaultKind {
             | ActsOn::Connects
             | ActsOn::Connections
             | ActsOn::Requests(_)
+            | ActsOn::Processes(_) => None,
+        }
+    }
+
+    /// What it does to requests to models; `None` where it does nothing to them.
+    pub fn on_requests(&self) -> Option<OnRequests<'_>> {
+        match self.acts_on() {
+            ActsOn::Requests(done) => Some(done),
+            ActsOn::Packets(_)
+            | ActsOn::LookUps(_)
+            | ActsOn::Connects
+            | ActsOn::Connections
+            | ActsOn::Calls(..)
             | ActsOn::Processes(_) => None,
         }
     }

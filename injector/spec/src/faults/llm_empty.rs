@@ -4,15 +4,11 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ActsOn, Definition, Drawn, Numbers, OnRequests,
-    model_requests::{self, ModelRequests, RequestFlags},
+    Numbers, OnRequests,
+    model_requests::{ModelRequests, OnModel, RequestFlags},
 };
 use crate::{
-    experiment::{
-        CheckError, Direction, Fault, Settings, Target,
-        decided::Decided,
-        timing::{Span, Timing},
-    },
+    experiment::{CheckError, Fault, Settings, decided::Decided},
     grammar::Request,
 };
 
@@ -37,36 +33,19 @@ impl Request for Flags {
     }
 }
 
-impl Definition for Empty {
-    fn acts_on(&self) -> ActsOn<'_> {
-        ActsOn::Requests(OnRequests::Empty(self))
-    }
-
-    fn drawn(&self) -> Drawn {
-        Drawn::ByChance
+impl OnModel for Empty {
+    fn on_requests(&self) -> OnRequests<'_> {
+        OnRequests::Empty(self)
     }
 
     fn check(&self) -> Result<(), CheckError> {
         Ok(())
     }
 
-    fn check_on(&self, _: &Target) -> Result<(), CheckError> {
-        Ok(())
-    }
+    fn describe(&self, _: &mut Settings) {}
 
-    fn timing(&self, _: Span) -> Timing {
-        Timing::default()
-    }
-
-    fn describe(&self, _: &mut Settings, filters: &mut Settings) {
-        self.requests.describe(filters);
-    }
-
-    fn details(&self, _: Direction) -> Vec<String> {
-        vec![
-            "the answer is well formed, complete and has no text".into(),
-            model_requests::way(),
-        ]
+    fn details(&self) -> Vec<String> {
+        vec!["the answer is well formed, complete and has no text".into()]
     }
 }
 

@@ -4,14 +4,13 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ActsOn, Definition, Drawn, Numbers, OnRequests,
-    model_requests::{self, ModelRequests, RequestFlags},
+    Numbers, OnRequests,
+    model_requests::{ModelRequests, OnModel, RequestFlags},
 };
 use crate::{
     experiment::{
-        CheckError, Direction, Fault, Settings, Target,
+        CheckError, Fault, Settings,
         decided::{Decided, Why, stays},
-        timing::{Span, Timing},
     },
     grammar::Request,
     quantity::HttpStatus,
@@ -44,34 +43,21 @@ impl Request for Flags {
     }
 }
 
-impl Definition for ModelError {
-    fn acts_on(&self) -> ActsOn<'_> {
-        ActsOn::Requests(OnRequests::ModelError(self))
-    }
-
-    fn drawn(&self) -> Drawn {
-        Drawn::ByChance
+impl OnModel for ModelError {
+    fn on_requests(&self) -> OnRequests<'_> {
+        OnRequests::ModelError(self)
     }
 
     fn check(&self) -> Result<(), CheckError> {
         Ok(())
     }
 
-    fn check_on(&self, _: &Target) -> Result<(), CheckError> {
-        Ok(())
-    }
-
-    fn timing(&self, _: Span) -> Timing {
-        Timing::default()
-    }
-
-    fn describe(&self, parameters: &mut Settings, filters: &mut Settings) {
+    fn describe(&self, parameters: &mut Settings) {
         parameters.one("status", self.status);
-        self.requests.describe(filters);
     }
 
-    fn details(&self, _: Direction) -> Vec<String> {
-        vec![model_requests::way()]
+    fn details(&self) -> Vec<String> {
+        Vec::new()
     }
 }
 

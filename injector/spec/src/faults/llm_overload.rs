@@ -4,15 +4,11 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ActsOn, Definition, Drawn, Numbers, OnRequests,
-    model_requests::{self, ModelRequests, RequestFlags, place_in_stream},
+    Numbers, OnRequests,
+    model_requests::{ModelRequests, OnModel, RequestFlags, place_in_stream},
 };
 use crate::{
-    experiment::{
-        CheckError, Direction, Fault, Settings, Target,
-        decided::Decided,
-        timing::{Span, Timing},
-    },
+    experiment::{CheckError, Fault, Settings, decided::Decided},
     grammar::{Request, values},
 };
 
@@ -50,34 +46,21 @@ impl Request for Flags {
     }
 }
 
-impl Definition for Overload {
-    fn acts_on(&self) -> ActsOn<'_> {
-        ActsOn::Requests(OnRequests::Overload(self))
-    }
-
-    fn drawn(&self) -> Drawn {
-        Drawn::ByChance
+impl OnModel for Overload {
+    fn on_requests(&self) -> OnRequests<'_> {
+        OnRequests::Overload(self)
     }
 
     fn check(&self) -> Result<(), CheckError> {
         Ok(())
     }
 
-    fn check_on(&self, _: &Target) -> Result<(), CheckError> {
-        Ok(())
-    }
-
-    fn timing(&self, _: Span) -> Timing {
-        Timing::default()
-    }
-
-    fn describe(&self, parameters: &mut Settings, filters: &mut Settings) {
+    fn describe(&self, parameters: &mut Settings) {
         parameters.some("after-tokens", self.after_tokens);
-        self.requests.describe(filters);
     }
 
-    fn details(&self, _: Direction) -> Vec<String> {
-        vec![model_requests::way()]
+    fn details(&self) -> Vec<String> {
+        Vec::new()
     }
 }
 

@@ -6,15 +6,14 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ActsOn, Definition, Drawn, Numbers, OnRequests,
-    model_requests::{self, ModelRequests, RequestFlags},
+    Numbers, OnRequests,
+    model_requests::{ModelRequests, OnModel, RequestFlags},
 };
 use crate::{
     experiment::{
-        CheckError, Direction, Fault, Settings, Target,
+        CheckError, Fault, Settings,
         decided::{Decided, Why, stays},
         settings::name,
-        timing::{Span, Timing},
     },
     grammar::Request,
     quantity::duration,
@@ -78,13 +77,9 @@ impl Request for Flags {
     }
 }
 
-impl Definition for RateLimit {
-    fn acts_on(&self) -> ActsOn<'_> {
-        ActsOn::Requests(OnRequests::RateLimit(self))
-    }
-
-    fn drawn(&self) -> Drawn {
-        Drawn::ByChance
+impl OnModel for RateLimit {
+    fn on_requests(&self) -> OnRequests<'_> {
+        OnRequests::RateLimit(self)
     }
 
     fn check(&self) -> Result<(), CheckError> {
@@ -95,22 +90,13 @@ impl Definition for RateLimit {
         Ok(())
     }
 
-    fn check_on(&self, _: &Target) -> Result<(), CheckError> {
-        Ok(())
-    }
-
-    fn timing(&self, _: Span) -> Timing {
-        Timing::default()
-    }
-
-    fn describe(&self, parameters: &mut Settings, filters: &mut Settings) {
+    fn describe(&self, parameters: &mut Settings) {
         parameters.one("limit", name(self.limit));
         parameters.some("retry-after", self.retry_after.map(duration::format));
-        self.requests.describe(filters);
     }
 
-    fn details(&self, _: Direction) -> Vec<String> {
-        vec![model_requests::way()]
+    fn details(&self) -> Vec<String> {
+        Vec::new()
     }
 }
 

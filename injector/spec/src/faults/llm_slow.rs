@@ -6,14 +6,13 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ActsOn, Definition, Drawn, Numbers, OnRequests,
-    model_requests::{self, ModelRequests, RequestFlags},
+    Numbers, OnRequests,
+    model_requests::{ModelRequests, OnModel, RequestFlags},
 };
 use crate::{
     experiment::{
-        CheckError, Direction, Fault, Parameter, Settings, Target,
+        CheckError, Fault, Parameter, Settings,
         decided::{Decided, Place},
-        timing::{Span, Timing},
     },
     grammar::Request,
     quantity::duration,
@@ -61,13 +60,9 @@ impl Request for Flags {
     }
 }
 
-impl Definition for Slow {
-    fn acts_on(&self) -> ActsOn<'_> {
-        ActsOn::Requests(OnRequests::Slow(self))
-    }
-
-    fn drawn(&self) -> Drawn {
-        Drawn::ByChance
+impl OnModel for Slow {
+    fn on_requests(&self) -> OnRequests<'_> {
+        OnRequests::Slow(self)
     }
 
     fn check(&self) -> Result<(), CheckError> {
@@ -78,23 +73,14 @@ impl Definition for Slow {
         Ok(())
     }
 
-    fn check_on(&self, _: &Target) -> Result<(), CheckError> {
-        Ok(())
-    }
-
-    fn timing(&self, _: Span) -> Timing {
-        Timing::default()
-    }
-
-    fn describe(&self, parameters: &mut Settings, filters: &mut Settings) {
+    fn describe(&self, parameters: &mut Settings) {
         for (name, time) in [("latency", self.latency), ("token-gap", self.token_gap)] {
             parameters.some(name, (!time.is_zero()).then(|| duration::format(time)));
         }
-        self.requests.describe(filters);
     }
 
-    fn details(&self, _: Direction) -> Vec<String> {
-        vec![model_requests::way()]
+    fn details(&self) -> Vec<String> {
+        Vec::new()
     }
 }
 

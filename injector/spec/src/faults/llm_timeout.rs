@@ -4,16 +4,11 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ActsOn, Definition, Drawn, Numbers, OnRequests,
-    model_requests::{self, ModelRequests, RequestFlags},
+    Numbers, OnRequests,
+    model_requests::{ModelRequests, OnModel, RequestFlags},
 };
 use crate::{
-    experiment::{
-        CheckError, Direction, Fault, Settings, Target,
-        decided::Decided,
-        settings::name,
-        timing::{Span, Timing},
-    },
+    experiment::{CheckError, Fault, Settings, decided::Decided, settings::name},
     grammar::Request,
 };
 
@@ -55,37 +50,21 @@ impl Request for Flags {
     }
 }
 
-impl Definition for Timeout {
-    fn acts_on(&self) -> ActsOn<'_> {
-        ActsOn::Requests(OnRequests::Timeout(self))
-    }
-
-    fn drawn(&self) -> Drawn {
-        Drawn::ByChance
+impl OnModel for Timeout {
+    fn on_requests(&self) -> OnRequests<'_> {
+        OnRequests::Timeout(self)
     }
 
     fn check(&self) -> Result<(), CheckError> {
         Ok(())
     }
 
-    fn check_on(&self, _: &Target) -> Result<(), CheckError> {
-        Ok(())
-    }
-
-    fn timing(&self, _: Span) -> Timing {
-        Timing::default()
-    }
-
-    fn describe(&self, parameters: &mut Settings, filters: &mut Settings) {
+    fn describe(&self, parameters: &mut Settings) {
         parameters.one("request", name(self.request));
-        self.requests.describe(filters);
     }
 
-    fn details(&self, _: Direction) -> Vec<String> {
-        vec![
-            "the connection stays open and silent until the client gives up, or the fault ends; then what came of the request goes on to the client".into(),
-            model_requests::way(),
-        ]
+    fn details(&self) -> Vec<String> {
+        vec!["the connection stays open and silent until the client gives up, or the fault ends; then what came of the request goes on to the client".into()]
     }
 }
 

@@ -4,15 +4,11 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ActsOn, Definition, Drawn, Numbers, OnRequests,
-    model_requests::{self, ModelRequests, RequestFlags},
+    Numbers, OnRequests,
+    model_requests::{ModelRequests, OnModel, RequestFlags},
 };
 use crate::{
-    experiment::{
-        CheckError, Direction, Fault, Settings, Target,
-        decided::Decided,
-        timing::{Span, Timing},
-    },
+    experiment::{CheckError, Fault, Settings, decided::Decided},
     grammar::{Request, values},
 };
 
@@ -43,37 +39,21 @@ impl Request for Flags {
     }
 }
 
-impl Definition for WrongModel {
-    fn acts_on(&self) -> ActsOn<'_> {
-        ActsOn::Requests(OnRequests::WrongModel(self))
-    }
-
-    fn drawn(&self) -> Drawn {
-        Drawn::ByChance
+impl OnModel for WrongModel {
+    fn on_requests(&self) -> OnRequests<'_> {
+        OnRequests::WrongModel(self)
     }
 
     fn check(&self) -> Result<(), CheckError> {
         Ok(())
     }
 
-    fn check_on(&self, _: &Target) -> Result<(), CheckError> {
-        Ok(())
-    }
-
-    fn timing(&self, _: Span) -> Timing {
-        Timing::default()
-    }
-
-    fn describe(&self, parameters: &mut Settings, filters: &mut Settings) {
+    fn describe(&self, parameters: &mut Settings) {
         parameters.one("answers", &self.answers);
-        self.requests.describe(filters);
     }
 
-    fn details(&self, _: Direction) -> Vec<String> {
-        vec![
-            "the text of the answer stays as it is".into(),
-            model_requests::way(),
-        ]
+    fn details(&self) -> Vec<String> {
+        vec!["the text of the answer stays as it is".into()]
     }
 }
 
