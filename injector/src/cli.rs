@@ -13,6 +13,7 @@ mod approve;
 mod arm;
 mod ask;
 mod audit;
+mod authority;
 mod compare;
 mod convert;
 mod demo;
@@ -46,6 +47,7 @@ pub use approve::approve;
 pub use arm::{arm, daemon};
 pub use ask::ask;
 pub use audit::audit;
+pub use authority::{AuthorityFlags, make_authority};
 pub use compare::{Comparing, compare};
 pub use convert::{Converting, convert};
 pub use demo::{Part, demo};
@@ -112,6 +114,12 @@ enum Command {
     /// name. `--to injector` writes an experiment of Chaos Toolkit, which `injector run` takes as it is, as a file of
     /// injector: YAML, or JSON with `--json`. What is for Chaos Toolkit is JSON.
     Convert(convert::ConvertFlags),
+    /// Make an authority for certificates, by which `llm` faults get to see what is sealed by TLS
+    ///
+    /// Writes `ca.pem` and `ca.key` into a directory, and tells how programs are had to trust it and how injector is told
+    /// of it ([relay] of the configuration). It is good for 90 days. Who has `ca.key` can be any server for the programs
+    /// that trust `ca.pem`: make one for each host, and only have programs trust it that are put through failures.
+    Ca(AuthorityFlags),
     /// Print the JSON Schema of experiment files, by which editors complete and check them
     ///
     /// An editor with the YAML language server (VS Code, Neovim, Helix, Emacs and others) takes it from a comment in

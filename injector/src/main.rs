@@ -42,6 +42,7 @@ fn carry_out(action: Action) -> Result<Exit, Refusal> {
             Ok(Exit::Done)
         }
         Action::Convert(converting) => Ok(cli::convert(&converting)),
+        Action::MakeAuthority(flags) => cli::make_authority(&flags),
         Action::Schema => Ok(cli::schema()),
         Action::Doctor(depth, output) => Ok(cli::doctor(depth, output)),
         Action::Ask(question, output) => cli::ask(question, output),

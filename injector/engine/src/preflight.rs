@@ -6,7 +6,10 @@ mod running;
 mod stage;
 mod start_lock;
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::{
+    fmt::Write as _,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -30,15 +33,16 @@ use crate::{
 use injector_host::targets::{self, ResolvedTarget, controller, guard::Guard, overlap};
 use injector_plan::{
     policy::{self, Case, Door, Override, Radius, Verdict},
-    {Names, Need, Plan, why_not_at_hooks},
+    {Carrier, Names, Need, Plan, why_not_at_hooks},
 };
 use injector_record::configuration;
 use injector_record::{
     journal::{self, ListedRun},
     scheduled::Scheduled,
 };
+use injector_relay::sealed;
 use injector_spec::{
-    config::{Config, ConfigFile, Escalation, Source},
+    config::{Config, ConfigFile, Escalation, OpensTls, Source},
     error::Refusal,
     experiment::{Experiment, FaultKind, Gate, Placed, SteadyState},
     printable,
@@ -73,6 +77,8 @@ pub struct Prepared {
     pub verdict: Verdict,
     /// What it may use up.
     pub budget: Budget,
+    /// What the relay opens TLS by, where a fault needs one.
+    pub opens_tls: Option<OpensTls>,
     /// Who is told where it is halted or breaks.
     pub escalation: Escalation,
     /// Whom decisions are asked of.
@@ -192,7 +198,12 @@ fn look(
     check_needs(&plan, &experiment, &host)?;
     check_limits(&plan, &targets)?;
     check_places(&plan, &targets)?;
+    let opens_tls = opens_tls(&plan, config);
+    if let Some(files) = opens_tls {
+        sealed::check(files).map_err(|error| Refusal::usage(error.to_string()))?;
+    }
     Ok(Prepared {
+        opens_tls: opens_tls.cloned(),
         budget: Budget::of(config, &terms.overrides),
         escalation: config.escalation.only(&experiment.notify),
         chain: Chain::of(config, &experiment.escalate),
@@ -210,6 +221,13 @@ fn look(
         plan,
         verdict,
     })
+}
+
+/// What the relay of this plan opens TLS by.
+fn opens_tls<'c>(plan: &Plan, config: &'c Config) -> Option<&'c OpensTls> {
+    let mut rules = plan.rules.iter();
+    let has_relay = rules.any(|rule| rule.compiled.mechanism.carrier() == Carrier::Relay);
+    config.relay.opens_tls.as_ref().filter(|_| has_relay)
 }
 
 /// Refuses the probe of the alarm and lists of ledgers that this host or this person's rights do not allow.
@@ -249,6 +267,13 @@ pub fn dry_run(experiment: &Experiment, terms: &Terms) -> Result<DryRun, Refusal
     let running = surroundings::running()?;
     let Verdict { radius, .. } = decide(&experiment, &found, terms, &config, &running)?;
     text.push_str(&radius.to_string());
+    if let Some(OpensTls { ca, .. }) = opens_tls(&plan, &config) {
+        let _ = writeln!(
+            text,
+            "  TLS         opened, for targets that trust {}",
+            printable::path(ca)
+        );
+    }
     Ok(DryRun {
         text,
         faults: plan.describe(&experiment),

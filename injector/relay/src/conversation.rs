@@ -124,8 +124,17 @@ impl From<Count> for Counters {
 pub struct Passed {
     /// All of them.
     pub connections: u64,
-    /// Those whose text is sealed by TLS.
+    /// Those whose text is sealed by TLS and passed unread.
     pub sealed: u64,
+    /// Those whose text was sealed and that the relay has opened.
+    #[serde(default)]
+    pub opened: u64,
+    /// Those that the target has broken off, as one does that does not trust the authority.
+    #[serde(default)]
+    pub distrusted: u64,
+    /// Those whose peer showed no certificate that is trusted, asked for one, or speaks no HTTP/1.1: they passed unread.
+    #[serde(default)]
+    pub unopened: u64,
     /// Those that speak HTTP/2 in plain text.
     pub http2: u64,
     /// Those whose peer could not be reached.

@@ -8,8 +8,10 @@
 //! Invariants:
 //! - It serves connections that the kernel has written down and no others: it is no open proxy.
 //! - It acts only while the run's lease is live and the rule is on. What it holds back goes on when that ends.
-//! - It has no privilege, opens no file, and ends with the worker: by a signal when the worker dies, by the end of their
+//! - It has no privilege and opens no file once it serves, and ends with the worker: by a signal when the worker dies, by the end of their
 //!   conversation else.
+//! - TLS it opens ([`sealed`]) only by an authority that the host's owner has named ([`authority`]), and only to a server that
+//!   is trusted itself ([`authorities`]).
 //! - What is no HTTP it passes on, byte by byte. A request that HTTP does not allow it refuses itself.
 //!
 //! Rejected: a proxy setting in the target (it may ignore it, and would have to be started anew); reading packets in the
@@ -19,6 +21,9 @@
 
 mod act;
 mod asked;
+pub mod authorities;
+pub mod authority;
+mod begun;
 pub mod conversation;
 mod deed;
 mod passage;
@@ -27,5 +32,6 @@ pub mod process;
 mod provider;
 mod reactions;
 mod rules;
+pub mod sealed;
 mod stream;
 mod tunnel;

@@ -3,7 +3,7 @@
 use std::{
     net::{IpAddr, SocketAddr},
     rc::Rc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use hyper::{
@@ -13,14 +13,18 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 use injector_host::kernel::relay::{Arrival, Listener};
 use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite},
     net::TcpStream,
     sync::{Mutex, oneshot},
+    time::timeout,
 };
 
 use crate::{
+    begun::Begun,
     deed,
     process::{Shared, reset},
     rules::Origin,
+    sealed::{self, Opened, Opening},
     stream::{Broken, Passing},
     tunnel,
 };
@@ -92,12 +96,75 @@ pub(crate) async fn serve(shared: &Rc<Shared>, target: TcpStream, listener: List
             shared.passed.borrow_mut().http2 += 1;
             tunnel::pass(shared, target, peer).await;
         }
-        Spoken::Tls => {
-            shared.passed.borrow_mut().sealed += 1;
-            tunnel::pass(shared, target, peer).await;
-        }
+        Spoken::Tls => match sealed::open(shared, &arrival, target, (remote, peer)).await {
+            Opening::Opened(opened) => inside(shared, &arrival, *opened).await,
+            Opening::Passes(target, peer) => tunnel::pass(shared, target, peer).await,
+            Opening::Over => {}
+        },
         Spoken::Other => tunnel::pass(shared, target, peer).await,
     }
+}
+
+/// How soon a target that does not trust what it was shown closes the connection, where it does not say so: Node.js agrees
+/// first and looks at the certificate then.
+const DISTRUST: Duration = Duration::from_secs(2);
+
+/// Serves a connection whose text was sealed.
+async fn inside(shared: &Rc<Shared>, arrival: &Arrival, opened: Opened) {
+    let Opened {
+        mut target,
+        mut peer,
+        server,
+    } = opened;
+    let began = Instant::now();
+    let (mut of_target, mut of_peer) = (Vec::new(), Vec::new());
+    let spoken = tokio::select! {
+        biased;
+        spoken = first_words(&mut target, &mut of_target) => spoken,
+        // A peer that speaks first is no HTTP server; one that ends has no more to say.
+        _ = peer.read_buf(&mut of_peer) => Some(Spoken::Other),
+        () = shared.ends() => return,
+    };
+    let Some(spoken) = spoken else {
+        if let Some(opens) = &shared.opens
+            && began.elapsed() < DISTRUST
+        {
+            let mut passed = shared.passed.borrow_mut();
+            passed.opened -= 1;
+            passed.distrusted += 1;
+            opens.withdraw(arrival.scope, &server);
+        }
+        return;
+    };
+    let target = Begun::new(of_target, target);
+    match spoken {
+        Spoken::Http => http(shared, arrival, target, peer).await,
+        Spoken::Http2 | Spoken::Tls | Spoken::Other => {
+            tunnel::pass(shared, target, Begun::new(of_peer, peer)).await;
+        }
+    }
+}
+
+/// What the first bytes say that it is; nothing where the target has closed its end without a word. May be dropped in the
+/// middle: what has come so far stays.
+async fn first_words<T: AsyncRead + Unpin>(target: &mut T, said: &mut Vec<u8>) -> Option<Spoken> {
+    while said.len() < LOOK {
+        let left = if said.is_empty() {
+            Duration::MAX
+        } else {
+            PATIENCE
+        };
+        match timeout(left, target.read_buf(said)).await {
+            Ok(Ok(1..)) => {}
+            Ok(_) if said.is_empty() => return None,
+            Ok(_) | Err(_) => return Some(Spoken::Other),
+        }
+        let look = &said[..said.len().min(LOOK)];
+        if let Some(spoken) = read(look) {
+            return Some(spoken);
+        }
+    }
+    Some(Spoken::Other)
 }
 
 /// Returns when the target has closed its end without a word.
@@ -132,9 +199,12 @@ fn canonical(address: IpAddr) -> IpAddr {
 const PATIENCE: Duration = Duration::from_millis(50);
 const PAUSE: Duration = Duration::from_millis(5);
 
+/// How many bytes are looked at.
+const LOOK: usize = 512;
+
 /// Waits for the first bytes of either side. A peer that speaks first is no HTTP server.
 async fn spoken(target: &TcpStream, peer: &TcpStream) -> Spoken {
-    let mut begin = [0; 512];
+    let mut begin = [0; LOOK];
     let mut byte = [0];
     tokio::select! {
         biased;
@@ -186,7 +256,7 @@ fn read(begin: &[u8]) -> Option<Spoken> {
                 let is_http = line.ends_with(b" HTTP/1.1") || line.ends_with(b" HTTP/1.0");
                 Some(if is_http { Spoken::Http } else { Spoken::Other })
             }
-            None if begin.len() >= 512 => Some(Spoken::Http),
+            None if begin.len() >= LOOK => Some(Spoken::Http),
             None => None,
         };
     }
@@ -199,7 +269,11 @@ fn read(begin: &[u8]) -> Option<Spoken> {
 const HEADERS: usize = 256;
 
 /// Serves requests.
-async fn http(shared: &Rc<Shared>, arrival: &Arrival, target: TcpStream, peer: TcpStream) {
+async fn http<T, P>(shared: &Rc<Shared>, arrival: &Arrival, target: T, peer: P)
+where
+    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    P: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let origin = Origin {
         scope: arrival.scope,
         slots: arrival.slots,
@@ -210,7 +284,6 @@ async fn http(shared: &Rc<Shared>, arrival: &Arrival, target: TcpStream, peer: T
         .handshake(TokioIo::new(peer))
         .await;
     let Ok((sender, connection)) = handshake else {
-        reset(target);
         return;
     };
     let (closed, mut has_closed) = oneshot::channel();

@@ -19,7 +19,7 @@ use injector_host::{
     kernel::relay::{Listener, RelayMemory, Serves},
     privilege,
 };
-use injector_spec::quantity::duration;
+use injector_spec::{config::OpensTls, quantity::duration};
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
     net::{TcpListener, UnixStream, unix::OwnedReadHalf},
@@ -32,6 +32,7 @@ use crate::{
     passage,
     reactions::Reactions,
     rules::{Origin, Rules},
+    sealed::{Opens, OpensError},
 };
 
 /// How often it says that it serves, and what it has done.
@@ -54,6 +55,8 @@ pub struct Inherited {
     pub relay: OwnedFd,
     /// The map of connections.
     pub relayed: OwnedFd,
+    /// What TLS is opened by.
+    pub opens_tls: Option<OpensTls>,
 }
 
 /// Why the relay could not begin, or went on no longer.
@@ -70,6 +73,9 @@ pub enum RelayError {
     /// A map could not be read.
     #[error(transparent)]
     Kernel(#[from] injector_host::kernel::Error),
+    /// TLS cannot be opened.
+    #[error(transparent)]
+    Tls(#[from] OpensError),
 }
 
 /// What all connections share.
@@ -78,6 +84,8 @@ pub(crate) struct Shared {
     pub(crate) rules: RefCell<Rules>,
     pub(crate) reactions: RefCell<Reactions>,
     pub(crate) passed: RefCell<Passed>,
+    /// What TLS is opened by; it passes unread where there is nothing.
+    pub(crate) opens: Option<Opens>,
     /// Connections that were taken of late, so that none is taken twice.
     taken: RefCell<Recent>,
     began: Instant,
@@ -176,7 +184,10 @@ pub fn run(inherited: Inherited) -> Result<(), RelayError> {
         lease,
         relay,
         relayed,
+        opens_tls,
     } = inherited;
+    // While it may still read files.
+    let opens = opens_tls.as_ref().map(Opens::with).transpose()?;
     let memory = RelayMemory::map(&lease, &relay, &relayed)?;
     drop((lease, relay, relayed));
     let most = raise_limit();
@@ -194,6 +205,7 @@ pub fn run(inherited: Inherited) -> Result<(), RelayError> {
         rules: RefCell::default(),
         reactions: RefCell::default(),
         passed: RefCell::default(),
+        opens,
         taken: RefCell::default(),
         began: Instant::now(),
         open: Cell::new(0),

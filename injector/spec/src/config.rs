@@ -22,6 +22,7 @@ mod limits;
 mod mistake;
 mod notifier;
 mod protected;
+mod relay;
 mod root;
 mod schedule;
 mod socket;
@@ -39,6 +40,7 @@ pub use limits::Limits;
 pub use notifier::{HostStep, Notifier, NotifierWay};
 pub use protected::Protected;
 pub use protected::is_of_unit;
+pub use relay::{OpensTls, RelaySettings};
 pub use root::CgroupRoot;
 pub use schedule::{Schedule, ScheduleInForce};
 pub use socket::{Group, SOCKET_VARIABLE, SocketAccess, USUAL_SOCKET, socket_path};
@@ -69,6 +71,8 @@ pub struct Config {
     pub journal: JournalRule,
     /// `[schedule]`
     pub schedule: Schedule,
+    /// `[relay]`
+    pub relay: RelaySettings,
     /// The file that it was read from, for the record; `None` for the defaults.
     #[serde(skip)]
     pub file: Option<ConfigFile>,

@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, ffi::OsString, time::Duration};
 use clap::{CommandFactory, FromArgMatches};
 
 use super::{
-    Cli, Command, Comparing, Converting, Depth, Page, Part, Rehearsal, Reporting, Told, Which,
-    examples,
+    AuthorityFlags, Cli, Command, Comparing, Converting, Depth, Page, Part, Rehearsal, Reporting,
+    Told, Which, examples,
     experiment_file::{ExperimentFile, check, from_stdin},
     flags::{OnCommandLine, RunFlags, StageFlags},
     front_page,
@@ -99,6 +99,8 @@ pub enum Action {
     TryPark,
     /// Print an experiment in another form.
     Convert(Converting),
+    /// Make an authority that the relay opens TLS by.
+    MakeAuthority(AuthorityFlags),
     /// Print the schema of experiment files.
     Schema,
     /// Print a text and be done: `--help`, `--version`.
@@ -188,6 +190,7 @@ fn action(command: Command, config: Source, words: &[OsString]) -> Result<Action
             }
         }
         Command::Convert(flags) => Action::Convert(flags.try_into()?),
+        Command::Ca(flags) => Action::MakeAuthority(flags),
         Command::Schema => Action::Schema,
         Command::Daemon(flags) => Action::Daemon(config, flags.output()),
         Command::Status(flags) => Action::Ask(Question::Status, flags.output()),

@@ -32,6 +32,7 @@ const GROUPS: [Group; 4] = [
         also: &[
             "acknowledge",
             "approve",
+            "ca",
             "convert",
             "daemon",
             "schema",

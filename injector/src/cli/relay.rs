@@ -1,13 +1,16 @@
 //! The hidden command that is the relay, and what it is handed.
 
-use std::os::fd::{FromRawFd, OwnedFd};
+use std::{
+    os::fd::{FromRawFd, OwnedFd},
+    path::PathBuf,
+};
 
 use clap::Args;
 use injector_relay::process::{self, Inherited};
-use injector_spec::error::Refusal;
+use injector_spec::{config::OpensTls, error::Refusal};
 
 /// Descriptors that the worker has left open, by their numbers.
-#[derive(Args, Clone, Copy, Debug)]
+#[derive(Args, Clone, Debug)]
 pub struct Flags {
     /// The worker's end of the conversation
     #[arg(long, value_name = "DESCRIPTOR")]
@@ -27,6 +30,15 @@ pub struct Flags {
     /// The map of connections
     #[arg(long, value_name = "DESCRIPTOR")]
     relayed: i32,
+    /// The certificate of the authority that TLS is opened by
+    #[arg(long, value_name = "FILE", requires = "ca_key")]
+    ca: Option<PathBuf>,
+    /// Its key
+    #[arg(long, value_name = "FILE", requires = "ca")]
+    ca_key: Option<PathBuf>,
+    /// The authorities that the peers are trusted by
+    #[arg(long, value_name = "FILE", requires = "ca")]
+    peer_ca: Option<PathBuf>,
 }
 
 impl Flags {
@@ -39,9 +51,22 @@ impl Flags {
             lease: inherited(self.lease)?,
             relay: inherited(self.relay)?,
             relayed: inherited(self.relayed)?,
+            opens_tls: opens_tls(self.ca, self.ca_key, self.peer_ca),
         };
         process::run(inherited).map_err(|error| Refusal::failed(error.to_string()))
     }
+}
+
+fn opens_tls(
+    ca: Option<PathBuf>,
+    ca_key: Option<PathBuf>,
+    peer_ca: Option<PathBuf>,
+) -> Option<OpensTls> {
+    Some(OpensTls {
+        ca: ca?,
+        ca_key: ca_key?,
+        peer_ca,
+    })
 }
 
 /// The descriptor with this number, where there is one.

@@ -7,6 +7,7 @@
 mod bystanders;
 mod calls;
 mod catalogue;
+mod certificates;
 mod chaos_toolkit;
 mod company;
 mod daemon;

@@ -63,6 +63,14 @@ pub(crate) fn openssl() -> Option<String> {
     (!found).then(|| "needs openssl (Debian package openssl)".to_owned())
 }
 
+/// Python, whose TLS is OpenSSL's, and `openssl`, which makes its server's certificate.
+pub(crate) fn python_and_openssl() -> Option<String> {
+    let version = Command::new("python3").args(["-c", "import ssl"]).output();
+    let found = version.is_ok_and(|output| output.status.success());
+    let python = (!found).then(|| "needs python3 (Debian package python3)".to_owned());
+    python.or_else(openssl)
+}
+
 /// systemd's own check of units; nothing is started.
 pub(crate) fn systemd_analyze() -> Option<String> {
     let version = Command::new("systemd-analyze").arg("--version").output();

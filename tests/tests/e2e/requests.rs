@@ -1,8 +1,10 @@
 //! Faults on requests to language models: what a client gets, what the server got, and what a bystander never feels. [`ends`]
-//! is about the deaths of the relay and the worker, [`reactions`] about what the report says of the target.
+//! is about the deaths of the relay and the worker, [`reactions`] about what the report says of the target, [`sealed`] about
+//! TLS.
 
 mod ends;
 mod reactions;
+mod sealed;
 
 use std::fs;
 use std::net::SocketAddr;
@@ -201,6 +203,7 @@ pub(crate) fn cases() -> Vec<Case> {
     ]);
     cases.extend(reactions::cases());
     cases.extend(ends::cases());
+    cases.extend(sealed::cases());
     cases
 }
 

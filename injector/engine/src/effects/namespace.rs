@@ -50,6 +50,7 @@ use injector_plan::{Hooks, Plan, Values};
 use injector_record::event::EventKind;
 use injector_spec::{
     condition::{Condition, Counted},
+    config::OpensTls,
     error::Refusal,
 };
 
@@ -109,6 +110,8 @@ pub struct Context<'r> {
     pub listening: Listening,
     /// What is looked at meanwhile.
     pub conditions: &'r [Condition],
+    /// What the relay opens TLS by.
+    pub opens_tls: Option<&'r OpensTls>,
 }
 
 /// What others hold of a namespace's maps.
@@ -159,6 +162,7 @@ impl ArmedNamespace {
             Some(relay::Relay::start(
                 namespace,
                 RelayMaps::open(&mut object)?,
+                context.opens_tls,
             )?)
         } else {
             None

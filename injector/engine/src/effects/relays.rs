@@ -193,16 +193,35 @@ fn words(passed: &Passed, cut: u64) -> Vec<String> {
     let Passed {
         connections,
         sealed,
+        opened,
+        distrusted,
+        unopened,
         http2,
         unreached,
         requests: _,
         strangers,
     } = *passed;
+    let remedy = match opened + distrusted + unopened {
+        0 => "; [relay] in the configuration has the relay open TLS",
+        _ => "",
+    };
     let told = [
         (
             sealed,
             format!(
-                "{sealed} of {connections} connections were sealed by TLS: their requests went through unread, and no fault met them"
+                "{sealed} of {connections} connections were sealed by TLS: their requests went through unread, and no fault met them{remedy}"
+            ),
+        ),
+        (
+            distrusted,
+            format!(
+                "{distrusted} of {connections} connections were broken off by the target, which does not trust the authority of [relay]; what it has connected to the same servers since went through unread"
+            ),
+        ),
+        (
+            unopened,
+            format!(
+                "{unopened} of {connections} connections were not opened: their server shows no certificate that is trusted, wants one of its client, or speaks no HTTP/1.1; they went through unread"
             ),
         ),
         (

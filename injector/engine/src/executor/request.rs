@@ -12,7 +12,7 @@ use injector_record::{
     scheduled::Scheduled,
 };
 use injector_spec::{
-    config::{ConfigFile, Escalation},
+    config::{ConfigFile, Escalation, OpensTls},
     experiment::Experiment,
 };
 
@@ -46,6 +46,8 @@ pub struct Request {
     pub radius: Radius,
     /// What it may use up.
     pub budget: Budget,
+    /// What the relay opens TLS by.
+    pub opens_tls: Option<OpensTls>,
     /// Who is told where it is halted or breaks.
     pub escalation: Escalation,
     /// Whom decisions are asked of.

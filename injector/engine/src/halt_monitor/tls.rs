@@ -7,7 +7,6 @@
 //! The authorities are read once for each probe, when its thread begins, so that no answer is late for it.
 //!
 //! Rejected:
-//! - `webpki-roots`, authorities that stand in the program: they age with it, and no company's own is among them;
 //! - OpenSSL, of which a static program would carry its own copy, twice the size;
 //! - a way not to check, as curl's `-k`: a probe that takes any server for the right one tells nothing of the right one.
 
@@ -18,22 +17,16 @@ use std::{
     sync::Arc,
 };
 
-use injector_record::regular::{self, OpenError};
+use injector_relay::authorities::{self, AuthoritiesError};
 use injector_spec::{
     condition::{Host, Scheme},
     printable,
 };
 use rustls::{
-    CertificateError, ClientConfig, RootCertStore,
-    client::Resumption,
-    crypto::ring,
-    pki_types::{CertificateDer, ServerName, pem::PemObject},
+    CertificateError, ClientConfig, client::Resumption, crypto::ring, pki_types::ServerName,
 };
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, client::TlsStream};
-
-/// The longest file of authorities; that of a whole host has a quarter of a megabyte.
-const LONGEST: u64 = 4 << 20;
 
 /// Whom a server is trusted by.
 pub(super) struct Trust {
@@ -45,23 +38,8 @@ pub(super) struct Trust {
 /// Why a server is not spoken to. None of rustls' words.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    #[error("the file of authorities {} cannot be read: {why}; correct the path, or make the file", printable::path(.path))]
-    Unreadable { path: PathBuf, why: OpenError },
-    #[error(
-        "the file of authorities {} has no certificate in PEM, as `-----BEGIN CERTIFICATE-----` begins one; name another",
-        printable::path(.0)
-    )]
-    NoCertificate(PathBuf),
-    #[error(
-        "a certificate in the file of authorities {} is damaged; replace it",
-        printable::path(.0)
-    )]
-    Damaged(PathBuf),
-    #[error(
-        "this host has no authorities that could have signed a server's certificate; install them (Debian package \
-         ca-certificates), or name a file by `ca`"
-    )]
-    NoAuthorities,
+    #[error(transparent)]
+    Authorities(#[from] AuthoritiesError),
     #[error("the server's certificate has expired")]
     Expired,
     #[error("the server's certificate is not valid yet")]
@@ -129,7 +107,8 @@ impl Trust {
 
 /// Whether a file has the certificates of authorities; the error says why not, and what to do.
 pub fn check_authorities(path: &Path) -> Result<(), String> {
-    of_file(path).map(drop).map_err(|error| error.to_string())
+    let read = authorities::read(Some(path));
+    read.map(drop).map_err(|error| error.to_string())
 }
 
 /// Speaks TLS to a server that shows that it is this host.
@@ -154,10 +133,7 @@ pub(super) async fn shake_hands(
 }
 
 fn config(ca: Option<&Path>) -> Result<Arc<ClientConfig>, TlsError> {
-    let authorities = match ca {
-        Some(ca) => of_file(ca)?,
-        None => of_host()?,
-    };
+    let authorities = authorities::read(ca)?;
     let provider = Arc::new(ring::default_provider());
     let versions =
         ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
@@ -168,37 +144,6 @@ fn config(ca: Option<&Path>) -> Result<Arc<ClientConfig>, TlsError> {
     config.resumption = Resumption::disabled();
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(Arc::new(config))
-}
-
-/// The authorities of the host, as its distribution lays them down, or as root's `SSL_CERT_FILE` and `SSL_CERT_DIR` say.
-fn of_host() -> Result<RootCertStore, TlsError> {
-    let mut authorities = RootCertStore::empty();
-    // One that cannot be read is one less; a server that it has signed is told as such.
-    let found = rustls_native_certs::load_native_certs().certs;
-    authorities.add_parsable_certificates(found);
-    if authorities.is_empty() {
-        Err(TlsError::NoAuthorities)
-    } else {
-        Ok(authorities)
-    }
-}
-
-fn of_file(path: &Path) -> Result<RootCertStore, TlsError> {
-    let own = || path.to_owned();
-    let bytes =
-        regular::read(path, LONGEST).map_err(|why| TlsError::Unreadable { path: own(), why })?;
-    let mut authorities = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(&bytes) {
-        let certificate = certificate.map_err(|_| TlsError::Damaged(own()))?;
-        authorities
-            .add(certificate)
-            .map_err(|_| TlsError::Damaged(own()))?;
-    }
-    if authorities.is_empty() {
-        Err(TlsError::NoCertificate(own()))
-    } else {
-        Ok(authorities)
-    }
 }
 
 impl TlsError {

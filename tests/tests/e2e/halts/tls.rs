@@ -1,6 +1,5 @@
 //! A server that is asked over TLS: known by its certificate, and not asked again when it is another's.
 
-use std::fs;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -9,6 +8,7 @@ use anyhow::{Context, Result, ensure};
 use injector_tests::eventually::eventually;
 
 use super::{CUT, SOON, Stage, case};
+use crate::certificates::certificate;
 use crate::needs::openssl;
 use crate::suite::Case;
 
@@ -53,38 +53,6 @@ impl Drop for Server {
         let _ended = self.child.kill();
         let _reaped = self.child.wait();
     }
-}
-
-/// A certificate for this host that has signed itself, and its key.
-fn certificate(folder: &Path, name: &str) -> Result<()> {
-    let config = folder.join(format!("{name}.cnf"));
-    let text = format!(
-        "[req]\ndistinguished_name = dn\nx509_extensions = ext\nprompt = no\n[dn]\nCN = {name}\n\
-         [ext]\nbasicConstraints = critical, CA:FALSE\nsubjectAltName = IP:127.0.0.1\n"
-    );
-    fs::write(&config, text)?;
-    let made = Command::new("openssl")
-        .args([
-            "req",
-            "-x509",
-            "-newkey",
-            "ec",
-            "-pkeyopt",
-            "ec_paramgen_curve:P-256",
-            "-nodes",
-            "-days",
-            "2",
-        ])
-        .arg("-config")
-        .arg(&config)
-        .arg("-keyout")
-        .arg(folder.join(format!("{name}.key")))
-        .arg("-out")
-        .arg(folder.join(format!("{name}.pem")))
-        .output()
-        .context("cannot start openssl")?;
-    ensure!(made.status.success(), "{made:?}");
-    Ok(())
 }
 
 fn certificates() -> Result<()> {

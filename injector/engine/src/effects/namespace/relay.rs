@@ -15,7 +15,7 @@ use std::{
 use injector_host::kernel::{netns::Namespace, relay::RelayMaps};
 use injector_record::report::Reaction;
 use injector_relay::conversation::{COMMAND, Count, Order, Passed, RuleOrder, Said};
-use injector_spec::error::Refusal;
+use injector_spec::{config::OpensTls, error::Refusal};
 
 use crate::spawn;
 
@@ -83,7 +83,11 @@ pub(in crate::effects) struct RequestHit {
 
 impl Relay {
     /// Starts a relay in a namespace. It serves when this returns.
-    pub(super) fn start(namespace: &Namespace, mut maps: RelayMaps) -> Result<Self, Refusal> {
+    pub(super) fn start(
+        namespace: &Namespace,
+        mut maps: RelayMaps,
+        opens_tls: Option<&OpensTls>,
+    ) -> Result<Self, Refusal> {
         let v4 = namespace.run(|| listen(Ipv4Addr::LOCALHOST.into()))?;
         let v4 = v4.map_err(|error| {
             Refusal::usage(format!(
@@ -112,6 +116,17 @@ impl Relay {
         spawn::leave_open(&mut command, "--lease", &maps.lease);
         spawn::leave_open(&mut command, "--relay", &maps.relay);
         spawn::leave_open(&mut command, "--relayed", &maps.relayed);
+        if let Some(OpensTls {
+            ca,
+            ca_key,
+            peer_ca,
+        }) = opens_tls
+        {
+            command.arg("--ca").arg(ca).arg("--ca-key").arg(ca_key);
+            if let Some(peer_ca) = peer_ca {
+                command.arg("--peer-ca").arg(peer_ca);
+            }
+        }
         command
             .stdin(Stdio::null())
             .stdout(Stdio::null())

@@ -65,6 +65,7 @@ impl Run<'_> {
                 fd_store,
                 listening: self.request.listening,
                 conditions: &self.request.experiment.halt,
+                opens_tls: self.request.opens_tls.as_ref(),
             };
             let (armed, opened, news) = ArmedNamespace::attach(namespace, scopes, &mut context)?;
             counting.push(self.counting(&armed.scopes, opened.counters));
