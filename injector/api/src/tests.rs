@@ -73,6 +73,7 @@ impl Fake {
             faults: vec![],
             remarks: vec![],
             judgement: None,
+            failed_on: Vec::new(),
             undo_errors: vec![],
             halt: None,
             picked: vec![],

@@ -8,7 +8,9 @@ use injector_host::targets::ResolvedTarget;
 use injector_plan::Plan;
 use injector_spec::{
     escalation::EscalationStep,
-    experiment::{Described, Experiment, Follow, Gate, ProbeRole, RollbackCommand, SteadyState},
+    experiment::{
+        Described, Experiment, Follow, Gate, ProbeRole, RollbackCommand, SteadyState, flaw,
+    },
     printable,
     quantity::duration,
 };
@@ -82,6 +84,10 @@ fn text(
     if !experiment.notify.is_empty() {
         let names: Vec<&str> = experiment.notify.iter().map(|one| one.name()).collect();
         let _ = writeln!(text, "  tells       {} of a breach", names.join(", "));
+    }
+    if !experiment.fail_on.is_empty() {
+        let names = flaw::names(&experiment.fail_on);
+        let _ = writeln!(text, "  fails on    {names}");
     }
     if !experiment.escalate.is_empty() {
         let steps = EscalationStep::in_words(&experiment.escalate);

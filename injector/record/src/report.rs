@@ -8,7 +8,7 @@ mod words;
 pub use connection::{Connection, ConnectionState, MOST_NAMED};
 use injector_common::rule::Counters;
 use injector_plan::Picked;
-pub use reaction::{Flaw, Reaction, STORM};
+pub use reaction::{Reaction, STORM};
 use serde::{Deserialize, Serialize};
 
 use crate::gate::GateReport;
@@ -18,7 +18,7 @@ use crate::notice::Notice;
 use crate::rollback::RolledBack;
 use injector_spec::{
     error::Exit,
-    experiment::{Described, Fault, Target},
+    experiment::{Described, Fault, Flaw, Target, flaw},
 };
 
 /// The report of one run. Its JSON is what `--json` prints.
@@ -43,9 +43,12 @@ pub struct RunReport {
     pub judgement: Option<Box<Judgement>>,
     /// What could not be restored; empty when everything was.
     pub undo_errors: Vec<String>,
+    /// Flaws that a target has, of those on which the experiment fails.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failed_on: Vec<Flaw>,
     /// How it was halted, if it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub halt: Option<HaltReport>,
+    pub halt: Option<Box<HaltReport>>,
     /// What its random picks came to, in the order of the targets.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub picked: Vec<Picked>,
@@ -185,6 +188,28 @@ impl RunReport {
         self
     }
 
+    /// What targets got wrong about faults on their requests, each once, as far as it was seen.
+    pub fn flaws(&self) -> Vec<Flaw> {
+        let reactions = self.faults.iter().filter_map(|fault| fault.reaction);
+        let found: Vec<Flaw> = reactions.flat_map(|reaction| reaction.flaws()).collect();
+        let all = Flaw::ALL.into_iter();
+        all.filter(|flaw| found.contains(flaw)).collect()
+    }
+
+    /// Fails the run where a target has one of these flaws: what held otherwise deviates.
+    pub fn hold_to(&mut self, fail_on: &[Flaw]) {
+        let found = self.flaws();
+        let failed_on = fail_on.iter().copied();
+        self.failed_on = failed_on.filter(|flaw| found.contains(flaw)).collect();
+        if let Some(judgement) = &mut self.judgement
+            && judgement.verdict == Verdict::Held
+            && !self.failed_on.is_empty()
+        {
+            let why = format!("the target shows {}", flaw::names(&self.failed_on));
+            judgement.verdict = Verdict::Deviated(why);
+        }
+    }
+
     /// In a word and with its reason, how it ended by a breach: it was halted, it broke, or it was unsafe. `None` where
     /// it ended otherwise, and there is nothing to put right.
     pub fn breach(&self) -> Option<(&'static str, &str)> {
@@ -213,6 +238,9 @@ impl RunReport {
     /// The exit code of a command that ends with this report: with a judgement, a pipeline is never green on nothing.
     pub fn exit(&self) -> Exit {
         if !self.undo_errors.is_empty() {
+            return Exit::Failed;
+        }
+        if !self.failed_on.is_empty() {
             return Exit::Failed;
         }
         let verdict = self.judgement.as_ref().map(|judgement| &judgement.verdict);

@@ -121,6 +121,7 @@ impl Life {
             faults: vec![],
             remarks: vec![],
             judgement: None,
+            failed_on: Vec::new(),
             undo_errors: vec![],
             halt: None,
             picked: vec![],

@@ -39,6 +39,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 pub(crate) struct Claim {
     shared: Rc<Shared>,
     taken: Taken,
+    scope: u32,
     task: Task,
     outcome: Option<Outcome>,
     /// Since when an answer is held back, while it is.
@@ -62,6 +63,12 @@ impl Claim {
         let wait_ms = wait.map(duration::millis);
         let mut reactions = self.shared.reactions.borrow_mut();
         reactions.fails(rule, self.task, wait_ms, now_ms);
+    }
+
+    /// The same, where the answer ends in good order behind this text, which is the half of it.
+    fn truncated(&self, text: &str) {
+        let mut reactions = self.shared.reactions.borrow_mut();
+        reactions.truncated(self.taken.rule, self.scope, self.task, text);
     }
 
     /// Whether the rule may act now.
@@ -116,6 +123,8 @@ impl Drop for Claim {
 /// A request that faults have taken, on its way.
 struct Deed {
     shared: Rc<Shared>,
+    /// The target.
+    scope: u32,
     asked: Asked,
     /// What slows the answer down.
     slow: Option<(Slow, Claim)>,
@@ -141,6 +150,8 @@ pub(crate) async fn answer(
     let (asked, body) = match stream::read(body, MOST).await? {
         Read::Whole(body, trailers) => {
             let asked = asked.with_body(origin.scope, &body);
+            let mut reactions = shared.reactions.borrow_mut();
+            reactions.says(origin.scope, asked.task, &body);
             (asked, whole_with(body, trailers))
         }
         Read::TooLong(body) => {
@@ -163,6 +174,7 @@ pub(crate) async fn answer(
     }
     let mut deed = Deed {
         shared: Rc::clone(shared),
+        scope: origin.scope,
         asked,
         slow: None,
     };
@@ -233,6 +245,7 @@ impl Deed {
         Claim {
             shared: Rc::clone(&self.shared),
             taken,
+            scope: self.scope,
             task: self.asked.task,
             outcome: None,
             held_since: None,

@@ -93,6 +93,21 @@ pub(crate) fn is_token(dialect: Provider, value: &Value) -> bool {
     }
 }
 
+/// The text that a piece of a stream carries; nothing where it carries none, or something else, as arguments of a tool.
+pub(crate) fn text(dialect: Provider, value: &Value) -> Option<&str> {
+    let places: &[&str] = match dialect {
+        Provider::OpenAi | Provider::Vllm | Provider::LiteLlm => {
+            &["/choices/0/delta/content", "/choices/0/text", "/delta"]
+        }
+        Provider::Anthropic => &["/delta/text"],
+        Provider::Gemini => &["/candidates/0/content/parts/0/text"],
+        Provider::Ollama => &["/message/content", "/response"],
+    };
+    places
+        .iter()
+        .find_map(|place| value.pointer(place)?.as_str())
+}
+
 /// Puts another model's name where an answer, or a piece of one, names its own; whether it does.
 pub(crate) fn rename(value: &mut Value, model: &str) -> bool {
     let places = [

@@ -1,12 +1,16 @@
 //! What targets do about the faults that they meet: which requests are tries of one task, how they are spaced, and what
-//! becomes of the task. Pure: times are told to it.
+//! becomes of the task, and whether half an answer is taken for the whole. Pure: times are told to it.
 //!
 //! A task is open from the first try that a fault met to one that is answered well. While it is open, a request of the same
 //! target with the same path and body is its next try.
+//!
+//! Half an answer is taken for the whole where the target puts its text, and nothing behind it, into a request of another
+//! task: that is how an agent tells its model what was said before. A target that keeps it to itself is not found out.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use injector_record::report::Reaction;
+use serde_json::Value;
 
 /// Open tasks at most; further ones are not followed.
 const MOST: usize = 4096;
@@ -27,6 +31,21 @@ struct Open {
     wait_ms: Option<u64>,
 }
 
+/// Answers at most that were cut and whose text is looked for.
+const MOST_TRUNCATED: usize = 64;
+
+/// Half an answer with less text than this, in characters, is not looked for: other texts may be the same.
+const SHORTEST: usize = 3;
+
+/// Half an answer that ended in good order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Truncated {
+    rule: usize,
+    scope: u32,
+    task: Task,
+    text: String,
+}
+
 /// How an answer came to its end that was held back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Held {
@@ -44,6 +63,8 @@ pub(crate) struct Reactions {
     by_rule: BTreeMap<usize, Reaction>,
     /// As it was told last.
     told: BTreeMap<usize, Reaction>,
+    /// The newest at the end.
+    truncated: VecDeque<Truncated>,
 }
 
 impl Reactions {
@@ -121,6 +142,42 @@ impl Reactions {
         }
     }
 
+    /// An answer ended in good order behind this text, which is the half of it.
+    pub(crate) fn truncated(&mut self, rule: usize, scope: u32, task: Task, text: &str) {
+        if text.trim().chars().count() < SHORTEST {
+            return;
+        }
+        if self.truncated.len() >= MOST_TRUNCATED {
+            self.truncated.pop_front();
+        }
+        self.truncated.push_back(Truncated {
+            rule,
+            scope,
+            task,
+            text: text.trim().to_owned(),
+        });
+    }
+
+    /// A target says this in a request. Where it has half an answer in it as the whole, that is counted, once.
+    pub(crate) fn says(&mut self, scope: u32, task: Task, body: &[u8]) {
+        let is_sought = |truncated: &Truncated| truncated.scope == scope && truncated.task != task;
+        if !self.truncated.iter().any(is_sought) {
+            return;
+        }
+        let Ok(said) = serde_json::from_slice::<Value>(body) else {
+            return;
+        };
+        let by_rule = &mut self.by_rule;
+        self.truncated.retain(|truncated| {
+            let is_taken = is_sought(truncated) && has(&said, &truncated.text);
+            if is_taken {
+                let reaction = by_rule.entry(truncated.rule).or_default();
+                reaction.accepted_truncations += 1;
+            }
+            !is_taken
+        });
+    }
+
     /// What differs from what was told last.
     pub(crate) fn news(&mut self) -> Vec<(usize, Reaction)> {
         let now = self.so_far();
@@ -138,6 +195,16 @@ impl Reactions {
             reaction.given_up += u64::from(open.ended_ms.is_some());
         }
         all
+    }
+}
+
+/// Whether one of the texts of a document is this one.
+fn has(said: &Value, text: &str) -> bool {
+    match said {
+        Value::String(one) => one.trim() == text,
+        Value::Array(all) => all.iter().any(|one| has(one, text)),
+        Value::Object(all) => all.values().any(|one| has(one, text)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
     }
 }
 
@@ -197,6 +264,33 @@ mod tests {
             ),
             (2, Some(600), 1)
         );
+    }
+
+    #[test]
+    fn half_an_answer_is_taken_for_the_whole_where_it_comes_back_as_one() {
+        let body = |text: &str| {
+            serde_json::json!({
+                "messages": [{"role": "assistant", "content": [{"type": "text", "text": text}]}]
+            })
+            .to_string()
+        };
+        let accepted = |reactions: &Reactions| one(reactions).accepted_truncations;
+        let mut reactions = Reactions::default();
+        reactions.truncated(0, 1, 7, "All is ");
+        // The same request again is a try, and others of another target are another's.
+        reactions.says(1, 7, body("All is").as_bytes());
+        reactions.says(2, 8, body("All is").as_bytes());
+        // It has got the rest, by another way.
+        reactions.says(1, 8, body("All is well").as_bytes());
+        reactions.says(1, 8, b"All is");
+        assert_eq!(accepted(&reactions), 0);
+        for _ in 0..2 {
+            reactions.says(1, 8, body("All is").as_bytes());
+            assert_eq!(accepted(&reactions), 1);
+        }
+        reactions.truncated(0, 1, 9, "ok");
+        reactions.says(1, 10, body("ok").as_bytes());
+        assert_eq!(accepted(&reactions), 1);
     }
 
     proptest! {

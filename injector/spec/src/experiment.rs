@@ -20,6 +20,7 @@ mod fault;
 pub mod file;
 mod filters;
 mod fingerprint;
+pub mod flaw;
 mod gate;
 pub mod head;
 pub(crate) mod host;
@@ -50,6 +51,7 @@ pub use document::Document;
 pub use fault::Fault;
 pub use filters::{FilterError, LONGEST_HOLD};
 pub use fingerprint::{Fingerprint, FingerprintError};
+pub use flaw::Flaw;
 pub use gate::{Gate, GateError};
 pub use head::{Assignment, HeadError, Variables};
 pub use host::HostError;
@@ -159,6 +161,9 @@ pub struct Experiment {
     /// Which notifiers of the host hear of a breach; none are named where all of them do.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notify: Vec<Channel>,
+    /// Flaws of a target on which the run fails.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fail_on: Vec<Flaw>,
     /// Whom decisions about it are asked of, in order; where none are named, those whom the host's configuration names.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub escalate: Vec<EscalationStep>,

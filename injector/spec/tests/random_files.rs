@@ -126,6 +126,7 @@ halt: [ 'host.load > 80', 'command [\"/bin/true\"] fails 2' ]
 on-target-exit: wait
 rollback: [ [/bin/a, b], { command: [/bin/c], within: 5s } ]
 notify: [webhook]
+fail-on: [hung]
 escalate: [ {to: on-call, within: 5m}, {to: lead, within: 1m} ]
 ";
 
@@ -216,6 +217,7 @@ fn change() -> impl Strategy<Value = Change> {
         "rollback",
         "pick",
         "notify",
+        "fail-on",
         "escalate",
         "ledgers",
         "kept",

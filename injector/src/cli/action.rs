@@ -312,6 +312,7 @@ fn one_fault(fault: Fault, context: OnCommandLine, config: Source) -> Result<Arm
         on_target_exit: arming.on_target_exit().unwrap_or_default(),
         rollback: Vec::new(),
         notify: Vec::new(),
+        fail_on: arming.fail_on(),
         stage: None,
         escalate: Vec::new(),
     };

@@ -64,6 +64,11 @@ impl ExperimentFile {
         };
         let mut experiment = reading.bytes(&self.bytes)?;
         experiment.halt.extend(arming.halt());
+        for flaw in arming.fail_on() {
+            if !experiment.fail_on.contains(&flaw) {
+                experiment.fail_on.push(flaw);
+            }
+        }
         if let Some(what) = arming.on_target_exit() {
             experiment.on_target_exit = what;
         }

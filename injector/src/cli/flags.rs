@@ -10,7 +10,7 @@ use injector_plan::policy::Override;
 use injector_spec::grammar::TargetFlags;
 use injector_spec::{
     condition::Condition,
-    experiment::{OnTargetExit, Setting},
+    experiment::{Flaw, OnTargetExit, Setting},
     quantity::duration,
 };
 
@@ -79,6 +79,9 @@ pub(crate) struct ArmingFlags {
     /// End the run when this comes to hold, as in `host.load > 8`; repeatable
     #[arg(long, value_name = "CONDITION")]
     halt_if: Vec<Condition>,
+    /// Fail where the target does this about faults on its requests; repeatable
+    #[arg(long, value_name = "FLAW")]
+    fail_on: Vec<Flaw>,
     /// What the run does when a target has ended; `wait` where nothing is said
     #[arg(long, value_name = "WHAT")]
     on_target_exit: Option<OnTargetExit>,
@@ -166,6 +169,11 @@ impl ArmingFlags {
     /// The halt conditions.
     pub(crate) fn halt(&self) -> Vec<Condition> {
         self.halt_if.clone()
+    }
+
+    /// The flaws on which it fails.
+    pub(crate) fn fail_on(&self) -> Vec<Flaw> {
+        self.fail_on.clone()
     }
 
     /// What the run does when a target has ended, where that was said.

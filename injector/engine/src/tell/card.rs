@@ -13,7 +13,10 @@ use injector_record::{
     measure::Judgement,
     report::{FaultReport, RunReport, Tone},
 };
-use injector_spec::quantity::{count, duration};
+use injector_spec::{
+    experiment::flaw,
+    quantity::{count, duration},
+};
 
 /// Rows of a terminal that a card takes at most.
 const ROWS: usize = 12;
@@ -82,6 +85,10 @@ fn lines(report: &RunReport) -> Vec<Line> {
     lines.extend(report.gates.iter().map(|one| remark(one.to_string())));
     lines.extend(report.rollback.iter().map(|one| remark(one.to_string())));
     lines.extend(report.told.iter().map(|told| remark(told.to_string())));
+    if !report.failed_on.is_empty() {
+        let names = flaw::names(&report.failed_on);
+        lines.push(Line::all(Role::Bad, "    failed on:").and(Role::Plain, format!(" {names}")));
+    }
     let errors = report.undo_errors.iter();
     lines.extend(
         errors.map(|error| {

@@ -74,6 +74,7 @@ fn only_fault<'a>(
         && experiment.steady_state.is_none()
         && experiment.rollback.is_empty()
         && experiment.notify.is_empty()
+        && experiment.fail_on.is_empty()
         && experiment.escalate.is_empty()
         && experiment.head_in_words().is_empty()
         && !ramps;

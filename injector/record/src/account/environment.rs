@@ -2,7 +2,11 @@
 
 use super::Account;
 use crate::journal;
-use injector_spec::{escalation::EscalationStep, experiment::OnTargetExit, printable};
+use injector_spec::{
+    escalation::EscalationStep,
+    experiment::{OnTargetExit, flaw},
+    printable,
+};
 
 /// Terms and what they were, each on one line with names escaped.
 pub(super) fn environment(account: &Account) -> Vec<(&'static str, String)> {
@@ -54,6 +58,9 @@ pub(super) fn environment(account: &Account) -> Vec<(&'static str, String)> {
         if !experiment.notify.is_empty() {
             let names: Vec<&str> = experiment.notify.iter().map(|one| one.name()).collect();
             say("a breach is told to", names.join(", "));
+        }
+        if !experiment.fail_on.is_empty() {
+            say("fails on", flaw::names(&experiment.fail_on));
         }
         if !experiment.escalate.is_empty() {
             say(

@@ -109,6 +109,7 @@ fn report(experiment: &Experiment, samples: &[Sample]) -> RunReport {
         }],
         remarks: Vec::new(),
         judgement: Some(Box::new(judgement)),
+        failed_on: Vec::new(),
         undo_errors: Vec::new(),
         halt: None,
         picked: Vec::new(),

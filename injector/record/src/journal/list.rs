@@ -150,6 +150,7 @@ mod tests {
             faults: vec![],
             remarks: vec![],
             judgement: None,
+            failed_on: Vec::new(),
             undo_errors: vec![],
             halt: None,
             picked: vec![],

@@ -132,6 +132,7 @@ mod tests {
             faults: vec![],
             remarks: vec![],
             judgement: None,
+            failed_on: Vec::new(),
             undo_errors: vec![],
             halt: None,
             picked: vec![],

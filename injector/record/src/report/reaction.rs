@@ -5,7 +5,10 @@
 
 use std::fmt::Write as _;
 
-use injector_spec::quantity::{count, duration};
+use injector_spec::{
+    experiment::Flaw,
+    quantity::{count, duration},
+};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -37,32 +40,12 @@ pub struct Reaction {
     pub longest_wait_ms: Option<u64>,
     /// Answers that were held back for as long as the fault was on: the target has not let go of them.
     pub never_let_go: u64,
-}
-
-/// A name for what a target did wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Flaw {
-    /// It came again before the time that it was told to wait.
-    IgnoredRetryAfter,
-    /// It has made [`STORM`] tries or more for one task.
-    RetryStorm,
-    /// It has not let go of an answer that never came.
-    Hung,
+    /// Answers that were cut in good order, and that the target has put into a later request as whole ones.
+    pub accepted_truncations: u64,
 }
 
 /// So many tries of one task are a storm: clients of providers make three.
 pub const STORM: u64 = 6;
-
-impl Flaw {
-    /// As reports say it.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::IgnoredRetryAfter => "ignored-retry-after",
-            Self::RetryStorm => "retry-storm",
-            Self::Hung => "hung",
-        }
-    }
-}
 
 fn shown(ms: u64) -> String {
     duration::measured(Duration::from_millis(ms))
@@ -79,6 +62,7 @@ impl Reaction {
             (self.too_early > 0, Flaw::IgnoredRetryAfter),
             (self.most_tries >= STORM, Flaw::RetryStorm),
             (self.never_let_go > 0, Flaw::Hung),
+            (self.accepted_truncations > 0, Flaw::AcceptedTruncation),
         ];
         let flaws = flaws.into_iter().filter(|(is_one, _)| *is_one);
         flaws.map(|(_, flaw)| flaw).collect()
@@ -98,6 +82,10 @@ impl Reaction {
                 Flaw::Hung => format!(
                     "the target has not let go of {} that never came while the fault was on",
                     of(self.never_let_go, "answer", "answers")
+                ),
+                Flaw::AcceptedTruncation => format!(
+                    "{} that had ended half-way came back as whole in what the target asked next",
+                    of(self.accepted_truncations, "answer", "answers")
                 ),
             };
             lines.push(format!("{}: {why}", flaw.name()));
@@ -173,6 +161,7 @@ mod tests {
             too_early: 5,
             given_up: 1,
             never_let_go: 1,
+            accepted_truncations: 2,
             ..Reaction::default()
         };
         let words = reaction.words();
@@ -183,7 +172,11 @@ mod tests {
         assert!(words[1].starts_with("retry-storm: 7 tries"), "{words:?}");
         assert!(words[2].starts_with("hung: "), "{words:?}");
         assert!(
-            words[3].contains("10ms apart") && words[3].contains("1 given up"),
+            words[3].starts_with("accepted-truncation: 2 answers"),
+            "{words:?}"
+        );
+        assert!(
+            words[4].contains("10ms apart") && words[4].contains("1 given up"),
             "{words:?}"
         );
     }

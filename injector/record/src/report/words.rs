@@ -92,6 +92,7 @@ mod tests {
             ],
             remarks: vec![],
             judgement: None,
+            failed_on: Vec::new(),
             undo_errors: vec!["sysctl x: gone".into()],
             halt: None,
             picked: vec![],
@@ -104,12 +105,13 @@ mod tests {
     #[test]
     fn a_halt_says_how_fast_it_was() {
         let halted = RunReport {
-            halt: Some(HaltReport {
+            halt: Some(Box::new(HaltReport {
                 condition: Some("hits > 5/s over 1s".into()),
                 seen_boot_ns: 7,
                 disarmed_after_us: 31_007,
                 last_hit_after_us: Some(900),
-            }),
+            })),
+            failed_on: Vec::new(),
             undo_errors: vec![],
             ..sample()
         };

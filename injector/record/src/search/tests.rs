@@ -183,12 +183,12 @@ fn a_verdict_is_an_answer_or_the_end() {
         let condition = condition.map(str::to_owned);
         ran(&|report| {
             report.outcome = Outcome::Halted { why: "why".into() };
-            report.halt = Some(crate::report::HaltReport {
+            report.halt = Some(Box::new(crate::report::HaltReport {
                 condition: condition.clone(),
                 seen_boot_ns: 1,
                 disarmed_after_us: 1,
                 last_hit_after_us: None,
-            });
+            }));
         })
     };
     assert_eq!(halted(Some("host.load > 8")), Ok(Answer::Broke));

@@ -33,7 +33,12 @@ struct Flow {
     change: Option<(Change, Claim)>,
     /// Pieces with text that have passed.
     tokens: u32,
+    /// Their text, where the stream may be cut: it tells whether the target takes that for the whole.
+    text: String,
 }
+
+/// The most text that is kept of a stream, in bytes.
+const MOST_TEXT: usize = 16 << 10;
 
 /// Has the body of an answer changed while it passes.
 pub(super) fn changed(
@@ -52,6 +57,7 @@ pub(super) fn changed(
         deed,
         change,
         tokens: 0,
+        text: String::new(),
     };
     tokio::task::spawn_local(async move {
         if flow.run(framing, body, &writer).await == Err(Broken) {
@@ -113,7 +119,18 @@ impl Flow {
         if is_token && self.tokens > 0 {
             self.pause(writer).await?;
         }
+        let text = match (&self.change, &json) {
+            (Some((Change::Cut(..), _)), Some((value, _))) if is_token => {
+                provider::text(dialect, value).map(str::to_owned)
+            }
+            _ => None,
+        };
         let next = self.act(piece, json, is_token, writer).await?;
+        if let Some(text) = text
+            && self.text.len() + text.len() <= MOST_TEXT
+        {
+            self.text.push_str(&text);
+        }
         self.tokens += u32::from(is_token);
         Ok(next)
     }
@@ -162,7 +179,10 @@ impl Flow {
                 if passed >= *after {
                     claim.fail(None);
                     return Ok(match ending {
-                        Ending::Clean => Next::Ends(None),
+                        Ending::Clean => {
+                            claim.truncated(&self.text);
+                            Next::Ends(None)
+                        }
                         Ending::Dirty => Next::BreaksOff,
                     });
                 }

@@ -107,6 +107,13 @@ pub enum CheckError {
     Escalation(#[from] EscalationError),
     #[error("`notify` names `{0}` twice; leave one of them")]
     NotifiedTwice(&'static str),
+    #[error("`fail-on` names `{0}` twice; leave one of them")]
+    FailsOnTwice(&'static str),
+    #[error(
+        "`fail-on` names `{0}`, which is seen by faults on requests alone (`llm`), and the experiment has none; add one, or \
+         leave `fail-on` out"
+    )]
+    FailsOnUnseen(&'static str),
     /// Commands that could not be run, or for too long.
     #[error(transparent)]
     Rollback(#[from] RollbackError),
@@ -159,6 +166,17 @@ impl Experiment {
             if self.notify[..index].contains(channel) {
                 return Err(CheckError::NotifiedTwice(channel.name()));
             }
+        }
+        for (index, flaw) in self.fail_on.iter().enumerate() {
+            if self.fail_on[..index].contains(flaw) {
+                return Err(CheckError::FailsOnTwice(flaw.name()));
+            }
+        }
+        let sees = |fault: &Fault| fault.kind.on_requests().is_some();
+        if let Some(flaw) = self.fail_on.first()
+            && !self.faults().any(|(_, fault)| sees(fault))
+        {
+            return Err(CheckError::FailsOnUnseen(flaw.name()));
         }
         EscalationStep::check(&self.escalate)?;
         let mut faults = vec![0; self.targets.len()];

@@ -21,6 +21,7 @@ mod command;
 mod complaint;
 mod document;
 mod escalate;
+mod fail_on;
 mod fields;
 mod head;
 mod ledgers;
@@ -151,7 +152,7 @@ pub fn parse(text: &str, name: &str, selector: Option<Selector>) -> Result<Exper
 }
 
 /// The keys of an experiment.
-const EXPERIMENT: [&str; 27] = [
+const EXPERIMENT: [&str; 28] = [
     head::KEY,
     "name",
     "hypothesis",
@@ -178,6 +179,7 @@ const EXPERIMENT: [&str; 27] = [
     "on-target-exit",
     "rollback",
     "notify",
+    "fail-on",
     "escalate",
 ];
 
@@ -253,6 +255,7 @@ fn experiment(
         on_target_exit: on_target_exit(&fields)?,
         rollback: rollback::rollback(&fields)?,
         notify: notify::notify(&fields)?,
+        fail_on: fail_on::fail_on(&fields)?,
         escalate: escalate::escalate(&fields)?,
     };
     // What is left to find has no better place: every part was checked where it stands.

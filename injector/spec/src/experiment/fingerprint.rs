@@ -70,6 +70,7 @@ impl Experiment {
         asked.halt.clear();
         asked.rollback.clear();
         asked.notify.clear();
+        asked.fail_on.clear();
         asked.escalate.clear();
         for target in &mut asked.targets {
             if let Selector::Pids { pids, .. } = &mut target.selector {

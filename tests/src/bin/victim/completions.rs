@@ -201,6 +201,17 @@ fn pieces(is_openai: bool, asked: &Value) -> Vec<String> {
     pieces
 }
 
+/// Answers that a client takes for what the model has said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Remember {
+    /// None.
+    None,
+    /// Those whose last piece says that they are complete.
+    Complete,
+    /// All that ended in good order, as a careless client does.
+    Any,
+}
+
 /// A client of it.
 #[derive(clap::Args, Clone)]
 pub(crate) struct Client {
@@ -214,6 +225,9 @@ pub(crate) struct Client {
     /// Ask on one connection as long as it lasts.
     #[arg(long)]
     keep: bool,
+    /// Which answers go into the next requests, as an agent tells its model what was said.
+    #[arg(long, value_enum, default_value = "none")]
+    remember: Remember,
     #[command(flatten)]
     rounds: Rounds,
 }
@@ -221,6 +235,7 @@ pub(crate) struct Client {
 /// Asks, and counts answers that are complete as well; of others the errors are their status, or in a word what is wrong.
 pub(crate) fn ask(client: &Client) -> Result<()> {
     let mut kept = None;
+    let mut said = Vec::new();
     rounds(client.rounds.wait, || {
         let mut summary = Summary::default();
         let mut times = Vec::new();
@@ -228,7 +243,7 @@ pub(crate) fn ask(client: &Client) -> Result<()> {
         for _ in 0..client.rounds.count {
             let start = now_ns();
             summary.sent += 1;
-            match one(client, &mut kept) {
+            match one(client, &mut kept, &mut said) {
                 Ok(()) => {
                     summary.ok += 1;
                     times.push(now_ns() - start);
@@ -243,7 +258,7 @@ pub(crate) fn ask(client: &Client) -> Result<()> {
     })
 }
 
-fn one(client: &Client, kept: &mut Option<TcpStream>) -> Result<()> {
+fn one(client: &Client, kept: &mut Option<TcpStream>, said: &mut Vec<String>) -> Result<()> {
     let stream = match kept.take() {
         Some(stream) => stream,
         None => TcpStream::connect(client.connect).context("connect")?,
@@ -253,7 +268,12 @@ fn one(client: &Client, kept: &mut Option<TcpStream>) -> Result<()> {
     if stream.peer_addr().context("peer")? != client.connect {
         bail!("peer");
     }
-    let body = json!({"model": MODEL, "stream": client.stream, "messages": [{"role": "user", "content": "hi"}]});
+    let mut messages = vec![json!({"role": "user", "content": "hi"})];
+    for text in &*said {
+        messages.push(json!({"role": "assistant", "content": text}));
+        messages.push(json!({"role": "user", "content": "go on"}));
+    }
+    let body = json!({"model": MODEL, "stream": client.stream, "messages": messages});
     let body = body.to_string();
     write!(
         &stream,
@@ -283,6 +303,11 @@ fn one(client: &Client, kept: &mut Option<TcpStream>) -> Result<()> {
     }
     if model != MODEL {
         bail!("model {}", model.as_str().unwrap_or_default());
+    }
+    match client.remember {
+        Remember::Any => said.push(text.clone()),
+        Remember::Complete if is_complete => said.push(text.clone()),
+        Remember::Complete | Remember::None => {}
     }
     match (text, is_complete) {
         (text, true) if text == WORDS.concat() => Ok(()),

@@ -32,6 +32,7 @@ fn of(faults: Vec<FaultReport>) -> RunReport {
         faults,
         remarks: vec![],
         judgement: None,
+        failed_on: Vec::new(),
         undo_errors: vec![],
         halt: None,
         picked: vec![],
@@ -149,13 +150,14 @@ fn a_card_has_twelve_rows_at_most_and_the_worst_news_among_them() {
             why: "the condition came to hold ".repeat(3),
         },
         judgement: None,
+        failed_on: Vec::new(),
         undo_errors: vec!["sysctl x: gone".into()],
-        halt: Some(HaltReport {
+        halt: Some(Box::new(HaltReport {
             condition: Some("hits > 5/s over 1s".into()),
             seen_boot_ns: 7,
             disarmed_after_us: 31_007,
             last_hit_after_us: Some(900),
-        }),
+        })),
         ..of(faults.collect())
     };
     for width in [40, 60, 100] {

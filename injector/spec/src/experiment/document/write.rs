@@ -40,6 +40,9 @@ impl Experiment {
         if !self.notify.is_empty() {
             put(&mut fields, "notify", Document::of(&self.notify));
         }
+        if !self.fail_on.is_empty() {
+            put(&mut fields, "fail-on", Document::of(&self.fail_on));
+        }
         if !self.escalate.is_empty() {
             put(&mut fields, "escalate", Document::of(&self.escalate));
         }

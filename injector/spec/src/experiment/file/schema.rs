@@ -18,7 +18,8 @@ use super::{
 use crate::{
     config::Channel,
     experiment::{
-        MOST_CONDITIONS, OperationKind, Parameter, SCOPES, Shape, head, rollback::MOST_COMMANDS,
+        Flaw, MOST_CONDITIONS, OperationKind, Parameter, SCOPES, Shape, head,
+        rollback::MOST_COMMANDS,
     },
     grammar::{FaultInFile, ProcessInProbe, TargetInFile},
 };
@@ -173,6 +174,10 @@ fn key_of_file(key: &str) -> Value {
         "notify" => described(
             list_of(&one_of(&Channel::ALL.map(Channel::name))),
             "Which notifiers of the host's configuration hear of a breach; all where nothing is said.",
+        ),
+        "fail-on" => described(
+            list_of(&one_of(&Flaw::ALL.map(Flaw::name))),
+            "What a target may not do about faults on its requests; where it does, the run fails.",
         ),
         "rollback" => json!({
             "description": "What is run, one after the other, where the run was halted, broke or was unsafe; root's to name.",

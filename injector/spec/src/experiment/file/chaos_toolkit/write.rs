@@ -148,6 +148,11 @@ impl Experiment {
                 "leave `notify` out",
             ),
             (
+                !self.fail_on.is_empty(),
+                "flaws on which a run fails",
+                "leave `fail-on` out",
+            ),
+            (
                 !self.escalate.is_empty(),
                 "an escalation",
                 "leave `escalate` out",

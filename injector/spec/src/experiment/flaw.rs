@@ -1,0 +1,61 @@
+//! What targets get wrong when requests of theirs fail, each by a name.
+//!
+//! The relay finds them out and the report names them with their evidence; a run may be had to fail on some (`fail-on`).
+
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+
+/// A name for what a target did wrong. The book's page on models has each definition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Flaw {
+    /// It came again before the time that it was told to wait
+    IgnoredRetryAfter,
+    /// It has made so many tries for one task that they are a storm
+    RetryStorm,
+    /// It has not let go of an answer that never came
+    Hung,
+    /// It has taken half an answer for the whole
+    AcceptedTruncation,
+}
+
+impl Flaw {
+    /// All of them.
+    pub const ALL: [Self; 4] = [
+        Self::IgnoredRetryAfter,
+        Self::RetryStorm,
+        Self::Hung,
+        Self::AcceptedTruncation,
+    ];
+
+    /// As reports, files and flags say it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::IgnoredRetryAfter => "ignored-retry-after",
+            Self::RetryStorm => "retry-storm",
+            Self::Hung => "hung",
+            Self::AcceptedTruncation => "accepted-truncation",
+        }
+    }
+}
+
+/// The names of these, one after the other.
+pub fn names(flaws: &[Flaw]) -> String {
+    let names: Vec<&str> = flaws.iter().map(|flaw| flaw.name()).collect();
+    names.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_has_one_name_everywhere() {
+        for flaw in Flaw::ALL {
+            let name = flaw.name();
+            assert_eq!(serde_json::to_value(flaw).unwrap(), name);
+            assert_eq!(Flaw::from_str(name, false), Ok(flaw));
+        }
+        assert_eq!(Flaw::value_variants(), Flaw::ALL);
+    }
+}
