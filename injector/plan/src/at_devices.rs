@@ -55,7 +55,7 @@ pub enum Side {
 }
 
 /// Where the qdisc comes from that classic filters stand in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Clsact {
     /// An injector made it; the last filter of one takes it along.

@@ -8,7 +8,8 @@ use std::{
 use injector_common::{SLOTS, rule::ActiveSlots, rule_id};
 
 use super::{
-    Attachment, CallPlan, Carrier, Compiled, Error, Mechanism, Names, Need, Watched, compile::compile, rows,
+    Attachment, CallPlan, Carrier, Compiled, Error, Mechanism, Names, Need, Watched,
+    compile::compile, rows,
 };
 use injector_spec::{
     experiment::{Described, Experiment, Fault, Placed, Span},

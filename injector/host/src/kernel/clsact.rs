@@ -23,7 +23,7 @@ use std::io;
 pub use injector_plan::at_devices::{Clsact, Side};
 pub use label::Label;
 pub use place::{Place, place};
-pub use programs::{Filters, Loaded, attach_return};
+pub use programs::{Filters, Loaded, attach_return, has_our_program};
 
 use super::Error;
 
@@ -60,6 +60,15 @@ pub struct FilterId {
     pub priority: u16,
     /// Its handle, which is the id of its program.
     pub handle: u32,
+}
+
+/// Whose a qdisc without any filter is, by the record of the run that was about to make it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Empty {
+    /// That run's: it died before it could attach the first one.
+    Ours,
+    /// It is too long ago to tell; another program may have made it since.
+    Unknown,
 }
 
 /// What came of a removal.
@@ -163,6 +172,7 @@ pub fn remove(
     clsact: Clsact,
     filters: &[FilterId],
     run: &str,
+    empty: Empty,
 ) -> Result<Removal, Error> {
     let failed = |source| Error::system("remove a filter from a network device", source);
     let look = look(ifindex)?;
@@ -175,7 +185,8 @@ pub fn remove(
     };
     let meant: Vec<&Standing> = look.filters.iter().filter(is_meant).collect();
     let netlink = netlink::Netlink::open().map_err(failed)?;
-    if clsact == Clsact::Made && meant.len() == look.filters.len() {
+    let is_evident = !meant.is_empty() || empty == Empty::Ours;
+    if clsact == Clsact::Made && meant.len() == look.filters.len() && is_evident {
         // In one step, so that no process that dies meanwhile leaves the one without the other.
         return match netlink.delete_qdisc(ifindex) {
             Ok(()) => Ok(Removal::Removed),

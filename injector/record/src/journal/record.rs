@@ -238,6 +238,8 @@ pub enum HostChange {
         netns_inode: u64,
         /// The boot in which that is true; see `/proc/sys/kernel/random/boot_id`.
         boot: String,
+        /// When they were announced, on the boot clock, in nanoseconds.
+        since_boot_ns: u64,
         /// Its interface index.
         ifindex: u32,
         /// Its name, for people.
@@ -329,7 +331,7 @@ mod tests {
             r#"{"kind":"sysctl","netns_inode":9,"key":"a.b","old":"0","new":"1"}"#,
             r#"{"kind":"cgroup-knob","path":"/c/cgroup.freeze","old":"0","new":"1"}"#,
             r#"{"kind":"stopped-processes","processes":[{"pid":7,"start_ticks":8}]}"#,
-            r#"{"kind":"device-filters","netns_inode":9,"boot":"b","ifindex":2,"device":"eth0","clsact":"made","filters":[{"side":"egress","priority":7,"handle":500}]}"#,
+            r#"{"kind":"device-filters","netns_inode":9,"boot":"b","since_boot_ns":5,"ifindex":2,"device":"eth0","clsact":"made","filters":[{"side":"egress","priority":7,"handle":500}]}"#,
         ];
         for text in texts {
             let change: HostChange = serde_json::from_str(text).unwrap();

@@ -176,8 +176,7 @@ impl Netlink {
     fn each_answer(&self, mut each: impl FnMut(About, &[u8])) -> io::Result<()> {
         let mut buffer = vec![0; ANSWER];
         loop {
-            let (read, length) =
-                rustix::net::recv(&self.0, &mut buffer[..], RecvFlags::TRUNC)?;
+            let (read, length) = rustix::net::recv(&self.0, &mut buffer[..], RecvFlags::TRUNC)?;
             if length > read {
                 return Err(io::Error::other("the kernel's answer is too long"));
             }

@@ -9,11 +9,12 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use aya::{maps::ProgramArray, programs::SchedClassifier};
 use injector_common::tail;
 
-use super::{Attaching, Clsact, FilterId, Side};
+use super::{Attaching, Clsact, FilterId, Side, Standing};
 use crate::kernel::{
     Error,
     links::{DeviceHook, load},
     object::Object,
+    pins,
 };
 
 /// The table.
@@ -74,6 +75,16 @@ impl Filters {
     pub fn each(&self) -> impl Iterator<Item = (Side, &Loaded)> {
         self.0.iter().map(|(side, loaded)| (*side, loaded))
     }
+}
+
+/// Whether the program of a filter has a name of ours.
+pub fn has_our_program(filter: &Standing) -> bool {
+    let Some(id) = filter.program else {
+        return false;
+    };
+    let mut loaded = aya::programs::loaded_programs().filter_map(Result::ok);
+    let program = loaded.find(|program| program.id() == id);
+    program.is_some_and(|program| program.name_as_str().is_some_and(pins::is_ours))
 }
 
 /// Puts a program into a slot of the table.
