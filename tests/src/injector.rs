@@ -33,6 +33,7 @@ const CONFIG: &str = "[daemon]\nenabled = true\nallow = [\"/\"]\n";
 pub struct Injector {
     binary: PathBuf,
     state: TempDir,
+    withheld: Option<&'static str>,
 }
 
 /// A command that has ended.
@@ -131,9 +132,17 @@ impl Injector {
         let injector = Self {
             binary: binaries::injector()?,
             state,
+            withheld: None,
         };
         injector.configure(text)?;
         Ok(injector)
+    }
+
+    /// The same on a host whose kernel has not what `injector doctor` calls so; builds for release take no notice.
+    #[must_use]
+    pub const fn without(mut self, capability: &'static str) -> Self {
+        self.withheld = Some(capability);
+        self
     }
 
     /// The same with the binary at this path, which may be replaced meanwhile.
@@ -174,6 +183,9 @@ impl Injector {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
+        if let Some(capability) = self.withheld {
+            command.env("INJECTOR_WITHHOLD", capability);
+        }
         command
     }
 

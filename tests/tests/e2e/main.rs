@@ -8,6 +8,7 @@ mod bystanders;
 mod calls;
 mod catalogue;
 mod chaos_toolkit;
+mod clsact;
 mod company;
 mod daemon;
 mod dashboards;
@@ -76,6 +77,7 @@ fn main() -> ExitCode {
         dashboards::cases(),
         escalations::cases(),
         death::cases(),
+        clsact::cases(),
         daemon::cases(),
         guarded::cases(),
         guardians::cases(),
