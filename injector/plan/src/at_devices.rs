@@ -66,7 +66,67 @@ pub enum Clsact {
 
 #[cfg(test)]
 mod tests {
+    use injector_spec::experiment::file;
+
     use super::*;
+    use crate::{Names, Plan};
+
+    #[test]
+    fn every_fault_on_packets_has_both_ways() {
+        let faults = [
+            ("noop: { target: t }", "tcx-count", "clsact-count"),
+            (
+                "net.loss: { target: t, percent: 1% }",
+                "tcx-redirect",
+                "clsact-redirect",
+            ),
+            (
+                "net.loss: { target: t, percent: 1%, direction: both }",
+                "tcx-redirect+cgroup-ingress",
+                "clsact-redirect+cgroup-ingress",
+            ),
+            (
+                "net.corrupt: { target: t, mode: payload, percent: 1% }",
+                "tcx-rewrite",
+                "clsact-rewrite",
+            ),
+            (
+                "net.duplicate: { target: t, percent: 1% }",
+                "tcx-clone",
+                "clsact-clone",
+            ),
+            (
+                "net.delay: { target: t, latency: 1ms }",
+                "delay-line",
+                "clsact-delay-line",
+            ),
+            // What no program at a device does is the same with both.
+            (
+                "net.loss: { target: t, percent: 1%, direction: ingress }",
+                "cgroup-ingress",
+                "cgroup-ingress",
+            ),
+        ];
+        for (fault, by_links, by_filters) in faults {
+            let text = format!(
+                "name: x\ntargets:\n  t: {{ pid: 1 }}\nsteps:\n  - name: s\n    duration: 1s\n    faults:\n      - {fault}\n"
+            );
+            let experiment = file::parse(&text, "x", None).unwrap();
+            let plan = |offers: &dyn Fn(Need) -> bool| {
+                Plan::make(&experiment, &Names::default(), 1, offers).unwrap()
+            };
+            let plans = [plan(&|_| true), plan(&|need| need != Need::DeviceLinks)];
+            let means = plans.each_ref().map(|plan| plan.rules[0].compiled.means());
+            assert_eq!(means, [by_links, by_filters], "{fault}");
+            let stands = by_links != by_filters;
+            let [links, filters] = plans.each_ref().map(Plan::needs);
+            assert_eq!(links.contains(&Need::DeviceLinks), stands, "{fault}");
+            assert_eq!(filters.contains(&Need::DeviceFilters), stands, "{fault}");
+            assert!(!filters.contains(&Need::DeviceLinks), "{fault}");
+            let is_filter = plans[1].hooks(&[0]).attachment == Attachment::Filters;
+            assert_eq!(is_filter, stands, "{fault}");
+        }
+    }
 
     #[test]
     fn links_come_first_and_are_what_a_refusal_is_about() {

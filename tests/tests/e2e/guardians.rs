@@ -178,15 +178,20 @@ fn killed(wanted: State, one: Option<Companion>) -> Result<()> {
             "{document}"
         );
     }
-    // What the others had to say is on record, and nothing is left to be done.
     eventually("the end of the others", SOON, || {
-        let left = injector.once(&["sweep", "--dry-run"])?;
-        Ok(left.stdout.contains("nothing is left").then_some(()))
-    })
-    .or_else(|error| match one {
-        // Without its command the run has no end in its journal; the next start writes it.
-        None => injector.once(&["sweep"]).map(drop),
-        Some(_) => Err(error),
+        let is_over = match one {
+            // Without its command the run has no end in its journal; the next start writes it.
+            None => injector
+                .once(&["sweep"])?
+                .stdout
+                .contains("was aborted with its supervisor"),
+            // What the others had to say is on record, and nothing is left to be done.
+            Some(_) => injector
+                .once(&["sweep", "--dry-run"])?
+                .stdout
+                .contains("nothing is left"),
+        };
+        Ok(is_over.then_some(()))
     })?;
     stage.agent.expect_going("the target")
 }
