@@ -38,7 +38,7 @@ impl Attachment {
         match self {
             Self::Links => None,
             Self::Filters => Some(
-                "held by no descriptor, for want of TCX: classic filters (clsact), inert at once without injector's worker, and removed within a second",
+                "held by no descriptor, for want of TCX: classic filters (clsact), inert at once without injector's worker, and removed within a second; the kernel drops all packets of a device, bystanders' too, for some milliseconds when its clsact is made and when that goes, so make one before (`tc qdisc add dev DEVICE clsact`) where that matters",
             ),
         }
     }

@@ -46,7 +46,9 @@ pub(crate) fn iproute2() -> Option<String> {
 
 /// `tc`, for filters of another program.
 pub(crate) fn tc() -> Option<String> {
-    let found = Command::new("tc").arg("-V").output().is_ok();
+    let version = Command::new("tc").arg("-V").output();
+    let found =
+        version.is_ok_and(|output| String::from_utf8_lossy(&output.stdout).contains("iproute2"));
     (!found).then(|| "needs tc (Debian package iproute2)".to_owned())
 }
 
