@@ -205,7 +205,7 @@ pub fn remove(
     Ok(removal)
 }
 
-/// The device, its qdisc or the filter is not there any more (net/sched/cls_api.c, `tc_del_tfilter`; `EINVAL`: the device
+/// The device, its qdisc or the filter is not there any more (`net/sched/cls_api.c`, `tc_del_tfilter`; `EINVAL`: the device
 /// has no such qdisc).
 fn is_gone(error: &io::Error) -> bool {
     matches!(

@@ -153,12 +153,12 @@ impl Covered {
         let slot = self.next_slot;
         maps.write_device(slot, record(&device))?;
         self.next_slot += 1;
-        let attached = attacher.attach(&device);
-        if attached.is_err() {
+        let outcome = attacher.attach(&device);
+        if outcome.is_err() {
             // It may have been renamed or removed meanwhile; the next message about it is another chance.
             self.known.remove(&device.ifindex);
         }
-        if let Filtered::NotHere(why) = attached? {
+        if let Filtered::NotHere(why) = outcome? {
             return not_covered(&why);
         }
         known.slot = Some(slot);

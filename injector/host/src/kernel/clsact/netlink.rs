@@ -1,5 +1,5 @@
 //! The conversation with the kernel's traffic control: six questions over one `NETLINK_ROUTE` socket
-//! (include/uapi/linux/rtnetlink.h, pkt_sched.h, pkt_cls.h).
+//! (`rtnetlink.h`, `pkt_sched.h` and `pkt_cls.h` of include/uapi/linux).
 //!
 //! By hand, because what is not understood must count as another program's and never be left out: a library that parses
 //! all attributes of all kinds of filters fails where one of them is new to it. Synchronous, because the guardian asks
@@ -42,7 +42,7 @@ const SKIP_HARDWARE: u32 = 1;
 /// The kind of filters whose program is BPF.
 const BPF: &str = "bpf";
 
-/// The largest answer: the kernel fills buffers of at most 32 KiB (net/netlink/af_netlink.c, `netlink_dump`).
+/// The largest answer: the kernel fills buffers of at most 32 KiB (`net/netlink/af_netlink.c`, `netlink_dump`).
 const ANSWER: usize = 1 << 16;
 
 /// How often a change is asked for while another thread of the kernel's works on the same qdisc.

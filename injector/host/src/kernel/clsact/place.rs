@@ -1,6 +1,6 @@
 //! Which place a new filter takes among those that stand at a device: first, and beside no other program's.
 //!
-//! Within a priority the kernel asks the newest first (net/sched/cls_bpf.c, `cls_bpf_change`), and all filters of a
+//! Within a priority the kernel asks the newest first (`net/sched/cls_bpf.c`, `cls_bpf_change`), and all filters of a
 //! priority are of one kind and one protocol. So runs of injectors share a priority, and no other program's is joined:
 //! what its owner adds or removes there must not meet ours.
 
