@@ -128,10 +128,9 @@ impl Injector {
 
     /// The same on a host that allows what this configuration says.
     pub fn configured(text: &str) -> Result<Self> {
-        let state = tempfile::tempdir().context("cannot make a folder for the journal")?;
         let injector = Self {
             binary: binaries::injector()?,
-            state,
+            state: tempfile::tempdir().context("cannot make a folder for the journal")?,
             withheld: None,
         };
         injector.configure(text)?;
@@ -183,9 +182,7 @@ impl Injector {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        if let Some(capability) = self.withheld {
-            command.env("INJECTOR_WITHHOLD", capability);
-        }
+        command.envs(self.withheld.map(|it| ("INJECTOR_WITHHOLD", it)));
         command
     }
 
