@@ -138,9 +138,11 @@ impl Need {
     pub const fn remedy(self) -> &'static str {
         match self {
             Self::DeviceLinks => {
-                "run Linux 6.6 or later with CONFIG_NET_XGRESS, or load the modules of the classic filters that serve in its place: `modprobe -a sch_ingress cls_bpf`"
+                "run Linux 6.6 or later with CONFIG_NET_XGRESS, or 5.12 or later with the modules of the classic filters that serve in its place: `modprobe -a sch_ingress cls_bpf`"
             }
-            Self::DeviceFilters => "load the modules with `modprobe -a sch_ingress cls_bpf`",
+            Self::DeviceFilters => {
+                "run Linux 5.12 or later, and load the modules with `modprobe -a sch_ingress cls_bpf`"
+            }
             Self::CgroupLinks => {
                 "run Linux 5.7 or later with CONFIG_CGROUP_BPF, as root with CAP_BPF and CAP_NET_ADMIN"
             }
