@@ -6,7 +6,7 @@
 //!
 //! Reading order: [`lease`] (may anything fire?), [`tag`] (whose socket is it?), [`rule`] (what was
 //! asked?), [`filter`] (which packets?), [`call`] and [`glob`] (which system calls?), [`decide`] (does
-//! this one take it?), [`flow`] and [`met`] (whose is a packet that arrives, and was it met before?), [`frame`] (what the delay line is told), [`look`] (which sockets are open?), [`operation`] (what do targets ask and when is it answered?), [`park`] (where threads sleep), [`relay`] (which connections go through a process of ours), [`event`]
+//! this one take it?), [`flow`] and [`met`] (whose is a packet that arrives, and was it met before?), [`frame`] (what the delay line is told), [`look`] (which sockets are open?), [`operation`] (what do targets ask and when is it answered?), [`park`] (where threads sleep), [`relay`] (which connections go through a process of ours), [`tail`] (how a classic filter reaches a program), [`event`]
 //! (what is told to people).
 //!
 //! Layout rules: `repr(C)`, no `bool`, no enum with forbidden bit patterns, no implicit padding;
@@ -35,6 +35,7 @@ pub mod relay;
 pub mod rule;
 pub mod sequence;
 pub mod tag;
+pub mod tail;
 pub mod threshold;
 
 /// How many targets one run may tell apart. A scope is the number of a target within its run.

@@ -3,7 +3,7 @@
 //! Reading order follows a packet: [`maps`] is everything the programs know, [`gate`] says whether a
 //! packet belongs to a target, [`packet`] reads its headers, [`rules`] asks each of the target's
 //! rules, [`act`] carries the verdict out, [`emit`] tells user space. The programs themselves are in
-//! [`device`] (TCX), [`cgroup`] and [`process`]; [`arrival`] says whose a packet is that arrives at a device, from
+//! [`device`] (TCX, or behind a classic [`filter`]), [`cgroup`] and [`process`]; [`arrival`] says whose a packet is that arrives at a device, from
 //! what [`flows`] has learnt at the sockets, [`look`] goes through open ones, and [`operations`] watches what targets ask and when it is answered. [`park`] puts the calling thread to sleep. [`relay`] sends connections through a process of ours.
 //!
 //! A system call is met in [`lsm`], [`syscall`] or [`trace`]: [`caller`] is the gate, [`subject`] says what
@@ -37,6 +37,7 @@ mod debug;
 mod device;
 mod emit;
 mod ends;
+mod filter;
 mod flight;
 mod flows;
 mod gate;

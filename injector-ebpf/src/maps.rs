@@ -8,7 +8,7 @@ use aya_ebpf::{
     Global,
     bindings::{BPF_F_CLONE, BPF_F_MMAPABLE, BPF_F_NO_PREALLOC},
     macros::{btf_map, map},
-    maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, RingBuf},
+    maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, ProgramArray, RingBuf},
 };
 use injector_common::{
     SCOPES, SLOTS,
@@ -24,6 +24,7 @@ use injector_common::{
     relay::{PORTS, Relay, Relayed, Wanted},
     rule::{ActiveSlots, Counters, Rule, RuleState},
     tag::Tag,
+    tail,
 };
 
 use crate::socket_storage::SocketStorage;
@@ -74,6 +75,10 @@ pub static INJ_DEVICE_AT: HashMap<u32, u32> = HashMap::with_max_entries(DEVICE_S
 /// Interface index of the delay line's TAP; 0 is none. One entry.
 #[map]
 pub static INJ_TAP: Array<u32> = Array::with_max_entries(1, 0);
+
+/// The programs behind classic filters, by [`tail`]. The kernel empties it with the last descriptor of it.
+#[map]
+pub static INJ_TAIL: ProgramArray = ProgramArray::with_max_entries(tail::SLOTS, 0);
 
 /// How packets reach targets, by their ends on the wire: the ends as the target's socket has them. The oldest
 /// are forgotten first.

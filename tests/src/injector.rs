@@ -33,6 +33,7 @@ const CONFIG: &str = "[daemon]\nenabled = true\nallow = [\"/\"]\n";
 pub struct Injector {
     binary: PathBuf,
     state: TempDir,
+    withheld: Option<&'static str>,
 }
 
 /// A command that has ended.
@@ -127,13 +128,20 @@ impl Injector {
 
     /// The same on a host that allows what this configuration says.
     pub fn configured(text: &str) -> Result<Self> {
-        let state = tempfile::tempdir().context("cannot make a folder for the journal")?;
         let injector = Self {
             binary: binaries::injector()?,
-            state,
+            state: tempfile::tempdir().context("cannot make a folder for the journal")?,
+            withheld: None,
         };
         injector.configure(text)?;
         Ok(injector)
+    }
+
+    /// The same on a host whose kernel has not what `injector doctor` calls so; builds for release take no notice.
+    #[must_use]
+    pub const fn without(mut self, capability: &'static str) -> Self {
+        self.withheld = Some(capability);
+        self
     }
 
     /// The same with the binary at this path, which may be replaced meanwhile.
@@ -174,6 +182,7 @@ impl Injector {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
+        command.envs(self.withheld.map(|it| ("INJECTOR_WITHHOLD", it)));
         command
     }
 

@@ -29,5 +29,6 @@ pub mod parker;
 pub mod pids;
 pub mod place;
 pub mod pseudo_terminal;
+pub mod qdiscs;
 pub mod snapshot;
 pub mod victim;

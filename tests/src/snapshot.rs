@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 
 use crate::eventually::eventually;
-use crate::{bpf, netns};
+use crate::{bpf, netns, qdiscs};
 
 /// The kernel frees BPF objects some 20 to 40 ms after their last descriptor; this is generous.
 const PATIENCE: Duration = Duration::from_secs(4);
@@ -29,7 +29,7 @@ const SYSCTLS: [&str; 4] = [
 pub struct Snapshot {
     /// BPF programs, maps and links, and processes named `injector`: residue where they are new.
     objects: BTreeSet<String>,
-    /// Network devices and sysctls by namespace: residue where they differ.
+    /// Network devices, qdiscs for filters and sysctls by namespace: residue where they differ.
     settings: BTreeMap<String, Vec<String>>,
 }
 
@@ -104,7 +104,7 @@ impl Snapshot {
     }
 }
 
-/// Devices and sysctls of the calling thread's network namespace.
+/// Devices, qdiscs for filters and sysctls of the calling thread's network namespace.
 fn network_settings() -> Result<Vec<String>> {
     // Not /sys/class/net, which shows the namespace that it was mounted from.
     let devices = fs::read_to_string("/proc/thread-self/net/dev").context("cannot list devices")?;
@@ -113,6 +113,9 @@ fn network_settings() -> Result<Vec<String>> {
         .filter_map(|line| line.split_once(':'))
         .map(|(name, _counters)| format!("device {}", name.trim()))
         .collect();
+    for device in qdiscs::devices()? {
+        settings.push(format!("qdisc for filters on device {device}"));
+    }
     for sysctl in SYSCTLS {
         let value = fs::read_to_string(format!("/proc/sys/{sysctl}"))
             .with_context(|| format!("cannot read the sysctl {sysctl}"))?;

@@ -40,6 +40,27 @@ enum Check {
 
 const MUTATIONS: &[Mutation] = &[
     Mutation {
+        what: "a qdisc of an injector's goes with another program's filter in it",
+        file: "injector/host/src/kernel/clsact.rs",
+        from: "clsact == Clsact::Made && meant.len() == look.filters.len() && is_evident",
+        to: "is_evident",
+        noticed_by: Check::Test("clsact::what_is_anothers_stays"),
+    },
+    Mutation {
+        what: "filters without a link are not removed",
+        file: "injector/engine/src/changes/filters.rs",
+        from: "if announced.boot != boot_id() {",
+        to: "if announced.boot == boot_id() {",
+        noticed_by: Check::Test("clsact::it_bites_and_says_how"),
+    },
+    Mutation {
+        what: "a filter acts without the table that dies with its owner",
+        file: "injector/host/src/kernel/clsact/programs.rs",
+        from: "Side::Egress => (DeviceHook::Egress, tail::EGRESS, \"inj_clsact_out\"),",
+        to: "Side::Egress => (DeviceHook::Egress, tail::EGRESS, \"inj_egress\"),",
+        noticed_by: Check::Test("clsact::kill_9_of_all_is_inert_and_swept"),
+    },
+    Mutation {
         what: "what a run gives back to a device's ingress does not say whose it is",
         file: "injector-common/src/met.rs",
         from: "RETURNED | (tap & !KINDS & 0xffff)",

@@ -202,7 +202,16 @@ fn enter(
     if let Some(folder) = &kernel.modules {
         initramfs.modules(
             folder,
-            &["tun", "veth", "fuse", "loop", "bridge", "macvlan"],
+            &[
+                "tun",
+                "veth",
+                "fuse",
+                "loop",
+                "bridge",
+                "macvlan",
+                "sch_ingress",
+                "cls_bpf",
+            ],
         )?;
     }
     // Its own: another machine may be running on the last one's.

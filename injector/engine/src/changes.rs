@@ -4,16 +4,18 @@
 //! and only then is anything changed. Putting back waits for neither: the value is compared and restored, the guardian
 //! is told, and the record follows when the disk takes it.
 //!
-//! Two runs may need the same sysctl ([`shared`]). Files of a cgroup and processes that stand still belong to one run:
+//! Two runs may need the same sysctl ([`shared`]), or the qdisc that filters stand in ([`filters`]). Files of a cgroup and processes that stand still belong to one run:
 //! a second one is refused before it starts ([`crate::preflight`]).
 
 mod cgroup_file;
+mod filters;
 mod shared;
 mod stopped;
 mod undo;
 
 use std::{path::Path, sync::Arc};
 
+pub(crate) use filters::Filtered;
 pub use undo::undo;
 
 use crate::{guardian::Guardian, recorder::RunJournal};
@@ -35,13 +37,15 @@ pub struct Changes {
     guardian: Arc<Guardian>,
     made: Vec<Made>,
     next_id: u32,
+    /// When the run will be over as far as is known, on the boot clock, in nanoseconds.
+    deadline: u64,
 }
 
 /// A change that is to be undone.
 struct Made {
     id: ChangeId,
     change: HostChange,
-    /// The namespace of a sysctl.
+    /// The namespace of a sysctl or of a device.
     namespace: Option<Namespace>,
 }
 
@@ -81,6 +85,7 @@ impl Changes {
             guardian,
             made: Vec::new(),
             next_id: 0,
+            deadline: 0,
         }
     }
 
@@ -115,20 +120,26 @@ impl Changes {
                 journal.after(&Record::Changed { id: id.0 });
                 return Ok(());
             }
-            // Another run came or went since it was written down. Nothing was changed, so nothing is to be undone.
-            self.made.retain(|made| made.id != id);
-            self.guardian.release(&self.run, id.0);
-            journal.after(&Record::Restored { id: id.0 });
+            // Another run came or went since it was written down.
+            self.withdraw(id, journal);
         }
         Err(Refusal::failed(format!(
             "other runs keep changing {key}; start again when they have ended (`injector list`)."
         )))
     }
 
-    /// The run ends at another time than was thought when its sysctls were set.
-    pub fn set_deadline(&self, until: u64) -> Result<(), Refusal> {
-        let mut sysctls = self.made.iter().filter(|made| made.namespace.is_some());
-        sysctls.try_for_each(|made| {
+    /// Takes back what was announced and not done: nothing is to be undone.
+    fn withdraw(&mut self, id: ChangeId, journal: &mut RunJournal) {
+        self.made.retain(|made| made.id != id);
+        self.guardian.release(&self.run, id.0);
+        journal.after(&Record::Restored { id: id.0 });
+    }
+
+    /// The run ends at another time than was thought when its sysctls were set and its filters attached.
+    pub fn set_deadline(&mut self, until: u64) -> Result<(), Refusal> {
+        self.deadline = until;
+        let mut of_network = self.made.iter().filter(|made| made.namespace.is_some());
+        of_network.try_for_each(|made| {
             self.hand_over(made.id, &made.change, made.namespace.as_ref(), until)
         })
     }

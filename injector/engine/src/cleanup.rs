@@ -4,6 +4,7 @@
 //!
 //! - a journal without a lock and without an end: its run is dead, and what it changed is restored;
 //! - a TAP with a delay line's name and our label, whose run is dead and which no process holds open;
+//! - classic filters with our label and program, whose run is dead;
 //! - the socket of a daemon that does not listen;
 //! - a journal that died before it had its name.
 //!
@@ -15,6 +16,8 @@
 //! (`ExecStopPost=`) or when a person asks.
 
 mod files;
+mod filters;
+mod known;
 mod runs;
 mod taps;
 
@@ -29,6 +32,7 @@ use injector_host::kernel::pins;
 use injector_record::halt::Halt;
 use injector_record::journal::{HostChange, RunId};
 use injector_spec::{error::Refusal, printable, quantity::count};
+use known::Known;
 
 /// Whether what is found is removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +75,15 @@ pub enum What {
         netns_inode: u64,
         /// Its label.
         label: Option<String>,
+    },
+    /// Classic filters on a device.
+    Filters {
+        /// The device's name.
+        device: String,
+        /// The inode of its network namespace.
+        netns_inode: u64,
+        /// The run on their labels.
+        run: String,
     },
     /// The socket of a dead daemon.
     Socket {
@@ -127,7 +140,10 @@ pub enum Fate {
 /// Looks for everything.
 pub fn sweep(sweeping: Sweeping) -> Result<Vec<Leftover>, Refusal> {
     // Devices first: a device says which run it belongs to, and that run's journal says that it is dead.
-    let mut found = taps::sweep(sweeping)?;
+    let known = Known::gather()?;
+    let mut found = filters::sweep(sweeping, &known)?;
+    found.extend(taps::sweep(sweeping, &known)?);
+    drop(known);
     found.extend(bury_dead_runs(sweeping)?);
     found.extend(files::sweep(sweeping));
     found.extend(pins::ours().into_iter().map(|pin| Leftover {
@@ -160,6 +176,9 @@ impl fmt::Display for Leftover {
                 )
             }
             What::Tap { device, .. } => write!(out, "device {device} of a delay line"),
+            What::Filters { device, run, .. } => {
+                write!(out, "filters (clsact) of run {run} on {device}")
+            }
             What::Socket { path } => {
                 write!(out, "socket {} of a daemon that is gone", path.display())
             }

@@ -138,7 +138,11 @@ fn steps(
             let target = printable::line(target);
             let _ = writeln!(text, "              {} on {target}", rule.fault.kind.name());
             describe(text, &rule.described);
-            let _ = writeln!(text, "                by {mechanism}: {}", mechanism.why());
+            let means = rule.compiled.means();
+            let _ = writeln!(text, "                by {means}: {}", mechanism.why());
+            if let Some(remark) = rule.compiled.attachment.remark() {
+                line(text, remark);
+            }
             if let Some(exec_deny) = rule.compiled.exec_deny {
                 let _ = writeln!(
                     text,

@@ -14,6 +14,7 @@ pub mod capability;
 pub mod census;
 pub mod cgroup_file;
 pub mod clock;
+pub mod clsact;
 pub mod debug_log;
 pub mod devices;
 pub mod error;

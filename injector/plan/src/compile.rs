@@ -9,7 +9,7 @@ use injector_common::{
 };
 
 use super::{
-    CallPlan, Error, Mechanism, Names, Need, Values, calls, exec_deny, prefix,
+    Attachment, CallPlan, Error, Mechanism, Names, Need, Values, calls, exec_deny, prefix,
     rows::{self, Chosen, Met},
     values,
 };
@@ -29,6 +29,8 @@ pub struct Compiled {
     pub line: Option<LineModel>,
     /// How it is carried out.
     pub mechanism: Mechanism,
+    /// How its programs stand on devices, where it has such.
+    pub attachment: Attachment,
     /// How it is seen to that no program is started after it, where that is asked.
     pub exec_deny: Option<Mechanism>,
     /// What a fault on system calls has besides.
@@ -43,7 +45,16 @@ impl Compiled {
             .into_iter()
             .flatten()
             .flat_map(|mechanism| mechanism.needs().iter().copied())
+            .map(|need| match need {
+                Need::DeviceLinks => self.attachment.need(),
+                other => other,
+            })
             .chain(self.gives_copies_back().then_some(Need::Tap))
+    }
+
+    /// The name of how it is carried out, in plans and reports.
+    pub const fn means(&self) -> &'static str {
+        self.mechanism.name_by(self.attachment)
     }
 
     /// Whether it sends copies into a device's ingress, which have lost their route as held frames have, and whose mark
@@ -77,6 +88,11 @@ pub(super) fn compile(
             (mechanism, Some(plan))
         }
     };
+    let attachment = if mechanism.needs().contains(&Need::DeviceLinks) {
+        Attachment::choose(offers)
+    } else {
+        Attachment::default()
+    };
     let exec_deny = exec_deny::choose(row.respawn, offers);
     if let Some(mechanism) = exec_deny {
         rule.errno = DENIED;
@@ -88,6 +104,7 @@ pub(super) fn compile(
         hooks: hooks(row.met, fault.direction),
         line,
         mechanism,
+        attachment,
         exec_deny,
         calls,
     };

@@ -8,6 +8,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod at_devices;
 mod calls;
 mod compile;
 mod error;
@@ -28,6 +29,7 @@ pub mod tables;
 mod values;
 mod watched;
 
+pub use at_devices::Attachment;
 pub use calls::{CallPlan, why_not_at_hooks};
 pub use compile::{Compiled, LineModel};
 pub use error::Error;

@@ -1,22 +1,22 @@
 //! How a fault is carried out, and what the host must offer for it.
 
-use crate::Need;
+use crate::{Attachment, Need};
 use injector_spec::experiment::Selector;
 
 /// How a fault is carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Mechanism {
-    /// TCX programs count packets.
+    /// Programs on devices count packets.
     Count,
-    /// A TCX program sends packets to a device that does not exist.
+    /// A program on a device sends packets to a device that does not exist.
     WireLoss,
     /// A cgroup program keeps packets from the target's socket.
     SocketLoss,
     /// Both of the above, one a direction.
     BothLoss,
-    /// A TCX program writes into the packet.
+    /// A program on a device writes into the packet.
     Rewrite,
-    /// A TCX program clones the packet.
+    /// A program on a device clones the packet.
     Clone,
     /// Packets pass through a TAP device of ours and are held in user space.
     DelayLine,
@@ -138,6 +138,19 @@ impl Mechanism {
             Self::SyscallPark => "syscall-park",
             Self::Trace => "trace-write-user",
             Self::Vector => "trace-vector",
+        }
+    }
+
+    /// The same where its programs stand on devices by this way.
+    pub const fn name_by(self, attachment: Attachment) -> &'static str {
+        match (self, attachment) {
+            (Self::Count, Attachment::Filters) => "clsact-count",
+            (Self::WireLoss, Attachment::Filters) => "clsact-redirect",
+            (Self::BothLoss, Attachment::Filters) => "clsact-redirect+cgroup-ingress",
+            (Self::Rewrite, Attachment::Filters) => "clsact-rewrite",
+            (Self::Clone, Attachment::Filters) => "clsact-clone",
+            (Self::DelayLine, Attachment::Filters) => "clsact-delay-line",
+            (other, Attachment::Links | Attachment::Filters) => other.name(),
         }
     }
 

@@ -5,6 +5,8 @@
 pub enum Need {
     /// BPF programs on devices, held by a descriptor (TCX, 6.6).
     DeviceLinks,
+    /// Classic filters on devices (`clsact`), for kernels without TCX.
+    DeviceFilters,
     /// BPF programs on cgroups, held by a descriptor.
     CgroupLinks,
     /// Failing a call from a cgroup program (`bpf_set_retval`, 5.18).
@@ -49,8 +51,9 @@ pub enum Need {
 
 impl Need {
     /// Every need, in the order in which doctor shows them.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::DeviceLinks,
+        Self::DeviceFilters,
         Self::CgroupLinks,
         Self::ConnectErrno,
         Self::AddressErrno,
@@ -77,6 +80,7 @@ impl Need {
     pub const fn name(self) -> &'static str {
         match self {
             Self::DeviceLinks => "tcx",
+            Self::DeviceFilters => "clsact",
             Self::CgroupLinks => "cgroup-bpf",
             Self::ConnectErrno => "connect-errno",
             Self::AddressErrno => "sock-addr-errno",
@@ -103,7 +107,10 @@ impl Need {
     /// What it is for.
     pub const fn serves(self) -> &'static str {
         match self {
-            Self::DeviceLinks => "every net fault on packets; dns error",
+            Self::DeviceLinks => "every net fault on packets; dns error; held by a descriptor",
+            Self::DeviceFilters => {
+                "the same where tcx is missing; inert at once without its owner, removed within a second"
+            }
             Self::CgroupLinks => "loss of what a target receives; tagging new sockets",
             Self::ConnectErrno => "net connect",
             Self::AddressErrno => "sys error of connect and bind with --fd-kind inet, on any host",
@@ -131,7 +138,10 @@ impl Need {
     pub const fn remedy(self) -> &'static str {
         match self {
             Self::DeviceLinks => {
-                "run Linux 6.6 or later with CONFIG_NET_XGRESS; older kernels have only filters that outlive their maker, which injector refuses to use"
+                "run Linux 6.6 or later with CONFIG_NET_XGRESS, or 5.12 or later with the modules of the classic filters that serve in its place: `modprobe -a sch_ingress cls_bpf`"
+            }
+            Self::DeviceFilters => {
+                "run Linux 5.12 or later, and load the modules with `modprobe -a sch_ingress cls_bpf`"
             }
             Self::CgroupLinks => {
                 "run Linux 5.7 or later with CONFIG_CGROUP_BPF, as root with CAP_BPF and CAP_NET_ADMIN"

@@ -8,7 +8,8 @@ use std::{
 use injector_common::{SLOTS, rule::ActiveSlots, rule_id};
 
 use super::{
-    CallPlan, Carrier, Compiled, Error, Mechanism, Names, Need, Watched, compile::compile, rows,
+    Attachment, CallPlan, Carrier, Compiled, Error, Mechanism, Names, Need, Watched,
+    compile::compile, rows,
 };
 use injector_spec::{
     experiment::{Described, Experiment, Fault, Placed, Span},
@@ -90,6 +91,8 @@ pub struct Hooks {
     pub reset: bool,
     /// Operations are watched.
     pub operations: bool,
+    /// How programs stand on devices.
+    pub attachment: Attachment,
 }
 
 impl Plan {
@@ -148,7 +151,7 @@ impl Plan {
             step: experiment.steps[rule.step].name.clone(),
             fault: rule.fault.kind.name().to_owned(),
             target: experiment.targets[rule.fault.target].name.clone(),
-            mechanism: Some(rule.compiled.mechanism.name().to_owned()),
+            mechanism: Some(rule.compiled.means().to_owned()),
             stays_on: rule.fault.stays_on,
             described: rule.described.clone(),
         };
@@ -213,6 +216,9 @@ impl Plan {
             hooks.line |= rule.compiled.line.is_some() || rule.compiled.gives_copies_back();
             hooks.relay |= rule.compiled.mechanism == Mechanism::Relay;
             hooks.reset |= rule.compiled.mechanism == Mechanism::Reset;
+            if rule.compiled.attachment == Attachment::Filters {
+                hooks.attachment = Attachment::Filters;
+            }
         }
         hooks.operations = scopes.iter().any(|scope| self.watch(*scope) != 0);
         hooks

@@ -100,20 +100,41 @@ fn overlap(one: &Op, other: &Op) -> bool {
 
 /// The bystander beside the target is the control: what holds both up at one moment is the machine, which may be
 /// emulated and busy, and proves nothing either way.
-fn kill_9(wire: Wire, fault: &[&str]) -> Result<()> {
+pub(crate) fn kill_9(wire: Wire, fault: &[&str]) -> Result<()> {
+    kill_9_of(&Injector::new()?, wire, fault, Dying::Worker)
+}
+
+/// What of an injector dies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Dying {
+    /// The worker alone.
+    Worker,
+    /// All of its processes at once.
+    All,
+}
+
+/// The same with this injector.
+pub(crate) fn kill_9_of(
+    injector: &Injector,
+    wire: Wire,
+    fault: &[&str],
+    dying: Dying,
+) -> Result<()> {
     let mut lab = Lab::new(wire, Family::V4)?;
     let server = lab.serve("udp-echo")?;
     // The network namespace of a target is where its processes are.
     let _resident = Victim::start(lab.agent(), &["sleep"])?;
-    let injector = Injector::new()?;
-    let armed = lab.arm(&injector, fault)?;
+    let armed = lab.arm(injector, fault)?;
     let target = Heartbeat::start(lab.agent(), server)?;
     let control = Heartbeat::start(lab.bystander(), server)?;
     sleep(Duration::from_millis(700));
     let worker = Mortal::of(armed.worker()?)?;
     let signalled = now_ns();
-    armed.signal_worker(Signal::KILL)?;
     let asked = Instant::now();
+    match dying {
+        Dying::Worker => armed.signal_worker(Signal::KILL)?,
+        Dying::All => armed.kill_all()?,
+    }
     worker.await_death(DYING)?;
     let died = now_ns();
     let finished = armed.wait_within(Duration::from_secs(10))?;

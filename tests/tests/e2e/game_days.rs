@@ -155,6 +155,8 @@ fn masked(card: &str) -> Result<String> {
     for (pattern, with) in [
         (r"\br[0-9a-f]{12}\b", "RUN"),
         (r"/[\w./-]+", "PATH"),
+        // By classic filters, where the kernel has no TCX.
+        (r"\bclsact-redirect\b", "tcx-redirect"),
         (
             r"\d+(\.\d+)?( ?(ms|us|µs|ns|s|min|m|h|%))?( ?± ?\d+(\.\d+)?( ?(ms|s))?)?",
             "#",

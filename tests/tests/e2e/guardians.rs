@@ -16,15 +16,18 @@ use injector_tests::eventually::eventually;
 use injector_tests::injector::{Companion, Injector, Running, send};
 use injector_tests::lab::{Family, Lab, Wire};
 use injector_tests::place::Place;
+use injector_tests::qdiscs;
 use injector_tests::victim::Victim;
 use rustix::pipe::PipeFlags;
 use rustix::process::Signal;
 
-use crate::needs::{INJECTOR, TCX, by_means_of};
+use crate::needs::{CLSACT, INJECTOR, TCX, by_means_of, by_means_of_devices};
 use crate::suite::Case;
 
 /// How long after the last thread of a killed process everything may take to be as it was.
 const AFTER_A_DEATH: Duration = Duration::from_secs(1);
+/// The interface index of `lo`.
+const LOOPBACK: u32 = 1;
 /// How long an end may take on a busy machine.
 const SOON: Duration = Duration::from_secs(10);
 
@@ -61,10 +64,20 @@ enum State {
     Freeze,
     Stop,
     Sysctls,
+    Filters,
 }
 
 impl State {
-    const ALL: [Self; 3] = [Self::Freeze, Self::Stop, Self::Sysctls];
+    const ALL: [Self; 4] = [Self::Freeze, Self::Stop, Self::Sysctls, Self::Filters];
+
+    /// An injector that makes the change.
+    fn injector(self) -> Result<Injector> {
+        let injector = Injector::new()?;
+        Ok(match self {
+            Self::Freeze | Self::Stop | Self::Sysctls => injector,
+            Self::Filters => injector.without(TCX),
+        })
+    }
 }
 
 /// A target for every kind of state.
@@ -87,10 +100,11 @@ impl Stage {
         let fault = match state {
             State::Freeze | State::Stop => "proc pause",
             State::Sysctls => "net delay --latency 10ms",
+            State::Filters => "net blackhole",
         };
         let target = match state {
             State::Stop => format!("--pid {}", self.agent.pid()),
-            State::Freeze | State::Sysctls => {
+            State::Freeze | State::Sysctls | State::Filters => {
                 format!("--cgroup {}", self.cgroups.agent.path().display())
             }
         };
@@ -122,6 +136,7 @@ impl Stage {
                 let file = "/proc/sys/net/ipv4/conf/lo/accept_local";
                 fs::read_to_string(file)?.trim() == "1"
             }
+            State::Filters => qdiscs::devices()?.contains(&LOOPBACK),
         })
     }
 
@@ -140,7 +155,7 @@ fn killed(wanted: State, one: Option<Companion>) -> Result<()> {
         // The host has it so; nothing would be changed.
         return Ok(());
     }
-    let injector = Injector::new()?;
+    let injector = wanted.injector()?;
     let running = stage.arm(&injector, wanted, "60s")?;
     ensure!(stage.is_changed(wanted)?, "the state is not in force");
     let pid = match one {
@@ -163,15 +178,20 @@ fn killed(wanted: State, one: Option<Companion>) -> Result<()> {
             "{document}"
         );
     }
-    // What the others had to say is on record, and nothing is left to be done.
     eventually("the end of the others", SOON, || {
-        let left = injector.once(&["sweep", "--dry-run"])?;
-        Ok(left.stdout.contains("nothing is left").then_some(()))
-    })
-    .or_else(|error| match one {
-        // Without its command the run has no end in its journal; the next start writes it.
-        None => injector.once(&["sweep"]).map(drop),
-        Some(_) => Err(error),
+        let is_over = match one {
+            // Without its command the run has no end in its journal; the next start writes it.
+            None => injector
+                .once(&["sweep"])?
+                .stdout
+                .contains("was aborted with its supervisor"),
+            // What the others had to say is on record, and nothing is left to be done.
+            Some(_) => injector
+                .once(&["sweep", "--dry-run"])?
+                .stdout
+                .contains("nothing is left"),
+        };
+        Ok(is_over.then_some(()))
     })?;
     stage.agent.expect_going("the target")
 }
@@ -230,10 +250,12 @@ fn full_pipe() -> Result<()> {
         if stage.is_changed(state)? {
             continue;
         }
-        if state == State::Sysctls {
-            by_means_of(TCX)?;
+        match state {
+            State::Sysctls => by_means_of_devices()?,
+            State::Filters => by_means_of(CLSACT)?,
+            State::Freeze | State::Stop => {}
         }
-        let injector = Injector::new()?;
+        let injector = state.injector()?;
         let (reader, writer) = stuffed()?;
         let words = stage.words(state, "1s");
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
@@ -264,7 +286,7 @@ fn frozen_disk() -> Result<()> {
         if stage.is_changed(state)? {
             continue;
         }
-        let injector = Injector::new()?;
+        let injector = state.injector()?;
         let runs = injector.runs();
         let mut disk = Disk::mount(&runs)?;
         let on_disk = |words: &[&str]| injector.start_here(words);

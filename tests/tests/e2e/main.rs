@@ -9,6 +9,7 @@ mod calls;
 mod catalogue;
 mod certificates;
 mod chaos_toolkit;
+mod clsact;
 mod company;
 mod daemon;
 mod dashboards;
@@ -77,6 +78,7 @@ fn main() -> ExitCode {
         dashboards::cases(),
         escalations::cases(),
         death::cases(),
+        clsact::cases(),
         daemon::cases(),
         guarded::cases(),
         guardians::cases(),

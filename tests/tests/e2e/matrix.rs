@@ -20,7 +20,7 @@ use crate::suite::Case;
 const SELECTION: &str = "INJECTOR_TESTS";
 
 /// What is run beside the tests that show a fault.
-const ALSO: [&str; 22] = [
+const ALSO: [&str; 23] = [
     // Only the target is hit, by each way to a socket: a device's and a cgroup's.
     "scope::delay_tcp::loopback_v4",
     "scope::connect_refused::loopback_v4",
@@ -32,6 +32,8 @@ const ALSO: [&str; 22] = [
     // The worker dies, the worker sleeps.
     "death::kill_9_with_a_delay",
     "death::a_stopped_worker_loses_its_lease",
+    // All of injector's processes die, with filters at devices that no descriptor holds.
+    "clsact::kill_9_of_all_is_inert_and_swept",
     // Children are followed by tracepoints.
     "target::tree_present_and_future",
     "refusal::root_cgroup",

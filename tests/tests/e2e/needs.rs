@@ -19,8 +19,9 @@ pub(crate) const INJECTOR: &[Need] = &[root, cgroup_v2, injector];
 /// The same across network namespaces.
 pub(crate) const INJECTOR_AND_NETNS: &[Need] = &[root, cgroup_v2, injector, iproute2];
 
-/// What faults on packets need.
+/// By what programs stand on devices: faults on packets need one of the two.
 pub(crate) const TCX: &str = "tcx";
+pub(crate) const CLSACT: &str = "clsact";
 
 /// The privileges that every mechanism needs.
 pub(crate) fn root() -> Option<String> {
@@ -41,6 +42,14 @@ pub(crate) fn injector() -> Option<String> {
 pub(crate) fn iproute2() -> Option<String> {
     let found = Command::new("ip").arg("-V").output().is_ok();
     (!found).then(|| "needs ip (Debian package iproute2)".to_owned())
+}
+
+/// `tc`, for filters of another program.
+pub(crate) fn tc() -> Option<String> {
+    let version = Command::new("tc").arg("-V").output();
+    let found =
+        version.is_ok_and(|output| String::from_utf8_lossy(&output.stdout).contains("iproute2"));
+    (!found).then(|| "needs tc (Debian package iproute2)".to_owned())
 }
 
 /// `nft`, for the translation of addresses.
@@ -119,6 +128,14 @@ pub(crate) fn by_means_of(capability: &str) -> Result<()> {
         Some(_why) => Err(Lack::of(capability).into()),
         None => Ok(()),
     }
+}
+
+/// The same where the host lacks both ways to stand on devices.
+pub(crate) fn by_means_of_devices() -> Result<()> {
+    if lacks(TCX)?.is_some() {
+        by_means_of(CLSACT)?;
+    }
+    Ok(())
 }
 
 /// What `injector doctor` says about a capability, where it is missing.

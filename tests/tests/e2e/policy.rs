@@ -346,7 +346,7 @@ fn override_on_record() -> Result<()> {
         "{idle}"
     );
     let text = injector.once(&["audit", &id])?;
-    for word in ["--allow-long", "user 0", "tcx-redirect", "seen 0", "radius"] {
+    for word in ["--allow-long", "user 0", "-redirect", "seen 0", "radius"] {
         ensure!(text.stdout.contains(word), "no {word} in {}", text.stdout);
     }
     Ok(())

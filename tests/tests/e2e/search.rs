@@ -11,7 +11,7 @@ use injector_tests::victim::Victim;
 use serde_json::Value;
 
 use crate::judged::Service;
-use crate::needs::{INJECTOR, TCX, by_means_of};
+use crate::needs::{INJECTOR, by_means_of_devices};
 use crate::probe::Probe;
 use crate::suite::Case;
 
@@ -198,7 +198,7 @@ fn ends_that_agree() -> Result<()> {
 }
 
 fn interrupted() -> Result<()> {
-    by_means_of(TCX)?;
+    by_means_of_devices()?;
     let mut lab = Lab::new(Wire::Loopback, Family::V4)?;
     let injector = Injector::new()?;
     let server = Probe::UdpPing.serve(&mut lab)?;

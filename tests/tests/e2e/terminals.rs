@@ -11,7 +11,7 @@ use injector_tests::injector::Injector;
 use injector_tests::lab::{Family, Lab, Wire};
 use injector_tests::pseudo_terminal::PseudoTerminal;
 
-use crate::needs::{INJECTOR, TCX, by_means_of};
+use crate::needs::{INJECTOR, by_means_of_devices};
 use crate::probe::Probe;
 use crate::suite::Case;
 
@@ -66,7 +66,7 @@ fn screen(columns: u16, said: &[u8]) -> Result<Vec<String>> {
 }
 
 fn live_line_and_card() -> Result<()> {
-    by_means_of(TCX)?;
+    by_means_of_devices()?;
     for columns in [60, 100] {
         let lab = Lab::new(Wire::Loopback, Family::V4)?;
         let injector = Injector::new()?;
@@ -120,7 +120,7 @@ fn moves_the_cursor(said: &[u8]) -> bool {
 }
 
 fn plain() -> Result<()> {
-    by_means_of(TCX)?;
+    by_means_of_devices()?;
     let lab = Lab::new(Wire::Loopback, Family::V4)?;
     let injector = Injector::new()?;
     for environment in [("NO_COLOR", "1"), ("TERM", "dumb")] {
@@ -152,7 +152,7 @@ fn plain() -> Result<()> {
 }
 
 fn frozen() -> Result<()> {
-    by_means_of(TCX)?;
+    by_means_of_devices()?;
     let mut lab = Lab::new(Wire::Loopback, Family::V4)?;
     let server = Probe::UdpPing.serve(&mut lab)?;
     let mut agent = Probe::UdpPing.observe(lab.agent(), server)?;

@@ -12,7 +12,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::judged::{Service, cut};
-use crate::needs::{INJECTOR, TCX, by_means_of};
+use crate::needs::{INJECTOR, by_means_of_devices};
 use crate::probe::{Observer, Probe};
 use crate::suite::Case;
 
@@ -169,7 +169,7 @@ fn started(lab: &mut Lab, injector: &Injector) -> Result<(Running, Observer)> {
 }
 
 fn interrupted() -> Result<()> {
-    by_means_of(TCX)?;
+    by_means_of_devices()?;
     let mut lab = Lab::new(Wire::Loopback, Family::V4)?;
     let injector = Injector::new()?;
     let (command, mut agent) = started(&mut lab, &injector)?;
@@ -185,7 +185,7 @@ fn interrupted() -> Result<()> {
 }
 
 fn killed() -> Result<()> {
-    by_means_of(TCX)?;
+    by_means_of_devices()?;
     let mut lab = Lab::new(Wire::Loopback, Family::V4)?;
     let injector = Injector::new()?;
     let (command, mut agent) = started(&mut lab, &injector)?;

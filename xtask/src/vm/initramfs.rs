@@ -60,6 +60,10 @@ impl Initramfs {
         this.insert("/bin/busybox", at(&this.busybox));
         this.insert("/init", here(INIT));
         this.program("/sbin/ip", &ip()?);
+        // busybox has one of this name too, that knows nothing of filters with programs.
+        if let Some(tc) = process::find("tc") {
+            this.program("/sbin/tc", &tc);
+        }
         // Where this machine has none, what needs a disk that can be frozen is a skip with its reason.
         if let Some(mkfs) = process::find("mkfs.ext4") {
             this.program("/sbin/mkfs.ext4", &mkfs);

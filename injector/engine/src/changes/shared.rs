@@ -102,6 +102,22 @@ pub(super) fn leave(shared: &impl Shared, old: &str, new: &str) -> Result<Fate, 
     left.map(|()| fate)
 }
 
+/// Waits for the turn of a namespace.
+pub(super) fn turn(namespace: &Namespace) -> Option<std::fs::File> {
+    // An open file of its own: copies of one descriptor share a lock.
+    let fd = namespace.fd();
+    let path = format!("/proc/self/fd/{}", fd.as_fd().as_raw_fd());
+    let file = std::fs::File::open(path).ok()?;
+    let deadline = Instant::now() + PATIENCE;
+    while flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+        if Instant::now() >= deadline {
+            return None;
+        }
+        std::thread::sleep(BETWEEN);
+    }
+    Some(file)
+}
+
 /// A sysctl of `lo`.
 pub(super) struct LoopbackSetting<'s> {
     pub(super) namespace: &'s Namespace,
@@ -143,18 +159,7 @@ impl Shared for LoopbackSetting<'_> {
     type Turn = std::fs::File;
 
     fn turn(&self) -> Option<Self::Turn> {
-        // An open file of its own: copies of one descriptor share a lock.
-        let fd = self.namespace.fd();
-        let path = format!("/proc/self/fd/{}", fd.as_fd().as_raw_fd());
-        let file = std::fs::File::open(path).ok()?;
-        let deadline = Instant::now() + PATIENCE;
-        while flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
-            if Instant::now() >= deadline {
-                return None;
-            }
-            std::thread::sleep(BETWEEN);
-        }
-        Some(file)
+        turn(self.namespace)
     }
 
     fn value(&self) -> Result<String, Error> {

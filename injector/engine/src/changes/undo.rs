@@ -4,7 +4,7 @@
 //! next where neither did. It may be done twice: what has its old value already is left as it is.
 
 use super::{
-    Fate, cgroup_file,
+    Fate, cgroup_file, filters,
     shared::{self, LoopbackSetting},
     stopped,
 };
@@ -28,5 +28,24 @@ pub fn undo(change: &HostChange, namespace: Option<&Namespace>, run: &str) -> Re
         }
         HostChange::CgroupFile { path, old, new } => cgroup_file::restore(path, old, new),
         HostChange::StoppedProcesses { processes } => stopped::restore(processes),
+        HostChange::DeviceFilters {
+            boot,
+            since_boot_ns,
+            ifindex,
+            clsact,
+            filters,
+            ..
+        } => {
+            let Some(namespace) = namespace else {
+                return Ok(Fate::Gone);
+            };
+            let announced = filters::Announced {
+                boot,
+                since_boot_ns: *since_boot_ns,
+                ifindex: *ifindex,
+                clsact: *clsact,
+            };
+            filters::remove(namespace, &announced, filters, run)
+        }
     }
 }

@@ -1,54 +1,29 @@
 //! Devices of delay lines that outlived their run: a process made them persistent, or the kernel did not
 //! let go.
 
-use std::collections::BTreeMap;
-
-use super::{Fate, Leftover, Sweeping, What};
+use super::{Fate, Leftover, Sweeping, What, known::Known};
 use injector_host::kernel::{
     Error,
     devices::{self, StrayTap},
     netns::Namespace,
     tap_label::TapLabel,
 };
-use injector_record::journal::{self, HostChange, RunState};
+use injector_record::journal::RunState;
 use injector_spec::error::Refusal;
 
-/// Looks in our network namespace and in those that runs of this state directory have changed.
-pub(super) fn sweep(sweeping: Sweeping) -> Result<Vec<Leftover>, Refusal> {
-    let directory = journal::directory();
-    let runs = journal::unfinished(&directory).unwrap_or_default().runs;
-    let is_over = RunState::Aborted { why: None };
-    // Every run that has a journal; the unfinished ones with their state.
-    let files = journal::files(&directory).unwrap_or_default();
-    let mut states: BTreeMap<&str, &RunState> = files
-        .iter()
-        .map(|(_, run)| (run.as_str(), &is_over))
-        .collect();
-    states.extend(
-        runs.iter()
-            .map(|listed| (listed.run.as_str(), &listed.state)),
-    );
-    let ours = Namespace::current()?;
-    let mut inodes: Vec<u64> = runs
-        .iter()
-        .flat_map(|listed| &listed.to_restore)
-        .filter_map(HostChange::namespace)
-        .filter(|inode| *inode != ours.inode())
-        .collect();
-    inodes.sort_unstable();
-    inodes.dedup();
-    let others = inodes.into_iter().filter_map(Namespace::find);
+/// Looks in these network namespaces.
+pub(super) fn sweep(sweeping: Sweeping, known: &Known) -> Result<Vec<Leftover>, Refusal> {
     let mut found = Vec::new();
-    for namespace in std::iter::once(ours).chain(others) {
+    for namespace in &known.namespaces {
         for tap in namespace.run(devices::taps)?? {
-            let state = run_of(&tap).and_then(|run| states.get(run.as_str()).copied());
+            let state = run_of(&tap).and_then(|run| known.state(&run));
             // A device of a run that goes on, here or elsewhere, is no leftover.
             let fate = match judge(&tap, state) {
                 Judgement::InUse => continue,
                 Judgement::NotOurs(why) => Fate::Left { why: why.into() },
                 Judgement::Stray => match sweeping {
                     Sweeping::FindOnly => Fate::Found,
-                    Sweeping::Remove => remove(&namespace, tap.ifindex),
+                    Sweeping::Remove => remove(namespace, tap.ifindex),
                 },
             };
             let what = What::Tap {

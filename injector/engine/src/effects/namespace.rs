@@ -4,6 +4,7 @@
 //! [`keeping_up`] and [`follow`] go with what changes, [`claim`] reaches sockets that are open as often as [`pace`]
 //! lets it, [`ending`] lets everything go.
 
+mod attacher;
 mod attaching;
 mod calls;
 pub(super) mod claim;
@@ -25,6 +26,7 @@ use injector_common::{RuleId, rule::ActiveSlots};
 
 pub use self::calls::places;
 use self::{
+    attacher::Book,
     calls::{Attached, CallFaults},
     claim::Sockets,
     coverage::Covered,
@@ -36,6 +38,7 @@ use injector_host::{
     delay_line::DelayLine,
     kernel::{
         Error,
+        clsact::Filters,
         debug_log::DebugLog,
         links::{Links, ProcessHook},
         maps::{CounterReader, EventRing, LeaseMap, Maps, OperationRing},
@@ -46,7 +49,7 @@ use injector_host::{
     },
     targets::{ResolvedTarget, process::TaskKey},
 };
-use injector_plan::{Hooks, Plan, Values};
+use injector_plan::{Attachment, Hooks, Plan, Values};
 use injector_record::event::EventKind;
 use injector_spec::{
     condition::{Condition, Counted},
@@ -63,6 +66,8 @@ pub struct ArmedNamespace {
     /// Programs on the cgroups of targets, by scope: they go and come with the cgroup.
     cgroup_links: BTreeMap<u32, Links>,
     covered: Option<Covered>,
+    /// The programs of classic filters, where links cannot hold them.
+    filters: Option<Filters>,
     object: Object,
     /// The maps: the run switches rules and reads counters by them.
     pub maps: Maps,
@@ -141,10 +146,14 @@ impl ArmedNamespace {
     ) -> Result<(Self, Opened, Vec<EventKind>), Refusal> {
         let hooks = context.plan.hooks(&scopes);
         let tap = make_tap(namespace, hooks, context)?;
-        if tap.is_some() {
+        let has_filters =
+            hooks.attachment == Attachment::Filters && (hooks.egress || hooks.ingress);
+        if tap.is_some() || has_filters {
             context
                 .fd_store
                 .keep_namespace(context.journal, namespace)?;
+        }
+        if tap.is_some() {
             for key in sysctl::LOOPBACK_NEEDS {
                 context
                     .changes
@@ -180,6 +189,7 @@ impl ArmedNamespace {
             links: Links::default(),
             cgroup_links: BTreeMap::new(),
             covered: None,
+            filters: None,
             object,
             maps,
             events,
@@ -220,7 +230,12 @@ impl ArmedNamespace {
             links.process(object, ProcessHook::Relayed)?;
         }
         armed.attach_to_cgroups(context.targets)?;
-        let told = armed.attach_to_devices(tap.as_ref())?;
+        let book = Book {
+            changes: context.changes,
+            journal: context.journal,
+            until: context.until,
+        };
+        let told = armed.attach_to_devices(tap.as_ref(), book)?;
         armed.tap = tap.map(|tap| tap.fd);
         Ok((armed, Opened { lease, counters }, told))
     }

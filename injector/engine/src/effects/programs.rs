@@ -64,7 +64,7 @@ impl Effect for Programs {
     fn keep_up(&mut self, scene: &mut Scene<'_>) {
         let mut told = Vec::new();
         for namespace in &mut scene.ground.namespaces {
-            told.extend(namespace.keep_up(scene.targets));
+            told.extend(namespace.keep_up(scene.targets, scene.changes, scene.journal));
         }
         for what in told {
             scene.tell(what);

@@ -1,7 +1,7 @@
 //! Runs that go on already, in this process or another.
 //!
 //! Two runs may share a target, with one exception: frames that the newer one holds come back without
-//! their socket, so the older one's packet programs, which stand behind it (TCX, newest first), would
+//! their socket, so the older one's packet programs, which stand behind it (newest first, by links as by filters), would
 //! never see them as the target's.
 
 use std::collections::BTreeSet;

@@ -9,6 +9,7 @@
 
 mod bench;
 pub mod calls;
+mod withhold;
 
 use std::os::fd::AsFd;
 
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Error,
+    clsact::{self, Attaching, Clsact, FilterId, Filters, Side},
     links::{DeviceHook, Links, ProcessHook},
     object::Object,
 };
@@ -59,7 +61,7 @@ pub struct Prober(Option<Bench>);
 impl Prober {
     /// Finds out about one thing.
     pub fn probe(&mut self, need: Need) -> Capability {
-        let found = self.find(need);
+        let found = withhold::check(need).and_then(|()| self.find(need));
         Capability {
             name: need.name().into(),
             serves: need.serves().into(),
@@ -87,6 +89,10 @@ impl Prober {
             Need::DeviceLinks => {
                 let object = &mut self.bench()?.object;
                 in_scratch_namespace(|| device_links(object))
+            }
+            Need::DeviceFilters => {
+                let object = &mut self.bench()?.object;
+                in_scratch_namespace(|| device_filters(object))
             }
             Need::CgroupLinks => self.cgroup_links(&[
                 CgroupHook::BornInCgroup,
@@ -191,6 +197,28 @@ fn device_links(object: &mut Object) -> Result<(), Error> {
     links.device(object, DeviceHook::Egress, "lo")?;
     links.device(object, DeviceHook::Ingress, "lo")?;
     links.device(object, DeviceHook::Return, "lo")
+}
+
+/// Everything goes with the namespace.
+fn device_filters(object: &mut Object) -> Result<(), Error> {
+    /// The interface index of `lo` in each namespace (`LOOPBACK_IFINDEX`).
+    const LOOPBACK: u32 = 1;
+    let filters = Filters::load(object, &[Side::Egress, Side::Ingress])?;
+    let placed = filters.each().map(|(side, program)| {
+        let id = FilterId {
+            side,
+            priority: 1,
+            handle: program.id(),
+        };
+        (id, program)
+    });
+    let placed: Vec<_> = placed.collect();
+    match clsact::attach(LOOPBACK, Clsact::Made, &placed, "doctor")? {
+        Attaching::Done => Ok(()),
+        Attaching::Otherwise => Err(Error::Probe(
+            "the qdisc of classic filters (clsact) cannot be made".into(),
+        )),
+    }
 }
 
 fn fork_tracepoint(object: &mut Object) -> Result<(), Error> {

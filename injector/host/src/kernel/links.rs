@@ -78,7 +78,7 @@ enum Attached {
 }
 
 impl DeviceHook {
-    const fn program(self) -> &'static str {
+    pub(super) const fn program(self) -> &'static str {
         match self {
             Self::Egress => "inj_egress",
             Self::Ingress => "inj_ingress",
@@ -100,7 +100,7 @@ impl Links {
 
     /// Attaches to a device of the calling thread's network namespace, first in line.
     ///
-    /// TCX only (6.6): aya would fall back to a netlink filter, which outlives its maker.
+    /// TCX only (6.6): what aya would fall back to outlives its maker without a record of it ([`super::clsact`] has one).
     pub fn device(
         &mut self,
         object: &mut Object,
@@ -112,8 +112,7 @@ impl Links {
         } else {
             TcAttachType::Ingress
         };
-        let program: &mut SchedClassifier = program(object, hook.program())?;
-        ensure_loaded(hook.program(), program.fd().is_ok(), || program.load())?;
+        let program = load(object, hook.program())?;
         let options = TcAttachOptions::TcxOrder(LinkOrder::first());
         let id = program
             .attach_with_options(name, attach_type, options)
@@ -286,6 +285,16 @@ fn misses(program: &OwnedFd) -> Option<u64> {
         .trim()
         .parse()
         .ok()
+}
+
+/// A program for devices, loaded.
+pub(super) fn load<'o>(
+    object: &'o mut Object,
+    name: &'static str,
+) -> Result<&'o mut SchedClassifier, Error> {
+    let program: &mut SchedClassifier = program(object, name)?;
+    ensure_loaded(name, program.fd().is_ok(), || program.load())?;
+    Ok(program)
 }
 
 fn program<'o, P>(object: &'o mut Object, name: &'static str) -> Result<&'o mut P, Error>

@@ -107,7 +107,8 @@ fn copies(ebpf: &Ebpf) -> Result<HashMap<String, OwnedFd>, Error> {
         | Map::LpmTrie(data)
         | Map::RingBuf(data)
         | Map::SkStorage(data)
-        | Map::PerfEventArray(data)) = map
+        | Map::PerfEventArray(data)
+        | Map::ProgramArray(data)) = map
         else {
             continue;
         };

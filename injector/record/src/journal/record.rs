@@ -10,7 +10,11 @@ use crate::{
     notice::Notice, operations::Second, platform::Platform, report::RunReport,
     rollback::RolledBack, scheduled::Scheduled,
 };
-use injector_plan::{Picked, policy::Override};
+use injector_plan::{
+    Picked,
+    at_devices::{Clsact, Side},
+    policy::Override,
+};
 use injector_spec::{
     config::ConfigFile,
     experiment::{Experiment, Placed},
@@ -228,13 +232,43 @@ pub enum HostChange {
         /// Which.
         processes: Vec<Process>,
     },
+    /// Filters (`clsact`) on a network device, which another process must remove where the run does not.
+    DeviceFilters {
+        /// Inode of the device's network namespace.
+        netns_inode: u64,
+        /// The boot in which that is true; see `/proc/sys/kernel/random/boot_id`.
+        boot: String,
+        /// When they were announced, on the boot clock, in nanoseconds.
+        since_boot_ns: u64,
+        /// Its interface index.
+        ifindex: u32,
+        /// Its name, for people.
+        device: String,
+        /// Where the qdisc comes from that they stand in.
+        clsact: Clsact,
+        /// Which.
+        filters: Vec<DeviceFilter>,
+    },
+}
+
+/// A filter on a network device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeviceFilter {
+    /// Which packets pass it.
+    pub side: Side,
+    /// Its priority.
+    pub priority: u16,
+    /// Its handle, which is the id of its BPF program.
+    pub handle: u32,
 }
 
 impl HostChange {
     /// The namespace that it is in, by its inode.
     pub fn namespace(&self) -> Option<u64> {
         match self {
-            Self::Sysctl { netns_inode, .. } => Some(*netns_inode),
+            Self::Sysctl { netns_inode, .. } | Self::DeviceFilters { netns_inode, .. } => {
+                Some(*netns_inode)
+            }
             Self::CgroupFile { .. } | Self::StoppedProcesses { .. } => None,
         }
     }
@@ -256,6 +290,7 @@ impl std::fmt::Display for HostChange {
                 let pids: Vec<_> = processes.iter().map(|one| one.pid.to_string()).collect();
                 write!(out, "stop of process {}", pids.join(", "))
             }
+            Self::DeviceFilters { device, .. } => write!(out, "filters (clsact) on {device}"),
         }
     }
 }
@@ -296,6 +331,7 @@ mod tests {
             r#"{"kind":"sysctl","netns_inode":9,"key":"a.b","old":"0","new":"1"}"#,
             r#"{"kind":"cgroup-knob","path":"/c/cgroup.freeze","old":"0","new":"1"}"#,
             r#"{"kind":"stopped-processes","processes":[{"pid":7,"start_ticks":8}]}"#,
+            r#"{"kind":"device-filters","netns_inode":9,"boot":"b","since_boot_ns":5,"ifindex":2,"device":"eth0","clsact":"made","filters":[{"side":"egress","priority":7,"handle":500}]}"#,
         ];
         for text in texts {
             let change: HostChange = serde_json::from_str(text).unwrap();

@@ -6,7 +6,8 @@ use injector_host::{
     delay_line::Tap,
     kernel::{
         Error,
-        links::{DeviceHook, Links, ProcessHook},
+        links::{Links, ProcessHook},
+        maps::Maps,
     },
     targets::{ResolvedTarget, cgroup},
 };
@@ -14,7 +15,11 @@ use injector_plan::{Hooks, hooks::CgroupHook};
 use injector_record::event::EventKind;
 use injector_spec::{error::Refusal, experiment::Follow, printable};
 
-use super::{ArmedNamespace, coverage::Covered};
+use super::{
+    ArmedNamespace,
+    attacher::{self, Attacher, Book},
+    coverage::Covered,
+};
 
 impl ArmedNamespace {
     /// Programs on cgroups and, where a tree is followed, on the fork tracepoint.
@@ -89,21 +94,48 @@ impl ArmedNamespace {
     pub(super) fn attach_to_devices(
         &mut self,
         tap: Option<&Tap>,
+        mut book: Book<'_>,
     ) -> Result<Vec<EventKind>, Refusal> {
-        if !self.hooks.egress && !self.hooks.ingress {
+        let hooks = self.hooks;
+        if !hooks.egress && !hooks.ingress {
             return Ok(Vec::new());
         }
         let mut covered = Covered::start(&self.namespace, tap.map(|tap| tap.ifindex))?;
-        let (object, maps, links) = (&mut self.object, &mut self.maps, &mut self.links);
-        let hooks = self.hooks;
-        let told = self.namespace.run(|| {
-            if let Some(tap) = tap {
-                links.device(object, DeviceHook::Return, &tap.name)?;
-            }
-            covered.cover_present(object, maps, links, hooks)
+        self.filters = attacher::filters(&mut self.object, hooks)?;
+        if let Some(tap) = tap {
+            let (object, links) = (&mut self.object, &mut self.links);
+            let run = book.journal.run().to_owned();
+            self.namespace
+                .run(|| attacher::way_back(object, links, tap, hooks.attachment, &run))??;
+        }
+        let told = self.with_attacher(&mut book, |maps, attacher| {
+            covered.cover_present(maps, attacher)
         })??;
         self.covered = Some(covered);
         Ok(told)
+    }
+
+    /// Works on devices, in the namespace.
+    pub(super) fn with_attacher<T: Send>(
+        &mut self,
+        book: &mut Book<'_>,
+        work: impl FnOnce(&mut Maps, &mut Attacher<'_>) -> T + Send,
+    ) -> Result<T, Error> {
+        let (object, maps, links) = (&mut self.object, &mut self.maps, &mut self.links);
+        let namespace = &self.namespace;
+        let mut attacher = match &self.filters {
+            None => Attacher::Links {
+                object,
+                links,
+                hooks: self.hooks,
+            },
+            Some(filters) => Attacher::Filters {
+                filters,
+                namespace,
+                book: book.lend(),
+            },
+        };
+        namespace.run(|| work(maps, &mut attacher))
     }
 }
 

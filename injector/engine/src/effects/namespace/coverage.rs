@@ -7,13 +7,14 @@ use injector_common::frame::{DEVICES, Device};
 use injector_host::kernel::{
     Error,
     devices::{Change, Coverage, NetDevice, Watch},
-    links::{DeviceHook, Links},
     maps::Maps,
     netns::Namespace,
-    object::Object,
 };
-use injector_plan::Hooks;
 use injector_record::event::EventKind;
+use injector_spec::error::Refusal;
+
+use super::attacher::Attacher;
+use crate::changes::Filtered;
 
 /// Which devices are covered.
 pub(super) struct Covered {
@@ -86,14 +87,12 @@ impl Covered {
     /// Covers the devices that are there. Runs in the namespace.
     pub(super) fn cover_present(
         &mut self,
-        object: &mut Object,
         maps: &mut Maps,
-        links: &mut Links,
-        hooks: Hooks,
-    ) -> Result<Vec<EventKind>, Error> {
+        attacher: &mut Attacher<'_>,
+    ) -> Result<Vec<EventKind>, Refusal> {
         let mut told = Vec::new();
         for device in injector_host::kernel::devices::list()? {
-            told.extend(self.cover(device, object, maps, links, hooks)?);
+            told.extend(self.cover(device, maps, attacher)?);
         }
         // Those are a run's normal start; only what is not covered is news.
         told.retain(|what| matches!(what, EventKind::DeviceNotCovered { .. }));
@@ -120,17 +119,15 @@ impl Covered {
     pub(super) fn cover(
         &mut self,
         device: NetDevice,
-        object: &mut Object,
         maps: &mut Maps,
-        links: &mut Links,
-        hooks: Hooks,
-    ) -> Result<Option<EventKind>, Error> {
+        attacher: &mut Attacher<'_>,
+    ) -> Result<Option<EventKind>, Refusal> {
         if Some(device.ifindex) == self.own_tap {
             return Ok(None);
         }
         match Known::step(self.known.get(&device.ifindex), &device) {
             Step::None => return Ok(None),
-            Step::Readdress { slot } => return self.readdress(&device, slot, maps),
+            Step::Readdress { slot } => return Ok(self.readdress(&device, slot, maps)?),
             Step::Cover => {}
         }
         let mut known = Known {
@@ -156,12 +153,14 @@ impl Covered {
         let slot = self.next_slot;
         maps.write_device(slot, record(&device))?;
         self.next_slot += 1;
-        let attached = attach(object, links, hooks, &device.name);
-        if attached.is_err() {
+        let outcome = attacher.attach(&device);
+        if outcome.is_err() {
             // It may have been renamed or removed meanwhile; the next message about it is another chance.
             self.known.remove(&device.ifindex);
         }
-        attached?;
+        if let Filtered::NotHere(why) = outcome? {
+            return not_covered(&why);
+        }
         known.slot = Some(slot);
         self.known.insert(device.ifindex, known);
         Ok(Some(EventKind::DeviceCovered {
@@ -193,16 +192,6 @@ fn record(device: &NetDevice) -> Device {
         mac: device.mac,
         pad: [0; 2],
     }
-}
-
-fn attach(object: &mut Object, links: &mut Links, hooks: Hooks, name: &str) -> Result<(), Error> {
-    if hooks.egress {
-        links.device(object, DeviceHook::Egress, name)?;
-    }
-    if hooks.ingress {
-        links.device(object, DeviceHook::Ingress, name)?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

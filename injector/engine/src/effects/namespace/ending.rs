@@ -82,6 +82,7 @@ impl ArmedNamespace {
             links,
             cgroup_links,
             covered,
+            filters,
             object,
             maps,
             events,
@@ -98,7 +99,10 @@ impl ArmedNamespace {
         drop(links);
         drop(cgroup_links);
         drop(relay);
-        drop((covered, object, maps, events, operations, debug_log));
+        // With the object goes the table that filters reach their programs through: from here on they do nothing.
+        drop((
+            covered, filters, object, maps, events, operations, debug_log,
+        ));
         drop((line, tap, calls.places));
     }
 }

@@ -7,8 +7,11 @@ use injector_host::{
 use injector_record::event::EventKind;
 use injector_spec::{error::Refusal, experiment::Follow};
 
+use crate::{changes::Changes, recorder::RunJournal};
+
 use super::{
     ArmedNamespace,
+    attacher::Book,
     claim::{Asking, Meet},
     pace::{Begun, Reach},
 };
@@ -74,7 +77,12 @@ impl ArmedNamespace {
     }
 
     /// Tags sockets that appeared since, and covers devices that appeared since.
-    pub fn keep_up(&mut self, targets: &[ResolvedTarget]) -> Vec<EventKind> {
+    pub fn keep_up(
+        &mut self,
+        targets: &[ResolvedTarget],
+        changes: &mut Changes,
+        journal: &mut RunJournal,
+    ) -> Vec<EventKind> {
         let mut told = Vec::new();
         let begun = Begun::now();
         let is_due = self.claims.is_due(boot_ns());
@@ -88,7 +96,12 @@ impl ArmedNamespace {
         if is_due {
             self.claims.looked(boot_ns(), begun.cost_ns(), Reach::Whole);
         }
-        told.extend(self.cover_new_devices());
+        let until = changes.deadline();
+        told.extend(self.cover_new_devices(Book {
+            changes,
+            journal,
+            until,
+        }));
         told
     }
 
@@ -113,21 +126,20 @@ impl ArmedNamespace {
             .collect()
     }
 
-    pub(super) fn cover_new_devices(&mut self) -> Vec<EventKind> {
-        let Some(covered) = &mut self.covered else {
+    fn cover_new_devices(&mut self, mut book: Book<'_>) -> Vec<EventKind> {
+        let Some(mut covered) = self.covered.take() else {
             return Vec::new();
         };
         let devices = covered.changed();
         if devices.is_empty() {
+            self.covered = Some(covered);
             return Vec::new();
         }
-        let (object, maps, links) = (&mut self.object, &mut self.maps, &mut self.links);
-        let hooks = self.hooks;
-        let told = self.namespace.run(|| {
+        let told = self.with_attacher(&mut book, |maps, attacher| {
             let mut told = Vec::new();
             for device in devices {
                 let name = device.name.clone();
-                match covered.cover(device, object, maps, links, hooks) {
+                match covered.cover(device, maps, attacher) {
                     Ok(what) => told.extend(what),
                     Err(error) => told.push(EventKind::DeviceNotCovered {
                         device: name,
@@ -137,6 +149,7 @@ impl ArmedNamespace {
             }
             told
         });
+        self.covered = Some(covered);
         told.unwrap_or_default()
     }
 

@@ -116,7 +116,7 @@ impl Run<'_> {
             let step = &experiment.steps[rule.step].name;
             let target = &experiment.targets[rule.fault.target];
             let asked = (&rule.fault, &rule.described);
-            let mechanism = rule.compiled.mechanism.name();
+            let mechanism = rule.compiled.means();
             let mut report = FaultReport::new(step, asked, target, mechanism, counters);
             for effect in &armed.effects {
                 effect.report(index, &mut report);

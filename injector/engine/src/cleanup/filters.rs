@@ -1,0 +1,148 @@
+//! Classic filters that outlived their run: all of its processes died at once, or what should have removed them could not.
+//!
+//! One is ours by its label, by its handle, which is the id of its program, and by that program's name. Filters of a run
+//! that goes on are in use; those of other programs are never told of.
+
+use std::collections::BTreeMap;
+
+use super::{Fate, Leftover, Sweeping, What, known::Known};
+use injector_host::kernel::{
+    Error,
+    clsact::{self, Clsact, Empty, FilterId, Label, Removal, Standing},
+    devices::{self, Coverage, NetDevice},
+    netns::Namespace,
+};
+use injector_record::journal::RunState;
+use injector_spec::error::Refusal;
+
+/// Looks in these network namespaces.
+pub(super) fn sweep(sweeping: Sweeping, known: &Known) -> Result<Vec<Leftover>, Refusal> {
+    let mut found = Vec::new();
+    for namespace in &known.namespaces {
+        for (device, stray) in namespace.run(standing)?? {
+            for ((run, clsact), ids) in by_run(&stray) {
+                let fate = match judge(known.state(&run)) {
+                    Judgement::InUse => continue,
+                    Judgement::Unknown => Fate::Left {
+                        why: format!(
+                            "its run has no journal in this state directory; `tc filter del dev {}` removes it",
+                            device.name
+                        ),
+                    },
+                    Judgement::Stray => match sweeping {
+                        Sweeping::FindOnly => Fate::Found,
+                        Sweeping::Remove => remove(namespace, device.ifindex, clsact, &ids, &run),
+                    },
+                };
+                let what = What::Filters {
+                    device: device.name.clone(),
+                    netns_inode: namespace.inode(),
+                    run,
+                };
+                found.push(Leftover { what, fate });
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// The filters of ours on each device of the calling thread's network namespace. A delay line's TAP takes its own along.
+fn standing() -> Result<Vec<(NetDevice, Vec<Standing>)>, Error> {
+    let mut found = Vec::new();
+    for device in devices::list()? {
+        if device.coverage == Coverage::DelayLine {
+            continue;
+        }
+        let mut ours = clsact::look(device.ifindex)?.filters;
+        ours.retain(|one| one.is_ours() && clsact::has_our_program(one));
+        if !ours.is_empty() {
+            found.push((device, ours));
+        }
+    }
+    Ok(found)
+}
+
+/// The filters of each run, with what they say of the qdisc.
+fn by_run(filters: &[Standing]) -> BTreeMap<(String, Clsact), Vec<FilterId>> {
+    let mut runs = BTreeMap::<_, Vec<_>>::new();
+    for filter in filters {
+        if let Some(Label { run, clsact }) = filter.label.clone() {
+            runs.entry((run, clsact)).or_default().push(filter.id());
+        }
+    }
+    runs
+}
+
+/// What the evidence says about a filter of ours.
+#[derive(Debug, PartialEq, Eq)]
+enum Judgement {
+    /// Its run goes on.
+    InUse,
+    /// It is a dead run's.
+    Stray,
+    /// Its run may go on elsewhere.
+    Unknown,
+}
+
+/// `state` is that of its run, where this state directory knows it.
+fn judge(state: Option<&RunState>) -> Judgement {
+    match state {
+        Some(RunState::Running) => Judgement::InUse,
+        Some(_) => Judgement::Stray,
+        None => Judgement::Unknown,
+    }
+}
+
+fn remove(
+    namespace: &Namespace,
+    ifindex: u32,
+    clsact: Clsact,
+    ids: &[FilterId],
+    run: &str,
+) -> Fate {
+    let removed = namespace
+        .run(|| clsact::remove(ifindex, clsact, ids, run, Empty::Unknown))
+        .and_then(|removed| removed);
+    match removed {
+        Ok(Removal::Removed | Removal::Gone) => Fate::Removed {
+            how: "they were removed".into(),
+        },
+        Err(error) => Fate::Failed {
+            why: error.to_string(),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_dead_runs_filters_are_stray() {
+        let dead = RunState::Aborted { why: None };
+        assert_eq!(judge(Some(&dead)), Judgement::Stray);
+        assert_eq!(judge(Some(&RunState::Running)), Judgement::InUse);
+        assert_eq!(judge(None), Judgement::Unknown);
+    }
+
+    #[test]
+    fn filters_are_taken_by_run() {
+        let filter = |run: &str, handle| Standing {
+            side: clsact::Side::Egress,
+            priority: 7,
+            handle,
+            program: Some(handle),
+            label: Some(Label {
+                run: run.into(),
+                clsact: Clsact::Made,
+            }),
+        };
+        let all = [filter("r1", 4), filter("r2", 5), filter("r1", 6)];
+        let runs = by_run(&all);
+        let handles = |run: &str| -> Vec<u32> {
+            let ids = &runs[&(run.to_owned(), Clsact::Made)];
+            ids.iter().map(|id| id.handle).collect()
+        };
+        assert_eq!((handles("r1"), handles("r2")), (vec![4, 6], vec![5]));
+    }
+}
