@@ -105,7 +105,12 @@ pub struct Heading {
     pub tail: u32,
     /// Keeps the record without gaps.
     pub pad: u32,
+    /// The thread's name, which a process may take along before it is looked up.
+    pub comm: [u8; COMM],
 }
+
+/// Bytes of a thread's name (include/linux/sched.h, `TASK_COMM_LEN`), zeros behind it.
+pub const COMM: usize = 16;
 
 /// A call, as the kernel side writes it. What is behind the lengths that the heading names is no part of it.
 #[repr(C)]
@@ -180,6 +185,7 @@ impl<'b> Heard<'b> {
             head: fields.u32_at(44),
             tail: fields.u32_at(48),
             pad: 0,
+            comm: fields.bytes_at(56),
         };
         let (head, tail) = rest.split_at_checked(HEAD)?;
         Some(Self {
@@ -190,7 +196,7 @@ impl<'b> Heard<'b> {
     }
 }
 
-const _: () = assert!(HEADING == 56 && PLAINTEXT == 56 + HEAD + TAIL);
+const _: () = assert!(HEADING == 72 && PLAINTEXT == 72 + HEAD + TAIL);
 const _: () = assert!(HEAD.is_power_of_two() && TAIL.is_power_of_two());
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use injector_common::{
 
 use crate::{
     caller, claim,
-    plaintext::{self, Passed},
+    plaintext::{self, Passed, at_most},
     subject::{Subject, read},
     syscall::{DI, DX, SI, number},
     trace::read_user,
@@ -73,43 +73,61 @@ fn meet(ctx: &RawTracePointContext) -> Option<i64> {
     if result == 0 {
         return None;
     }
-    let (buffer, length) = buffer(syscall, registers, result as u64);
-    let passed = Passed {
+    let [first, second] = pieces(syscall, registers, result as u64);
+    let what = if deed == Deed::Read {
+        if !plaintext::is_told(&connection) {
+            return None;
+        }
+        what::READ
+    } else {
+        if plaintext::is_strange(&connection, &first, || {
+            Subject::descriptor(caller::task(), fd as u32).sock != 0
+        }) {
+            return None;
+        }
+        what::WRITTEN
+    };
+    plaintext::tell(&connection, what, &first);
+    // Of a request that is written from several pieces the second is the body, as Node does.
+    if second.length != 0 {
+        plaintext::tell(&connection, what, &second);
+    }
+    Some(0)
+}
+
+/// Where the bytes lie: the first piece, and the second of a vector. What further ones have is not told.
+#[inline(always)]
+fn pieces(syscall: u32, registers: u64, result: u64) -> [Passed; 2] {
+    let second: u64 = read(registers + SI);
+    let vector = match syscall {
+        19 | 20 => second,
+        // msghdr::msg_iov
+        46 | 47 => read_user(second + 16),
+        _ => return [passed(second, result), passed(0, 0)],
+    };
+    let count: u64 = if syscall == 46 || syscall == 47 {
+        // msghdr::msg_iovlen
+        read_user(second + 24)
+    } else {
+        read(registers + DX)
+    };
+    let in_first = at_most(read_user(vector + 8), result);
+    let in_second = if count > 1 {
+        at_most(read_user(vector + 24), result - in_first)
+    } else {
+        0
+    };
+    [
+        passed(read_user(vector), in_first),
+        passed(read_user(vector + 16), in_second),
+    ]
+}
+
+#[inline(always)]
+const fn passed(buffer: u64, length: u64) -> Passed {
+    Passed {
         buffer,
         length,
         began_ns: 0,
-    };
-    if deed == Deed::Read {
-        if plaintext::is_told(&connection) {
-            plaintext::tell(&connection, what::READ, &passed);
-            return Some(0);
-        }
-    } else if !plaintext::is_strange(&connection, &passed, || {
-        Subject::descriptor(caller::task(), fd as u32).sock != 0
-    }) {
-        plaintext::tell(&connection, what::WRITTEN, &passed);
-        return Some(0);
     }
-    None
-}
-
-/// Where the bytes begin, and how many lie there in one piece.
-#[inline(always)]
-fn buffer(syscall: u32, registers: u64, result: u64) -> (u64, u64) {
-    let second: u64 = read(registers + SI);
-    match syscall {
-        19 | 20 => first_piece(second, result),
-        // msghdr::msg_iov
-        46 | 47 => first_piece(read_user(second + 16), result),
-        _ => (second, result),
-    }
-}
-
-#[inline(always)]
-fn first_piece(vector: u64, result: u64) -> (u64, u64) {
-    let length: u64 = read_user(vector + 8);
-    (
-        read_user(vector),
-        if length < result { length } else { result },
-    )
 }

@@ -4,11 +4,12 @@
 //! straight from the target's own buffer.
 
 use aya_ebpf::{
-    bindings::BPF_RB_NO_WAKEUP, helpers::generated::bpf_probe_read_user,
+    bindings::BPF_RB_NO_WAKEUP,
+    helpers::generated::{bpf_get_current_comm, bpf_probe_read_user},
     maps::ring_buf::RingBufEntry,
 };
 use injector_common::plaintext::{
-    ConnectionKey, HEAD, Heading, Opening, Plaintext, TAIL, speaks, what,
+    COMM, ConnectionKey, HEAD, Heading, Opening, Plaintext, TAIL, speaks, what,
 };
 
 use crate::{
@@ -122,8 +123,9 @@ fn reserve() -> Option<RingBufEntry<Plaintext>> {
     entry
 }
 
+/// The lesser of the two.
 #[inline(always)]
-const fn at_most(value: u64, most: u64) -> u64 {
+pub const fn at_most(value: u64, most: u64) -> u64 {
     if value < most { value } else { most }
 }
 
@@ -169,6 +171,8 @@ fn heading(
             head: head as u32,
             tail: tail as u32,
             pad: 0,
+            comm: [0; COMM],
         };
+        bpf_get_current_comm((&raw mut (*record).heading.comm).cast(), COMM as u32);
     }
 }

@@ -123,15 +123,14 @@ impl Teller {
 impl Listener for Teller {
     fn exchange(&mut self, exchange: &Exchange) {
         self.tally.add(exchange);
-        let name = self.name(exchange.pid);
         let after = Duration::from_nanos(exchange.began_ns.saturating_sub(self.began_ns));
         match self.output {
             Output::Text => {
-                let page = lines::request(exchange, &name, after);
+                let page = lines::request(exchange, after);
                 self.printer.print(move || tell::page(page));
             }
             Output::Json => {
-                let told = lines::json_request(exchange, &name, after);
+                let told = lines::json_request(exchange, after);
                 self.printer.print(move || tell::json(&told));
             }
         }

@@ -32,6 +32,7 @@ mod matrix;
 mod measures;
 mod narrow;
 mod needs;
+mod observe;
 mod operations;
 mod park;
 mod policy;
@@ -67,6 +68,7 @@ fn main() -> ExitCode {
         targets::cases(),
         judged::cases(),
         measures::cases(),
+        observe::cases(),
         operations::cases(),
         rates::cases(),
         ramps::cases(),

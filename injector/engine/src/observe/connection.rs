@@ -7,7 +7,7 @@ use injector_common::plaintext::{ConnectionKey, Heard, Opening, through};
 use super::{
     body::Body,
     exchange::{End, Exchange, Streamed, Through},
-    head::Head,
+    head::{Head, kept},
     model,
 };
 
@@ -22,6 +22,7 @@ pub(super) struct Connection {
 #[derive(Debug)]
 struct Open {
     began_ns: u64,
+    name: String,
     request: Head,
     /// Bytes of its body so far.
     sent: u64,
@@ -73,7 +74,7 @@ impl Connection {
             }
         }
         let former = self.end(heard.heading.began_ns, End::GivenUp);
-        let mut open = Open::begin(heard.heading.began_ns);
+        let mut open = Open::begin(heard);
         open.write(heard);
         self.open = Some(open);
         former
@@ -118,9 +119,12 @@ impl Connection {
 }
 
 impl Open {
-    fn begin(began_ns: u64) -> Self {
+    fn begin(heard: &Heard<'_>) -> Self {
+        let comm = heard.heading.comm;
+        let comm = comm.split(|byte| *byte == 0).next().unwrap_or_default();
         Self {
-            began_ns,
+            began_ns: heard.heading.began_ns,
+            name: kept(comm, comm.len()),
             request: Head::default(),
             sent: 0,
             model: None,
@@ -196,6 +200,7 @@ impl Open {
         Some(Exchange {
             began_ns: self.began_ns,
             pid: key.tgid,
+            name: self.name.clone(),
             through: if key.through == through::TLS {
                 Through::Tls
             } else {

@@ -13,6 +13,8 @@ pub struct Exchange {
     pub began_ns: u64,
     /// The process.
     pub pid: u32,
+    /// The name of the thread that wrote it.
+    pub name: String,
     /// How it was heard.
     pub through: Through,
     /// The method, as in `POST`.

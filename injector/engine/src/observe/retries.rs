@@ -67,6 +67,7 @@ pub(super) mod tests {
         Exchange {
             began_ns: from * 1_000_000,
             pid: 7,
+            name: "agent".into(),
             through: Through::Tls,
             method: "POST".into(),
             host: Some("h".into()),

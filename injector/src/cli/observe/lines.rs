@@ -22,7 +22,7 @@ fn count(number: u64, one: &str, many: &str) -> String {
 }
 
 /// A request, on one line: its verdict first.
-pub(super) fn request(exchange: &Exchange, name: &str, after: Duration) -> Page {
+pub(super) fn request(exchange: &Exchange, after: Duration) -> Page {
     let (role, verdict) = verdict(exchange);
     let host = exchange.host.as_deref().unwrap_or_default();
     let mut line = Line::all(Role::Dim, format!("{:>8}  ", duration::measured(after)))
@@ -46,7 +46,10 @@ pub(super) fn request(exchange: &Exchange, name: &str, after: Duration) -> Page 
         Through::Tls => "",
         Through::Plain => ", plain text",
     };
-    let line = line.and(Role::Dim, format!("  ({name} {}{through})", exchange.pid));
+    let line = line.and(
+        Role::Dim,
+        format!("  ({} {}{through})", exchange.name, exchange.pid),
+    );
     Page::from_iter([line])
 }
 
@@ -228,11 +231,11 @@ struct JsonRetry {
 }
 
 /// A request, for programs.
-pub(super) fn json_request(exchange: &Exchange, name: &str, after: Duration) -> JsonRequest {
+pub(super) fn json_request(exchange: &Exchange, after: Duration) -> JsonRequest {
     JsonRequest {
         after_ms: duration::millis(after),
         pid: exchange.pid,
-        process: name.to_owned(),
+        process: exchange.name.clone(),
         through: exchange.through,
         method: exchange.method.clone(),
         host: exchange.host.clone(),

@@ -34,13 +34,20 @@ fn among(pid: u32, maps: &str, program: &str) -> Vec<Mapped> {
         if (is_program || has_openssl(name)) && !seen.contains(&file) {
             seen.push(file);
             found.push(Mapped {
-                link: format!("/proc/{pid}/map_files/{range}").into(),
+                link: link(pid, range),
                 name: name.to_owned(),
                 is_program,
             });
         }
     }
     found
+}
+
+/// The link of a range, whose name has no zeros in front as a line of `maps` has (fs/proc/base.c, `proc_map_files_lookup`).
+fn link(pid: u32, range: &str) -> PathBuf {
+    let (from, to) = range.split_once('-').unwrap_or((range, ""));
+    let (from, to) = (from.trim_start_matches('0'), to.trim_start_matches('0'));
+    format!("/proc/{pid}/map_files/{from}-{to}").into()
 }
 
 /// A line of `/proc/PID/maps` (proc_pid_maps(5)): the range, device and inode, and the path, of a mapping that may be run.
@@ -103,6 +110,19 @@ mod tests {
                     false
                 ),
             ]
+        );
+    }
+
+    #[test]
+    fn a_low_range_is_named_without_zeros() {
+        let found = among(
+            7,
+            "00b6f000-00b71000 r-xp 0076f000 fe:00 9  /usr/bin/node\n",
+            "/usr/bin/node",
+        );
+        assert_eq!(
+            found[0].link.to_str(),
+            Some("/proc/7/map_files/b6f000-b71000")
         );
     }
 
