@@ -230,7 +230,7 @@ fn action(command: Command, config: Source, words: &[OsString]) -> Result<Action
             };
             Action::Watch(Which::parse(&run)?, showing)
         }
-        Command::Observe(flags) => Action::Observe(Observing::read(flags).ok_or_else(no_target)?),
+        Command::Observe(flags) => Action::Observe(Observing::read(flags)?),
         Command::Halt { reason, output } => Action::Halt {
             reason,
             output: output.output(),
@@ -381,7 +381,7 @@ fn one_of_several(config: Source, output: Output) -> Result<Arming, Refusal> {
     })
 }
 
-fn no_target() -> Refusal {
+pub(super) fn no_target() -> Refusal {
     Refusal::usage(
         "the command names no target; add one of --pid, --cgroup, --unit, --container or --process",
     )

@@ -11,19 +11,19 @@ use std::{collections::HashMap, ops::ControlFlow, time::Duration};
 use clap::Args;
 
 use injector_engine::{
-    observe::{self, Ending, Exchange, Listener, Note, Tally},
+    observe::{self, Ending, Exchange, Interrupts, Listener, Note, Tally},
     tell,
     worker::Output,
 };
 use injector_host::{kernel::clock::boot_ns, targets::process};
 use injector_spec::{
     error::{Exit, Refusal},
-    experiment::{Selector, Target},
+    experiment::Target,
     grammar::TargetFlags,
     quantity::duration,
 };
 
-use super::flags::OutputFlags;
+use super::{action::no_target, flags::OutputFlags};
 use printer::Printer;
 
 /// `injector observe`.
@@ -50,10 +50,10 @@ pub struct Observing {
 }
 
 impl Observing {
-    /// What these flags ask; `None` where they name no target.
-    pub(super) fn read(flags: ObserveFlags) -> Option<Self> {
-        let selector: Selector = flags.target.selector()?;
-        Some(Self {
+    /// What these flags ask.
+    pub(super) fn read(flags: ObserveFlags) -> Result<Self, Refusal> {
+        let selector = flags.target.selector().ok_or_else(no_target)?;
+        Ok(Self {
             target: Target {
                 name: Target::ONLY.to_owned(),
                 selector,
@@ -66,7 +66,7 @@ impl Observing {
 
 /// Looks, and tells what it sees.
 pub fn observe(observing: &Observing) -> Result<Exit, Refusal> {
-    let caller = std::process::id();
+    let interrupts = Interrupts::block()?;
     let mut teller = Teller {
         output: observing.output,
         began_ns: boot_ns(),
@@ -74,7 +74,14 @@ pub fn observe(observing: &Observing) -> Result<Exit, Refusal> {
         tally: Tally::default(),
         printer: Printer::start()?,
     };
-    let ending = observe::watch(&observing.target, caller, observing.time, &mut teller)?;
+    let caller = std::process::id();
+    let ending = observe::watch(
+        &observing.target,
+        caller,
+        observing.time,
+        &interrupts,
+        &mut teller,
+    )?;
     teller.conclude(&ending);
     Ok(Exit::Done)
 }
@@ -137,8 +144,11 @@ impl Listener for Teller {
     }
 
     fn note(&mut self, note: Note) {
-        if let Note::Heard { pid, .. } = &note {
-            self.name(*pid);
+        match &note {
+            Note::Began => self.began_ns = boot_ns(),
+            Note::Heard { pid, .. } | Note::NotHeard { pid, .. } | Note::Http2 { pid } => {
+                self.name(*pid);
+            }
         }
         let names = &mut self.names;
         let text = lines::note(&note, |pid| names.get(&pid).cloned());

@@ -7,13 +7,13 @@ use super::head::{Content, Fields, Transfer};
 /// What marks the end of a stream in the words of its provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum Mark {
-    /// `data: [DONE]` of OpenAI and what is like it.
+    /// `data: [DONE]` of `OpenAI` and what is like it.
     #[serde(rename = "[DONE]")]
     Done,
     /// `message_stop` of Anthropic.
     #[serde(rename = "message_stop")]
     MessageStop,
-    /// `response.completed` of OpenAI's responses.
+    /// `response.completed` of the responses of `OpenAI`.
     #[serde(rename = "response.completed")]
     Completed,
     /// `"done":true` of Ollama.

@@ -151,8 +151,8 @@ fn attach(
         match probes.attach(object, pid, &library) {
             // Between the look and the attachment another process may have got the id: its probes go at once.
             Ok(_) if !key.is_alive() => return,
-            Ok(probed) => {
-                member.probed.insert(library.id, probed);
+            Ok(held) => {
+                member.probed.insert(library.id, held);
                 tell(Covered::By(key.tgid, library.name));
             }
             Err(error) => {

@@ -84,17 +84,28 @@ pub struct Ending {
     pub unheard: Vec<(u32, Option<Runtime>)>,
 }
 
+/// Signals that ask for an end, held back from now on. A thread that was started before would be ended by them, and the
+/// process with it.
+pub struct Interrupts(Signals);
+
+impl Interrupts {
+    /// Holds them back in this thread and those that it starts.
+    pub fn block() -> Result<Self, Refusal> {
+        Signals::block().map(Self)
+    }
+}
+
 /// Looks at a target until its end, until `time` is over, or until a signal asks for an end.
 pub fn watch(
     target: &Target,
     caller: u32,
     time: Option<Duration>,
+    Interrupts(signals): &Interrupts,
     listener: &mut dyn Listener,
 ) -> Result<Ending, Refusal> {
     let resolved = targets::resolve(target, &Guard::new(caller))
         .map_err(|error| Refusal::usage(error.to_string()))?;
     let mut session = Session::begin(resolved)?;
-    let signals = Signals::block()?;
     let began = Instant::now();
     let mut hearing = Hearing::default();
     listener.note(Note::Began);
@@ -110,7 +121,7 @@ pub fn watch(
             break of_target;
         }
         // A signal ends the pause.
-        let _ = poll(&mut [PollFd::new(&signals, PollFlags::IN)], Some(&PAUSE));
+        let _ = poll(&mut [PollFd::new(signals, PollFlags::IN)], Some(&PAUSE));
     };
     hearing.read(&mut session, listener);
     hearing.end(listener);

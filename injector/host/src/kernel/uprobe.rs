@@ -5,7 +5,7 @@
 //!
 //! Two ways, tried on a child of ours ([`trial`]) before a target is met: one link for all functions (`uprobe.multi`, 6.6),
 //! and a perf event for each. A link of 6.6 before 6.6.35 meets one thread of a process only
-//! (kernel/trace/bpf_trace.c, `uprobe_prog_run`), and then the other way is taken.
+//! (`kernel/trace/bpf_trace.c`, `uprobe_prog_run`), and then the other way is taken.
 
 mod multi;
 pub mod trial;

@@ -62,12 +62,11 @@ fn verdict(exchange: &Exchange) -> (Role, String) {
         End::Cut | End::NoAnswer => Role::Bad,
     };
     let end = match exchange.end {
-        End::Clean => None,
         End::Cut => Some("cut"),
         End::NoAnswer => Some("no answer"),
         End::GivenUp => Some("given up"),
-        End::Upgraded => None,
         End::Open => Some("open"),
+        End::Clean | End::Upgraded => None,
     };
     let words = match (exchange.status, end) {
         (Some(status), Some(end)) => format!("{status} {end}"),
@@ -290,5 +289,81 @@ pub(super) fn json_end(
         lost: ending.lost,
         left_out,
         unheard: unheard.iter().map(unheard_words).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use injector_engine::{
+        observe::{Retry, Streamed},
+        page::Look,
+    };
+
+    use super::*;
+
+    fn stream() -> Exchange {
+        Exchange {
+            began_ns: 0,
+            pid: 7,
+            name: "python3".into(),
+            through: Through::Tls,
+            method: "POST".into(),
+            host: Some("api.openai.com".into()),
+            path: "/v1/chat/completions".into(),
+            model: Some("gpt-4o".into()),
+            status: Some(200),
+            first_byte: Some(Duration::from_millis(40)),
+            took: Duration::from_millis(1_040),
+            stream: Some(Streamed {
+                records: 11,
+                is_partial: false,
+                first_record: Some(Duration::from_millis(40)),
+                lasted: Duration::from_secs(1),
+                mark: Some(Mark::Done),
+            }),
+            end: End::Clean,
+            retry_after: None,
+            retry: None,
+        }
+    }
+
+    fn shown(page: Page) -> String {
+        String::from_utf8(page.bytes(Look::Pipe)).unwrap()
+    }
+
+    #[test]
+    fn a_stream_on_a_line() {
+        let line = shown(request(&stream(), Duration::from_millis(500)));
+        assert_eq!(
+            line,
+            "   500ms  200        POST api.openai.com/v1/chat/completions  gpt-4o  first byte 40ms, first record \
+             40ms, took 1.04s, 11 records, 10.0/s, [DONE]  (python3 7)\n"
+        );
+    }
+
+    #[test]
+    fn a_failure_and_its_repetition() {
+        let exchange = Exchange {
+            status: None,
+            stream: None,
+            first_byte: None,
+            end: End::NoAnswer,
+            through: Through::Plain,
+            retry: Some(Retry {
+                number: 2,
+                gap: Duration::from_secs(3),
+            }),
+            ..stream()
+        };
+        let line = shown(request(&exchange, Duration::ZERO));
+        assert!(line.contains("  no answer  POST"), "{line}");
+        assert!(
+            line.ends_with("took 1.04s  retry 2 after 3s  (python3 7, plain text)\n"),
+            "{line}"
+        );
+        let told = serde_json::to_value(json_request(&exchange, Duration::ZERO)).unwrap();
+        assert_eq!(told["end"], "no_answer");
+        assert_eq!(told["retry"]["gap_ms"], 3_000);
+        assert_eq!(told["failed"], true);
     }
 }

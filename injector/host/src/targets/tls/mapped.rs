@@ -50,7 +50,7 @@ fn link(pid: u32, range: &str) -> PathBuf {
     format!("/proc/{pid}/map_files/{from}-{to}").into()
 }
 
-/// A line of `/proc/PID/maps` (proc_pid_maps(5)): the range, device and inode, and the path, of a mapping that may be run.
+/// A line of `/proc/PID/maps`, as in `proc_pid_maps(5)`: the range, device and inode, and the path, of a mapping that may be run.
 fn executable(line: &str) -> Option<(&str, (&str, &str), &str)> {
     let mut rest = line;
     let mut word = || {
