@@ -28,4 +28,4 @@ mod watch;
 pub use body::Mark;
 pub use exchange::{End, Exchange, Retry, Streamed, Through};
 pub use tally::{Kind, Tally};
-pub use watch::{Ending, Interrupts, Listener, Note, watch};
+pub use watch::{Ending, Hearing, Interrupts, Listener, Note, watch};

@@ -144,7 +144,7 @@ impl From<Covered> for Note {
 
 /// What is known of what was heard.
 #[derive(Default)]
-struct Hearing {
+pub struct Hearing {
     connections: HashMap<ConnectionKey, Connection>,
     retries: Retries,
     /// Processes of which it was told that they speak HTTP/2.
@@ -160,7 +160,8 @@ impl Hearing {
         }
     }
 
-    fn hear(&mut self, heard: &Heard<'_>, listener: &mut dyn Listener) {
+    /// Takes a record in, and tells of the request that ends with it.
+    pub fn hear(&mut self, heard: &Heard<'_>, listener: &mut dyn Listener) {
         let key = heard.heading.connection;
         if !self.connections.contains_key(&key) {
             if heard.heading.what != what::WRITTEN {
@@ -187,8 +188,8 @@ impl Hearing {
         self.tell(turn, key.tgid, listener);
     }
 
-    /// Nothing more is heard of any connection.
-    fn end(&mut self, listener: &mut dyn Listener) {
+    /// Nothing more is heard of any connection: tells of the requests that are open.
+    pub fn end(&mut self, listener: &mut dyn Listener) {
         let now = boot_ns();
         let mut left: Vec<_> = self.connections.drain().collect();
         left.sort_unstable_by_key(|(key, _)| (key.tgid, key.handle));
