@@ -6,7 +6,7 @@
 //!
 //! Reading order: [`lease`] (may anything fire?), [`tag`] (whose socket is it?), [`rule`] (what was
 //! asked?), [`filter`] (which packets?), [`call`] and [`glob`] (which system calls?), [`decide`] (does
-//! this one take it?), [`flow`] and [`met`] (whose is a packet that arrives, and was it met before?), [`frame`] (what the delay line is told), [`look`] (which sockets are open?), [`operation`] (what do targets ask and when is it answered?), [`park`] (where threads sleep), [`relay`] (which connections go through a process of ours), [`tail`] (how a classic filter reaches a program), [`event`]
+//! this one take it?), [`flow`] and [`met`] (whose is a packet that arrives, and was it met before?), [`frame`] (what the delay line is told), [`look`] (which sockets are open?), [`operation`] (what do targets ask and when is it answered?), [`park`] (where threads sleep), [`plaintext`] (what does a target say through its connections?), [`relay`] (which connections go through a process of ours), [`tail`] (how a classic filter reaches a program), [`event`]
 //! (what is told to people).
 //!
 //! Layout rules: `repr(C)`, no `bool`, no enum with forbidden bit patterns, no implicit padding;
@@ -30,6 +30,7 @@ pub mod look;
 pub mod met;
 pub mod operation;
 pub mod park;
+pub mod plaintext;
 pub mod process;
 pub mod relay;
 pub mod rule;
@@ -87,6 +88,8 @@ mod pod {
         crate::park::Park,
         crate::park::Sleep,
         crate::park::Trial,
+        crate::plaintext::ConnectionKey,
+        crate::plaintext::TlsCall,
         crate::relay::Relay,
         crate::relay::Relayed,
     );

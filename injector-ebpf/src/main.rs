@@ -11,6 +11,8 @@
 //! they say, [`kill`] is for signals, [`twice`] is why most programs stand at their place two times. [`address`]
 //! meets connect(2) and bind(2) where nothing better is allowed.
 //!
+//! [`tls`] and [`plain`] only look: they tell what a target says over TLS and over sockets, by [`plaintext`].
+//!
 //! Every program passes what it does not understand through unharmed.
 #![no_std]
 #![no_main]
@@ -49,6 +51,8 @@ mod names;
 mod operations;
 mod packet;
 mod park;
+mod plain;
+mod plaintext;
 mod process;
 mod relay;
 mod retransmit;
@@ -58,6 +62,7 @@ mod short;
 mod socket_storage;
 mod subject;
 mod syscall;
+mod tls;
 mod trace;
 mod twice;
 

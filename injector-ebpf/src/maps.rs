@@ -20,6 +20,7 @@ use injector_common::{
     look::Look,
     operation::Exchange,
     park::{Park, SLOTS as PARK_SLOTS, Sleep, Trial},
+    plaintext::{ConnectionKey, TlsCall},
     process::{ProcessKey, TargetProcess},
     relay::{PORTS, Relay, Relayed, Wanted},
     rule::{ActiveSlots, Counters, Rule, RuleState},
@@ -223,6 +224,28 @@ pub static INJ_WANTED: SocketStorage<Wanted, { BPF_F_NO_PREALLOC as usize }> = S
 /// The connections to the relay, see [`injector_common::relay::index`]; the relay reads them in its own memory.
 #[map]
 pub static INJ_RELAYED: Array<Relayed> = Array::with_max_entries(2 * PORTS, BPF_F_MMAPABLE);
+
+/// Calls of a TLS library's functions that have begun, by thread (`bpf_get_current_pid_tgid`). The oldest are forgotten
+/// first: a thread may end inside of one.
+#[map]
+pub static INJ_TLS_CALLS: LruHashMap<u64, TlsCall> = LruHashMap::with_max_entries(4_096, 0);
+
+/// Connections on which a request was seen, and what they speak. The oldest are forgotten first.
+#[map]
+pub static INJ_SPEAKERS: LruHashMap<ConnectionKey, u32> = LruHashMap::with_max_entries(4_096, 0);
+
+/// What targets read and write, for `observe`.
+#[map]
+pub static INJ_PLAINTEXT: RingBuf = RingBuf::with_byte_size(1 << 22, 0);
+
+/// Records of it that found the ring full; one entry.
+#[map]
+pub static INJ_PLAINTEXT_LOST: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
+
+/// How often the self-test of probes in user space was met: at the entry by the first thread and by another, and at
+/// the return likewise.
+#[map]
+pub static INJ_PROBE_TRIAL: Array<u64> = Array::with_max_entries(4, 0);
 
 /// Damage in the making, by thread.
 #[map]

@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// `pt_regs` of `x86_64` (`arch/x86/include/asm/ptrace.h`): a call's first three arguments, and its number.
-const DI: u64 = 14 * 8;
+pub const DI: u64 = 14 * 8;
 pub const SI: u64 = 13 * 8;
 pub const DX: u64 = 12 * 8;
 const ORIG_AX: u64 = 15 * 8;

@@ -25,6 +25,7 @@ mod front_page;
 mod halt;
 mod lessons;
 mod list;
+mod observe;
 mod postmortem;
 mod record;
 mod relay;
@@ -55,6 +56,7 @@ pub use doctor::{Depth, doctor};
 pub use flags::Rehearsal;
 pub use halt::{halt, resume};
 pub use lessons::{Told, lessons};
+pub use observe::{Observing, observe};
 pub use postmortem::{Page, postmortem};
 pub use report::{Format, Reporting, report};
 pub use schema::schema;
@@ -65,7 +67,7 @@ pub use watch::watch;
 
 use flags::{OnCommandLine, OutputFlags, RunFlags};
 use injector_engine::{escalation, guardian, halt_monitor, recorder, trial};
-use injector_host::sleep_server;
+use injector_host::{kernel::uprobe, sleep_server};
 use injector_spec::grammar::FaultCommand;
 use injector_spec::{error::Refusal, quantity::duration};
 
@@ -178,6 +180,13 @@ enum Command {
         #[arg(long)]
         plain: bool,
     },
+    /// Tell what a process asks of models and other HTTP servers, as it goes on; change nothing
+    ///
+    /// A line for each request when it has ended: status, method, server and path, the model that was asked, the time to
+    /// the first byte and in all, records of a stream and how it ended, `Retry-After`, and whether it repeats one that
+    /// failed. HTTP/1.1 in plain text, and through OpenSSL (Python, Node, curl). Headers and bodies are not kept. Ends
+    /// with its time, Ctrl-C, or the target.
+    Observe(observe::ObserveFlags),
     /// End everything at once, and let nothing start until `injector resume`
     Halt {
         /// Why, for the person who comes next
@@ -301,6 +310,9 @@ enum Command {
     /// The process that is put to sleep to see whether that works; not for people
     #[command(hide = true, name = sleep_server::trial::COMMAND)]
     TryPark,
+    /// The process on which probes are tried; not for people
+    #[command(hide = true, name = uprobe::trial::COMMAND)]
+    TryProbe,
 }
 
 /// The definition of the command line, as manuals and completions have it: without the commands that are not for

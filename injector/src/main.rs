@@ -13,7 +13,7 @@ use injector_engine::{
     escalation, guardian, halt_monitor, recorder, tell,
     worker::{self, Output},
 };
-use injector_host::sleep_server;
+use injector_host::{kernel::uprobe, sleep_server};
 use injector_spec::error::{Exit, Refusal};
 
 fn main() -> Exit {
@@ -55,6 +55,7 @@ fn carry_out(action: Action) -> Result<Exit, Refusal> {
         Action::Acknowledge(which, output) => cli::acknowledge(&which, output),
         Action::Escalate(run) => escalation::follow_up(&run).map(|()| Exit::Done),
         Action::Watch(which, showing) => cli::watch(&which, showing),
+        Action::Observe(observing) => cli::observe(&observing),
         Action::Halt { reason, output } => cli::halt(reason, output),
         Action::Resume(output) => cli::resume(output),
         Action::Audit(wanted, output) => cli::audit(&wanted, output),
@@ -78,6 +79,12 @@ fn carry_out(action: Action) -> Result<Exit, Refusal> {
         Action::TryPark => match sleep_server::trial::sleeper() {
             Ok(()) => Ok(Exit::Done),
             Err(error) => Err(sleep_failed(&error)),
+        },
+        Action::TryProbe => match uprobe::trial::child() {
+            Ok(()) => Ok(Exit::Done),
+            Err(error) => Err(Refusal::failed(format!(
+                "the process on which probes are tried failed: {error}; it is not for people to start"
+            ))),
         },
     }
 }

@@ -12,8 +12,12 @@
     reason = "a panic is how these functions answer, as the module says"
 )]
 
-use injector_common::event::{Event, Hit};
+use std::ops::ControlFlow;
 
+use injector_common::event::{Event, Hit};
+use injector_common::plaintext::{HEAD, Heading, Heard, what};
+
+use injector_engine::observe::{Exchange, Hearing, Listener, Note};
 use injector_engine::{halt_monitor, rendering, supervisor::link::ToSupervisor, worker::Job};
 use injector_host::{
     delay_line::{dns, segment},
@@ -31,7 +35,7 @@ use injector_spec::{
 pub type Body = (&'static str, fn(&[u8]));
 
 /// Every body.
-pub const ALL: [Body; 11] = [
+pub const ALL: [Body; 12] = [
     ("answer", prometheus_answer),
     ("api", api_request),
     ("btf", kernel_types),
@@ -43,6 +47,7 @@ pub const ALL: [Body; 11] = [
     ("journal", journal_file),
     ("ledger", ledger_lists),
     ("link", link_message),
+    ("plaintext", observed_plaintext),
 ];
 
 /// An experiment file is parsed, checked and planned, or refused with a place in the file.
@@ -225,4 +230,72 @@ pub fn held_frame(bytes: &[u8]) {
         assert_eq!(ended, 0, "a segment after the last");
         ended += u32::from(is_last);
     });
+}
+
+/// What a connection says: lines that begin with `w` are written, with `r` read, with `g` read behind bytes that were not
+/// looked at, and `c` closes it. Each request that is told has text that can be shown, and none of what is secret.
+pub fn observed_plaintext(bytes: &[u8]) {
+    let (mut hearing, mut listener) = (Hearing::default(), Shown);
+    for (at, call) in (0..).zip(bytes.split_inclusive(|byte| *byte == b'\n')) {
+        let Some((kind, said)) = call.split_first() else {
+            continue;
+        };
+        let said = &said[..said.len().min(HEAD)];
+        let gap = if *kind == b'g' { 77 } else { 0 };
+        let what = match kind {
+            b'w' => what::WRITTEN,
+            b'c' => what::CLOSED,
+            _ => what::READ,
+        };
+        let heading = Heading {
+            boot_ns: at,
+            began_ns: at,
+            what,
+            length: u32::try_from(said.len()).unwrap_or_default() + gap,
+            ..Heading::default()
+        };
+        let (head, tail) = if gap == 0 {
+            (said, &[][..])
+        } else {
+            (&[][..], said)
+        };
+        hearing.hear(
+            &Heard {
+                heading,
+                head,
+                tail,
+            },
+            &mut listener,
+        );
+    }
+    hearing.end(&mut listener);
+}
+
+/// Looks at what is told.
+struct Shown;
+
+impl Listener for Shown {
+    fn exchange(&mut self, exchange: &Exchange) {
+        let texts = [
+            Some(&exchange.method),
+            Some(&exchange.path),
+            exchange.host.as_ref(),
+            exchange.model.as_ref(),
+            exchange.retry_after.as_ref(),
+        ];
+        for text in texts.into_iter().flatten() {
+            assert!(text.len() <= 256, "{exchange:?}");
+            assert!(
+                text.bytes().all(|byte| (0x20..0x7f).contains(&byte)),
+                "{exchange:?}"
+            );
+        }
+        assert!(!exchange.path.contains('?'), "{exchange:?}");
+    }
+
+    fn note(&mut self, _note: Note) {}
+
+    fn has_enough(&self) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
 }

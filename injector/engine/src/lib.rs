@@ -3,7 +3,7 @@
 //! A command becomes a [`supervisor`], which starts a [`worker`] and outlives it; the worker lets a run in
 //! ([`prepare`]) and carries it out ([`executor`]) under a [`watchdog`] and the conditions of the
 //! [`halt_monitor`]. The [`guardian`] can undo what the worker changes, the [`recorder`] writes to disks and terminals
-//! what is said as a [`page`] or a [`live`] line.
+//! what is said as a [`page`] or a [`live`] line. [`observe`] looks at what targets ask of servers, without a run.
 
 pub mod admission;
 pub mod approval;
@@ -23,6 +23,7 @@ pub mod ledgers;
 pub mod live;
 pub mod measures;
 pub mod notifier;
+pub mod observe;
 pub mod page;
 pub mod preflight;
 pub mod recorder;

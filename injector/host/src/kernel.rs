@@ -30,11 +30,13 @@ pub mod object;
 mod offsets;
 pub mod park_trial;
 pub mod pins;
+pub mod plaintext;
 pub mod relay;
 mod shared;
 pub mod sysctl;
 pub mod tap_label;
 pub mod trampoline;
+pub mod uprobe;
 pub mod verifier;
 
 pub use error::Error;

@@ -3,7 +3,7 @@
 //! [`resolve`] turns a selector into task keys and cgroup ids, [`guard`] refuses what must never be a
 //! target, [`process`] and [`cgroup`] read `/proc` and the cgroup hierarchy, [`socket`] reaches the
 //! sockets that a target has open already, [`pidfd`] signals processes, [`controller`] finds the files that
-//! limit a cgroup, [`Places`] says which inodes its paths are,
+//! limit a cgroup, [`tls`] the TLS libraries that processes have, [`Places`] says which inodes its paths are,
 //! [`Presence`] whether it is there still.
 //!
 //! Invariant: a process is known by its task key, PID and start time together; wherever a PID is used
@@ -20,6 +20,7 @@ mod presence;
 pub mod process;
 mod resolve;
 pub mod socket;
+pub mod tls;
 
 pub use error::Error;
 pub use place::{Place, PlaceError, Places};

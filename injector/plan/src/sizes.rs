@@ -73,6 +73,8 @@ impl Plan {
             vectors: of(meets(cuts), least.vectors, most.vectors),
             paths: of(by_path, least.paths, most.paths),
             operations: of(hooks.operations, least.operations, most.operations),
+            plaintext: least.plaintext,
+            speakers: least.speakers,
             events: match told {
                 Told::Hits => most.events,
                 Told::Nothing => least.events,

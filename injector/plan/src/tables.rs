@@ -11,7 +11,7 @@
 
 use injector_common::{SLOTS, frame::DEVICES, park, relay};
 
-/// The tables' sizes; each field is in entries but for `events` and `operations`.
+/// The tables' sizes; each field is in entries but for `events`, `operations` and `plaintext`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sizes {
     /// Targets: one more than the highest scope.
@@ -48,6 +48,10 @@ pub struct Sizes {
     pub events: u32,
     /// The same of the ring of operations.
     pub operations: u32,
+    /// The same of the ring of what targets read and write.
+    pub plaintext: u32,
+    /// Connections on which requests are seen, and threads in calls of a TLS library.
+    pub speakers: u32,
 }
 
 impl Sizes {
@@ -77,6 +81,8 @@ impl Sizes {
         paths: 1,
         events: Self::PAGE,
         operations: Self::PAGE,
+        plaintext: Self::PAGE,
+        speakers: Self::FEW_FLOWS,
     };
 
     /// Room for self-tests: one rule after the other on the calls of one thread of ours, beside which others of this
@@ -115,11 +121,22 @@ impl Sizes {
         paths: 4_096,
         events: 1 << 19,
         operations: 1 << 22,
+        plaintext: 1 << 22,
+        speakers: 4_096,
+    };
+
+    /// What `observe` takes: it has targets, and no rule.
+    pub const OBSERVE: Self = Self {
+        processes: 65_536,
+        met: 1_024,
+        plaintext: 1 << 22,
+        speakers: 4_096,
+        ..Self::LEAST
     };
 
     /// The tables by name, with their sizes. Those that are not here are small, or take memory only for what is
     /// in them.
-    pub const fn tables(&self) -> [(&'static str, u32); 24] {
+    pub const fn tables(&self) -> [(&'static str, u32); 27] {
         [
             ("INJ_ACTIVE", self.scopes),
             ("INJ_RETRANSMITS", self.scopes),
@@ -145,6 +162,9 @@ impl Sizes {
             ("INJ_TRIALS", 16),
             ("INJ_EVENTS", self.events),
             ("INJ_OPERATIONS", self.operations),
+            ("INJ_PLAINTEXT", self.plaintext),
+            ("INJ_SPEAKERS", self.speakers),
+            ("INJ_TLS_CALLS", self.speakers),
         ]
     }
 }
@@ -162,9 +182,9 @@ mod tests {
     /// The kernel refuses a table without entries, and a ring that is no power of two of pages.
     #[test]
     fn every_size_is_one_that_the_kernel_takes() {
-        for sizes in [Sizes::LEAST, Sizes::TRIAL, Sizes::MOST] {
+        for sizes in [Sizes::LEAST, Sizes::TRIAL, Sizes::OBSERVE, Sizes::MOST] {
             assert!(sizes.tables().iter().all(|(_, entries)| *entries > 0));
-            for ring in [sizes.events, sizes.operations] {
+            for ring in [sizes.events, sizes.operations, sizes.plaintext] {
                 assert!(ring.is_power_of_two() && ring >= Sizes::PAGE);
             }
         }

@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, ffi::OsString, time::Duration};
 use clap::{CommandFactory, FromArgMatches};
 
 use super::{
-    AuthorityFlags, Cli, Command, Comparing, Converting, Depth, Page, Part, Rehearsal, Reporting,
-    Told, Which, examples,
+    AuthorityFlags, Cli, Command, Comparing, Converting, Depth, Observing, Page, Part, Rehearsal,
+    Reporting, Told, Which, examples,
     experiment_file::{ExperimentFile, check, from_stdin},
     flags::{OnCommandLine, RunFlags, StageFlags},
     front_page,
@@ -49,6 +49,8 @@ pub enum Action {
     Acknowledge(Which, Output),
     /// Ask people about a run that is over.
     Escalate(RunId),
+    /// Tell what a target asks of servers.
+    Observe(Observing),
     /// Show a run while it goes on.
     Watch(Which, Showing),
     /// End everything and let nothing start.
@@ -97,6 +99,8 @@ pub enum Action {
     ExecHelper(Vec<OsString>),
     /// Be the thread that the sleep server's trial puts to sleep.
     TryPark,
+    /// Be the process on which probes are tried.
+    TryProbe,
     /// Print an experiment in another form.
     Convert(Converting),
     /// Make an authority that the relay opens TLS by.
@@ -229,6 +233,7 @@ fn action(command: Command, config: Source, words: &[OsString]) -> Result<Action
             };
             Action::Watch(Which::parse(&run)?, showing)
         }
+        Command::Observe(flags) => Action::Observe(Observing::read(flags)?),
         Command::Halt { reason, output } => Action::Halt {
             reason,
             output: output.output(),
@@ -275,6 +280,7 @@ fn action(command: Command, config: Source, words: &[OsString]) -> Result<Action
         Command::HoldPark { bytes } => Action::HoldPark(bytes),
         Command::ExecHelper { words } => Action::ExecHelper(words),
         Command::TryPark => Action::TryPark,
+        Command::TryProbe => Action::TryProbe,
     })
 }
 
@@ -379,7 +385,7 @@ fn one_of_several(config: Source, output: Output) -> Result<Arming, Refusal> {
     })
 }
 
-fn no_target() -> Refusal {
+pub(super) fn no_target() -> Refusal {
     Refusal::usage(
         "the command names no target; add one of --pid, --cgroup, --unit, --container or --process",
     )

@@ -42,12 +42,13 @@ const GROUPS: [Group; 4] = [
     },
     Group {
         title: "Look",
-        commands: &["doctor", "demo", "list", "report"],
+        commands: &["doctor", "demo", "observe", "report"],
         also: &[
             "audit",
             "compare",
             "events",
             "lessons",
+            "list",
             "postmortem",
             "status",
             "watch",

@@ -50,6 +50,20 @@ fn manuals_have_every_command_for_people_and_no_other() {
 }
 
 #[test]
+fn a_look_names_a_target_and_perhaps_a_time() {
+    match parsed("observe --pid 7 --tree --for 3s --json") {
+        Ok(Action::Observe(observing)) => {
+            assert_eq!(observing.time, Some(Duration::from_secs(3)));
+            assert_eq!(observing.target.selector.to_string(), "pid 7 and its tree");
+        }
+        other => panic!("{other:?}"),
+    }
+    for line in ["observe", "observe --pid 7 --for soon", "observe --pid 0"] {
+        assert_eq!(parsed(line).unwrap_err().exit, Exit::Usage, "{line}");
+    }
+}
+
+#[test]
 fn one_command_is_an_experiment_of_one_step() {
     let experiment = armed("net delay --latency 500ms --pid 7 --pid 8 --tree --duration 30s");
     assert_eq!(

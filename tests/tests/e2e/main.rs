@@ -34,6 +34,7 @@ mod matrix;
 mod measures;
 mod narrow;
 mod needs;
+mod observe;
 mod operations;
 mod park;
 mod policy;
@@ -69,6 +70,7 @@ fn main() -> ExitCode {
         targets::cases(),
         judged::cases(),
         measures::cases(),
+        observe::cases(),
         operations::cases(),
         rates::cases(),
         ramps::cases(),

@@ -72,12 +72,22 @@ pub(crate) fn openssl() -> Option<String> {
     (!found).then(|| "needs openssl (Debian package openssl)".to_owned())
 }
 
-/// Python, whose TLS is OpenSSL's, and `openssl`, which makes its server's certificate.
-pub(crate) fn python_and_openssl() -> Option<String> {
+/// `python3` with TLS of OpenSSL's library, for clients whose text is looked at.
+pub(crate) fn python() -> Option<String> {
     let version = Command::new("python3").args(["-c", "import ssl"]).output();
     let found = version.is_ok_and(|output| output.status.success());
-    let python = (!found).then(|| "needs python3 (Debian package python3)".to_owned());
-    python.or_else(openssl)
+    (!found).then(|| "needs python3 with its module ssl (Debian package python3)".to_owned())
+}
+
+/// The same, and `openssl`, which makes its server's certificate.
+pub(crate) fn python_and_openssl() -> Option<String> {
+    python().or_else(openssl)
+}
+
+/// Probes in user space.
+pub(crate) fn uprobes() -> Option<String> {
+    let there = Path::new("/sys/bus/event_source/devices/uprobe").exists();
+    (!there).then(|| "this kernel has no probes in user space".to_owned())
 }
 
 /// systemd's own check of units; nothing is started.

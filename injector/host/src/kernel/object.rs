@@ -64,9 +64,15 @@ impl Object {
 
     /// The programs for trampolines, on this object's maps.
     pub(super) fn trampolines(&self) -> Result<Trampolines, Error> {
+        self.ensure_calls()?;
+        self.programs()
+    }
+
+    /// An error where faults and looks at system calls cannot be had.
+    pub(super) fn ensure_calls(&self) -> Result<(), Error> {
         match &self.image.offsets.missing_for_calls {
             Some(missing) => Err(Error::Btf(missing.clone())),
-            None => self.programs(),
+            None => Ok(()),
         }
     }
 

@@ -26,6 +26,8 @@ pub enum Way {
     ModifyReturn,
     /// Behind the function (`fexit`).
     Exit,
+    /// At functions in user space, by one link for many of them (`uprobe.multi`).
+    Probes,
 }
 
 /// Whether a program may sleep. The program's own name says so too: `..._s`.
@@ -125,6 +127,25 @@ impl Trampolines {
             way,
             function: target,
             sleeps: Sleeps::of(program),
+        };
+        request
+            .load()
+            .map_err(|why| Error::Program { program, why })
+    }
+
+    /// Loads a program for functions in user space.
+    pub(super) fn load_probe(&self, program: &'static str) -> Result<OwnedFd, Error> {
+        let (_, _, code) = self
+            .all()
+            .find(|(name, _, _)| *name == program)
+            .ok_or(Error::Missing(program))?;
+        let request = bpf::Program {
+            name: program,
+            code,
+            types: self.types.as_fd(),
+            way: Way::Probes,
+            function: 0,
+            sleeps: Sleeps::Never,
         };
         request
             .load()

@@ -135,7 +135,10 @@ fn of_kind(section: &ProgramSection) -> Result<Request, String> {
     let (program, attach) = match section {
         ProgramSection::SchedClassifier => (kind::BPF_PROG_TYPE_SCHED_CLS, None),
         ProgramSection::SockOps => (kind::BPF_PROG_TYPE_SOCK_OPS, None),
-        ProgramSection::KProbe | ProgramSection::KRetProbe => (kind::BPF_PROG_TYPE_KPROBE, None),
+        ProgramSection::KProbe
+        | ProgramSection::KRetProbe
+        | ProgramSection::UProbe { .. }
+        | ProgramSection::URetProbe { .. } => (kind::BPF_PROG_TYPE_KPROBE, None),
         ProgramSection::TracePoint => (kind::BPF_PROG_TYPE_TRACEPOINT, None),
         ProgramSection::RawTracePoint => (kind::BPF_PROG_TYPE_RAW_TRACEPOINT, None),
         ProgramSection::CgroupSkb { attach_type } => (

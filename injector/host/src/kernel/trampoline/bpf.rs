@@ -12,11 +12,13 @@ use crate::kernel::Error;
 const PROG_LOAD: libc::c_long = 5;
 const BTF_LOAD: libc::c_long = 18;
 const LINK_CREATE: libc::c_long = 28;
+const KPROBE: u32 = 2;
 const TRACING: u32 = 26;
 const LSM: u32 = 29;
 const TRACE_FEXIT: u32 = 25;
 const MODIFY_RETURN: u32 = 26;
 const LSM_MAC: u32 = 27;
+const TRACE_UPROBE_MULTI: u32 = 48;
 const SLEEPABLE: u32 = 1 << 4;
 
 /// Bytes of the verifier's log that are asked for where a program was refused.
@@ -125,6 +127,16 @@ const fn attach_type(way: Way) -> u32 {
         Way::Lsm => LSM_MAC,
         Way::ModifyReturn => MODIFY_RETURN,
         Way::Exit => TRACE_FEXIT,
+        Way::Probes => TRACE_UPROBE_MULTI,
+    }
+}
+
+const fn kind(way: Way) -> u32 {
+    match way {
+        Way::Lsm => LSM,
+        Way::ModifyReturn | Way::Exit => TRACING,
+        // `BPF_PROG_TYPE_KPROBE` is that of probes in user space too.
+        Way::Probes => KPROBE,
     }
 }
 
@@ -145,7 +157,7 @@ impl Program<'_> {
         let functions = self.code.func_info.func_info_bytes();
         let lines = self.code.line_info.line_info_bytes();
         let mut attributes = LoadProgram {
-            prog_type: if self.way == Way::Lsm { LSM } else { TRACING },
+            prog_type: kind(self.way),
             insn_cnt: length(self.code.instructions.len()),
             insns: address(&self.code.instructions),
             license: c"GPL".as_ptr() as u64,

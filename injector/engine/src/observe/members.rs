@@ -1,0 +1,167 @@
+//! The processes of a target, and the probes in each.
+//!
+//! Who belongs to the target is looked at every [`EVERY`]: processes that were forked, and those that have executed another
+//! program, which is another text with other libraries. A library may also be mapped late, when a program first needs it.
+
+use std::{
+    collections::HashMap,
+    num::NonZeroU32,
+    os::unix::fs::MetadataExt as _,
+    time::{Duration, Instant},
+};
+
+use injector_host::{
+    kernel::{
+        object::Object,
+        uprobe::{Probed, TlsProbes},
+    },
+    targets::{
+        process::TaskKey,
+        tls::{FileId, Libraries, Runtime},
+    },
+};
+
+/// How often the processes are looked at.
+pub(super) const EVERY: Duration = Duration::from_millis(50);
+
+/// How often a process is looked through for libraries: while it is young, later without one, and later with one.
+const YOUNG: Duration = Duration::from_millis(50);
+const WITHOUT: Duration = Duration::from_millis(100);
+const WITH: Duration = Duration::from_secs(1);
+const IS_YOUNG: Duration = Duration::from_secs(2);
+/// As many processes without a library as are looked through that often; of more, each is less often.
+const OFTEN: u32 = 16;
+
+/// All processes that were met.
+#[derive(Default)]
+pub(super) struct Members {
+    known: HashMap<TaskKey, Member>,
+    libraries: Libraries,
+}
+
+/// One process.
+struct Member {
+    /// Its program, by device and inode.
+    program: Option<(u64, u64)>,
+    since: Instant,
+    next: Instant,
+    probed: HashMap<FileId, Probed>,
+    runtime: Option<Runtime>,
+    /// Whether it was told that it cannot be heard.
+    is_told: bool,
+}
+
+/// What is to be told of a process.
+pub(super) enum Covered {
+    /// It is heard through this library from now on.
+    By(u32, String),
+    /// It cannot be.
+    Not(u32, String),
+}
+
+impl Member {
+    fn new(now: Instant) -> Self {
+        Self {
+            program: None,
+            since: now,
+            next: now,
+            probed: HashMap::new(),
+            runtime: None,
+            is_told: false,
+        }
+    }
+}
+
+impl Members {
+    /// Takes in who belongs to the target now, and attaches to those that are due.
+    pub(super) fn keep_up(
+        &mut self,
+        now: &[TaskKey],
+        probes: &TlsProbes,
+        object: &mut Object,
+        tell: &mut dyn FnMut(Covered),
+    ) {
+        self.known.retain(|key, _| now.contains(key));
+        let count = u32::try_from(now.len()).unwrap_or(u32::MAX);
+        let pace = (count / OFTEN).max(1);
+        for key in now {
+            let at = Instant::now();
+            let member = self.known.entry(*key).or_insert_with(|| Member::new(at));
+            let program = std::fs::metadata(format!("/proc/{}/exe", key.tgid));
+            let program = program.ok().map(|exe| (exe.dev(), exe.ino()));
+            if program != member.program {
+                // It has executed a program: what was mapped before is gone.
+                *member = Member::new(at);
+                member.program = program;
+            }
+            if at < member.next {
+                continue;
+            }
+            let pause = if at.duration_since(member.since) < IS_YOUNG {
+                YOUNG
+            } else if member.probed.is_empty() {
+                WITHOUT * pace
+            } else {
+                WITH
+            };
+            member.next = at + pause;
+            attach(*key, member, &mut self.libraries, (probes, object), tell);
+        }
+    }
+
+    /// Processes without a library that is known, with the runtime that they have instead.
+    pub(super) fn unheard(&self) -> Vec<(u32, Option<Runtime>)> {
+        let without = self
+            .known
+            .iter()
+            .filter(|(_, member)| member.probed.is_empty());
+        let mut unheard: Vec<_> = without
+            .map(|(key, member)| (key.tgid, member.runtime))
+            .collect();
+        unheard.sort_unstable_by_key(|(pid, _)| *pid);
+        unheard
+    }
+}
+
+fn attach(
+    key: TaskKey,
+    member: &mut Member,
+    libraries: &mut Libraries,
+    (probes, object): (&TlsProbes, &mut Object),
+    tell: &mut dyn FnMut(Covered),
+) {
+    let Some(pid) = NonZeroU32::new(key.tgid) else {
+        return;
+    };
+    let found = match libraries.of(key.tgid) {
+        Ok(found) => found,
+        Err(error) => {
+            // One that has ended is looked for no more.
+            if key.is_alive() && !std::mem::replace(&mut member.is_told, true) {
+                tell(Covered::Not(key.tgid, error.to_string()));
+            }
+            return;
+        }
+    };
+    member.runtime = found.runtime;
+    for library in found.libraries {
+        if member.probed.contains_key(&library.id) {
+            continue;
+        }
+        match probes.attach(object, pid, &library) {
+            // Between the look and the attachment another process may have got the id: its probes go at once.
+            Ok(_) if !key.is_alive() => return,
+            Ok(held) => {
+                member.probed.insert(library.id, held);
+                tell(Covered::By(key.tgid, library.name));
+            }
+            Err(error) => {
+                if key.is_alive() && !std::mem::replace(&mut member.is_told, true) {
+                    let why = error.to_string();
+                    let why = why.lines().next().unwrap_or_default();
+                    tell(Covered::Not(key.tgid, why.to_owned()));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! What a look holds in the kernel: programs, probes and a lease. Dropping it takes everything out.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+use injector_common::{
+    lease::{Lease, RENEW_EVERY_NS},
+    plaintext::Heard,
+};
+use injector_host::{
+    kernel::{
+        Error,
+        clock::boot_ns,
+        links::{Links, ProcessHook},
+        maps::{LeaseMap, Maps},
+        object::{Callers, Object},
+        plaintext::{self, PlaintextRing},
+        uprobe::TlsProbes,
+    },
+    targets::{Presence, ResolvedTarget, Sight, cgroup, process::TaskKey, tls::Runtime},
+};
+use injector_plan::tables::Sizes;
+use injector_spec::{error::Refusal, experiment::Follow};
+
+use super::members::{Covered, EVERY, Members};
+
+/// The scope of the only target.
+const SCOPE: u32 = 0;
+
+/// A look that is on. Fields are dropped in this order: the lease ends before anything is detached.
+pub(super) struct Session {
+    _lessor: Lessor,
+    members: Members,
+    _links: Links,
+    ring: PlaintextRing,
+    maps: Maps,
+    probes: TlsProbes,
+    object: Object,
+    target: ResolvedTarget,
+    presence: Presence,
+    /// Whether a process of the target was seen.
+    was_here: bool,
+    next: Instant,
+}
+
+/// Renews the lease from a thread of its own, so that no reader who is slow costs it.
+struct Lessor {
+    is_over: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Lessor {
+    fn begin(mut lease: LeaseMap) -> Result<Self, Refusal> {
+        // The first is written before anything is told to be on.
+        lease.write(Lease::from(boot_ns()))?;
+        let is_over = Arc::new(AtomicBool::new(false));
+        let told = Arc::clone(&is_over);
+        let thread = std::thread::Builder::new()
+            .name("lease".into())
+            .spawn(move || {
+                while !told.load(Ordering::Acquire) {
+                    // One that cannot be written ends by itself.
+                    let _ = lease.write(Lease::from(boot_ns()));
+                    std::thread::park_timeout(Duration::from_nanos(RENEW_EVERY_NS));
+                }
+                let _ = lease.write(Lease::DISARMED);
+            })
+            .map_err(|error| {
+                Refusal::failed(format!(
+                    "the thread that renews the lease cannot be started: {error}; try again"
+                ))
+            })?;
+        Ok(Self {
+            is_over,
+            thread: Some(thread),
+        })
+    }
+}
+
+impl Drop for Lessor {
+    fn drop(&mut self) {
+        self.is_over.store(true, Ordering::Release);
+        if let Some(thread) = self.thread.take() {
+            thread.thread().unpark();
+            // It writes one word and ends.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Session {
+    /// Attaches to a target.
+    pub(super) fn begin(target: ResolvedTarget) -> Result<Self, Refusal> {
+        let mut object = Object::load_for(callers(&target)?, Sizes::OBSERVE)?;
+        let probes = TlsProbes::ready(&mut object)?;
+        let ring = PlaintextRing::take(&mut object)?;
+        let mut links = Links::default();
+        plaintext::attach_plain(&mut object, &mut links)?;
+        if target.follow == Follow::Tree {
+            links.process(&mut object, ProcessHook::Fork)?;
+            links.process(&mut object, ProcessHook::Exit)?;
+        }
+        let (mut maps, lease, _events) = Maps::take(&mut object)?;
+        if let Some(cgroup) = &target.cgroup {
+            maps.write_cgroup(cgroup.id, SCOPE)?;
+        }
+        let follow = u32::from(target.follow == Follow::Tree);
+        for key in &target.processes {
+            let (key, record) = key.record(SCOPE, follow);
+            maps.write_process(key, record)?;
+        }
+        Ok(Self {
+            _lessor: Lessor::begin(lease)?,
+            members: Members::default(),
+            _links: links,
+            ring,
+            maps,
+            probes,
+            object,
+            presence: Presence::of(&target),
+            target,
+            was_here: false,
+            next: Instant::now(),
+        })
+    }
+
+    /// Has `hear` look at the next record; false where none waits.
+    pub(super) fn next(&mut self, hear: impl FnOnce(&Heard<'_>)) -> bool {
+        self.ring.next(hear)
+    }
+
+    /// Looks at the target where that is due; says how it has ended, where it has.
+    pub(super) fn keep_up(&mut self, tell: &mut dyn FnMut(Covered)) -> Option<&'static str> {
+        let now = Instant::now();
+        if now < self.next {
+            return None;
+        }
+        self.next = now + EVERY;
+        let members = self.present();
+        self.members
+            .keep_up(&members, &self.probes, &mut self.object, tell);
+        self.was_here |= !members.is_empty();
+        let followed = members.len();
+        match self.presence.look(|| followed, &mut Vec::new()) {
+            Sight::Ended => Some("its last process has ended"),
+            Sight::Removed => Some("its cgroup was removed"),
+            Sight::Empty if self.was_here => Some("its last process has ended"),
+            Sight::Empty | Sight::Here => None,
+        }
+    }
+
+    /// Processes that are heard in plain text alone.
+    pub(super) fn unheard(&self) -> Vec<(u32, Option<Runtime>)> {
+        self.members.unheard()
+    }
+
+    /// Records that found no room.
+    pub(super) fn lost(&self) -> u64 {
+        self.ring.lost().unwrap_or_default()
+    }
+
+    fn present(&self) -> Vec<TaskKey> {
+        let alive = |key: &TaskKey| key.is_alive();
+        match (&self.target.cgroup, self.target.follow) {
+            (Some(_), _) => self.target.members(),
+            (None, Follow::Process) => self
+                .target
+                .processes
+                .iter()
+                .copied()
+                .filter(alive)
+                .collect(),
+            (None, Follow::Tree) => {
+                let followed = self.maps.processes().into_iter();
+                let keys = followed.map(|(key, target)| TaskKey {
+                    tgid: key.tgid,
+                    start_ticks: target.start_ticks,
+                });
+                keys.filter(alive).collect()
+            }
+        }
+    }
+}
+
+/// Whose calls the programs look at.
+fn callers(target: &ResolvedTarget) -> Result<Callers, Error> {
+    let mut callers = Callers {
+        spared: std::process::id(),
+        ..Callers::default()
+    };
+    let Some(cgroup) = &target.cgroup else {
+        callers.processes = 1;
+        return Ok(callers);
+    };
+    let root = cgroup::mount_point().map_err(|error| Error::Probe(error.to_string()))?;
+    let below = cgroup.directory.strip_prefix(&root);
+    let level = below.map_or(0, |path| path.components().count());
+    callers.cgroup_levels = u32::try_from(level)
+        .ok()
+        .and_then(|level| 1_u32.checked_shl(level))
+        .unwrap_or_default();
+    Ok(callers)
+}

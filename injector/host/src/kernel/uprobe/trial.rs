@@ -1,0 +1,220 @@
+//! Tries probes on a child of ours before a target is met, and finds the way that works.
+//!
+//! Two things are known to go wrong, and neither can be read from a version. Kernels from 6.11 to some of 6.12 and 6.13 let a
+//! probed function return by a system call of their own (`uretprobe`, 335 on `x86_64`), which a seccomp filter that does not
+//! know it takes for the process's: the process is killed, or goes on into nowhere. And links of 6.6 before 6.6.35 are met by
+//! one thread of a process alone. So the child is under such a filter, and calls from two threads.
+
+use std::{
+    fs::File,
+    io::{self, Read, Write},
+    num::NonZeroU32,
+    os::unix::process::CommandExt as _,
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use aya::maps::{Array, MapData};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use super::{By, Loaded, Pair, Places};
+use crate::kernel::{Error, maps, object::Object};
+use injector_plan::tables::Sizes;
+
+/// How the hidden command is called.
+pub const COMMAND: &str = "try-probe";
+
+const PROGRAMS: Pair = Pair {
+    enter: "inj_probe_trial",
+    leave: "inj_probe_tried",
+};
+const MAP: &str = "INJ_PROBE_TRIAL";
+
+/// How long the child may take in all.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The system call by which a probed function returns (`arch/x86/entry/syscalls/syscall_64.tbl`).
+const URETPROBE: u32 = 335;
+
+/// What of the child's calls was met: at the entry by its first thread and by another, at the return likewise.
+type Met = [u64; 4];
+
+/// The way that works, or why none does.
+pub(super) fn find() -> Result<By, Error> {
+    match try_once(By::Link) {
+        Ok(met) if is_met(met) => return Ok(By::Link),
+        // A process that dies of one way dies of the other.
+        Err(dead @ Error::Probe(_)) => return Err(dead),
+        // There are no such links, or they are met by one thread.
+        Ok(_) | Err(_) => {}
+    }
+    let met = try_once(By::PerfEvents)?;
+    if is_met(met) {
+        return Ok(By::PerfEvents);
+    }
+    Err(Error::Probe(format!(
+        "probes in user space can be attached here and are not met by all threads of a process ({met:?}); nothing was attached to the target"
+    )))
+}
+
+fn is_met(met: Met) -> bool {
+    met.iter().all(|times| *times > 0)
+}
+
+fn try_once(by: By) -> Result<Met, Error> {
+    let mut object = Object::load_for(crate::kernel::object::Callers::default(), Sizes::TRIAL)?;
+    let loaded = Loaded::load(&mut object, PROGRAMS, by)?;
+    let met: Array<MapData, u64> = maps::take(&mut object, MAP, Array::try_from)?;
+    let file =
+        File::open("/proc/self/exe").map_err(|error| Error::system("open this program", error))?;
+    let place = place_of_tried()
+        .map_err(|error| Error::system("find a function of this program", error))?;
+    let mut child = Tried::start()?;
+    let pid = NonZeroU32::new(child.0.id())
+        .ok_or_else(|| Error::Probe("the process to try probes on has no id".into()))?;
+    let places = Places {
+        enter: vec![(place, 0)],
+        leave: vec![(place, 0)],
+    };
+    let probed = loaded.attach(&mut object, pid, &file, &places)?;
+    child.call()?;
+    drop(probed);
+    let mut all = Met::default();
+    for (place, met_there) in (0..).zip(&mut all) {
+        *met_there = met.get(&place, 0).map_err(maps::read_error(MAP))?;
+    }
+    Ok(all)
+}
+
+/// The child; killed when dropped.
+struct Tried(Child);
+
+impl Tried {
+    fn start() -> Result<Self, Error> {
+        let mut command = Command::new("/proc/self/exe");
+        command
+            .arg(COMMAND)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .process_group(0);
+        let child = command
+            .spawn()
+            .map_err(|error| Error::system("start a process to try probes on", error))?;
+        let mut this = Self(child);
+        this.hear()
+            .map_err(|error| Error::system("hear from the process to try probes on", error))?;
+        Ok(this)
+    }
+
+    /// Lets it call the probed function from two threads.
+    fn call(&mut self) -> Result<(), Error> {
+        if let Some(pipe) = &mut self.0.stdin {
+            pipe.write_all(&[0])
+                .map_err(|error| Error::system("talk to the process to try probes on", error))?;
+        }
+        self.hear().map_err(|_ended| {
+            Error::Probe(
+                "this kernel kills processes under seccomp where a probed function returns (6.11 to some of 6.12 and 6.13 do): a process of injector's own died of it, and nothing was attached to the target; run a newer kernel of the series".into(),
+            )
+        })
+    }
+
+    fn hear(&mut self) -> io::Result<()> {
+        let pipe = self.0.stdout.as_mut().ok_or(io::ErrorKind::BrokenPipe)?;
+        let patience = Timespec::try_from(PATIENCE).map_err(io::Error::other)?;
+        if poll(&mut [PollFd::new(pipe, PollFlags::IN)], Some(&patience))? == 0 {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        pipe.read_exact(&mut [0])
+    }
+}
+
+impl Drop for Tried {
+    fn drop(&mut self) {
+        // It may have ended.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// The function that is probed.
+#[inline(never)]
+extern "C" fn tried(number: u64) -> u64 {
+    std::hint::black_box(number).wrapping_mul(3)
+}
+
+/// Where it begins in this program's file.
+fn place_of_tried() -> io::Result<u64> {
+    let address = tried as *const () as u64;
+    let maps = std::fs::read_to_string("/proc/self/maps")?;
+    let hex = |word: &str| u64::from_str_radix(word, 16).ok();
+    let place = maps.lines().find_map(|line| {
+        let mut words = line.split_whitespace();
+        let (from, to) = words.next()?.split_once('-')?;
+        let (from, to) = (hex(from)?, hex(to)?);
+        let offset = hex(words.nth(1)?)?;
+        (from..to)
+            .contains(&address)
+            .then(|| address - from + offset)
+    });
+    place.ok_or_else(|| io::ErrorKind::NotFound.into())
+}
+
+/// The child's main function: calls the probed function from another thread and from its first when it is told to, and ends with
+/// its parent.
+pub fn child() -> io::Result<()> {
+    forbid_returns()?;
+    let mut said = io::stdout();
+    said.write_all(&[0])?;
+    said.flush()?;
+    while io::stdin().read(&mut [0])? > 0 {
+        let other = std::thread::spawn(|| tried(std::hint::black_box(1)));
+        if other.join().is_err() {
+            return Err(io::ErrorKind::Other.into());
+        }
+        std::hint::black_box(tried(std::hint::black_box(2)));
+        said.write_all(&[0])?;
+        said.flush()?;
+    }
+    Ok(())
+}
+
+/// A seccomp filter that kills this process for the system call of probed functions, and lets all others pass.
+fn forbid_returns() -> io::Result<()> {
+    let statement = |code: u32, jump_true: u8, value: u32| libc::sock_filter {
+        code: u16::try_from(code).unwrap_or_default(),
+        jt: jump_true,
+        jf: 0,
+        k: value,
+    };
+    // The call's number is the first word of `struct seccomp_data`.
+    let mut filter = [
+        statement(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0),
+        statement(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 1, URETPROBE),
+        statement(libc::BPF_RET | libc::BPF_K, 0, libc::SECCOMP_RET_ALLOW),
+        statement(
+            libc::BPF_RET | libc::BPF_K,
+            0,
+            libc::SECCOMP_RET_KILL_PROCESS,
+        ),
+    ];
+    let program = libc::sock_fprog {
+        len: 4,
+        filter: filter.as_mut_ptr(),
+    };
+    // SAFETY: a plain switch of this process.
+    let without_gains = unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) };
+    // SAFETY: the kernel copies the program, which lives until the call has returned.
+    let filtered = unsafe {
+        libc::prctl(
+            libc::PR_SET_SECCOMP,
+            libc::SECCOMP_MODE_FILTER,
+            &raw const program,
+        )
+    };
+    if without_gains != 0 || filtered != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
