@@ -167,7 +167,16 @@ pub(super) fn row(kind: &FaultKind, direction: Direction) -> Row<'_> {
         | FaultKind::Cut(_)
         | FaultKind::Malformed(_)
         | FaultKind::Empty(_)
-        | FaultKind::WrongModel(_) => Row {
+        | FaultKind::WrongModel(_)
+        | FaultKind::ToolError(_)
+        | FaultKind::ToolIsError(_)
+        | FaultKind::ToolTimeout(_)
+        | FaultKind::ToolSlow(_)
+        | FaultKind::ToolEmpty(_)
+        | FaultKind::ToolCorrupt(_)
+        | FaultKind::ToolSchemaMismatch(_)
+        | FaultKind::ToolStale(_)
+        | FaultKind::ToolInject(_) => Row {
             reads: Reads::Every,
             met: Met::Connects,
             ..packets(Rank::Relay, action::RELAY, Mechanism::Relay)

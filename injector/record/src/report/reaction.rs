@@ -37,6 +37,8 @@ pub struct Reaction {
     pub longest_wait_ms: Option<u64>,
     /// Answers that were held back for as long as the fault was on: the target has not let go of them.
     pub never_let_go: u64,
+    /// Calls of tools that got an answer which was of no use: empty, wrong or old. A task is a tool and its arguments there.
+    pub of_no_use: u64,
 }
 
 /// A name for what a target did wrong.
@@ -46,11 +48,14 @@ pub enum Flaw {
     IgnoredRetryAfter,
     /// It has made [`STORM`] tries or more for one task.
     RetryStorm,
+    /// It has made as many calls of one tool with the same arguments, each behind an answer that was of no use.
+    NoProgress,
     /// It has not let go of an answer that never came.
     Hung,
 }
 
-/// So many tries of one task are a storm: clients of providers make three.
+/// So many tries of one task are a storm: clients of providers make three. So many calls of one tool with the same arguments
+/// make no progress.
 pub const STORM: u64 = 6;
 
 impl Flaw {
@@ -59,6 +64,7 @@ impl Flaw {
         match self {
             Self::IgnoredRetryAfter => "ignored-retry-after",
             Self::RetryStorm => "retry-storm",
+            Self::NoProgress => "no-progress",
             Self::Hung => "hung",
         }
     }
@@ -73,11 +79,19 @@ fn of(number: u64, one: &str, many: &str) -> String {
 }
 
 impl Reaction {
+    /// What many tries of one task are.
+    const fn again(&self) -> Flaw {
+        match self.of_no_use {
+            0 => Flaw::RetryStorm,
+            _ => Flaw::NoProgress,
+        }
+    }
+
     /// What it did wrong.
     pub fn flaws(&self) -> Vec<Flaw> {
         let flaws = [
             (self.too_early > 0, Flaw::IgnoredRetryAfter),
-            (self.most_tries >= STORM, Flaw::RetryStorm),
+            (self.most_tries >= STORM, self.again()),
             (self.never_let_go > 0, Flaw::Hung),
         ];
         let flaws = flaws.into_iter().filter(|(is_one, _)| *is_one);
@@ -95,6 +109,10 @@ impl Reaction {
                     of(self.told_to_wait, "try", "tries")
                 ),
                 Flaw::RetryStorm => format!("{} for one task", of(self.most_tries, "try", "tries")),
+                Flaw::NoProgress => format!(
+                    "{} of one tool with the same arguments, behind answers that were of no use",
+                    of(self.most_tries, "call", "calls")
+                ),
                 Flaw::Hung => format!(
                     "the target has not let go of {} that never came while the fault was on",
                     of(self.never_let_go, "answer", "answers")
@@ -105,11 +123,22 @@ impl Reaction {
         if self.tasks == 0 {
             return lines;
         }
-        let mut tries = format!(
-            "{} for {}",
-            of(self.tries, "try", "tries"),
-            of(self.tasks, "task", "tasks")
-        );
+        let (tries, tasks) = match self.of_no_use {
+            0 => (
+                of(self.tries, "try", "tries"),
+                of(self.tasks, "task", "tasks"),
+            ),
+            // What a target makes of such an answer is not seen, but for the same call again.
+            _ => (
+                of(self.tries, "call", "calls"),
+                of(
+                    self.tasks,
+                    "tool and its arguments",
+                    "tools and their arguments",
+                ),
+            ),
+        };
+        let mut tries = format!("{tries} for {tasks}");
         if self.most_tries > 1 {
             let _ = write!(tries, ", {} at most for one", self.most_tries);
         }
@@ -122,11 +151,13 @@ impl Reaction {
             };
             let _ = write!(tries, ", {gaps} apart");
         }
-        let _ = write!(
-            tries,
-            "; {} made good, {} given up",
-            self.made_good, self.given_up
-        );
+        if self.of_no_use == 0 {
+            let _ = write!(
+                tries,
+                "; {} made good, {} given up",
+                self.made_good, self.given_up
+            );
+        }
         lines.push(tries);
         if let (1.., Some(longest)) = (self.let_go, self.longest_wait_ms) {
             lines.push(format!(
@@ -185,6 +216,25 @@ mod tests {
         assert!(
             words[3].contains("10ms apart") && words[3].contains("1 given up"),
             "{words:?}"
+        );
+    }
+
+    #[test]
+    fn the_same_call_again_and_again_makes_no_progress() {
+        let reaction = Reaction {
+            tasks: 2,
+            tries: 7,
+            most_tries: STORM,
+            of_no_use: 7,
+            given_up: 2,
+            ..Reaction::default()
+        };
+        assert_eq!(reaction.flaws(), [Flaw::NoProgress]);
+        let words = reaction.words();
+        assert!(words[0].starts_with("no-progress: 6 calls"), "{words:?}");
+        assert_eq!(
+            words[1],
+            "7 calls for 2 tools and their arguments, 6 at most for one"
         );
     }
 
