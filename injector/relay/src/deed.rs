@@ -24,7 +24,7 @@ use crate::{
     process::{Open, Shared},
     provider::{self, Failure, Made},
     reactions::Task,
-    rules::Origin,
+    rules::{Met, Origin},
     stream::{self, Broken, Passing, Read, as_it_comes, whole, whole_with},
     tunnel,
 };
@@ -72,7 +72,7 @@ pub(crate) async fn answer(
     let now_ms = shared.now_ms();
     shared.reactions.borrow_mut().comes(asked.task, now_ms);
     let taken = if shared.is_met(origin) {
-        shared.rules.borrow_mut().ask(origin, &asked)
+        shared.rules.borrow_mut().ask(origin, Met::Model(&asked))
     } else {
         Vec::new()
     };

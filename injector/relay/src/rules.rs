@@ -38,18 +38,6 @@ pub(crate) enum Met<'r> {
     Tool(&'r Called),
 }
 
-impl<'r> From<&'r Asked> for Met<'r> {
-    fn from(asked: &'r Asked) -> Self {
-        Self::Model(asked)
-    }
-}
-
-impl<'r> From<&'r Called> for Met<'r> {
-    fn from(called: &'r Called) -> Self {
-        Self::Tool(called)
-    }
-}
-
 /// Where a request comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Origin {
@@ -168,8 +156,7 @@ impl Rules {
 
     /// Asks the rules of a target about a request, in the order of the plan. What slows an answer down goes with what is
     /// behind it; everything else ends the walk.
-    pub(crate) fn ask<'r>(&mut self, origin: Origin, met: impl Into<Met<'r>>) -> Vec<Taken> {
-        let met = met.into();
+    pub(crate) fn ask(&mut self, origin: Origin, met: Met<'_>) -> Vec<Taken> {
         let mut taken = Vec::new();
         let mut is_over = false;
         for (place, known) in &mut self.known {

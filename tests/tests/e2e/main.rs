@@ -51,6 +51,7 @@ mod suite;
 mod targets;
 mod terminals;
 mod times;
+mod tools;
 mod trials;
 mod waiting;
 mod ways;
@@ -71,6 +72,7 @@ fn main() -> ExitCode {
         rates::cases(),
         ramps::cases(),
         requests::cases(),
+        tools::cases(),
         lifecycle::cases(),
         terminals::cases(),
         dashboards::cases(),

@@ -18,7 +18,7 @@ use crate::{
     asked::MOST,
     passage::Upstream,
     process::Shared,
-    rules::Origin,
+    rules::{Met, Origin},
     stream::{self, Broken, Passing, Read, whole, whole_with},
     tools::{
         call::{Called, Message, Unmet},
@@ -71,7 +71,7 @@ pub(super) async fn answer(
     shared.reactions.borrow_mut().comes(called.task, now_ms);
     let taken = if shared.is_met(origin) {
         count(shared, called.unmet);
-        shared.rules.borrow_mut().ask(origin, &called)
+        shared.rules.borrow_mut().ask(origin, Met::Tool(&called))
     } else {
         Vec::new()
     };
