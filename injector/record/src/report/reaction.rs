@@ -123,22 +123,19 @@ impl Reaction {
         if self.tasks == 0 {
             return lines;
         }
-        let (tries, tasks) = match self.of_no_use {
-            0 => (
+        let mut tries = match self.of_no_use {
+            0 => format!(
+                "{} for {}",
                 of(self.tries, "try", "tries"),
-                of(self.tasks, "task", "tasks"),
+                of(self.tasks, "task", "tasks")
             ),
             // What a target makes of such an answer is not seen, but for the same call again.
-            _ => (
+            _ => format!(
+                "{} with {}",
                 of(self.tries, "call", "calls"),
-                of(
-                    self.tasks,
-                    "tool and its arguments",
-                    "tools and their arguments",
-                ),
+                of(self.tasks, "set of arguments", "sets of arguments")
             ),
         };
-        let mut tries = format!("{tries} for {tasks}");
         if self.most_tries > 1 {
             let _ = write!(tries, ", {} at most for one", self.most_tries);
         }
@@ -234,7 +231,7 @@ mod tests {
         assert!(words[0].starts_with("no-progress: 6 calls"), "{words:?}");
         assert_eq!(
             words[1],
-            "7 calls for 2 tools and their arguments, 6 at most for one"
+            "7 calls with 2 sets of arguments, 6 at most for one"
         );
     }
 

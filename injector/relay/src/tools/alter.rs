@@ -125,7 +125,13 @@ fn of_members(all: &mut Map<String, Value>, mut act: impl FnMut(&mut Value) -> b
 /// Texts and numbers become others of the same length.
 fn garble(value: &mut Value) -> bool {
     let other = match value {
-        Value::String(text) => Value::from(garbled(text)),
+        Value::String(text) => match nested(text) {
+            Some(mut said) => {
+                garble(&mut said);
+                Value::from(said.to_string())
+            }
+            None => Value::from(garbled(text)),
+        },
         Value::Number(number) => {
             let digits = garbled_digits(&number.to_string());
             let whole = digits.parse::<i64>().ok().map(Number::from);
@@ -148,6 +154,12 @@ fn garble(value: &mut Value) -> bool {
     let is_changed = *value != other;
     *value = other;
     is_changed
+}
+
+/// What a text says that is an object or a list in JSON, as tools say what they also have in `structuredContent`.
+fn nested(text: &str) -> Option<Value> {
+    let is_one = text.trim_start().starts_with(['{', '[']);
+    is_one.then(|| serde_json::from_str(text).ok())?
 }
 
 /// One letter or digit in so many becomes another.
@@ -202,10 +214,9 @@ fn reshape_result(value: &mut Value, change: ShapeChange) -> bool {
         let Some(Value::String(text)) = item.get_mut("text") else {
             continue;
         };
-        let Ok(mut said) = serde_json::from_str::<Value>(text) else {
-            continue;
-        };
-        if (said.is_object() || said.is_array()) && reshape(&mut said, change) {
+        if let Some(mut said) = nested(text)
+            && reshape(&mut said, change)
+        {
             *text = said.to_string();
             is_changed = true;
         }

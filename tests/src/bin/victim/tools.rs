@@ -183,11 +183,9 @@ fn begin_session(client: &Client) -> Result<()> {
     ];
     for message in messages {
         let answer = post(client, &message)?;
-        if !answer.headers.iter().any(|header| header == SESSION) {
-            bail!("no session");
-        }
+        let has_session = answer.headers.iter().any(|header| header == SESSION);
         if message["id"].is_null() {
-            if !answer.first.contains(" 202 ") {
+            if !has_session || !answer.first.contains(" 202 ") {
                 bail!("{}", answer.first);
             }
             continue;
@@ -196,7 +194,7 @@ fn begin_session(client: &Client) -> Result<()> {
         if let Some(code) = said["error"]["code"].as_i64() {
             bail!("error {code}");
         }
-        if said["result"].is_null() || said["id"] != message["id"] {
+        if !has_session || said["result"].is_null() || said["id"] != message["id"] {
             bail!("no result");
         }
     }

@@ -48,6 +48,10 @@ fn garbled_text_is_valid_and_wrong() {
     let result = &after["result"];
     assert_eq!(result["structuredContent"]["city"], "Oonn");
     assert_eq!(result["structuredContent"]["degrees"], 71);
+    assert_eq!(
+        result["content"][0]["text"],
+        r#"{"city":"Oonn","degrees":71}"#
+    );
     assert_eq!(result["content"][1], reply()["result"]["content"][1]);
     assert_eq!(
         (&after["id"], &result["resultType"]),
