@@ -93,7 +93,7 @@ struct Cli {
 #[derive(Subcommand, Debug)]
 enum Command {
     #[command(flatten)]
-    Fault(Box<FaultCommand<OnCommandLine>>),
+    Fault(FaultCommand<OnCommandLine>),
     /// Run an experiment: targets, steps and faults from a file
     Run(RunFlags),
     /// Run every experiment of a folder, and tell what all of them show together

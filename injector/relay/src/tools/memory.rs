@@ -86,7 +86,7 @@ mod tests {
     fn what_is_kept_has_a_bound() {
         let mut memory = Memory::default();
         let at = |number: usize| called(&format!("/{number}"), &[], &json!({}));
-        for number in 0..MOST + 1 {
+        for number in 0..=MOST {
             memory.learn(0, &at(number), Remembered::Result(json!(number)));
         }
         assert_eq!(memory.last(0, &at(MOST)), None);

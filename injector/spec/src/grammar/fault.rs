@@ -66,7 +66,7 @@ pub enum FaultCommand<C: Args> {
         subcommand_value_name = "FAULT",
         subcommand_help_heading = "Faults"
     )]
-    Tool(ToolFault<C>),
+    Tool(Box<ToolFault<C>>),
     /// Faults on processes as wholes: they end, stand still, or starve
     #[command(
         subcommand,
