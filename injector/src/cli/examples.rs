@@ -420,14 +420,23 @@ mod tests {
     use super::*;
     use crate::cli::{Action, Cli, parse};
 
+    /// As a shell splits it: what stands between quotes is one word.
+    fn split(line: &str) -> Vec<&str> {
+        let parts = line.split('\'').enumerate();
+        let words = parts.flat_map(|(place, part)| match place % 2 {
+            0 => part.split_whitespace().collect(),
+            _ => vec![part],
+        });
+        words.collect()
+    }
+
     #[test]
     fn every_example_is_understood() {
         let mut refused = Vec::new();
         for (family, fault, lines) in EXAMPLES {
             for line in lines {
-                let words = ["injector", family, fault].into_iter();
-                let words = words.chain(line.split(' '));
-                match parse(words.map(|word| word.trim_matches('\'').into())) {
+                let words = [vec!["injector", family, fault], split(line)].concat();
+                match parse(words.into_iter().map(Into::into)) {
                     Ok(Action::Arm(_)) => {}
                     other => refused.push(format!("{family} {fault} {line}: {other:?}")),
                 }
