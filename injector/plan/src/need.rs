@@ -117,7 +117,7 @@ impl Need {
             Self::Tap => "net delay, reorder, bandwidth, corrupt --mode wire; dns error",
             Self::SocketCopies => "sockets that are open already; net reset",
             Self::Sequence => "net reset",
-            Self::Relay => "every llm fault",
+            Self::Relay => "every llm and tool fault",
             Self::ForkTracepoint => "--tree",
             Self::Operations => "operations of experiments",
             Self::Lsm => "errno from and delay of most system calls",

@@ -167,11 +167,16 @@ pub(super) fn row(kind: &FaultKind, direction: Direction) -> Row<'_> {
         | FaultKind::Cut(_)
         | FaultKind::Malformed(_)
         | FaultKind::Empty(_)
-        | FaultKind::WrongModel(_) => Row {
-            reads: Reads::Every,
-            met: Met::Connects,
-            ..packets(Rank::Relay, action::RELAY, Mechanism::Relay)
-        },
+        | FaultKind::WrongModel(_)
+        | FaultKind::ToolError(_)
+        | FaultKind::ToolIsError(_)
+        | FaultKind::ToolTimeout(_)
+        | FaultKind::ToolSlow(_)
+        | FaultKind::ToolEmpty(_)
+        | FaultKind::ToolCorrupt(_)
+        | FaultKind::ToolSchemaMismatch(_)
+        | FaultKind::ToolStale(_)
+        | FaultKind::ToolInject(_) => requests(),
         FaultKind::Reset => own(Rank::Reset, Mechanism::Reset),
         FaultKind::Kill(kill) => Row {
             met: match kill.respawn {
@@ -210,6 +215,15 @@ const fn packets(rank: Rank, action: u32, mechanism: Mechanism) -> Row<'static> 
         mechanism: Chosen::ByFault(mechanism),
         line: None,
         respawn: None,
+    }
+}
+
+/// What the relay does to requests on connections that a program sends there.
+const fn requests() -> Row<'static> {
+    Row {
+        reads: Reads::Every,
+        met: Met::Connects,
+        ..packets(Rank::Relay, action::RELAY, Mechanism::Relay)
     }
 }
 

@@ -222,6 +222,9 @@ pub enum HitOn {
         /// The model that it asks, where it says one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         model: Option<String>,
+        /// The tool that it calls, or the method where it calls none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tool: Option<String>,
     },
 }
 
@@ -345,10 +348,10 @@ impl fmt::Display for HitOn {
                 let call = call.map_or("a call", Syscall::name);
                 write!(out, "{call} of thread {thread} of process {process}")
             }
-            Self::Request { path, model } => {
+            Self::Request { path, model, tool } => {
                 out.write_str(&printable::line(path))?;
-                match model {
-                    Some(model) => write!(out, " for {}", printable::line(model)),
+                match model.as_ref().or(tool.as_ref()) {
+                    Some(asked) => write!(out, " for {}", printable::line(asked)),
                     None => Ok(()),
                 }
             }

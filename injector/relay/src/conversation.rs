@@ -80,6 +80,8 @@ pub enum Said {
         path: String,
         /// The model that it asked.
         model: Option<String>,
+        /// The tool that it called, or the method where it called none.
+        tool: Option<String>,
     },
     /// Which connections have passed so far. It says so several times a second, whether or not there is news: that is how the
     /// worker knows that it does not stand still.
@@ -143,4 +145,8 @@ pub struct Passed {
     pub requests: u64,
     /// Connections that the kernel had not written down, and that were closed.
     pub strangers: u64,
+    /// Requests with several calls of tools in one, which no fault meets.
+    pub batches: u64,
+    /// Calls of tools whose answer comes on another connection, which no fault meets.
+    pub elsewhere: u64,
 }

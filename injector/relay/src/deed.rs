@@ -1,12 +1,11 @@
 //! One request: which faults take it, and what they do to it and to its answer.
 
+mod claim;
 mod document;
 mod flow;
+mod tool;
 
-use std::{
-    rc::Rc,
-    time::{Duration, Instant},
-};
+use std::{rc::Rc, time::Instant};
 
 use http::{
     HeaderMap, HeaderValue, StatusCode,
@@ -14,11 +13,9 @@ use http::{
 };
 use hyper::{Request, Response, body::Incoming};
 use hyper_util::rt::TokioIo;
-use injector_spec::{
-    experiment::{Fulfilment, Provider},
-    quantity::duration,
-};
+use injector_spec::experiment::Fulfilment;
 
+use self::claim::Claim;
 use crate::{
     act::{Act, Change, Final, Slow},
     asked::{Asked, MOST},
@@ -26,99 +23,11 @@ use crate::{
     pieces::Framing,
     process::{Open, Shared},
     provider::{self, Failure, Made},
-    reactions::{Held, Task},
-    rules::{Origin, Outcome, Taken},
+    reactions::Task,
+    rules::{Met, Origin},
     stream::{self, Broken, Passing, Read, as_it_comes, whole, whole_with},
     tunnel,
 };
-
-/// How often what holds an answer back asks whether it still may.
-const LOOK_EVERY: Duration = Duration::from_millis(20);
-
-/// A request that a rule has taken, until it is known what came of it. Dropped before, nothing did.
-pub(crate) struct Claim {
-    shared: Rc<Shared>,
-    taken: Taken,
-    scope: u32,
-    task: Task,
-    outcome: Option<Outcome>,
-    /// Since when an answer is held back, while it is.
-    held_since: Option<Instant>,
-}
-
-impl Claim {
-    /// Counts that the rule has acted; once.
-    fn hit(&mut self) {
-        if self.outcome.is_none() {
-            self.outcome = Some(Outcome::Hit);
-            let mut rules = self.shared.rules.borrow_mut();
-            rules.settle(&self.taken, Outcome::Hit);
-        }
-    }
-
-    /// The same, where the target has no answer that it could use; the answer told it to wait so long.
-    fn fail(&mut self, wait: Option<Duration>) {
-        self.hit();
-        let (rule, now_ms) = (self.taken.rule, self.shared.now_ms());
-        let wait_ms = wait.map(duration::millis);
-        let mut reactions = self.shared.reactions.borrow_mut();
-        reactions.fails(rule, self.task, wait_ms, now_ms);
-    }
-
-    /// The same, where the answer ends in good order behind this text, which is the half of it.
-    fn truncated(&self, text: &str) {
-        let mut reactions = self.shared.reactions.borrow_mut();
-        reactions.truncated(self.taken.rule, self.scope, self.task, text);
-    }
-
-    /// Whether the rule may act now.
-    fn may_act(&self) -> bool {
-        self.shared.memory.is_live() && self.shared.rules.borrow().is_on(self.taken.rule)
-    }
-
-    /// Returns when the rule may act no more, or at this time.
-    async fn hold(&self, until: Option<Instant>) {
-        while self.may_act() {
-            let now = Instant::now();
-            if until.is_some_and(|until| now >= until) {
-                return;
-            }
-            let next = now + LOOK_EVERY;
-            tokio::time::sleep_until(until.map_or(next, |until| next.min(until)).into()).await;
-        }
-    }
-
-    /// Holds an answer back for as long as the rule may act. Dropped meanwhile, the target has let go of it.
-    async fn withhold(&mut self) {
-        self.fail(None);
-        self.held_since = Some(Instant::now());
-        self.hold(None).await;
-        self.held_since = None;
-        let mut reactions = self.shared.reactions.borrow_mut();
-        reactions.was_held(self.taken.rule, Held::UntilTheEnd);
-    }
-
-    /// Whose words an answer is made up in.
-    fn provider(&self, asked: &Asked) -> Provider {
-        self.taken.provider.unwrap_or(asked.dialect)
-    }
-}
-
-impl Drop for Claim {
-    fn drop(&mut self) {
-        if self.outcome.is_none() {
-            let mut rules = self.shared.rules.borrow_mut();
-            rules.settle(&self.taken, Outcome::Missed);
-        }
-        if let Some(since) = self.held_since {
-            let (rule, now_ms) = (self.taken.rule, self.shared.now_ms());
-            let mut reactions = self.shared.reactions.borrow_mut();
-            reactions.was_held(rule, Held::LetGo(duration::millis(since.elapsed())));
-            // A task that another try has made good meanwhile is none any more.
-            reactions.goes_wrong(self.task, now_ms);
-        }
-    }
-}
 
 /// A request that faults have taken, on its way.
 struct Deed {
@@ -140,6 +49,9 @@ pub(crate) async fn answer(
     shared.passed.borrow_mut().requests += 1;
     let (head, body) = request.into_parts();
     let Some(asked) = Asked::of(&head) else {
+        if shared.rules.borrow().reads(origin, &head) {
+            return tool::answer(shared, origin, head, body, upstream).await;
+        }
         if shared.is_met(origin) {
             shared.rules.borrow_mut().pass(origin);
         }
@@ -164,7 +76,7 @@ pub(crate) async fn answer(
     let now_ms = shared.now_ms();
     shared.reactions.borrow_mut().comes(asked.task, now_ms);
     let taken = if shared.is_met(origin) {
-        shared.rules.borrow_mut().ask(origin, &asked)
+        shared.rules.borrow_mut().ask(origin, Met::Model(&asked))
     } else {
         Vec::new()
     };
@@ -181,13 +93,34 @@ pub(crate) async fn answer(
     let mut other = None;
     for taken in taken {
         let act = taken.act.clone();
-        let claim = deed.claim(taken);
+        let claim = Claim::of(shared, taken, deed.asked.task);
         match act {
             Act::Slow(slow) => deed.slow = Some((slow, claim)),
             Act::Final(act) => other = Some((act, claim)),
+            // Its rule takes no request to a model.
+            Act::Tool(_) => {}
         }
     }
     deed.carry_out(other, request, upstream).await
+}
+
+/// Lets an answer begin later, where that is asked.
+async fn wait(slow: &mut Option<(Slow, Claim)>) {
+    if let Some((slow, claim)) = slow
+        && !slow.latency.is_zero()
+        && claim.may_act()
+    {
+        claim.hit();
+        claim.hold(Some(Instant::now() + slow.latency)).await;
+    }
+}
+
+/// Has an answer come so that it can be read: not packed, for what is cannot be read piece by piece, and not going on in
+/// another protocol.
+fn ask_for_plain(headers: &mut HeaderMap) {
+    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    headers.remove(UPGRADE);
+    headers.remove("http2-settings");
 }
 
 /// Passes a request on that no fault has met, and sees whether it goes well.
@@ -241,17 +174,6 @@ async fn pass(
 }
 
 impl Deed {
-    fn claim(&self, taken: Taken) -> Claim {
-        Claim {
-            shared: Rc::clone(&self.shared),
-            taken,
-            scope: self.scope,
-            task: self.asked.task,
-            outcome: None,
-            held_since: None,
-        }
-    }
-
     /// Does what is asked beside what slows the answer down.
     async fn carry_out(
         mut self,
@@ -277,7 +199,7 @@ impl Deed {
             }
             Final::Empty => {
                 let empty = provider::empty(&self.asked, self.shared.number());
-                self.wait().await;
+                wait(&mut self.slow).await;
                 match empty.filter(|_| claim.may_act()) {
                     Some(empty) => {
                         claim.hit();
@@ -298,17 +220,6 @@ impl Deed {
         pass_well(&self.shared, self.asked.task, request, upstream).await
     }
 
-    /// Lets an answer begin later, where that is asked.
-    async fn wait(&mut self) {
-        if let Some((slow, claim)) = &mut self.slow
-            && !slow.latency.is_zero()
-            && claim.may_act()
-        {
-            claim.hit();
-            claim.hold(Some(Instant::now() + slow.latency)).await;
-        }
-    }
-
     /// Answers in the peer's place, which never hears of the request.
     async fn refuse(
         mut self,
@@ -317,7 +228,7 @@ impl Deed {
         request: Request<Passing>,
         upstream: &Upstream,
     ) -> Result<Response<Passing>, Broken> {
-        self.wait().await;
+        wait(&mut self.slow).await;
         if !claim.may_act() {
             return self.pass_well(request, upstream).await;
         }
@@ -346,12 +257,7 @@ impl Deed {
         mut request: Request<Passing>,
         upstream: &Upstream,
     ) -> Result<Response<Passing>, Broken> {
-        // What is packed cannot be read piece by piece.
-        let headers = request.headers_mut();
-        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-        // Nor what goes on in another protocol.
-        headers.remove(UPGRADE);
-        headers.remove("http2-settings");
+        ask_for_plain(request.headers_mut());
         let answer = upstream.ask(request).await;
         let went_well = answer
             .as_ref()
@@ -361,7 +267,7 @@ impl Deed {
             judge(&self.shared, self.asked.task, went_well);
         }
         let answer = answer?;
-        self.wait().await;
+        wait(&mut self.slow).await;
         if is_left_alone(&answer) {
             return Ok(answer.map(as_it_comes));
         }

@@ -115,6 +115,17 @@ impl Reactions {
         reaction.most_tries = reaction.most_tries.max(1);
     }
 
+    /// A rule has given a try an answer that came and was of no use: empty, wrong or old.
+    pub(crate) fn is_of_no_use(&mut self, rule: usize, task: Task, now_ms: u64) {
+        self.fails(rule, task, None, now_ms);
+        self.by_rule.entry(rule).or_default().of_no_use += 1;
+    }
+
+    /// Whether a task is open: what comes of its next try counts.
+    pub(crate) fn is_open(&self, task: Task) -> bool {
+        self.open.contains_key(&task)
+    }
+
     /// A try that no fault has met was answered well: its task is done.
     pub(crate) fn goes_well(&mut self, task: Task) {
         for (rule, _) in self.open.remove(&task).into_iter().flatten() {

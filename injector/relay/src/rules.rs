@@ -1,8 +1,10 @@
 //! The rules, and which of them take a request.
 
+mod meant;
+
 use std::collections::BTreeMap;
 
-use globset::{Glob, GlobMatcher};
+use http::request::Parts;
 use injector_common::{
     decide::{Memory, decide},
     rule::Rule,
@@ -10,10 +12,12 @@ use injector_common::{
 use injector_host::kernel::clock::boot_ns;
 use injector_spec::experiment::Provider;
 
+use self::meant::Meant;
 use crate::{
-    act::Act,
+    act::{Act, Answer, ToolAct},
     asked::Asked,
     conversation::{Count, RuleOrder, RuleState, Said},
+    tools::{call::Called, memory::Memory as Answers},
 };
 
 /// All rules, by their place in the plan, and what is to be said of them.
@@ -21,6 +25,17 @@ use crate::{
 pub(crate) struct Rules {
     known: BTreeMap<usize, Known>,
     told: Vec<Said>,
+    /// What tools have answered so far.
+    pub(crate) answers: Answers,
+}
+
+/// What a request is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Met<'r> {
+    /// One to a model's API.
+    Model(&'r Asked),
+    /// One that may call a tool.
+    Tool(&'r Called),
 }
 
 /// Where a request comes from.
@@ -35,9 +50,7 @@ pub(crate) struct Origin {
 struct Known {
     order: RuleOrder,
     act: Act,
-    provider: Option<Provider>,
-    models: Vec<GlobMatcher>,
-    paths: Vec<GlobMatcher>,
+    meant: Meant,
     memory: Memory,
     count: Count,
     /// Taken from the budget; a hit that comes to nothing gives it back.
@@ -58,6 +71,7 @@ pub(crate) struct Taken {
     number: u64,
     path: String,
     model: Option<String>,
+    tool: Option<String>,
 }
 
 /// What came of a request that a rule has taken.
@@ -79,10 +93,7 @@ impl Rules {
             let Some(on) = order.fault.kind.on_requests() else {
                 continue;
             };
-            let requests = on.requests();
-            let of = |globs: &[String]| globs.iter().filter_map(|glob| matcher(glob)).collect();
-            let (models, paths) = (of(&requests.models), of(&requests.paths));
-            let (act, provider) = (Act::of(on), requests.provider);
+            let (act, meant) = (Act::of(on), Meant::of(on));
             let (memory, count, spent, is_told) = match former.remove(&place) {
                 Some(known) => (known.memory, known.count, known.spent, known.is_told),
                 None => (Memory::default(), Count::default(), 0, true),
@@ -90,9 +101,7 @@ impl Rules {
             let known = Known {
                 order,
                 act,
-                provider,
-                models,
-                paths,
+                meant,
                 memory,
                 count,
                 spent,
@@ -120,7 +129,23 @@ impl Rules {
         known.is_some_and(|known| known.order.state == RuleState::On)
     }
 
-    /// Counts a request of a target that is to no model.
+    /// Whether the body of a request says whether it calls a tool that a rule of the target means, in this step or another.
+    pub(crate) fn reads(&self, origin: Origin, head: &Parts) -> bool {
+        let mut all = self.known.values();
+        all.any(|known| known.is_of(origin) && known.meant.may_take(head))
+    }
+
+    /// Whether a rule of the target, in this step or another, gives the answer to such a call again.
+    pub(crate) fn remembers(&self, origin: Origin, called: &Called) -> bool {
+        let mut all = self.known.values();
+        all.any(|known| {
+            known.is_of(origin)
+                && known.act == Act::Tool(ToolAct::Answer(Answer::Again))
+                && known.meant.takes(Met::Tool(called))
+        })
+    }
+
+    /// Counts a request of a target that is to no model and to no tool.
     pub(crate) fn pass(&mut self, origin: Origin) {
         let all = self.known.values_mut();
         for known in all.filter(|known| known.is_on(origin)) {
@@ -131,7 +156,7 @@ impl Rules {
 
     /// Asks the rules of a target about a request, in the order of the plan. What slows an answer down goes with what is
     /// behind it; everything else ends the walk.
-    pub(crate) fn ask(&mut self, origin: Origin, asked: &Asked) -> Vec<Taken> {
+    pub(crate) fn ask(&mut self, origin: Origin, met: Met<'_>) -> Vec<Taken> {
         let mut taken = Vec::new();
         let mut is_over = false;
         for (place, known) in &mut self.known {
@@ -143,16 +168,21 @@ impl Rules {
             if is_over {
                 continue;
             }
-            if let Some(number) = known.take(asked) {
+            if let Some(number) = known.take(met) {
                 let act = known.act.clone();
-                is_over = !matches!(act, Act::Slow(_));
+                is_over = !act.goes_with_others();
+                let (path, model, tool) = match met {
+                    Met::Model(asked) => (&asked.path, asked.model.as_deref(), None),
+                    Met::Tool(called) => (&called.path, None, called.told()),
+                };
                 taken.push(Taken {
                     rule: *place,
                     act,
-                    provider: known.provider,
+                    provider: known.meant.provider(),
                     number,
-                    path: short(&asked.path),
-                    model: asked.model.as_deref().map(short),
+                    path: short(path),
+                    model: model.map(short),
+                    tool: tool.map(short),
                 });
             }
         }
@@ -176,6 +206,7 @@ impl Rules {
                     boot_ns,
                     path: taken.path.clone(),
                     model: taken.model.clone(),
+                    tool: taken.tool.clone(),
                 });
             }
             Outcome::Missed => {
@@ -203,26 +234,21 @@ impl Rules {
 
 impl Known {
     fn is_on(&self, origin: Origin) -> bool {
+        self.is_of(origin) && self.order.state == RuleState::On
+    }
+
+    /// Whether its target is this, and its filters mean the connection.
+    fn is_of(&self, origin: Origin) -> bool {
         let order = &self.order;
-        let is_meant = order.scope == origin.scope && origin.slots >> (order.slot & 31) & 1 == 1;
-        is_meant && order.state == RuleState::On
+        order.scope == origin.scope && origin.slots >> (order.slot & 31) & 1 == 1
     }
 
     /// The number of the match, where the rule takes the request.
-    fn take(&mut self, asked: &Asked) -> Option<u64> {
-        let chance = &self.order.fault.chance;
-        let is_one = |globs: &[GlobMatcher], text: Option<&str>| {
-            globs.is_empty()
-                || text.is_some_and(|text| globs.iter().any(|glob| glob.is_match(text)))
-        };
-        let is_meant = self
-            .provider
-            .is_none_or(|one| one.dialect() == asked.dialect)
-            && is_one(&self.models, asked.model.as_deref())
-            && is_one(&self.paths, Some(&asked.path));
-        if !is_meant {
+    fn take(&mut self, met: Met<'_>) -> Option<u64> {
+        if !self.meant.takes(met) {
             return None;
         }
+        let chance = &self.order.fault.chance;
         self.count.matched += 1;
         let rule = Rule {
             percent: chance.percent,
@@ -244,11 +270,6 @@ const LONGEST: usize = 128;
 
 fn short(text: &str) -> String {
     text.chars().take(LONGEST).collect()
-}
-
-/// A pattern that was checked when it was asked for.
-fn matcher(glob: &str) -> Option<GlobMatcher> {
-    Glob::new(glob).ok().map(|glob| glob.compile_matcher())
 }
 
 #[cfg(test)]

@@ -72,9 +72,10 @@ pub use traffic::{Activity, Chance, Connections, Direction, GUARDED_PORTS, Proto
 pub use varied::{ParameterPath, Setting, Values, Varied, VariedError, WhichFault};
 
 pub use crate::faults::{
-    About, ActsOn, CallDamage, CallDelay, CallError, Fate, FaultKind, Filling, LONGEST_CHAIN,
-    LONGEST_SLEEP, ModelRequests, OnCalls, OnLookUps, OnPackets, OnProcesses, OnRequests,
-    ProcessFaultError, Provider, Realism, Respawn, SleepAt, Sleeps,
+    About, ActsOn, CallDamage, CallDelay, CallError, Fate, FaultKind, Filling, Interface,
+    LONGEST_CHAIN, LONGEST_SLEEP, ModelRequests, OnCalls, OnLookUps, OnModels, OnPackets,
+    OnProcesses, OnRequests, OnTools, ProcessFaultError, Provider, Realism, Respawn, SleepAt,
+    Sleeps, ToolCallError, ToolCalls,
     dns_delay::DnsDelay,
     dns_error::{DnsAnswer, DnsError},
     io_corrupt::IoCorrupt,
@@ -108,6 +109,15 @@ pub use crate::faults::{
     proc_starve::Starve,
     sys_delay::SysDelay,
     sys_error::SysError,
+    tool_corrupt::{Damage, ToolCorrupt},
+    tool_empty::ToolEmpty,
+    tool_error::{RpcCode, ToolError},
+    tool_inject::ToolInject,
+    tool_is_error::ToolIsError,
+    tool_schema_mismatch::{ShapeChange, ToolSchemaMismatch},
+    tool_slow::ToolSlow,
+    tool_stale::ToolStale,
+    tool_timeout::ToolTimeout,
 };
 pub use crate::quantity::duration::LONGEST;
 use crate::{condition::Condition, config::Channel, escalation::EscalationStep};

@@ -19,8 +19,11 @@ mod call_error;
 mod files;
 mod look_ups;
 mod model_requests;
+mod on_requests;
 mod pipes;
 mod processes;
+mod request_fault;
+mod tool_calls;
 
 pub(crate) mod dns_delay;
 pub(crate) mod dns_error;
@@ -59,14 +62,25 @@ pub(crate) mod proc_pause;
 pub(crate) mod proc_starve;
 pub(crate) mod sys_delay;
 pub(crate) mod sys_error;
+pub(crate) mod tool_corrupt;
+pub(crate) mod tool_empty;
+pub(crate) mod tool_error;
+pub(crate) mod tool_inject;
+pub(crate) mod tool_is_error;
+pub(crate) mod tool_schema_mismatch;
+pub(crate) mod tool_slow;
+pub(crate) mod tool_stale;
+pub(crate) mod tool_timeout;
 
 pub use self::{
-    acts_on::{About, ActsOn, Fate, OnCalls, OnLookUps, OnPackets, OnProcesses, OnRequests},
+    acts_on::{About, ActsOn, Fate, OnCalls, OnLookUps, OnPackets, OnProcesses},
     call_damage::{CallDamage, Filling},
     call_delay::{CallDelay, LONGEST_CHAIN, LONGEST_SLEEP, SleepAt, Sleeps},
     call_error::{CallError, Realism},
     model_requests::{ModelRequests, Provider},
+    on_requests::{OnModels, OnRequests, OnTools},
     processes::{ProcessFaultError, Respawn},
+    tool_calls::{Interface, ToolCallError, ToolCalls},
 };
 pub(crate) use self::{
     call_damage::{MOST_BYTES, MOST_PLACES},
@@ -186,6 +200,46 @@ faults! {
         "llm.wrong-model" WrongModel(llm_wrong_model::WrongModel) {
             /// Another model answers than the one that was asked
             WrongModel(llm_wrong_model::Flags)
+        }
+    }
+
+    /// The faults on calls of tools.
+    ToolFault {
+        "tool.error" ToolError(tool_error::ToolError) {
+            /// The protocol answers with an error: the call was not carried out
+            Error(tool_error::Flags)
+        }
+        "tool.is-error" ToolIsError(tool_is_error::ToolIsError) {
+            /// The tool says that it has failed, in a result that is well formed
+            IsError(tool_is_error::Flags)
+        }
+        "tool.timeout" ToolTimeout(tool_timeout::ToolTimeout) {
+            /// No answer comes, whether or not the call took effect
+            Timeout(tool_timeout::Flags)
+        }
+        "tool.slow" ToolSlow(tool_slow::ToolSlow) {
+            /// Tools answer later
+            Slow(tool_slow::Flags)
+        }
+        "tool.empty" ToolEmpty(tool_empty::ToolEmpty) {
+            /// A tool answers with nothing in it
+            Empty(tool_empty::Flags)
+        }
+        "tool.corrupt" ToolCorrupt(tool_corrupt::ToolCorrupt) {
+            /// The answer of a tool is damaged: its text, or its JSON
+            Corrupt(tool_corrupt::Flags)
+        }
+        "tool.schema-mismatch" ToolSchemaMismatch(tool_schema_mismatch::ToolSchemaMismatch) {
+            /// The answer of a tool has another shape than its schema promises
+            SchemaMismatch(tool_schema_mismatch::Flags)
+        }
+        "tool.stale" ToolStale(tool_stale::ToolStale) {
+            /// A tool gives the answer again that it gave last
+            Stale(tool_stale::Flags)
+        }
+        "tool.inject" ToolInject(tool_inject::ToolInject) {
+            /// A text is added to the answer of a tool, as a prompt injection
+            Inject(tool_inject::Flags)
         }
     }
 

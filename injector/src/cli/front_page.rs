@@ -22,13 +22,13 @@ struct Group {
 const GROUPS: [Group; 4] = [
     Group {
         title: "Put a process through one fault",
-        commands: &["net", "dns", "llm", "proc", "sys", "io", "pipe"],
+        commands: &["net", "dns", "llm", "tool", "proc", "sys", "io", "pipe"],
         also: &[],
         example: "injector net delay --latency 500ms --dest-port 443 --pid 4711 --duration 30s",
     },
     Group {
         title: "Run experiments, here or for other programs",
-        commands: &["run", "suite"],
+        commands: &["run"],
         also: &[
             "acknowledge",
             "approve",
@@ -37,6 +37,7 @@ const GROUPS: [Group; 4] = [
             "daemon",
             "schema",
             "search",
+            "suite",
         ],
         example: "injector run experiment.yaml --dry-run",
     },

@@ -54,6 +54,7 @@ mod suite;
 mod targets;
 mod terminals;
 mod times;
+mod tools;
 mod trials;
 mod waiting;
 mod ways;
@@ -75,6 +76,7 @@ fn main() -> ExitCode {
         rates::cases(),
         ramps::cases(),
         requests::cases(),
+        tools::cases(),
         lifecycle::cases(),
         terminals::cases(),
         dashboards::cases(),

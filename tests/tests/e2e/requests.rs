@@ -3,7 +3,7 @@
 //! TLS.
 
 mod ends;
-mod reactions;
+pub(crate) mod reactions;
 mod sealed;
 
 use std::fs;
@@ -25,7 +25,7 @@ use crate::needs::{INJECTOR, INJECTOR_AND_NETNS, ipv6};
 use crate::suite::Case;
 
 /// Requests of a round.
-const COUNT: u64 = 3;
+pub(crate) const COUNT: u64 = 3;
 
 /// What a server got, where that is part of what the fault promises.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -231,7 +231,7 @@ fn arm(lab: &Lab, injector: &Injector, fault: &str) -> Result<Running> {
     lab.arm(injector, &words)
 }
 
-fn well(summary: &Summary, who: &str) -> Result<()> {
+pub(crate) fn well(summary: &Summary, who: &str) -> Result<()> {
     ensure!(
         summary.ok == COUNT && summary.sent == COUNT,
         "{who}: {summary:?}"
@@ -240,7 +240,7 @@ fn well(summary: &Summary, who: &str) -> Result<()> {
 }
 
 /// So many requests have reached the server between these two times; as many behind the second are known to.
-fn reached(server: &Victim, from_ns: u64, to_ns: u64, behind: u64) -> Result<u64> {
+pub(crate) fn reached(server: &Victim, from_ns: u64, to_ns: u64, behind: u64) -> Result<u64> {
     let mut calls = Vec::new();
     eventually(
         "the server to tell of its requests",
@@ -289,7 +289,7 @@ fn effect(lab: &Lab, fault: &Fault) -> Result<()> {
     well(&agent.round()?, "the target afterwards")
 }
 
-fn are(counted: &FaultReport, [seen, matched, hit]: [u64; 3]) -> Result<()> {
+pub(crate) fn are(counted: &FaultReport, [seen, matched, hit]: [u64; 3]) -> Result<()> {
     ensure!(
         counted.seen == seen && counted.matched == matched && counted.hit == hit,
         "{counted:?}"

@@ -149,6 +149,7 @@ impl Effect for Relays {
                 on: HitOn::Request {
                     path: hit.path,
                     model: hit.model,
+                    tool: hit.tool,
                 },
             };
             (scene.listeners)(Seen {
@@ -200,6 +201,8 @@ fn words(passed: &Passed, cut: u64) -> Vec<String> {
         unreached,
         requests: _,
         strangers,
+        batches,
+        elsewhere,
     } = *passed;
     let remedy = match opened + distrusted + unopened {
         0 => "; [relay] in the configuration has the relay open TLS",
@@ -240,6 +243,18 @@ fn words(passed: &Passed, cut: u64) -> Vec<String> {
             strangers,
             format!(
                 "{strangers} connections to the relay were none of the target's, and were closed"
+            ),
+        ),
+        (
+            batches,
+            format!(
+                "{batches} requests had several messages of JSON-RPC in one: they went through as they were, and no fault met them"
+            ),
+        ),
+        (
+            elsewhere,
+            format!(
+                "{elsewhere} calls were made by MCP's transport of 2024-11-05, by which answers come on another connection: no fault met them"
             ),
         ),
         (

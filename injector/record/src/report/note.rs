@@ -4,8 +4,8 @@ use injector_common::rule::{Counters, When};
 
 use injector_spec::{
     experiment::{
-        Activity, ActsOn, Connections, Direction, Fault, GUARDED_PORTS, OnProcesses, Parameter,
-        Protocol, Traffic,
+        Activity, ActsOn, Connections, Direction, Fault, GUARDED_PORTS, Interface, OnProcesses,
+        OnRequests, Parameter, Protocol, ToolCalls, Traffic,
     },
     quantity::{Percent, format_when},
 };
@@ -60,6 +60,27 @@ fn reason(fault: &Fault, counted: Counters) -> String {
     }
 }
 
+/// What a target has not done whose requests were not seen.
+const UNASKED: &str =
+    "it made no request in plain text on a connection of its own that began in this run";
+
+/// Which calls of tools a fault means.
+fn call(calls: &ToolCalls) -> String {
+    let named = |what: &str, globs: &[String]| match globs {
+        [] => String::new(),
+        globs => format!(" {what} `{}`", globs.join("`, `")),
+    };
+    let tools = named("of a tool like", &calls.tools);
+    let paths = named("to a path like", &calls.paths);
+    match (calls.interface, calls.methods.as_slice()) {
+        (Interface::Json, _) => format!("a call{tools}{paths}"),
+        (Interface::Mcp, []) => format!("a call of MCP{tools}{paths}"),
+        (Interface::Mcp, methods) => {
+            format!("a call of MCP by `{}`{tools}{paths}", methods.join("`, `"))
+        }
+    }
+}
+
 /// Something came, and none of it was meant.
 fn unmatched(fault: &Fault, seen: u64) -> String {
     match fault.kind.acts_on() {
@@ -69,10 +90,13 @@ fn unmatched(fault: &Fault, seen: u64) -> String {
         ActsOn::Processes(OnProcesses::Kill(_) | OnProcesses::Pause(_)) => {
             "all of it stood still already, had just ended, or is never a target".to_owned()
         }
+        ActsOn::Requests(OnRequests::Tools(on)) => {
+            format!("none of its {seen} requests was {}", call(on.calls()))
+        }
         ActsOn::Packets(_)
         | ActsOn::Connects
         | ActsOn::Connections
-        | ActsOn::Requests(_)
+        | ActsOn::Requests(OnRequests::Models(_))
         | ActsOn::Calls(..)
         | ActsOn::Processes(OnProcesses::Starve(_)) => {
             let (what, filters) = (what(fault), filters(&fault.traffic));
@@ -91,10 +115,13 @@ fn unseen(fault: &Fault) -> String {
             Activity::Idle => "it had no connection that was idle while the fault was on",
         }
         .to_owned(),
-        ActsOn::Requests(_) => {
-            "it made no request in plain text on a connection of its own that began in this run"
-                .to_owned()
-        }
+        ActsOn::Requests(OnRequests::Models(_)) => UNASKED.to_owned(),
+        ActsOn::Requests(OnRequests::Tools(on)) => match on.calls().interface {
+            Interface::Mcp => format!(
+                "{UNASKED}; MCP over stdio is not reached by the relay, and `pipe` faults reach it"
+            ),
+            Interface::Json => UNASKED.to_owned(),
+        },
         ActsOn::Processes(_) => {
             "it had no process while the fault was on, or the fault was not due before its end"
                 .to_owned()
@@ -174,7 +201,7 @@ fn filters(traffic: &Traffic) -> String {
 mod tests {
     use super::*;
     use injector_common::threshold::Threshold;
-    use injector_spec::experiment::{Chance, Connect, DnsAnswer, DnsError, FaultKind};
+    use injector_spec::experiment::{Chance, Connect, DnsAnswer, DnsError, FaultKind, ToolStale};
 
     fn counted(seen: u64, matched: u64, hit: u64, missed: u64) -> Counters {
         Counters {
@@ -261,6 +288,31 @@ mod tests {
             &fault(connect),
             counted(0, 0, 0, 0),
             "never called connect(2)",
+        );
+    }
+
+    #[test]
+    fn a_tool_that_was_never_called_is_told() {
+        let tool = |interface, tools: &[&str]| {
+            let calls = ToolCalls {
+                interface,
+                tools: tools.iter().map(|&tool| tool.to_owned()).collect(),
+                ..ToolCalls::default()
+            };
+            fault(FaultKind::ToolStale(ToolStale { calls }))
+        };
+        let search = tool(Interface::Mcp, &["search*", "find"]);
+        says(
+            &search,
+            counted(0, 0, 0, 0),
+            "MCP over stdio is not reached",
+        );
+        let named = "none of its 4 requests was a call of MCP of a tool like `search*`, `find`";
+        says(&search, counted(4, 0, 0, 0), named);
+        says(
+            &tool(Interface::Json, &[]),
+            counted(4, 0, 0, 0),
+            "was a call",
         );
     }
 

@@ -42,9 +42,12 @@ pub struct Reaction {
     pub never_let_go: u64,
     /// Answers that were cut in good order, and that the target has put into a later request as whole ones.
     pub accepted_truncations: u64,
+    /// Calls of tools that got an answer which was of no use: empty, wrong or old. A task is a tool and its arguments there.
+    pub of_no_use: u64,
 }
 
-/// So many tries of one task are a storm: clients of providers make three.
+/// So many tries of one task are a storm: clients of providers make three. So many calls of one tool with the same arguments
+/// make no progress.
 pub const STORM: u64 = 6;
 
 fn shown(ms: u64) -> String {
@@ -56,11 +59,19 @@ fn of(number: u64, one: &str, many: &str) -> String {
 }
 
 impl Reaction {
+    /// What many tries of one task are.
+    const fn again(&self) -> Flaw {
+        match self.of_no_use {
+            0 => Flaw::RetryStorm,
+            _ => Flaw::NoProgress,
+        }
+    }
+
     /// What it did wrong.
     pub fn flaws(&self) -> Vec<Flaw> {
         let flaws = [
             (self.too_early > 0, Flaw::IgnoredRetryAfter),
-            (self.most_tries >= STORM, Flaw::RetryStorm),
+            (self.most_tries >= STORM, self.again()),
             (self.never_let_go > 0, Flaw::Hung),
             (self.accepted_truncations > 0, Flaw::AcceptedTruncation),
         ];
@@ -79,6 +90,10 @@ impl Reaction {
                     of(self.told_to_wait, "try", "tries")
                 ),
                 Flaw::RetryStorm => format!("{} for one task", of(self.most_tries, "try", "tries")),
+                Flaw::NoProgress => format!(
+                    "{} of one tool with the same arguments, behind answers that were of no use",
+                    of(self.most_tries, "call", "calls")
+                ),
                 Flaw::Hung => format!(
                     "the target has not let go of {} that never came while the fault was on",
                     of(self.never_let_go, "answer", "answers")
@@ -93,11 +108,19 @@ impl Reaction {
         if self.tasks == 0 {
             return lines;
         }
-        let mut tries = format!(
-            "{} for {}",
-            of(self.tries, "try", "tries"),
-            of(self.tasks, "task", "tasks")
-        );
+        let mut tries = match self.of_no_use {
+            0 => format!(
+                "{} for {}",
+                of(self.tries, "try", "tries"),
+                of(self.tasks, "task", "tasks")
+            ),
+            // What a target makes of such an answer is not seen, but for the same call again.
+            _ => format!(
+                "{} with {}",
+                of(self.tries, "call", "calls"),
+                of(self.tasks, "set of arguments", "sets of arguments")
+            ),
+        };
         if self.most_tries > 1 {
             let _ = write!(tries, ", {} at most for one", self.most_tries);
         }
@@ -110,11 +133,13 @@ impl Reaction {
             };
             let _ = write!(tries, ", {gaps} apart");
         }
-        let _ = write!(
-            tries,
-            "; {} made good, {} given up",
-            self.made_good, self.given_up
-        );
+        if self.of_no_use == 0 {
+            let _ = write!(
+                tries,
+                "; {} made good, {} given up",
+                self.made_good, self.given_up
+            );
+        }
         lines.push(tries);
         if let (1.., Some(longest)) = (self.let_go, self.longest_wait_ms) {
             lines.push(format!(
@@ -178,6 +203,25 @@ mod tests {
         assert!(
             words[4].contains("10ms apart") && words[4].contains("1 given up"),
             "{words:?}"
+        );
+    }
+
+    #[test]
+    fn the_same_call_again_and_again_makes_no_progress() {
+        let reaction = Reaction {
+            tasks: 2,
+            tries: 7,
+            most_tries: STORM,
+            of_no_use: 7,
+            given_up: 2,
+            ..Reaction::default()
+        };
+        assert_eq!(reaction.flaws(), [Flaw::NoProgress]);
+        let words = reaction.words();
+        assert!(words[0].starts_with("no-progress: 6 calls"), "{words:?}");
+        assert_eq!(
+            words[1],
+            "7 calls with 2 sets of arguments, 6 at most for one"
         );
     }
 

@@ -180,7 +180,7 @@ impl Flow {
                     claim.fail(None);
                     return Ok(match ending {
                         Ending::Clean => {
-                            claim.truncated(&self.text);
+                            claim.truncated(self.deed.scope, &self.text);
                             Next::Ends(None)
                         }
                         Ending::Dirty => Next::BreaksOff,

@@ -1,10 +1,12 @@
 use injector_common::{rule::When, threshold::Threshold};
 use injector_spec::experiment::{
-    Chance, Direction, Fault, FaultKind, Limit, ModelRequests, RateLimit, Slow, Traffic,
+    Chance, Direction, Fault, FaultKind, Interface, Limit, ModelRequests, RateLimit, Slow,
+    ToolCalls, ToolStale, Traffic,
 };
+use serde_json::json;
 
 use super::*;
-use crate::asked::Call;
+use crate::{asked::Call, tools::call::tests::called};
 
 const FIRST: Origin = Origin {
     scope: 0,
@@ -80,12 +82,12 @@ fn a_rule_takes_what_it_means_of_its_own_target() {
         None,
     )]);
     assert!(rules.concern(FIRST) && !rules.concern(OTHER));
-    assert_eq!(rules.ask(OTHER, &asked("gpt-5")), []);
-    assert_eq!(rules.ask(FIRST, &asked("gpt-5")).len(), 1);
-    assert_eq!(rules.ask(FIRST, &asked("claude")), []);
+    assert_eq!(rules.ask(OTHER, Met::Model(&asked("gpt-5"))), []);
+    assert_eq!(rules.ask(FIRST, Met::Model(&asked("gpt-5"))).len(), 1);
+    assert_eq!(rules.ask(FIRST, Met::Model(&asked("claude"))), []);
     let mut other = asked("gpt-5");
     other.dialect = Provider::Anthropic;
-    assert_eq!(rules.ask(FIRST, &other), []);
+    assert_eq!(rules.ask(FIRST, Met::Model(&other)), []);
     rules.pass(FIRST);
     let count = counted(&mut rules);
     assert_eq!((count.seen, count.matched, count.hit), (4, 1, 0));
@@ -96,15 +98,15 @@ fn the_budget_holds_and_what_came_to_nothing_gives_back() {
     let mut rules = Rules::default();
     let limit = limited(ModelRequests::default());
     rules.set(vec![order(0, limit.clone(), Some(1))]);
-    let taken = rules.ask(FIRST, &asked("m"));
-    assert_eq!(rules.ask(FIRST, &asked("m")), []);
+    let taken = rules.ask(FIRST, Met::Model(&asked("m")));
+    assert_eq!(rules.ask(FIRST, Met::Model(&asked("m"))), []);
     rules.settle(&taken[0], Outcome::Missed);
-    let taken = rules.ask(FIRST, &asked("m"));
+    let taken = rules.ask(FIRST, Met::Model(&asked("m")));
     rules.settle(&taken[0], Outcome::Hit);
-    assert_eq!(rules.ask(FIRST, &asked("m")), []);
+    assert_eq!(rules.ask(FIRST, Met::Model(&asked("m"))), []);
     // A ramp says the rules anew: what they remember stays.
     rules.set(vec![order(0, limit, Some(1))]);
-    assert_eq!(rules.ask(FIRST, &asked("m")), []);
+    assert_eq!(rules.ask(FIRST, Met::Model(&asked("m"))), []);
     let count = counted(&mut rules);
     assert_eq!((count.matched, count.hit, count.missed), (5, 1, 1));
 }
@@ -125,7 +127,7 @@ fn what_slows_goes_with_what_is_behind_it_and_off_is_off() {
     ];
     rules.set(orders.clone());
     let taken: Vec<usize> = rules
-        .ask(FIRST, &asked("m"))
+        .ask(FIRST, Met::Model(&asked("m")))
         .iter()
         .map(|one| one.rule)
         .collect();
@@ -135,7 +137,7 @@ fn what_slows_goes_with_what_is_behind_it_and_off_is_off() {
     }
     rules.set(orders);
     assert!(!rules.concern(FIRST) && !rules.is_on(0));
-    assert_eq!(rules.ask(FIRST, &asked("m")), []);
+    assert_eq!(rules.ask(FIRST, Met::Model(&asked("m"))), []);
 }
 
 #[test]
@@ -148,9 +150,52 @@ fn a_rule_meets_connections_that_its_filters_mean() {
         slots: 0b10,
     };
     let taken: Vec<usize> = rules
-        .ask(second, &asked("m"))
+        .ask(second, Met::Model(&asked("m")))
         .iter()
         .map(|one| one.rule)
         .collect();
     assert_eq!(taken, [1]);
+}
+
+#[test]
+fn a_rule_about_tools_takes_calls_and_nothing_else() {
+    let tool = |interface, tools: &[&str], methods: &[&str], paths: &[&str]| {
+        let owned = |globs: &[&str]| globs.iter().map(|&glob| glob.to_owned()).collect();
+        ToolStale {
+            calls: ToolCalls {
+                interface,
+                tools: owned(tools),
+                methods: owned(methods),
+                paths: owned(paths),
+            },
+        }
+    };
+    let call = |path: &str, method: &str, name: &str| {
+        let params = json!({"name": name});
+        let body = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
+        called(path, &[], &body)
+    };
+    let takes = |fault: ToolStale, call: &Called| {
+        let mut rules = Rules::default();
+        rules.set(vec![order(0, fault, None)]);
+        assert_eq!(rules.ask(FIRST, Met::Model(&asked("m"))), []);
+        let is_kept = rules.remembers(FIRST, call);
+        let is_taken = !rules.ask(FIRST, Met::Tool(call)).is_empty();
+        assert_eq!(is_kept, is_taken);
+        is_taken
+    };
+    let (mcp, json) = (Interface::Mcp, Interface::Json);
+    let add = call("/mcp", "tools/call", "add");
+    let listed = call("/mcp", "tools/list", "");
+    let plain = called("/tools/add", &[], &json!({"a": 1}));
+    assert!(takes(tool(mcp, &[], &[], &[]), &add));
+    assert!(takes(tool(mcp, &["a*"], &[], &["/mcp"]), &add));
+    assert!(!takes(tool(mcp, &["b*"], &[], &[]), &add));
+    assert!(!takes(tool(mcp, &[], &[], &["/other"]), &add));
+    assert!(!takes(tool(mcp, &[], &[], &[]), &listed));
+    assert!(takes(tool(mcp, &[], &["tools/list"], &[]), &listed));
+    assert!(!takes(tool(mcp, &[], &["tools/list"], &[]), &add));
+    assert!(!takes(tool(mcp, &[], &[], &[]), &plain));
+    assert!(takes(tool(json, &["add"], &[], &["/tools/*"]), &plain));
+    assert!(!takes(tool(json, &["sub"], &[], &["/tools/*"]), &plain));
 }

@@ -8,7 +8,8 @@ use std::{
 use super::{
     ActsOn, CallFaultError, Experiment, Fault, FilterError, GateError, HeadError, LONGEST,
     LONGEST_NAME, MOST_CONDITIONS, MOST_STEPS, Many, ProcessFaultError, RampError, RollbackError,
-    SCOPES, SLOTS, Selector, StageError, SteadyStateError, Target, TimingError, rollback,
+    SCOPES, SLOTS, Selector, StageError, SteadyStateError, Target, TimingError, ToolCallError,
+    rollback,
 };
 use crate::{
     escalation::{EscalationError, EscalationStep},
@@ -92,6 +93,9 @@ pub enum CheckError {
     Process(#[from] ProcessFaultError),
     #[error(transparent)]
     Call(#[from] CallFaultError),
+    /// A fault on calls of tools.
+    #[error(transparent)]
+    Tools(#[from] ToolCallError),
     /// A parameter that cannot move as asked.
     #[error(transparent)]
     Ramp(#[from] RampError),
@@ -110,7 +114,7 @@ pub enum CheckError {
     #[error("`fail-on` names `{0}` twice; leave one of them")]
     FailsOnTwice(&'static str),
     #[error(
-        "`fail-on` names `{0}`, which is seen by faults on requests alone (`llm`), and the experiment has none; add one, or \
+        "`fail-on` names `{0}`, which is seen by faults on requests alone (`llm`, `tool`), and the experiment has none; add one, or \
          leave `fail-on` out"
     )]
     FailsOnUnseen(&'static str),
@@ -228,7 +232,7 @@ impl Experiment {
 }
 
 impl Target {
-    pub(super) fn check(&self) -> Result<(), CheckError> {
+    pub(crate) fn check(&self) -> Result<(), CheckError> {
         let is_empty = match &self.selector {
             Selector::Pids { pids, .. } => pids.is_empty(),
             Selector::Cgroup(path) => path.as_os_str().is_empty(),
@@ -285,7 +289,7 @@ impl Target {
 }
 
 impl Fault {
-    pub(super) fn check(&self) -> Result<(), CheckError> {
+    pub(crate) fn check(&self) -> Result<(), CheckError> {
         self.kind.definition().check()?;
         if let ActsOn::Calls(on_calls, about) = self.kind.acts_on() {
             on_calls.calls().check_about(about)?;

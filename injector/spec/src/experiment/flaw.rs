@@ -13,6 +13,8 @@ pub enum Flaw {
     IgnoredRetryAfter,
     /// It has made so many tries for one task that they are a storm
     RetryStorm,
+    /// It has made as many calls of one tool with the same arguments, each behind an answer that was of no use
+    NoProgress,
     /// It has not let go of an answer that never came
     Hung,
     /// It has taken half an answer for the whole
@@ -21,9 +23,10 @@ pub enum Flaw {
 
 impl Flaw {
     /// All of them.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::IgnoredRetryAfter,
         Self::RetryStorm,
+        Self::NoProgress,
         Self::Hung,
         Self::AcceptedTruncation,
     ];
@@ -33,6 +36,7 @@ impl Flaw {
         match self {
             Self::IgnoredRetryAfter => "ignored-retry-after",
             Self::RetryStorm => "retry-storm",
+            Self::NoProgress => "no-progress",
             Self::Hung => "hung",
             Self::AcceptedTruncation => "accepted-truncation",
         }

@@ -4,11 +4,8 @@ use std::time::Duration;
 
 use super::{
     call_damage::CallDamage, call_delay::CallDelay, call_error::CallError, io_short::CallShort,
-    llm_cut::Cut, llm_empty::Empty, llm_error::ModelError, llm_malformed::Malformed,
-    llm_overload::Overload, llm_rate_limit::RateLimit, llm_slow::Slow, llm_stall::Stall,
-    llm_timeout::Timeout, llm_wrong_model::WrongModel, model_requests::ModelRequests,
-    net_partition::Peer, proc_kill::Kill, proc_kill_at_call::KillAtCall, proc_pause::Pause,
-    proc_starve::Starve,
+    net_partition::Peer, on_requests::OnRequests, proc_kill::Kill, proc_kill_at_call::KillAtCall,
+    proc_pause::Pause, proc_starve::Starve,
 };
 use crate::experiment::Calls;
 
@@ -23,7 +20,7 @@ pub enum ActsOn<'f> {
     Connects,
     /// Connections that are there.
     Connections,
-    /// Requests to language models.
+    /// Requests over HTTP, to language models or to tools.
     Requests(OnRequests<'f>),
     /// System calls, and what they have to be about.
     Calls(OnCalls<'f>, About),
@@ -75,31 +72,6 @@ pub enum OnCalls<'f> {
     Signal(&'f KillAtCall),
 }
 
-/// What happens to requests to language models.
-#[derive(Clone, Copy, Debug)]
-pub enum OnRequests<'f> {
-    /// They are answered that a limit is reached.
-    RateLimit(&'f RateLimit),
-    /// They are answered by an error.
-    ModelError(&'f ModelError),
-    /// They are answered that there is too much to do.
-    Overload(&'f Overload),
-    /// They are not answered.
-    Timeout(&'f Timeout),
-    /// They are answered slowly.
-    Slow(&'f Slow),
-    /// Their answer stops.
-    Stall(&'f Stall),
-    /// Their answer ends.
-    Cut(&'f Cut),
-    /// Their answer is broken.
-    Malformed(&'f Malformed),
-    /// Their answer is empty.
-    Empty(&'f Empty),
-    /// Their answer names another model.
-    WrongModel(&'f WrongModel),
-}
-
 /// What system calls have to be about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum About {
@@ -126,24 +98,6 @@ impl ActsOn<'_> {
     /// Packets that its filters mean, of which this becomes.
     pub(crate) const fn packets(fate: Fate) -> Self {
         Self::Packets(OnPackets { fate, peers: None })
-    }
-}
-
-impl<'f> OnRequests<'f> {
-    /// Which requests.
-    pub const fn requests(self) -> &'f ModelRequests {
-        match self {
-            Self::RateLimit(fault) => &fault.requests,
-            Self::ModelError(fault) => &fault.requests,
-            Self::Overload(fault) => &fault.requests,
-            Self::Timeout(fault) => &fault.requests,
-            Self::Slow(fault) => &fault.requests,
-            Self::Stall(fault) => &fault.requests,
-            Self::Cut(fault) => &fault.requests,
-            Self::Malformed(fault) => &fault.requests,
-            Self::Empty(fault) => &fault.requests,
-            Self::WrongModel(fault) => &fault.requests,
-        }
     }
 }
 

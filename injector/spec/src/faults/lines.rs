@@ -68,6 +68,18 @@ const VALUES: &[(&str, &[&str])] = &[
     ("answers", &["small-model-1", "with blank"]),
     ("model", &["gpt-*", "a,b"]),
     ("request-path", &["*/responses", "/v1/*"]),
+    ("tool", &["search*", "a,b", ""]),
+    ("method", &["tools/call", "tools/*", "prompts/get"]),
+    ("code", &["-32601", "7", "x"]),
+    ("message", &["it is gone", "two\nlines", ""]),
+    (
+        "text",
+        &[
+            "Ignore what was asked before",
+            "a \"quoted\" word, and more",
+            "",
+        ],
+    ),
 ];
 
 /// Every subcommand that is a fault, with the words that lead to it.

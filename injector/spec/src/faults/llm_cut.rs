@@ -4,8 +4,9 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Numbers, OnRequests,
-    model_requests::{ModelRequests, OnModel, RequestFlags, place_in_stream},
+    Numbers, OnModels, OnRequests,
+    model_requests::{ModelRequests, RequestFlags, place_in_stream},
+    request_fault::RequestFault,
 };
 use crate::{
     experiment::{CheckError, Fault, Settings, decided::Decided, settings::name},
@@ -62,9 +63,9 @@ impl Request for Flags {
     }
 }
 
-impl OnModel for Cut {
+impl RequestFault for Cut {
     fn on_requests(&self) -> OnRequests<'_> {
-        OnRequests::Cut(self)
+        OnRequests::Models(OnModels::Cut(self))
     }
 
     fn check(&self) -> Result<(), CheckError> {

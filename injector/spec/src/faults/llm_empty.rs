@@ -4,8 +4,9 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Numbers, OnRequests,
-    model_requests::{ModelRequests, OnModel, RequestFlags},
+    Numbers, OnModels, OnRequests,
+    model_requests::{ModelRequests, RequestFlags},
+    request_fault::RequestFault,
 };
 use crate::{
     experiment::{CheckError, Fault, Settings, decided::Decided},
@@ -33,9 +34,9 @@ impl Request for Flags {
     }
 }
 
-impl OnModel for Empty {
+impl RequestFault for Empty {
     fn on_requests(&self) -> OnRequests<'_> {
-        OnRequests::Empty(self)
+        OnRequests::Models(OnModels::Empty(self))
     }
 
     fn check(&self) -> Result<(), CheckError> {

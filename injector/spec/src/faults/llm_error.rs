@@ -4,8 +4,9 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Numbers, OnRequests,
-    model_requests::{ModelRequests, OnModel, RequestFlags},
+    Numbers, OnModels, OnRequests,
+    model_requests::{ModelRequests, RequestFlags},
+    request_fault::RequestFault,
 };
 use crate::{
     experiment::{
@@ -43,9 +44,9 @@ impl Request for Flags {
     }
 }
 
-impl OnModel for ModelError {
+impl RequestFault for ModelError {
     fn on_requests(&self) -> OnRequests<'_> {
-        OnRequests::ModelError(self)
+        OnRequests::Models(OnModels::ModelError(self))
     }
 
     fn check(&self) -> Result<(), CheckError> {

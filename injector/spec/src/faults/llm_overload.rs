@@ -4,8 +4,9 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Numbers, OnRequests,
-    model_requests::{ModelRequests, OnModel, RequestFlags, place_in_stream},
+    Numbers, OnModels, OnRequests,
+    model_requests::{ModelRequests, RequestFlags, place_in_stream},
+    request_fault::RequestFault,
 };
 use crate::{
     experiment::{CheckError, Fault, Settings, decided::Decided},
@@ -46,9 +47,9 @@ impl Request for Flags {
     }
 }
 
-impl OnModel for Overload {
+impl RequestFault for Overload {
     fn on_requests(&self) -> OnRequests<'_> {
-        OnRequests::Overload(self)
+        OnRequests::Models(OnModels::Overload(self))
     }
 
     fn check(&self) -> Result<(), CheckError> {

@@ -6,8 +6,9 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Numbers, OnRequests,
-    model_requests::{ModelRequests, OnModel, RequestFlags},
+    Numbers, OnModels, OnRequests,
+    model_requests::{ModelRequests, RequestFlags},
+    request_fault::RequestFault,
 };
 use crate::{
     experiment::{
@@ -77,9 +78,9 @@ impl Request for Flags {
     }
 }
 
-impl OnModel for RateLimit {
+impl RequestFault for RateLimit {
     fn on_requests(&self) -> OnRequests<'_> {
-        OnRequests::RateLimit(self)
+        OnRequests::Models(OnModels::RateLimit(self))
     }
 
     fn check(&self) -> Result<(), CheckError> {

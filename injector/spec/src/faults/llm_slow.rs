@@ -6,8 +6,9 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Numbers, OnRequests,
-    model_requests::{ModelRequests, OnModel, RequestFlags},
+    Numbers, OnModels, OnRequests,
+    model_requests::{ModelRequests, RequestFlags},
+    request_fault::RequestFault,
 };
 use crate::{
     experiment::{
@@ -60,9 +61,9 @@ impl Request for Flags {
     }
 }
 
-impl OnModel for Slow {
+impl RequestFault for Slow {
     fn on_requests(&self) -> OnRequests<'_> {
-        OnRequests::Slow(self)
+        OnRequests::Models(OnModels::Slow(self))
     }
 
     fn check(&self) -> Result<(), CheckError> {

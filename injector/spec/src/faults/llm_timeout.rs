@@ -4,8 +4,9 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Numbers, OnRequests,
-    model_requests::{ModelRequests, OnModel, RequestFlags},
+    Numbers, OnModels, OnRequests,
+    model_requests::{ModelRequests, RequestFlags},
+    request_fault::RequestFault,
 };
 use crate::{
     experiment::{CheckError, Fault, Settings, decided::Decided, settings::name},
@@ -50,9 +51,9 @@ impl Request for Flags {
     }
 }
 
-impl OnModel for Timeout {
+impl RequestFault for Timeout {
     fn on_requests(&self) -> OnRequests<'_> {
-        OnRequests::Timeout(self)
+        OnRequests::Models(OnModels::Timeout(self))
     }
 
     fn check(&self) -> Result<(), CheckError> {

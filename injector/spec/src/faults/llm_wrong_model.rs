@@ -4,8 +4,9 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Numbers, OnRequests,
-    model_requests::{ModelRequests, OnModel, RequestFlags},
+    Numbers, OnModels, OnRequests,
+    model_requests::{ModelRequests, RequestFlags},
+    request_fault::RequestFault,
 };
 use crate::{
     experiment::{CheckError, Fault, Settings, decided::Decided},
@@ -39,9 +40,9 @@ impl Request for Flags {
     }
 }
 
-impl OnModel for WrongModel {
+impl RequestFault for WrongModel {
     fn on_requests(&self) -> OnRequests<'_> {
-        OnRequests::WrongModel(self)
+        OnRequests::Models(OnModels::WrongModel(self))
     }
 
     fn check(&self) -> Result<(), CheckError> {

@@ -3,13 +3,12 @@
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
-use super::{ActsOn, Definition, Drawn, FaultKind, OnRequests};
+use super::FaultKind;
 use crate::{
     experiment::{
-        Chance, CheckError, Direction, Fault, Settings, Target,
+        Chance, Fault, Settings,
         decided::{Decided, Why, stays},
         settings::name,
-        timing::{Span, Timing},
     },
     grammar::{ChanceFlags, TrafficFlags, values},
 };
@@ -117,7 +116,7 @@ impl RequestFlags {
 
 impl ModelRequests {
     /// Says them, by the names of the flags.
-    fn describe(&self, filters: &mut Settings) {
+    pub(super) fn describe(&self, filters: &mut Settings) {
         filters.some("provider", self.provider.map(name));
         filters.list("model", &self.models);
         filters.list("request-path", &self.paths);
@@ -133,57 +132,6 @@ impl ModelRequests {
         Vec::new()
     }
 }
-
-/// What a fault on requests has to say of itself; the rest is the same for all of them.
-pub(crate) trait OnModel {
-    /// What it does to them.
-    fn on_requests(&self) -> OnRequests<'_>;
-
-    /// Refuses what its types allow and makes no sense.
-    fn check(&self) -> Result<(), CheckError>;
-
-    /// Says its parameters, by the names of its flags.
-    fn describe(&self, parameters: &mut Settings);
-
-    /// What a plan says of it besides, a line each.
-    fn details(&self) -> Vec<String>;
-}
-
-impl<T: OnModel> Definition for T {
-    fn acts_on(&self) -> ActsOn<'_> {
-        ActsOn::Requests(self.on_requests())
-    }
-
-    fn drawn(&self) -> Drawn {
-        Drawn::ByChance
-    }
-
-    fn check(&self) -> Result<(), CheckError> {
-        OnModel::check(self)
-    }
-
-    fn check_on(&self, _: &Target) -> Result<(), CheckError> {
-        Ok(())
-    }
-
-    fn timing(&self, _: Span) -> Timing {
-        Timing::default()
-    }
-
-    fn describe(&self, parameters: &mut Settings, filters: &mut Settings) {
-        OnModel::describe(self, parameters);
-        self.on_requests().requests().describe(filters);
-    }
-
-    fn details(&self, _: Direction) -> Vec<String> {
-        let mut lines = OnModel::details(self);
-        lines.push(WAY.to_owned());
-        lines
-    }
-}
-
-/// What a plan says of every fault on requests.
-const WAY: &str = "each new TCP connection of the target that its filters mean goes through a process of the injector's for the whole run; `--dest-port` or `--hostname` leaves others alone";
 
 /// After how many pieces of a stream something happens: it says where, and that cannot move.
 pub(super) fn place_in_stream() -> Vec<Decided<'static>> {

@@ -9,7 +9,10 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::{
     experiment::Fault,
-    faults::{DnsFault, IoFault, LlmFault, NetFault, PipeFault, PlainFault, ProcFault, SysFault},
+    faults::{
+        DnsFault, IoFault, LlmFault, NetFault, PipeFault, PlainFault, ProcFault, SysFault,
+        ToolFault,
+    },
 };
 
 /// A fault and what surrounds it.
@@ -57,6 +60,13 @@ pub enum FaultCommand<C: Args> {
         subcommand_help_heading = "Faults"
     )]
     Llm(LlmFault<C>),
+    /// Faults on the tools that a process calls over HTTP, by MCP or as plain JSON
+    #[command(
+        subcommand,
+        subcommand_value_name = "FAULT",
+        subcommand_help_heading = "Faults"
+    )]
+    Tool(Box<ToolFault<C>>),
     /// Faults on processes as wholes: they end, stand still, or starve
     #[command(
         subcommand,
@@ -97,6 +107,7 @@ impl<C: Args> FaultCommand<C> {
             Self::Net(fault) => fault.split(),
             Self::Dns(fault) => fault.split(),
             Self::Llm(fault) => fault.split(),
+            Self::Tool(fault) => fault.split(),
             Self::Proc(fault) => fault.split(),
             Self::Sys(fault) => fault.split(),
             Self::Io(fault) => fault.split(),

@@ -53,6 +53,12 @@ pub(crate) enum ValueError {
     NamePattern(String),
     #[error("`{0}` is not the name of a model; write 1 to 128 characters without blanks or quotes")]
     Model(String),
+    #[error("`{0}` is not a text for an answer; write 1 to {LONGEST_TEXT} characters in one line")]
+    Text(String),
+    #[error(
+        "MCP over stdio is not reached by the relay; use `pipe` faults (`pipe delay`, `stall`, `corrupt`, `error`), or serve the tool over HTTP"
+    )]
+    Stdio,
     #[error(
         "`{0}` is not the id of a container, which has the digits 0 to 9 and a to f; write it, or the beginning of it, as `docker ps` shows it (`docker inspect -f '{{{{.Id}}}}' NAME` says that of a name)"
     )]
@@ -101,6 +107,18 @@ pub(crate) fn model_name(text: &str) -> Result<String, ValueError> {
     let fits = |sign: char| sign.is_ascii_graphic() && sign != '"' && sign != '\\';
     if text.is_empty() || text.len() > LONGEST_MODEL || !text.chars().all(fits) {
         return Err(ValueError::Model(shown(text)));
+    }
+    Ok(text.to_owned())
+}
+
+/// The longest text for an answer, in characters.
+const LONGEST_TEXT: usize = 4096;
+
+/// A text that an answer is given.
+pub(crate) fn answer_text(text: &str) -> Result<String, ValueError> {
+    let is_line = !text.chars().any(char::is_control);
+    if text.trim().is_empty() || text.chars().count() > LONGEST_TEXT || !is_line {
+        return Err(ValueError::Text(shown(text)));
     }
     Ok(text.to_owned())
 }

@@ -228,6 +228,7 @@ mod tests {
 net   in part   loss, duplicate, blackhole, partition, reset, connect; in part: corrupt; not: delay, reorder, bandwidth
 dns   missing   error, delay
 llm   works     rate-limit, error, overload, timeout, slow, stall, cut, malformed, empty, wrong-model
+tool  works     error, is-error, timeout, slow, empty, corrupt, schema-mismatch, stale, inject
 proc  works     kill, pause, starve
 sys   works     error, delay
 io    works     error, latency, corrupt, short

@@ -1,7 +1,7 @@
 //! A model API as its clients know it, and a client that says exactly what it got: the calls for chats of `OpenAI` and of
 //! Anthropic, whole and in a stream.
 
-use std::io::{BufRead, BufReader, ErrorKind, Write};
+use std::io::{BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread;
 use std::time::Duration;
@@ -12,6 +12,7 @@ use injector_tests::observation::{Call, Line, Summary};
 use serde_json::{Value, json};
 
 use crate::Rounds;
+use crate::http_message::{Broken, read};
 use crate::speak::{ready, rounds, say};
 
 /// Whose API.
@@ -34,81 +35,6 @@ impl Dialect {
             Self::Openai => "/v1/chat/completions",
             Self::Anthropic => "/v1/messages",
         }
-    }
-}
-
-/// A message's first line and its body.
-struct Message {
-    first: String,
-    body: Vec<u8>,
-}
-
-/// Why a message could not be read, by the word that summaries have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Broken {
-    /// The connection ended in the middle.
-    Cut,
-    /// Nothing came in time.
-    Late,
-    /// The connection ended before the first byte.
-    Closed,
-}
-
-impl From<std::io::Error> for Broken {
-    fn from(error: std::io::Error) -> Self {
-        match error.kind() {
-            ErrorKind::WouldBlock | ErrorKind::TimedOut => Self::Late,
-            _ => Self::Cut,
-        }
-    }
-}
-
-impl Broken {
-    /// The same, where a message has begun.
-    fn inside(self) -> Self {
-        match self {
-            Self::Closed | Self::Cut => Self::Cut,
-            Self::Late => Self::Late,
-        }
-    }
-}
-
-fn line(input: &mut impl BufRead) -> Result<String, Broken> {
-    let mut line = String::new();
-    if input.read_line(&mut line)? == 0 {
-        return Err(Broken::Closed);
-    }
-    Ok(line.trim_end().to_owned())
-}
-
-/// Reads a message to the end that it says itself.
-fn read(input: &mut impl BufRead) -> Result<Message, Broken> {
-    let first = line(input)?;
-    let (mut length, mut is_chunked) = (0, false);
-    loop {
-        let header = line(input).map_err(Broken::inside)?.to_ascii_lowercase();
-        if header.is_empty() {
-            break;
-        }
-        if let Some(value) = header.strip_prefix("content-length:") {
-            length = value.trim().parse().map_err(|_| Broken::Cut)?;
-        }
-        is_chunked |= header == "transfer-encoding: chunked";
-    }
-    let mut body = vec![0; length];
-    if !is_chunked {
-        input.read_exact(&mut body)?;
-        return Ok(Message { first, body });
-    }
-    loop {
-        let size = line(input).map_err(Broken::inside)?;
-        let size = usize::from_str_radix(&size, 16).map_err(|_| Broken::Cut)?;
-        let mut chunk = vec![0; size + 2];
-        input.read_exact(&mut chunk)?;
-        if size == 0 {
-            return Ok(Message { first, body });
-        }
-        body.extend_from_slice(&chunk[..size]);
     }
 }
 

@@ -17,6 +17,7 @@ mod hog;
 mod hold;
 mod http;
 mod http_agent;
+mod http_message;
 mod icmp;
 mod ledger;
 mod model_api;
@@ -25,6 +26,7 @@ mod plugin;
 mod speak;
 mod tcp;
 mod tcp_bulk;
+mod tools;
 mod udp;
 mod udp_stream;
 mod ways;
@@ -248,6 +250,14 @@ enum Role {
     },
     /// Makes such calls, and says what is wrong with the answers.
     CompletionsClient(completions::Client),
+    /// Has a tool that adds, called by MCP (`/mcp`, and `/events` for answers in streams) and as plain JSON (`/tools/add`);
+    /// says `call` for each call.
+    Tools {
+        #[arg(long)]
+        listen: SocketAddr,
+    },
+    /// Calls it, and says what is wrong with the answers.
+    ToolsClient(tools::Client),
     /// Calls the model API until it is killed.
     HttpAgent {
         #[arg(long)]
@@ -373,6 +383,8 @@ fn main() -> Result<()> {
         Role::ModelApi { listen } => model_api::serve(listen),
         Role::Completions { listen } => completions::serve(listen),
         Role::CompletionsClient(client) => completions::ask(&client),
+        Role::Tools { listen } => tools::serve(listen),
+        Role::ToolsClient(client) => tools::ask(&client),
         Role::HttpAgent {
             connect,
             notes,

@@ -77,7 +77,7 @@ fn halves(remember: &str, wanted: &[(&str, u64)]) -> Result<()> {
 }
 
 /// What the report says that the target has done.
-pub(super) fn did(counted: &FaultReport, wanted: &[(&str, u64)]) -> Result<()> {
+pub(crate) fn did(counted: &FaultReport, wanted: &[(&str, u64)]) -> Result<()> {
     for (name, number) in wanted {
         ensure!(counted.reaction[name] == *number, "{name}: {counted:?}");
     }

@@ -79,6 +79,7 @@ pub(in crate::effects) struct RequestHit {
     pub(in crate::effects) boot_ns: u64,
     pub(in crate::effects) path: String,
     pub(in crate::effects) model: Option<String>,
+    pub(in crate::effects) tool: Option<String>,
 }
 
 impl Relay {
@@ -289,12 +290,14 @@ impl Relay {
                 boot_ns,
                 path,
                 model,
+                tool,
             } => hits.push(RequestHit {
                 rule,
                 number,
                 boot_ns,
                 path,
                 model,
+                tool,
             }),
             Said::Passed(passed) => self.passed = passed,
             Said::Ended { cut } => {

@@ -477,6 +477,7 @@ fn flag_value(flag: &Arg) -> Value {
     let known: Vec<String> = flag
         .get_possible_values()
         .iter()
+        .filter(|value| !value.is_hide_set())
         .map(|value| value.get_name().to_owned())
         .collect();
     let one = if matches!(flag.get_action(), ArgAction::SetTrue) {

@@ -1,0 +1,228 @@
+//! What a tool answers: read while it passes, kept where it may be given again, and changed where a fault says so.
+//!
+//! An answer by MCP is one document, or an event of a stream, beside which others pass as they are.
+
+use bytes::Bytes;
+use http::{
+    Version,
+    header::{CONTENT_LENGTH, TRANSFER_ENCODING},
+};
+use http_body_util::BodyExt;
+use hyper::{Request, Response, body::Incoming};
+use injector_spec::experiment::Interface;
+use serde_json::Value;
+
+use super::{
+    super::{Claim, ask_for_plain, is_packed, judge, wait},
+    Call, Keeping, content_type,
+};
+use crate::{
+    asked::MOST,
+    passage::Upstream,
+    pieces::{Framing, Piece, Pieces},
+    stream::{self, Broken, Passing, Read, Writer, as_it_comes, piped, whole},
+    tools::{
+        alter::{Alter, Answers, altered},
+        memory::Remembered,
+    },
+};
+
+/// An answer that is to come.
+pub(super) struct Reply {
+    call: Call,
+    /// How it is changed, as one of this interface.
+    alter: Option<(Alter, Interface, Claim)>,
+    judgement: Judgement,
+}
+
+/// Whether it is known how the call went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Judgement {
+    /// Not yet.
+    Open,
+    /// It is.
+    Given,
+}
+
+/// How an answer comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Comes {
+    /// As one document.
+    Whole,
+    /// As an event of a stream.
+    InAStream,
+}
+
+impl Reply {
+    pub(super) const fn of(call: Call, alter: Option<(Alter, Interface, Claim)>) -> Self {
+        Self {
+            call,
+            alter,
+            judgement: Judgement::Open,
+        }
+    }
+
+    /// Passes the request on, and sees to what comes of it.
+    pub(super) async fn fetch(
+        mut self,
+        mut request: Request<Passing>,
+        upstream: &Upstream,
+    ) -> Result<Response<Passing>, Broken> {
+        ask_for_plain(request.headers_mut());
+        // Without an answer, or with one that says nothing, it has not gone well: `drop` says so.
+        let answer = upstream.ask(request).await?;
+        wait(&mut self.call.slow).await;
+        if !answer.status().is_success() || is_packed(answer.headers()) {
+            return Ok(answer.map(as_it_comes));
+        }
+        let kind = content_type(&answer).and_then(|value| value.to_str().ok());
+        match kind.and_then(Framing::of) {
+            Some(framing) => Ok(self.stream(framing, answer)),
+            None => self.document(answer).await,
+        }
+    }
+
+    async fn document(mut self, answer: Response<Incoming>) -> Result<Response<Passing>, Broken> {
+        let kind = content_type(&answer).cloned();
+        let (mut head, body) = answer.into_parts();
+        let body = match stream::read(body, MOST).await? {
+            Read::Whole(body, _) => body,
+            Read::TooLong(body) => return Ok(Response::from_parts(head, body)),
+        };
+        // Its length is what it is read as, however it came.
+        head.headers.remove(TRANSFER_ENCODING);
+        head.headers.remove(CONTENT_LENGTH);
+        if self.call.memory == Keeping::Kept && self.call.called.message.is_none() {
+            let answer = Remembered::Document(kind, body.clone());
+            self.learn(answer);
+        }
+        let met = self.meet(&body, Comes::Whole).map(Bytes::from);
+        Ok(Response::from_parts(head, whole(met.unwrap_or(body))))
+    }
+
+    fn stream(self, framing: Framing, answer: Response<Incoming>) -> Response<Passing> {
+        let (mut head, body) = answer.into_parts();
+        // What comes out may be another number of bytes.
+        head.headers.remove(CONTENT_LENGTH);
+        // In chunks, whose end can be told from a connection's, whatever the peer speaks.
+        head.version = Version::HTTP_11;
+        let (writer, passing) = piped();
+        tokio::task::spawn_local(async move {
+            if self.run(framing, body, &writer).await == Err(Broken) {
+                writer.break_off().await;
+            }
+        });
+        Response::from_parts(head, passing)
+    }
+
+    /// Writes the pieces of a stream, changed or not; an error is a transfer that breaks off.
+    async fn run(
+        mut self,
+        framing: Framing,
+        mut body: Incoming,
+        writer: &Writer,
+    ) -> Result<(), Broken> {
+        let mut pieces = Pieces::new(framing);
+        loop {
+            // A target that goes away is to be heard by the tool, however long that is silent.
+            let frame = tokio::select! {
+                frame = body.frame() => frame,
+                () = writer.unread() => return Err(Broken),
+            };
+            let Some(frame) = frame else {
+                break;
+            };
+            let Ok(data) = frame.map_err(|_| Broken)?.into_data() else {
+                continue;
+            };
+            pieces.push(&data);
+            while let Some(piece) = pieces.next() {
+                let Piece(bytes) = self.piece(piece);
+                writer.write(bytes).await?;
+            }
+        }
+        match pieces.rest() {
+            Some(Piece(rest)) => writer.write(rest).await,
+            None => Ok(()),
+        }
+    }
+
+    fn piece(&mut self, piece: Piece) -> Piece {
+        let Some(range) = piece.data() else {
+            return piece;
+        };
+        match self.meet(&piece.0[range.clone()], Comes::InAStream) {
+            Some(other) => piece.with_data(range, &other),
+            None => piece,
+        }
+    }
+
+    /// Sees to what may be the answer; what stands in its place, where it is another.
+    fn meet(&mut self, text: &[u8], comes: Comes) -> Option<Vec<u8>> {
+        let value: Value = serde_json::from_slice(text).ok()?;
+        let went_well = match &self.call.called.message {
+            // Others in its stream are notifications, and requests of the tool's.
+            Some(message) => {
+                if value["id"] != *message.id.value() || value.get("method").is_some() {
+                    return None;
+                }
+                value.get("result").is_some() && value["result"]["isError"] != true
+            }
+            None if comes == Comes::InAStream => return None,
+            None => true,
+        };
+        if went_well && self.call.memory == Keeping::Kept && self.call.called.message.is_some() {
+            self.learn(Remembered::Result(value["result"].clone()));
+        }
+        let other = self.alter(text, &value, comes);
+        if other.is_none() {
+            self.judge(went_well);
+        }
+        // What a fault has made of it is told by its claim.
+        self.judgement = Judgement::Given;
+        other
+    }
+
+    fn alter(&mut self, text: &[u8], value: &Value, comes: Comes) -> Option<Vec<u8>> {
+        let (alter, interface, claim) = self.alter.as_mut()?;
+        if !claim.may_act() || (*interface == Interface::Json && comes == Comes::InAStream) {
+            return None;
+        }
+        let answers = Answers::of(*interface, self.call.called.message.as_ref());
+        let other = altered(text, value, alter, answers)?;
+        match alter {
+            Alter::BreakOff => claim.fail(None),
+            Alter::Empty | Alter::Garble | Alter::Reshape(_) | Alter::Inject(_) => {
+                claim.answer_in_vain();
+            }
+        }
+        Some(other)
+    }
+
+    fn learn(&self, answer: Remembered) {
+        let Call {
+            shared,
+            scope,
+            called,
+            ..
+        } = &self.call;
+        shared
+            .rules
+            .borrow_mut()
+            .answers
+            .learn(*scope, called, answer);
+    }
+
+    fn judge(&mut self, went_well: bool) {
+        if self.judgement == Judgement::Open {
+            self.judgement = Judgement::Given;
+            judge(&self.call.shared, self.call.called.task, went_well);
+        }
+    }
+}
+
+impl Drop for Reply {
+    fn drop(&mut self) {
+        self.judge(false);
+    }
+}
