@@ -343,6 +343,7 @@ mod tests {
             faults: vec![],
             remarks: vec![],
             judgement,
+            failed_on: Vec::new(),
             undo_errors,
             halt: None,
             gates: vec![],
