@@ -14,6 +14,7 @@ mod arm;
 mod ask;
 mod audit;
 mod authority;
+mod own_process;
 mod compare;
 mod convert;
 mod demo;
@@ -66,8 +67,8 @@ pub use trials::{SearchWanted, SuiteWanted, repeat, search, suite};
 pub use watch::watch;
 
 use flags::{OnCommandLine, OutputFlags, RunFlags};
-use injector_engine::{escalation, guardian, halt_monitor, recorder, trial};
-use injector_host::{kernel::uprobe, sleep_server};
+use injector_engine::{escalation, trial};
+use own_process::OwnProcess;
 use injector_spec::grammar::FaultCommand;
 use injector_spec::{error::Refusal, quantity::duration};
 
@@ -259,30 +260,6 @@ enum Command {
     /// One run of several, asked for on standard input; not for people
     #[command(hide = true, name = trial::COMMAND)]
     Trial(OutputFlags),
-    /// The process that a supervisor starts; not for people
-    #[command(hide = true)]
-    Worker {
-        /// The supervisor's end of the conversation
-        #[arg(long, value_name = "DESCRIPTOR")]
-        link: i32,
-    },
-    /// The process that can undo what a worker changes; not for people
-    #[command(hide = true, name = guardian::COMMAND)]
-    Guard {
-        /// The guardian's end of the conversation
-        #[arg(long, value_name = "DESCRIPTOR")]
-        link: i32,
-    },
-    /// The process that writes to disks and terminals; not for people
-    #[command(hide = true, name = recorder::COMMAND)]
-    Record {
-        /// Its end of the conversation about disks
-        #[arg(long, value_name = "DESCRIPTOR")]
-        disk: i32,
-        /// Its end of the conversation about the terminal
-        #[arg(long, value_name = "DESCRIPTOR")]
-        terminal: i32,
-    },
     /// The process that asks people about a run that is over; not for people
     #[command(hide = true, name = escalation::COMMAND)]
     Escalate {
@@ -290,29 +267,8 @@ enum Command {
         #[arg(value_name = "RUN")]
         run: String,
     },
-    /// The process that connections of a target go through; not for people
-    #[command(hide = true, name = injector_relay::conversation::COMMAND)]
-    Relay(relay::Flags),
-    /// The process whose pages threads sleep on; not for people
-    #[command(hide = true, name = sleep_server::page_holder::COMMAND)]
-    HoldPark {
-        /// How much it maps
-        #[arg(value_name = "BYTES")]
-        bytes: usize,
-    },
-    /// The process that becomes a program that a person named; not for people
-    #[command(hide = true, name = halt_monitor::EXEC_HELPER)]
-    ExecHelper {
-        /// The program and its arguments
-        #[arg(value_name = "WORD", required = true, last = true)]
-        words: Vec<OsString>,
-    },
-    /// The process that is put to sleep to see whether that works; not for people
-    #[command(hide = true, name = sleep_server::trial::COMMAND)]
-    TryPark,
-    /// The process on which probes are tried; not for people
-    #[command(hide = true, name = uprobe::trial::COMMAND)]
-    TryProbe,
+    #[command(flatten)]
+    Own(OwnProcess),
 }
 
 /// The definition of the command line, as manuals and completions have it: without the commands that are not for

@@ -273,14 +273,7 @@ fn action(command: Command, config: Source, words: &[OsString]) -> Result<Action
             Action::Search(Box::new(SearchWanted::read(*flags, config, words)?))
         }
         Command::Trial(flags) => Action::Arm(one_of_several(config, flags.output())?),
-        Command::Worker { link } => Action::Worker(link),
-        Command::Guard { link } => Action::Guard(link),
-        Command::Record { disk, terminal } => Action::Record { disk, terminal },
-        Command::Relay(flags) => Action::Relay(flags),
-        Command::HoldPark { bytes } => Action::HoldPark(bytes),
-        Command::ExecHelper { words } => Action::ExecHelper(words),
-        Command::TryPark => Action::TryPark,
-        Command::TryProbe => Action::TryProbe,
+        Command::Own(process) => process.action(),
     })
 }
 
