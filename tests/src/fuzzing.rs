@@ -235,7 +235,7 @@ pub fn held_frame(bytes: &[u8]) {
 /// What a connection says: lines that begin with `w` are written, with `r` read, with `g` read behind bytes that were not
 /// looked at, and `c` closes it. Each request that is told has text that can be shown, and none of what is secret.
 pub fn observed_plaintext(bytes: &[u8]) {
-    let (mut hearing, mut listener) = (Hearing::default(), Shown);
+    let (mut requests, mut listener) = (Hearing::default(), Shown);
     for (at, call) in (0..).zip(bytes.split_inclusive(|byte| *byte == b'\n')) {
         let Some((kind, said)) = call.split_first() else {
             continue;
@@ -259,7 +259,7 @@ pub fn observed_plaintext(bytes: &[u8]) {
         } else {
             (&[][..], said)
         };
-        hearing.hear(
+        requests.hear(
             &Heard {
                 heading,
                 head,
@@ -268,7 +268,7 @@ pub fn observed_plaintext(bytes: &[u8]) {
             &mut listener,
         );
     }
-    hearing.end(&mut listener);
+    requests.end(&mut listener);
 }
 
 /// Looks at what is told.

@@ -10,6 +10,7 @@ use super::{
     experiment_file::{ExperimentFile, check, from_stdin},
     flags::{OnCommandLine, RunFlags, StageFlags},
     front_page,
+    lessons::LessonsFlags,
     list::Shown,
     relay,
     trials::{SearchWanted, SuiteWanted, Times},
@@ -246,10 +247,7 @@ fn action(command: Command, config: Source, words: &[OsString]) -> Result<Action
         Command::Report(flags) => Action::Report(flags.try_into()?),
         Command::Postmortem(flags) => Action::Postmortem(flags.try_into()?),
         Command::Compare(flags) => Action::Compare(flags.try_into()?),
-        Command::Lessons(flags) => {
-            let (told, output) = flags.split();
-            Action::Lessons(told, output)
-        }
+        Command::Lessons(flags) => lessons(flags),
         Command::Sweep { dry_run, output } => {
             let sweeping = if dry_run {
                 Sweeping::FindOnly
@@ -275,6 +273,11 @@ fn action(command: Command, config: Source, words: &[OsString]) -> Result<Action
         Command::Trial(flags) => Action::Arm(one_of_several(config, flags.output())?),
         Command::Own(process) => process.action(),
     })
+}
+
+fn lessons(flags: LessonsFlags) -> Action {
+    let (told, output) = flags.split();
+    Action::Lessons(told, output)
 }
 
 pub(super) fn run_id(text: &str) -> Result<RunId, Refusal> {

@@ -327,13 +327,13 @@ mod tests {
         }
     }
 
-    fn shown(page: Page) -> String {
+    fn shown(page: &Page) -> String {
         String::from_utf8(page.bytes(Look::Pipe)).unwrap()
     }
 
     #[test]
     fn a_stream_on_a_line() {
-        let line = shown(request(&stream(), Duration::from_millis(500)));
+        let line = shown(&request(&stream(), Duration::from_millis(500)));
         assert_eq!(
             line,
             "   500ms  200        POST api.openai.com/v1/chat/completions  gpt-4o  first byte 40ms, first record \
@@ -355,7 +355,7 @@ mod tests {
             }),
             ..stream()
         };
-        let line = shown(request(&exchange, Duration::ZERO));
+        let line = shown(&request(&exchange, Duration::ZERO));
         assert!(line.contains("  no answer  POST"), "{line}");
         assert!(
             line.ends_with("took 1.04s  retry 2 after 3s  (python3 7, plain text)\n"),
