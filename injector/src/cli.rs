@@ -14,7 +14,6 @@ mod arm;
 mod ask;
 mod audit;
 mod authority;
-mod own_process;
 mod compare;
 mod convert;
 mod demo;
@@ -27,6 +26,7 @@ mod halt;
 mod lessons;
 mod list;
 mod observe;
+mod own_process;
 mod postmortem;
 mod record;
 mod relay;
@@ -39,7 +39,7 @@ mod trials;
 mod usage;
 mod watch;
 
-use std::{ffi::OsString, path::PathBuf, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 
@@ -68,9 +68,9 @@ pub use watch::watch;
 
 use flags::{OnCommandLine, OutputFlags, RunFlags};
 use injector_engine::{escalation, trial};
-use own_process::OwnProcess;
 use injector_spec::grammar::FaultCommand;
 use injector_spec::{error::Refusal, quantity::duration};
+use own_process::OwnProcess;
 
 /// The whole command line.
 #[derive(Parser, Debug)]
