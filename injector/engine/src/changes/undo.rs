@@ -36,16 +36,15 @@ pub fn undo(change: &HostChange, namespace: Option<&Namespace>, run: &str) -> Re
             filters,
             ..
         } => {
-            let Some(namespace) = namespace else {
-                return Ok(Fate::Gone);
-            };
             let announced = filters::Announced {
                 boot,
                 since_boot_ns: *since_boot_ns,
                 ifindex: *ifindex,
                 clsact: *clsact,
             };
-            filters::remove(namespace, &announced, filters, run)
+            namespace.map_or(Ok(Fate::Gone), |namespace| {
+                filters::remove(namespace, &announced, filters, run)
+            })
         }
     }
 }
