@@ -15,7 +15,7 @@ use rustix::fs::{FlockOperation, flock};
 
 use crate::company::{Company, Host};
 use crate::matrix::{Selection, selection};
-use crate::needs::Need;
+use crate::needs::{Need, TCX, lacks};
 use crate::times::Times;
 
 /// One test.
@@ -83,6 +83,8 @@ pub(crate) fn run(mut cases: Vec<Case>) -> ExitCode {
     arguments.test_threads.get_or_insert(match selection() {
         // An emulated processor is slow enough with one.
         Selection::Matrix => 1,
+        // Without TCX each run makes and removes a qdisc of `lo`, and the kernel drops packets of all others meanwhile.
+        Selection::All | Selection::Quick if is_without_tcx() => 1,
         Selection::All | Selection::Quick => AT_ONCE,
     });
     // Two runs at once would see each other's residue.
@@ -131,6 +133,10 @@ pub(crate) fn run(mut cases: Vec<Case>) -> ExitCode {
         println!("\n{times}");
     }
     conclusion.exit_code()
+}
+
+fn is_without_tcx() -> bool {
+    matches!(lacks(TCX), Ok(Some(_why)))
 }
 
 /// Runs a test and fails it also where the host is not as it was.

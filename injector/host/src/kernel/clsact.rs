@@ -188,11 +188,7 @@ pub fn remove(
     let is_evident = !meant.is_empty() || empty == Empty::Ours;
     if clsact == Clsact::Made && meant.len() == look.filters.len() && is_evident {
         // In one step, so that no process that dies meanwhile leaves the one without the other.
-        return match netlink.delete_qdisc(ifindex) {
-            Ok(()) => Ok(Removal::Removed),
-            Err(error) if is_gone(&error) => Ok(Removal::Gone),
-            Err(error) => Err(failed(error)),
-        };
+        return delete_qdisc(&netlink, ifindex).map_err(failed);
     }
     let mut removal = Removal::Gone;
     for one in meant {
@@ -202,7 +198,22 @@ pub fn remove(
             Err(error) => return Err(failed(error)),
         }
     }
+    // Two that remove without their turn have each seen the other's filter.
+    if clsact == Clsact::Made
+        && removal == Removal::Removed
+        && self::look(ifindex)?.filters.is_empty()
+    {
+        delete_qdisc(&netlink, ifindex).map_err(failed)?;
+    }
     Ok(removal)
+}
+
+fn delete_qdisc(netlink: &netlink::Netlink, ifindex: u32) -> io::Result<Removal> {
+    match netlink.delete_qdisc(ifindex) {
+        Ok(()) => Ok(Removal::Removed),
+        Err(error) if is_gone(&error) => Ok(Removal::Gone),
+        Err(error) => Err(error),
+    }
 }
 
 /// The device, its qdisc or the filter is not there any more (`net/sched/cls_api.c`, `tc_del_tfilter`; `EINVAL`: the device
