@@ -73,7 +73,7 @@ impl Fake {
             faults: vec![],
             remarks: vec![],
             judgement: None,
-            failed_on: Vec::new(),
+            fail_on: None,
             undo_errors: vec![],
             halt: None,
             picked: vec![],

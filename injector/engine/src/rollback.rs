@@ -165,7 +165,7 @@ mod tests {
             faults: vec![],
             remarks: vec![],
             judgement: None,
-            failed_on: Vec::new(),
+            fail_on: None,
             undo_errors: vec![],
             halt: None,
             picked: vec![],
@@ -208,7 +208,7 @@ mod tests {
             assert!(all.is_empty() && noted == 0);
         }
         let unsafe_end = RunReport {
-            failed_on: Vec::new(),
+            fail_on: None,
             undo_errors: vec!["sysctl x: gone".into()],
             ..report(Outcome::Completed)
         };

@@ -8,7 +8,7 @@ mod words;
 pub use connection::{Connection, ConnectionState, MOST_NAMED};
 use injector_common::rule::Counters;
 use injector_plan::Picked;
-pub use reaction::{Reaction, STORM};
+pub use reaction::{HUNG_MS, Reaction, STORM};
 use serde::{Deserialize, Serialize};
 
 use crate::gate::GateReport;
@@ -43,9 +43,9 @@ pub struct RunReport {
     pub judgement: Option<Box<Judgement>>,
     /// What could not be restored; empty when everything was.
     pub undo_errors: Vec<String>,
-    /// Flaws that a target has, of those on which the experiment fails.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub failed_on: Vec<Flaw>,
+    /// What became of the flaws on which the experiment fails, where it names some.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fail_on: Option<FailOn>,
     /// How it was halted, if it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub halt: Option<Box<HaltReport>>,
@@ -61,6 +61,18 @@ pub struct RunReport {
     /// Who was told of its end, and who could not be.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub told: Vec<Notice>,
+}
+
+/// What became of the flaws on which an experiment fails.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FailOn {
+    /// The target shows these of them.
+    Shown(Vec<Flaw>),
+    /// It shows none.
+    Clean,
+    /// No request of the target was met, so none could show.
+    Unseen,
 }
 
 /// How a run ended.
@@ -196,18 +208,29 @@ impl RunReport {
         all.filter(|flaw| found.contains(flaw)).collect()
     }
 
-    /// Fails the run where a target has one of these flaws: what held otherwise deviates.
+    /// Fails the run where a target has one of these flaws: what held otherwise deviates. Where no fault has met a request, none
+    /// could be seen, and nothing is proved.
     pub fn hold_to(&mut self, fail_on: &[Flaw]) {
+        if fail_on.is_empty() {
+            return;
+        }
         let found = self.flaws();
-        let failed_on = fail_on.iter().copied();
-        self.failed_on = failed_on.filter(|flaw| found.contains(flaw)).collect();
+        let shown = fail_on.iter().copied();
+        let shown: Vec<Flaw> = shown.filter(|flaw| found.contains(flaw)).collect();
+        let mut faults = self.faults.iter();
+        let is_seen = faults.any(|fault| fault.reaction.is_some());
         if let Some(judgement) = &mut self.judgement
             && judgement.verdict == Verdict::Held
-            && !self.failed_on.is_empty()
+            && !shown.is_empty()
         {
-            let why = format!("the target shows {}", flaw::names(&self.failed_on));
+            let why = format!("the target shows {}", flaw::names(&shown));
             judgement.verdict = Verdict::Deviated(why);
         }
+        self.fail_on = Some(match (shown.is_empty(), is_seen) {
+            (false, _) => FailOn::Shown(shown),
+            (true, true) => FailOn::Clean,
+            (true, false) => FailOn::Unseen,
+        });
     }
 
     /// In a word and with its reason, how it ended by a breach: it was halted, it broke, or it was unsafe. `None` where
@@ -240,7 +263,7 @@ impl RunReport {
         if !self.undo_errors.is_empty() {
             return Exit::Failed;
         }
-        if !self.failed_on.is_empty() {
+        if let Some(FailOn::Shown(_)) = self.fail_on {
             return Exit::Failed;
         }
         let verdict = self.judgement.as_ref().map(|judgement| &judgement.verdict);
@@ -251,6 +274,7 @@ impl RunReport {
             }
             (Outcome::Unsteady { .. } | Outcome::GateShut { .. }, _)
             | (_, Some(Verdict::Inconclusive(_))) => Exit::Inconclusive,
+            _ if self.fail_on == Some(FailOn::Unseen) => Exit::Inconclusive,
             (
                 Outcome::Completed | Outcome::Stopped | Outcome::TargetEnded { .. },
                 None | Some(Verdict::Held),

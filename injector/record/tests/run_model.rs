@@ -121,7 +121,7 @@ impl Life {
             faults: vec![],
             remarks: vec![],
             judgement: None,
-            failed_on: Vec::new(),
+            fail_on: None,
             undo_errors: vec![],
             halt: None,
             picked: vec![],

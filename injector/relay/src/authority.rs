@@ -14,13 +14,14 @@ use std::{
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::Arc,
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Instant, SystemTime, UNIX_EPOCH},
 };
 
 use injector_record::regular::{self, OpenError};
 use injector_spec::{config::OpensTls, printable};
 use rcgen::{
     CertificateParams, DistinguishedName, ExtendedKeyUsagePurpose, Issuer, KeyPair, PublicKeyData,
+    SerialNumber,
 };
 use rustls::{
     ServerConfig,
@@ -33,6 +34,9 @@ use x509_parser::{parse_x509_certificate, time::ASN1Time};
 
 /// The longest file with one certificate or key.
 const LONGEST: u64 = 1 << 20;
+
+/// How long one is shown before the next is made; it is good for a day.
+const KEPT: std::time::Duration = std::time::Duration::from_hours(6);
 
 /// Names whose certificates are kept; more of them begin anew.
 const MOST_NAMES: usize = 1024;
@@ -65,8 +69,8 @@ pub enum AuthorityError {
     )]
     NoKey(PathBuf),
     #[error(
-        "{} can be read by others than its owner, and who has the key can be any server for the programs that trust its \
-         authority; correct it with `chmod 600`",
+        "{} can be read by others than root, and who has the key can be any server for the programs that trust its \
+         authority; correct it with `chown root` and `chmod 600`",
         printable::path(.0)
     )]
     Exposed(PathBuf),
@@ -88,7 +92,7 @@ pub(crate) struct Authority {
     /// The key of all certificates that it signs here.
     key: KeyPair,
     /// What servers of these names show.
-    known: RefCell<HashMap<String, Arc<ServerConfig>>>,
+    known: RefCell<HashMap<String, (Arc<ServerConfig>, Instant)>>,
 }
 
 /// Whether an authority can be used; the error says why not, and what to do.
@@ -104,7 +108,10 @@ impl Authority {
         let no_certificate = || AuthorityError::NoCertificate(ca.clone());
         let certificate = CertificateDer::from_pem_slice(&bytes).map_err(|_| no_certificate())?;
         let (_, parsed) = parse_x509_certificate(&certificate).map_err(|_| no_certificate())?;
-        if !parsed.is_ca() {
+        let usage = parsed.key_usage();
+        let may_sign =
+            usage.is_ok_and(|usage| usage.is_none_or(|usage| usage.value.key_cert_sign()));
+        if !parsed.is_ca() || !may_sign {
             return Err(AuthorityError::NoAuthority(ca.clone()));
         }
         if !parsed.validity().is_valid() {
@@ -140,7 +147,9 @@ impl Authority {
 
     /// What the server of this name or address shows; nothing where no certificate can have that name.
     pub(crate) fn of_server(&self, name: &str) -> Option<Arc<ServerConfig>> {
-        if let Some(config) = self.known.borrow().get(name) {
+        if let Some((config, made_at)) = self.known.borrow().get(name)
+            && made_at.elapsed() < KEPT
+        {
             return Some(Arc::clone(config));
         }
         let config = Arc::new(self.make(name)?);
@@ -148,12 +157,13 @@ impl Authority {
         if known.len() >= MOST_NAMES {
             known.clear();
         }
-        known.insert(name.to_owned(), Arc::clone(&config));
+        known.insert(name.to_owned(), (Arc::clone(&config), Instant::now()));
         Some(config)
     }
 
     fn make(&self, name: &str) -> Option<ServerConfig> {
         let mut params = CertificateParams::new([name.to_owned()]).ok()?;
+        params.serial_number = Some(serial()?);
         params.not_before = from_now(-DAY)?.to_datetime();
         params.not_after = from_now(DAY)?.to_datetime();
         params.distinguished_name = DistinguishedName::new();
@@ -178,6 +188,15 @@ impl Authority {
     }
 }
 
+/// A number that no other certificate of the authority has (RFC 5280, section 4.1.2.2): clients refuse a second one of the same.
+fn serial() -> Option<SerialNumber> {
+    let mut bytes = [0; 16];
+    rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty()).ok()?;
+    // Positive, and of one length.
+    bytes[0] = bytes[0] & 0x3f | 0x40;
+    Some(SerialNumber::from_slice(&bytes))
+}
+
 /// HTTP/1.1, as a client and a server agree on it (RFC 7301).
 pub(crate) const HTTP1: &[u8] = b"http/1.1";
 
@@ -194,9 +213,16 @@ fn read(key: &'static str, path: &Path) -> Result<Vec<u8>, AuthorityError> {
     })
 }
 
-/// Whether users other than the owner can read it.
+/// What a mode lets users other than the owner do.
+const OTHERS: u32 = 0o077;
+
+/// Whether users other than root and the one that this process is can read it, or put another in its place.
 fn is_exposed(path: &Path) -> bool {
-    fs::metadata(path).is_ok_and(|metadata| metadata.mode() & 0o077 != 0)
+    let ours = rustix::process::geteuid().as_raw();
+    let is_safe = |metadata: fs::Metadata| {
+        (metadata.uid() == 0 || metadata.uid() == ours) && metadata.mode() & OTHERS == 0
+    };
+    !fs::metadata(path).is_ok_and(is_safe)
 }
 
 /// The files that [`make`] has made.
@@ -216,6 +242,12 @@ pub enum MakeError {
     IsThere(PathBuf),
     #[error("{} cannot be written: {why}; name a directory that can be", printable::path(.path))]
     Unwritable { path: PathBuf, why: io::Error },
+    #[error(
+        "the path {} has quotes, backslashes or characters that cannot be shown, and a configuration could not name it; name \
+         another directory",
+        printable::path(.0)
+    )]
+    Odd(PathBuf),
     #[error("no key could be made on this host; try again")]
     NoKey,
     #[error("the clock of this host shows a time that no certificate can have; set it")]
@@ -252,12 +284,18 @@ pub fn make(directory: &Path) -> Result<Made, MakeError> {
     let certificate = params.self_signed(&key).map_err(|_| MakeError::NoKey)?;
     fs::create_dir_all(directory).map_err(unwritable(directory))?;
     let directory = directory.canonicalize().map_err(unwritable(directory))?;
+    let is_odd = |text: &str| text.contains(['"', '\\']) || text.chars().any(char::is_control);
+    if directory.to_str().is_none_or(is_odd) {
+        return Err(MakeError::Odd(directory));
+    }
     let (ca, ca_key) = (directory.join("ca.pem"), directory.join("ca.key"));
     if ca.exists() {
         return Err(MakeError::IsThere(ca));
     }
     write(&ca_key, &key.serialize_pem(), 0o600).map_err(unwritable(&ca_key))?;
-    write(&ca, &certificate.pem(), 0o644).map_err(unwritable(&ca))?;
+    write(&ca, &certificate.pem(), 0o644)
+        .inspect_err(|_| drop(fs::remove_file(&ca_key)))
+        .map_err(unwritable(&ca))?;
     Ok(Made { ca, ca_key })
 }
 

@@ -115,6 +115,7 @@ async fn inside(shared: &Rc<Shared>, arrival: &Arrival, opened: Opened) {
         mut target,
         mut peer,
         server,
+        port,
     } = opened;
     let began = Instant::now();
     let (mut of_target, mut of_peer) = (Vec::new(), Vec::new());
@@ -132,14 +133,18 @@ async fn inside(shared: &Rc<Shared>, arrival: &Arrival, opened: Opened) {
             let mut passed = shared.passed.borrow_mut();
             passed.opened -= 1;
             passed.distrusted += 1;
-            opens.withdraw(arrival.scope, &server);
+            opens.withdraw(arrival.scope, &server, port);
         }
         return;
     };
     let target = Begun::new(of_target, target);
     match spoken {
         Spoken::Http => http(shared, arrival, target, peer).await,
-        Spoken::Http2 | Spoken::Tls | Spoken::Other => {
+        Spoken::Http2 => {
+            shared.passed.borrow_mut().http2 += 1;
+            tunnel::pass(shared, target, Begun::new(of_peer, peer)).await;
+        }
+        Spoken::Tls | Spoken::Other => {
             tunnel::pass(shared, target, Begun::new(of_peer, peer)).await;
         }
     }
@@ -168,7 +173,7 @@ async fn first_words<T: AsyncRead + Unpin>(target: &mut T, said: &mut Vec<u8>) -
 }
 
 /// Returns when the target has closed its end without a word.
-async fn gone(target: &TcpStream) {
+pub(crate) async fn gone(target: &TcpStream) {
     loop {
         match target.peek(&mut [0]).await {
             Ok(0) | Err(_) => return,

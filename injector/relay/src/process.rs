@@ -20,6 +20,7 @@ use injector_host::{
     privilege,
 };
 use injector_spec::{config::OpensTls, quantity::duration};
+use rustix::process::DumpableBehavior;
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
     net::{TcpListener, UnixStream, unix::OwnedReadHalf},
@@ -186,6 +187,11 @@ pub fn run(inherited: Inherited) -> Result<(), RelayError> {
         relayed,
         opens_tls,
     } = inherited;
+    if opens_tls.is_some() {
+        // The authority's key comes into its memory: no process without that privilege is to read it, and no core file.
+        let hidden = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable);
+        hidden.map_err(|errno| failed("hide its memory")(errno.into()))?;
+    }
     // While it may still read files.
     let opens = opens_tls.as_ref().map(Opens::with).transpose()?;
     let memory = RelayMemory::map(&lease, &relay, &relayed)?;

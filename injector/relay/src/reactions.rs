@@ -7,7 +7,7 @@
 //! Half an answer is taken for the whole where the target puts its text, and nothing behind it, into a request of another
 //! task: that is how an agent tells its model what was said before. A target that keeps it to itself is not found out.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
 use injector_record::report::Reaction;
 use serde_json::Value;
@@ -35,7 +35,13 @@ struct Open {
 const MOST_TRUNCATED: usize = 64;
 
 /// Half an answer with less text than this, in characters, is not looked for: other texts may be the same.
-const SHORTEST: usize = 3;
+const SHORTEST: usize = 6;
+
+/// In so many requests behind it: an agent goes on with an answer or has left it.
+const MOST_REQUESTS: u32 = 16;
+
+/// In none that is longer, in bytes.
+const LONGEST_LOOKED_AT: usize = 1 << 20;
 
 /// Half an answer that ended in good order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +50,8 @@ struct Truncated {
     scope: u32,
     task: Task,
     text: String,
+    /// Requests in which it was looked for.
+    requests: u32,
 }
 
 /// How an answer came to its end that was held back.
@@ -51,8 +59,8 @@ struct Truncated {
 pub(crate) enum Held {
     /// The target closed the connection after so many milliseconds.
     LetGo(u64),
-    /// The fault ended first.
-    UntilTheEnd,
+    /// The fault ended first, after so many milliseconds.
+    UntilTheEnd(u64),
 }
 
 /// All tasks.
@@ -128,6 +136,8 @@ impl Reactions {
 
     /// A try that no fault has met was answered well: its task is done.
     pub(crate) fn goes_well(&mut self, task: Task) {
+        // It has got the rest.
+        self.truncated.retain(|one| one.task != task);
         for (rule, _) in self.open.remove(&task).into_iter().flatten() {
             self.by_rule.entry(rule).or_default().made_good += 1;
         }
@@ -149,12 +159,18 @@ impl Reactions {
                 let longest = reaction.longest_wait_ms.unwrap_or(0);
                 reaction.longest_wait_ms = Some(longest.max(after_ms));
             }
-            Held::UntilTheEnd => reaction.never_let_go += 1,
+            Held::UntilTheEnd(after_ms) => {
+                reaction.never_let_go += 1;
+                let longest = reaction.longest_held_ms.unwrap_or(0);
+                reaction.longest_held_ms = Some(longest.max(after_ms));
+            }
         }
     }
 
     /// An answer ended in good order behind this text, which is the half of it.
     pub(crate) fn truncated(&mut self, rule: usize, scope: u32, task: Task, text: &str) {
+        self.truncated
+            .retain(|one| one.rule != rule || one.task != task);
         if text.trim().chars().count() < SHORTEST {
             return;
         }
@@ -166,26 +182,32 @@ impl Reactions {
             scope,
             task,
             text: text.trim().to_owned(),
+            requests: 0,
         });
     }
 
     /// A target says this in a request. Where it has half an answer in it as the whole, that is counted, once.
     pub(crate) fn says(&mut self, scope: u32, task: Task, body: &[u8]) {
         let is_sought = |truncated: &Truncated| truncated.scope == scope && truncated.task != task;
-        if !self.truncated.iter().any(is_sought) {
+        if body.len() > LONGEST_LOOKED_AT || !self.truncated.iter().any(is_sought) {
             return;
         }
         let Ok(said) = serde_json::from_slice::<Value>(body) else {
             return;
         };
+        let answers = answers(&said);
         let by_rule = &mut self.by_rule;
-        self.truncated.retain(|truncated| {
-            let is_taken = is_sought(truncated) && has(&said, &truncated.text);
+        self.truncated.retain_mut(|truncated| {
+            if !is_sought(truncated) {
+                return true;
+            }
+            let is_taken = answers.contains(truncated.text.as_str());
             if is_taken {
                 let reaction = by_rule.entry(truncated.rule).or_default();
                 reaction.accepted_truncations += 1;
             }
-            !is_taken
+            truncated.requests += 1;
+            !is_taken && truncated.requests < MOST_REQUESTS
         });
     }
 
@@ -209,13 +231,31 @@ impl Reactions {
     }
 }
 
-/// Whether one of the texts of a document is this one.
-fn has(said: &Value, text: &str) -> bool {
-    match said {
-        Value::String(one) => one.trim() == text,
-        Value::Array(all) => all.iter().any(|one| has(one, text)),
-        Value::Object(all) => all.values().any(|one| has(one, text)),
-        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+/// The texts that a request tells the model as its own answers, each with something behind it: an answer that is the last message is
+/// what the model is to go on with, as an agent does that has noticed.
+fn answers(said: &Value) -> HashSet<&str> {
+    let mut texts = HashSet::new();
+    let lists = ["messages", "contents", "input"];
+    let lists = lists.iter().filter_map(|list| said.get(list)?.as_array());
+    let earlier = lists.filter_map(|messages| messages.split_last());
+    for message in earlier.flat_map(|(_, earlier)| earlier) {
+        let role = message.get("role").and_then(Value::as_str);
+        if matches!(role, Some("assistant" | "model")) {
+            gather(message, &mut texts);
+        }
+    }
+    texts
+}
+
+/// The texts of a document.
+fn gather<'v>(value: &'v Value, texts: &mut HashSet<&'v str>) {
+    match value {
+        Value::String(text) => {
+            texts.insert(text.trim());
+        }
+        Value::Array(all) => all.iter().for_each(|one| gather(one, texts)),
+        Value::Object(all) => all.values().for_each(|one| gather(one, texts)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
 
@@ -265,7 +305,7 @@ mod tests {
         let mut reactions = Reactions::default();
         reactions.was_held(0, Held::LetGo(600));
         reactions.was_held(0, Held::LetGo(400));
-        reactions.was_held(0, Held::UntilTheEnd);
+        reactions.was_held(0, Held::UntilTheEnd(700));
         let reaction = one(&reactions);
         assert_eq!(
             (
@@ -279,28 +319,46 @@ mod tests {
 
     #[test]
     fn half_an_answer_is_taken_for_the_whole_where_it_comes_back_as_one() {
+        const HALF: &str = "All is well, but";
+        let said = |messages: Value| serde_json::json!({ "messages": messages }).to_string();
         let body = |text: &str| {
-            serde_json::json!({
-                "messages": [{"role": "assistant", "content": [{"type": "text", "text": text}]}]
-            })
-            .to_string()
+            let block = serde_json::json!([{"type": "text", "text": text}]);
+            said(serde_json::json!([
+                {"role": "assistant", "content": block},
+                {"role": "user", "content": "go on"},
+            ]))
         };
+        let last = said(serde_json::json!([{"role": "assistant", "content": HALF}]));
+        let of_user =
+            said(serde_json::json!([{"role": "user", "content": HALF}, {"role": "user"}]));
         let accepted = |reactions: &Reactions| one(reactions).accepted_truncations;
         let mut reactions = Reactions::default();
-        reactions.truncated(0, 1, 7, "All is ");
+        // Two tries that were both cut are one answer.
+        reactions.truncated(0, 1, 7, "All is well, but ");
+        reactions.truncated(0, 1, 7, "All is well, but ");
         // The same request again is a try, and others of another target are another's.
-        reactions.says(1, 7, body("All is").as_bytes());
-        reactions.says(2, 8, body("All is").as_bytes());
-        // It has got the rest, by another way.
-        reactions.says(1, 8, body("All is well").as_bytes());
-        reactions.says(1, 8, b"All is");
+        reactions.says(1, 7, body(HALF).as_bytes());
+        reactions.says(2, 8, body(HALF).as_bytes());
+        // It has got the rest by another way, has the model go on, or was told so by its user.
+        for other in [&body("All is well, but not here"), HALF, &last, &of_user] {
+            reactions.says(1, 8, other.as_bytes());
+        }
         assert_eq!(accepted(&reactions), 0);
         for _ in 0..2 {
-            reactions.says(1, 8, body("All is").as_bytes());
+            reactions.says(1, 8, body(HALF).as_bytes());
             assert_eq!(accepted(&reactions), 1);
         }
+        // Too short, made good by another try, and long ago.
         reactions.truncated(0, 1, 9, "ok");
         reactions.says(1, 10, body("ok").as_bytes());
+        reactions.truncated(0, 1, 9, HALF);
+        reactions.goes_well(9);
+        reactions.says(1, 10, body(HALF).as_bytes());
+        reactions.truncated(0, 1, 9, HALF);
+        for _ in 0..MOST_REQUESTS {
+            reactions.says(1, 10, body("else").as_bytes());
+        }
+        reactions.says(1, 10, body(HALF).as_bytes());
         assert_eq!(accepted(&reactions), 1);
     }
 

@@ -1,11 +1,14 @@
 //! Connections that are sealed by TLS: the relay stands between with an authority that the target trusts, or lets them pass.
 //!
 //! The far end is asked first, with what the target has said of it. Only where it shows a certificate that is trusted does the
-//! target see one of the authority's; else the target's own first words go on, and it judges the far end itself. So nothing is
-//! hidden from a target that it would have refused.
+//! target see one of the authority's; else the target's own first words go on, and it judges the far end itself. So no fault
+//! hides a server whose certificate is expired, another's or of no authority that the relay trusts. Whom the target trusts beyond
+//! or short of that is not asked: see LIMITS.md.
 //!
-//! What cannot be opened passes unread from then on: connections of the same target to the same server, until the run ends.
-//! That is a target that does not trust the authority, or a far end that asks the target for a certificate.
+//! What cannot be opened passes unread from then on: connections of the same target to the same server and port, until the run
+//! ends. That is a target that says that it does not trust the authority, a far end that is not trusted or asks the target for
+//! a certificate, and one that does not agree on HTTP/1.1. A handshake that breaks off or takes too long withdraws nothing:
+//! that one connection passes unread.
 
 use std::{
     cell::RefCell,
@@ -40,8 +43,12 @@ use crate::{
     authorities::{self, AuthoritiesError},
     authority::{self, Authority, AuthorityError, HTTP1},
     begun::Begun,
+    passage::gone,
     process::{Shared, reset},
 };
+
+/// HTTP/2, as a client and a server agree on it (RFC 9113, section 3.1).
+const HTTP2: &[u8] = b"h2";
 
 /// The longest first word of a client; with keys for times after quantum computers it has two kilobytes.
 const LONGEST_HELLO: usize = 64 << 10;
@@ -58,7 +65,7 @@ pub(crate) struct Opens {
     /// For the far ends.
     peers: ClientConfig,
     /// Targets and servers between which TLS passes unread.
-    withdrawn: RefCell<HashSet<(u32, String)>>,
+    withdrawn: RefCell<HashSet<(u32, String, u16)>>,
 }
 
 /// Why TLS cannot be opened.
@@ -98,33 +105,75 @@ impl Opens {
     }
 
     /// Lets this target's connections to this server pass unread from now on.
-    pub(crate) fn withdraw(&self, scope: u32, server: &str) {
+    pub(crate) fn withdraw(&self, scope: u32, server: &str, port: u16) {
         let mut withdrawn = self.withdrawn.borrow_mut();
         if withdrawn.len() >= MOST_WITHDRAWN {
             withdrawn.clear();
         }
-        withdrawn.insert((scope, server.to_owned()));
+        withdrawn.insert((scope, server.to_owned(), port));
     }
 
-    fn has_withdrawn(&self, scope: u32, server: &str) -> bool {
-        self.withdrawn
-            .borrow()
-            .contains(&(scope, server.to_owned()))
+    fn has_withdrawn(&self, scope: u32, server: &str, port: u16) -> bool {
+        let withdrawn = self.withdrawn.borrow();
+        withdrawn.contains(&(scope, server.to_owned(), port))
     }
 
     /// Agrees with the far end as the target would.
-    async fn agree(&self, asked: &Asked, peer: TcpStream) -> Option<ToPeer<TcpStream>> {
+    async fn agree(
+        &self,
+        asked: &Asked,
+        peer: TcpStream,
+    ) -> Result<ToPeer<TcpStream>, Disagreement> {
         let wanted = Arc::new(Wanted::default());
         let mut config = self.peers.clone();
         config.client_auth_cert_resolver = Arc::clone(&wanted) as Arc<dyn ResolvesClientCert>;
         if asked.agrees_on == Agrees::OnHttp {
             config.alpn_protocols = vec![HTTP1.to_vec()];
         }
-        let server = ServerName::try_from(asked.server.clone()).ok()?;
+        let server = ServerName::try_from(asked.server.clone());
+        let server = server.map_err(|_| Disagreement::Lasting)?;
         let agreed = TlsConnector::from(Arc::new(config)).connect(server, peer);
-        let agreed = timeout(PATIENCE, agreed).await.ok()?.ok()?;
-        (!wanted.is_wanted()).then_some(agreed)
+        let agreed = timeout(PATIENCE, agreed).await;
+        let agreed = agreed.map_err(|_| Disagreement::Passing)?;
+        if wanted.is_wanted() {
+            return Err(Disagreement::Lasting);
+        }
+        agreed.map_err(|error| match rustls_error(&error) {
+            Some(_) => Disagreement::Lasting,
+            None => Disagreement::Passing,
+        })
     }
+}
+
+/// Why the relay and the far end do not agree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Disagreement {
+    /// The next time will be as this one: what one of them has said is not to the other's liking.
+    Lasting,
+    /// The connection broke off.
+    Passing,
+}
+
+/// What rustls has to say of a connection that failed; nothing where that is its end alone.
+fn rustls_error(error: &io::Error) -> Option<&rustls::Error> {
+    error.get_ref()?.downcast_ref()
+}
+
+/// Whether a target says that it does not take the certificate that it was shown: the alerts among which clients choose
+/// (RFC 8446, section 6.2).
+fn says_distrust(error: &rustls::Error) -> bool {
+    use rustls::AlertDescription as Alert;
+    let distrust = [
+        Alert::UnknownCA,
+        Alert::BadCertificate,
+        Alert::CertificateUnknown,
+        Alert::CertificateExpired,
+        Alert::CertificateRevoked,
+        Alert::UnsupportedCertificate,
+        Alert::AccessDenied,
+        Alert::DecryptError,
+    ];
+    matches!(error, rustls::Error::AlertReceived(alert) if distrust.contains(alert))
 }
 
 /// Notes that the far end asks for a certificate, and has none.
@@ -162,7 +211,9 @@ enum Agrees {
     Unsaid,
     /// HTTP/1.1 is one of them.
     OnHttp,
-    /// Others alone, as HTTP/2.
+    /// HTTP/2, and not HTTP/1.1.
+    OnHttp2,
+    /// Others alone.
     OnOthers,
 }
 
@@ -174,9 +225,12 @@ impl Asked {
         };
         let agrees_on = match hello.alpn() {
             None => Agrees::Unsaid,
-            Some(mut protocols) => {
-                if protocols.any(|one| one == HTTP1) {
+            Some(protocols) => {
+                let protocols: Vec<_> = protocols.collect();
+                if protocols.contains(&HTTP1) {
                     Agrees::OnHttp
+                } else if protocols.contains(&HTTP2) {
+                    Agrees::OnHttp2
                 } else {
                     Agrees::OnOthers
                 }
@@ -200,7 +254,10 @@ pub(crate) enum Opening {
 pub(crate) struct Opened {
     pub(crate) target: ToTarget<TcpStream>,
     pub(crate) peer: ToPeer<TcpStream>,
+    /// The server's name.
     pub(crate) server: String,
+    /// Its port.
+    pub(crate) port: u16,
 }
 
 /// Opens a connection of which TLS was heard.
@@ -227,53 +284,79 @@ pub(crate) async fn open(
         return passes(target, peer);
     };
     let asked = Asked::of(&accepted.client_hello(), remote);
-    if asked.agrees_on == Agrees::OnOthers {
-        shared.passed.borrow_mut().http2 += 1;
-        return passes(target, peer);
+    let has_withdrawn = opens.has_withdrawn(arrival.scope, &asked.server, arrival.port);
+    match asked.agrees_on {
+        Agrees::OnHttp2 => {
+            shared.passed.borrow_mut().http2 += 1;
+            return passes(target, peer);
+        }
+        Agrees::Unsaid | Agrees::OnHttp if !has_withdrawn => {}
+        Agrees::Unsaid | Agrees::OnHttp | Agrees::OnOthers => {
+            shared.passed.borrow_mut().sealed += 1;
+            return passes(target, peer);
+        }
     }
-    if opens.has_withdrawn(arrival.scope, &asked.server) {
-        shared.passed.borrow_mut().sealed += 1;
-        return passes(target, peer);
-    }
+    let withdraw = || opens.withdraw(arrival.scope, &asked.server, arrival.port);
     let shown = opens.authority.of_server(&asked.server);
     let agreed = tokio::select! {
         agreed = opens.agree(&asked, peer) => agreed,
+        () = gone(&target) => return Opening::Over,
         () = shared.ends() => return Opening::Over,
     };
-    let (Some(shown), Some(peer)) = (shown, agreed) else {
-        shared.passed.borrow_mut().unopened += 1;
-        opens.withdraw(arrival.scope, &asked.server);
-        let again = tokio::select! {
-            again = timeout(PATIENCE, TcpStream::connect(remote)) => again,
-            () = shared.ends() => return Opening::Over,
-        };
-        let Ok(Ok(peer)) = again else {
-            reset(target);
-            return Opening::Over;
-        };
-        return passes(target, peer);
+    let agreed = match (shown, agreed) {
+        (Some(shown), Ok(peer)) => Ok((shown, peer)),
+        (None, Ok(_)) => Err(Disagreement::Lasting),
+        (_, Err(why)) => Err(why),
+    };
+    let (shown, peer) = match agreed {
+        Ok(both) => both,
+        Err(why) => {
+            shared.passed.borrow_mut().unopened += 1;
+            if why == Disagreement::Lasting {
+                withdraw();
+            }
+            let again = tokio::select! {
+                again = timeout(PATIENCE, TcpStream::connect(remote)) => again,
+                () = shared.ends() => return Opening::Over,
+            };
+            let Ok(Ok(peer)) = again else {
+                shared.passed.borrow_mut().unreached += 1;
+                reset(target);
+                return Opening::Over;
+            };
+            return passes(target, peer);
+        }
     };
     let agreed = StartHandshake::from_parts(accepted, target).into_stream(shown);
     let agreed = tokio::select! {
         agreed = timeout(PATIENCE, agreed) => agreed,
         () = shared.ends() => return Opening::Over,
     };
-    match agreed {
+    let error = match agreed {
         Ok(Ok(target)) => {
             shared.passed.borrow_mut().opened += 1;
-            Opening::Opened(Box::new(Opened {
+            return Opening::Opened(Box::new(Opened {
                 target,
                 peer,
                 server: asked.server,
-            }))
+                port: arrival.port,
+            }));
         }
-        Ok(Err(_)) => {
-            shared.passed.borrow_mut().distrusted += 1;
-            opens.withdraw(arrival.scope, &asked.server);
-            Opening::Over
+        Ok(Err(error)) => error,
+        Err(_) => return Opening::Over,
+    };
+    // Where TLS has no word for it, the target has gone.
+    if let Some(error) = rustls_error(&error) {
+        let mut counts = shared.passed.borrow_mut();
+        if says_distrust(error) {
+            counts.distrusted += 1;
+        } else {
+            // The relay's key or its version is not to the target's liking; the server's may be.
+            counts.unopened += 1;
         }
-        Err(_) => Opening::Over,
+        withdraw();
     }
+    Opening::Over
 }
 
 /// The target's first word, whose bytes are left in `begin`; nothing where it is none.

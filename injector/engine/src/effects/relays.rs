@@ -216,6 +216,10 @@ fn words(passed: &Passed, cut: u64) -> Vec<String> {
             ),
         ),
         (
+            opened,
+            format!("{opened} of {connections} connections were TLS that the relay has opened"),
+        ),
+        (
             distrusted,
             format!(
                 "{distrusted} of {connections} connections were broken off by the target, which does not trust the authority of [relay]; what it has connected to the same servers since went through unread"

@@ -343,7 +343,7 @@ mod tests {
             faults: vec![],
             remarks: vec![],
             judgement,
-            failed_on: Vec::new(),
+            fail_on: None,
             undo_errors,
             halt: None,
             gates: vec![],

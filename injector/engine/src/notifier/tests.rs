@@ -17,7 +17,7 @@ fn report(outcome: Outcome) -> RunReport {
         faults: vec![],
         remarks: vec![],
         judgement: None,
-        failed_on: Vec::new(),
+        fail_on: None,
         undo_errors: vec![],
         halt: None,
         picked: vec![],

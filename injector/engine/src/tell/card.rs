@@ -9,6 +9,7 @@ use std::{
 };
 
 use crate::page::{Line, Page, Rank, Role};
+use injector_record::report::FailOn;
 use injector_record::{
     measure::Judgement,
     report::{FaultReport, RunReport, Tone},
@@ -85,8 +86,13 @@ fn lines(report: &RunReport) -> Vec<Line> {
     lines.extend(report.gates.iter().map(|one| remark(one.to_string())));
     lines.extend(report.rollback.iter().map(|one| remark(one.to_string())));
     lines.extend(report.told.iter().map(|told| remark(told.to_string())));
-    if !report.failed_on.is_empty() {
-        let names = flaw::names(&report.failed_on);
+    if report.fail_on == Some(FailOn::Unseen) {
+        lines.push(remark(
+            "no request met a fault, so none of the flaws on which it fails could show".into(),
+        ));
+    }
+    if let Some(FailOn::Shown(flaws)) = &report.fail_on {
+        let names = flaw::names(flaws);
         lines.push(Line::all(Role::Bad, "    failed on:").and(Role::Plain, format!(" {names}")));
     }
     let errors = report.undo_errors.iter();

@@ -109,7 +109,7 @@ fn report(experiment: &Experiment, samples: &[Sample]) -> RunReport {
         }],
         remarks: Vec::new(),
         judgement: Some(Box::new(judgement)),
-        failed_on: Vec::new(),
+        fail_on: None,
         undo_errors: Vec::new(),
         halt: None,
         picked: Vec::new(),

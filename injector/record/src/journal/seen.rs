@@ -132,7 +132,7 @@ mod tests {
             faults: vec![],
             remarks: vec![],
             judgement: None,
-            failed_on: Vec::new(),
+            fail_on: None,
             undo_errors: vec![],
             halt: None,
             picked: vec![],

@@ -40,6 +40,8 @@ pub struct Reaction {
     pub longest_wait_ms: Option<u64>,
     /// Answers that were held back for as long as the fault was on: the target has not let go of them.
     pub never_let_go: u64,
+    /// For how long one of these was held back when the fault ended, the longest.
+    pub longest_held_ms: Option<u64>,
     /// Answers that were cut in good order, and that the target has put into a later request as whole ones.
     pub accepted_truncations: u64,
     /// Calls of tools that got an answer which was of no use: empty, wrong or old. A task is a tool and its arguments there.
@@ -49,6 +51,10 @@ pub struct Reaction {
 /// So many tries of one task are a storm: clients of providers make three. So many calls of one tool with the same arguments
 /// make no progress.
 pub const STORM: u64 = 6;
+
+/// A target that waits for so long, in milliseconds, and has let go of no answer hangs. A fault that is on for less cannot
+/// show it.
+pub const HUNG_MS: u64 = 10_000;
 
 fn shown(ms: u64) -> String {
     duration::measured(Duration::from_millis(ms))
@@ -67,12 +73,19 @@ impl Reaction {
         }
     }
 
+    /// Whether an answer was held back for so long that a target with a deadline had let go of it: longer than it has waited
+    /// for another, and where it has let go of none, for [`HUNG_MS`] at least.
+    fn hangs(&self) -> bool {
+        let patience = self.longest_wait_ms.unwrap_or(HUNG_MS);
+        self.longest_held_ms.is_some_and(|held| held > patience)
+    }
+
     /// What it did wrong.
     pub fn flaws(&self) -> Vec<Flaw> {
         let flaws = [
             (self.too_early > 0, Flaw::IgnoredRetryAfter),
             (self.most_tries >= STORM, self.again()),
-            (self.never_let_go > 0, Flaw::Hung),
+            (self.hangs(), Flaw::Hung),
             (self.accepted_truncations > 0, Flaw::AcceptedTruncation),
         ];
         let flaws = flaws.into_iter().filter(|(is_one, _)| *is_one);
@@ -95,8 +108,9 @@ impl Reaction {
                     of(self.most_tries, "call", "calls")
                 ),
                 Flaw::Hung => format!(
-                    "the target has not let go of {} that never came while the fault was on",
-                    of(self.never_let_go, "answer", "answers")
+                    "the target has not let go of {} that never came while the fault was on, {} at most",
+                    of(self.never_let_go, "answer", "answers"),
+                    shown(self.longest_held_ms.unwrap_or(0))
                 ),
                 Flaw::AcceptedTruncation => format!(
                     "{} that had ended half-way came back as whole in what the target asked next",
@@ -186,6 +200,7 @@ mod tests {
             too_early: 5,
             given_up: 1,
             never_let_go: 1,
+            longest_held_ms: Some(HUNG_MS + 1),
             accepted_truncations: 2,
             ..Reaction::default()
         };
@@ -223,6 +238,29 @@ mod tests {
             words[1],
             "7 calls with 2 sets of arguments, 6 at most for one"
         );
+    }
+
+    #[test]
+    fn an_answer_that_is_still_waited_for_at_the_end_is_no_flaw() {
+        let waits = Reaction {
+            let_go: 5,
+            longest_wait_ms: Some(20_000),
+            never_let_go: 1,
+            longest_held_ms: Some(15_000),
+            ..Reaction::default()
+        };
+        assert!(waits.flaws().is_empty());
+        let short = Reaction {
+            never_let_go: 1,
+            longest_held_ms: Some(900),
+            ..Reaction::default()
+        };
+        assert!(short.flaws().is_empty());
+        let hangs = Reaction {
+            longest_held_ms: Some(20_001),
+            ..waits
+        };
+        assert_eq!(hangs.flaws(), [Flaw::Hung]);
     }
 
     #[test]

@@ -92,7 +92,7 @@ mod tests {
             ],
             remarks: vec![],
             judgement: None,
-            failed_on: Vec::new(),
+            fail_on: None,
             undo_errors: vec!["sysctl x: gone".into()],
             halt: None,
             picked: vec![],
@@ -111,7 +111,7 @@ mod tests {
                 disarmed_after_us: 31_007,
                 last_hit_after_us: Some(900),
             })),
-            failed_on: Vec::new(),
+            fail_on: None,
             undo_errors: vec![],
             ..sample()
         };

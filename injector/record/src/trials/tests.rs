@@ -45,7 +45,7 @@ pub(crate) fn trial(verdict: Verdict, fate: Fate) -> Trial {
             detection: None,
             ledgers: Vec::new(),
         })),
-        failed_on: Vec::new(),
+        fail_on: None,
         undo_errors: Vec::new(),
         halt: None,
         picked: Vec::new(),

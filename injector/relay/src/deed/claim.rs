@@ -91,11 +91,13 @@ impl Claim {
     /// Holds an answer back for as long as the rule may act. Dropped meanwhile, the target has let go of it.
     pub(super) async fn withhold(&mut self) {
         self.fail(None);
-        self.held_since = Some(Instant::now());
+        let since = Instant::now();
+        self.held_since = Some(since);
         self.hold(None).await;
         self.held_since = None;
+        let held = Held::UntilTheEnd(duration::millis(since.elapsed()));
         let mut reactions = self.shared.reactions.borrow_mut();
-        reactions.was_held(self.taken.rule, Held::UntilTheEnd);
+        reactions.was_held(self.taken.rule, held);
     }
 
     /// Whose words an answer is made up in.

@@ -176,7 +176,7 @@ fn report(experiment: &Experiment, verdict: &Verdict) -> Result<RunReport> {
             detection: None,
             ledgers: Vec::new(),
         })),
-        failed_on: Vec::new(),
+        fail_on: None,
         undo_errors: Vec::new(),
         halt: None,
         picked: Vec::new(),

@@ -51,7 +51,7 @@ impl Run<'_> {
             faults,
             remarks,
             judgement: None,
-            failed_on: Vec::new(),
+            fail_on: None,
             undo_errors: errors,
             halt: halt.map(Box::new),
             picked: self.request.radius.picked.clone(),

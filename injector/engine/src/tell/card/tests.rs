@@ -32,7 +32,7 @@ fn of(faults: Vec<FaultReport>) -> RunReport {
         faults,
         remarks: vec![],
         judgement: None,
-        failed_on: Vec::new(),
+        fail_on: None,
         undo_errors: vec![],
         halt: None,
         picked: vec![],
@@ -150,7 +150,7 @@ fn a_card_has_twelve_rows_at_most_and_the_worst_news_among_them() {
             why: "the condition came to hold ".repeat(3),
         },
         judgement: None,
-        failed_on: Vec::new(),
+        fail_on: None,
         undo_errors: vec!["sysctl x: gone".into()],
         halt: Some(Box::new(HaltReport {
             condition: Some("hits > 5/s over 1s".into()),

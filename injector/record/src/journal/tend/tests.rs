@@ -29,7 +29,7 @@ fn ended(run: &RunId) -> Record {
         faults: vec![],
         remarks: vec![],
         judgement: None,
-        failed_on: Vec::new(),
+        fail_on: None,
         undo_errors: vec![],
         halt: None,
         picked: vec![],
