@@ -260,7 +260,7 @@ fn mistakes_are_told_in_words_of_our_own() {
 
 #[test]
 fn a_word_that_is_not_utf8_is_a_usage_error() {
-    use std::os::unix::ffi::OsStringExt;
+    use std::{ffi::OsString, os::unix::ffi::OsStringExt};
     for flag in ["--process", "--cgroup", "--hostname"] {
         let words = ["injector", "net", "blackhole", "--duration", "1s", flag];
         let mut words: Vec<OsString> = words.into_iter().map(Into::into).collect();
