@@ -94,7 +94,7 @@ impl Head {
     pub(super) fn request(&self) -> Option<(&str, Option<&str>, &str)> {
         let [method, target, version] = self.first.as_ref()?;
         let is_method = !method.is_empty() && method.bytes().all(|byte| byte.is_ascii_uppercase());
-        if !is_method || !(self.is_cut || version.starts_with("HTTP/1.")) {
+        if !is_method || target.is_empty() || !(self.is_cut || version.starts_with("HTTP/1.")) {
             return None;
         }
         let (host, path) = match target.split_once("://") {

@@ -162,19 +162,16 @@ impl Libraries {
             size: metadata.size(),
             changed: (metadata.mtime(), metadata.mtime_nsec()),
         };
-        let known = match self.known.get(&id) {
-            Some(known) => known.clone(),
-            None => {
-                let contents = read_contents(file, mapped).ok();
-                if self.known.len() >= REMEMBERED {
-                    self.known.clear();
-                }
-                self.known.insert(id, contents.clone());
-                contents
-            }
-        };
-        let contents = known.ok_or(io::ErrorKind::InvalidData)?;
-        Ok((id, contents))
+        if let Some(known) = self.known.get(&id) {
+            let known = known.clone().ok_or(io::ErrorKind::InvalidData)?;
+            return Ok((id, known));
+        }
+        let contents = read_contents(file, mapped);
+        if self.known.len() >= REMEMBERED {
+            self.known.clear();
+        }
+        self.known.insert(id, contents.as_ref().ok().cloned());
+        Ok((id, contents?))
     }
 }
 

@@ -195,7 +195,7 @@ fn between(headers: &HeaderMap, origin: Origin) -> u64 {
         let values: Vec<&[u8]> = headers
             .get_all(name)
             .iter()
-            .map(|value| value.as_bytes())
+            .map(http::HeaderValue::as_bytes)
             .collect();
         values.hash(&mut between);
     }
