@@ -22,8 +22,8 @@ use serde::Serialize;
 pub use card::card;
 pub use narrator::Narrator;
 pub use outlet::{
-    Lost, Stream, begin_live, draw_live, hang_up, has_left, has_result, hold, is_one_file, let_go,
-    live, live_over, output, pass_on, show, speak, terminal, through, turn, without_result,
+    Lost, Stream, begin_live, draw_live, give_up, hang_up, has_left, has_result, hold, is_one_file,
+    let_go, live, live_over, output, pass_on, show, speak, terminal, through, turn, without_result,
 };
 pub(crate) use outlet::{settle, write};
 

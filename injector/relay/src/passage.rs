@@ -282,6 +282,7 @@ where
     let origin = Origin {
         scope: arrival.scope,
         slots: arrival.slots,
+        far: SocketAddr::new(arrival.remote.to_canonical(), arrival.port),
     };
     let handshake = client::Builder::new()
         .preserve_header_case(true)

@@ -126,7 +126,10 @@ impl Reactions {
     /// A rule has given a try an answer that came and was of no use: empty, wrong or old.
     pub(crate) fn is_of_no_use(&mut self, rule: usize, task: Task, now_ms: u64) {
         self.fails(rule, task, None, now_ms);
-        self.by_rule.entry(rule).or_default().of_no_use += 1;
+        // One that is not followed counts as no task, and so not as one that this has met.
+        if self.is_open(task) {
+            self.by_rule.entry(rule).or_default().of_no_use += 1;
+        }
     }
 
     /// Whether a task is open: what comes of its next try counts.
@@ -298,6 +301,16 @@ mod tests {
             (reaction.tasks, reaction.most_tries, reaction.given_up),
             (2, 3, 1)
         );
+    }
+
+    #[test]
+    fn answers_of_no_use_are_counted_where_their_tasks_are() {
+        let mut reactions = Reactions::default();
+        for task in 0..=MOST as u64 {
+            reactions.is_of_no_use(0, task, 0);
+        }
+        let reaction = one(&reactions);
+        assert_eq!((reaction.tasks, reaction.of_no_use), (4096, 4096));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 mod meant;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, net::SocketAddr};
 
 use http::request::Parts;
 use injector_common::{
@@ -45,6 +45,8 @@ pub(crate) struct Origin {
     pub(crate) scope: u32,
     /// Slots of the target's rules that mean its connection, one bit each.
     pub(crate) slots: u32,
+    /// Where it goes: another server's tools are others, whatever they are called.
+    pub(crate) far: SocketAddr,
 }
 
 struct Known {
@@ -135,8 +137,12 @@ impl Rules {
         all.any(|known| known.is_of(origin) && known.meant.may_take(head))
     }
 
-    /// Whether a rule of the target, in this step or another, gives the answer to such a call again.
+    /// Whether a rule of the target, in this step or another, gives the answer to such a call again. That to `initialize` is
+    /// given by none: a session begins with it, and one that its server does not know is of no use to any call.
     pub(crate) fn remembers(&self, origin: Origin, called: &Called) -> bool {
+        if called.begins_a_session() {
+            return false;
+        }
         let mut all = self.known.values();
         all.any(|known| {
             known.is_of(origin)

@@ -2,6 +2,8 @@
 
 mod stage;
 
+use std::io::{Write as _, pipe};
+use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -28,6 +30,7 @@ pub(crate) fn cases() -> Vec<Case> {
         case("requests_are_told_and_no_secret", told),
         case("children_are_heard_too", children),
         case("nothing_is_left_whichever_way_it_ends", ends),
+        case("a_reader_that_stands_still_keeps_no_end_waiting", unread),
     ]
 }
 
@@ -158,5 +161,32 @@ fn ends() -> Result<()> {
         finished.code == Some(0) && finished.stdout.contains("its last process has ended"),
         "{finished:?}"
     );
+    Ok(())
+}
+
+/// What a pipe takes where nothing is set: 16 pages (pipe(7)).
+const PIPE: usize = 65_536;
+
+fn unread() -> Result<()> {
+    let stage = Stage::new()?;
+    let victim = stage.client("victim", "all")?;
+    let pid = victim.pid().to_string();
+    // No reader takes anything from it, and the writer is held open.
+    let (_reader, mut writer) = pipe()?;
+    writer.write_all(&vec![b'\n'; PIPE])?;
+    let words = ["observe", "--pid", &pid, "--json", "--for", "1s"];
+    let mut command = stage.injector.command(&words);
+    let mut observing = command
+        .stdout(writer)
+        .stderr(Stdio::null())
+        .spawn()
+        .context("cannot start injector")?;
+    let ended = eventually("the look's end", SOON, || Ok(observing.try_wait()?));
+    if ended.is_err() {
+        observing.kill()?;
+        observing.wait()?;
+    }
+    ensure!(ended?.success(), "it has found nothing wrong");
+    ensure!(victim.text()? == Text::Original, "the victim's text after");
     Ok(())
 }

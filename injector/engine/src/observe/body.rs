@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::head::{Content, Fields, Transfer};
+use super::head::{Content, Fields, Transfer, wipe};
 
 /// What marks the end of a stream in the words of its provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -52,7 +52,7 @@ enum Framing {
     Close,
 }
 
-/// Longest mark; so much of what came is kept, to find one that is split over two reads.
+/// Longest mark; so much of what came is kept while a stream goes on, to find one that is split over two reads.
 const WINDOW: usize = 32;
 
 /// A body that is being read.
@@ -70,6 +70,14 @@ pub(super) struct Body {
     pub(super) mark: Option<Mark>,
     pub(super) first_record_ns: Option<u64>,
     pub(super) last_record_ns: u64,
+}
+
+/// What stands in front of a body: the end of its head.
+pub(super) const HEAD_ENDS: u64 = u64::from_be_bytes(*b"\0\0\0\0\r\n\r\n");
+
+/// Whether these are the last bytes of a body in chunks.
+pub(super) const fn ends_chunks(last: u64) -> bool {
+    last & SEVEN == LAST_CHUNK
 }
 
 /// The last bytes of a body in chunks.
@@ -94,8 +102,8 @@ impl Body {
             framing,
             content: fields.content,
             seen: 0,
-            last: u64::from_be_bytes(*b"\0\0\0\0\r\n\r\n"),
-            window: Vec::new(),
+            last: HEAD_ENDS,
+            window: Vec::with_capacity(WINDOW),
             is_complete: framing == Framing::Length(0),
             records: 0,
             is_partial: false,
@@ -125,7 +133,7 @@ impl Body {
             self.last_record_ns = now_ns;
         }
         self.count(bytes.len() as u64);
-        if !bytes.is_empty() && self.framing == Framing::Chunks && self.last & SEVEN == LAST_CHUNK {
+        if !bytes.is_empty() && self.framing == Framing::Chunks && ends_chunks(self.last) {
             self.is_complete = true;
         }
     }
@@ -170,21 +178,23 @@ impl Body {
     }
 
     fn look_for_marks(&mut self, bytes: &[u8]) {
-        self.window.extend_from_slice(bytes);
+        // Of its whole length at once: a room that grows leaves what was in it behind.
+        let mut all = Vec::with_capacity(self.window.len() + bytes.len());
+        all.extend_from_slice(&self.window);
+        all.extend_from_slice(bytes);
         for (mark, words) in Mark::ALL {
-            if self.window.windows(words.len()).any(|part| part == words) {
+            if all.windows(words.len()).any(|part| part == words) {
                 self.mark = Some(mark);
             }
         }
-        let surplus = self.window.len().saturating_sub(WINDOW);
-        let kept: Vec<u8> = self.window[surplus..].to_vec();
         self.clear_window();
-        self.window = kept;
+        let surplus = all.len().saturating_sub(WINDOW);
+        self.window.extend_from_slice(&all[surplus..]);
+        wipe(&mut all);
     }
 
     fn clear_window(&mut self) {
-        self.window.fill(0);
-        self.window.clear();
+        wipe(&mut self.window);
     }
 }
 

@@ -5,9 +5,9 @@ use std::time::Duration;
 use injector_common::plaintext::{ConnectionKey, Heard, Opening, through};
 
 use super::{
-    body::Body,
+    body::{Body, HEAD_ENDS, ends_chunks},
     exchange::{End, Exchange, Streamed, Through},
-    head::{Head, kept},
+    head::{Head, Transfer, kept},
     model,
 };
 
@@ -26,6 +26,8 @@ struct Open {
     request: Head,
     /// Bytes of its body so far.
     sent: u64,
+    /// The last eight of them, as a number; those of the head's end at first.
+    last: u64,
     model: Option<String>,
     first_byte_ns: Option<u64>,
     answer: Head,
@@ -73,9 +75,16 @@ impl Connection {
                 return Turn::Nothing;
             }
         }
-        let former = self.end(heard.heading.began_ns, End::GivenUp);
         let mut open = Open::begin(heard);
         open.write(heard);
+        if open.request.is_no_request() {
+            // A part of a body, or of another protocol.
+            if let Some(open) = &mut self.open {
+                open.write(heard);
+            }
+            return Turn::Nothing;
+        }
+        let former = self.end(heard.heading.began_ns, End::GivenUp);
         self.open = Some(open);
         former
     }
@@ -104,6 +113,11 @@ impl Connection {
         self.end(now_ns, end)
     }
 
+    /// When its open request began; none where it is at rest.
+    pub(super) fn began_ns(&self) -> Option<u64> {
+        self.open.as_ref().map(|open| open.began_ns)
+    }
+
     /// Nothing more will be heard.
     pub(super) fn left(&mut self, now_ns: u64) -> Turn {
         self.end(now_ns, End::Open)
@@ -127,6 +141,7 @@ impl Open {
             name: kept(comm, comm.len()),
             request: Head::default(),
             sent: 0,
+            last: HEAD_ENDS,
             model: None,
             first_byte_ns: None,
             answer: Head::default(),
@@ -139,8 +154,13 @@ impl Open {
         if self.first_byte_ns.is_some() {
             return false;
         }
-        let length = self.request.fields().content_length.unwrap_or_default();
-        !self.request.is_over() || self.sent < length
+        let fields = self.request.fields();
+        let is_sent = match fields.transfer {
+            // One with trailers ends for this with its answer.
+            Transfer::Chunked => ends_chunks(self.last),
+            Transfer::Plain => self.sent >= fields.content_length.unwrap_or_default(),
+        };
+        !self.request.is_over() || !is_sent
     }
 
     fn write(&mut self, heard: &Heard<'_>) {
@@ -150,9 +170,20 @@ impl Open {
             self.request.cut();
         }
         let body = &first[taken..];
+        self.pass(body);
+        if left_out > 0 {
+            self.last = 0;
+        }
+        self.pass(last);
         self.sent += body.len() as u64 + left_out + last.len() as u64;
         if self.model.is_none() {
             self.model = model::in_body(body).or_else(|| model::in_body(last));
+        }
+    }
+
+    fn pass(&mut self, bytes: &[u8]) {
+        for byte in bytes.iter().skip(bytes.len().saturating_sub(8)) {
+            self.last = self.last << 8 | u64::from(*byte);
         }
     }
 
@@ -177,9 +208,11 @@ impl Open {
                 // An answer for the time being; the answer comes behind it.
                 100..200 => {
                     self.answer = Head::default();
+                    self.first_byte_ns = None;
                     if first.is_empty() {
                         return None;
                     }
+                    self.first_byte_ns = Some(now);
                 }
                 200..300 if method == "CONNECT" => return Some(End::Upgraded),
                 _ => self.body = Some(Body::of(method, status, self.answer.fields())),
@@ -289,6 +322,7 @@ mod tests {
         assert_eq!(told.model.as_deref(), Some("m-1"));
         assert_eq!((told.status, told.end), (Some(200), End::Clean));
         assert_eq!(told.took, Duration::from_millis(40));
+        assert_eq!(told.first_byte, Some(Duration::from_millis(20)));
         assert_eq!(told.host.as_deref(), Some("a.b"));
         assert!(!told.is_failed());
         assert!(!format!("{told:?}{one:?}").contains("SECRET"));
@@ -314,6 +348,34 @@ mod tests {
         long.heading.length += 100;
         long.tail = b"0123456789";
         assert_eq!(ended(one.read(&long)).end, End::Clean);
+    }
+
+    #[test]
+    fn a_body_in_chunks_is_awaited_to_its_last() {
+        let mut one = Connection::new(KEY);
+        one.written(&heard(
+            b"POST /a HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n",
+            1,
+        ));
+        one.read(&heard(b"HTTP/1.1 100 Continue\r\n\r\n", 2));
+        let inner = b"GET /b HTTP/1.1\r\n\r\n";
+        assert_eq!(one.written(&heard(inner, 3)), Turn::Nothing);
+        assert_eq!(one.written(&heard(b"\r\n0\r\n\r\n", 4)), Turn::Nothing);
+        let former = ended(one.written(&heard(inner, 5)));
+        assert_eq!((former.path.as_str(), former.end), ("/a", End::GivenUp));
+        let told = ended(one.read(&heard(b"HTTP/1.1 204 No Content\r\n\r\n", 6)));
+        assert_eq!(told.path, "/b");
+    }
+
+    #[test]
+    fn words_that_begin_like_a_request_end_none() {
+        let mut one = Connection::new(KEY);
+        one.written(&heard(b"GET /a HTTP/1.1\r\n\r\n", 1));
+        assert_eq!(one.written(&heard(b"POST mortem\n", 2)), Turn::Nothing);
+        let told = ended(one.read(&heard(b"HTTP/1.1 204 No Content\r\n\r\n", 3)));
+        assert_eq!(told.path, "/a");
+        assert_eq!(one.written(&heard(b"GET key\r\n", 4)), Turn::Nothing);
+        assert_eq!(one.closed(5_000_000), Turn::Nothing);
     }
 
     #[test]

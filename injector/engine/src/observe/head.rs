@@ -1,6 +1,6 @@
 //! Heads of HTTP/1 messages (RFC 9112), from bytes that come in pieces.
 //!
-//! Of a line only what is asked for is kept; the room in which it is gathered is cleared behind it.
+//! Of a line only what is asked for is kept; the room in which it is gathered is its only copy, and is cleared behind it.
 
 /// Longest line that is understood; of a longer one the beginning is.
 const LONGEST_LINE: usize = 2_048;
@@ -14,6 +14,8 @@ pub(super) struct Head {
     line: Vec<u8>,
     /// The first line, in three words.
     first: Option<[String; 3]>,
+    /// Whether that line was too long to be read to its end.
+    is_cut: bool,
     fields: Fields,
     is_over: bool,
 }
@@ -58,6 +60,10 @@ impl Head {
             let byte = bytes[taken];
             taken += 1;
             if byte != b'\n' {
+                if self.line.capacity() == 0 {
+                    // At once: a room that grows leaves what was in it behind.
+                    self.line.reserve_exact(LONGEST_LINE);
+                }
                 if self.line.len() < LONGEST_LINE {
                     self.line.push(byte);
                 }
@@ -86,18 +92,26 @@ impl Head {
 
     /// A request's method, host where the target is a whole address, and path.
     pub(super) fn request(&self) -> Option<(&str, Option<&str>, &str)> {
-        let [method, target, _] = self.first.as_ref()?;
+        let [method, target, version] = self.first.as_ref()?;
+        let is_method = !method.is_empty() && method.bytes().all(|byte| byte.is_ascii_uppercase());
+        if !is_method || target.is_empty() || !(self.is_cut || version.starts_with("HTTP/1.")) {
+            return None;
+        }
         let (host, path) = match target.split_once("://") {
             Some((_, rest)) => {
                 let (authority, path) = rest
                     .find('/')
                     .map_or((rest, "/"), |slash| rest.split_at(slash));
-                // A name and a password may stand in front.
-                (authority.rsplit('@').next(), path)
+                (Some(authority), path)
             }
             None => (None, target.as_str()),
         };
         Some((method, host, path))
+    }
+
+    /// Whether its first line was read, and is none of a request.
+    pub(super) fn is_no_request(&self) -> bool {
+        self.first.is_some() && self.request().is_none()
     }
 
     /// An answer's status.
@@ -111,6 +125,7 @@ impl Head {
             self.line.pop();
         }
         if self.first.is_none() {
+            self.is_cut = self.line.len() >= LONGEST_LINE;
             self.first = Some(three_words(&self.line));
         } else if self.line.is_empty() {
             self.is_over = true;
@@ -121,9 +136,19 @@ impl Head {
     }
 
     fn clear_line(&mut self) {
-        self.line.fill(0);
-        self.line.clear();
+        wipe(&mut self.line);
+        if self.is_over {
+            self.line = Vec::new();
+        }
     }
+}
+
+/// Clears bytes that may be secret.
+pub(super) fn wipe(bytes: &mut Vec<u8>) {
+    bytes.fill(0);
+    // The clearing is not left out for want of a reader.
+    std::hint::black_box(&mut *bytes);
+    bytes.clear();
 }
 
 impl Drop for Head {
@@ -132,20 +157,35 @@ impl Drop for Head {
     }
 }
 
-/// The words of a first line. A path loses its query here, before it is kept.
+/// The words of a first line. A path loses its query here, and an address its name and password, before they are kept.
 fn three_words(line: &[u8]) -> [String; 3] {
     let mut words = line.splitn(3, |byte| *byte == b' ');
     let mut word = |longest| {
         words
             .next()
-            .map_or_else(String::new, |word| kept(word, longest))
+            .and_then(|word| word.split(|byte| b"?#".contains(byte)).next())
+            .map_or_else(String::new, |word| {
+                let (scheme, rest) = without_password(word);
+                let mut word = kept(scheme, longest);
+                word += &kept(rest, longest - word.len());
+                word
+            })
     };
-    [word(LONGEST_WORD), word(LONGEST_PATH), word(LONGEST_WORD)].map(|word| {
-        match word.split_once(['?', '#']) {
-            Some((path, _)) => path.to_owned(),
-            None => word,
-        }
-    })
+    [word(LONGEST_WORD), word(LONGEST_PATH), word(LONGEST_WORD)]
+}
+
+/// A whole address in two parts, without the name and password that may stand in its middle.
+fn without_password(word: &[u8]) -> (&[u8], &[u8]) {
+    const BEFORE: &[u8] = b"://";
+    let before = word.windows(BEFORE.len()).position(|part| part == BEFORE);
+    let (scheme, rest) = word.split_at(before.map_or(0, |at| at + BEFORE.len()));
+    if scheme.is_empty() {
+        return (scheme, rest);
+    }
+    let slash = rest.iter().position(|byte| *byte == b'/');
+    let authority = &rest[..slash.unwrap_or(rest.len())];
+    let at = authority.iter().rposition(|byte| *byte == b'@');
+    (scheme, &rest[at.map_or(0, |at| at + 1)..])
 }
 
 /// Text that is fit to be shown: no byte that is not printable ASCII, and no longer than this.
@@ -232,6 +272,27 @@ mod tests {
     fn a_request_to_a_proxy_names_its_server_without_the_password() {
         let (head, _) = fed(&[b"GET http://user:SECRET@host:8080/a HTTP/1.1\r\n\r\n"]);
         assert_eq!(head.request(), Some(("GET", Some("host:8080"), "/a")));
+        assert!(!format!("{head:?}").contains("SECRET"), "{head:?}");
+    }
+
+    #[test]
+    fn a_line_that_is_none_of_a_request() {
+        for (line, expected) in [
+            ("GET /a HTTP/1.0\n", true),
+            ("GET /a RTSP/1.0\n", false),
+            ("GET key\n", false),
+            ("POST it on the HTTP/1.1\n", false),
+            ("Get /a HTTP/1.1\n", false),
+            ("GET  HTTP/1.1\n", false),
+        ] {
+            let (head, _) = fed(&[line.as_bytes()]);
+            assert_eq!(head.request().is_some(), expected, "{line}");
+            assert_eq!(head.is_no_request(), !expected, "{line}");
+        }
+        let long = format!("GET /{} HTTP/1.1\r\n", "a".repeat(LONGEST_LINE));
+        let (head, _) = fed(&[long.as_bytes()]);
+        assert!(head.request().is_some(), "its end was not read");
+        assert!(!fed(&[b"GET /a"]).0.is_no_request(), "it may become one");
     }
 
     proptest! {

@@ -16,8 +16,9 @@ use injector_host::{
         uprobe::{Probed, TlsProbes},
     },
     targets::{
+        guard::Guard,
         process::TaskKey,
-        tls::{FileId, Libraries, Runtime},
+        tls::{Libraries, Runtime},
     },
 };
 
@@ -32,11 +33,14 @@ const IS_YOUNG: Duration = Duration::from_secs(2);
 /// As many processes without a library as are looked through that often; of more, each is less often.
 const OFTEN: u32 = 16;
 
+/// As many libraries as are attached to in one process.
+const LIBRARIES: usize = 8;
+
 /// All processes that were met.
-#[derive(Default)]
 pub(super) struct Members {
     known: HashMap<TaskKey, Member>,
     libraries: Libraries,
+    guard: Guard,
 }
 
 /// One process.
@@ -45,7 +49,8 @@ struct Member {
     program: Option<(u64, u64)>,
     since: Instant,
     next: Instant,
-    probed: HashMap<FileId, Probed>,
+    /// By device and inode: a file that is touched is still the same.
+    probed: HashMap<(u64, u64), Probed>,
     runtime: Option<Runtime>,
     /// Whether it was told that it cannot be heard.
     is_told: bool,
@@ -57,6 +62,8 @@ pub(super) enum Covered {
     By(u32, String),
     /// It cannot be.
     Not(u32, String),
+    /// It is gone, or is the target's no more.
+    Gone(u32),
 }
 
 impl Member {
@@ -73,6 +80,15 @@ impl Member {
 }
 
 impl Members {
+    /// None yet; those that the guard protects are never attached to.
+    pub(super) fn new(guard: Guard) -> Self {
+        Self {
+            known: HashMap::new(),
+            libraries: Libraries::default(),
+            guard,
+        }
+    }
+
     /// Takes in who belongs to the target now, and attaches to those that are due.
     pub(super) fn keep_up(
         &mut self,
@@ -81,7 +97,13 @@ impl Members {
         object: &mut Object,
         tell: &mut dyn FnMut(Covered),
     ) {
-        self.known.retain(|key, _| now.contains(key));
+        self.known.retain(|key, _| {
+            let is_here = now.contains(key);
+            if !is_here {
+                tell(Covered::Gone(key.tgid));
+            }
+            is_here
+        });
         let count = u32::try_from(now.len()).unwrap_or(u32::MAX);
         let pace = (count / OFTEN).max(1);
         for key in now {
@@ -105,7 +127,8 @@ impl Members {
                 WITH
             };
             member.next = at + pause;
-            attach(*key, member, &mut self.libraries, (probes, object), tell);
+            let finding = (&mut self.libraries, &self.guard);
+            attach(*key, member, finding, (probes, object), tell);
         }
     }
 
@@ -126,7 +149,7 @@ impl Members {
 fn attach(
     key: TaskKey,
     member: &mut Member,
-    libraries: &mut Libraries,
+    (libraries, guard): (&mut Libraries, &Guard),
     (probes, object): (&TlsProbes, &mut Object),
     tell: &mut dyn FnMut(Covered),
 ) {
@@ -145,14 +168,24 @@ fn attach(
     };
     member.runtime = found.runtime;
     for library in found.libraries {
-        if member.probed.contains_key(&library.id) {
+        if member.probed.contains_key(&library.id.inode()) {
             continue;
+        }
+        if member.probed.len() >= LIBRARIES {
+            return;
+        }
+        // It may have become one that is protected, by its name.
+        if let Err(error) = guard.check(key.tgid) {
+            if key.is_alive() && !std::mem::replace(&mut member.is_told, true) {
+                tell(Covered::Not(key.tgid, error.to_string()));
+            }
+            return;
         }
         match probes.attach(object, pid, &library) {
             // Between the look and the attachment another process may have got the id: its probes go at once.
             Ok(_) if !key.is_alive() => return,
             Ok(held) => {
-                member.probed.insert(library.id, held);
+                member.probed.insert(library.id.inode(), held);
                 tell(Covered::By(key.tgid, library.name));
             }
             Err(error) => {

@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread::JoinHandle,
     time::{Duration, Instant},
@@ -23,7 +23,9 @@ use injector_host::{
         plaintext::{self, PlaintextRing},
         uprobe::TlsProbes,
     },
-    targets::{Presence, ResolvedTarget, Sight, cgroup, process::TaskKey, tls::Runtime},
+    targets::{
+        Presence, ResolvedTarget, Sight, cgroup, guard::Guard, process::TaskKey, tls::Runtime,
+    },
 };
 use injector_plan::tables::Sizes;
 use injector_spec::{error::Refusal, experiment::Follow};
@@ -35,7 +37,7 @@ const SCOPE: u32 = 0;
 
 /// A look that is on. Fields are dropped in this order: the lease ends before anything is detached.
 pub(super) struct Session {
-    _lessor: Lessor,
+    lessor: Lessor,
     members: Members,
     _links: Links,
     ring: PlaintextRing,
@@ -49,8 +51,14 @@ pub(super) struct Session {
     next: Instant,
 }
 
-/// Renews the lease from a thread of its own, so that no reader who is slow costs it.
+/// How old the last turn of the loop may be where the lease is renewed, in nanoseconds.
+const STANDS_NS: u64 = 1_000_000_000;
+
+/// Renews the lease from a thread of its own, so that a turn that takes long does not cost it; not for a loop that stands
+/// still, since records that are not read make a target's calls dearer for nothing.
 struct Lessor {
+    /// When the loop made its last turn, on the boot clock.
+    turned_ns: Arc<AtomicU64>,
     is_over: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -60,13 +68,17 @@ impl Lessor {
         // The first is written before anything is told to be on.
         lease.write(Lease::from(boot_ns()))?;
         let is_over = Arc::new(AtomicBool::new(false));
-        let told = Arc::clone(&is_over);
+        let turned_ns = Arc::new(AtomicU64::new(boot_ns()));
+        let (told, turned) = (Arc::clone(&is_over), Arc::clone(&turned_ns));
         let thread = std::thread::Builder::new()
             .name("lease".into())
             .spawn(move || {
                 while !told.load(Ordering::Acquire) {
-                    // One that cannot be written ends by itself.
-                    let _ = lease.write(Lease::from(boot_ns()));
+                    let now = boot_ns();
+                    if goes_on(turned.load(Ordering::Relaxed), now) {
+                        // One that cannot be written ends by itself.
+                        let _ = lease.write(Lease::from(now));
+                    }
                     std::thread::park_timeout(Duration::from_nanos(RENEW_EVERY_NS));
                 }
                 let _ = lease.write(Lease::DISARMED);
@@ -77,10 +89,16 @@ impl Lessor {
                 ))
             })?;
         Ok(Self {
+            turned_ns,
             is_over,
             thread: Some(thread),
         })
     }
+}
+
+/// Whether a loop goes on that made its last turn then.
+const fn goes_on(turned_ns: u64, now_ns: u64) -> bool {
+    now_ns.saturating_sub(turned_ns) < STANDS_NS
 }
 
 impl Drop for Lessor {
@@ -96,7 +114,7 @@ impl Drop for Lessor {
 
 impl Session {
     /// Attaches to a target.
-    pub(super) fn begin(target: ResolvedTarget) -> Result<Self, Refusal> {
+    pub(super) fn begin(target: ResolvedTarget, guard: Guard) -> Result<Self, Refusal> {
         let mut object = Object::load_for(callers(&target)?, Sizes::OBSERVE)?;
         let probes = TlsProbes::ready(&mut object)?;
         let ring = PlaintextRing::take(&mut object)?;
@@ -116,8 +134,8 @@ impl Session {
             maps.write_process(key, record)?;
         }
         Ok(Self {
-            _lessor: Lessor::begin(lease)?,
-            members: Members::default(),
+            lessor: Lessor::begin(lease)?,
+            members: Members::new(guard),
             _links: links,
             ring,
             maps,
@@ -137,6 +155,7 @@ impl Session {
 
     /// Looks at the target where that is due; says how it has ended, where it has.
     pub(super) fn keep_up(&mut self, tell: &mut dyn FnMut(Covered)) -> Option<&'static str> {
+        self.lessor.turned_ns.store(boot_ns(), Ordering::Relaxed);
         let now = Instant::now();
         if now < self.next {
             return None;
@@ -206,4 +225,16 @@ fn callers(target: &ResolvedTarget) -> Result<Callers, Error> {
         .and_then(|level| 1_u32.checked_shl(level))
         .unwrap_or_default();
     Ok(callers)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lease_goes_with_a_loop_that_stands() {
+        assert!(goes_on(5, 5) && goes_on(5, 4 + STANDS_NS));
+        assert!(!goes_on(5, 5 + STANDS_NS));
+        assert!(goes_on(9, 5), "a turn in between is none that stands");
+    }
 }

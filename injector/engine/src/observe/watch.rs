@@ -35,6 +35,9 @@ const CONNECTIONS: usize = 4_096;
 /// As many records as are read before the target is looked at again.
 const AT_ONCE: usize = 256;
 
+/// How long the last records are read at most: a target that goes on may write without an end.
+const LAST: Duration = Duration::from_secs(1);
+
 /// What is told beside requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Note {
@@ -103,15 +106,22 @@ pub fn watch(
     Interrupts(signals): &Interrupts,
     listener: &mut dyn Listener,
 ) -> Result<Ending, Refusal> {
-    let resolved = targets::resolve(target, &Guard::new(caller))
-        .map_err(|error| Refusal::usage(error.to_string()))?;
-    let mut session = Session::begin(resolved)?;
+    let guard = Guard::new(caller);
+    let resolved =
+        targets::resolve(target, &guard).map_err(|error| Refusal::usage(error.to_string()))?;
+    let mut session = Session::begin(resolved, guard)?;
     let began = Instant::now();
     let mut hearing = Hearing::default();
     listener.note(Note::Began);
     let of_target = loop {
-        hearing.read(&mut session, listener);
-        let of_target = session.keep_up(&mut |covered| listener.note(covered.into()));
+        let left = hearing.read(&mut session, listener);
+        let of_target = session.keep_up(&mut |covered| match covered {
+            Covered::By(pid, library) => listener.note(Note::Heard { pid, library }),
+            Covered::Not(pid, why) => listener.note(Note::NotHeard { pid, why }),
+            Covered::Gone(pid) => {
+                hearing.gone.insert(pid);
+            }
+        });
         let is_over = time.is_some_and(|time| began.elapsed() >= time);
         if of_target.is_some()
             || is_over
@@ -120,10 +130,16 @@ pub fn watch(
         {
             break of_target;
         }
-        // A signal ends the pause.
-        let _ = poll(&mut [PollFd::new(signals, PollFlags::IN)], Some(&PAUSE));
+        match left {
+            Left::Some => {}
+            Left::Nothing => {
+                // A signal ends the pause.
+                let _ = poll(&mut [PollFd::new(signals, PollFlags::IN)], Some(&PAUSE));
+            }
+        }
     };
-    hearing.read(&mut session, listener);
+    let until = Instant::now() + LAST;
+    while hearing.read(&mut session, listener) == Left::Some && Instant::now() < until {}
     hearing.end(listener);
     Ok(Ending {
         of_target,
@@ -133,13 +149,11 @@ pub fn watch(
     })
 }
 
-impl From<Covered> for Note {
-    fn from(covered: Covered) -> Self {
-        match covered {
-            Covered::By(pid, library) => Self::Heard { pid, library },
-            Covered::Not(pid, why) => Self::NotHeard { pid, why },
-        }
-    }
+/// Whether records wait that were not read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Left {
+    Nothing,
+    Some,
 }
 
 /// What is known of what was heard.
@@ -149,14 +163,51 @@ pub struct Hearing {
     retries: Retries,
     /// Processes of which it was told that they speak HTTP/2.
     http2: BTreeSet<u32>,
+    /// Processes that are gone, of which records may wait that were not read.
+    gone: BTreeSet<u32>,
 }
 
 impl Hearing {
-    fn read(&mut self, session: &mut Session, listener: &mut dyn Listener) {
+    fn read(&mut self, session: &mut Session, listener: &mut dyn Listener) -> Left {
         for _ in 0..AT_ONCE {
             if !session.next(|heard| self.hear(heard, listener)) {
-                return;
+                self.end_of_those_gone(listener);
+                return Left::Nothing;
             }
+        }
+        Left::Some
+    }
+
+    /// All is read of processes that are gone: their connections have ended with them.
+    fn end_of_those_gone(&mut self, listener: &mut dyn Listener) {
+        let gone = std::mem::take(&mut self.gone);
+        if gone.is_empty() {
+            return;
+        }
+        let now = boot_ns();
+        let ended = self
+            .connections
+            .extract_if(|key, _| gone.contains(&key.tgid));
+        for (key, mut connection) in ended.collect::<Vec<_>>() {
+            let turn = connection.closed(now);
+            self.tell(turn, key.tgid, listener);
+        }
+    }
+
+    /// Makes room for a connection: one at rest goes, or else the one whose request has been open longest.
+    fn make_room(&mut self, listener: &mut dyn Listener) {
+        let began = |(_, connection): &(&ConnectionKey, &Connection)| connection.began_ns();
+        let Some(key) = self
+            .connections
+            .iter()
+            .min_by_key(began)
+            .map(|(key, _)| *key)
+        else {
+            return;
+        };
+        if let Some(mut connection) = self.connections.remove(&key) {
+            let turn = connection.left(boot_ns());
+            self.tell(turn, key.tgid, listener);
         }
     }
 
@@ -168,7 +219,7 @@ impl Hearing {
                 return;
             }
             if self.connections.len() >= CONNECTIONS {
-                self.end(listener);
+                self.make_room(listener);
             }
         }
         let connection = self
@@ -212,5 +263,75 @@ impl Hearing {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use injector_common::plaintext::{Heading, through};
+
+    use super::*;
+    use crate::observe::End;
+
+    #[derive(Default)]
+    struct Told(Vec<(u32, End)>);
+
+    impl Listener for Told {
+        fn exchange(&mut self, exchange: &Exchange) {
+            self.0.push((exchange.pid, exchange.end));
+        }
+        fn note(&mut self, _: Note) {}
+        fn has_enough(&self) -> ControlFlow<()> {
+            ControlFlow::Continue(())
+        }
+    }
+
+    fn written(tgid: u32, handle: u64, bytes: &[u8]) -> Heard<'_> {
+        Heard {
+            heading: Heading {
+                connection: ConnectionKey {
+                    handle,
+                    tgid,
+                    through: through::TLS,
+                },
+                what: what::WRITTEN,
+                began_ns: handle,
+                length: u32::try_from(bytes.len()).unwrap(),
+                ..Heading::default()
+            },
+            head: bytes,
+            tail: &[],
+        }
+    }
+
+    const ASKED: &[u8] = b"GET /a HTTP/1.1\r\n\r\n";
+
+    #[test]
+    fn connections_end_with_their_process() {
+        let (mut hearing, mut told) = (Hearing::default(), Told::default());
+        for tgid in [7, 8] {
+            hearing.hear(&written(tgid, 1, ASKED), &mut told);
+        }
+        hearing.end_of_those_gone(&mut told);
+        assert_eq!(told.0, []);
+        hearing.gone.insert(7);
+        hearing.end_of_those_gone(&mut told);
+        assert_eq!(told.0, [(7, End::NoAnswer)]);
+        hearing.end(&mut told);
+        assert_eq!(told.0[1..], [(8, End::Open)]);
+    }
+
+    #[test]
+    fn one_connection_at_rest_makes_room_for_another() {
+        let (mut hearing, mut told) = (Hearing::default(), Told::default());
+        for handle in 1..CONNECTIONS as u64 {
+            hearing.hear(&written(7, handle, ASKED), &mut told);
+        }
+        hearing.hear(&written(7, 0, b"at rest"), &mut told);
+        hearing.hear(&written(8, 1, ASKED), &mut told);
+        assert_eq!((told.0.len(), hearing.connections.len()), (0, CONNECTIONS));
+        hearing.hear(&written(8, 2, ASKED), &mut told);
+        assert_eq!(told.0, [(7, End::Open)]);
+        assert_eq!(hearing.connections.len(), CONNECTIONS);
     }
 }

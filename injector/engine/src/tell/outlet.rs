@@ -11,7 +11,10 @@
 use std::{
     io::{stderr, stdout},
     os::fd::{AsFd, BorrowedFd, IntoRawFd},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use rustix::{
@@ -66,8 +69,6 @@ struct Outlets {
     terminal: Option<Terminal>,
     /// Whether standard output was there when this program started.
     is_closed: bool,
-    /// Whether the reader of standard output has gone.
-    has_left: bool,
     /// Whether anything was written to standard output.
     has_result: bool,
     lost: Option<Lost>,
@@ -92,12 +93,17 @@ static OUTLETS: Mutex<Outlets> = Mutex::new(Outlets {
     output: Output::Text,
     terminal: None,
     is_closed: false,
-    has_left: false,
     has_result: false,
     lost: None,
     live: LiveOutlet::NotYet,
     held: None,
 });
+
+/// Whether the reader of standard output has gone. Beside the lock, which is held while a reader is waited for who stands still.
+static HAS_LEFT: AtomicBool = AtomicBool::new(false);
+
+/// Whether a reader is waited for no more.
+static IS_GIVEN_UP: AtomicBool = AtomicBool::new(false);
 
 /// The lock also keeps the lines of two threads apart.
 fn outlets() -> MutexGuard<'static, Outlets> {
@@ -290,7 +296,9 @@ impl Outlets {
         self.has_result |= stream == Stream::Result;
         match written {
             Ok(()) => {}
-            Err(Errno::PIPE) => self.has_left |= stream == Stream::Result,
+            Err(Errno::PIPE) => {
+                HAS_LEFT.fetch_or(stream == Stream::Result, Ordering::Relaxed);
+            }
             Err(errno) => {
                 self.lost.get_or_insert(Lost { stream, errno });
             }
@@ -303,13 +311,22 @@ pub fn has_result() -> bool {
     outlets().has_result
 }
 
-/// Whether the reader of standard output has closed its end, so that going on is of no use.
+/// Whether the reader of standard output has closed its end, so that going on is of no use. Waits for no reader.
 pub fn has_left() -> bool {
-    outlets().has_left
+    HAS_LEFT.load(Ordering::Relaxed)
+}
+
+/// Waits for a reader who stands still no more: what another thread is writing to it is left to itself, and nothing may be told
+/// behind it.
+pub fn give_up() {
+    IS_GIVEN_UP.store(true, Ordering::Relaxed);
 }
 
 /// The first thing that did not reach its reader, once everything has been told.
 pub(super) fn lost() -> Option<Lost> {
+    if IS_GIVEN_UP.load(Ordering::Relaxed) {
+        return None;
+    }
     let mut outlets = outlets();
     if outlets.has_result
         && outlets.lost.is_none()

@@ -85,6 +85,13 @@ pub struct FileId {
     changed: (i64, i64),
 }
 
+impl FileId {
+    /// The file itself, whatever is done to it: device and inode.
+    pub const fn inode(self) -> (u64, u64) {
+        (self.device, self.inode)
+    }
+}
+
 /// A TLS library of a process.
 #[derive(Clone, Debug)]
 pub struct Library {
@@ -110,7 +117,8 @@ pub struct Found {
 /// Finds TLS libraries, and remembers files that were looked at: most processes share theirs.
 #[derive(Default)]
 pub struct Libraries {
-    known: HashMap<FileId, Contents>,
+    /// Nothing where a file cannot be read as one: it is not tried again.
+    known: HashMap<FileId, Option<Contents>>,
 }
 
 #[derive(Clone)]
@@ -155,27 +163,32 @@ impl Libraries {
             changed: (metadata.mtime(), metadata.mtime_nsec()),
         };
         if let Some(known) = self.known.get(&id) {
-            return Ok((id, known.clone()));
+            let known = known.clone().ok_or(io::ErrorKind::InvalidData)?;
+            return Ok((id, known));
         }
-        let read = |offset: u64, bytes: &mut [u8]| file.read_exact_at(bytes, offset);
-        let image = elf::Image::read(&read)?;
-        let contents = Contents {
-            functions: image
-                .functions(&Function::ALL.map(Function::symbol))?
-                .into_iter()
-                .map(|(index, offset)| (Function::ALL[index], offset))
-                .collect(),
-            runtime: mapped
-                .is_program
-                .then(|| image.runtime(&mapped.name))
-                .flatten(),
-        };
+        let contents = read_contents(file, mapped);
         if self.known.len() >= REMEMBERED {
             self.known.clear();
         }
-        self.known.insert(id, contents.clone());
-        Ok((id, contents))
+        self.known.insert(id, contents.as_ref().ok().cloned());
+        Ok((id, contents?))
     }
+}
+
+fn read_contents(file: &File, mapped: &Mapped) -> io::Result<Contents> {
+    let read = |offset: u64, bytes: &mut [u8]| file.read_exact_at(bytes, offset);
+    let image = elf::Image::read(&read)?;
+    Ok(Contents {
+        functions: image
+            .functions(&Function::ALL.map(Function::symbol))?
+            .into_iter()
+            .map(|(index, offset)| (Function::ALL[index], offset))
+            .collect(),
+        runtime: mapped
+            .is_program
+            .then(|| image.runtime(&mapped.name))
+            .flatten(),
+    })
 }
 
 /// Whether a process can be heard through these: it reads by one and writes by another.

@@ -2,7 +2,7 @@
 
 mod reply;
 
-use std::rc::Rc;
+use std::{fmt::Display, rc::Rc};
 
 use http::{HeaderValue, StatusCode, header::CONTENT_TYPE, request::Parts};
 use hyper::{Request, Response, body::Incoming};
@@ -57,7 +57,7 @@ pub(super) async fn answer(
     // Read before the rules are asked: it takes as long as the target takes to send it.
     let (called, body) = match stream::read(body, MOST).await? {
         Read::Whole(body, trailers) => {
-            let called = Called::of(&head, origin.scope, &body);
+            let called = Called::of(&head, origin, &body);
             (called, whole_with(body, trailers))
         }
         Read::TooLong(body) => {
@@ -194,7 +194,7 @@ impl Call {
     }
 
     /// A message of JSON-RPC as an answer.
-    fn say(&self, message: &serde_json::Value) -> Response<Passing> {
+    fn say(&self, message: &impl Display) -> Response<Passing> {
         let words::Answer { content_type, body } = words::message(message, self.called.accepts);
         made(StatusCode::OK, content_type, whole(body))
     }

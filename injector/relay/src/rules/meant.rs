@@ -1,7 +1,7 @@
 //! Which requests a rule means.
 
 use globset::{Glob, GlobMatcher};
-use http::request::Parts;
+use http::{Method, request::Parts};
 use injector_spec::experiment::{Interface, OnRequests, Provider};
 
 use super::Met;
@@ -83,7 +83,10 @@ impl Meant {
             } => {
                 let is_one = match interface {
                     Interface::Mcp => may_bear_a_message(head),
-                    Interface::Json => true,
+                    // Their answers have no body, or are about what may be asked.
+                    Interface::Json => {
+                        head.method != Method::HEAD && head.method != Method::OPTIONS
+                    }
                 };
                 is_one && paths.take(Some(head.uri.path()))
             }

@@ -1,3 +1,5 @@
+use std::net::{IpAddr, Ipv4Addr};
+
 use injector_common::{rule::When, threshold::Threshold};
 use injector_spec::experiment::{
     Chance, Direction, Fault, FaultKind, Interface, Limit, ModelRequests, RateLimit, Slow,
@@ -8,13 +10,16 @@ use serde_json::json;
 use super::*;
 use crate::{asked::Call, tools::call::tests::called};
 
+const FAR: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8000);
 const FIRST: Origin = Origin {
     scope: 0,
     slots: u32::MAX,
+    far: FAR,
 };
 const OTHER: Origin = Origin {
     scope: 1,
     slots: u32::MAX,
+    far: FAR,
 };
 
 fn order(rule: usize, kind: impl Into<FaultKind>, max_hits: Option<u64>) -> RuleOrder {
@@ -148,6 +153,7 @@ fn a_rule_meets_connections_that_its_filters_mean() {
     let second = Origin {
         scope: 0,
         slots: 0b10,
+        far: FAR,
     };
     let taken: Vec<usize> = rules
         .ask(second, Met::Model(&asked("m")))
@@ -198,4 +204,34 @@ fn a_rule_about_tools_takes_calls_and_nothing_else() {
     assert!(!takes(tool(mcp, &[], &[], &[]), &plain));
     assert!(takes(tool(json, &["add"], &[], &["/tools/*"]), &plain));
     assert!(!takes(tool(json, &["sub"], &[], &["/tools/*"]), &plain));
+}
+
+#[test]
+fn no_session_is_begun_with_an_old_answer_and_no_head_is_a_call() {
+    let stale = |interface, methods: &[&str]| ToolStale {
+        calls: ToolCalls {
+            interface,
+            tools: Vec::new(),
+            methods: methods.iter().map(|&method| method.to_owned()).collect(),
+            paths: Vec::new(),
+        },
+    };
+    let mut rules = Rules::default();
+    rules.set(vec![order(0, stale(Interface::Mcp, &["*"]), None)]);
+    let begin = json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {}});
+    let list = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/list"});
+    assert!(!rules.remembers(FIRST, &called("/mcp", &[], &begin)));
+    assert!(rules.remembers(FIRST, &called("/mcp", &[], &list)));
+    let mut rules = Rules::default();
+    rules.set(vec![order(0, stale(Interface::Json, &[]), None)]);
+    for (method, is_call) in [
+        ("GET", true),
+        ("POST", true),
+        ("HEAD", false),
+        ("OPTIONS", false),
+    ] {
+        let request = http::Request::builder().method(method).uri("/tools/add");
+        let (head, ()) = request.body(()).unwrap().into_parts();
+        assert_eq!(rules.reads(FIRST, &head), is_call, "{method}");
+    }
 }

@@ -42,14 +42,14 @@ impl Answers {
     }
 }
 
-/// The text of an answer, changed; `None` where there is nothing that could be.
+/// The text of an answer, changed; `None` where there is nothing that could be. What it says is not copied: it may be many
+/// times as large as its text.
 pub(crate) fn altered(
     text: &[u8],
-    value: &Value,
+    mut value: Value,
     alter: &Alter,
     answers: Answers,
 ) -> Option<Vec<u8>> {
-    let mut value = value.clone();
     let is_changed = match alter {
         Alter::BreakOff => return (text.len() > 1).then(|| text[..text.len() / 2].to_vec()),
         Alter::Empty => each(&mut value, answers, empty),

@@ -10,10 +10,16 @@ use http::{
 };
 use serde_json::Value;
 
-use crate::reactions::Task;
+use crate::{reactions::Task, rules::Origin};
 
 /// The method by which MCP calls a tool.
 pub(crate) const TOOLS_CALL: &str = "tools/call";
+
+/// The method by which a session begins.
+const INITIALIZE: &str = "initialize";
+
+/// Headers by which a server tells its clients apart.
+const OF_THE_CLIENT: [&str; 2] = ["authorization", "mcp-session-id"];
 
 /// From this revision on a result says what kind it is. Revisions are dates, and so in the order of their texts.
 const TYPED_FROM: &str = "2026-07-28";
@@ -21,6 +27,10 @@ const TYPED_FROM: &str = "2026-07-28";
 /// A request that may call a tool.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Called {
+    /// Between whom it is: a hash of the target, of the far end, and of the headers that say who asks.
+    pub(crate) between: u64,
+    /// The method of HTTP.
+    pub(crate) verb: Method,
     /// The path, without what is behind a question mark.
     pub(crate) path: String,
     /// What it says in JSON-RPC, where that is one request.
@@ -108,7 +118,8 @@ pub(crate) fn may_bear_a_message(head: &Parts) -> bool {
 
 impl Called {
     /// What a request says.
-    pub(crate) fn of(head: &Parts, scope: u32, body: &Bytes) -> Self {
+    pub(crate) fn of(head: &Parts, origin: Origin, body: &Bytes) -> Self {
+        let between = between(&head.headers, origin);
         let path = head.uri.path().to_owned();
         let read = if may_bear_a_message(head) {
             read(body)
@@ -119,7 +130,7 @@ impl Called {
         let accepts_events = accept.contains("text/event-stream");
         let accepts_json = accept.contains("json") || accept.contains("*/*");
         let mut task = DefaultHasher::new();
-        (scope, &path).hash(&mut task);
+        (between, &path).hash(&mut task);
         let (message, unmet) = match read {
             Body::Message(message, params) => {
                 (&message.method, &message.name).hash(&mut task);
@@ -137,6 +148,8 @@ impl Called {
         };
         let revision = text(&head.headers, "mcp-protocol-version");
         Self {
+            between,
+            verb: head.method.clone(),
             path,
             message,
             unmet,
@@ -154,6 +167,12 @@ impl Called {
         }
     }
 
+    /// Whether it asks for a session.
+    pub(crate) fn begins_a_session(&self) -> bool {
+        let message = self.message.as_ref();
+        message.is_some_and(|message| message.method == INITIALIZE)
+    }
+
     /// The name of a tool that has a path of its own: the last part of it.
     pub(crate) fn last_of_path(&self) -> Option<&str> {
         let parts = self.path.rsplit('/');
@@ -167,6 +186,20 @@ impl Called {
             None => self.last_of_path(),
         }
     }
+}
+
+fn between(headers: &HeaderMap, origin: Origin) -> u64 {
+    let mut between = DefaultHasher::new();
+    (origin.scope, origin.far).hash(&mut between);
+    for name in OF_THE_CLIENT {
+        let values: Vec<&[u8]> = headers
+            .get_all(name)
+            .iter()
+            .map(http::HeaderValue::as_bytes)
+            .collect();
+        values.hash(&mut between);
+    }
+    between.finish()
 }
 
 fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
@@ -221,18 +254,36 @@ fn is_of_rpc(value: &Value) -> bool {
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
     use proptest::prelude::*;
     use serde_json::json;
 
     use super::*;
 
     pub(crate) fn called(path: &str, headers: &[(&str, &str)], body: &Value) -> Called {
+        called_from(0, 8000, path, headers, body)
+    }
+
+    /// By this target, at this port.
+    pub(crate) fn called_from(
+        scope: u32,
+        port: u16,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &Value,
+    ) -> Called {
+        let origin = Origin {
+            scope,
+            slots: u32::MAX,
+            far: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port),
+        };
         let mut request = http::Request::post(path).header(CONTENT_TYPE, "application/json");
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
         let (head, ()) = request.body(()).unwrap().into_parts();
-        Called::of(&head, 0, &Bytes::from(body.to_string()))
+        Called::of(&head, origin, &Bytes::from(body.to_string()))
     }
 
     fn call(id: &Value, arguments: &Value) -> Value {
@@ -273,6 +324,23 @@ pub(crate) mod tests {
         let first = task(json!(1), json!({"a": 1, "b": 2}));
         assert_eq!(first, task(json!("x"), json!({"b": 2, "a": 1})));
         assert_ne!(first, task(json!(1), json!({"a": 1, "b": 3})));
+    }
+
+    #[test]
+    fn the_same_words_to_another_server_or_by_another_client_are_another_task() {
+        let body = call(&json!(1), &json!({}));
+        let tasks = [
+            called_from(0, 8000, "/mcp", &[], &body),
+            called_from(0, 9000, "/mcp", &[], &body),
+            called_from(1, 8000, "/mcp", &[], &body),
+            called("/mcp", &[("mcp-session-id", "a")], &body),
+            called("/mcp", &[("mcp-session-id", "b")], &body),
+            called("/mcp", &[("authorization", "a")], &body),
+        ]
+        .map(|called| called.task);
+        for (at, task) in tasks.iter().enumerate() {
+            assert!(!tasks[..at].contains(task), "{tasks:?}");
+        }
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Answers of tools that are made up.
 
+use std::fmt::Display;
+
 use bytes::Bytes;
 use http::StatusCode;
 use serde_json::{Value, json};
@@ -17,9 +19,12 @@ pub(crate) fn error(id: &Id, code: i32, message: &str) -> Value {
     json!({"jsonrpc": "2.0", "id": id.value(), "error": {"code": code, "message": message}})
 }
 
-/// It was.
-pub(crate) fn result(id: &Id, result: &Value) -> Value {
-    json!({"jsonrpc": "2.0", "id": id.value(), "result": result})
+/// It was; the result is one of JSON.
+pub(crate) fn result(id: &Id, result: &str) -> String {
+    format!(
+        r#"{{"jsonrpc":"2.0","id":{},"result":{result}}}"#,
+        id.value()
+    )
 }
 
 /// It was, and the tool has failed.
@@ -29,7 +34,7 @@ pub(crate) fn failed(id: &Id, text: &str, results: Results) -> Value {
         Results::Untyped => {}
         Results::Typed => failed["resultType"] = json!("complete"),
     }
-    result(id, &failed)
+    json!({"jsonrpc": "2.0", "id": id.value(), "result": failed})
 }
 
 /// A tool that is called as plain JSON has failed.
@@ -38,8 +43,8 @@ pub(crate) fn plain_error(status: StatusCode, message: Option<&str>) -> Value {
     json!({"error": {"status": status.as_u16(), "message": message.unwrap_or(known)}})
 }
 
-/// A message as the client accepts it.
-pub(crate) fn message(value: &Value, accepts: Accepts) -> Answer {
+/// A message of one line as the client accepts it.
+pub(crate) fn message(value: &impl Display, accepts: Accepts) -> Answer {
     match accepts {
         Accepts::Json => Answer {
             content_type: "application/json",
@@ -77,6 +82,8 @@ mod tests {
             let Answer { content_type, body } = message(&new, Accepts::Events);
             assert_eq!(content_type, "text/event-stream");
             assert_eq!(Piece(body).json().unwrap().0, new);
+            let again = result(&id, &new["result"].to_string());
+            assert_eq!(serde_json::from_str::<Value>(&again).unwrap(), new);
         }
         let gone = plain_error(StatusCode::SERVICE_UNAVAILABLE, None);
         assert_eq!(gone["error"]["message"], "Service Unavailable");

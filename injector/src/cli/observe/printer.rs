@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use injector_engine::tell;
 use injector_spec::error::Refusal;
 
 /// As many lines as wait for the reader; what comes on top is left out and counted.
@@ -66,7 +67,9 @@ impl Printer {
     pub(super) fn last(mut self, print: impl FnOnce() + Send + 'static) {
         self.print(print);
         self.ways = None;
-        // Nothing is left to do where it takes longer.
-        let _ = self.done.recv_timeout(PATIENCE);
+        // Nothing is left to do where it takes longer, and nothing can be told.
+        if self.done.recv_timeout(PATIENCE).is_err() {
+            tell::give_up();
+        }
     }
 }

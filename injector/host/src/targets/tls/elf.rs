@@ -17,8 +17,9 @@ const LOAD: u32 = 1;
 const RUNS: u32 = 1;
 const FUNCTION: u8 = 2;
 
-/// The most that is read of a table: several times what the largest programs have.
-const LARGEST_TABLE: u64 = 64 << 20;
+/// The most that is read of a table, and of symbols: several times what the largest programs have.
+const LARGEST_TABLE: u64 = 32 << 20;
+const MOST_SYMBOLS: u64 = 1 << 20;
 
 /// A runtime whose programs bring their own TLS, which no symbol leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,43 +103,41 @@ impl<'r> Image<'r> {
     }
 
     /// Those of the named functions that the file has for others, by their place among the names, each with where it
-    /// begins in the file.
+    /// begins in the file. Of several tables of symbols the first counts (the format allows one), and of several symbols of a
+    /// name the first.
     pub(super) fn functions(&self, wanted: &[&str]) -> io::Result<Vec<(usize, u64)>> {
-        let mut found = Vec::new();
-        for section in self
-            .sections
-            .iter()
-            .filter(|one| one.kind == DYNAMIC_SYMBOLS)
-        {
-            let Some(names) = self.sections.get(section.link as usize) else {
+        let mut sections = self.sections.iter();
+        let Some(section) = sections.find(|one| one.kind == DYNAMIC_SYMBOLS) else {
+            return Ok(Vec::new());
+        };
+        let Some(names) = self.sections.get(section.link as usize) else {
+            return Ok(Vec::new());
+        };
+        if section.length > MOST_SYMBOLS * SYMBOL as u64 {
+            return Err(bad());
+        }
+        let symbols = table(self.read, section.place, section.length)?;
+        let names = table(self.read, names.place, names.length)?;
+        let mut places = vec![None; wanted.len()];
+        for symbol in symbols.chunks_exact(SYMBOL) {
+            let is_here = symbol[4] & 0xf == FUNCTION && u16_at(symbol, 6) != 0;
+            if !is_here {
                 continue;
-            };
-            let symbols = table(self.read, section.place, section.length)?;
-            let names = table(self.read, names.place, names.length)?;
-            for symbol in symbols.chunks_exact(SYMBOL) {
-                let is_here = symbol[4] & 0xf == FUNCTION && u16_at(symbol, 6) != 0;
-                if !is_here {
-                    continue;
-                }
-                let Some(name) = text(&names, u32_at(symbol, 0)) else {
-                    continue;
-                };
-                let index = wanted.iter().position(|one| one.as_bytes() == name);
-                let offset = self.offset(u64_at(symbol, 8));
-                if let (Some(index), Some(offset)) = (index, offset)
-                    && !found.iter().any(|(other, _)| *other == index)
-                {
-                    found.push((index, offset));
-                }
+            }
+            let is_it = |one: &&str| is_named(&names, u32_at(symbol, 0), one);
+            if let Some(index) = wanted.iter().position(is_it) {
+                places[index].get_or_insert(u64_at(symbol, 8));
             }
         }
-        Ok(found)
+        let places = places.into_iter().enumerate();
+        let found = places.filter_map(|(index, address)| Some((index, self.offset(address?)?)));
+        Ok(found.collect())
     }
 
     /// The runtime that a program of this name is of.
     pub(super) fn runtime(&self, name: &str) -> Option<Runtime> {
         let mut sections = self.sections.iter();
-        let has_go = |section: &Section| text(&self.names, section.name) == Some(b".go.buildinfo");
+        let has_go = |section: &Section| is_named(&self.names, section.name, ".go.buildinfo");
         if sections.any(has_go) {
             return Some(Runtime::Go);
         }
@@ -179,9 +178,11 @@ fn table(read: &Read<'_>, place: u64, length: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn text(names: &[u8], at: u32) -> Option<&[u8]> {
-    let name = names.get(at as usize..)?;
-    Some(&name[..name.iter().position(|byte| *byte == 0)?])
+/// Whether this name stands there. Its end is not looked for: names may be made so long that it takes a second for each.
+fn is_named(names: &[u8], at: u32, wanted: &str) -> bool {
+    let there = names.get(at as usize..);
+    let rest = there.and_then(|there| there.strip_prefix(wanted.as_bytes()));
+    rest.is_some_and(|rest| rest.first() == Some(&0))
 }
 
 fn bad() -> io::Error {
@@ -248,6 +249,37 @@ mod tests {
             .read_exact_at(&mut in_memory, address as u64)
             .unwrap();
         assert_eq!(in_file, in_memory);
+    }
+
+    #[test]
+    fn names_are_compared_to_their_end() {
+        let names = b"\0SSL_read\0SSL_read_ex\0SSL_free";
+        assert!(is_named(names, 1, "SSL_read"));
+        assert!(!is_named(names, 10, "SSL_read"));
+        assert!(is_named(names, 10, "SSL_read_ex"));
+        assert!(!is_named(names, 22, "SSL_free"), "it has no end");
+        assert!(!is_named(names, u32::MAX, "SSL_free"));
+    }
+
+    #[test]
+    fn a_table_of_too_many_symbols_is_refused_before_it_is_read() {
+        let read = |_: u64, _: &mut [u8]| -> io::Result<()> { Err(io::ErrorKind::Other.into()) };
+        let section = |length| Section {
+            name: 0,
+            kind: DYNAMIC_SYMBOLS,
+            place: 0,
+            length,
+            link: 0,
+        };
+        let image = |length| Image {
+            read: &read,
+            parts: Vec::new(),
+            sections: vec![section(length)],
+            names: Vec::new(),
+        };
+        let kind = |length| image(length).functions(&["a"]).unwrap_err().kind();
+        assert_eq!(kind(MOST_SYMBOLS * 24), io::ErrorKind::Other);
+        assert_eq!(kind(MOST_SYMBOLS * 24 + 24), io::ErrorKind::InvalidData);
     }
 
     proptest! {

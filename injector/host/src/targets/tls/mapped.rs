@@ -2,6 +2,9 @@
 
 use std::{fs, io, path::PathBuf};
 
+/// As many libraries of a process as are looked into, beside its program: one has one or two.
+pub(super) const MOST: usize = 8;
+
 /// A file that a process has mapped to be run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Mapped {
@@ -31,7 +34,8 @@ fn among(pid: u32, maps: &str, program: &str) -> Vec<Mapped> {
         let is_program = path == program;
         let name = path.rsplit('/').next().unwrap_or(path);
         let name = name.strip_suffix(" (deleted)").unwrap_or(name);
-        if (is_program || has_openssl(name)) && !seen.contains(&file) {
+        let is_sought = is_program || (found.len() <= MOST && has_openssl(name));
+        if is_sought && !seen.contains(&file) {
             seen.push(file);
             found.push(Mapped {
                 link: link(pid, range),
@@ -111,6 +115,18 @@ mod tests {
                 ),
             ]
         );
+    }
+
+    #[test]
+    fn of_many_libraries_the_first_are_found_and_the_program() {
+        let line = |at: usize, path: &str| format!("{at}000-{at}fff r-xp 0 fe:00 {at}  {path}\n");
+        let mut maps: String = (1..100)
+            .map(|at| line(at, &format!("/tmp/libssl{at}.so")))
+            .collect();
+        maps += &line(100, "/usr/bin/a");
+        let found = among(7, &maps, "/usr/bin/a");
+        assert_eq!(found.len(), MOST + 2);
+        assert!(found.iter().any(|one| one.is_program));
     }
 
     #[test]

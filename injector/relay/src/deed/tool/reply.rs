@@ -4,8 +4,8 @@
 
 use bytes::Bytes;
 use http::{
-    Version,
-    header::{CONTENT_LENGTH, TRANSFER_ENCODING},
+    HeaderMap, StatusCode, Version,
+    header::{CONTENT_LENGTH, ETAG, TRANSFER_ENCODING},
 };
 use http_body_util::BodyExt;
 use hyper::{Request, Response, body::Incoming};
@@ -17,7 +17,6 @@ use super::{
     Call, Keeping, content_type,
 };
 use crate::{
-    asked::MOST,
     passage::Upstream,
     pieces::{Framing, Piece, Pieces},
     stream::{self, Broken, Passing, Read, Writer, as_it_comes, piped, whole},
@@ -26,6 +25,12 @@ use crate::{
         memory::Remembered,
     },
 };
+
+/// The longest answer that is looked into, in bytes. What is read of one in JSON may take some 75 times its length.
+const LONGEST: usize = 1 << 20;
+
+/// Headers that say what a body's bytes are: RFC 9110 (`ETag`), 1864, 3230 and 9530.
+const OF_THE_BYTES: [&str; 4] = ["content-md5", "digest", "content-digest", "repr-digest"];
 
 /// An answer that is to come.
 pub(super) struct Reply {
@@ -85,18 +90,24 @@ impl Reply {
     async fn document(mut self, answer: Response<Incoming>) -> Result<Response<Passing>, Broken> {
         let kind = content_type(&answer).cloned();
         let (mut head, body) = answer.into_parts();
-        let body = match stream::read(body, MOST).await? {
+        let body = match stream::read(body, LONGEST).await? {
             Read::Whole(body, _) => body,
-            Read::TooLong(body) => return Ok(Response::from_parts(head, body)),
+            Read::TooLong(body) => {
+                self.judge(true);
+                return Ok(Response::from_parts(head, body));
+            }
         };
         // Its length is what it is read as, however it came.
         head.headers.remove(TRANSFER_ENCODING);
         head.headers.remove(CONTENT_LENGTH);
-        if self.call.memory == Keeping::Kept && self.call.called.message.is_none() {
-            let answer = Remembered::Document(kind, body.clone());
-            self.learn(answer);
+        let is_one = head.status == StatusCode::OK && !body.is_empty();
+        if is_one && self.call.memory == Keeping::Kept && self.call.called.message.is_none() {
+            self.learn(Remembered::document(kind.as_ref(), &body));
         }
         let met = self.meet(&body, Comes::Whole).map(Bytes::from);
+        if met.is_some() {
+            forget_the_bytes(&mut head.headers);
+        }
         Ok(Response::from_parts(head, whole(met.unwrap_or(body))))
     }
 
@@ -104,6 +115,9 @@ impl Reply {
         let (mut head, body) = answer.into_parts();
         // What comes out may be another number of bytes.
         head.headers.remove(CONTENT_LENGTH);
+        if self.alter.is_some() {
+            forget_the_bytes(&mut head.headers);
+        }
         // In chunks, whose end can be told from a connection's, whatever the peer speaks.
         head.version = Version::HTTP_11;
         let (writer, passing) = piped();
@@ -159,7 +173,16 @@ impl Reply {
 
     /// Sees to what may be the answer; what stands in its place, where it is another.
     fn meet(&mut self, text: &[u8], comes: Comes) -> Option<Vec<u8>> {
-        let value: Value = serde_json::from_slice(text).ok()?;
+        if text.len() > LONGEST {
+            return None;
+        }
+        let Ok(value) = serde_json::from_slice::<Value>(text) else {
+            // It has come, and is what it is: as where it is not read.
+            if comes == Comes::Whole {
+                self.judge(true);
+            }
+            return None;
+        };
         let went_well = match &self.call.called.message {
             // Others in its stream are notifications, and requests of the tool's.
             Some(message) => {
@@ -171,10 +194,16 @@ impl Reply {
             None if comes == Comes::InAStream => return None,
             None => true,
         };
-        if went_well && self.call.memory == Keeping::Kept && self.call.called.message.is_some() {
-            self.learn(Remembered::Result(value["result"].clone()));
+        let by_rpc = self.call.called.message.is_some();
+        let is_final = !by_rpc || is_final(&value["result"]);
+        if is_final && went_well && self.call.memory == Keeping::Kept && by_rpc {
+            self.learn(Remembered::Result(value["result"].to_string().into()));
         }
-        let other = self.alter(text, &value, comes);
+        let other = if is_final {
+            self.alter(text, value, comes)
+        } else {
+            None
+        };
         if other.is_none() {
             self.judge(went_well);
         }
@@ -183,17 +212,20 @@ impl Reply {
         other
     }
 
-    fn alter(&mut self, text: &[u8], value: &Value, comes: Comes) -> Option<Vec<u8>> {
+    fn alter(&mut self, text: &[u8], value: Value, comes: Comes) -> Option<Vec<u8>> {
         let (alter, interface, claim) = self.alter.as_mut()?;
         if !claim.may_act() || (*interface == Interface::Json && comes == Comes::InAStream) {
             return None;
         }
         let answers = Answers::of(*interface, self.call.called.message.as_ref());
         let other = altered(text, value, alter, answers)?;
-        match alter {
-            Alter::BreakOff => claim.fail(None),
-            Alter::Empty | Alter::Garble | Alter::Reshape(_) | Alter::Inject(_) => {
-                claim.answer_in_vain();
+        // A server that answers one request twice was not asked twice.
+        if claim.outcome.is_none() {
+            match alter {
+                Alter::BreakOff => claim.fail(None),
+                Alter::Empty | Alter::Garble | Alter::Reshape(_) | Alter::Inject(_) => {
+                    claim.answer_in_vain();
+                }
             }
         }
         Some(other)
@@ -221,8 +253,54 @@ impl Reply {
     }
 }
 
+/// Whether a result is the tool's answer: no task that goes on (MCP 2025-11-25), and no question to the client (2026-07-28).
+fn is_final(result: &Value) -> bool {
+    result.get("task").is_none()
+        && result
+            .get("resultType")
+            .is_none_or(|kind| kind == "complete")
+}
+
+/// Takes out what would give a changed body away as one, or have it refused on the way.
+fn forget_the_bytes(headers: &mut HeaderMap) {
+    headers.remove(ETAG);
+    for name in OF_THE_BYTES {
+        headers.remove(name);
+    }
+}
+
 impl Drop for Reply {
     fn drop(&mut self) {
         self.judge(false);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_task_and_a_question_are_no_answers() {
+        for (result, expected) in [
+            (json!({"content": []}), true),
+            (json!({"content": [], "resultType": "complete"}), true),
+            (json!({"resultType": "input_required"}), false),
+            (json!({"task": {"taskId": "1"}}), false),
+            (Value::Null, true),
+        ] {
+            assert_eq!(is_final(&result), expected, "{result}");
+        }
+    }
+
+    #[test]
+    fn what_says_what_the_bytes_were_goes() {
+        let mut headers = HeaderMap::new();
+        for name in ["etag", "content-md5", "digest", "repr-digest", "x-kept"] {
+            headers.insert(name, http::HeaderValue::from_static("1"));
+        }
+        forget_the_bytes(&mut headers);
+        assert_eq!((headers.len(), headers.contains_key("x-kept")), (1, true));
     }
 }

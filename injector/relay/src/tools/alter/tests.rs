@@ -15,7 +15,7 @@ fn reply() -> Value {
 
 fn done(value: &Value, alter: &Alter, answers: Answers) -> Option<Value> {
     let text = value.to_string();
-    let altered = altered(text.as_bytes(), value, alter, answers)?;
+    let altered = altered(text.as_bytes(), value.clone(), alter, answers)?;
     Some(serde_json::from_slice(&altered).unwrap())
 }
 
@@ -96,7 +96,7 @@ fn what_is_added_is_in_both_forms_and_behind_the_text() {
 #[test]
 fn what_breaks_off_cannot_be_read() {
     let text = reply().to_string();
-    let half = altered(text.as_bytes(), &reply(), &Alter::BreakOff, Answers::Result).unwrap();
+    let half = altered(text.as_bytes(), reply(), &Alter::BreakOff, Answers::Result).unwrap();
     assert!(serde_json::from_slice::<Value>(&half).is_err());
 }
 
