@@ -41,8 +41,8 @@ enum Check {
 const MUTATIONS: &[Mutation] = &[
     Mutation {
         what: "a qdisc of an injector's goes with another program's filter in it",
-        file: "injector/host/src/kernel/clsact.rs",
-        from: "clsact == Clsact::Made && meant.len() == look.filters.len() && is_evident",
+        file: "injector/host/src/kernel/clsact/removal.rs",
+        from: "meant.clsact == Clsact::Made && found.len() == look.filters.len() && is_evident",
         to: "is_evident",
         noticed_by: Check::Test("clsact::what_is_anothers_stays"),
     },

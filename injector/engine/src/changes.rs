@@ -15,7 +15,8 @@ mod undo;
 
 use std::{path::Path, sync::Arc};
 
-pub(crate) use filters::Filtered;
+pub(crate) use filters::{Filtered, qdisc_stays};
+pub(crate) use shared::turn;
 pub use undo::undo;
 
 use crate::{guardian::Guardian, recorder::RunJournal};

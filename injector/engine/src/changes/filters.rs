@@ -7,17 +7,20 @@
 use injector_host::kernel::{
     Error,
     clock::{boot_id, boot_ns},
-    clsact::{self, Attaching, Clsact, Empty, FilterId, Filters, Loaded, Place, Removal},
+    clsact::{
+        self, Attaching, Clsact, Empty, FilterId, Filters, Loaded, Meant, Place, Qdisc, Removal,
+        Turn,
+    },
     devices::NetDevice,
     netns::Namespace,
 };
 use injector_record::journal::{DeviceFilter, HostChange, Record};
 use injector_spec::error::Refusal;
 
-use super::{Changes, Fate, TRIES, shared};
+use super::{ChangeId, Changes, Fate, TRIES, shared};
 use crate::recorder::RunJournal;
 
-/// How long after its announcement an empty qdisc is taken for the run's own.
+/// How long after its announcement an empty qdisc is taken for the run's own, where no filter of it ever stood.
 const YOUNG_NS: u64 = 5_000_000_000;
 
 /// What came of filters that were asked for.
@@ -32,6 +35,7 @@ pub(crate) enum Filtered {
 /// What is on record of filters beside themselves.
 pub(super) struct Announced<'c> {
     pub(super) boot: &'c str,
+    /// When, on the boot clock, in nanoseconds; 0 where an empty qdisc is none of this run's making, or not any more.
     pub(super) since_boot_ns: u64,
     pub(super) ifindex: u32,
     pub(super) clsact: Clsact,
@@ -41,7 +45,7 @@ pub(super) struct Announced<'c> {
 enum Attempt {
     /// They stand.
     Done,
-    /// It was not as it had been when it was written down, and nothing was changed.
+    /// It was not as it had been when it was written down, and nothing was changed: what is there now is another's.
     NotBegun,
     /// Something has come in between.
     Broken(Option<Error>),
@@ -69,7 +73,10 @@ impl Changes {
             let change = HostChange::DeviceFilters {
                 netns_inode: namespace.inode(),
                 boot: boot_id(),
-                since_boot_ns: boot_ns(),
+                since_boot_ns: match place.qdisc {
+                    Qdisc::Missing => boot_ns(),
+                    Qdisc::Stands => 0,
+                },
                 ifindex,
                 device: device.name.clone(),
                 clsact: place.clsact,
@@ -79,6 +86,7 @@ impl Changes {
             match self.attempt(namespace, ifindex, place, &wanted) {
                 Attempt::Done => {
                     journal.after(&Record::Changed { id: id.0 });
+                    self.stand(id, until)?;
                     return Ok(Filtered::Attached);
                 }
                 Attempt::NotBegun => self.withdraw(id, journal),
@@ -94,6 +102,17 @@ impl Changes {
             "other programs keep changing the filters of {}; start again when they have ended.",
             device.name
         )))
+    }
+
+    /// Tells the guardian that filters stand by now: that their qdisc was made for this run is evident from them, and from
+    /// nothing else any more.
+    fn stand(&mut self, id: ChangeId, until: u64) -> Result<(), Refusal> {
+        let Some(at) = self.made.iter().position(|made| made.id == id) else {
+            return Ok(());
+        };
+        self.made[at].change.stands();
+        let made = &self.made[at];
+        self.hand_over(made.id, &made.change, made.namespace.as_ref(), until)
     }
 
     /// The end of the run for filters on devices that appear while it goes on.
@@ -118,12 +137,12 @@ impl Changes {
             if clsact::place(&look, &sides) != Ok(place) {
                 return Ok(None);
             }
-            clsact::attach(ifindex, place.clsact, wanted, &self.run).map(Some)
+            clsact::attach(ifindex, place, wanted, &self.run).map(Some)
         });
         match attaching {
             Ok(Ok(Some(Attaching::Done))) => Attempt::Done,
             Ok(Ok(Some(Attaching::Otherwise))) => Attempt::Broken(None),
-            Ok(Ok(None)) => Attempt::NotBegun,
+            Ok(Ok(None | Some(Attaching::MadeByAnother))) => Attempt::NotBegun,
             Ok(Err(error)) | Err(error) => Attempt::Broken(Some(error)),
         }
     }
@@ -157,12 +176,6 @@ pub(super) fn remove(
     if announced.boot != boot_id() {
         return Ok(Fate::Gone);
     }
-    let age = boot_ns().saturating_sub(announced.since_boot_ns);
-    let empty = if age < YOUNG_NS {
-        Empty::Ours
-    } else {
-        Empty::Unknown
-    };
     let ids: Vec<FilterId> = filters
         .iter()
         .map(|one| FilterId {
@@ -171,10 +184,51 @@ pub(super) fn remove(
             handle: one.handle,
         })
         .collect();
-    let _turn = shared::turn(namespace);
-    let (ifindex, clsact) = (announced.ifindex, announced.clsact);
-    match namespace.run(|| clsact::remove(ifindex, clsact, &ids, run, empty))?? {
+    let turn = shared::turn(namespace);
+    let meant = Meant {
+        run,
+        filters: &ids,
+        clsact: announced.clsact,
+        empty: empty(announced.since_boot_ns, boot_ns()),
+        turn: turn.as_ref().map_or(Turn::Missing, |_| Turn::Ours),
+    };
+    match namespace.run(|| clsact::remove(announced.ifindex, &meant))?? {
         Removal::Removed => Ok(Fate::Restored),
         Removal::Gone => Ok(Fate::Gone),
+        Removal::QdiscStays => Err(qdisc_stays(announced.ifindex)),
+    }
+}
+
+/// Whose an empty qdisc is that was announced then.
+fn empty(since_boot_ns: u64, now: u64) -> Empty {
+    if since_boot_ns != 0 && now.saturating_sub(since_boot_ns) < YOUNG_NS {
+        Empty::Ours
+    } else {
+        Empty::Unknown
+    }
+}
+
+/// The filters are gone and their qdisc is not, because another process has the turn of the namespace.
+pub(crate) fn qdisc_stays(ifindex: u32) -> Error {
+    let what = format!(
+        "remove the qdisc clsact of the network device with index {ifindex}, in which no filter is left (`tc qdisc \
+         del dev DEVICE clsact` does)"
+    );
+    let why = "another process holds the lock of the network namespace";
+    Error::system(what, std::io::Error::other(why))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_qdisc_is_a_runs_only_between_announcement_and_attachment() {
+        let announced = 7 * YOUNG_NS;
+        let at = |since, now| empty(since, now) == Empty::Ours;
+        assert!(at(announced, announced) && at(announced, announced + YOUNG_NS - 1));
+        assert!(!at(announced, announced + YOUNG_NS));
+        // It stands, or was found; in the first seconds of a boot as well.
+        assert!(!at(0, announced) && !at(0, 1));
     }
 }

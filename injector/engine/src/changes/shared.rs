@@ -103,7 +103,7 @@ pub(super) fn leave(shared: &impl Shared, old: &str, new: &str) -> Result<Fate, 
 }
 
 /// Waits for the turn of a namespace.
-pub(super) fn turn(namespace: &Namespace) -> Option<std::fs::File> {
+pub(crate) fn turn(namespace: &Namespace) -> Option<std::fs::File> {
     // An open file of its own: copies of one descriptor share a lock.
     let fd = namespace.fd();
     let path = format!("/proc/self/fd/{}", fd.as_fd().as_raw_fd());

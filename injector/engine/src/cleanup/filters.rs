@@ -6,9 +6,10 @@
 use std::collections::BTreeMap;
 
 use super::{Fate, Leftover, Sweeping, What, known::Known};
+use crate::changes::{qdisc_stays, turn};
 use injector_host::kernel::{
     Error,
-    clsact::{self, Clsact, Empty, FilterId, Label, Removal, Standing},
+    clsact::{self, Clsact, Empty, FilterId, Label, Meant, Removal, Side, Standing, Turn},
     devices::{self, Coverage, NetDevice},
     netns::Namespace,
 };
@@ -25,8 +26,8 @@ pub(super) fn sweep(sweeping: Sweeping, known: &Known) -> Result<Vec<Leftover>, 
                     Judgement::InUse => continue,
                     Judgement::Unknown => Fate::Left {
                         why: format!(
-                            "its run has no journal in this state directory; `tc filter del dev {}` removes it",
-                            device.name
+                            "its run has no journal in this state directory that can be read; if that run does not go on elsewhere, {}",
+                            by_hand(&device.name, &ids)
                         ),
                     },
                     Judgement::Stray => match sweeping {
@@ -93,6 +94,27 @@ fn judge(state: Option<&RunState>) -> Judgement {
     }
 }
 
+/// How a person removes these filters and no others: without side, priority and handle `tc filter del` takes all.
+fn by_hand(device: &str, ids: &[FilterId]) -> String {
+    let lines: Vec<String> = ids
+        .iter()
+        .map(|id| {
+            let side = match id.side {
+                Side::Egress => "egress",
+                Side::Ingress => "ingress",
+            };
+            format!(
+                "`tc filter del dev {device} {side} protocol all pref {} handle {:#x} bpf`",
+                id.priority, id.handle
+            )
+        })
+        .collect();
+    match lines.len() {
+        1 => format!("{} removes it", lines.concat()),
+        _ => format!("{} remove them", lines.join(" and ")),
+    }
+}
+
 fn remove(
     namespace: &Namespace,
     ifindex: u32,
@@ -100,12 +122,28 @@ fn remove(
     ids: &[FilterId],
     run: &str,
 ) -> Fate {
+    // A person has time for another try; what a running injector does meanwhile is not to be met.
+    let Some(_turn) = turn(namespace) else {
+        return Fate::Failed {
+            why: "another process holds the lock of their network namespace; try again".into(),
+        };
+    };
+    let meant = Meant {
+        run,
+        filters: ids,
+        clsact,
+        empty: Empty::Unknown,
+        turn: Turn::Ours,
+    };
     let removed = namespace
-        .run(|| clsact::remove(ifindex, clsact, ids, run, Empty::Unknown))
+        .run(|| clsact::remove(ifindex, &meant))
         .and_then(|removed| removed);
     match removed {
         Ok(Removal::Removed | Removal::Gone) => Fate::Removed {
             how: "they were removed".into(),
+        },
+        Ok(Removal::QdiscStays) => Fate::Failed {
+            why: qdisc_stays(ifindex).to_string(),
         },
         Err(error) => Fate::Failed {
             why: error.to_string(),
@@ -126,9 +164,28 @@ mod tests {
     }
 
     #[test]
+    fn the_advice_is_about_these_filters_and_no_others() {
+        let id = |side, handle| FilterId {
+            side,
+            priority: 7,
+            handle,
+        };
+        let one = id(Side::Egress, 500);
+        assert_eq!(
+            by_hand("eth0", &[one]),
+            "`tc filter del dev eth0 egress protocol all pref 7 handle 0x1f4 bpf` removes it"
+        );
+        assert_eq!(
+            by_hand("eth0", &[one, id(Side::Ingress, 16)]),
+            "`tc filter del dev eth0 egress protocol all pref 7 handle 0x1f4 bpf` and \
+             `tc filter del dev eth0 ingress protocol all pref 7 handle 0x10 bpf` remove them"
+        );
+    }
+
+    #[test]
     fn filters_are_taken_by_run() {
         let filter = |run: &str, handle| Standing {
-            side: clsact::Side::Egress,
+            side: Side::Egress,
             priority: 7,
             handle,
             program: Some(handle),

@@ -1,9 +1,10 @@
 //! What this state directory knows of runs, and the network namespaces in which something of them may be left.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, io, path::PathBuf};
 
-use injector_host::kernel::{Error, netns::Namespace};
-use injector_record::journal::{self, HostChange, RunState};
+use injector_host::kernel::netns::Namespace;
+use injector_record::journal::{self, HostChange, Listing, RunId, RunState};
+use injector_spec::{error::Refusal, printable};
 
 /// Runs with their states, and where to look.
 pub(super) struct Known {
@@ -13,21 +14,23 @@ pub(super) struct Known {
 }
 
 impl Known {
-    /// What is known now.
-    pub(super) fn gather() -> Result<Self, Error> {
+    /// What is known now. The names are read before the journals: a run that starts in between is told as one that goes on,
+    /// or not at all, and never as one that is over.
+    ///
+    /// # Errors
+    /// The journals cannot be listed: nothing says then that a run is over.
+    pub(super) fn gather() -> Result<Self, Refusal> {
         let directory = journal::directory();
-        let runs = journal::unfinished(&directory).unwrap_or_default().runs;
-        let is_over = RunState::Aborted { why: None };
-        // Every run that has a journal; the unfinished ones with their state.
-        let files = journal::files(&directory).unwrap_or_default();
-        let mut states: BTreeMap<String, RunState> = files
-            .iter()
-            .map(|(_, run)| (run.as_str().to_owned(), is_over.clone()))
-            .collect();
-        states.extend(
-            runs.iter()
-                .map(|listed| (listed.run.as_str().to_owned(), listed.state.clone())),
-        );
+        let failed = |error: io::Error| {
+            Refusal::failed(format!(
+                "the journals in {} cannot be read: {error}; injector removes nothing before it knows which runs go on.",
+                printable::path(&directory)
+            ))
+        };
+        let files = journal::files(&directory).map_err(failed)?;
+        let unfinished = journal::unfinished(&directory).map_err(failed)?;
+        let states = states(files, &unfinished);
+        let runs = unfinished.runs;
         let ours = Namespace::current()?;
         let mut inodes: Vec<u64> = runs
             .iter()
@@ -42,8 +45,49 @@ impl Known {
         Ok(Self { states, namespaces })
     }
 
-    /// The state of a run that has a journal here.
+    /// The state of a run that has a journal here which can be read.
     pub(super) fn state(&self, run: &str) -> Option<&RunState> {
         self.states.get(run)
+    }
+}
+
+/// Every run that has a journal is over, but for the unfinished ones, which have their own state, and those whose journal
+/// cannot be read: they have none, and may go on.
+fn states(files: Vec<(PathBuf, RunId)>, unfinished: &Listing) -> BTreeMap<String, RunState> {
+    let is_read = |path: &PathBuf| unfinished.unreadable.iter().all(|one| one.file != *path);
+    let mut states: BTreeMap<String, RunState> = files
+        .into_iter()
+        .filter(|(path, _)| is_read(path))
+        .map(|(_, run)| (run.as_str().to_owned(), RunState::Aborted { why: None }))
+        .collect();
+    let of_unfinished = unfinished.runs.iter();
+    states.extend(of_unfinished.map(|one| (one.run.as_str().to_owned(), one.state.clone())));
+    states
+}
+
+#[cfg(test)]
+mod tests {
+    use injector_record::journal::Journal;
+
+    use super::*;
+
+    #[test]
+    fn only_what_is_read_to_be_over_is_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let directory = folder.path();
+        let [over, unreadable, goes_on, late] =
+            [1, 2, 3, 4].map(|n| -> RunId { format!("r00000001000{n}").parse().unwrap() });
+        drop(Journal::create_in(directory, &over).unwrap());
+        std::fs::create_dir(journal::file(directory, &unreadable)).unwrap();
+        let _held = Journal::create_in(directory, &goes_on).unwrap();
+        let files = journal::files(directory).unwrap();
+        // It starts between the two looks.
+        let _held_too = Journal::create_in(directory, &late).unwrap();
+        let states = states(files, &journal::unfinished(directory).unwrap());
+        let of = |run: &RunId| states.get(run.as_str());
+        assert_eq!(of(&over), Some(&RunState::Aborted { why: None }));
+        assert_eq!(of(&unreadable), None);
+        assert_eq!(of(&goes_on), Some(&RunState::Running));
+        assert_eq!(of(&late), Some(&RunState::Running));
     }
 }

@@ -34,7 +34,7 @@ impl Guardian {
         Self(None)
     }
 
-    /// Hands over a change that is about to be made, or a new deadline for one that was. Until this returns the change
+    /// Hands over a change that is about to be made, or one that was, with a new deadline or what is known of it now. Until this returns the change
     /// must not be made.
     pub fn hold(
         &self,

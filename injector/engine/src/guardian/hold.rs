@@ -11,10 +11,11 @@ use injector_host::kernel::netns::Namespace;
 pub(super) struct Holds(Vec<(Hold, Option<Namespace>)>);
 
 impl Holds {
-    /// Takes a change, or a new deadline for one that is held.
+    /// Takes a change, or what is known of one that is held by now, and its new deadline.
     pub(super) fn take(&mut self, hold: Hold, came: Vec<OwnedFd>) {
         if let Some((held, _)) = self.0.iter_mut().find(|(held, _)| held.key == hold.key) {
             held.until_boot_ns = hold.until_boot_ns;
+            held.change = hold.change;
             return;
         }
         let namespace = came
@@ -93,7 +94,7 @@ mod tests {
         assert_eq!(values(), ["1", "1", "1"]);
         holds.undo_due(10);
         assert_eq!(values(), ["0", "1", "1"]);
-        // A longer life of the same change.
+        // A longer life of a change, of which something else is known as well.
         holds.take(hold(1, &paths[1], 40), Vec::new());
         holds.undo_due(25);
         assert_eq!(values(), ["0", "1", "1"]);
@@ -101,5 +102,20 @@ mod tests {
         holds.undo_all();
         assert_eq!(values(), ["0", "1", "0"]);
         assert_eq!(holds.first_deadline(), None);
+    }
+
+    #[test]
+    fn a_change_that_is_handed_over_again_is_undone_as_it_is_known_by_then() {
+        let directory = tempfile::tempdir().unwrap();
+        let [before, now] = ["a", "b"].map(|name| directory.path().join(name));
+        for path in [&before, &now] {
+            fs::write(path, "1").unwrap();
+        }
+        let mut holds = Holds::default();
+        holds.take(hold(0, &before, 10), Vec::new());
+        holds.take(hold(0, &now, 10), Vec::new());
+        holds.undo_all();
+        let values = [before, now].map(|path| fs::read_to_string(path).unwrap());
+        assert_eq!(values, ["1", "0"]);
     }
 }

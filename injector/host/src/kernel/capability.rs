@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Error,
-    clsact::{self, Attaching, Clsact, FilterId, Filters, Side},
+    clsact::{self, Attaching, FilterId, Filters, Place, Qdisc, Side},
     links::{DeviceHook, Links, ProcessHook},
     object::Object,
 };
@@ -213,9 +213,9 @@ fn device_filters(object: &mut Object) -> Result<(), Error> {
         (id, program)
     });
     let placed: Vec<_> = placed.collect();
-    match clsact::attach(LOOPBACK, Clsact::Made, &placed, "doctor")? {
+    match clsact::attach(LOOPBACK, Place::first(Qdisc::Missing), &placed, "doctor")? {
         Attaching::Done => Ok(()),
-        Attaching::Otherwise => Err(Error::Probe(
+        Attaching::MadeByAnother | Attaching::Otherwise => Err(Error::Probe(
             "the qdisc of classic filters (clsact) cannot be made".into(),
         )),
     }

@@ -17,13 +17,15 @@ mod label;
 mod netlink;
 mod place;
 mod programs;
+mod removal;
 
 use std::io;
 
 pub use injector_plan::at_devices::{Clsact, Side};
 pub use label::Label;
-pub use place::{Place, place};
+pub use place::{Place, Qdisc, place};
 pub use programs::{Filters, Loaded, attach_return, has_our_program};
+pub use removal::{Empty, Meant, Removal, Turn, remove};
 
 use super::Error;
 
@@ -62,26 +64,8 @@ pub struct FilterId {
     pub handle: u32,
 }
 
-/// Whose a qdisc without any filter is, by the record of the run that was about to make it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Empty {
-    /// That run's: it died before it could attach the first one.
-    Ours,
-    /// It is too long ago to tell; another program may have made it since.
-    Unknown,
-}
-
-/// What came of a removal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Removal {
-    /// Something was there, and is not any more.
-    Removed,
-    /// Nothing was there.
-    Gone,
-}
-
 impl Look {
-    /// Whether filters can stand here, or could, were the qdisc made.
+    /// The kind of the qdisc, if there is one.
     fn kind(&self) -> Option<&str> {
         self.qdisc.as_deref()
     }
@@ -130,30 +114,34 @@ pub fn look(ifindex: u32) -> Result<Look, Error> {
 pub enum Attaching {
     /// The filters stand.
     Done,
+    /// Another program made the qdisc since the look: it is not ours, and nothing was changed.
+    MadeByAnother,
     /// It is not as it was when it was looked at.
     Otherwise,
 }
 
-/// Makes the qdisc where it is to be made, and attaches filters with this label.
+/// Makes the qdisc where the look saw none, and attaches filters with this label.
 pub fn attach(
     ifindex: u32,
-    clsact: Clsact,
+    place: Place,
     filters: &[(FilterId, &Loaded)],
     run: &str,
 ) -> Result<Attaching, Error> {
     let failed = |source| Error::system("attach a filter to a network device", source);
     let netlink = netlink::Netlink::open().map_err(failed)?;
-    if clsact == Clsact::Made
-        && let Err(error) = netlink.add_qdisc(ifindex)
-    {
-        // Another run's is there by now, or was all the time.
-        if error.raw_os_error() != Some(libc::EEXIST) {
-            return Err(failed(error));
-        }
+    match place.qdisc {
+        Qdisc::Stands => {}
+        Qdisc::Missing => match netlink.add_qdisc(ifindex) {
+            Ok(()) => {}
+            Err(error) if error.raw_os_error() == Some(libc::EEXIST) => {
+                return Ok(Attaching::MadeByAnother);
+            }
+            Err(error) => return Err(failed(error)),
+        },
     }
     let label = Label {
         run: run.to_owned(),
-        clsact,
+        clsact: place.clsact,
     };
     for (id, program) in filters {
         match netlink.add_filter(ifindex, *id, program.fd(), &label.to_string()) {
@@ -164,56 +152,6 @@ pub fn attach(
         }
     }
     Ok(Attaching::Done)
-}
-
-/// Removes these filters of a run, and the qdisc with the last one where an injector made it. What is another's stays.
-pub fn remove(
-    ifindex: u32,
-    clsact: Clsact,
-    filters: &[FilterId],
-    run: &str,
-    empty: Empty,
-) -> Result<Removal, Error> {
-    let failed = |source| Error::system("remove a filter from a network device", source);
-    let look = look(ifindex)?;
-    if look.kind() != Some(CLSACT) {
-        return Ok(Removal::Gone);
-    }
-    let is_meant = |one: &&Standing| {
-        let is_its = one.label.as_ref().is_some_and(|label| label.run == run);
-        one.is_ours() && is_its && filters.contains(&one.id())
-    };
-    let meant: Vec<&Standing> = look.filters.iter().filter(is_meant).collect();
-    let netlink = netlink::Netlink::open().map_err(failed)?;
-    let is_evident = !meant.is_empty() || empty == Empty::Ours;
-    if clsact == Clsact::Made && meant.len() == look.filters.len() && is_evident {
-        // In one step, so that no process that dies meanwhile leaves the one without the other.
-        return delete_qdisc(&netlink, ifindex).map_err(failed);
-    }
-    let mut removal = Removal::Gone;
-    for one in meant {
-        match netlink.delete_filter(ifindex, one.id()) {
-            Ok(()) => removal = Removal::Removed,
-            Err(error) if is_gone(&error) => {}
-            Err(error) => return Err(failed(error)),
-        }
-    }
-    // Two that remove without their turn have each seen the other's filter.
-    if clsact == Clsact::Made
-        && removal == Removal::Removed
-        && self::look(ifindex)?.filters.is_empty()
-    {
-        delete_qdisc(&netlink, ifindex).map_err(failed)?;
-    }
-    Ok(removal)
-}
-
-fn delete_qdisc(netlink: &netlink::Netlink, ifindex: u32) -> io::Result<Removal> {
-    match netlink.delete_qdisc(ifindex) {
-        Ok(()) => Ok(Removal::Removed),
-        Err(error) if is_gone(&error) => Ok(Removal::Gone),
-        Err(error) => Err(error),
-    }
 }
 
 /// The device, its qdisc or the filter is not there any more (`net/sched/cls_api.c`, `tc_del_tfilter`; `EINVAL`: the device

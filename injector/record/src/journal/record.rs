@@ -238,7 +238,8 @@ pub enum HostChange {
         netns_inode: u64,
         /// The boot in which that is true; see `/proc/sys/kernel/random/boot_id`.
         boot: String,
-        /// When they were announced, on the boot clock, in nanoseconds.
+        /// When they were announced, on the boot clock, in nanoseconds; 0 once they stand, or where their qdisc was there
+        /// before: an empty one is then none of this run's by its age.
         since_boot_ns: u64,
         /// Its interface index.
         ifindex: u32,
@@ -270,6 +271,14 @@ impl HostChange {
                 Some(*netns_inode)
             }
             Self::CgroupFile { .. } | Self::StoppedProcesses { .. } => None,
+        }
+    }
+
+    /// It was made, and was not only announced.
+    pub const fn stands(&mut self) {
+        match self {
+            Self::DeviceFilters { since_boot_ns, .. } => *since_boot_ns = 0,
+            Self::Sysctl { .. } | Self::CgroupFile { .. } | Self::StoppedProcesses { .. } => {}
         }
     }
 

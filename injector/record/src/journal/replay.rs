@@ -94,6 +94,11 @@ impl Replay {
                 Record::Change { id, change } => {
                     open.insert(*id, change.clone());
                 }
+                Record::Changed { id } => {
+                    if let Some(change) = open.get_mut(id) {
+                        change.stands();
+                    }
+                }
                 Record::Restored { id } => {
                     open.remove(id);
                 }
@@ -107,6 +112,7 @@ impl Replay {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use injector_plan::at_devices::Clsact;
     use proptest::prelude::*;
 
     fn change(id: u32) -> Record {
@@ -153,6 +159,34 @@ mod tests {
             (ids, replay.damaged.len(), replay.next_seq()),
             (vec![2, 0], 0, 5)
         );
+    }
+
+    #[test]
+    fn filters_that_were_attached_are_told_from_those_that_were_announced() {
+        let announced = HostChange::DeviceFilters {
+            netns_inode: 9,
+            boot: "b".into(),
+            since_boot_ns: 5,
+            ifindex: 2,
+            device: "eth0".into(),
+            clsact: Clsact::Made,
+            filters: vec![],
+        };
+        let change = |id| Record::Change {
+            id,
+            change: announced.clone(),
+        };
+        let records = [change(0), Record::Changed { id: 0 }, change(1)];
+        let replay = Replay::of(&lines(records).concat());
+        let since: Vec<_> = replay
+            .to_restore()
+            .into_iter()
+            .map(|(id, change)| match change {
+                HostChange::DeviceFilters { since_boot_ns, .. } => (id, since_boot_ns),
+                other => panic!("{other}"),
+            })
+            .collect();
+        assert_eq!(since, [(1, 5), (0, 0)]);
     }
 
     proptest! {

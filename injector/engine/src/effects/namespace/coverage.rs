@@ -1,6 +1,6 @@
 //! Keeps the programs on every device of a namespace, those that appear later included.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use injector_common::frame::{DEVICES, Device};
 
@@ -21,6 +21,8 @@ pub(super) struct Covered {
     watch: Watch,
     /// Devices that were dealt with, by interface index.
     known: HashMap<u32, Known>,
+    /// Devices that something is to be done about, by interface index.
+    due: BTreeMap<u32, NetDevice>,
     next_slot: u32,
     own_tap: Option<u32>,
 }
@@ -79,6 +81,7 @@ impl Covered {
         Ok(Self {
             watch,
             known: HashMap::new(),
+            due: BTreeMap::new(),
             next_slot: 0,
             own_tap,
         })
@@ -99,20 +102,24 @@ impl Covered {
         Ok(told)
     }
 
-    /// Devices that something is to be done about: that appeared or changed since the last call.
-    pub(super) fn changed(&mut self) -> Vec<NetDevice> {
-        let mut changed = Vec::new();
+    /// Takes at most so many of the devices that something is to be done about, because they appeared or changed.
+    pub(super) fn take_due(&mut self, most: usize) -> Vec<NetDevice> {
         while let Ok(change) = self.watch.changes.try_recv() {
             match change {
-                Change::Gone(ifindex) => drop(self.known.remove(&ifindex)),
+                Change::Gone(ifindex) => {
+                    self.known.remove(&ifindex);
+                    self.due.remove(&ifindex);
+                }
                 Change::Is(device) => {
-                    if Known::step(self.known.get(&device.ifindex), &device) != Step::None {
-                        changed.push(device);
+                    if Known::step(self.known.get(&device.ifindex), &device) == Step::None {
+                        self.due.remove(&device.ifindex);
+                    } else {
+                        self.due.insert(device.ifindex, device);
                     }
                 }
             }
         }
-        changed
+        take_first(&mut self.due, most)
     }
 
     /// Covers one device. Runs in the namespace.
@@ -194,9 +201,24 @@ fn record(device: &NetDevice) -> Device {
     }
 }
 
+/// At most so many, the first ones first.
+fn take_first<K: Ord, V>(from: &mut BTreeMap<K, V>, most: usize) -> Vec<V> {
+    let taken = std::iter::from_fn(|| from.pop_first().map(|(_, value)| value));
+    taken.take(most).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_not_taken_now_is_taken_later() {
+        let mut due = BTreeMap::from([(7, "a"), (3, "b"), (5, "c")]);
+        assert_eq!(take_first(&mut due, 0), [""; 0]);
+        assert_eq!(take_first(&mut due, 1), ["b"]);
+        assert_eq!(take_first(&mut due, usize::MAX), ["c", "a"]);
+        assert!(due.is_empty());
+    }
 
     fn device(coverage: Coverage, mac: u8) -> NetDevice {
         NetDevice {

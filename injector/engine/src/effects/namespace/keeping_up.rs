@@ -4,6 +4,7 @@ use injector_host::{
     kernel::{Error, clock::boot_ns, netns::Namespace},
     targets::{ResolvedTarget, process::TaskKey},
 };
+use injector_plan::Attachment;
 use injector_record::event::EventKind;
 use injector_spec::{error::Refusal, experiment::Follow};
 
@@ -15,6 +16,9 @@ use super::{
     claim::{Asking, Meet},
     pace::{Begun, Reach},
 };
+
+/// How long before the end of a run no filter is put on another device: it would hardly stand before it is removed.
+const NONE_BEFORE_THE_END_NS: u64 = 2_000_000_000;
 
 impl ArmedNamespace {
     /// Makes the targets known and tags what they have open. The lease is live by now, so that forks
@@ -126,11 +130,21 @@ impl ArmedNamespace {
             .collect()
     }
 
+    /// How many new devices are covered in one look. Where that takes a qdisc the kernel has the device stand still
+    /// meanwhile, up to some hundred milliseconds, and this thread has an end of the run to come to.
+    const fn at_once(&self, until: u64, now: u64) -> usize {
+        match self.hooks.attachment {
+            Attachment::Links => usize::MAX,
+            Attachment::Filters if now.saturating_add(NONE_BEFORE_THE_END_NS) < until => 1,
+            Attachment::Filters => 0,
+        }
+    }
+
     fn cover_new_devices(&mut self, mut book: Book<'_>) -> Vec<EventKind> {
         let Some(mut covered) = self.covered.take() else {
             return Vec::new();
         };
-        let devices = covered.changed();
+        let devices = covered.take_due(self.at_once(book.until, boot_ns()));
         if devices.is_empty() {
             self.covered = Some(covered);
             return Vec::new();

@@ -13,7 +13,7 @@ use std::{
 
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
 
-use super::{CLSACT, FilterId, Side, Standing};
+use super::{CLSACT, FilterId, Side, Standing, is_gone};
 
 /// `sizeof(struct nlmsghdr)`, `sizeof(struct tcmsg)`, `sizeof(struct nlattr)`.
 const HEADER: usize = 16;
@@ -73,15 +73,30 @@ impl Netlink {
         Ok(Self(socket))
     }
 
-    /// The kind of the qdisc at the place of `clsact`.
+    /// The kind of the qdisc at the place of `clsact`. Asked for by itself: a list of all, which the kernel tells in parts,
+    /// may miss one where others come and go meanwhile.
     pub(super) fn qdisc(&self, ifindex: u32) -> io::Result<Option<String>> {
+        let about = About {
+            ifindex,
+            parent: PLACE,
+            ..About::default()
+        };
+        // Older kernels answer by a notice (`qdisc_notify`), which the asking socket hears only with this flag.
+        let message = Message::new(libc::RTM_GETQDISC, libc::NLM_F_ECHO, about);
+        rustix::net::send(&self.0, &message.0, SendFlags::empty())?;
         let mut found = None;
-        self.dump(libc::RTM_GETQDISC, About::default(), |about, attributes| {
+        let answered = self.each_answer(|about, attributes| {
             if about.ifindex == ifindex && about.handle == QDISC {
                 found = Some(text(attribute(attributes, libc::TCA_KIND)));
             }
-        })?;
-        Ok(found)
+        });
+        match answered {
+            Ok(()) => Ok(found),
+            // There never was one, or only the kernel's placeholder for none is left (net/sched/sch_api.c,
+            // `tc_get_qdisc`, `qdisc_get_notify`).
+            Err(error) if is_gone(&error) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// The filters on one side of a device.

@@ -10,11 +10,22 @@ use super::{CLSACT, Clsact, Look, Side, Standing};
 /// none that manuals have in their examples, so that it keeps no other filter from its place.
 const PRIORITY: u16 = 7;
 
+/// Whether the qdisc is there by the look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Qdisc {
+    /// It is.
+    Stands,
+    /// It is to be made.
+    Missing,
+}
+
 /// Where filters go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
     /// Where the qdisc comes from, or will.
     pub clsact: Clsact,
+    /// Whether it is there.
+    pub qdisc: Qdisc,
     /// The priority of a filter for packets that leave.
     pub egress: u16,
     /// The same of one for packets that arrive.
@@ -22,6 +33,16 @@ pub struct Place {
 }
 
 impl Place {
+    /// The first place of all, on a device of the caller's own.
+    pub(crate) const fn first(qdisc: Qdisc) -> Self {
+        Self {
+            clsact: Clsact::Made,
+            qdisc,
+            egress: 1,
+            ingress: 1,
+        }
+    }
+
     /// The priority on a side.
     pub const fn priority(self, side: Side) -> u16 {
         match side {
@@ -36,19 +57,20 @@ impl Place {
 /// # Errors
 /// Why there is none, in words.
 pub fn place(look: &Look, sides: &[Side]) -> Result<Place, String> {
-    let clsact = match look.kind() {
-        None => Clsact::Made,
+    let (clsact, qdisc) = match look.kind() {
+        None => (Clsact::Made, Qdisc::Missing),
         Some(CLSACT) => {
             let mut labels = look.filters.iter().filter(|one| one.is_ours());
             let is_made = |one: &Standing| {
                 let label = one.label.as_ref();
                 label.is_some_and(|label| label.clsact == Clsact::Made)
             };
-            if labels.any(is_made) {
+            let clsact = if labels.any(is_made) {
                 Clsact::Made
             } else {
                 Clsact::Found
-            }
+            };
+            (clsact, Qdisc::Stands)
         }
         Some(other) => {
             return Err(format!(
@@ -58,6 +80,7 @@ pub fn place(look: &Look, sides: &[Side]) -> Result<Place, String> {
     };
     let mut place = Place {
         clsact,
+        qdisc,
         egress: PRIORITY,
         ingress: PRIORITY,
     };
@@ -136,6 +159,11 @@ mod tests {
         let found = vec![ours(7, Clsact::Found)];
         assert_eq!(clsact(here, found), Ok(Clsact::Found));
         assert!(clsact(Some("ingress"), vec![]).is_err());
+        // Made by another run, it is not made once more.
+        let qdisc = |kind, filters| at(kind, filters).map(|place| place.qdisc);
+        assert_eq!(qdisc(None, vec![]), Ok(Qdisc::Missing));
+        let made = vec![ours(7, Clsact::Made)];
+        assert_eq!(qdisc(here, made), Ok(Qdisc::Stands));
     }
 
     #[test]

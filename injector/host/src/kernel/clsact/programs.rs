@@ -9,7 +9,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use aya::{maps::ProgramArray, programs::SchedClassifier};
 use injector_common::tail;
 
-use super::{Attaching, Clsact, FilterId, Side, Standing};
+use super::{Attaching, FilterId, Place, Qdisc, Side, Standing};
 use crate::kernel::{
     Error,
     links::{DeviceHook, load},
@@ -113,9 +113,15 @@ pub fn attach_return(object: &mut Object, tap: u32, run: &str) -> Result<(), Err
         priority: 1,
         handle: program.id(),
     };
-    match super::attach(tap, Clsact::Made, &[(id, &program)], run)? {
+    let attach = |qdisc| super::attach(tap, Place::first(qdisc), &[(id, &program)], run);
+    let attaching = match attach(Qdisc::Missing)? {
+        // Programs that give each new device a qdisc may be quicker. It goes with the device.
+        Attaching::MadeByAnother => attach(Qdisc::Stands)?,
+        other => other,
+    };
+    match attaching {
         Attaching::Done => Ok(()),
-        Attaching::Otherwise => Err(Error::Probe(
+        Attaching::MadeByAnother | Attaching::Otherwise => Err(Error::Probe(
             "another program attaches filters to the delay line's TAP; start again".into(),
         )),
     }
