@@ -9,7 +9,7 @@ use injector_common::tail;
 
 use crate::maps::INJ_TAIL;
 
-/// `TCX_NEXT` is `TC_ACT_UNSPEC`: the next filter is asked (net/sched/cls_bpf.c, `cls_bpf_classify`).
+/// `TCX_NEXT` is `TC_ACT_UNSPEC`: the next filter is asked (`net/sched/cls_bpf.c`, `cls_bpf_classify`).
 #[inline(always)]
 fn go_on(ctx: &TcContext, slot: u32) -> i32 {
     // SAFETY: the context is the program's own, and the table has this slot.

@@ -114,6 +114,7 @@ steps:
         faults:
           - net.delay: { target: agent, latency: { from: 10ms, to: 1s, over: 2s }, dest-port: [80, '90-99'] }
           - sys.error: { target: tool, syscall: [openat], errno: ENOENT, when: 3 }
+          - llm.timeout: { target: agent }
   - pause: 3s
   - gate: { until: warm, timeout: 1m }
   - { name: go, gate: { approve: true, timeout: 5m } }

@@ -188,13 +188,14 @@ fn without_password(word: &[u8]) -> (&[u8], &[u8]) {
     (scheme, &rest[at.map_or(0, |at| at + 1)..])
 }
 
-/// Text that is fit to be shown: no byte that is not printable ASCII, and no longer than this.
+/// Text that is fit to be shown: no byte that is not printable ASCII, and no longer than this. `?` would look like the begin of
+/// a query, which is never kept.
 pub(super) fn kept(bytes: &[u8], longest: usize) -> String {
     let shown = bytes.iter().take(longest);
     shown
         .map(|byte| match byte {
             0x20..=0x7e => char::from(*byte),
-            _ => '?',
+            _ => '_',
         })
         .collect()
 }
