@@ -1,8 +1,12 @@
 //! The BPF objects that the kernel holds right now, asked with bpf(2) itself: what is left behind
 //! must be found without the library that may have left it.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 
@@ -94,14 +98,49 @@ pub fn programs() -> Result<Vec<Program>> {
     .context("cannot list the BPF programs")
 }
 
+/// How long a map has to be there before it is opened by its id.
+const SETTLED: Duration = Duration::from_millis(100);
+
 /// Ids and names of all maps.
+///
+/// Each is opened once in the life of this process, and not at once. A table of programs empties itself behind its last
+/// descriptor by work that the kernel puts off and that holds the table (`prog_array_map_clear` in `kernel/bpf/arraymap.c`).
+/// Where a descriptor by its id is closed before that work has run, the kernel takes a second hold that it never lets go of: the
+/// look itself would leave the table behind.
 pub fn maps() -> Result<Vec<(u32, String)>> {
-    infos(
-        command::MAP_GET_NEXT_ID,
-        command::MAP_GET_FD_BY_ID,
-        |id, info| (id, name_at(info, offset::MAP_NAME)),
-    )
-    .context("cannot list the BPF maps")
+    static KNOWN: Mutex<BTreeMap<u32, String>> = Mutex::new(BTreeMap::new());
+    const WHAT: &str = "cannot list the BPF maps";
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut listed = ids(command::MAP_GET_NEXT_ID).context(WHAT)?;
+    if listed.iter().any(|id| !known.contains_key(id)) {
+        thread::sleep(SETTLED);
+        listed = ids(command::MAP_GET_NEXT_ID).context(WHAT)?;
+    }
+    let mut found = Vec::new();
+    for id in listed {
+        let name = match known.get(&id) {
+            Some(name) => name.clone(),
+            None => match info_of(command::MAP_GET_FD_BY_ID, id) {
+                Ok(info) => name_at(&info, offset::MAP_NAME),
+                // Gone meanwhile.
+                Err(error) if error.raw_os_error() == Some(libc::ENOENT) => continue,
+                Err(error) => return Err(error).context(WHAT),
+            },
+        };
+        known.insert(id, name.clone());
+        found.push((id, name));
+    }
+    Ok(found)
+}
+
+fn ids(next: libc::c_long) -> io::Result<Vec<u32>> {
+    let mut found = Vec::new();
+    let mut id = 0;
+    while let Some(following) = next_id(next, id)? {
+        id = following;
+        found.push(id);
+    }
+    Ok(found)
 }
 
 /// The first element of an array map whose values are eight bytes.

@@ -12,8 +12,15 @@ use aya::{
 
 use super::{Error, pins::is_ours};
 
+/// How long a look waits. A table of programs empties itself behind its last descriptor by work that the kernel puts off; a
+/// descriptor by its id that is closed before makes the kernel keep the empty table for good (`prog_array_map_clear` in
+/// `kernel/bpf/arraymap.c`).
+const SETTLED: std::time::Duration = std::time::Duration::from_millis(100);
+
 /// Each as `program inj_egress (id 7)`. One that goes while it is looked at is passed over.
 pub fn objects() -> Result<BTreeSet<String>, Error> {
+    // A map that has lost its last descriptor just now is not to be opened: see SETTLED.
+    std::thread::sleep(SETTLED);
     let mut found = BTreeSet::new();
     for program in loaded_programs() {
         match program {
