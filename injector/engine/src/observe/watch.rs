@@ -328,9 +328,10 @@ mod tests {
             hearing.hear(&written(7, handle, ASKED), &mut told);
         }
         hearing.hear(&written(7, 0, b"at rest"), &mut told);
-        hearing.hear(&written(8, 1, ASKED), &mut told);
+        // They begin last, so that it is clear which began first.
+        hearing.hear(&written(8, 10_000, ASKED), &mut told);
         assert_eq!((told.0.len(), hearing.connections.len()), (0, CONNECTIONS));
-        hearing.hear(&written(8, 2, ASKED), &mut told);
+        hearing.hear(&written(8, 10_001, ASKED), &mut told);
         assert_eq!(told.0, [(7, End::Open)]);
         assert_eq!(hearing.connections.len(), CONNECTIONS);
     }
