@@ -9,3 +9,4 @@ pub mod other_end;
 pub mod privilege;
 pub mod sleep_server;
 pub mod targets;
+mod trial_child;

@@ -2,7 +2,7 @@
 
 mod claim;
 mod document;
-mod flow;
+mod tokens;
 mod tool;
 
 use std::{rc::Rc, time::Instant};
@@ -274,7 +274,7 @@ impl Deed {
         let content_type = answer.headers().get(CONTENT_TYPE);
         let content_type = content_type.and_then(|value| value.to_str().ok());
         match content_type.and_then(Framing::of) {
-            Some(framing) => Ok(flow::changed(self, change, framing, answer)),
+            Some(framing) => Ok(tokens::changed(self, change, framing, answer)),
             None => match change {
                 Some((change, claim)) => {
                     document::changed(&self.asked, change, claim, answer).await

@@ -26,6 +26,7 @@ pub mod authority;
 mod begun;
 pub mod conversation;
 mod deed;
+mod flow;
 mod passage;
 mod pieces;
 pub mod process;

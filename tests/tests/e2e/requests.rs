@@ -1,7 +1,8 @@
-//! Faults on requests to language models: what a client gets, what the server got, and what a bystander never feels. [`ends`]
+//! Faults on requests to language models. [`effect`] has what a client gets, what the server got, and what a bystander never feels, [`ends`]
 //! is about the deaths of the relay and the worker, [`reactions`] about what the report says of the target, [`sealed`] about
 //! TLS.
 
+pub(crate) mod effect;
 mod ends;
 pub(crate) mod reactions;
 mod sealed;
@@ -11,71 +12,30 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use injector_tests::boot_clock::now_ns;
 use injector_tests::eventually::eventually;
-use injector_tests::injector::{FaultReport, Injector, Running};
+use injector_tests::injector::{Injector, Running};
 use injector_tests::lab::{Family, Lab, Wire};
-use injector_tests::observation::Summary;
 use injector_tests::place::Place;
 use injector_tests::victim::Victim;
 
+use self::effect::{COUNT, Fault, Felt, Reaches, Tried, are, fault, well};
 use self::reactions::did;
 use crate::effects::first_fault;
 use crate::needs::{INJECTOR, INJECTOR_AND_NETNS, ipv6};
 use crate::suite::Case;
 
-/// Requests of a round.
-pub(crate) const COUNT: u64 = 3;
-
-/// What a server got, where that is part of what the fault promises.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Reaches {
-    /// All requests reach it.
-    All,
-    /// None does.
-    None,
-}
-
-/// One fault, how it is asked for, and what a client makes of it.
-struct Fault {
-    name: &'static str,
-    /// Behind `llm`.
-    ask: &'static str,
-    /// What the client asks by, behind its address.
-    client: &'static str,
-    felt: Felt,
-    reaches: Reaches,
-}
-
-/// What a client makes of a fault.
-#[derive(Clone, Copy, Debug)]
-enum Felt {
-    /// Each request ends with this.
-    Error(&'static str),
-    /// Each request ends well and takes so many milliseconds at least.
-    Later(u64),
-}
+/// Victims of the family.
+const LLM: Tried = Tried {
+    command: "llm",
+    group: "requests",
+    server: "completions",
+    client: "completions-client",
+};
 
 const PLAIN: &str = "";
 const STREAM: &str = "--stream";
 const ANTHROPIC: &str = "--dialect anthropic";
 const ANTHROPIC_STREAM: &str = "--dialect anthropic --stream";
-
-const fn fault(
-    name: &'static str,
-    ask: &'static str,
-    client: &'static str,
-    felt: Felt,
-    reaches: Reaches,
-) -> Fault {
-    Fault {
-        name,
-        ask,
-        client,
-        felt,
-        reaches,
-    }
-}
 
 const FAULTS: [Fault; 19] = {
     use Felt::{Error, Later};
@@ -164,28 +124,16 @@ const FAULTS: [Fault; 19] = {
 };
 
 pub(crate) fn cases() -> Vec<Case> {
-    let mut shown = std::collections::BTreeSet::new();
-    let mut cases = Vec::new();
-    for fault in FAULTS {
-        let name = format!("requests::{}", fault.name);
-        let kind = fault.ask.split(' ').next().unwrap_or_default();
-        let kind = format!("llm {kind}");
-        let is_first = shown.insert(kind.clone());
-        let case = Case::new(name, INJECTOR, move || {
-            effect(&Lab::new(Wire::Loopback, Family::V4)?, &fault)
-        });
-        let case = case.beside_others();
-        cases.push(if is_first { case.shows(kind) } else { case });
-    }
+    let mut cases = LLM.cases(&FAULTS);
     let case =
         |name: &str, run: fn() -> Result<()>| Case::new(format!("requests::{name}"), INJECTOR, run);
     cases.extend([
         Case::new("requests::by_ipv6", INJECTOR, || {
-            effect(&Lab::new(Wire::Loopback, Family::V6)?, &FAULTS[0])
+            LLM.effect(&Lab::new(Wire::Loopback, Family::V6)?, &FAULTS[0])
         })
         .also_needs(ipv6),
         Case::new("requests::in_another_namespace", INJECTOR_AND_NETNS, || {
-            effect(&Lab::new(Wire::Veth, Family::V4)?, &FAULTS[12])
+            LLM.effect(&Lab::new(Wire::Veth, Family::V4)?, &FAULTS[12])
         }),
         case("of_one_model_alone", of_one_model),
         case("of_one_port_alone", of_one_port),
@@ -208,93 +156,15 @@ pub(crate) fn cases() -> Vec<Case> {
 }
 
 fn serve(lab: &Lab) -> Result<(Victim, SocketAddr)> {
-    lab.server("completions", SocketAddr::new(lab.address(), 0))
+    LLM.serve(lab)
 }
 
 fn client(place: Place<'_>, server: SocketAddr, more: &str) -> Result<Victim> {
-    let (server, count) = (server.to_string(), COUNT.to_string());
-    let mut words = vec!["completions-client", "--connect", &server, "--wait"];
-    words.extend(more.split_whitespace());
-    for (flag, value) in [("--count", count.as_str()), ("--timeout", "700ms")] {
-        if !words.contains(&flag) {
-            words.extend([flag, value]);
-        }
-    }
-    Victim::start(place, &words)
+    LLM.client(place, server, more)
 }
 
 fn arm(lab: &Lab, injector: &Injector, fault: &str) -> Result<Running> {
-    let words: Vec<&str> = ["llm"]
-        .into_iter()
-        .chain(fault.split_whitespace())
-        .collect();
-    lab.arm(injector, &words)
-}
-
-pub(crate) fn well(summary: &Summary, who: &str) -> Result<()> {
-    ensure!(
-        summary.ok == COUNT && summary.sent == COUNT,
-        "{who}: {summary:?}"
-    );
-    Ok(())
-}
-
-/// So many requests have reached the server between these two times; as many behind the second are known to.
-pub(crate) fn reached(server: &Victim, from_ns: u64, to_ns: u64, behind: u64) -> Result<u64> {
-    let mut calls = Vec::new();
-    eventually(
-        "the server to tell of its requests",
-        Duration::from_secs(5),
-        || {
-            calls.extend(server.calls());
-            let told = calls.iter().filter(|call| call.start_ns > to_ns).count();
-            Ok((told as u64 >= behind).then_some(()))
-        },
-    )?;
-    let within = |start: u64| (from_ns..=to_ns).contains(&start);
-    Ok(calls.iter().filter(|call| within(call.start_ns)).count() as u64)
-}
-
-fn effect(lab: &Lab, fault: &Fault) -> Result<()> {
-    let (server, address) = serve(lab)?;
-    let mut agent = client(lab.agent(), address, fault.client)?;
-    let mut bystander = client(lab.bystander(), address, fault.client)?;
-    well(&agent.round()?, "the target before")?;
-    let injector = Injector::new()?;
-    let armed = arm(lab, &injector, fault.ask)?;
-    let from_ns = now_ns();
-    let felt = agent.round()?;
-    let to_ns = now_ns();
-    well(&bystander.round()?, "a bystander")?;
-    let got = reached(&server, from_ns, to_ns, COUNT)?;
-    let report = armed.report()?;
-    match fault.felt {
-        Felt::Error(error) => ensure!(felt.error(error) == COUNT, "{felt:?}"),
-        Felt::Later(millis) => ensure!(
-            felt.ok == COUNT && felt.p50_ns >= millis * 1_000_000,
-            "{felt:?}"
-        ),
-    }
-    let wanted = match fault.reaches {
-        Reaches::All => COUNT,
-        Reaches::None => 0,
-    };
-    ensure!(got == wanted, "{got} requests have reached the server");
-    let counted = first_fault(&report)?;
-    are(counted, [COUNT, COUNT, COUNT])?;
-    ensure!(counted.mechanism == "relay", "{counted:?}");
-    if let Felt::Error("timeout") = fault.felt {
-        did(counted, &[("let_go", COUNT), ("never_let_go", 0)])?;
-    }
-    well(&agent.round()?, "the target afterwards")
-}
-
-pub(crate) fn are(counted: &FaultReport, [seen, matched, hit]: [u64; 3]) -> Result<()> {
-    ensure!(
-        counted.seen == seen && counted.matched == matched && counted.hit == hit,
-        "{counted:?}"
-    );
-    Ok(())
+    LLM.arm(lab, injector, fault)
 }
 
 /// The client asks another model than the fault is about.

@@ -11,52 +11,25 @@ use injector_tests::victim::Victim;
 
 use crate::effects::first_fault;
 use crate::needs::INJECTOR;
-use crate::requests::{COUNT, are, reached, reactions::did, well};
+use crate::requests::effect::{COUNT, Fault, Felt, Reaches, Tried, are, fault, reached, well};
+use crate::requests::reactions::did;
 use crate::suite::Case;
 
-/// One fault, how it is asked for, and what a client makes of it.
-struct Fault {
-    name: &'static str,
-    /// Behind `tool`.
-    ask: &'static str,
-    /// Where the client calls.
-    path: &'static str,
-    felt: Felt,
-    /// Calls that reach the tool.
-    reach: u64,
-}
+/// Victims of the family.
+const TOOL: Tried = Tried {
+    command: "tool",
+    group: "tools",
+    server: "tools",
+    client: "tools-client",
+};
 
-/// What a client makes of a fault.
-#[derive(Clone, Copy, Debug)]
-enum Felt {
-    /// Each call ends with this.
-    Error(&'static str),
-    /// Each call ends well and takes so many milliseconds at least.
-    Later(u64),
-}
-
-const MCP: &str = "/mcp";
-const EVENTS: &str = "/events";
-const PLAIN: &str = "/tools/add";
-
-const fn fault(
-    name: &'static str,
-    ask: &'static str,
-    path: &'static str,
-    felt: Felt,
-    reach: u64,
-) -> Fault {
-    Fault {
-        name,
-        ask,
-        path,
-        felt,
-        reach,
-    }
-}
+const MCP: &str = "--path /mcp";
+const EVENTS: &str = "--path /events";
+const PLAIN: &str = "--path /tools/add";
 
 const FAULTS: [Fault; 18] = {
     use Felt::{Error, Later};
+    use Reaches::{All, None};
     const JSON: &str = "error --interface json --request-path /tools/* --status 503";
     [
         fault(
@@ -64,101 +37,84 @@ const FAULTS: [Fault; 18] = {
             "error --code -32601",
             MCP,
             Error("error -32601"),
-            0,
+            None,
         ),
-        fault("error_of_plain_json", JSON, PLAIN, Error("503"), 0),
-        fault("is_error", "is-error", EVENTS, Error("is-error"), 0),
-        fault("timeout", "timeout", EVENTS, Error("timeout"), COUNT),
+        fault("error_of_plain_json", JSON, PLAIN, Error("503"), None),
+        fault("is_error", "is-error", EVENTS, Error("is-error"), None),
+        fault("timeout", "timeout", EVENTS, Error("timeout"), All),
         fault(
             "timeout_of_a_lost_call",
             "timeout --request lost",
             MCP,
             Error("timeout"),
-            0,
+            None,
         ),
-        fault("slow", "slow --latency 300ms", EVENTS, Later(300), COUNT),
+        fault("slow", "slow --latency 300ms", EVENTS, Later(300), All),
         fault(
             "slow_plain_json",
             "slow --latency 300ms --interface json --request-path /tools/*",
             PLAIN,
             Later(300),
-            COUNT,
+            All,
         ),
-        fault("empty", "empty", MCP, Error("empty"), COUNT),
-        fault("empty_in_a_stream", "empty", EVENTS, Error("empty"), COUNT),
+        fault("empty", "empty", MCP, Error("empty"), All),
+        fault("empty_in_a_stream", "empty", EVENTS, Error("empty"), All),
         fault(
             "empty_of_plain_json",
             "empty --interface json --request-path /tools/*",
             PLAIN,
             Error("empty"),
-            COUNT,
+            All,
         ),
-        fault("corrupt", "corrupt", EVENTS, Error("other text"), COUNT),
+        fault("corrupt", "corrupt", EVENTS, Error("other text"), All),
         fault(
             "corrupt_json",
             "corrupt --damage json",
             MCP,
             Error("json"),
-            COUNT,
+            All,
         ),
         fault(
             "corrupt_json_in_a_stream",
             "corrupt --damage json",
             EVENTS,
             Error("json"),
-            COUNT,
+            All,
         ),
         fault(
             "schema_mismatch",
             "schema-mismatch",
             MCP,
             Error("types"),
-            COUNT,
+            All,
         ),
         fault(
             "schema_mismatch_of_keys",
             "schema-mismatch --change keys",
             EVENTS,
             Error("keys"),
-            COUNT,
+            All,
         ),
-        fault(
-            "inject",
-            "inject --text obey",
-            MCP,
-            Error("and obey"),
-            COUNT,
-        ),
+        fault("inject", "inject --text obey", MCP, Error("and obey"), All),
         fault(
             "inject_in_a_stream",
             "inject --text obey",
             EVENTS,
             Error("and obey"),
-            COUNT,
+            All,
         ),
         fault(
             "of_one_tool",
             "is-error --tool a*",
             MCP,
             Error("is-error"),
-            0,
+            None,
         ),
     ]
 };
 
 pub(crate) fn cases() -> Vec<Case> {
-    let mut shown = std::collections::BTreeSet::new();
-    let mut cases = Vec::new();
-    for fault in FAULTS {
-        let kind = fault.ask.split(' ').next().unwrap_or_default();
-        let kind = format!("tool {kind}");
-        let is_first = shown.insert(kind.clone());
-        let case = Case::new(format!("tools::{}", fault.name), INJECTOR, move || {
-            effect(&fault)
-        });
-        let case = case.beside_others();
-        cases.push(if is_first { case.shows(kind) } else { case });
-    }
+    let mut cases = TOOL.cases(&FAULTS);
     let case =
         |name: &str, run: fn() -> Result<()>| Case::new(format!("tools::{name}"), INJECTOR, run);
     cases.extend([
@@ -181,65 +137,15 @@ pub(crate) fn cases() -> Vec<Case> {
 }
 
 fn serve(lab: &Lab) -> Result<(Victim, SocketAddr)> {
-    lab.server("tools", SocketAddr::new(lab.address(), 0))
+    TOOL.serve(lab)
 }
 
 fn client(place: Place<'_>, server: SocketAddr, path: &str, more: &str) -> Result<Victim> {
-    let (server, count) = (server.to_string(), COUNT.to_string());
-    let mut words = vec![
-        "tools-client",
-        "--connect",
-        &server,
-        "--path",
-        path,
-        "--wait",
-    ];
-    words.extend(more.split_whitespace());
-    for (flag, value) in [("--count", count.as_str()), ("--timeout", "700ms")] {
-        if !words.contains(&flag) {
-            words.extend([flag, value]);
-        }
-    }
-    Victim::start(place, &words)
+    TOOL.client(place, server, &format!("{path} {more}"))
 }
 
 fn arm(lab: &Lab, injector: &Injector, fault: &str) -> Result<Running> {
-    let words: Vec<&str> = ["tool"]
-        .into_iter()
-        .chain(fault.split_whitespace())
-        .collect();
-    lab.arm(injector, &words)
-}
-
-fn effect(fault: &Fault) -> Result<()> {
-    let lab = Lab::new(Wire::Loopback, Family::V4)?;
-    let (server, address) = serve(&lab)?;
-    let mut agent = client(lab.agent(), address, fault.path, "")?;
-    let mut bystander = client(lab.bystander(), address, fault.path, "")?;
-    well(&agent.round()?, "the target before")?;
-    let injector = Injector::new()?;
-    let armed = arm(&lab, &injector, fault.ask)?;
-    let from_ns = now_ns();
-    let felt = agent.round()?;
-    let to_ns = now_ns();
-    well(&bystander.round()?, "a bystander")?;
-    let got = reached(&server, from_ns, to_ns, COUNT)?;
-    let report = armed.report()?;
-    match fault.felt {
-        Felt::Error(error) => ensure!(felt.error(error) == COUNT, "{felt:?}"),
-        Felt::Later(millis) => ensure!(
-            felt.ok == COUNT && felt.p50_ns >= millis * 1_000_000,
-            "{felt:?}"
-        ),
-    }
-    ensure!(got == fault.reach, "{got} calls have reached the tool");
-    let counted = first_fault(&report)?;
-    are(counted, [COUNT, COUNT, COUNT])?;
-    ensure!(counted.mechanism == "relay", "{counted:?}");
-    if let Felt::Error("timeout") = fault.felt {
-        did(counted, &[("let_go", COUNT), ("never_let_go", 0)])?;
-    }
-    well(&agent.round()?, "the target afterwards")
+    TOOL.arm(lab, injector, fault)
 }
 
 /// The first call has nothing to be given again, and goes on; those behind it get its answer.

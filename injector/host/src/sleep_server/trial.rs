@@ -3,14 +3,10 @@
 //! A child, because this process never sleeps there (see [`super`]).
 
 use std::{
-    io::{self, Read, Write},
-    os::unix::process::CommandExt,
-    process::{Child, ChildStdout, Command, Stdio},
+    io,
     sync::Arc,
     time::{Duration, Instant},
 };
-
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use injector_plan::tables::Sizes;
 
@@ -22,15 +18,13 @@ use crate::kernel::{
     object::{Callers, Object},
     park_trial::{ParkTrial, Stand},
 };
+use crate::trial_child::{self, TrialChild};
 
 /// How the hidden command is called.
 pub const COMMAND: &str = "try-park";
 
 /// How long the child has to sleep.
 const SLEEP: Duration = Duration::from_millis(50);
-
-/// How long it may take in all.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Puts a child to sleep, at whichever of the two places works. An error says what is missing at the first,
 /// which more calls can be met at.
@@ -67,10 +61,15 @@ pub fn run() -> Result<(), Error> {
 }
 
 fn sleep_once(stand: Stand, trial: &mut ParkTrial) -> Result<(), Error> {
-    let mut sleeper = Sleeper::start()?;
-    let pid = sleeper.0.id();
+    let mut sleeper = TrialChild::start(COMMAND)
+        .map_err(|error| Error::system("start a process to put to sleep", error))?;
+    let pid = sleeper.id();
     trial.put(pid, u64::try_from(SLEEP.as_nanos()).unwrap_or(0))?;
-    let took = sleeper.open()?;
+    let since = Instant::now();
+    sleeper
+        .ask()
+        .map_err(|error| Error::system("hear from the process to put to sleep", error))?;
+    let took = since.elapsed();
     let seen = trial.look(pid)?;
     if seen.fired == 0 {
         return Err(Error::Probe(format!(
@@ -88,71 +87,7 @@ fn sleep_once(stand: Stand, trial: &mut ParkTrial) -> Result<(), Error> {
     Ok(())
 }
 
-/// The child; killed when dropped.
-struct Sleeper(Child);
-
-impl Sleeper {
-    fn start() -> Result<Self, Error> {
-        let mut command = Command::new("/proc/self/exe");
-        command
-            .arg(COMMAND)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .process_group(0);
-        let child = command
-            .spawn()
-            .map_err(|error| Error::system("start a process to put to sleep", error))?;
-        let mut this = Self(child);
-        // It has opened all that it needs to start.
-        this.hear()?;
-        Ok(this)
-    }
-
-    /// Lets it open a file, and says how long that took.
-    fn open(&mut self) -> Result<Duration, Error> {
-        let since = Instant::now();
-        if let Some(pipe) = &mut self.0.stdin {
-            pipe.write_all(&[0])
-                .map_err(|error| Error::system("talk to the process to put to sleep", error))?;
-        }
-        self.hear()?;
-        Ok(since.elapsed())
-    }
-
-    fn hear(&mut self) -> Result<(), Error> {
-        self.0
-            .stdout
-            .as_mut()
-            .map_or_else(|| Err(io::ErrorKind::BrokenPipe.into()), one_byte)
-            .map_err(|error| Error::system("hear from the process to put to sleep", error))
-    }
-}
-
-impl Drop for Sleeper {
-    fn drop(&mut self) {
-        // It may have ended.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-fn one_byte(pipe: &mut ChildStdout) -> io::Result<()> {
-    let patience = Timespec::try_from(PATIENCE).map_err(io::Error::other)?;
-    if poll(&mut [PollFd::new(pipe, PollFlags::IN)], Some(&patience))? == 0 {
-        return Err(io::ErrorKind::TimedOut.into());
-    }
-    pipe.read_exact(&mut [0])
-}
-
 /// The child's main function: opens a file when it is told to, and ends with its parent.
 pub fn sleeper() -> io::Result<()> {
-    let mut said = io::stdout();
-    said.write_all(&[0])?;
-    said.flush()?;
-    while io::stdin().read(&mut [0])? > 0 {
-        std::fs::File::open("/")?;
-        said.write_all(&[0])?;
-        said.flush()?;
-    }
-    Ok(())
+    trial_child::answer(|| std::fs::File::open("/").map(drop))
 }

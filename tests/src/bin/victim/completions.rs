@@ -2,18 +2,18 @@
 //! Anthropic, whole and in a stream.
 
 use std::io::{BufReader, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use injector_tests::boot_clock::now_ns;
-use injector_tests::observation::{Call, Line, Summary};
+use injector_tests::observation::Summary;
 use serde_json::{Value, json};
 
 use crate::Rounds;
-use crate::http_message::{Broken, read};
-use crate::speak::{ready, rounds, say};
+use crate::http_message::{self, Broken, read, tell};
+use crate::speak::rounds;
 
 /// Whose API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -40,29 +40,14 @@ impl Dialect {
 
 /// Serves for ever, a thread for each connection; each request is told as a call.
 pub(crate) fn serve(listen: SocketAddr) -> Result<()> {
-    let listener = TcpListener::bind(listen)?;
-    ready(Some(listener.local_addr()?))?;
-    for stream in listener.incoming() {
-        let stream = stream?;
-        // A client that breaks off is the client's affair.
-        thread::spawn(move || drop(converse(&stream)));
-    }
-    Ok(())
+    http_message::serve(listen, converse)
 }
 
 fn converse(stream: &TcpStream) -> Result<()> {
-    stream.set_nodelay(true)?;
     let mut input = BufReader::new(stream);
     let mut output = stream;
     while let Ok(request) = read(&mut input) {
-        let start_ns = now_ns();
-        say(&Line::Call(Call {
-            start_ns,
-            end_ns: start_ns,
-            ok: true,
-            attempts: 1,
-            failures: Vec::new(),
-        }))?;
+        tell()?;
         let asked: Value = serde_json::from_slice(&request.body)?;
         let is_openai = request.first.contains("/chat/completions");
         if asked["stream"] != true {

@@ -1,6 +1,39 @@
-//! Messages of HTTP/1.1, read to the end that they say themselves.
+//! Messages of HTTP/1.1, read to the end that they say themselves, and a server that tells of them.
 
 use std::io::{BufRead, ErrorKind};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::thread;
+
+use anyhow::Result;
+use injector_tests::boot_clock::now_ns;
+use injector_tests::observation::{Call, Line};
+
+use crate::speak::{ready, say};
+
+/// Serves for ever, a thread for each connection.
+pub(crate) fn serve(listen: SocketAddr, converse: fn(&TcpStream) -> Result<()>) -> Result<()> {
+    let listener = TcpListener::bind(listen)?;
+    ready(Some(listener.local_addr()?))?;
+    for stream in listener.incoming() {
+        let stream = stream?;
+        stream.set_nodelay(true)?;
+        // A client that breaks off is the client's affair.
+        thread::spawn(move || drop(converse(&stream)));
+    }
+    Ok(())
+}
+
+/// Tells that a request has come.
+pub(crate) fn tell() -> Result<()> {
+    let start_ns = now_ns();
+    say(&Line::Call(Call {
+        start_ns,
+        end_ns: start_ns,
+        ok: true,
+        attempts: 1,
+        failures: Vec::new(),
+    }))
+}
 
 /// A message, taken apart.
 pub(crate) struct Message {

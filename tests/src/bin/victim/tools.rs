@@ -1,49 +1,34 @@
 //! A tool as agents call it, by MCP over HTTP and as plain JSON, and a client that says exactly what it got.
 
 use std::io::{BufReader, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use injector_tests::boot_clock::now_ns;
-use injector_tests::observation::{Call, Line, Summary};
+use injector_tests::observation::Summary;
 use serde_json::{Value, json};
 
 use crate::Rounds;
-use crate::http_message::{Broken, Message, read};
-use crate::speak::{ready, rounds, say};
+use crate::http_message::{self, Broken, Message, read, tell};
+use crate::speak::rounds;
 
 const PAUSE: Duration = Duration::from_millis(10);
 const SESSION: &str = "mcp-session-id: s-1";
 
 /// Serves for ever, a thread for each connection; each call of the tool is told.
 pub(crate) fn serve(listen: SocketAddr) -> Result<()> {
-    let listener = TcpListener::bind(listen)?;
-    ready(Some(listener.local_addr()?))?;
-    for stream in listener.incoming() {
-        let stream = stream?;
-        // A client that breaks off is the client's affair.
-        thread::spawn(move || drop(converse(&stream)));
-    }
-    Ok(())
+    http_message::serve(listen, converse)
 }
 
 fn converse(stream: &TcpStream) -> Result<()> {
-    stream.set_nodelay(true)?;
     let mut input = BufReader::new(stream);
     while let Ok(request) = read(&mut input) {
         let asked: Value = serde_json::from_slice(&request.body)?;
         let is_plain = request.first.contains("/tools/");
         if is_plain || !calls(&asked).is_empty() {
-            let start_ns = now_ns();
-            say(&Line::Call(Call {
-                start_ns,
-                end_ns: start_ns,
-                ok: true,
-                attempts: 1,
-                failures: Vec::new(),
-            }))?;
+            tell()?;
         }
         let answer = if is_plain {
             Some(sum(&asked))

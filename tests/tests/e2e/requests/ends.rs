@@ -11,7 +11,8 @@ use injector_tests::lab::{Family, Lab, Wire};
 use injector_tests::victim::Victim;
 use rustix::process::Signal;
 
-use super::{COUNT, PLAIN, arm, client, serve, well};
+use super::effect::{COUNT, well};
+use super::{PLAIN, arm, client, serve};
 use crate::needs::INJECTOR;
 use crate::suite::Case;
 

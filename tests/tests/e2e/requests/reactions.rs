@@ -4,7 +4,8 @@ use anyhow::{Result, ensure};
 use injector_tests::injector::{FaultReport, Injector};
 use injector_tests::lab::{Family, Lab, Wire};
 
-use super::{COUNT, PLAIN, arm, client, serve};
+use super::effect::COUNT;
+use super::{PLAIN, arm, client, serve};
 use crate::effects::first_fault;
 use crate::needs::INJECTOR;
 use crate::suite::Case;

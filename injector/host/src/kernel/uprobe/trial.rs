@@ -5,20 +5,15 @@
 //! know it takes for the process's: the process is killed, or goes on into nowhere. And links of 6.6 before 6.6.35 are met by
 //! one thread of a process alone. So the child is under such a filter, and calls from two threads.
 
-use std::{
-    fs::File,
-    io::{self, Read, Write},
-    num::NonZeroU32,
-    os::unix::process::CommandExt as _,
-    process::{Child, Command, Stdio},
-    time::Duration,
-};
+use std::{fs::File, io, num::NonZeroU32};
 
 use aya::maps::{Array, MapData};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::{By, Loaded, Pair, Places};
-use crate::kernel::{Error, maps, object::Object};
+use crate::{
+    kernel::{Error, maps, object::Object},
+    trial_child::{self, TrialChild},
+};
 use injector_plan::tables::Sizes;
 
 /// How the hidden command is called.
@@ -29,9 +24,6 @@ const PROGRAMS: Pair = Pair {
     leave: "inj_probe_tried",
 };
 const MAP: &str = "INJ_PROBE_TRIAL";
-
-/// How long the child may take in all.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The system call by which a probed function returns (`arch/x86/entry/syscalls/syscall_64.tbl`).
 const URETPROBE: u32 = 335;
@@ -69,15 +61,16 @@ fn try_once(by: By) -> Result<Met, Error> {
         File::open("/proc/self/exe").map_err(|error| Error::system("open this program", error))?;
     let place = place_of_tried()
         .map_err(|error| Error::system("find a function of this program", error))?;
-    let mut child = Tried::start()?;
-    let pid = NonZeroU32::new(child.0.id())
+    let mut child = TrialChild::start(COMMAND)
+        .map_err(|error| Error::system("start a process to try probes on", error))?;
+    let pid = NonZeroU32::new(child.id())
         .ok_or_else(|| Error::Probe("the process to try probes on has no id".into()))?;
     let places = Places {
         enter: vec![(place, 0)],
         leave: vec![(place, 0)],
     };
     let probed = loaded.attach(&mut object, pid, &file, &places)?;
-    child.call()?;
+    call(&mut child)?;
     drop(probed);
     let mut all = Met::default();
     for (place, met_there) in (0..).zip(&mut all) {
@@ -86,56 +79,14 @@ fn try_once(by: By) -> Result<Met, Error> {
     Ok(all)
 }
 
-/// The child; killed when dropped.
-struct Tried(Child);
-
-impl Tried {
-    fn start() -> Result<Self, Error> {
-        let mut command = Command::new("/proc/self/exe");
-        command
-            .arg(COMMAND)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .process_group(0);
-        let child = command
-            .spawn()
-            .map_err(|error| Error::system("start a process to try probes on", error))?;
-        let mut this = Self(child);
-        this.hear()
-            .map_err(|error| Error::system("hear from the process to try probes on", error))?;
-        Ok(this)
-    }
-
-    /// Lets it call the probed function from two threads.
-    fn call(&mut self) -> Result<(), Error> {
-        if let Some(pipe) = &mut self.0.stdin {
-            pipe.write_all(&[0])
-                .map_err(|error| Error::system("talk to the process to try probes on", error))?;
-        }
-        self.hear().map_err(|_ended| {
-            Error::Probe(
-                "this kernel kills processes under seccomp where a probed function returns (6.11 to some of 6.12 and 6.13 do): a process of injector's own died of it, and nothing was attached to the target; run a newer kernel of the series".into(),
-            )
-        })
-    }
-
-    fn hear(&mut self) -> io::Result<()> {
-        let pipe = self.0.stdout.as_mut().ok_or(io::ErrorKind::BrokenPipe)?;
-        let patience = Timespec::try_from(PATIENCE).map_err(io::Error::other)?;
-        if poll(&mut [PollFd::new(pipe, PollFlags::IN)], Some(&patience))? == 0 {
-            return Err(io::ErrorKind::TimedOut.into());
-        }
-        pipe.read_exact(&mut [0])
-    }
-}
-
-impl Drop for Tried {
-    fn drop(&mut self) {
-        // It may have ended.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
+/// Lets the child call the probed function from two threads.
+fn call(child: &mut TrialChild) -> Result<(), Error> {
+    child.ask().map_err(|error| match error.kind() {
+        io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe => Error::Probe(
+            "this kernel kills processes under seccomp where a probed function returns (6.11 to some of 6.12 and 6.13 do): a process of injector's own died of it, and nothing was attached to the target; run a newer kernel of the series".into(),
+        ),
+        _ => Error::system("hear from the process to try probes on", error),
+    })
 }
 
 /// The function that is probed.
@@ -165,19 +116,14 @@ fn place_of_tried() -> io::Result<u64> {
 /// its parent.
 pub fn child() -> io::Result<()> {
     forbid_returns()?;
-    let mut said = io::stdout();
-    said.write_all(&[0])?;
-    said.flush()?;
-    while io::stdin().read(&mut [0])? > 0 {
+    trial_child::answer(|| {
         let other = std::thread::spawn(|| tried(std::hint::black_box(1)));
         if other.join().is_err() {
             return Err(io::ErrorKind::Other.into());
         }
         std::hint::black_box(tried(std::hint::black_box(2)));
-        said.write_all(&[0])?;
-        said.flush()?;
-    }
-    Ok(())
+        Ok(())
+    })
 }
 
 /// A seccomp filter that kills this process for the system call of probed functions, and lets all others pass.

@@ -4,10 +4,9 @@
 
 use bytes::Bytes;
 use http::{
-    HeaderMap, StatusCode, Version,
+    HeaderMap, StatusCode,
     header::{CONTENT_LENGTH, ETAG, TRANSFER_ENCODING},
 };
-use http_body_util::BodyExt;
 use hyper::{Request, Response, body::Incoming};
 use injector_spec::experiment::Interface;
 use serde_json::Value;
@@ -17,9 +16,10 @@ use super::{
     Call, Keeping, content_type,
 };
 use crate::{
+    flow::{self, Meet, Next},
     passage::Upstream,
-    pieces::{Framing, Piece, Pieces},
-    stream::{self, Broken, Passing, Read, Writer, as_it_comes, piped, whole},
+    pieces::{Framing, Piece},
+    stream::{self, Broken, Passing, Read, Writer, as_it_comes, whole},
     tools::{
         alter::{Alter, Answers, altered},
         memory::Remembered,
@@ -104,7 +104,7 @@ impl Reply {
         if is_one && self.call.memory == Keeping::Kept && self.call.called.message.is_none() {
             self.learn(Remembered::document(kind.as_ref(), &body));
         }
-        let met = self.meet(&body, Comes::Whole).map(Bytes::from);
+        let met = self.see(&body, Comes::Whole).map(Bytes::from);
         if met.is_some() {
             forget_the_bytes(&mut head.headers);
         }
@@ -113,66 +113,14 @@ impl Reply {
 
     fn stream(self, framing: Framing, answer: Response<Incoming>) -> Response<Passing> {
         let (mut head, body) = answer.into_parts();
-        // What comes out may be another number of bytes.
-        head.headers.remove(CONTENT_LENGTH);
         if self.alter.is_some() {
             forget_the_bytes(&mut head.headers);
         }
-        // In chunks, whose end can be told from a connection's, whatever the peer speaks.
-        head.version = Version::HTTP_11;
-        let (writer, passing) = piped();
-        tokio::task::spawn_local(async move {
-            if self.run(framing, body, &writer).await == Err(Broken) {
-                writer.break_off().await;
-            }
-        });
-        Response::from_parts(head, passing)
-    }
-
-    /// Writes the pieces of a stream, changed or not; an error is a transfer that breaks off.
-    async fn run(
-        mut self,
-        framing: Framing,
-        mut body: Incoming,
-        writer: &Writer,
-    ) -> Result<(), Broken> {
-        let mut pieces = Pieces::new(framing);
-        loop {
-            // A target that goes away is to be heard by the tool, however long that is silent.
-            let frame = tokio::select! {
-                frame = body.frame() => frame,
-                () = writer.unread() => return Err(Broken),
-            };
-            let Some(frame) = frame else {
-                break;
-            };
-            let Ok(data) = frame.map_err(|_| Broken)?.into_data() else {
-                continue;
-            };
-            pieces.push(&data);
-            while let Some(piece) = pieces.next() {
-                let Piece(bytes) = self.piece(piece);
-                writer.write(bytes).await?;
-            }
-        }
-        match pieces.rest() {
-            Some(Piece(rest)) => writer.write(rest).await,
-            None => Ok(()),
-        }
-    }
-
-    fn piece(&mut self, piece: Piece) -> Piece {
-        let Some(range) = piece.data() else {
-            return piece;
-        };
-        match self.meet(&piece.0[range.clone()], Comes::InAStream) {
-            Some(other) => piece.with_data(range, &other),
-            None => piece,
-        }
+        flow::met(self, framing, head, body)
     }
 
     /// Sees to what may be the answer; what stands in its place, where it is another.
-    fn meet(&mut self, text: &[u8], comes: Comes) -> Option<Vec<u8>> {
+    fn see(&mut self, text: &[u8], comes: Comes) -> Option<Vec<u8>> {
         if text.len() > LONGEST {
             return None;
         }
@@ -250,6 +198,19 @@ impl Reply {
             self.judgement = Judgement::Given;
             judge(&self.call.shared, self.call.called.task, went_well);
         }
+    }
+}
+
+impl Meet for Reply {
+    async fn meet(&mut self, piece: Piece, _: &Writer) -> Result<Next, Broken> {
+        let Some(range) = piece.data() else {
+            return Ok(Next::Piece(piece));
+        };
+        let other = self.see(&piece.0[range.clone()], Comes::InAStream);
+        Ok(Next::Piece(match other {
+            Some(other) => piece.with_data(range, &other),
+            None => piece,
+        }))
     }
 }
 

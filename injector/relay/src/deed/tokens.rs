@@ -1,10 +1,7 @@
-//! An answer that streams, changed piece by piece while it passes.
+//! The stream of a model's answer, in tokens: slowed down, and changed where its fault says.
 
 use std::{ops::Range, time::Instant};
 
-use bytes::Bytes;
-use http::{Version, header::CONTENT_LENGTH};
-use http_body_util::BodyExt;
 use hyper::{Response, body::Incoming};
 use injector_spec::experiment::Ending;
 use serde_json::Value;
@@ -12,29 +9,21 @@ use serde_json::Value;
 use super::{Claim, Deed};
 use crate::{
     act::Change,
-    pieces::{Framing, Piece, Pieces},
+    flow::{self, Meet, Next},
+    pieces::{Framing, Piece},
     provider,
-    stream::{Broken, Passing, Writer, piped},
+    stream::{Broken, Passing, Writer},
 };
 
-/// Whether a stream goes on.
-enum Next {
-    /// With this piece.
-    Piece(Piece),
-    /// It ends here, well formed, behind what is to be written still.
-    Ends(Option<Bytes>),
-    /// It breaks off here.
-    BreaksOff,
-}
-
-/// A stream as it passes.
-struct Flow {
+/// A stream of tokens as it passes.
+struct Stream {
     deed: Deed,
     change: Option<(Change, Claim)>,
     /// Pieces with text that have passed.
     tokens: u32,
-    /// Their text, where the stream may be cut: it tells whether the target takes that for the whole.
-    text: String,
+    /// Their text, where the stream may be cut: it tells whether the target takes that for the whole. Nothing where it is longer
+    /// than is kept.
+    text: Option<String>,
 }
 
 /// The most text that is kept of a stream, in bytes.
@@ -47,69 +36,17 @@ pub(super) fn changed(
     framing: Framing,
     answer: Response<Incoming>,
 ) -> Response<Passing> {
-    let (mut head, body) = answer.into_parts();
-    // What comes out may be another number of bytes.
-    head.headers.remove(CONTENT_LENGTH);
-    // In chunks, whose end can be told from a connection's, whatever the peer speaks.
-    head.version = Version::HTTP_11;
-    let (writer, passing) = piped();
-    let flow = Flow {
+    let (head, body) = answer.into_parts();
+    let stream = Stream {
         deed,
         change,
         tokens: 0,
-        text: String::new(),
+        text: Some(String::new()),
     };
-    tokio::task::spawn_local(async move {
-        if flow.run(framing, body, &writer).await == Err(Broken) {
-            writer.break_off().await;
-        }
-    });
-    Response::from_parts(head, passing)
+    flow::met(stream, framing, head, body)
 }
 
-impl Flow {
-    /// Writes the changed body; an error is a transfer that breaks off, by the fault, the peer or the target.
-    async fn run(
-        mut self,
-        framing: Framing,
-        mut body: Incoming,
-        writer: &Writer,
-    ) -> Result<(), Broken> {
-        let mut pieces = Pieces::new(framing);
-        loop {
-            // A target that goes away is to be heard by the peer, however long that is silent.
-            let frame = tokio::select! {
-                frame = body.frame() => frame,
-                () = writer.unread() => return Err(Broken),
-            };
-            let Some(frame) = frame else {
-                break;
-            };
-            let frame = frame.map_err(|_| Broken)?;
-            let Ok(data) = frame.into_data() else {
-                continue;
-            };
-            pieces.push(&data);
-            while let Some(piece) = pieces.next() {
-                match self.meet(piece, writer).await? {
-                    Next::Piece(Piece(bytes)) => writer.write(bytes).await?,
-                    Next::Ends(last) => {
-                        if let Some(last) = last {
-                            writer.write(last).await?;
-                        }
-                        return Ok(());
-                    }
-                    Next::BreaksOff => return Err(Broken),
-                }
-            }
-        }
-        match pieces.rest() {
-            Some(Piece(rest)) => writer.write(rest).await,
-            None => Ok(()),
-        }
-    }
-
-    /// What becomes of a piece.
+impl Meet for Stream {
     async fn meet(&mut self, piece: Piece, writer: &Writer) -> Result<Next, Broken> {
         let dialect = self.deed.asked.dialect;
         let json = piece.json();
@@ -126,15 +63,17 @@ impl Flow {
             _ => None,
         };
         let next = self.act(piece, json, is_token, writer).await?;
-        if let Some(text) = text
-            && self.text.len() + text.len() <= MOST_TEXT
-        {
-            self.text.push_str(&text);
+        if let Some(text) = text {
+            let kept = self.text.take();
+            let kept = kept.filter(|kept| kept.len() + text.len() <= MOST_TEXT);
+            self.text = kept.map(|kept| kept + &text);
         }
         self.tokens += u32::from(is_token);
         Ok(next)
     }
+}
 
+impl Stream {
     /// Waits between two pieces with text, where that is asked.
     async fn pause(&mut self, writer: &Writer) -> Result<(), Broken> {
         let Some((slow, claim)) = &mut self.deed.slow else {
@@ -180,7 +119,9 @@ impl Flow {
                     claim.fail(None);
                     return Ok(match ending {
                         Ending::Clean => {
-                            claim.truncated(self.deed.scope, &self.text);
+                            if let Some(text) = &self.text {
+                                claim.truncated(self.deed.scope, text);
+                            }
                             Next::Ends(None)
                         }
                         Ending::Dirty => Next::BreaksOff,
