@@ -117,7 +117,7 @@ enum Command {
     /// name. `--to injector` writes an experiment of Chaos Toolkit, which `injector run` takes as it is, as a file of
     /// injector: YAML, or JSON with `--json`. What is for Chaos Toolkit is JSON.
     Convert(convert::ConvertFlags),
-    /// Make an authority for certificates, by which `llm` faults get to see what is sealed by TLS
+    /// Make an authority for certificates, by which `llm` and `tool` faults get to see what is sealed by TLS
     ///
     /// Writes `ca.pem` and `ca.key` into a directory, and tells how programs are had to trust it and how injector is told
     /// of it ([relay] of the configuration). It is good for 90 days. Who has `ca.key` can be any server for the programs

@@ -223,7 +223,7 @@ pub(crate) fn sentence(what: &EventKind) -> String {
         EventKind::EventsLost { count } => format!("{count} hits were counted but not listed"),
         EventKind::Progress { hits, .. } => format!("hits so far: {hits}"),
         EventKind::Sampled { answers } => {
-            let answers = answers.values().map(Vec::len).sum();
+            let answers: usize = answers.values().map(Vec::len).sum();
             count(answers, "answer of a probe", "answers of probes")
         }
         EventKind::Ended { report } => format!("ended: {}", report.outcome),

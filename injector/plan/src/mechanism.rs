@@ -176,7 +176,7 @@ impl Mechanism {
             }
             Self::Connect => "the call fails before a packet is made",
             Self::Relay => {
-                "new connections go through a process of ours, which reads what passes in plain text; the target needs no proxy setting, and open connections are left alone"
+                "new connections go through a process of ours, which reads what passes in plain text or in TLS that [relay] opens; the target needs no proxy setting, and open connections are left alone"
             }
             Self::Reset => "reaches idle connections too; the peer learns of it when it next sends",
             Self::Signal => {

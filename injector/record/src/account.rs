@@ -35,7 +35,7 @@ pub use window::Window;
 
 use crate::{
     journal::{Asked, Damaged, HostChange, ListedRun, Record, Replay, RunId, RunState},
-    measure::Judgement,
+    measure::{Judgement, Verdict},
     platform::Platform,
     report::RunReport,
 };
@@ -159,6 +159,11 @@ impl Account {
     /// What the run says of its hypothesis.
     pub fn judgement(&self) -> Option<&Judgement> {
         self.report.as_ref()?.judgement.as_deref()
+    }
+
+    /// What the run says, of its hypothesis or of flaws of its target.
+    pub fn verdict(&self) -> Option<&Verdict> {
+        self.report.as_ref()?.verdict()
     }
 
     /// What was measured beside recoveries, a line each: the spread of the impact, the detection, the ledgers. They are

@@ -68,7 +68,7 @@ impl Came {
                 Self::Skipped(why.clone())
             }
             (None, Outcome::Completed | Outcome::Stopped | Outcome::TargetEnded { .. }) => {
-                let why = "the run was not judged: its experiment has no steady state";
+                let why = "the run was not judged: its experiment has neither a steady state nor `fail-on`";
                 Self::Skipped(why.to_owned())
             }
         }

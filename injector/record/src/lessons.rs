@@ -175,8 +175,7 @@ fn of_one(runs: &[&Judged], found: &Verdicts) -> Option<Lesson> {
         last: seen(last),
         verdict: listed
             .and_then(|listed| listed.report)
-            .and_then(|report| report.judgement)
-            .map(|judgement| judgement.verdict),
+            .and_then(|report| report.verdict().cloned()),
         held_between: held_between.map(|run| seen(run)),
     })
 }

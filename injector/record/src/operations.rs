@@ -346,7 +346,7 @@ impl Stream {
     pub fn unmeasurable(&self) -> Option<String> {
         if self.lost > 0 {
             let records = count(
-                usize::try_from(self.lost).unwrap_or(usize::MAX),
+                self.lost,
                 "record of operations was lost",
                 "records of operations were lost",
             );

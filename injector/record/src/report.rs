@@ -1,11 +1,13 @@
 //! What a run did: to which targets, how often, and whether it had any effect.
 
 mod connection;
+mod fail_on;
 mod note;
 mod reaction;
 mod words;
 
 pub use connection::{Connection, ConnectionState, MOST_NAMED};
+pub use fail_on::FailOn;
 use injector_common::rule::Counters;
 use injector_plan::Picked;
 pub use reaction::{HUNG_MS, Reaction, STORM};
@@ -18,7 +20,7 @@ use crate::notice::Notice;
 use crate::rollback::RolledBack;
 use injector_spec::{
     error::Exit,
-    experiment::{Described, Fault, Flaw, Target, flaw},
+    experiment::{Described, Fault, Target},
 };
 
 /// The report of one run. Its JSON is what `--json` prints.
@@ -45,7 +47,7 @@ pub struct RunReport {
     pub undo_errors: Vec<String>,
     /// What became of the flaws on which the experiment fails, where it names some.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub fail_on: Option<FailOn>,
+    pub fail_on: Option<Box<FailOn>>,
     /// How it was halted, if it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub halt: Option<Box<HaltReport>>,
@@ -61,18 +63,6 @@ pub struct RunReport {
     /// Who was told of its end, and who could not be.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub told: Vec<Notice>,
-}
-
-/// What became of the flaws on which an experiment fails.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum FailOn {
-    /// The target shows these of them.
-    Shown(Vec<Flaw>),
-    /// It shows none.
-    Clean,
-    /// No request of the target was met, so none could show.
-    Unseen,
 }
 
 /// How a run ended.
@@ -200,39 +190,6 @@ impl RunReport {
         self
     }
 
-    /// What targets got wrong about faults on their requests, each once, as far as it was seen.
-    pub fn flaws(&self) -> Vec<Flaw> {
-        let reactions = self.faults.iter().filter_map(|fault| fault.reaction);
-        let found: Vec<Flaw> = reactions.flat_map(|reaction| reaction.flaws()).collect();
-        let all = Flaw::ALL.into_iter();
-        all.filter(|flaw| found.contains(flaw)).collect()
-    }
-
-    /// Fails the run where a target has one of these flaws: what held otherwise deviates. Where no fault has met a request, none
-    /// could be seen, and nothing is proved.
-    pub fn hold_to(&mut self, fail_on: &[Flaw]) {
-        if fail_on.is_empty() {
-            return;
-        }
-        let found = self.flaws();
-        let shown = fail_on.iter().copied();
-        let shown: Vec<Flaw> = shown.filter(|flaw| found.contains(flaw)).collect();
-        let mut faults = self.faults.iter();
-        let is_seen = faults.any(|fault| fault.reaction.is_some());
-        if let Some(judgement) = &mut self.judgement
-            && judgement.verdict == Verdict::Held
-            && !shown.is_empty()
-        {
-            let why = format!("the target shows {}", flaw::names(&shown));
-            judgement.verdict = Verdict::Deviated(why);
-        }
-        self.fail_on = Some(match (shown.is_empty(), is_seen) {
-            (false, _) => FailOn::Shown(shown),
-            (true, true) => FailOn::Clean,
-            (true, false) => FailOn::Unseen,
-        });
-    }
-
     /// In a word and with its reason, how it ended by a breach: it was halted, it broke, or it was unsafe. `None` where
     /// it ended otherwise, and there is nothing to put right.
     pub fn breach(&self) -> Option<(&'static str, &str)> {
@@ -245,8 +202,7 @@ impl RunReport {
             | Outcome::Unsteady { .. }
             | Outcome::GateShut { .. } => {}
         }
-        let verdict = self.judgement.as_ref().map(|judgement| &judgement.verdict);
-        match verdict {
+        match self.verdict() {
             Some(Verdict::Unsafe(why)) => Some(("unsafe", why)),
             Some(
                 Verdict::Held
@@ -258,23 +214,18 @@ impl RunReport {
         }
     }
 
-    /// The exit code of a command that ends with this report: with a judgement, a pipeline is never green on nothing.
+    /// The exit code of a command that ends with this report: with a verdict, a pipeline is never green on nothing.
     pub fn exit(&self) -> Exit {
         if !self.undo_errors.is_empty() {
             return Exit::Failed;
         }
-        if let Some(FailOn::Shown(_)) = self.fail_on {
-            return Exit::Failed;
-        }
-        let verdict = self.judgement.as_ref().map(|judgement| &judgement.verdict);
-        match (&self.outcome, verdict) {
+        match (&self.outcome, self.verdict()) {
             (Outcome::Failed { .. } | Outcome::Halted { .. }, _) => Exit::Failed,
             (_, Some(Verdict::Deviated(_) | Verdict::Halted(_) | Verdict::Unsafe(_))) => {
                 Exit::Failed
             }
             (Outcome::Unsteady { .. } | Outcome::GateShut { .. }, _)
             | (_, Some(Verdict::Inconclusive(_))) => Exit::Inconclusive,
-            _ if self.fail_on == Some(FailOn::Unseen) => Exit::Inconclusive,
             (
                 Outcome::Completed | Outcome::Stopped | Outcome::TargetEnded { .. },
                 None | Some(Verdict::Held),

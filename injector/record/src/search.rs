@@ -250,7 +250,7 @@ impl Answer {
             // A person, or the injector for a reason of its own: that is no word about the value.
             (Outcome::Halted { .. }, _) if !by_condition => Err(forbids()),
             (_, None) => {
-                Err("the experiment has no steady state, so no run of it is judged".to_owned())
+                Err("the experiment has neither a steady state nor `fail-on`, so no run of it is judged".to_owned())
             }
             (_, Some(Verdict::Held)) => Ok(Self::Held),
             (_, Some(Verdict::Deviated(_) | Verdict::Halted(_) | Verdict::Unsafe(_))) => {

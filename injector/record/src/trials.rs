@@ -81,13 +81,10 @@ pub struct Trials {
 }
 
 impl Trial {
-    /// What it says of the hypothesis, where it says anything.
+    /// What it says, of the hypothesis or of flaws, where it says anything.
     pub fn verdict(&self) -> Option<&Verdict> {
         match self {
-            Self::Ran(report) => report
-                .judgement
-                .as_ref()
-                .map(|judgement| &judgement.verdict),
+            Self::Ran(report) => report.verdict(),
             Self::Refused(_) => None,
         }
     }

@@ -32,7 +32,7 @@ pub enum AuthoritiesError {
     Damaged(PathBuf),
     #[error(
         "this host has no authorities that could have signed a server's certificate; install them (Debian package \
-         ca-certificates), or name a file by `ca`"
+         ca-certificates), or name a file (`ca` of a probe, `peer_ca` of [relay])"
     )]
     None,
 }

@@ -95,11 +95,6 @@ pub(crate) struct Authority {
     known: RefCell<HashMap<String, (Arc<ServerConfig>, Instant)>>,
 }
 
-/// Whether an authority can be used; the error says why not, and what to do.
-pub fn check(files: &OpensTls) -> Result<(), AuthorityError> {
-    Authority::open(files).map(drop)
-}
-
 impl Authority {
     /// Reads an authority and has it sign once.
     pub(crate) fn open(files: &OpensTls) -> Result<Self, AuthorityError> {

@@ -131,7 +131,7 @@ pub struct Passed {
     /// Those whose text was sealed and that the relay has opened.
     #[serde(default)]
     pub opened: u64,
-    /// Those that the target has broken off, as one does that does not trust the authority.
+    /// Those that the target has broken off: it does not trust the authority, or does not take the TLS that the relay speaks.
     #[serde(default)]
     pub distrusted: u64,
     /// Those whose peer showed no certificate that is trusted, asked for one, or speaks no HTTP/1.1: they passed unread.
@@ -141,7 +141,7 @@ pub struct Passed {
     pub http2: u64,
     /// Those whose peer could not be reached.
     pub unreached: u64,
-    /// Requests that were passed on or answered, of those in plain text.
+    /// Requests that were passed on or answered, of those that it could read.
     pub requests: u64,
     /// Connections that the kernel had not written down, and that were closed.
     pub strangers: u64,

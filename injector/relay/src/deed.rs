@@ -52,11 +52,8 @@ pub(crate) async fn answer(
         if shared.rules.borrow().reads(origin, &head) {
             return tool::answer(shared, origin, head, body, upstream).await;
         }
-        if shared.is_met(origin) {
-            shared.rules.borrow_mut().pass(origin);
-        }
         let request = Request::from_parts(head, as_it_comes(body));
-        return pass(shared, request, upstream).await;
+        return unmet(shared, origin, request, upstream).await;
     };
     // Read before the rules are asked: it takes as long as the target takes to send it.
     let (asked, body) = match stream::read(body, MOST).await? {
@@ -67,10 +64,8 @@ pub(crate) async fn answer(
             (asked, whole_with(body, trailers))
         }
         Read::TooLong(body) => {
-            if shared.is_met(origin) {
-                shared.rules.borrow_mut().pass(origin);
-            }
-            return pass(shared, Request::from_parts(head, body), upstream).await;
+            let request = Request::from_parts(head, body);
+            return unmet(shared, origin, request, upstream).await;
         }
     };
     let now_ms = shared.now_ms();
@@ -91,8 +86,7 @@ pub(crate) async fn answer(
         slow: None,
     };
     let mut other = None;
-    for taken in taken {
-        let act = taken.act.clone();
+    for (act, taken) in taken {
         let claim = Claim::of(shared, taken, deed.asked.task);
         match act {
             Act::Slow(slow) => deed.slow = Some((slow, claim)),
@@ -121,6 +115,44 @@ fn ask_for_plain(headers: &mut HeaderMap) {
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     headers.remove(UPGRADE);
     headers.remove("http2-settings");
+}
+
+/// Passes a request on that no rule can take, and counts it for those that are on.
+async fn unmet(
+    shared: &Rc<Shared>,
+    origin: Origin,
+    request: Request<Passing>,
+    upstream: &Upstream,
+) -> Result<Response<Passing>, Broken> {
+    if shared.is_met(origin) {
+        shared.rules.borrow_mut().pass(origin);
+    }
+    pass(shared, request, upstream).await
+}
+
+/// Holds the answer to a request back, which the peer gets now or when the fault is over.
+async fn withhold(
+    shared: &Rc<Shared>,
+    which: Fulfilment,
+    mut claim: Claim,
+    request: Request<Passing>,
+    upstream: &Upstream,
+) -> Result<Response<Passing>, Broken> {
+    match which {
+        Fulfilment::Lost => {
+            claim.withhold().await;
+            pass(shared, request, upstream).await
+        }
+        Fulfilment::Delivered => {
+            let answer = pass(shared, request, upstream).await?;
+            if claim.may_act() {
+                claim.withhold().await;
+            } else {
+                judge(shared, claim.task(), answer.status().is_success());
+            }
+            Ok(answer)
+        }
+    }
 }
 
 /// Passes a request on that no fault has met, and sees whether it goes well.
@@ -186,17 +218,7 @@ impl Deed {
         };
         match act {
             Final::Refuse(failure) => self.refuse(failure, claim, request, upstream).await,
-            Final::Withhold(Fulfilment::Lost) => {
-                claim.withhold().await;
-                pass(&self.shared, request, upstream).await
-            }
-            Final::Withhold(Fulfilment::Delivered) => {
-                let answer = pass(&self.shared, request, upstream).await?;
-                if claim.may_act() {
-                    claim.withhold().await;
-                }
-                Ok(answer)
-            }
+            Final::Withhold(which) => withhold(&self.shared, which, claim, request, upstream).await,
             Final::Empty => {
                 let empty = provider::empty(&self.asked, self.shared.number());
                 wait(&mut self.slow).await;

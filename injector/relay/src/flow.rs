@@ -27,6 +27,9 @@ pub(crate) enum Next {
 pub(crate) trait Meet: 'static {
     /// What becomes of a piece; an error is a transfer that breaks off, by the target.
     async fn meet(&mut self, piece: Piece, writer: &Writer) -> Result<Next, Broken>;
+
+    /// The peer has said all of it.
+    fn ends(&mut self) {}
 }
 
 /// Has the body of an answer met piece by piece while it passes.
@@ -84,6 +87,7 @@ async fn run(
             }
         }
     }
+    met.ends();
     match pieces.rest() {
         Some(Piece(rest)) => writer.write(rest).await,
         None => Ok(()),

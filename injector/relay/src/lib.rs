@@ -1,4 +1,4 @@
-//! The relay: a process between a target and its peers, which reads what passes in plain text and answers in a peer's place.
+//! The relay: a process between a target and its peers, which reads what passes and answers in a peer's place.
 //!
 //! Programs in the kernel send the target's new connections here (`injector_host::kernel::relay`); the target sees the peer
 //! that it asked for. Reading order: [`process`] is its life, [`conversation`] what the worker and it say to each other,

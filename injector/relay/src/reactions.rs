@@ -177,6 +177,7 @@ impl Reactions {
         if text.trim().chars().count() < SHORTEST {
             return;
         }
+        self.by_rule.entry(rule).or_default().halves += 1;
         if self.truncated.len() >= MOST_TRUNCATED {
             self.truncated.pop_front();
         }

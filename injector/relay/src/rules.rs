@@ -65,8 +65,6 @@ struct Known {
 pub(crate) struct Taken {
     /// Its place in the plan.
     pub(crate) rule: usize,
-    /// What is done.
-    pub(crate) act: Act,
     /// Whose words an answer is made up in, where the fault says so.
     pub(crate) provider: Option<Provider>,
     /// The number of the match.
@@ -95,19 +93,23 @@ impl Rules {
             let Some(on) = order.fault.kind.on_requests() else {
                 continue;
             };
-            let (act, meant) = (Act::of(on), Meant::of(on));
-            let (memory, count, spent, is_told) = match former.remove(&place) {
-                Some(known) => (known.memory, known.count, known.spent, known.is_told),
-                None => (Memory::default(), Count::default(), 0, true),
-            };
-            let known = Known {
-                order,
-                act,
-                meant,
-                memory,
-                count,
-                spent,
-                is_told,
+            let act = Act::of(on);
+            let known = match former.remove(&place) {
+                // Values may have moved; what is meant never does.
+                Some(known) => Known {
+                    order,
+                    act,
+                    ..known
+                },
+                None => Known {
+                    act,
+                    meant: Meant::of(on),
+                    memory: Memory::default(),
+                    count: Count::default(),
+                    spent: 0,
+                    is_told: true,
+                    order,
+                },
             };
             self.known.insert(place, known);
         }
@@ -145,8 +147,8 @@ impl Rules {
         }
         let mut all = self.known.values();
         all.any(|known| {
-            known.is_of(origin)
-                && known.act == Act::Tool(ToolAct::Answer(Answer::Again))
+            known.act == Act::Tool(ToolAct::Answer(Answer::Again))
+                && known.is_of(origin)
                 && known.meant.takes(Met::Tool(called))
         })
     }
@@ -160,9 +162,9 @@ impl Rules {
         }
     }
 
-    /// Asks the rules of a target about a request, in the order of the plan. What slows an answer down goes with what is
-    /// behind it; everything else ends the walk.
-    pub(crate) fn ask(&mut self, origin: Origin, met: Met<'_>) -> Vec<Taken> {
+    /// Asks the rules of a target about a request, in the order of the plan; what each that takes it does. What slows an answer
+    /// down goes with what is behind it; everything else ends the walk.
+    pub(crate) fn ask(&mut self, origin: Origin, met: Met<'_>) -> Vec<(Act, Taken)> {
         let mut taken = Vec::new();
         let mut is_over = false;
         for (place, known) in &mut self.known {
@@ -181,15 +183,15 @@ impl Rules {
                     Met::Model(asked) => (&asked.path, asked.model.as_deref(), None),
                     Met::Tool(called) => (&called.path, None, called.told()),
                 };
-                taken.push(Taken {
+                let by = Taken {
                     rule: *place,
-                    act,
                     provider: known.meant.provider(),
                     number,
                     path: short(path),
                     model: model.map(short),
                     tool: tool.map(short),
-                });
+                };
+                taken.push((act, by));
             }
         }
         taken

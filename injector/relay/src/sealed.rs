@@ -6,9 +6,9 @@
 //! or short of that is not asked: see LIMITS.md.
 //!
 //! What cannot be opened passes unread from then on: connections of the same target to the same server and port, until the run
-//! ends. That is a target that says that it does not trust the authority, a far end that is not trusted or asks the target for
-//! a certificate, and one that does not agree on HTTP/1.1. A handshake that breaks off or takes too long withdraws nothing:
-//! that one connection passes unread.
+//! ends. That is a target that does not take the authority or the TLS that the relay speaks, a far end that is not trusted or
+//! asks the target for a certificate, and one that does not agree on HTTP/1.1. A handshake that breaks off or takes too long
+//! withdraws nothing: with the far end that one connection passes unread, and with the target it has ended.
 
 use std::{
     cell::RefCell,
@@ -157,23 +157,6 @@ enum Disagreement {
 /// What rustls has to say of a connection that failed; nothing where that is its end alone.
 fn rustls_error(error: &io::Error) -> Option<&rustls::Error> {
     error.get_ref()?.downcast_ref()
-}
-
-/// Whether a target says that it does not take the certificate that it was shown: the alerts among which clients choose
-/// (RFC 8446, section 6.2).
-fn says_distrust(error: &rustls::Error) -> bool {
-    use rustls::AlertDescription as Alert;
-    let distrust = [
-        Alert::UnknownCA,
-        Alert::BadCertificate,
-        Alert::CertificateUnknown,
-        Alert::CertificateExpired,
-        Alert::CertificateRevoked,
-        Alert::UnsupportedCertificate,
-        Alert::AccessDenied,
-        Alert::DecryptError,
-    ];
-    matches!(error, rustls::Error::AlertReceived(alert) if distrust.contains(alert))
 }
 
 /// Notes that the far end asks for a certificate, and has none.
@@ -346,14 +329,8 @@ pub(crate) async fn open(
         Err(_) => return Opening::Over,
     };
     // Where TLS has no word for it, the target has gone.
-    if let Some(error) = rustls_error(&error) {
-        let mut counts = shared.passed.borrow_mut();
-        if says_distrust(error) {
-            counts.distrusted += 1;
-        } else {
-            // The relay's key or its version is not to the target's liking; the server's may be.
-            counts.unopened += 1;
-        }
+    if rustls_error(&error).is_some() {
+        shared.passed.borrow_mut().distrusted += 1;
         withdraw();
     }
     Opening::Over

@@ -7,7 +7,10 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
-use http::HeaderMap;
+use http::{
+    HeaderMap,
+    header::{CONTENT_LENGTH, ETAG, TRANSFER_ENCODING},
+};
 use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
 use hyper::body::{Body, Frame, Incoming};
 use tokio::sync::mpsc;
@@ -26,6 +29,23 @@ impl fmt::Display for Broken {
 }
 
 impl std::error::Error for Broken {}
+
+/// Headers that say what a body's bytes are: RFC 1864, 3230 and 9530.
+const OF_THE_BYTES: [&str; 4] = ["content-md5", "digest", "content-digest", "repr-digest"];
+
+/// Says that a body goes on as a whole: its length is what it was read as, however it came.
+pub(crate) fn is_whole(headers: &mut HeaderMap) {
+    headers.remove(TRANSFER_ENCODING);
+    headers.remove(CONTENT_LENGTH);
+}
+
+/// Takes out what would give a changed body away as one, or have it refused on the way.
+pub(crate) fn is_changed(headers: &mut HeaderMap) {
+    headers.remove(ETAG);
+    for name in OF_THE_BYTES {
+        headers.remove(name);
+    }
+}
 
 /// As it comes from the other side.
 pub(crate) fn as_it_comes(body: Incoming) -> Passing {
@@ -141,5 +161,20 @@ pub(crate) fn whole_with(bytes: Bytes, trailers: Option<HeaderMap>) -> Passing {
             let behind = async move { Some(Ok(trailers)) };
             whole(bytes).with_trailers(behind).boxed_unsync()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_says_what_the_bytes_were_goes() {
+        let mut headers = HeaderMap::new();
+        for name in ["etag", "content-md5", "digest", "repr-digest", "x-kept"] {
+            headers.insert(name, http::HeaderValue::from_static("1"));
+        }
+        is_changed(&mut headers);
+        assert_eq!((headers.len(), headers.contains_key("x-kept")), (1, true));
     }
 }

@@ -64,11 +64,7 @@ impl ExperimentFile {
         };
         let mut experiment = reading.bytes(&self.bytes)?;
         experiment.halt.extend(arming.halt());
-        for flaw in arming.fail_on() {
-            if !experiment.fail_on.contains(&flaw) {
-                experiment.fail_on.push(flaw);
-            }
-        }
+        experiment.fail_on.extend(arming.fail_on());
         if let Some(what) = arming.on_target_exit() {
             experiment.on_target_exit = what;
         }

@@ -87,11 +87,7 @@ pub(super) fn standing(listed: &ListedRun) -> String {
 }
 
 fn verdict(listed: &ListedRun) -> Option<&Verdict> {
-    let report = listed.report.as_ref()?;
-    report
-        .judgement
-        .as_ref()
-        .map(|judgement| &judgement.verdict)
+    listed.report.as_ref()?.verdict()
 }
 
 fn row(listed: &ListedRun, now_unix_ms: u64) -> [String; 6] {

@@ -118,8 +118,8 @@ impl Reader {
             Record::RolledBack { result } => result.to_string(),
             Record::Escalated { turn } => turn.to_string(),
             Record::Told { notice } => notice.to_string(),
-            Record::Ended { report } => match &report.judgement {
-                Some(judgement) => format!("ended: {}; {}", report.outcome, judgement.verdict),
+            Record::Ended { report } => match report.verdict() {
+                Some(verdict) => format!("ended: {}; {verdict}", report.outcome),
                 None => format!("ended: {}", report.outcome),
             },
             Record::Aborted { why } => format!("aborted: {why}"),

@@ -222,7 +222,7 @@ fn words(passed: &Passed, cut: u64) -> Vec<String> {
         (
             distrusted,
             format!(
-                "{distrusted} of {connections} connections were broken off by the target, which does not trust the authority of [relay]; what it has connected to the same servers since went through unread"
+                "{distrusted} of {connections} connections were broken off by the target, which does not trust the authority of [relay], or does not take the TLS that the relay speaks; what it has connected to the same servers since went through unread"
             ),
         ),
         (

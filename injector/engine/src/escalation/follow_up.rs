@@ -64,8 +64,7 @@ pub fn is_wanted(report: &RunReport) -> bool {
 
 /// What is to be decided, if anything; the question is whether the run of the same experiment before it was inconclusive.
 fn matter(report: &RunReport, was_inconclusive: impl FnOnce() -> bool) -> Option<Matter> {
-    let judgement = report.judgement.as_ref();
-    let verdict = judgement.map(|judgement| &judgement.verdict);
+    let verdict = report.verdict();
     let is_unsafe = !report.undo_errors.is_empty() || matches!(verdict, Some(Verdict::Unsafe(_)));
     let is_inconclusive = matches!(verdict, Some(Verdict::Inconclusive(_)));
     match &report.outcome {
@@ -222,11 +221,7 @@ fn rest(since_begin_ns: u64) -> Duration {
 /// Why a person is asked, and what answers.
 fn why(report: &RunReport) -> String {
     let run = &report.run;
-    let verdict = report
-        .judgement
-        .as_ref()
-        .and_then(|judgement| judgement.verdict.why().cloned());
-    let ended = match verdict {
+    let ended = match report.verdict().and_then(Verdict::why) {
         Some(verdict) => format!("{}: {verdict}", report.outcome),
         None => report.outcome.to_string(),
     };

@@ -79,7 +79,8 @@ pub fn execute(
     let errors = changes.restore(&mut journal);
     let result = result.map(|mut report| {
         measures.judge(&mut report);
-        report.hold_to(&request.experiment.fail_on);
+        let faults: Vec<_> = request.plan.rules.iter().map(|rule| &rule.fault).collect();
+        report.hold_to(&request.experiment.fail_on, &faults);
         let steady = request.experiment.steady_state.as_ref();
         let ledgers = steady.map_or(&[][..], |steady| &steady.ledgers);
         let asked_to_end = ledgers::reconcile(ledgers, &mut report, orders);

@@ -61,11 +61,7 @@ impl Population {
         if let Some(wanted) = &self.probe.restarts
             && !wanted.is_met_by(self.lives.restarts())
         {
-            let restarts = count(
-                usize::try_from(self.lives.restarts()).unwrap_or(usize::MAX),
-                "process",
-                "processes",
-            );
+            let restarts = count(self.lives.restarts(), "process", "processes");
             return Err(format!("{restarts} came back after an end"));
         }
         hold(&found, self.probe.descriptors, descriptors, |number| {

@@ -9,15 +9,11 @@ use std::{
 };
 
 use crate::page::{Line, Page, Rank, Role};
-use injector_record::report::FailOn;
 use injector_record::{
-    measure::Judgement,
+    measure::{Judgement, Verdict},
     report::{FaultReport, RunReport, Tone},
 };
-use injector_spec::{
-    experiment::flaw,
-    quantity::{count, duration},
-};
+use injector_spec::quantity::{count, duration};
 
 /// Rows of a terminal that a card takes at most.
 const ROWS: usize = 12;
@@ -58,18 +54,26 @@ impl From<Tone> for Role {
 fn lines(report: &RunReport) -> Vec<Line> {
     let armed_for = duration::measured(Duration::from_millis(report.armed_for_ms));
     let mut first = Line::plain(format!("{} ({}) ", report.run, report.name));
-    if let Some(judgement) = &report.judgement {
-        let verdict = &judgement.verdict;
-        let rto = duration::measured(Duration::from_millis(judgement.rto_ms));
+    if let Some(verdict) = report.verdict() {
+        let rto = report
+            .judgement
+            .as_ref()
+            .map_or_else(String::new, |judgement| {
+                let rto = duration::measured(Duration::from_millis(judgement.rto_ms));
+                format!(" (RTO {rto})")
+            });
         first = first
             .and(verdict.tone().into(), verdict.name())
-            .and(Role::Plain, format!(" (RTO {rto}), "));
+            .and(Role::Plain, format!("{rto}, "));
     }
     let mut lines = vec![
         first
             .and(report.outcome.tone().into(), report.outcome.to_string())
             .and(Role::Plain, format!(", armed for {armed_for}")),
     ];
+    let remark = |text: String| Line::plain(format!("    {text}")).ranked(Rank::Useful);
+    let why = report.verdict().and_then(Verdict::why);
+    lines.extend(why.cloned().map(remark));
     lines.extend(
         report
             .judgement
@@ -77,7 +81,6 @@ fn lines(report: &RunReport) -> Vec<Line> {
             .flat_map(|judgement| judged(judgement)),
     );
     lines.extend(table(report));
-    let remark = |text: String| Line::plain(format!("    {text}")).ranked(Rank::Useful);
     lines.extend(report.picked.iter().map(|one| remark(one.to_string())));
     lines.extend(report.remarks.iter().cloned().map(remark));
     if let Some(halt) = &report.halt {
@@ -86,15 +89,6 @@ fn lines(report: &RunReport) -> Vec<Line> {
     lines.extend(report.gates.iter().map(|one| remark(one.to_string())));
     lines.extend(report.rollback.iter().map(|one| remark(one.to_string())));
     lines.extend(report.told.iter().map(|told| remark(told.to_string())));
-    if report.fail_on == Some(FailOn::Unseen) {
-        lines.push(remark(
-            "no request met a fault, so none of the flaws on which it fails could show".into(),
-        ));
-    }
-    if let Some(FailOn::Shown(flaws)) = &report.fail_on {
-        let names = flaw::names(flaws);
-        lines.push(Line::all(Role::Bad, "    failed on:").and(Role::Plain, format!(" {names}")));
-    }
     let errors = report.undo_errors.iter();
     lines.extend(
         errors.map(|error| {
@@ -104,11 +98,10 @@ fn lines(report: &RunReport) -> Vec<Line> {
     lines
 }
 
-/// Why the verdict is what it is, and what became of each probe.
+/// What became of each probe.
 fn judged(judgement: &Judgement) -> Vec<Line> {
     let remark = |text: String| Line::plain(format!("    {text}")).ranked(Rank::Useful);
     let mut lines = Vec::new();
-    lines.extend(judgement.verdict.why().cloned().map(remark));
     lines.extend(
         judgement
             .probes
@@ -182,7 +175,7 @@ fn details(fault: &FaultReport) -> Vec<Line> {
     lines.extend(hit.map(|connection| detail(format!("hit {connection}"))));
     let named = u64::try_from(fault.connections.len()).unwrap_or(u64::MAX);
     if named > 0 && fault.hit > named {
-        let more = usize::try_from(fault.hit - named).unwrap_or(usize::MAX);
+        let more = fault.hit - named;
         lines.push(detail(format!(
             "and {}",
             count(more, "more connection", "more connections")

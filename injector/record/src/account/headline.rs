@@ -24,10 +24,10 @@ pub struct Headline {
 impl Account {
     /// What stands first.
     pub fn headline(&self) -> Headline {
-        let (word, tone, why) = match (&self.state, self.judgement()) {
+        let (word, tone, why) = match (&self.state, self.verdict()) {
             (RunState::Running, _) => ("running", Tone::Open, None),
             (RunState::Aborted { why }, _) => ("aborted", Tone::Bad, Some(aborted(why.as_deref()))),
-            (RunState::Ended { .. }, Some(judgement)) => of_verdict(&judgement.verdict),
+            (RunState::Ended { .. }, Some(verdict)) => of_verdict(verdict),
             (RunState::Ended { outcome }, None) => of_outcome(outcome),
         };
         Headline {

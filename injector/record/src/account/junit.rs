@@ -55,8 +55,7 @@ fn properties(account: &Account) -> Vec<(&'static str, String)> {
 
 /// What the run as a whole came to.
 fn run(account: &Account) -> Came {
-    let verdict = account.judgement().map(|judgement| &judgement.verdict);
-    match (&account.state, verdict) {
+    match (&account.state, account.verdict()) {
         (RunState::Running, _) => Came::Skipped("the run goes on".to_owned()),
         (RunState::Aborted { .. }, _) => Came::Error(aborted(account)),
         (RunState::Ended { outcome }, verdict) => {

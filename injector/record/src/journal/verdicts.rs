@@ -144,6 +144,5 @@ pub(super) fn verdict(listed: &ListedRun) -> Option<&Verdict> {
     let super::RunState::Ended { .. } = listed.state else {
         return None;
     };
-    let judgement = listed.report.as_ref()?.judgement.as_ref()?;
-    Some(&judgement.verdict)
+    listed.report.as_ref()?.verdict()
 }

@@ -96,10 +96,9 @@ impl Display for OperationAccount {
             parts.push(format!("bad: {}", bad.join(", ")));
         }
         if let (1.., Some(gaps)) = (self.retries, self.gaps) {
-            let number = usize::try_from(self.retries).unwrap_or(usize::MAX);
             parts.push(format!(
                 "{} after {} to {}",
-                count(number, "retry", "retries"),
+                count(self.retries, "retry", "retries"),
                 time(gaps.least_ms),
                 time(gaps.most_ms)
             ));
@@ -116,10 +115,9 @@ impl Display for OperationAccount {
             ));
         }
         if self.resent > 0 {
-            let number = usize::try_from(self.resent).unwrap_or(usize::MAX);
             parts.push(format!(
                 "{} sent again",
-                count(number, "segment", "segments")
+                count(self.resent, "segment", "segments")
             ));
         }
         out.write_str(&parts.join("; "))

@@ -61,8 +61,7 @@ fn reason(fault: &Fault, counted: Counters) -> String {
 }
 
 /// What a target has not done whose requests were not seen.
-const UNASKED: &str =
-    "it made no request in plain text on a connection of its own that began in this run";
+const UNASKED: &str = "it made no request that the relay could read, in plain text or in TLS that [relay] opens, on a connection of its own that began in this run";
 
 /// Which calls of tools a fault means.
 fn call(calls: &ToolCalls) -> String {

@@ -42,7 +42,9 @@ pub struct Reaction {
     pub never_let_go: u64,
     /// For how long one of these was held back when the fault ended, the longest.
     pub longest_held_ms: Option<u64>,
-    /// Answers that were cut in good order, and that the target has put into a later request as whole ones.
+    /// Answers that were cut in good order, with enough text to be known again in a later request.
+    pub halves: u64,
+    /// Those of them that the target has put into a later request as whole ones.
     pub accepted_truncations: u64,
     /// Calls of tools that got an answer which was of no use: empty, wrong or old. A task is a tool and its arguments there.
     pub of_no_use: u64,
@@ -52,16 +54,11 @@ pub struct Reaction {
 /// make no progress.
 pub const STORM: u64 = 6;
 
-/// A target that waits for so long, in milliseconds, and has let go of no answer hangs. A fault that is on for less cannot
-/// show it.
+/// A target that waits for less, in milliseconds, is not taken to hang. A fault that is on for less cannot show it.
 pub const HUNG_MS: u64 = 10_000;
 
 fn shown(ms: u64) -> String {
     duration::measured(Duration::from_millis(ms))
-}
-
-fn of(number: u64, one: &str, many: &str) -> String {
-    count(usize::try_from(number).unwrap_or(usize::MAX), one, many)
 }
 
 impl Reaction {
@@ -73,11 +70,20 @@ impl Reaction {
         }
     }
 
-    /// Whether an answer was held back for so long that a target with a deadline had let go of it: longer than it has waited
-    /// for another, and where it has let go of none, for [`HUNG_MS`] at least.
+    /// Whether an answer was held back for so long that a target with a deadline had let go of it: for more than [`HUNG_MS`],
+    /// and longer than it has waited for any other.
     fn hangs(&self) -> bool {
-        let patience = self.longest_wait_ms.unwrap_or(HUNG_MS);
+        let patience = self.longest_wait_ms.unwrap_or(0).max(HUNG_MS);
         self.longest_held_ms.is_some_and(|held| held > patience)
+    }
+
+    /// Whether the target was brought into a place where it could show this flaw.
+    pub(super) const fn could_show(&self, flaw: Flaw) -> bool {
+        match flaw {
+            Flaw::IgnoredRetryAfter | Flaw::RetryStorm | Flaw::NoProgress => self.tasks > 0,
+            Flaw::Hung => self.let_go + self.never_let_go > 0,
+            Flaw::AcceptedTruncation => self.halves > 0,
+        }
     }
 
     /// What it did wrong.
@@ -100,21 +106,23 @@ impl Reaction {
                 Flaw::IgnoredRetryAfter => format!(
                     "{} of {} that an answer had told to wait came before that time was over",
                     self.too_early,
-                    of(self.told_to_wait, "try", "tries")
+                    count(self.told_to_wait, "try", "tries")
                 ),
-                Flaw::RetryStorm => format!("{} for one task", of(self.most_tries, "try", "tries")),
+                Flaw::RetryStorm => {
+                    format!("{} for one task", count(self.most_tries, "try", "tries"))
+                }
                 Flaw::NoProgress => format!(
                     "{} of one tool with the same arguments, behind answers that were of no use",
-                    of(self.most_tries, "call", "calls")
+                    count(self.most_tries, "call", "calls")
                 ),
                 Flaw::Hung => format!(
                     "the target has not let go of {} that never came while the fault was on, {} at most",
-                    of(self.never_let_go, "answer", "answers"),
+                    count(self.never_let_go, "answer", "answers"),
                     shown(self.longest_held_ms.unwrap_or(0))
                 ),
                 Flaw::AcceptedTruncation => format!(
                     "{} that had ended half-way came back as whole in what the target asked next",
-                    of(self.accepted_truncations, "answer", "answers")
+                    count(self.accepted_truncations, "answer", "answers")
                 ),
             };
             lines.push(format!("{}: {why}", flaw.name()));
@@ -125,14 +133,14 @@ impl Reaction {
         let mut tries = match self.of_no_use {
             0 => format!(
                 "{} for {}",
-                of(self.tries, "try", "tries"),
-                of(self.tasks, "task", "tasks")
+                count(self.tries, "try", "tries"),
+                count(self.tasks, "task", "tasks")
             ),
             // What a target makes of such an answer is not seen, but for the same call again.
             _ => format!(
                 "{} with {}",
-                of(self.tries, "call", "calls"),
-                of(self.tasks, "set of arguments", "sets of arguments")
+                count(self.tries, "call", "calls"),
+                count(self.tasks, "set of arguments", "sets of arguments")
             ),
         };
         if self.most_tries > 1 {
@@ -158,7 +166,7 @@ impl Reaction {
         if let (1.., Some(longest)) = (self.let_go, self.longest_wait_ms) {
             lines.push(format!(
                 "it let go of {} after {} at most",
-                of(self.let_go, "held answer", "held answers"),
+                count(self.let_go, "held answer", "held answers"),
                 shown(longest)
             ));
         }
@@ -261,6 +269,18 @@ mod tests {
             ..waits
         };
         assert_eq!(hangs.flaws(), [Flaw::Hung]);
+    }
+
+    #[test]
+    fn a_target_that_lets_go_early_once_may_wait_later() {
+        let reaction = Reaction {
+            let_go: 1,
+            longest_wait_ms: Some(200),
+            never_let_go: 1,
+            longest_held_ms: Some(HUNG_MS),
+            ..Reaction::default()
+        };
+        assert!(reaction.flaws().is_empty());
     }
 
     #[test]

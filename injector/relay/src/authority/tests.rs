@@ -39,7 +39,7 @@ fn each_thing_that_is_wrong_is_told() {
     let folder = tempfile::tempdir().unwrap();
     let one = make(&folder.path().join("one")).unwrap();
     let other = make(&folder.path().join("other")).unwrap();
-    let said = |files: &OpensTls| check(files).unwrap_err().to_string();
+    let said = |files: &OpensTls| Authority::open(files).err().unwrap().to_string();
     let with = |ca: &Path, ca_key: &Path| OpensTls {
         ca: ca.to_owned(),
         ca_key: ca_key.to_owned(),

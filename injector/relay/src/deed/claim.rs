@@ -39,6 +39,11 @@ impl Claim {
         }
     }
 
+    /// What the request is a try of.
+    pub(super) const fn task(&self) -> Task {
+        self.task
+    }
+
     /// Counts that the rule has acted; once.
     pub(super) fn hit(&mut self) {
         if self.outcome.is_none() {

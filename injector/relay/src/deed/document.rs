@@ -1,10 +1,7 @@
 //! An answer that is one document, changed as a whole.
 
 use bytes::Bytes;
-use http::{
-    header::{CONTENT_LENGTH, TRANSFER_ENCODING},
-    response::Parts,
-};
+use http::{header::CONTENT_LENGTH, response::Parts};
 use hyper::{Response, body::Incoming};
 use injector_spec::experiment::Ending;
 use serde_json::Value;
@@ -33,12 +30,11 @@ pub(super) async fn changed(
         Read::Whole(body, _) => body,
         Read::TooLong(body) => return Ok(Response::from_parts(head, body)),
     };
-    // Its length is what it is read as, however it came.
-    head.headers.remove(TRANSFER_ENCODING);
-    head.headers.remove(CONTENT_LENGTH);
+    stream::is_whole(&mut head.headers);
     if !claim.may_act() {
         return Ok(Response::from_parts(head, whole(body)));
     }
+    stream::is_changed(&mut head.headers);
     let half = body.slice(..body.len() / 2);
     let changed = match change {
         Change::Malform | Change::Cut(_, Ending::Clean) => {

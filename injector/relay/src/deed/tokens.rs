@@ -12,7 +12,7 @@ use crate::{
     flow::{self, Meet, Next},
     pieces::{Framing, Piece},
     provider,
-    stream::{Broken, Passing, Writer},
+    stream::{self, Broken, Passing, Writer},
 };
 
 /// A stream of tokens as it passes.
@@ -36,14 +36,17 @@ pub(super) fn changed(
     framing: Framing,
     answer: Response<Incoming>,
 ) -> Response<Passing> {
-    let (head, body) = answer.into_parts();
-    let stream = Stream {
+    let (mut head, body) = answer.into_parts();
+    if change.is_some() {
+        stream::is_changed(&mut head.headers);
+    }
+    let tokens = Stream {
         deed,
         change,
         tokens: 0,
         text: Some(String::new()),
     };
-    flow::met(stream, framing, head, body)
+    flow::met(tokens, framing, head, body)
 }
 
 impl Meet for Stream {

@@ -6,13 +6,10 @@ use std::{fmt::Display, rc::Rc};
 
 use http::{HeaderValue, StatusCode, header::CONTENT_TYPE, request::Parts};
 use hyper::{Request, Response, body::Incoming};
-use injector_spec::{
-    experiment::{Fulfilment, RpcCode},
-    quantity::HttpStatus,
-};
+use injector_spec::{experiment::RpcCode, quantity::HttpStatus};
 
 use self::reply::Reply;
-use super::{Claim, made, pass, pass_well, wait};
+use super::{Claim, made, pass_well, unmet, wait, withhold};
 use crate::{
     act::{Act, Answer, Slow, ToolAct},
     asked::MOST,
@@ -61,20 +58,19 @@ pub(super) async fn answer(
             (called, whole_with(body, trailers))
         }
         Read::TooLong(body) => {
-            if shared.is_met(origin) {
-                shared.rules.borrow_mut().pass(origin);
-            }
-            return pass(shared, Request::from_parts(head, body), upstream).await;
+            let request = Request::from_parts(head, body);
+            return unmet(shared, origin, request, upstream).await;
         }
     };
     let now_ms = shared.now_ms();
     shared.reactions.borrow_mut().comes(called.task, now_ms);
-    let taken = if shared.is_met(origin) {
-        count(shared, called.unmet);
-        shared.rules.borrow_mut().ask(origin, Met::Tool(&called))
-    } else {
-        Vec::new()
-    };
+    let mut taken = Vec::new();
+    if shared.is_met(origin) {
+        taken = shared.rules.borrow_mut().ask(origin, Met::Tool(&called));
+        if taken.is_empty() {
+            count(shared, called.unmet);
+        }
+    }
     let request = Request::from_parts(head, body);
     let remembers = shared.rules.borrow().remembers(origin, &called);
     if taken.is_empty() && !remembers && !shared.reactions.borrow().is_open(called.task) {
@@ -92,8 +88,7 @@ pub(super) async fn answer(
         },
     };
     let mut other = None;
-    for taken in taken {
-        let act = taken.act.clone();
+    for (act, taken) in taken {
         let claim = Claim::of(shared, taken, call.called.task);
         match act {
             Act::Slow(slow) => call.slow = Some((slow, claim)),
@@ -127,16 +122,8 @@ impl Call {
             return Reply::of(self, None).fetch(request, upstream).await;
         };
         match act {
-            ToolAct::Withhold(Fulfilment::Lost) => {
-                claim.withhold().await;
-                pass(&self.shared, request, upstream).await
-            }
-            ToolAct::Withhold(Fulfilment::Delivered) => {
-                let answer = pass(&self.shared, request, upstream).await?;
-                if claim.may_act() {
-                    claim.withhold().await;
-                }
-                Ok(answer)
+            ToolAct::Withhold(which) => {
+                withhold(&self.shared, which, claim, request, upstream).await
             }
             ToolAct::Alter(alter, interface) => {
                 let alter = Some((alter, interface, claim));

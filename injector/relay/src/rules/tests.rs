@@ -105,9 +105,9 @@ fn the_budget_holds_and_what_came_to_nothing_gives_back() {
     rules.set(vec![order(0, limit.clone(), Some(1))]);
     let taken = rules.ask(FIRST, Met::Model(&asked("m")));
     assert_eq!(rules.ask(FIRST, Met::Model(&asked("m"))), []);
-    rules.settle(&taken[0], Outcome::Missed);
+    rules.settle(&taken[0].1, Outcome::Missed);
     let taken = rules.ask(FIRST, Met::Model(&asked("m")));
-    rules.settle(&taken[0], Outcome::Hit);
+    rules.settle(&taken[0].1, Outcome::Hit);
     assert_eq!(rules.ask(FIRST, Met::Model(&asked("m"))), []);
     // A ramp says the rules anew: what they remember stays.
     rules.set(vec![order(0, limit, Some(1))]);
@@ -134,7 +134,7 @@ fn what_slows_goes_with_what_is_behind_it_and_off_is_off() {
     let taken: Vec<usize> = rules
         .ask(FIRST, Met::Model(&asked("m")))
         .iter()
-        .map(|one| one.rule)
+        .map(|(_, one)| one.rule)
         .collect();
     assert_eq!(taken, [0, 1]);
     for order in &mut orders {
@@ -158,7 +158,7 @@ fn a_rule_meets_connections_that_its_filters_mean() {
     let taken: Vec<usize> = rules
         .ask(second, Met::Model(&asked("m")))
         .iter()
-        .map(|one| one.rule)
+        .map(|(_, one)| one.rule)
         .collect();
     assert_eq!(taken, [1]);
 }

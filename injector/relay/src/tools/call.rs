@@ -85,7 +85,10 @@ pub(crate) enum Results {
     Typed,
 }
 
-/// What a body says.
+/// The longest message that is read, in bytes: what is read of one may take some 75 times its length.
+pub(crate) const LONGEST: usize = 1 << 20;
+
+/// What a body says, with the parameters that are the same in the next try.
 #[derive(Clone, Debug, PartialEq)]
 enum Body {
     Message(Message, Value),
@@ -134,7 +137,7 @@ impl Called {
         let (message, unmet) = match read {
             Body::Message(message, params) => {
                 (&message.method, &message.name).hash(&mut task);
-                asked(&params).to_string().hash(&mut task);
+                params.to_string().hash(&mut task);
                 if !accepts_events && names_a_session(head.uri.query()) {
                     (None, Some(Unmet::Elsewhere))
                 } else {
@@ -212,32 +215,31 @@ fn names_a_session(query: Option<&str>) -> bool {
     pairs.any(|pair| pair.starts_with("session_id=") || pair.starts_with("sessionId="))
 }
 
-/// The parameters that are the same in the next try: what MCP has in `_meta` is each request's own.
-fn asked(params: &Value) -> Value {
-    let mut params = params.clone();
-    if let Value::Object(all) = &mut params {
-        all.remove("_meta");
-    }
-    params
-}
-
 fn read(body: &[u8]) -> Body {
+    if body.len() > LONGEST {
+        return Body::Other;
+    }
     let Ok(value) = serde_json::from_slice::<Value>(body) else {
         return Body::Other;
     };
     match value {
         Value::Array(all) if !all.is_empty() && all.iter().all(is_of_rpc) => Body::Batch,
-        value @ Value::Object(_) if is_of_rpc(&value) => {
+        mut value @ Value::Object(_) if is_of_rpc(&value) => {
             let (Some(id), Some(method)) = (Id::of(&value["id"]), value["method"].as_str()) else {
                 return Body::Other;
             };
-            let params = &value["params"];
+            let method = method.to_owned();
+            let mut params = value["params"].take();
+            // What stands there is each request's own.
+            if let Value::Object(all) = &mut params {
+                all.remove("_meta");
+            }
             let message = Message {
                 id,
-                method: method.to_owned(),
+                method,
                 name: params["name"].as_str().map(str::to_owned),
             };
-            Body::Message(message, params.clone())
+            Body::Message(message, params)
         }
         Value::Null
         | Value::Bool(_)

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    ActsOn, CallFaultError, Experiment, Fault, FilterError, GateError, HeadError, LONGEST,
+    ActsOn, CallFaultError, Experiment, Fault, FilterError, Flaw, GateError, HeadError, LONGEST,
     LONGEST_NAME, MOST_CONDITIONS, MOST_STEPS, Many, ProcessFaultError, RampError, RollbackError,
     SCOPES, SLOTS, Selector, StageError, SteadyStateError, Target, TimingError, ToolCallError,
     rollback,
@@ -114,10 +114,11 @@ pub enum CheckError {
     #[error("`fail-on` names `{0}` twice; leave one of them")]
     FailsOnTwice(&'static str),
     #[error(
-        "`fail-on` names `{0}`, which is seen by faults on requests alone (`llm`, `tool`), and the experiment has none; add one, or \
-         leave `fail-on` out"
+        "`fail-on` names `{}`, which a target shows by {}, and the experiment has none of them; add one, or leave the name out",
+        .0.name(),
+        .0.shown_by()
     )]
-    FailsOnUnseen(&'static str),
+    FailsOnUnseen(Flaw),
     /// Commands that could not be run, or for too long.
     #[error(transparent)]
     Rollback(#[from] RollbackError),
@@ -176,11 +177,12 @@ impl Experiment {
                 return Err(CheckError::FailsOnTwice(flaw.name()));
             }
         }
-        let sees = |fault: &Fault| fault.kind.on_requests().is_some();
-        if let Some(flaw) = self.fail_on.first()
-            && !self.faults().any(|(_, fault)| sees(fault))
-        {
-            return Err(CheckError::FailsOnUnseen(flaw.name()));
+        let is_shown = |flaw| {
+            self.faults()
+                .any(|(_, fault)| fault.kind.shows().contains(flaw))
+        };
+        if let Some(flaw) = self.fail_on.iter().find(|flaw| !is_shown(flaw)) {
+            return Err(CheckError::FailsOnUnseen(*flaw));
         }
         EscalationStep::check(&self.escalate)?;
         let mut faults = vec![0; self.targets.len()];

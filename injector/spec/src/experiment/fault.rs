@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    About, ActsOn, Chance, Direction, Fate, FaultKind, OnCalls, OnProcesses, OnRequests, Peer,
-    Ramp, Traffic,
+    About, ActsOn, Chance, Direction, Fate, FaultKind, Flaw, OnCalls, OnProcesses, OnRequests,
+    Peer, Ramp, Traffic,
 };
 
 /// One kind of failure on one target, with its filters and its chance.
@@ -78,7 +78,7 @@ impl FaultKind {
         }
     }
 
-    /// What it does to requests to models; `None` where it does nothing to them.
+    /// What it does to requests over HTTP; `None` where it does nothing to them.
     pub fn on_requests(&self) -> Option<OnRequests<'_>> {
         match self.acts_on() {
             ActsOn::Requests(done) => Some(done),
@@ -89,6 +89,11 @@ impl FaultKind {
             | ActsOn::Calls(..)
             | ActsOn::Processes(_) => None,
         }
+    }
+
+    /// The flaws that a target can show by what it does to it.
+    pub fn shows(&self) -> &'static [Flaw] {
+        self.on_requests().map_or(&[], OnRequests::shows)
     }
 
     /// What it does to processes as wholes; `None` where it does nothing to them.

@@ -25,6 +25,7 @@ mod fail_on;
 mod fields;
 mod head;
 mod ledgers;
+mod names;
 mod node;
 mod notify;
 mod operations;

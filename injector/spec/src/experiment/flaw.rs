@@ -5,7 +5,7 @@
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
-/// A name for what a target did wrong. The book's page on models has each definition.
+/// A name for what a target did wrong. The book's pages on models and tools have each definition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Flaw {
@@ -39,6 +39,21 @@ impl Flaw {
             Self::NoProgress => "no-progress",
             Self::Hung => "hung",
             Self::AcceptedTruncation => "accepted-truncation",
+        }
+    }
+}
+
+impl Flaw {
+    /// The faults by which a target can show it, as the rest of a sentence.
+    pub const fn shown_by(self) -> &'static str {
+        match self {
+            Self::IgnoredRetryAfter => "`llm.rate-limit` with `retry-after`",
+            Self::RetryStorm => {
+                "faults that make requests fail, as `llm.error`, `llm.timeout` or `tool.is-error`"
+            }
+            Self::NoProgress => "`tool.empty`, `tool.stale` and others whose answers are of no use",
+            Self::Hung => "`llm.timeout`, `llm.stall` and `tool.timeout`",
+            Self::AcceptedTruncation => "`llm.cut` with `ending: clean` and some `after-tokens`",
         }
     }
 }

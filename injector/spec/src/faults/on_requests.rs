@@ -8,7 +8,7 @@ use super::{
     tool_inject::ToolInject, tool_is_error::ToolIsError, tool_schema_mismatch::ToolSchemaMismatch,
     tool_slow::ToolSlow, tool_stale::ToolStale, tool_timeout::ToolTimeout,
 };
-use crate::experiment::Settings;
+use crate::experiment::{Damage, Ending, Flaw, Provider, Settings};
 
 /// What happens to requests over HTTP.
 #[derive(Clone, Copy, Debug)]
@@ -75,9 +75,47 @@ impl OnRequests<'_> {
             Self::Tools(on) => on.calls().describe(filters),
         }
     }
+
+    /// The flaws that a target can show by what such a fault does to it.
+    pub const fn shows(self) -> &'static [Flaw] {
+        match self {
+            Self::Models(on) => on.shows(),
+            Self::Tools(on) => on.shows(),
+        }
+    }
 }
 
 impl<'f> OnModels<'f> {
+    /// What a client may take for a good answer it has no reason to ask for again.
+    const fn shows(self) -> &'static [Flaw] {
+        match self {
+            // Ollama has no words for how long to wait.
+            Self::RateLimit(fault) => match (fault.retry_after, fault.requests.provider) {
+                (None, _) | (_, Some(Provider::Ollama)) => &[Flaw::RetryStorm],
+                (
+                    Some(_),
+                    None
+                    | Some(
+                        Provider::OpenAi
+                        | Provider::Anthropic
+                        | Provider::Gemini
+                        | Provider::Vllm
+                        | Provider::LiteLlm,
+                    ),
+                ) => &[Flaw::IgnoredRetryAfter, Flaw::RetryStorm],
+            },
+            Self::ModelError(_) | Self::Overload(_) | Self::Malformed(_) => &[Flaw::RetryStorm],
+            Self::Timeout(_) | Self::Stall(_) => &[Flaw::RetryStorm, Flaw::Hung],
+            Self::Cut(fault) => match fault.ending {
+                Ending::Clean if fault.after_tokens > 0 => {
+                    &[Flaw::RetryStorm, Flaw::AcceptedTruncation]
+                }
+                Ending::Clean | Ending::Dirty => &[Flaw::RetryStorm],
+            },
+            Self::Slow(_) | Self::Empty(_) | Self::WrongModel(_) => &[],
+        }
+    }
+
     /// Which requests.
     pub const fn requests(self) -> &'f ModelRequests {
         match self {
@@ -96,6 +134,21 @@ impl<'f> OnModels<'f> {
 }
 
 impl<'f> OnTools<'f> {
+    const fn shows(self) -> &'static [Flaw] {
+        match self {
+            Self::Error(_) | Self::IsError(_) => &[Flaw::RetryStorm],
+            Self::Timeout(_) => &[Flaw::RetryStorm, Flaw::Hung],
+            Self::Corrupt(fault) => match fault.damage {
+                Damage::Json => &[Flaw::RetryStorm],
+                Damage::Text => &[Flaw::NoProgress],
+            },
+            Self::Empty(_) | Self::SchemaMismatch(_) | Self::Stale(_) | Self::Inject(_) => {
+                &[Flaw::NoProgress]
+            }
+            Self::Slow(_) => &[],
+        }
+    }
+
     /// Which calls.
     pub const fn calls(self) -> &'f ToolCalls {
         match self {

@@ -3,10 +3,15 @@
 use std::fmt::Display;
 
 /// `1 line`, `2 lines`: the number with the word that fits it.
-pub fn count(number: usize, one: impl Display, many: impl Display) -> String {
-    match number {
-        1 => format!("1 {one}"),
-        _ => format!("{number} {many}"),
+pub fn count<N: Copy + Display + PartialEq + From<u8>>(
+    number: N,
+    one: impl Display,
+    many: impl Display,
+) -> String {
+    if number == N::from(1) {
+        format!("1 {one}")
+    } else {
+        format!("{number} {many}")
     }
 }
 

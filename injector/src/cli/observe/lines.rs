@@ -9,17 +9,13 @@ use injector_engine::{
     page::{Line, Page, Role},
 };
 use injector_host::targets::tls::Runtime;
-use injector_spec::quantity::{self, duration};
+use injector_spec::quantity::{count, duration};
 
 /// Kinds of requests that a card has at most.
 const ROWS: usize = 8;
 
 /// A process that is there at the end and was heard in plain text alone: its id, its runtime, its name.
 pub(super) type Unheard = (u32, Option<Runtime>, String);
-
-fn count(number: u64, one: &str, many: &str) -> String {
-    quantity::count(usize::try_from(number).unwrap_or(usize::MAX), one, many)
-}
 
 /// A request, on one line: its verdict first.
 pub(super) fn request(exchange: &Exchange, after: Duration) -> Page {

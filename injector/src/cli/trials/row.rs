@@ -7,19 +7,13 @@ use injector_record::trials::Trial;
 pub(super) fn row(name: &str, trial: &Trial) -> Page {
     let (id, details) = match trial {
         Trial::Ran(report) => {
-            let judged = report.judgement.iter().flat_map(|judgement| {
-                let why = judgement.verdict.why().cloned();
-                let bad = judgement
-                    .probes
-                    .iter()
-                    .filter(|probe| probe.fate.recovery().is_some());
-                let bad = bad.map(ToString::to_string);
-                why.into_iter().chain(bad)
-            });
-            let mut details: Vec<String> = judged.collect();
-            if report.judgement.is_none() {
-                details.extend(report.outcome.why().cloned());
-            }
+            let mut details: Vec<String> = trial.why().into_iter().collect();
+            let probes = report
+                .judgement
+                .iter()
+                .flat_map(|judgement| &judgement.probes);
+            let bad = probes.filter(|probe| probe.fate.recovery().is_some());
+            details.extend(bad.map(ToString::to_string));
             details.extend(
                 report
                     .undo_errors

@@ -3,10 +3,7 @@
 //! An answer by MCP is one document, or an event of a stream, beside which others pass as they are.
 
 use bytes::Bytes;
-use http::{
-    HeaderMap, StatusCode,
-    header::{CONTENT_LENGTH, ETAG, TRANSFER_ENCODING},
-};
+use http::StatusCode;
 use hyper::{Request, Response, body::Incoming};
 use injector_spec::experiment::Interface;
 use serde_json::Value;
@@ -22,15 +19,10 @@ use crate::{
     stream::{self, Broken, Passing, Read, Writer, as_it_comes, whole},
     tools::{
         alter::{Alter, Answers, altered},
+        call::LONGEST,
         memory::Remembered,
     },
 };
-
-/// The longest answer that is looked into, in bytes. What is read of one in JSON may take some 75 times its length.
-const LONGEST: usize = 1 << 20;
-
-/// Headers that say what a body's bytes are: RFC 9110 (`ETag`), 1864, 3230 and 9530.
-const OF_THE_BYTES: [&str; 4] = ["content-md5", "digest", "content-digest", "repr-digest"];
 
 /// An answer that is to come.
 pub(super) struct Reply {
@@ -38,6 +30,14 @@ pub(super) struct Reply {
     /// How it is changed, as one of this interface.
     alter: Option<(Alter, Interface, Claim)>,
     judgement: Judgement,
+    unread: Unread,
+}
+
+/// Whether something of the answer could not be read, which may have been it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Unread {
+    None,
+    Some,
 }
 
 /// Whether it is known how the call went.
@@ -64,6 +64,7 @@ impl Reply {
             call,
             alter,
             judgement: Judgement::Open,
+            unread: Unread::None,
         }
     }
 
@@ -97,16 +98,15 @@ impl Reply {
                 return Ok(Response::from_parts(head, body));
             }
         };
-        // Its length is what it is read as, however it came.
-        head.headers.remove(TRANSFER_ENCODING);
-        head.headers.remove(CONTENT_LENGTH);
+        stream::is_whole(&mut head.headers);
         let is_one = head.status == StatusCode::OK && !body.is_empty();
         if is_one && self.call.memory == Keeping::Kept && self.call.called.message.is_none() {
             self.learn(Remembered::document(kind.as_ref(), &body));
         }
         let met = self.see(&body, Comes::Whole).map(Bytes::from);
+        self.has_ended();
         if met.is_some() {
-            forget_the_bytes(&mut head.headers);
+            stream::is_changed(&mut head.headers);
         }
         Ok(Response::from_parts(head, whole(met.unwrap_or(body))))
     }
@@ -114,7 +114,7 @@ impl Reply {
     fn stream(self, framing: Framing, answer: Response<Incoming>) -> Response<Passing> {
         let (mut head, body) = answer.into_parts();
         if self.alter.is_some() {
-            forget_the_bytes(&mut head.headers);
+            stream::is_changed(&mut head.headers);
         }
         flow::met(self, framing, head, body)
     }
@@ -122,13 +122,11 @@ impl Reply {
     /// Sees to what may be the answer; what stands in its place, where it is another.
     fn see(&mut self, text: &[u8], comes: Comes) -> Option<Vec<u8>> {
         if text.len() > LONGEST {
+            self.unread = Unread::Some;
             return None;
         }
         let Ok(value) = serde_json::from_slice::<Value>(text) else {
-            // It has come, and is what it is: as where it is not read.
-            if comes == Comes::Whole {
-                self.judge(true);
-            }
+            self.unread = Unread::Some;
             return None;
         };
         let went_well = match &self.call.called.message {
@@ -139,7 +137,11 @@ impl Reply {
                 }
                 value.get("result").is_some() && value["result"]["isError"] != true
             }
-            None if comes == Comes::InAStream => return None,
+            // It has come, in pieces that no fault is about.
+            None if comes == Comes::InAStream => {
+                self.judge(true);
+                return None;
+            }
             None => true,
         };
         let by_rpc = self.call.called.message.is_some();
@@ -193,6 +195,13 @@ impl Reply {
             .learn(*scope, called, answer);
     }
 
+    /// All of it has come. What could not be read is what it is, as where nothing is.
+    fn has_ended(&mut self) {
+        if self.unread == Unread::Some {
+            self.judge(true);
+        }
+    }
+
     fn judge(&mut self, went_well: bool) {
         if self.judgement == Judgement::Open {
             self.judgement = Judgement::Given;
@@ -212,6 +221,10 @@ impl Meet for Reply {
             None => piece,
         }))
     }
+
+    fn ends(&mut self) {
+        self.has_ended();
+    }
 }
 
 /// Whether a result is the tool's answer: no task that goes on (MCP 2025-11-25), and no question to the client (2026-07-28).
@@ -220,14 +233,6 @@ fn is_final(result: &Value) -> bool {
         && result
             .get("resultType")
             .is_none_or(|kind| kind == "complete")
-}
-
-/// Takes out what would give a changed body away as one, or have it refused on the way.
-fn forget_the_bytes(headers: &mut HeaderMap) {
-    headers.remove(ETAG);
-    for name in OF_THE_BYTES {
-        headers.remove(name);
-    }
 }
 
 impl Drop for Reply {
@@ -253,15 +258,5 @@ mod tests {
         ] {
             assert_eq!(is_final(&result), expected, "{result}");
         }
-    }
-
-    #[test]
-    fn what_says_what_the_bytes_were_goes() {
-        let mut headers = HeaderMap::new();
-        for name in ["etag", "content-md5", "digest", "repr-digest", "x-kept"] {
-            headers.insert(name, http::HeaderValue::from_static("1"));
-        }
-        forget_the_bytes(&mut headers);
-        assert_eq!((headers.len(), headers.contains_key("x-kept")), (1, true));
     }
 }

@@ -1,0 +1,115 @@
+//! What becomes of a run that is to fail on flaws of its target: it is judged by them, with a hypothesis or without.
+
+use injector_spec::experiment::{Fault, Flaw, flaw};
+use serde::{Deserialize, Serialize};
+
+use super::{Outcome, RunReport};
+use crate::measure::Verdict;
+
+/// What became of the flaws on which an experiment fails.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailOn {
+    /// Those that the target shows.
+    pub shown: Vec<Flaw>,
+    /// Those that it could not show: no request met a fault by which one shows.
+    pub unseen: Vec<Flaw>,
+    /// What the run says by them alone.
+    #[serde(flatten)]
+    pub verdict: Verdict,
+}
+
+impl FailOn {
+    fn of(shown: Vec<Flaw>, unseen: Vec<Flaw>, outcome: &Outcome) -> Self {
+        let verdict = match outcome {
+            Outcome::Halted { why } => Verdict::Halted(why.clone()),
+            _ if !shown.is_empty() => {
+                Verdict::Deviated(format!("the target shows {}", flaw::names(&shown)))
+            }
+            Outcome::Failed { why } | Outcome::Unsteady { why } | Outcome::GateShut { why } => {
+                Verdict::Inconclusive(why.clone())
+            }
+            Outcome::Completed | Outcome::Stopped | Outcome::TargetEnded { .. }
+                if unseen.is_empty() =>
+            {
+                Verdict::Held
+            }
+            Outcome::Completed | Outcome::Stopped | Outcome::TargetEnded { .. } => {
+                Verdict::Inconclusive(format!(
+                    "no request met a fault by which the target could show {}",
+                    flaw::names(&unseen)
+                ))
+            }
+        };
+        Self {
+            shown,
+            unseen,
+            verdict,
+        }
+    }
+}
+
+impl RunReport {
+    /// What the run says: of its hypothesis, and of the flaws on which it fails. `None` where it is judged by neither.
+    pub fn verdict(&self) -> Option<&Verdict> {
+        let of_hypothesis = self.judgement.as_ref().map(|judgement| &judgement.verdict);
+        of_hypothesis.or(self.fail_on.as_ref().map(|fail_on| &fail_on.verdict))
+    }
+
+    /// Judges the run by the flaws on which it fails; these are its faults, in the order of their reports. What held otherwise
+    /// deviates where the target shows one, and is inconclusive where it could not.
+    pub fn hold_to(&mut self, fail_on: &[Flaw], faults: &[&Fault]) {
+        if fail_on.is_empty() {
+            return;
+        }
+        let (mut shown, mut seen) = (Vec::new(), Vec::new());
+        for (fault, report) in faults.iter().zip(&self.faults) {
+            let Some(reaction) = report.reaction else {
+                continue;
+            };
+            shown.extend(reaction.flaws());
+            let could = fault.kind.shows().iter().copied();
+            seen.extend(could.filter(|flaw| reaction.could_show(*flaw)));
+        }
+        let named = |is: &dyn Fn(&Flaw) -> bool| fail_on.iter().copied().filter(is).collect();
+        let fail_on = FailOn::of(
+            named(&|flaw| shown.contains(flaw)),
+            named(&|flaw| !shown.contains(flaw) && !seen.contains(flaw)),
+            &self.outcome,
+        );
+        if let Some(judgement) = &mut self.judgement
+            && judgement.verdict == Verdict::Held
+        {
+            judgement.verdict = fail_on.verdict.clone();
+        }
+        self.fail_on = Some(Box::new(fail_on));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn named(shown: &[Flaw], unseen: &[Flaw], outcome: &Outcome) -> Verdict {
+        FailOn::of(shown.to_vec(), unseen.to_vec(), outcome).verdict
+    }
+
+    #[test]
+    fn a_run_is_green_on_what_was_seen_alone() {
+        let done = Outcome::Completed;
+        assert_eq!(named(&[], &[], &done), Verdict::Held);
+        let storm = [Flaw::RetryStorm];
+        assert!(matches!(
+            named(&storm, &[Flaw::Hung], &done),
+            Verdict::Deviated(why) if why.contains("retry-storm") && !why.contains("hung")
+        ));
+        assert!(matches!(
+            named(&[], &storm, &done),
+            Verdict::Inconclusive(why) if why.contains("retry-storm")
+        ));
+        let why = || "x".to_owned();
+        let halted = Outcome::Halted { why: why() };
+        assert_eq!(named(&storm, &[], &halted), Verdict::Halted(why()));
+        let failed = Outcome::Failed { why: why() };
+        assert_eq!(named(&[], &[], &failed), Verdict::Inconclusive(why()));
+    }
+}
