@@ -25,7 +25,7 @@ const ORIG_AX: u64 = 15 * 8;
 
 /// The call's number, from its registers.
 #[inline(always)]
-pub fn number(registers: u64) -> u32 {
+fn number(registers: u64) -> u32 {
     read::<u64>(registers + ORIG_AX) as u32
 }
 

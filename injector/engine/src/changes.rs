@@ -16,7 +16,7 @@ mod undo;
 use std::{path::Path, sync::Arc};
 
 pub(crate) use filters::{Filtered, qdisc_stays};
-pub(crate) use shared::turn;
+pub use shared::Patience;
 pub use undo::undo;
 
 use crate::{guardian::Guardian, recorder::RunJournal};
@@ -38,7 +38,7 @@ pub struct Changes {
     guardian: Arc<Guardian>,
     made: Vec<Made>,
     next_id: u32,
-    /// When the run will be over as far as is known, on the boot clock, in nanoseconds.
+    /// When the run will be over as far as is known, on the boot clock, in nanoseconds: the end of its sysctls and filters.
     deadline: u64,
 }
 
@@ -91,13 +91,11 @@ impl Changes {
     }
 
     /// Sets a sysctl of a namespace in which the run has a TAP, unless it has the value for the host's own reasons.
-    /// `until` is the end of the run, on the boot clock, in nanoseconds.
     pub fn set_sysctl(
         &mut self,
         namespace: &Namespace,
         key: &str,
         new: &str,
-        until: u64,
         journal: &mut RunJournal,
     ) -> Result<(), Refusal> {
         for _ in 0..TRIES {
@@ -106,6 +104,7 @@ impl Changes {
                 namespace,
                 key,
                 run: &run,
+                patience: &Patience::default(),
             };
             let Some(old) = shared::look(&setting, new)? else {
                 return Ok(());
@@ -116,13 +115,19 @@ impl Changes {
                 old: old.clone(),
                 new: new.to_owned(),
             };
-            let id = self.announce(change, Some(namespace.try_clone()?), until, journal)?;
-            if shared::join(&setting, &old, new)? == Joined::Done {
-                journal.after(&Record::Changed { id: id.0 });
-                return Ok(());
+            let id = self.announce(change, Some(namespace.try_clone()?), self.deadline, journal)?;
+            match shared::join(&setting, &old, new)? {
+                Joined::Done => {
+                    journal.after(&Record::Changed { id: id.0 });
+                    return Ok(());
+                }
+                // Another run came or went since it was written down.
+                Joined::Otherwise => self.withdraw(id, journal),
+                Joined::NoTurn => {
+                    self.withdraw(id, journal);
+                    return Err(shared::no_turn());
+                }
             }
-            // Another run came or went since it was written down.
-            self.withdraw(id, journal);
         }
         Err(Refusal::failed(format!(
             "other runs keep changing {key}; start again when they have ended (`injector list`)."
@@ -134,6 +139,17 @@ impl Changes {
         self.made.retain(|made| made.id != id);
         self.guardian.release(&self.run, id.0);
         journal.after(&Record::Restored { id: id.0 });
+    }
+
+    /// The run will be over by then as far as is known, on the boot clock, in nanoseconds. It is about sysctls and filters that
+    /// come now; [`Changes::set_deadline`] is about those that are there, too.
+    pub const fn expect_end(&mut self, until: u64) {
+        self.deadline = until;
+    }
+
+    /// When the run will be over as far as is known, on the boot clock, in nanoseconds.
+    pub(crate) const fn deadline(&self) -> u64 {
+        self.deadline
     }
 
     /// The run ends at another time than was thought when its sysctls were set and its filters attached.
@@ -237,7 +253,8 @@ impl Changes {
         let Some(at) = self.made.iter().position(|made| made.id == id) else {
             return;
         };
-        if self.put_back(&self.made[at], journal).is_none() {
+        let patience = Patience::default();
+        if self.put_back(&self.made[at], &patience, journal).is_none() {
             self.made.remove(at);
         }
     }
@@ -245,16 +262,22 @@ impl Changes {
     /// Puts everything back, last change first. Every failure is collected, none stops the rest.
     pub fn restore(&mut self, journal: &mut RunJournal) -> Vec<String> {
         let made = std::mem::take(&mut self.made);
+        let patience = Patience::default();
         made.iter()
             .rev()
-            .filter_map(|made| self.put_back(made, journal))
+            .filter_map(|made| self.put_back(made, &patience, journal))
             .collect()
     }
 
     /// Puts one change back, and says what went wrong.
-    fn put_back(&self, made: &Made, journal: &mut RunJournal) -> Option<String> {
+    fn put_back(
+        &self,
+        made: &Made,
+        patience: &Patience,
+        journal: &mut RunJournal,
+    ) -> Option<String> {
         let id = made.id.0;
-        let undone = undo(&made.change, made.namespace.as_ref(), &self.run);
+        let undone = undo(&made.change, made.namespace.as_ref(), &self.run, patience);
         match undone {
             Ok(_) => {
                 self.guardian.release(&self.run, id);

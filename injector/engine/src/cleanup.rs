@@ -85,6 +85,13 @@ pub enum What {
         /// The run on their labels.
         run: String,
     },
+    /// A device that cannot be looked at.
+    UnseenDevice {
+        /// The device's name.
+        device: String,
+        /// The inode of its network namespace.
+        netns_inode: u64,
+    },
     /// The socket of a dead daemon.
     Socket {
         /// Its path.
@@ -178,6 +185,9 @@ impl fmt::Display for Leftover {
             What::Tap { device, .. } => write!(out, "device {device} of a delay line"),
             What::Filters { device, run, .. } => {
                 write!(out, "filters (clsact) of run {run} on {device}")
+            }
+            What::UnseenDevice { device, .. } => {
+                write!(out, "device {device}, where filters (clsact) may stand")
             }
             What::Socket { path } => {
                 write!(out, "socket {} of a daemon that is gone", path.display())

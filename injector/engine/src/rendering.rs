@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 mod details;
 
 use injector_host::targets::ResolvedTarget;
-use injector_plan::Plan;
+use injector_plan::{Attachment, Plan};
 use injector_spec::{
     escalation::EscalationStep,
     experiment::{
@@ -93,6 +93,10 @@ fn text(
         let steps = EscalationStep::in_words(&experiment.escalate);
         let _ = writeln!(text, "  asks        {steps} for a decision");
     }
+    let mut attachments = plan.rules.iter().map(|rule| rule.compiled.attachment);
+    if let Some(remark) = attachments.find_map(Attachment::remark) {
+        let _ = writeln!(text, "  on devices  {remark}");
+    }
     for command in &experiment.rollback {
         let _ = writeln!(
             text,
@@ -140,9 +144,6 @@ fn steps(
             describe(text, &rule.described);
             let means = rule.compiled.means();
             let _ = writeln!(text, "                by {means}: {}", mechanism.why());
-            if let Some(remark) = rule.compiled.attachment.remark() {
-                line(text, remark);
-            }
             if let Some(exec_deny) = rule.compiled.exec_deny {
                 let _ = writeln!(
                     text,

@@ -38,7 +38,7 @@ impl Attachment {
         match self {
             Self::Links => None,
             Self::Filters => Some(
-                "held by no descriptor, for want of TCX: classic filters (clsact), inert at once without injector's worker, and removed within a second; the kernel drops all packets of a device, bystanders' too, for some milliseconds when its clsact is made and when that goes, so make one before (`tc qdisc add dev DEVICE clsact`) where that matters",
+                "held by no descriptor, for want of TCX: classic filters (clsact), inert without injector's worker, removed by the processes that are left, else by the next start or `injector sweep`; the kernel drops all packets of a device, bystanders' too, for some milliseconds when its clsact is made and when that goes, so make one before (`tc qdisc add dev DEVICE clsact`) where that matters",
             ),
         }
     }
@@ -62,6 +62,17 @@ pub enum Clsact {
     Made,
     /// It is another program's, and stays.
     Found,
+}
+
+/// A filter of an injector on a device, as it is written down and found again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FilterId {
+    /// Which packets pass it.
+    pub side: Side,
+    /// Those with a lower one are asked first.
+    pub priority: u16,
+    /// Its handle, which is the id of its BPF program.
+    pub handle: u32,
 }
 
 #[cfg(test)]

@@ -109,7 +109,7 @@ impl Need {
         match self {
             Self::DeviceLinks => "every net fault on packets; dns error; held by a descriptor",
             Self::DeviceFilters => {
-                "the same where tcx is missing; inert at once without its owner, removed within a second"
+                "the same where tcx is missing; inert without injector's worker, removed by the processes that are left, else by the next start or `injector sweep`"
             }
             Self::CgroupLinks => "loss of what a target receives; tagging new sockets",
             Self::ConnectErrno => "net connect",

@@ -36,7 +36,7 @@ pub use follow::{Follower, Held};
 pub use list::{halted_since, list, look, newest, unfinished};
 pub use listed::{Asked, ListedRun, Listing, Newest, Reports, RunState, Unreadable};
 pub use names::{file, files};
-pub use record::{DeviceFilter, HostChange, Process, Record};
+pub use record::{HostChange, Process, Record};
 pub use replay::{Damaged, Replay, Stamped, replay};
 pub use run_id::{RunId, RunIdError};
 pub use seen::read;

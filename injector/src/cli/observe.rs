@@ -15,7 +15,7 @@ use injector_engine::{
     tell,
     worker::Output,
 };
-use injector_host::{kernel::clock::boot_ns, targets::process};
+use injector_host::{kernel::clock::boot_ns, privilege, targets::process};
 use injector_spec::{
     error::{Exit, Refusal},
     experiment::Target,
@@ -66,6 +66,7 @@ impl Observing {
 
 /// Looks, and tells what it sees.
 pub fn observe(observing: &Observing) -> Result<Exit, Refusal> {
+    confine()?;
     let interrupts = Interrupts::block()?;
     let mut teller = Teller {
         output: observing.output,
@@ -84,6 +85,15 @@ pub fn observe(observing: &Observing) -> Result<Exit, Refusal> {
     )?;
     teller.conclude(&ending);
     Ok(Exit::Done)
+}
+
+/// Gives up what a look does not need, while there is one thread: it parses what others have written.
+fn confine() -> Result<(), Refusal> {
+    privilege::confine_worker().map_err(|errno| {
+        Refusal::failed(format!(
+            "the look cannot give up the privileges that it does not need: {errno}; nothing is attached."
+        ))
+    })
 }
 
 /// Tells requests as they end.

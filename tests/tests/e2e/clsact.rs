@@ -4,6 +4,7 @@
 //! A kernel that has TCX is told to be without ([`Injector::without`]). What the filters do to packets is what all other
 //! tests look at on a kernel that has none, and in `INJECTOR_WITHHOLD=tcx` of the environment here.
 
+use std::fs::File;
 use std::process::Command;
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use injector_tests::injector::Injector;
 use injector_tests::lab::{Family, Lab, Wire};
 use injector_tests::netns::NetNs;
 use injector_tests::victim::Victim;
+use rustix::fs::{FlockOperation, flock};
 use rustix::process::Signal;
 
 use crate::death::{Dying, kill_9_of};
@@ -36,6 +38,7 @@ pub(crate) fn cases() -> Vec<Case> {
         across("kill_9_of_all_is_inert_and_swept", all_killed),
         across("what_is_anothers_stays", anothers_stay).also_needs(tc),
         across("two_runs_share_a_qdisc", two_runs).also_needs(tc),
+        across("a_lock_that_is_held_is_named", locked),
     ]
 }
 
@@ -210,5 +213,31 @@ fn two_runs() -> Result<()> {
     second.report()?;
     let qdiscs = show("qdisc show dev lo")?;
     ensure!(!qdiscs.contains("clsact"), "{qdiscs}");
+    Ok(())
+}
+
+/// With a sysctl in front of the filters (a delay line) and without: nothing is armed, and the same works when the lock is free.
+fn locked() -> Result<()> {
+    let lab = Lab::new(Wire::Veth, Family::V4)?;
+    let resident = Victim::start(lab.agent(), &["sleep"])?;
+    let pid = resident.pid().to_string();
+    let injector = injector()?;
+    for fault in ["loss", "duplicate"] {
+        let words = ["net", fault, "--percent", "1%", "--pid", &pid];
+        let words = [&words[..], &["--duration", "1s"]].concat();
+        let lock = File::open(format!("/proc/{pid}/ns/net"))?;
+        flock(&lock, FlockOperation::NonBlockingLockExclusive)?;
+        let refused = injector.once(&words)?;
+        ensure!(
+            refused.code == Some(1)
+                && refused.stderr.contains(
+                    "another process holds the lock of the network namespace; start again when it has ended"
+                ),
+            "{refused:?}"
+        );
+        drop(lock);
+        let done = injector.once(&words)?;
+        ensure!(done.code == Some(0), "{done:?}");
+    }
     Ok(())
 }

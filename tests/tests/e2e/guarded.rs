@@ -118,6 +118,11 @@ fn confined(pid: u32, allowed: u64) -> Result<()> {
     Ok(())
 }
 
+/// A process has what a worker has, and no more.
+pub(crate) fn confined_as_a_worker(pid: u32) -> Result<()> {
+    confined(pid, mask(&SUPERVISOR) | mask(&WORKER_TOO))
+}
+
 fn kib(pid: u32, field: &str) -> Result<u64> {
     let text = status(Path::new(&format!("/proc/{pid}")), field)?;
     let number = text.split_whitespace().next().unwrap_or_default();
@@ -133,7 +138,7 @@ fn few_privileges() -> Result<()> {
     agent.look()?;
     let worker = armed.worker()?;
     confined(armed.pid(), mask(&SUPERVISOR))?;
-    confined(worker, mask(&SUPERVISOR) | mask(&WORKER_TOO))?;
+    confined_as_a_worker(worker)?;
     // The program and its libraries are locked; the ring of held frames, 64 MiB, and the stacks are not.
     let locked = kib(worker, "VmLck")?;
     ensure!(

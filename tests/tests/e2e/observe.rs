@@ -12,6 +12,7 @@ use injector_tests::injector::{Finished, send};
 use rustix::process::Signal;
 use serde_json::Value;
 
+use crate::guarded;
 use crate::needs::{INJECTOR, openssl, python, uprobes};
 use crate::suite::Case;
 use stage::{SECRET, Stage, Text};
@@ -52,6 +53,7 @@ fn told() -> Result<()> {
         Ok((victim.text()? == Text::Probed).then_some(()))
     })?;
     ensure!(bystander.text()? == Text::Original, "the bystander's text");
+    guarded::confined_as_a_worker(running.pid())?;
     let finished = running.wait()?;
     ensure!(finished.code == Some(0), "{finished:?}");
     ensure!(victim.text()? == Text::Original, "the victim's text after");

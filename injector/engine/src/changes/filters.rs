@@ -8,16 +8,15 @@ use injector_host::kernel::{
     Error,
     clock::{boot_id, boot_ns},
     clsact::{
-        self, Attaching, Clsact, Empty, FilterId, Filters, Loaded, Meant, Place, Qdisc, Removal,
-        Turn,
+        self, Attaching, Clsact, Empty, FilterId, Filters, Meant, Place, Qdisc, Removal, Turn,
     },
     devices::NetDevice,
     netns::Namespace,
 };
-use injector_record::journal::{DeviceFilter, HostChange, Record};
+use injector_record::journal::{HostChange, Record};
 use injector_spec::error::Refusal;
 
-use super::{ChangeId, Changes, Fate, TRIES, shared};
+use super::{ChangeId, Changes, Fate, Patience, TRIES, shared};
 use crate::recorder::RunJournal;
 
 /// How long after its announcement an empty qdisc is taken for the run's own, where no filter of it ever stood.
@@ -47,19 +46,19 @@ enum Attempt {
     Done,
     /// It was not as it had been when it was written down, and nothing was changed: what is there now is another's.
     NotBegun,
+    /// The turn did not come in time, and nothing was changed.
+    NoTurn,
     /// Something has come in between.
     Broken(Option<Error>),
 }
 
 impl Changes {
-    /// Attaches filters to a device, in front of all others. `until` is the end of the run, on the boot clock, in
-    /// nanoseconds.
+    /// Attaches filters to a device, in front of all others.
     pub(crate) fn attach_filters(
         &mut self,
         namespace: &Namespace,
         device: &NetDevice,
         filters: &Filters,
-        until: u64,
         journal: &mut RunJournal,
     ) -> Result<Filtered, Refusal> {
         let (ifindex, sides) = (device.ifindex, filters.sides());
@@ -69,7 +68,6 @@ impl Changes {
                 Ok(place) => place,
                 Err(why) => return Ok(Filtered::NotHere(why)),
             };
-            let wanted: Vec<_> = filters.each().map(|one| wanted(one, place)).collect();
             let change = HostChange::DeviceFilters {
                 netns_inode: namespace.inode(),
                 boot: boot_id(),
@@ -80,16 +78,20 @@ impl Changes {
                 ifindex,
                 device: device.name.clone(),
                 clsact: place.clsact,
-                filters: wanted.iter().map(|(id, _)| record(*id)).collect(),
+                filters: filters.ids(place),
             };
-            let id = self.announce(change, Some(namespace.try_clone()?), until, journal)?;
-            match self.attempt(namespace, ifindex, place, &wanted) {
+            let id = self.announce(change, Some(namespace.try_clone()?), self.deadline, journal)?;
+            match self.attempt(namespace, ifindex, place, filters) {
                 Attempt::Done => {
                     journal.after(&Record::Changed { id: id.0 });
-                    self.stand(id, until)?;
+                    self.stand(id)?;
                     return Ok(Filtered::Attached);
                 }
                 Attempt::NotBegun => self.withdraw(id, journal),
+                Attempt::NoTurn => {
+                    self.withdraw(id, journal);
+                    return Err(shared::no_turn());
+                }
                 Attempt::Broken(error) => {
                     self.undo(id, journal);
                     if let Some(error) = error {
@@ -106,18 +108,18 @@ impl Changes {
 
     /// Tells the guardian that filters stand by now: that their qdisc was made for this run is evident from them, and from
     /// nothing else any more.
-    fn stand(&mut self, id: ChangeId, until: u64) -> Result<(), Refusal> {
+    fn stand(&mut self, id: ChangeId) -> Result<(), Refusal> {
         let Some(at) = self.made.iter().position(|made| made.id == id) else {
             return Ok(());
         };
         self.made[at].change.stands();
         let made = &self.made[at];
-        self.hand_over(made.id, &made.change, made.namespace.as_ref(), until)
-    }
-
-    /// The end of the run for filters on devices that appear while it goes on.
-    pub(crate) const fn deadline(&self) -> u64 {
-        self.deadline
+        self.hand_over(
+            made.id,
+            &made.change,
+            made.namespace.as_ref(),
+            self.deadline,
+        )
     }
 
     /// Attaches where the place is still what is written down.
@@ -126,18 +128,18 @@ impl Changes {
         namespace: &Namespace,
         ifindex: u32,
         place: Place,
-        wanted: &[(FilterId, &Loaded)],
+        filters: &Filters,
     ) -> Attempt {
-        let Some(_turn) = shared::turn(namespace) else {
-            return Attempt::NotBegun;
+        let Some(_turn) = Patience::default().turn(namespace) else {
+            return Attempt::NoTurn;
         };
-        let sides: Vec<_> = wanted.iter().map(|(id, _)| id.side).collect();
+        let sides = filters.sides();
         let attaching = namespace.run(|| {
             let look = clsact::look(ifindex)?;
             if clsact::place(&look, &sides) != Ok(place) {
                 return Ok(None);
             }
-            clsact::attach(ifindex, place, wanted, &self.run).map(Some)
+            clsact::attach(ifindex, place, filters, &self.run).map(Some)
         });
         match attaching {
             Ok(Ok(Some(Attaching::Done))) => Attempt::Done,
@@ -148,46 +150,22 @@ impl Changes {
     }
 }
 
-fn wanted((side, program): (clsact::Side, &Loaded), place: Place) -> (FilterId, &Loaded) {
-    let id = FilterId {
-        side,
-        priority: place.priority(side),
-        handle: program.id(),
-    };
-    (id, program)
-}
-
-const fn record(id: FilterId) -> DeviceFilter {
-    DeviceFilter {
-        side: id.side,
-        priority: id.priority,
-        handle: id.handle,
-    }
-}
-
 /// Removes filters of a run. What stands at the device otherwise is left alone.
 pub(super) fn remove(
     namespace: &Namespace,
     announced: &Announced<'_>,
-    filters: &[DeviceFilter],
+    filters: &[FilterId],
     run: &str,
+    patience: &Patience,
 ) -> Result<Fate, Error> {
     // They went with the kernel that had them.
     if announced.boot != boot_id() {
         return Ok(Fate::Gone);
     }
-    let ids: Vec<FilterId> = filters
-        .iter()
-        .map(|one| FilterId {
-            side: one.side,
-            priority: one.priority,
-            handle: one.handle,
-        })
-        .collect();
-    let turn = shared::turn(namespace);
+    let turn = patience.turn(namespace);
     let meant = Meant {
         run,
-        filters: &ids,
+        filters,
         clsact: announced.clsact,
         empty: empty(announced.since_boot_ns, boot_ns()),
         turn: turn.as_ref().map_or(Turn::Missing, |_| Turn::Ours),
@@ -214,8 +192,7 @@ pub(crate) fn qdisc_stays(ifindex: u32) -> Error {
         "remove the qdisc clsact of the network device with index {ifindex}, in which no filter is left (`tc qdisc \
          del dev DEVICE clsact` does)"
     );
-    let why = "another process holds the lock of the network namespace";
-    Error::system(what, std::io::Error::other(why))
+    Error::system(what, std::io::Error::other(shared::LOCKED))
 }
 
 #[cfg(test)]

@@ -8,9 +8,10 @@
 //!
 //! Turns are locks on the namespace itself (flock(2) on its file), which need no file system and end with their
 //! holder. A run that leaves waits [`PATIENCE`] for its turn at most, and leaves without it then: a holder that
-//! stands still must keep no setting in force.
+//! stands still must keep no setting in force. It waits once, however much it has to undo ([`Patience`]).
 
 use std::{
+    cell::Cell,
     os::fd::{AsFd, AsRawFd},
     time::{Duration, Instant},
 };
@@ -25,12 +26,22 @@ use injector_host::kernel::{
     sysctl,
     tap_label::TapLabel,
 };
+use injector_spec::error::Refusal;
 
 /// How long a turn is waited for.
 const PATIENCE: Duration = Duration::from_millis(200);
 
 /// How long a run looks away between two tries.
 const BETWEEN: Duration = Duration::from_millis(2);
+
+/// Why a turn did not come.
+pub(super) const LOCKED: &str = "another process holds the lock of the network namespace";
+
+/// A change that waits for a turn is refused once it has not come in time: each try would wait as long again, on a thread
+/// that has ends to come to.
+pub(super) fn no_turn() -> Refusal {
+    Refusal::failed(format!("{LOCKED}; start again when it has ended."))
+}
 
 /// A setting, and the words of the runs that rely on it.
 pub(super) trait Shared {
@@ -63,6 +74,8 @@ pub(super) enum Joined {
     Done,
     /// The value to go back to is not the one that was written down; nothing was changed.
     Otherwise,
+    /// The turn did not come in time; nothing was changed.
+    NoTurn,
 }
 
 /// The value to go back to, were this run to join now; `None` where the host has the value for reasons of its own.
@@ -76,8 +89,10 @@ pub(super) fn look(shared: &impl Shared, new: &str) -> Result<Option<String>, Er
 
 /// Joins, where the value to go back to is still the one that is written down.
 pub(super) fn join(shared: &impl Shared, old: &str, new: &str) -> Result<Joined, Error> {
-    let turn = shared.turn();
-    if turn.is_none() || look(shared, new)?.as_deref() != Some(old) {
+    let Some(_turn) = shared.turn() else {
+        return Ok(Joined::NoTurn);
+    };
+    if look(shared, new)?.as_deref() != Some(old) {
         return Ok(Joined::Otherwise);
     }
     shared.rely(old)?;
@@ -102,20 +117,40 @@ pub(super) fn leave(shared: &impl Shared, old: &str, new: &str) -> Result<Fate, 
     left.map(|()| fate)
 }
 
-/// Waits for the turn of a namespace.
-pub(crate) fn turn(namespace: &Namespace) -> Option<std::fs::File> {
-    // An open file of its own: copies of one descriptor share a lock.
-    let fd = namespace.fd();
-    let path = format!("/proc/self/fd/{}", fd.as_fd().as_raw_fd());
-    let file = std::fs::File::open(path).ok()?;
-    let deadline = Instant::now() + PATIENCE;
-    while flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
-        if Instant::now() >= deadline {
-            return None;
-        }
-        std::thread::sleep(BETWEEN);
+/// How long turns are waited for in a list of things to do: once one has not come in time, those behind it are taken where
+/// they are free and not waited for, so that a holder who stands still costs the whole list one wait.
+#[derive(Debug)]
+pub struct Patience(Cell<Duration>);
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self(Cell::new(PATIENCE))
     }
-    Some(file)
+}
+
+impl Patience {
+    /// Waits for the turn of a namespace.
+    pub(crate) fn turn(&self, namespace: &Namespace) -> Option<std::fs::File> {
+        // An open file of its own: copies of one descriptor share a lock.
+        let fd = namespace.fd();
+        let path = format!("/proc/self/fd/{}", fd.as_fd().as_raw_fd());
+        let file = std::fs::File::open(path).ok()?;
+        let lock = || flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok();
+        self.wait(lock).then_some(file)
+    }
+
+    /// Tries, and again for as long as there is patience; the last try is behind the wait.
+    fn wait(&self, lock: impl Fn() -> bool) -> bool {
+        let deadline = Instant::now() + self.0.get();
+        while !lock() {
+            if Instant::now() >= deadline {
+                self.0.set(Duration::ZERO);
+                return false;
+            }
+            std::thread::sleep(BETWEEN);
+        }
+        true
+    }
 }
 
 /// A sysctl of `lo`.
@@ -124,6 +159,8 @@ pub(super) struct LoopbackSetting<'s> {
     pub(super) key: &'s str,
     /// The run's name.
     pub(super) run: &'s str,
+    /// How long its turn is waited for.
+    pub(super) patience: &'s Patience,
 }
 
 impl LoopbackSetting<'_> {
@@ -159,7 +196,7 @@ impl Shared for LoopbackSetting<'_> {
     type Turn = std::fs::File;
 
     fn turn(&self) -> Option<Self::Turn> {
-        turn(self.namespace)
+        self.patience.turn(self.namespace)
     }
 
     fn value(&self) -> Result<String, Error> {

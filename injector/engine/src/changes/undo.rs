@@ -5,14 +5,20 @@
 
 use super::{
     Fate, cgroup_file, filters,
-    shared::{self, LoopbackSetting},
+    shared::{self, LoopbackSetting, Patience},
     stopped,
 };
 use injector_host::kernel::{Error, netns::Namespace};
 use injector_record::journal::HostChange;
 
-/// Undoes a change of a run. The namespace is that of [`HostChange::namespace`], where it could be found.
-pub fn undo(change: &HostChange, namespace: Option<&Namespace>, run: &str) -> Result<Fate, Error> {
+/// Undoes a change of a run. The namespace is that of [`HostChange::namespace`], where it could be found; the patience is that
+/// of all that is undone together.
+pub fn undo(
+    change: &HostChange,
+    namespace: Option<&Namespace>,
+    run: &str,
+    patience: &Patience,
+) -> Result<Fate, Error> {
     match change {
         HostChange::Sysctl { key, old, new, .. } => {
             // A namespace that is gone took its settings with it.
@@ -23,6 +29,7 @@ pub fn undo(change: &HostChange, namespace: Option<&Namespace>, run: &str) -> Re
                 namespace,
                 key,
                 run,
+                patience,
             };
             shared::leave(&setting, old, new)
         }
@@ -43,7 +50,7 @@ pub fn undo(change: &HostChange, namespace: Option<&Namespace>, run: &str) -> Re
                 clsact: *clsact,
             };
             namespace.map_or(Ok(Fate::Gone), |namespace| {
-                filters::remove(namespace, &announced, filters, run)
+                filters::remove(namespace, &announced, filters, run, patience)
             })
         }
     }

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::{Fate, Leftover, Sweeping, What, known::Known};
-use crate::changes::{qdisc_stays, turn};
+use crate::changes::{Patience, qdisc_stays};
 use injector_host::kernel::{
     Error,
     clsact::{self, Clsact, Empty, FilterId, Label, Meant, Removal, Side, Standing, Turn},
@@ -20,7 +20,16 @@ use injector_spec::error::Refusal;
 pub(super) fn sweep(sweeping: Sweeping, known: &Known) -> Result<Vec<Leftover>, Refusal> {
     let mut found = Vec::new();
     for namespace in &known.namespaces {
+        // One process that holds the lock costs one wait.
+        let patience = Patience::default();
         for (device, stray) in namespace.run(standing)?? {
+            let stray = match stray {
+                Ok(stray) => stray,
+                Err(error) => {
+                    found.push(unseen(&device, namespace.inode(), &error));
+                    continue;
+                }
+            };
             for ((run, clsact), ids) in by_run(&stray) {
                 let fate = match judge(known.state(&run)) {
                     Judgement::InUse => continue,
@@ -32,7 +41,10 @@ pub(super) fn sweep(sweeping: Sweeping, known: &Known) -> Result<Vec<Leftover>, 
                     },
                     Judgement::Stray => match sweeping {
                         Sweeping::FindOnly => Fate::Found,
-                        Sweeping::Remove => remove(namespace, device.ifindex, clsact, &ids, &run),
+                        Sweeping::Remove => {
+                            let device = (namespace, device.ifindex);
+                            remove(device, clsact, &ids, &run, &patience)
+                        }
                     },
                 };
                 let what = What::Filters {
@@ -47,20 +59,44 @@ pub(super) fn sweep(sweeping: Sweeping, known: &Known) -> Result<Vec<Leftover>, 
     Ok(found)
 }
 
-/// The filters of ours on each device of the calling thread's network namespace. A delay line's TAP takes its own along.
-fn standing() -> Result<Vec<(NetDevice, Vec<Standing>)>, Error> {
-    let mut found = Vec::new();
-    for device in devices::list()? {
-        if device.coverage == Coverage::DelayLine {
-            continue;
-        }
-        let mut ours = clsact::look(device.ifindex)?.filters;
+/// A device, and the filters of ours there or why they cannot be seen.
+type Seen = (NetDevice, Result<Vec<Standing>, Error>);
+
+/// What is seen on each device of the calling thread's network namespace.
+fn standing() -> Result<Vec<Seen>, Error> {
+    let ours = |ifindex| {
+        let mut ours = clsact::look(ifindex)?.filters;
         ours.retain(|one| one.is_ours() && clsact::has_our_program(one));
-        if !ours.is_empty() {
-            found.push((device, ours));
-        }
-    }
-    Ok(found)
+        Ok(ours)
+    };
+    Ok(standing_on(devices::list()?, ours))
+}
+
+/// The devices on which something stands, or may. A delay line's TAP takes its own along.
+fn standing_on(
+    devices: Vec<NetDevice>,
+    ours: impl Fn(u32) -> Result<Vec<Standing>, Error>,
+) -> Vec<Seen> {
+    devices
+        .into_iter()
+        .filter(|device| device.coverage != Coverage::DelayLine)
+        .map(|device| {
+            let ours = ours(device.ifindex);
+            (device, ours)
+        })
+        .filter(|(_, ours)| ours.as_ref().map_or(true, |ours| !ours.is_empty()))
+        .collect()
+}
+
+/// A device that cannot be looked at keeps nothing else from being cleaned up.
+fn unseen(device: &NetDevice, netns_inode: u64, error: &Error) -> Leftover {
+    let what = What::UnseenDevice {
+        device: device.name.clone(),
+        netns_inode,
+    };
+    let why = error.to_string();
+    let fate = Fate::Failed { why };
+    Leftover { what, fate }
 }
 
 /// The filters of each run, with what they say of the qdisc.
@@ -116,14 +152,14 @@ fn by_hand(device: &str, ids: &[FilterId]) -> String {
 }
 
 fn remove(
-    namespace: &Namespace,
-    ifindex: u32,
+    (namespace, ifindex): (&Namespace, u32),
     clsact: Clsact,
     ids: &[FilterId],
     run: &str,
+    patience: &Patience,
 ) -> Fate {
     // A person has time for another try; what a running injector does meanwhile is not to be met.
-    let Some(_turn) = turn(namespace) else {
+    let Some(_turn) = patience.turn(namespace) else {
         return Fate::Failed {
             why: "another process holds the lock of their network namespace; try again".into(),
         };
@@ -164,6 +200,38 @@ mod tests {
     }
 
     #[test]
+    fn a_device_that_cannot_be_seen_hides_no_other() {
+        let device = |ifindex, coverage| NetDevice {
+            ifindex,
+            name: format!("eth{ifindex}"),
+            mac: [0; 6],
+            coverage,
+        };
+        let devices = vec![
+            device(1, Coverage::Covered),
+            device(2, Coverage::Covered),
+            device(3, Coverage::DelayLine),
+            device(4, Coverage::SeenAbove),
+        ];
+        let seen = standing_on(devices, |ifindex| match ifindex {
+            1 => Err(Error::Probe("it is not to be seen".into())),
+            2 => Ok(Vec::new()),
+            _ => Ok(vec![filter("r1", 4)]),
+        });
+        let seen: Vec<_> = seen
+            .iter()
+            .map(|(device, ours)| (device.ifindex, ours.is_ok()))
+            .collect();
+        assert_eq!(seen, [(1, false), (4, true)]);
+        let error = Error::Probe("it is not to be seen".into());
+        let told = unseen(&device(1, Coverage::Covered), 9, &error);
+        assert_eq!(
+            told.to_string(),
+            format!("device eth1, where filters (clsact) may stand; not removed: {error}")
+        );
+    }
+
+    #[test]
     fn the_advice_is_about_these_filters_and_no_others() {
         let id = |side, handle| FilterId {
             side,
@@ -182,9 +250,8 @@ mod tests {
         );
     }
 
-    #[test]
-    fn filters_are_taken_by_run() {
-        let filter = |run: &str, handle| Standing {
+    fn filter(run: &str, handle: u32) -> Standing {
+        Standing {
             side: Side::Egress,
             priority: 7,
             handle,
@@ -193,7 +260,11 @@ mod tests {
                 run: run.into(),
                 clsact: Clsact::Made,
             }),
-        };
+        }
+    }
+
+    #[test]
+    fn filters_are_taken_by_run() {
         let all = [filter("r1", 4), filter("r2", 5), filter("r1", 6)];
         let runs = by_run(&all);
         let handles = |run: &str| -> Vec<u32> {

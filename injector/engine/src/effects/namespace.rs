@@ -107,8 +107,6 @@ pub struct Context<'r> {
     pub journal: &'r mut RunJournal,
     /// The host settings changed so far.
     pub changes: &'r mut Changes,
-    /// When the run will be over as far as is known, on the boot clock, in nanoseconds.
-    pub until: u64,
     /// Who cleans up after us.
     pub fd_store: &'r dyn FdStore,
     /// Whether a listener wants to hear of each hit.
@@ -157,7 +155,7 @@ impl ArmedNamespace {
             for key in sysctl::LOOPBACK_NEEDS {
                 context
                     .changes
-                    .set_sysctl(namespace, key, "1", context.until, context.journal)?;
+                    .set_sysctl(namespace, key, "1", context.journal)?;
             }
         }
         let mut object =
@@ -233,7 +231,6 @@ impl ArmedNamespace {
         let book = Book {
             changes: context.changes,
             journal: context.journal,
-            until: context.until,
         };
         let told = armed.attach_to_devices(tap.as_ref(), book)?;
         armed.tap = tap.map(|tap| tap.fd);

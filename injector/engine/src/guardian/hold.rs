@@ -3,7 +3,7 @@
 use std::os::fd::OwnedFd;
 
 use super::message::{Hold, Key};
-use crate::changes::undo;
+use crate::changes::{Patience, undo};
 use injector_host::kernel::netns::Namespace;
 
 /// The changes of all runs of a worker that are not undone, in the order in which they were handed over.
@@ -51,9 +51,10 @@ impl Holds {
 }
 
 fn put_back(changes: Vec<(Hold, Option<Namespace>)>) {
+    let patience = Patience::default();
     for (hold, namespace) in changes.into_iter().rev() {
         // There is nowhere to tell of a failure: the worker or the cleanup tries again, and tells.
-        let _ = undo(&hold.change, namespace.as_ref(), &hold.key.run);
+        let _ = undo(&hold.change, namespace.as_ref(), &hold.key.run, &patience);
     }
 }
 

@@ -4,7 +4,7 @@
 //! program, which is another text with other libraries. A library may also be mapped late, when a program first needs it.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     num::NonZeroU32,
     os::unix::fs::MetadataExt as _,
     time::{Duration, Instant},
@@ -97,8 +97,9 @@ impl Members {
         object: &mut Object,
         tell: &mut dyn FnMut(Covered),
     ) {
+        let here: HashSet<&TaskKey> = now.iter().collect();
         self.known.retain(|key, _| {
-            let is_here = now.contains(key);
+            let is_here = here.contains(key);
             if !is_here {
                 tell(Covered::Gone(key.tgid));
             }
@@ -159,11 +160,7 @@ fn attach(
     let found = match libraries.of(key.tgid) {
         Ok(found) => found,
         Err(error) => {
-            // One that has ended is looked for no more.
-            if key.is_alive() && !std::mem::replace(&mut member.is_told, true) {
-                tell(Covered::Not(key.tgid, error.to_string()));
-            }
-            return;
+            return refuse(key, member, &error, tell);
         }
     };
     member.runtime = found.runtime;
@@ -176,10 +173,7 @@ fn attach(
         }
         // It may have become one that is protected, by its name.
         if let Err(error) = guard.check(key.tgid) {
-            if key.is_alive() && !std::mem::replace(&mut member.is_told, true) {
-                tell(Covered::Not(key.tgid, error.to_string()));
-            }
-            return;
+            return refuse(key, member, &error, tell);
         }
         match probes.attach(object, pid, &library) {
             // Between the look and the attachment another process may have got the id: its probes go at once.
@@ -188,13 +182,46 @@ fn attach(
                 member.probed.insert(library.id.inode(), held);
                 tell(Covered::By(key.tgid, library.name));
             }
-            Err(error) => {
-                if key.is_alive() && !std::mem::replace(&mut member.is_told, true) {
-                    let why = error.to_string();
-                    let why = why.lines().next().unwrap_or_default();
-                    tell(Covered::Not(key.tgid, why.to_owned()));
-                }
+            Err(error) => refuse(key, member, &error, tell),
+        }
+    }
+}
+
+/// Tells once of a process that it cannot be heard, and why; of one that has ended nothing is told. The lines behind the
+/// first of a reason are the verifier's log.
+fn refuse(
+    key: TaskKey,
+    member: &mut Member,
+    why: &dyn std::fmt::Display,
+    tell: &mut dyn FnMut(Covered),
+) {
+    if key.is_alive() && !std::mem::replace(&mut member.is_told, true) {
+        let why = why.to_string();
+        let why = why.lines().next().unwrap_or_default();
+        tell(Covered::Not(key.tgid, why.to_owned()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_told_once_and_of_those_that_are_there() {
+        let here = TaskKey::of(std::process::id()).unwrap();
+        let mut gone = here;
+        gone.start_ticks += 1;
+        let mut told = Vec::new();
+        for key in [gone, here] {
+            let mut member = Member::new(Instant::now());
+            for why in ["it is protected\nlog", "it is protected still"] {
+                refuse(key, &mut member, &why, &mut |covered| {
+                    if let Covered::Not(pid, why) = covered {
+                        told.push((pid, why));
+                    }
+                });
             }
         }
+        assert_eq!(told, [(here.tgid, "it is protected".to_owned())]);
     }
 }

@@ -15,7 +15,6 @@ use injector_common::{
 };
 use injector_host::{
     kernel::{
-        Error,
         clock::boot_ns,
         links::{Links, ProcessHook},
         maps::{LeaseMap, Maps},
@@ -23,9 +22,7 @@ use injector_host::{
         plaintext::{self, PlaintextRing},
         uprobe::TlsProbes,
     },
-    targets::{
-        Presence, ResolvedTarget, Sight, cgroup, guard::Guard, process::TaskKey, tls::Runtime,
-    },
+    targets::{Presence, ResolvedTarget, Sight, guard::Guard, process::TaskKey, tls::Runtime},
 };
 use injector_plan::tables::Sizes;
 use injector_spec::{error::Refusal, experiment::Follow};
@@ -115,7 +112,7 @@ impl Drop for Lessor {
 impl Session {
     /// Attaches to a target.
     pub(super) fn begin(target: ResolvedTarget, guard: Guard) -> Result<Self, Refusal> {
-        let mut object = Object::load_for(callers(&target)?, Sizes::OBSERVE)?;
+        let mut object = Object::load_for(Callers::of(std::iter::once(&target))?, Sizes::OBSERVE)?;
         let probes = TlsProbes::ready(&mut object)?;
         let ring = PlaintextRing::take(&mut object)?;
         let mut links = Links::default();
@@ -196,35 +193,11 @@ impl Session {
                 .filter(alive)
                 .collect(),
             (None, Follow::Tree) => {
-                let followed = self.maps.processes().into_iter();
-                let keys = followed.map(|(key, target)| TaskKey {
-                    tgid: key.tgid,
-                    start_ticks: target.start_ticks,
-                });
-                keys.filter(alive).collect()
+                let followed = self.maps.members(SCOPE).into_iter();
+                followed.filter(alive).collect()
             }
         }
     }
-}
-
-/// Whose calls the programs look at.
-fn callers(target: &ResolvedTarget) -> Result<Callers, Error> {
-    let mut callers = Callers {
-        spared: std::process::id(),
-        ..Callers::default()
-    };
-    let Some(cgroup) = &target.cgroup else {
-        callers.processes = 1;
-        return Ok(callers);
-    };
-    let root = cgroup::mount_point().map_err(|error| Error::Probe(error.to_string()))?;
-    let below = cgroup.directory.strip_prefix(&root);
-    let level = below.map_or(0, |path| path.components().count());
-    callers.cgroup_levels = u32::try_from(level)
-        .ok()
-        .and_then(|level| 1_u32.checked_shl(level))
-        .unwrap_or_default();
-    Ok(callers)
 }
 
 #[cfg(test)]

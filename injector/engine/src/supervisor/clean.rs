@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::{
-    changes::{self, undo},
+    changes::{self, Patience, undo},
     recorder::Recorder,
 };
 use injector_host::kernel::netns::Namespace;
@@ -121,9 +121,10 @@ pub(crate) fn restore_all(
 ) -> String {
     let run = journal.run().to_owned();
     let (mut restored, mut failed) = (0, Vec::new());
+    let patience = Patience::default();
     for (id, change) in open {
         let namespace = change.namespace().and_then(&find);
-        let record = match undo(&change, namespace.as_ref(), &run) {
+        let record = match undo(&change, namespace.as_ref(), &run, &patience) {
             Ok(fate) => {
                 restored += u32::from(fate == changes::Fate::Restored);
                 Record::Restored { id }

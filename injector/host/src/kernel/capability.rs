@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Error,
-    clsact::{self, Attaching, FilterId, Filters, Place, Qdisc, Side},
+    clsact::{self, Attaching, Filters, Place, Qdisc, Side},
     links::{DeviceHook, Links, ProcessHook},
     object::Object,
 };
@@ -204,16 +204,7 @@ fn device_filters(object: &mut Object) -> Result<(), Error> {
     /// The interface index of `lo` in each namespace (`LOOPBACK_IFINDEX`).
     const LOOPBACK: u32 = 1;
     let filters = Filters::load(object, &[Side::Egress, Side::Ingress])?;
-    let placed = filters.each().map(|(side, program)| {
-        let id = FilterId {
-            side,
-            priority: 1,
-            handle: program.id(),
-        };
-        (id, program)
-    });
-    let placed: Vec<_> = placed.collect();
-    match clsact::attach(LOOPBACK, Place::first(Qdisc::Missing), &placed, "doctor")? {
+    match clsact::attach(LOOPBACK, Place::first(Qdisc::Missing), &filters, "doctor")? {
         Attaching::Done => Ok(()),
         Attaching::MadeByAnother | Attaching::Otherwise => Err(Error::Probe(
             "the qdisc of classic filters (clsact) cannot be made".into(),

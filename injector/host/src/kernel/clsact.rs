@@ -21,10 +21,10 @@ mod removal;
 
 use std::io;
 
-pub use injector_plan::at_devices::{Clsact, Side};
+pub use injector_plan::at_devices::{Clsact, FilterId, Side};
 pub use label::Label;
 pub use place::{Place, Qdisc, place};
-pub use programs::{Filters, Loaded, attach_return, has_our_program};
+pub use programs::{Filters, attach_return, has_our_program};
 pub use removal::{Empty, Meant, Removal, Turn, remove};
 
 use super::Error;
@@ -53,17 +53,6 @@ pub struct Standing {
     pub label: Option<Label>,
 }
 
-/// A filter of ours, as it is to be found again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FilterId {
-    /// Where packets pass it.
-    pub side: Side,
-    /// Its priority.
-    pub priority: u16,
-    /// Its handle, which is the id of its program.
-    pub handle: u32,
-}
-
 impl Look {
     /// The kind of the qdisc, if there is one.
     fn kind(&self) -> Option<&str> {
@@ -90,11 +79,16 @@ impl Standing {
 /// The kind of the qdisc that filters of both sides stand in.
 const CLSACT: &str = "clsact";
 
-/// Looks at a device. One that is gone has nothing.
+/// Looks at a device. One that is gone has nothing, and where the kernel has no qdiscs none has.
 pub fn look(ifindex: u32) -> Result<Look, Error> {
     let failed = |source| Error::system("look at the filters of a network device", source);
     let netlink = netlink::Netlink::open().map_err(failed)?;
-    let qdisc = netlink.qdisc(ifindex).map_err(failed)?;
+    let qdisc = match netlink.qdisc(ifindex) {
+        Ok(qdisc) => qdisc,
+        // Without CONFIG_NET_SCHED there is none to ask for (net/core/rtnetlink.c, `rtnetlink_rcv_msg`).
+        Err(error) if error.raw_os_error() == Some(libc::EOPNOTSUPP) => None,
+        Err(error) => return Err(failed(error)),
+    };
     let mut filters = Vec::new();
     if qdisc.as_deref() == Some(CLSACT) {
         for side in [Side::Egress, Side::Ingress] {
@@ -124,7 +118,7 @@ pub enum Attaching {
 pub fn attach(
     ifindex: u32,
     place: Place,
-    filters: &[(FilterId, &Loaded)],
+    filters: &Filters,
     run: &str,
 ) -> Result<Attaching, Error> {
     let failed = |source| Error::system("attach a filter to a network device", source);
@@ -143,8 +137,9 @@ pub fn attach(
         run: run.to_owned(),
         clsact: place.clsact,
     };
-    for (id, program) in filters {
-        match netlink.add_filter(ifindex, *id, program.fd(), &label.to_string()) {
+    for (side, program) in filters.each() {
+        let id = place.id(side, program);
+        match netlink.add_filter(ifindex, id, program.fd(), &label.to_string()) {
             Ok(()) => {}
             // The qdisc went, or the place was taken.
             Err(error) if is_otherwise(&error) => return Ok(Attaching::Otherwise),

@@ -297,7 +297,8 @@ pub(super) fn load<'o>(
     Ok(program)
 }
 
-fn program<'o, P>(object: &'o mut Object, name: &'static str) -> Result<&'o mut P, Error>
+/// A program of this kind.
+pub(super) fn program<'o, P>(object: &'o mut Object, name: &'static str) -> Result<&'o mut P, Error>
 where
     &'o mut P: TryFrom<&'o mut Program, Error = aya::programs::ProgramError>,
 {
@@ -310,7 +311,7 @@ where
 }
 
 /// Loads a program the first time that it is attached, so that only what a run needs is loaded.
-fn ensure_loaded(
+pub(super) fn ensure_loaded(
     name: &'static str,
     is_loaded: bool,
     load: impl FnOnce() -> Result<(), aya::programs::ProgramError>,

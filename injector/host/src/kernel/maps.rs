@@ -23,6 +23,7 @@ use super::{
     object::Object,
     shared::{Shared, Words},
 };
+use crate::targets::process::TaskKey;
 
 /// All maps of an object, taken out of it; each is closed when this is dropped.
 pub struct Maps {
@@ -249,6 +250,11 @@ impl Maps {
             .map_err(write_error("INJ_DEVICE_AT"))
     }
 
+    /// Gives the index back to the caller.
+    pub fn remove_device(&mut self, ifindex: u32) -> Result<(), Error> {
+        absent_is_fine(self.device_at.remove(&ifindex)).map_err(write_error("INJ_DEVICE_AT"))
+    }
+
     /// Says where the delay line is.
     pub fn write_tap(&mut self, ifindex: u32) -> Result<(), Error> {
         self.tap.set(0, ifindex, 0).map_err(write_error("INJ_TAP"))
@@ -285,9 +291,15 @@ impl Maps {
             .map_err(write_error("INJ_PROCESSES"))
     }
 
-    /// The processes that are targets now, followed children included.
-    pub fn processes(&self) -> Vec<(ProcessKey, TargetProcess)> {
-        self.processes.iter().filter_map(Result::ok).collect()
+    /// The processes of a scope now, followed children included.
+    pub fn members(&self, scope: u32) -> Vec<TaskKey> {
+        let all = self.processes.iter().filter_map(Result::ok);
+        all.filter(|(_, process)| process.scope == scope)
+            .map(|(key, process)| TaskKey {
+                tgid: key.tgid,
+                start_ticks: process.start_ticks,
+            })
+            .collect()
     }
 
     /// Tags a socket, unless it has a tag already.

@@ -1,13 +1,16 @@
 //! One loaded copy of the BPF programs and maps.
 
 use std::{
+    borrow::Borrow,
     collections::HashMap,
     os::fd::{AsFd, OwnedFd},
+    path::Path,
 };
 
 use aya::{Ebpf, EbpfLoader, maps::Map};
 
 use super::{Error, image::Image, kfunc::Kfuncs, trampoline::Trampolines};
+use crate::targets::{self, ResolvedTarget, cgroup};
 use injector_plan::tables::Sizes;
 
 /// Programs and maps of one run in one network namespace. Dropping it takes them out of the kernel.
@@ -28,6 +31,36 @@ pub struct Callers {
     pub processes: u32,
     /// A process that no fault on calls meets.
     pub spared: u32,
+}
+
+impl Callers {
+    /// The processes of these targets, and never this one.
+    pub fn of<T: Borrow<ResolvedTarget>>(
+        targets: impl Iterator<Item = T>,
+    ) -> Result<Self, targets::Error> {
+        let mut callers = Self {
+            spared: std::process::id(),
+            ..Self::default()
+        };
+        for target in targets {
+            match &target.borrow().cgroup {
+                None => callers.processes = 1,
+                Some(cgroup) => {
+                    callers.cgroup_levels |= level(&cgroup.directory, &cgroup::mount_point()?);
+                }
+            }
+        }
+        Ok(callers)
+    }
+}
+
+/// The level at which a cgroup lies, as a bit.
+fn level(directory: &Path, root: &Path) -> u32 {
+    let below = directory.strip_prefix(root);
+    let level = below.map_or(0, |path| path.components().count());
+    let bit = u32::try_from(level).ok();
+    bit.and_then(|level| 1_u32.checked_shl(level))
+        .unwrap_or_default()
 }
 
 impl Object {
@@ -124,4 +157,18 @@ fn copies(ebpf: &Ebpf) -> Result<HashMap<String, OwnedFd>, Error> {
         copies.insert(name.to_owned(), copy);
     }
     Ok(copies)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn levels_are_counted_from_the_mount() {
+        let level = |directory: &str| level(directory.as_ref(), "/sys/fs/cgroup".as_ref());
+        assert_eq!(level("/sys/fs/cgroup"), 1);
+        assert_eq!(level("/sys/fs/cgroup/a/b"), 1 << 2);
+        let deep = format!("/sys/fs/cgroup{}", "/a".repeat(32));
+        assert_eq!(level(&deep), 0, "deeper than there are bits");
+    }
 }

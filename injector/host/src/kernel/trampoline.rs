@@ -107,34 +107,19 @@ impl Trampolines {
         function: &str,
         kernel: &aya::Btf,
     ) -> Result<OwnedFd, Error> {
-        let parsed = self
-            .object
-            .programs
-            .get(program)
-            .ok_or(Error::Missing(program))?;
-        let code = self
-            .object
-            .functions
-            .get(&parsed.function_key())
-            .ok_or(Error::Missing(program))?;
         let target = kernel
             .id_by_type_name_kind(function, BtfKind::Func)
             .map_err(|_| Error::NoFunction(function.to_owned()))?;
-        let request = bpf::Program {
-            name: program,
-            code,
-            types: self.types.as_fd(),
-            way,
-            function: target,
-            sleeps: Sleeps::of(program),
-        };
-        request
-            .load()
-            .map_err(|why| Error::Program { program, why })
+        self.load_at(program, way, target)
     }
 
     /// Loads a program for functions in user space.
     pub(super) fn load_probe(&self, program: &'static str) -> Result<OwnedFd, Error> {
+        self.load_at(program, Way::Probes, 0)
+    }
+
+    /// Loads a program. `function` is the type id of the one that it is for; 0 for those in user space.
+    fn load_at(&self, program: &'static str, way: Way, function: u32) -> Result<OwnedFd, Error> {
         let (_, _, code) = self
             .all()
             .find(|(name, _, _)| *name == program)
@@ -143,9 +128,9 @@ impl Trampolines {
             name: program,
             code,
             types: self.types.as_fd(),
-            way: Way::Probes,
-            function: 0,
-            sleeps: Sleeps::Never,
+            way,
+            function,
+            sleeps: Sleeps::of(program),
         };
         request
             .load()

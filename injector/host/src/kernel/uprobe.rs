@@ -22,7 +22,11 @@ use aya::programs::{
     uprobe::{UProbeAttachLocation, UProbeAttachPoint, UProbeLink, UProbeScope},
 };
 
-use super::{Error, object::Object};
+use super::{
+    Error,
+    links::{ensure_loaded, program},
+    object::Object,
+};
 use crate::targets::tls::Library;
 
 /// The programs at functions of TLS libraries.
@@ -76,7 +80,7 @@ enum Held {
 impl TlsProbes {
     /// Loads the programs, and tries on a child of ours that a probed process lives on.
     pub fn ready(object: &mut Object) -> Result<Self, Error> {
-        let by = trial::find()?;
+        let by = trial::find(object)?;
         Loaded::load(object, AT_TLS, by).map(Self)
     }
 
@@ -119,12 +123,8 @@ impl Loaded {
             }
             By::PerfEvents => {
                 for name in [pair.enter, pair.leave] {
-                    let program = program(object, name)?;
-                    if program.fd().is_err() {
-                        program
-                            .load()
-                            .map_err(|error| Error::program(name, &error))?;
-                    }
+                    let program: &mut UProbe = program(object, name)?;
+                    ensure_loaded(name, program.fd().is_ok(), || program.load())?;
                 }
                 Way::Single
             }
@@ -162,7 +162,7 @@ impl Loaded {
             }
             Way::Single => {
                 for (name, places) in [(leave, &places.leave), (enter, &places.enter)] {
-                    let program = program(object, name)?;
+                    let program: &mut UProbe = program(object, name)?;
                     let failed = |error| Error::program(name, &error);
                     for (offset, cookie) in places {
                         let point = UProbeAttachPoint {
@@ -179,13 +179,4 @@ impl Loaded {
         }
         Ok(Probed(held))
     }
-}
-
-fn program<'o>(object: &'o mut Object, name: &'static str) -> Result<&'o mut UProbe, Error> {
-    object
-        .ebpf
-        .program_mut(name)
-        .ok_or(Error::Missing(name))?
-        .try_into()
-        .map_err(|error| Error::program(name, &error))
 }

@@ -12,7 +12,7 @@ use crate::{
 };
 use injector_plan::{
     Picked,
-    at_devices::{Clsact, Side},
+    at_devices::{Clsact, FilterId},
     policy::Override,
 };
 use injector_spec::{
@@ -248,19 +248,8 @@ pub enum HostChange {
         /// Where the qdisc comes from that they stand in.
         clsact: Clsact,
         /// Which.
-        filters: Vec<DeviceFilter>,
+        filters: Vec<FilterId>,
     },
-}
-
-/// A filter on a network device.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DeviceFilter {
-    /// Which packets pass it.
-    pub side: Side,
-    /// Its priority.
-    pub priority: u16,
-    /// Its handle, which is the id of its BPF program.
-    pub handle: u32,
 }
 
 impl HostChange {
@@ -280,11 +269,6 @@ impl HostChange {
             Self::DeviceFilters { since_boot_ns, .. } => *since_boot_ns = 0,
             Self::Sysctl { .. } | Self::CgroupFile { .. } | Self::StoppedProcesses { .. } => {}
         }
-    }
-
-    /// Whether another run may change or rely on the same thing.
-    pub const fn is_shared(&self) -> bool {
-        matches!(self, Self::Sysctl { .. } | Self::CgroupFile { .. })
     }
 }
 

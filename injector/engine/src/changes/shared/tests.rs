@@ -245,3 +245,19 @@ fn the_setting_is_there_while_a_run_needs_it_and_the_hosts_own_afterwards() {
 fn what_the_host_has_for_reasons_of_its_own_stays() {
     perform_all("1", &[End::InOrder, End::Killed]);
 }
+
+#[test]
+fn a_turn_that_does_not_come_is_waited_for_once() {
+    let (tries, is_free) = (Cell::new(0), Cell::new(false));
+    let lock = || {
+        tries.set(tries.get() + 1);
+        is_free.get()
+    };
+    let patience = Patience::default();
+    assert!(!patience.wait(lock));
+    tries.set(0);
+    assert!(!patience.wait(lock));
+    assert_eq!(tries.get(), 1);
+    is_free.set(true);
+    assert!(patience.wait(lock), "a lock that is free is taken");
+}

@@ -40,8 +40,6 @@ pub(super) enum Attacher<'n> {
 pub(super) struct Book<'n> {
     pub(super) changes: &'n mut Changes,
     pub(super) journal: &'n mut RunJournal,
-    /// The end of the run, on the boot clock, in nanoseconds.
-    pub(super) until: u64,
 }
 
 impl Book<'_> {
@@ -50,7 +48,6 @@ impl Book<'_> {
         Book {
             changes: self.changes,
             journal: self.journal,
-            until: self.until,
         }
     }
 }
@@ -78,7 +75,7 @@ impl Attacher<'_> {
                 book,
             } => book
                 .changes
-                .attach_filters(namespace, device, filters, book.until, book.journal),
+                .attach_filters(namespace, device, filters, book.journal),
         }
     }
 }

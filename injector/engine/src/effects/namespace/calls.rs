@@ -45,24 +45,7 @@ pub(super) fn callers(scopes: &[u32], context: &Context<'_>) -> Result<Callers, 
     if context.plan.on_calls(scopes).next().is_none() {
         return Ok(Callers::default());
     }
-    let root = cgroup::mount_point()?;
-    let mut callers = Callers {
-        spared: std::process::id(),
-        ..Callers::default()
-    };
-    for target in own(scopes, context.targets) {
-        let Some(cgroup) = &target.cgroup else {
-            callers.processes = 1;
-            continue;
-        };
-        let below = cgroup.directory.strip_prefix(&root);
-        let level = below.map_or(0, |path| path.components().count());
-        callers.cgroup_levels |= u32::try_from(level)
-            .ok()
-            .and_then(|level| 1_u32.checked_shl(level))
-            .unwrap_or_default();
-    }
-    Ok(callers)
+    Ok(Callers::of(own(scopes, context.targets))?)
 }
 
 fn own<'t>(

@@ -159,15 +159,19 @@ impl Covered {
         }
         let slot = self.next_slot;
         maps.write_device(slot, record(&device))?;
-        self.next_slot += 1;
         let outcome = attacher.attach(&device);
+        if let Ok(Filtered::NotHere(why)) = outcome {
+            // The slot is the next device's.
+            maps.remove_device(device.ifindex)?;
+            return not_covered(&why);
+        }
+        // One that failed may stand on one side.
+        self.next_slot += 1;
         if outcome.is_err() {
             // It may have been renamed or removed meanwhile; the next message about it is another chance.
             self.known.remove(&device.ifindex);
         }
-        if let Filtered::NotHere(why) = outcome? {
-            return not_covered(&why);
-        }
+        outcome?;
         known.slot = Some(slot);
         self.known.insert(device.ifindex, known);
         Ok(Some(EventKind::DeviceCovered {

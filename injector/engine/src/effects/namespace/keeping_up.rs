@@ -100,12 +100,7 @@ impl ArmedNamespace {
         if is_due {
             self.claims.looked(boot_ns(), begun.cost_ns(), Reach::Whole);
         }
-        let until = changes.deadline();
-        told.extend(self.cover_new_devices(Book {
-            changes,
-            journal,
-            until,
-        }));
+        told.extend(self.cover_new_devices(Book { changes, journal }));
         told
     }
 
@@ -144,7 +139,7 @@ impl ArmedNamespace {
         let Some(mut covered) = self.covered.take() else {
             return Vec::new();
         };
-        let devices = covered.take_due(self.at_once(book.until, boot_ns()));
+        let devices = covered.take_due(self.at_once(book.changes.deadline(), boot_ns()));
         if devices.is_empty() {
             self.covered = Some(covered);
             return Vec::new();
@@ -175,14 +170,7 @@ impl ArmedNamespace {
         if target.follow == Follow::Process {
             return target.members();
         }
-        let processes = self.maps.processes().into_iter();
-        processes
-            .filter(|(_, process)| process.scope == scope)
-            .map(|(key, process)| TaskKey {
-                tgid: key.tgid,
-                start_ticks: process.start_ticks,
-            })
-            .collect()
+        self.maps.members(scope)
     }
 }
 

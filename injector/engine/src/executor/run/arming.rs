@@ -53,15 +53,16 @@ impl Run<'_> {
             let Some(namespace) = namespace.map(|target| &target.namespace) else {
                 continue;
             };
+            let until = boot_ns()
+                .saturating_add(ARMING_NS)
+                .saturating_add(length)
+                .saturating_add(GRACE_NS);
+            self.changes.expect_end(until);
             let mut context = Context {
                 plan: &self.request.plan,
                 targets: &self.request.targets,
                 journal: &mut self.journal,
                 changes: &mut self.changes,
-                until: boot_ns()
-                    .saturating_add(ARMING_NS)
-                    .saturating_add(length)
-                    .saturating_add(GRACE_NS),
                 fd_store,
                 listening: self.request.listening,
                 conditions: &self.request.experiment.halt,

@@ -4,7 +4,7 @@
 //! priority are of one kind and one protocol. So runs of injectors share a priority, and no other program's is joined:
 //! what its owner adds or removes there must not meet ours.
 
-use super::{CLSACT, Clsact, Look, Side, Standing};
+use super::{CLSACT, Clsact, FilterId, Look, Side, Standing, programs::Loaded};
 
 /// The priority of an injector's filters where nothing is in front. Low, so that what others add later comes behind, and
 /// none that manuals have in their examples, so that it keeps no other filter from its place.
@@ -43,8 +43,17 @@ impl Place {
         }
     }
 
+    /// What the filter of a program is known by there.
+    pub(super) const fn id(self, side: Side, program: &Loaded) -> FilterId {
+        FilterId {
+            side,
+            priority: self.priority(side),
+            handle: program.id(),
+        }
+    }
+
     /// The priority on a side.
-    pub const fn priority(self, side: Side) -> u16 {
+    const fn priority(self, side: Side) -> u16 {
         match side {
             Side::Egress => self.egress,
             Side::Ingress => self.ingress,

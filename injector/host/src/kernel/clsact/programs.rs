@@ -22,7 +22,7 @@ const TABLE: &str = "INJ_TAIL";
 
 /// A program that is loaded.
 #[derive(Debug)]
-pub struct Loaded {
+pub(super) struct Loaded {
     fd: OwnedFd,
     id: u32,
 }
@@ -42,7 +42,7 @@ impl Loaded {
     }
 
     /// The kernel's number of it, which is the handle of its filter.
-    pub const fn id(&self) -> u32 {
+    pub(super) const fn id(&self) -> u32 {
         self.id
     }
 
@@ -71,8 +71,15 @@ impl Filters {
         self.0.iter().map(|(side, _)| *side).collect()
     }
 
+    /// What they are known by at a place.
+    pub fn ids(&self, place: Place) -> Vec<FilterId> {
+        let each = self.each();
+        each.map(|(side, program)| place.id(side, program))
+            .collect()
+    }
+
     /// The program of each side.
-    pub fn each(&self) -> impl Iterator<Item = (Side, &Loaded)> {
+    pub(super) fn each(&self) -> impl Iterator<Item = (Side, &Loaded)> {
         self.0.iter().map(|(side, loaded)| (*side, loaded))
     }
 }
@@ -108,12 +115,8 @@ fn fill(object: &mut Object, slot: u32, name: &'static str) -> Result<(), Error>
 /// device, and nothing passes there but what this process writes.
 pub fn attach_return(object: &mut Object, tap: u32, run: &str) -> Result<(), Error> {
     let program = Loaded::of(object, DeviceHook::Return.program())?;
-    let id = FilterId {
-        side: Side::Ingress,
-        priority: 1,
-        handle: program.id(),
-    };
-    let attach = |qdisc| super::attach(tap, Place::first(qdisc), &[(id, &program)], run);
+    let filters = Filters(vec![(Side::Ingress, program)]);
+    let attach = |qdisc| super::attach(tap, Place::first(qdisc), &filters, run);
     let attaching = match attach(Qdisc::Missing)? {
         // Programs that give each new device a qdisc may be quicker. It goes with the device.
         Attaching::MadeByAnother => attach(Qdisc::Stands)?,

@@ -11,14 +11,14 @@ use crate::kernel::Error;
 /// Commands, program types and attach types of `include/uapi/linux/bpf.h`.
 const PROG_LOAD: libc::c_long = 5;
 const BTF_LOAD: libc::c_long = 18;
-const LINK_CREATE: libc::c_long = 28;
+pub(in crate::kernel) const LINK_CREATE: libc::c_long = 28;
 const KPROBE: u32 = 2;
 const TRACING: u32 = 26;
 const LSM: u32 = 29;
 const TRACE_FEXIT: u32 = 25;
 const MODIFY_RETURN: u32 = 26;
 const LSM_MAC: u32 = 27;
-const TRACE_UPROBE_MULTI: u32 = 48;
+pub(in crate::kernel) const TRACE_UPROBE_MULTI: u32 = 48;
 const SLEEPABLE: u32 = 1 << 4;
 
 /// Bytes of the verifier's log that are asked for where a program was refused.

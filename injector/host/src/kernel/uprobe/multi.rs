@@ -11,11 +11,9 @@ use std::{
     path::Path,
 };
 
-use crate::kernel::trampoline::bpf;
+use crate::kernel::trampoline::bpf::{self, LINK_CREATE, TRACE_UPROBE_MULTI};
 
-/// `BPF_LINK_CREATE`, `BPF_TRACE_UPROBE_MULTI`, `BPF_F_UPROBE_MULTI_RETURN` of `include/uapi/linux/bpf.h`.
-const LINK_CREATE: libc::c_long = 28;
-const TRACE_UPROBE_MULTI: u32 = 48;
+/// `BPF_F_UPROBE_MULTI_RETURN` of `include/uapi/linux/bpf.h`.
 const RETURN: u32 = 1;
 
 /// Where in a function.

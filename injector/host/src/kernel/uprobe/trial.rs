@@ -14,7 +14,6 @@ use crate::{
     kernel::{Error, maps, object::Object},
     trial_child::{self, TrialChild},
 };
-use injector_plan::tables::Sizes;
 
 /// How the hidden command is called.
 pub const COMMAND: &str = "try-probe";
@@ -31,16 +30,18 @@ const URETPROBE: u32 = 335;
 /// What of the child's calls was met: at the entry by its first thread and by another, at the return likewise.
 type Met = [u64; 4];
 
-/// The way that works, or why none does.
-pub(super) fn find() -> Result<By, Error> {
-    match try_once(By::Link) {
+/// The way that works, or why none does. The programs and the map of the trial are the object's own.
+pub(super) fn find(object: &mut Object) -> Result<By, Error> {
+    // Held until both ways are tried: the programs have the number of this descriptor.
+    let mut met: Array<MapData, u64> = maps::take(object, MAP, Array::try_from)?;
+    match try_once(object, &mut met, By::Link) {
         Ok(met) if is_met(met) => return Ok(By::Link),
         // A process that dies of one way dies of the other.
         Err(dead @ Error::Probe(_)) => return Err(dead),
         // There are no such links, or they are met by one thread.
         Ok(_) | Err(_) => {}
     }
-    let met = try_once(By::PerfEvents)?;
+    let met = try_once(object, &mut met, By::PerfEvents)?;
     if is_met(met) {
         return Ok(By::PerfEvents);
     }
@@ -53,10 +54,12 @@ fn is_met(met: Met) -> bool {
     met.iter().all(|times| *times > 0)
 }
 
-fn try_once(by: By) -> Result<Met, Error> {
-    let mut object = Object::load_for(crate::kernel::object::Callers::default(), Sizes::TRIAL)?;
-    let loaded = Loaded::load(&mut object, PROGRAMS, by)?;
-    let met: Array<MapData, u64> = maps::take(&mut object, MAP, Array::try_from)?;
+fn try_once(object: &mut Object, met: &mut Array<MapData, u64>, by: By) -> Result<Met, Error> {
+    let loaded = Loaded::load(object, PROGRAMS, by)?;
+    // The other way may have been met before.
+    for place in 0..met.len() {
+        met.set(place, 0, 0).map_err(maps::write_error(MAP))?;
+    }
     let file =
         File::open("/proc/self/exe").map_err(|error| Error::system("open this program", error))?;
     let place = place_of_tried()
@@ -69,7 +72,7 @@ fn try_once(by: By) -> Result<Met, Error> {
         enter: vec![(place, 0)],
         leave: vec![(place, 0)],
     };
-    let probed = loaded.attach(&mut object, pid, &file, &places)?;
+    let probed = loaded.attach(object, pid, &file, &places)?;
     call(&mut child)?;
     drop(probed);
     let mut all = Met::default();
