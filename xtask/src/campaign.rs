@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// What `cargo xtask test` runs of each: enough to see it bite, in seconds.
-pub(crate) const SHORT: [(&str, &str); 18] = [
+pub(crate) const SHORT: [(&str, &str); 19] = [
     ("kill9-random", "30"),
     ("kill9-every-step", "1"),
     ("sigstop", "10"),
@@ -28,6 +28,7 @@ pub(crate) const SHORT: [(&str, &str); 18] = [
     ("overlap", "10"),
     ("target-churn", "30"),
     ("pid-reuse", "10"),
+    ("hostile-peers", "5"),
     ("socket-abuse", "4"),
     ("upgrade", "6"),
     ("journal-faults", "30"),

@@ -11,6 +11,7 @@ mod clock;
 mod crowd;
 mod ending;
 mod every_step;
+mod hostile;
 mod journals;
 mod memory;
 mod noise;
@@ -85,6 +86,8 @@ enum Name {
     TargetChurn,
     /// A target's number goes to a stranger.
     PidReuse,
+    /// Clients and servers speak HTTP as nobody should, through the relay.
+    HostilePeers,
     /// Others play with the daemon's socket.
     SocketAbuse,
     /// The daemon's binary is replaced, and the daemon ends.
@@ -150,6 +153,7 @@ fn run(cli: &Cli) -> Result<Outcome> {
         Name::Overlap => crowd::campaign(runs(25)),
         Name::TargetChurn => churn::campaign(cli.seed, runs(50)),
         Name::PidReuse => reuse::campaign(cli.seed, runs(20)),
+        Name::HostilePeers => hostile::campaign(cli.seed, runs(50)),
         Name::SocketAbuse => abused::campaign(cli.seed, runs(20)),
         Name::Upgrade => upgrade::campaign(cli.seed, runs(12)),
         Name::JournalFaults => journals::campaign(cli.seed, runs(100)),

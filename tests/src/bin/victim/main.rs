@@ -15,6 +15,7 @@ mod fork_tree;
 mod health;
 mod hog;
 mod hold;
+mod hostile;
 mod http;
 mod http_agent;
 mod http_message;
@@ -258,6 +259,13 @@ enum Role {
     },
     /// Calls it, and says what is wrong with the answers.
     ToolsClient(tools::Client),
+    /// Answers HTTP as no server should.
+    Hostile {
+        #[arg(long)]
+        listen: SocketAddr,
+    },
+    /// Asks it as no client should.
+    HostileClient(hostile::Client),
     /// Calls the model API until it is killed.
     HttpAgent {
         #[arg(long)]
@@ -385,6 +393,8 @@ fn main() -> Result<()> {
         Role::CompletionsClient(client) => completions::ask(&client),
         Role::Tools { listen } => tools::serve(listen),
         Role::ToolsClient(client) => tools::ask(&client),
+        Role::Hostile { listen } => hostile::serve(listen),
+        Role::HostileClient(client) => hostile::ask(&client),
         Role::HttpAgent {
             connect,
             notes,

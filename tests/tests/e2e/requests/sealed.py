@@ -1,4 +1,5 @@
-"""A model's API that speaks TLS, and a client of it: `server CERT KEY`, `client PORT TRUSTED`.
+"""A model's API that speaks TLS, and a client of it: `server CERT KEY [CLIENTS]`, `client PORT TRUSTED [CERT KEY]`. Where CLIENTS is
+said, the server wants a certificate of those.
 
 The server says its port, then one line for each request that it gets. The client makes one request for each line that it
 is told, on a connection of its own, and says what came of it as JSON."""
@@ -32,9 +33,12 @@ class Server(http.server.ThreadingHTTPServer):
         pass
 
 
-def server(certificate, key):
+def server(certificate, key, clients=None):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
+    if clients:
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_verify_locations(clients)
     serving = Server(("127.0.0.1", 0), Answers)
     serving.socket = context.wrap_socket(serving.socket, server_side=True, do_handshake_on_connect=False)
     print(serving.server_port, flush=True)
@@ -63,8 +67,10 @@ def ask(port, context):
         connection.close()
 
 
-def client(port, trusted):
+def client(port, trusted, *own):
     context = ssl.create_default_context(cafile=trusted)
+    if own:
+        context.load_cert_chain(*own)
     print("ready", flush=True)
     for _ in sys.stdin:
         print(json.dumps(ask(int(port), context)), flush=True)

@@ -34,6 +34,7 @@ pub(super) fn cases() -> Vec<Case> {
         case("a_rate_limit_is_met_inside_tls", opened),
         case("a_target_that_distrusts_the_authority", distrusted),
         case("a_server_that_is_not_trusted", unopened),
+        case("a_server_that_wants_a_certificate", asked_back),
         case("an_authority_that_cannot_be_used_arms_nothing", refused),
     ]
 }
@@ -102,7 +103,13 @@ struct Stage {
 }
 
 impl Stage {
+    /// A server that takes all clients.
     fn new(lab: &Lab) -> Result<Self> {
+        Self::with(lab, None)
+    }
+
+    /// One that takes clients with the certificate of this file alone, where one is named.
+    fn with(lab: &Lab, clients: Option<&str>) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         certificate(folder.path(), "right")?;
         certificate(folder.path(), "other")?;
@@ -113,7 +120,9 @@ impl Stage {
             "{made:?}"
         );
         let at = |name: &str| folder.path().join(name).display().to_string();
-        let words = ["server", &at("right.pem"), &at("right.key")];
+        let mut words = vec!["server".to_owned(), at("right.pem"), at("right.key")];
+        words.extend(clients.map(at));
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
         let mut server = Script::start(lab.far_side(), &words)?;
         let port = server.line()?.parse().context("the server says no port")?;
         Ok(Self {
@@ -142,17 +151,24 @@ impl Stage {
 
     /// A client that trusts the certificates of these files.
     fn client(&self, place: Place<'_>, trusted: &[&str]) -> Result<Script> {
+        self.client_with(place, trusted, &[])
+    }
+
+    /// The same, with a certificate and a key of its own.
+    fn client_with(&self, place: Place<'_>, trusted: &[&str], own: &[&str]) -> Result<Script> {
         let texts = trusted
             .iter()
             .map(|name| fs::read_to_string(self.at(name)))
             .collect::<std::io::Result<Vec<_>>>()?;
         let bundle = self.at(&format!("{}.bundle", trusted.join("+")));
         fs::write(&bundle, texts.concat())?;
-        let words = [
-            "client",
-            &self.port.to_string(),
-            &bundle.display().to_string(),
+        let mut words = vec![
+            "client".to_owned(),
+            self.port.to_string(),
+            bundle.display().to_string(),
         ];
+        words.extend(own.iter().map(|name| self.at(name).display().to_string()));
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
         let mut client = Script::start(place, &words)?;
         ensure!(client.line()? == "ready", "the client is not ready");
         Ok(client)
@@ -232,6 +248,23 @@ fn unopened() -> Result<()> {
     let mut agent = stage.client(lab.agent(), &["ca.pem", "right.pem"])?;
     let armed = arm(&lab, &stage.injector, "rate-limit")?;
     // From the first request on: the target sees what the server shows, and judges it.
+    for _ in 0..2 {
+        let came = agent.ask()?;
+        ensure!(of_server_itself(&came), "{came:?}");
+    }
+    let report = armed.report()?;
+    super::are(first_fault(&report)?, [0, 0, 0])?;
+    remarks(&report, "1 of 2 connections were not opened")
+}
+
+/// The relay has no certificate of a client, and does not come between.
+fn asked_back() -> Result<()> {
+    let lab = Lab::new(Wire::Loopback, Family::V4)?;
+    let stage = Stage::with(&lab, Some("other.pem"))?;
+    stage.opens("right.pem")?;
+    let own = ["other.pem", "other.key"];
+    let mut agent = stage.client_with(lab.agent(), &["ca.pem", "right.pem"], &own)?;
+    let armed = arm(&lab, &stage.injector, "rate-limit")?;
     for _ in 0..2 {
         let came = agent.ask()?;
         ensure!(of_server_itself(&came), "{came:?}");
