@@ -5,7 +5,8 @@
 //!   sentence what is missing and what to do about it.
 //! - Only finished executables run as root ([`root`]); cargo and rustc run as the user who called.
 //! - Nothing is written outside cargo's target folder, but for rustup's own `rust-src` component and its target for
-//!   musl, and for what is asked for: the table of kernels (`vm table --write`) and the book's pictures (`pictures`).
+//!   musl, and for what is asked for: the table of kernels (`vm table --write`), those of clients (`clients --write`) and the
+//!   book's pictures (`pictures`).
 //!
 //! Rejected: a `build.rs` that builds the BPF programs. It would run inside every `cargo check`,
 //! would need the BPF toolchain there, and would nest cargo in cargo, which locks the target folder.
@@ -17,6 +18,7 @@ mod browser;
 mod build;
 mod campaign;
 mod cargo_install;
+mod clients;
 mod debian;
 mod demo;
 mod dist;
@@ -27,6 +29,7 @@ mod layers;
 mod libtest;
 mod mutation;
 mod openapi;
+mod page;
 mod paths;
 mod pictures;
 mod process;
@@ -125,6 +128,21 @@ enum Task {
         #[arg(long)]
         write: bool,
     },
+    /// Have clients from Python's and Node's registries meet faults, and hold the book to what they do (needs root, ten minutes).
+    ///
+    /// The packages are fetched into the target folder, in the versions that `tests/clients` names. Where they cannot be had, that is a
+    /// counted skip.
+    Clients {
+        /// Only clients whose name contains this.
+        #[arg(long, value_name = "TEXT", conflicts_with = "write")]
+        only: Option<String>,
+        /// Each fault with one client alone, as `test` does.
+        #[arg(long, conflicts_with_all = ["only", "write"])]
+        brief: bool,
+        /// Write the tables of the book anew.
+        #[arg(long)]
+        write: bool,
+    },
     /// Measure injector on this machine; writes a table to `bench/` in cargo's target folder.
     Bench {
         #[command(subcommand)]
@@ -172,6 +190,7 @@ impl Task {
             | Self::Lint
             | Self::Openapi { .. }
             | Self::Browser { .. }
+            | Self::Clients { .. }
             | Self::Campaign(_)
             | Self::Pictures { .. }
             | Self::Verifier { .. }
@@ -220,6 +239,19 @@ fn perform(task: Task) -> anyhow::Result<ExitCode> {
         Task::Browser { write } => {
             let book = if write { Book::Drawn } else { Book::Kept };
             Ok(browser::run(&project, book))
+        }
+        Task::Clients { only, brief, write } => {
+            let calls = match (&only, brief) {
+                (Some(text), _) => clients::Calls::Of(text),
+                (None, true) => clients::Calls::Brief,
+                (None, false) => clients::Calls::All,
+            };
+            let book = if write {
+                clients::Book::Written
+            } else {
+                clients::Book::HeldTo
+            };
+            clients::run(&project, calls, book)
         }
         Task::Bench { subject } => bench::run(&project, &subject),
         Task::Campaign(campaign) => campaign::run(&project, &campaign),

@@ -21,7 +21,9 @@ use self::{
     progress::{Progress, minutes},
 };
 use crate::{
-    build, campaign, libtest, openapi,
+    build, campaign,
+    clients::{self, Book, Calls},
+    libtest, openapi,
     paths::Project,
     process::{self, CommandFailed, announce},
     report::Report,
@@ -92,6 +94,7 @@ impl<'scope> Steps<'scope> {
             Step::Bounds => self.bounds(),
             Step::Machines => self.start_machines(scope),
             Step::EndToEnd => self.end_to_end(),
+            Step::Clients => self.clients(),
             Step::Campaigns => self.campaigns(),
             Step::Kernels => self.kernels(),
         }
@@ -294,6 +297,14 @@ impl<'scope> Steps<'scope> {
             }
             Err(error) => self.report.fail(what, &format!("{error:#}")),
         }
+    }
+
+    /// Each fault with one of them; all with all are `cargo xtask clients`.
+    fn clients(&mut self) {
+        if self.program.is_none() {
+            return;
+        }
+        clients::look(self.project, Calls::Brief, Book::HeldTo, &mut self.report);
     }
 
     /// A short version of each campaign; long ones are `cargo xtask campaign`.

@@ -21,6 +21,8 @@ pub(super) enum Step {
     /// Starts the virtual machines in the background.
     Machines,
     EndToEnd,
+    /// Clients from package registries meet faults.
+    Clients,
     Campaigns,
     /// Waits for the virtual machines.
     Kernels,
@@ -54,6 +56,7 @@ impl Choice<'_> {
                 Step::UnitTests,
                 Step::UndefinedBehaviour,
                 Step::EndToEnd,
+                Step::Clients,
                 Step::Campaigns,
                 Step::Kernels,
             ],
@@ -85,6 +88,7 @@ impl Step {
             Self::Bounds => "bounds of the BPF programs on this host",
             Self::Machines => "start of the virtual machines, which run beside the next steps",
             Self::EndToEnd => "end-to-end tests",
+            Self::Clients => "clients from package registries",
             Self::Campaigns => "campaigns",
             Self::Kernels => "the rest of the tests on other kernels",
         }
@@ -97,7 +101,7 @@ impl Step {
             Self::Machines => 0,
             Self::Documents | Self::UndefinedBehaviour => 10,
             Self::Programs | Self::UnitTests => 60,
-            Self::Lints => 150,
+            Self::Lints | Self::Clients => 150,
             Self::Build => 400,
             Self::Campaigns => 300,
             Self::EndToEnd => 820,

@@ -5,22 +5,22 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fmt, fs,
+    fmt,
 };
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use super::{
     matrix::Matrix,
     verdict::{Verdict, Verdicts},
 };
-use crate::paths::Project;
+use crate::{page::Page, paths::Project};
 
-const BEGIN: &str =
-    "<!-- faults by kernel: `cargo xtask vm table --write` writes this table -->\n\n";
-const END: &str = "\n<!-- end of faults by kernel -->\n";
-
-const CANNOT_READ: &str = "the page docs/src/kernels.md cannot be read";
+const PAGE: Page = Page {
+    path: "docs/src/kernels.md",
+    begin: "<!-- faults by kernel: `cargo xtask vm table --write` writes this table -->\n\n",
+    end: "\n<!-- end of faults by kernel -->\n",
+};
 
 /// What a fault comes to on a kernel.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,18 +46,12 @@ pub(super) struct Table {
 impl Table {
     /// The table of the book.
     pub(super) fn of_book(project: &Project) -> Result<Self> {
-        let text = fs::read_to_string(page(project)).context(CANNOT_READ)?;
-        let (_, table, _) = parts(&text)?;
-        Ok(Self::parse(table))
+        Ok(Self::parse(&PAGE.written(project)?))
     }
 
     /// Puts this table into the book.
     pub(super) fn write(&self, project: &Project) -> Result<()> {
-        let path = page(project);
-        let text = fs::read_to_string(&path).context(CANNOT_READ)?;
-        let (before, _, after) = parts(&text)?;
-        fs::write(&path, format!("{before}{BEGIN}{self}{END}{after}"))
-            .context("the page docs/src/kernels.md could not be written")
+        PAGE.write(project, &self.to_string())
     }
 
     /// Replaces a kernel's column, or adds it.
@@ -213,22 +207,6 @@ pub(super) fn column(verdicts: &Verdicts) -> Column {
     column
 }
 
-fn page(project: &Project) -> std::path::PathBuf {
-    project.root().join("docs/src/kernels.md")
-}
-
-/// What stands before the table, the table, and what stands after it.
-fn parts(page: &str) -> Result<(&str, &str, &str)> {
-    page.split_once(BEGIN)
-        .and_then(|(before, rest)| {
-            let (table, after) = rest.split_once(END)?;
-            Some((before, table, after))
-        })
-        .with_context(|| {
-            format!("docs/src/kernels.md has lost the marks of the table: {BEGIN}...{END}")
-        })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -284,16 +262,16 @@ mod tests {
 
     #[test]
     fn only_the_table_is_replaced() {
-        let text = format!("a\n{BEGIN}| old |\n{END}b\n");
-        assert_eq!(parts(&text).unwrap(), ("a\n", "| old |\n", "b\n"));
-        assert!(parts("no marks").is_err());
+        let text = format!("a\n{}| old |\n{}b\n", PAGE.begin, PAGE.end);
+        assert_eq!(PAGE.parts(&text).unwrap(), ("a\n", "| old |\n", "b\n"));
+        assert!(PAGE.parts("no marks").is_err());
     }
 
     /// The rows are checked by injector's own tests, which know the faults.
     #[test]
     fn the_book_has_a_column_for_every_kernel() {
         let text = include_str!("../../../docs/src/kernels.md");
-        let table = Table::parse(parts(text).unwrap().1);
+        let table = Table::parse(PAGE.parts(text).unwrap().1);
         let mut columns: Vec<String> = catalogue::known().into_iter().map(|it| it.name).collect();
         columns.push(local::RESTRICTED.into());
         assert_eq!(table.kernels().collect::<Vec<_>>(), columns);
