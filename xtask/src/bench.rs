@@ -30,6 +30,8 @@ pub(crate) enum Subject {
     Store,
     /// What probes cost the host (needs root, two minutes).
     Probes,
+    /// What the relay costs a request, beside mitmproxy where `mitmdump` is on PATH (needs root, a minute).
+    Relay,
 }
 
 impl Subject {
@@ -39,6 +41,7 @@ impl Subject {
             Self::Sys { .. } => "sys",
             Self::Store => "store",
             Self::Probes => "probes",
+            Self::Relay => "relay",
         }
     }
 }
@@ -60,7 +63,7 @@ pub(crate) fn run(project: &Project, subject: &Subject) -> Result<ExitCode> {
     let mut bench = root.command(project, &program, &[("INJECTOR_BIN", injector.as_os_str())]);
     let only = match subject {
         Subject::Net { only } => only.as_deref(),
-        Subject::Sys { .. } | Subject::Store | Subject::Probes => None,
+        Subject::Sys { .. } | Subject::Store | Subject::Probes | Subject::Relay => None,
     };
     let outcome = process::stream(bench.args(only))?;
     if !outcome.status.success() {

@@ -28,6 +28,8 @@ pub(crate) enum Dialect {
 const WORDS: [&str; 4] = ["one ", "two ", "three ", "four "];
 const PAUSE: Duration = Duration::from_millis(10);
 const MODEL: &str = "big-model-1";
+/// Of a thread that asks for one answer.
+const STACK: usize = 256 << 10;
 
 impl Dialect {
     fn path(self) -> &'static str {
@@ -136,6 +138,9 @@ pub(crate) struct Client {
     /// Ask on one connection as long as it lasts.
     #[arg(long)]
     keep: bool,
+    /// Ask all of a round at once, each on a connection of its own.
+    #[arg(long, conflicts_with = "keep")]
+    at_once: bool,
     /// Which answers go into the next requests, as an agent tells its model what was said.
     #[arg(long, value_enum, default_value = "none")]
     remember: Remember,
@@ -151,21 +156,51 @@ pub(crate) fn ask(client: &Client) -> Result<()> {
         let mut summary = Summary::default();
         let mut times = Vec::new();
         let began = now_ns();
-        for _ in 0..client.rounds.count {
-            let start = now_ns();
+        let mut count = |took: Result<u64>| {
             summary.sent += 1;
-            match one(client, &mut kept, &mut said) {
-                Ok(()) => {
+            match took {
+                Ok(took) => {
                     summary.ok += 1;
-                    times.push(now_ns() - start);
+                    times.push(took);
                 }
                 Err(wrong) => summary.failed(&wrong.to_string()),
             }
-            thread::sleep(client.rounds.interval);
+        };
+        if client.at_once {
+            together(client)?.into_iter().for_each(&mut count);
+        } else {
+            for _ in 0..client.rounds.count {
+                let start = now_ns();
+                count(one(client, &mut kept, &mut said).map(|()| now_ns() - start));
+                thread::sleep(client.rounds.interval);
+            }
         }
         summary.times(&times);
         summary.elapsed_ns = now_ns() - began;
         Ok(summary)
+    })
+}
+
+/// How long each of them took.
+fn together(client: &Client) -> Result<Vec<Result<u64>>> {
+    http_message::raise_limit()?;
+    thread::scope(|scope| {
+        let started: Vec<_> = (0..client.rounds.count)
+            .map(|_| {
+                let one = || {
+                    let start = now_ns();
+                    one(client, &mut None, &mut Vec::new()).map(|()| now_ns() - start)
+                };
+                thread::Builder::new()
+                    .stack_size(STACK)
+                    .spawn_scoped(scope, one)
+            })
+            .collect::<std::io::Result<_>>()?;
+        let ended = started.into_iter().map(|thread| match thread.join() {
+            Ok(took) => took,
+            Err(_panic) => bail!("panic"),
+        });
+        Ok(ended.collect())
     })
 }
 
@@ -174,6 +209,7 @@ fn one(client: &Client, kept: &mut Option<TcpStream>, said: &mut Vec<String>) ->
         Some(stream) => stream,
         None => TcpStream::connect(client.connect).context("connect")?,
     };
+    stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(client.rounds.timeout))?;
     // Who the other side is must stay what was asked for.
     if stream.peer_addr().context("peer")? != client.connect {

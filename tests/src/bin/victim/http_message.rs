@@ -7,11 +7,13 @@ use std::thread;
 use anyhow::Result;
 use injector_tests::boot_clock::now_ns;
 use injector_tests::observation::{Call, Line};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::speak::{ready, say};
 
 /// Serves for ever, a thread for each connection.
 pub(crate) fn serve(listen: SocketAddr, converse: fn(&TcpStream) -> Result<()>) -> Result<()> {
+    raise_limit()?;
     let listener = TcpListener::bind(listen)?;
     ready(Some(listener.local_addr()?))?;
     for stream in listener.incoming() {
@@ -21,6 +23,16 @@ pub(crate) fn serve(listen: SocketAddr, converse: fn(&TcpStream) -> Result<()>) 
         thread::spawn(move || drop(converse(&stream)));
     }
     Ok(())
+}
+
+/// As many connections at once as this process may ask for.
+pub(crate) fn raise_limit() -> Result<()> {
+    let limit = getrlimit(Resource::Nofile);
+    let most = Rlimit {
+        current: limit.maximum,
+        ..limit
+    };
+    Ok(setrlimit(Resource::Nofile, most)?)
 }
 
 /// Tells that a request has come.
