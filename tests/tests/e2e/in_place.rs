@@ -15,7 +15,7 @@ use crate::effects::first_fault;
 use crate::needs::{INJECTOR, lacks, python_and_openssl, uprobes};
 use crate::observe::Text;
 use crate::suite::Case;
-use stage::Stage;
+use stage::{Stage, words};
 
 /// How soon something has to have happened.
 const SOON: Duration = Duration::from_secs(10);
@@ -180,7 +180,7 @@ fn refused() -> Result<()> {
     stage.injector = stage.injector.without("tls-rewrite");
     let mut agent = stage.agent("agent")?;
     let run = |fault: &str| {
-        let words = stage.words(&agent, fault);
+        let words = words(&agent, fault);
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         stage.injector.once(&words)
     };

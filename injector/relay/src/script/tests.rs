@@ -84,7 +84,8 @@ fn only_the_paths_of_a_provider_are_meant() {
     };
     assert_eq!(of(""), ENDS.len());
     assert_eq!(of(", provider: anthropic"), 1);
-    assert_eq!(of(", request-path: '*/v1/chat/completions'"), 1);
+    // Both ends of `OpenAI` are ends of it, and the first is compared first.
+    assert_eq!(of(", request-path: '*/v1/chat/completions'"), 2);
     assert_eq!(of(", request-path: '*/completions'"), 2);
     assert_eq!(of(", request-path: '*/messages', provider: openai"), 0);
 }

@@ -124,16 +124,16 @@ impl Stage {
 
     /// Arms a fault of the family on an agent.
     pub(super) fn arm(&self, agent: &Script, fault: &str) -> Result<Running> {
-        let words = self.words(agent, fault);
+        let words = words(agent, fault);
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         self.injector.arm(&words)
     }
+}
 
-    /// The words of that command.
-    pub(super) fn words(&self, agent: &Script, fault: &str) -> Vec<String> {
-        let pid = agent.pid().to_string();
-        let words = ["llm"].into_iter().chain(fault.split(' '));
-        let words = words.chain(["--pid", &pid, "--duration", "60s", "--json"]);
-        words.map(str::to_owned).collect()
-    }
+/// The words of a command of the family on an agent.
+pub(super) fn words(agent: &Script, fault: &str) -> Vec<String> {
+    let pid = agent.pid().to_string();
+    let words = ["llm"].into_iter().chain(fault.split(' '));
+    let words = words.chain(["--pid", &pid, "--duration", "60s", "--json"]);
+    words.map(str::to_owned).collect()
 }

@@ -35,6 +35,9 @@ const END: Duration = Duration::from_secs(2);
 /// How often the thread looks for processes without probes; the run says every 50 ms who belongs to the targets.
 const PAUSE: Duration = Duration::from_millis(20);
 
+/// As many processes that were not met as are named.
+const NAMED: usize = 5;
+
 /// A rule that answers requests.
 struct Answering {
     /// Its place in the plan.
@@ -195,10 +198,16 @@ impl Rewrites {
         }
         let unheard = self.shared.unheard.lock();
         let unheard = unheard.unwrap_or_else(PoisonError::into_inner);
-        words.extend(unheard.iter().map(|(pid, runtime)| {
+        words.extend(unheard.iter().take(NAMED).map(|(pid, runtime)| {
             let why = runtime.map_or("it has no TLS library that is known", Runtime::words);
             format!("process {pid} was not met by tls-rewrite: {why}")
         }));
+        if unheard.len() > NAMED {
+            words.push(format!(
+                "{} more processes were not met by tls-rewrite, for such reasons",
+                unheard.len() - NAMED
+            ));
+        }
         words
     }
 
