@@ -6,7 +6,7 @@
 //!
 //! Reading order: [`lease`] (may anything fire?), [`tag`] (whose socket is it?), [`rule`] (what was
 //! asked?), [`filter`] (which packets?), [`call`] and [`glob`] (which system calls?), [`decide`] (does
-//! this one take it?), [`flow`] and [`met`] (whose is a packet that arrives, and was it met before?), [`frame`] (what the delay line is told), [`look`] (which sockets are open?), [`operation`] (what do targets ask and when is it answered?), [`park`] (where threads sleep), [`plaintext`] (what does a target say through its connections?), [`relay`] (which connections go through a process of ours), [`tail`] (how a classic filter reaches a program), [`event`]
+//! this one take it?), [`flow`] and [`met`] (whose is a packet that arrives, and was it met before?), [`frame`] (what the delay line is told), [`look`] (which sockets are open?), [`operation`] (what do targets ask and when is it answered?), [`park`] (where threads sleep), [`plaintext`] (what does a target say through its connections?), [`relay`] (which connections go through a process of ours), [`rewrite`] (what is answered in a target's own memory), [`tail`] (how a classic filter reaches a program), [`event`]
 //! (what is told to people).
 //!
 //! Layout rules: `repr(C)`, no `bool`, no enum with forbidden bit patterns, no implicit padding;
@@ -33,6 +33,7 @@ pub mod park;
 pub mod plaintext;
 pub mod process;
 pub mod relay;
+pub mod rewrite;
 pub mod rule;
 pub mod sequence;
 pub mod tag;
@@ -92,6 +93,9 @@ mod pod {
         crate::plaintext::TlsCall,
         crate::relay::Relay,
         crate::relay::Relayed,
+        crate::rewrite::Key,
+        crate::rewrite::PathEnd,
+        crate::rewrite::Answer,
     );
 }
 

@@ -34,6 +34,8 @@ pub mod action {
     pub const SHORTEN: u32 = 13;
     /// The connection goes through the relay.
     pub const RELAY: u32 = 14;
+    /// A request inside TLS is answered in the target's own memory.
+    pub const ANSWER: u32 = 15;
 }
 
 /// Bits of [`Rule::loss_model`].
@@ -126,6 +128,8 @@ pub struct ActiveSlots {
     pub connect: u32,
     /// System calls.
     pub call: u32,
+    /// Requests inside TLS, at the functions of the target's own library.
+    pub request: u32,
 }
 
 /// What a rule remembers between packets.

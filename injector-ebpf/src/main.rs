@@ -56,6 +56,7 @@ mod plaintext;
 mod process;
 mod relay;
 mod retransmit;
+mod rewrite;
 mod rules;
 mod sequence;
 mod short;

@@ -23,6 +23,7 @@ use injector_common::{
     plaintext::{ConnectionKey, TlsCall},
     process::{ProcessKey, TargetProcess},
     relay::{PORTS, Relay, Relayed, Wanted},
+    rewrite::{self, Answer, Armed, PathEnd},
     rule::{ActiveSlots, Counters, Rule, RuleState},
     tag::Tag,
     tail,
@@ -241,6 +242,37 @@ pub static INJ_PLAINTEXT: RingBuf = RingBuf::with_byte_size(1 << 22, 0);
 /// Records of it that found the ring full; one entry.
 #[map]
 pub static INJ_PLAINTEXT_LOST: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
+
+/// Which requests are answered in the target's own memory: the ends of their paths, by rule.
+#[map]
+pub static INJ_PATH_ENDS: HashMap<rewrite::Key, PathEnd> =
+    HashMap::with_max_entries(8_192, BPF_F_NO_PREALLOC);
+
+/// What they are answered, by rule.
+#[map]
+pub static INJ_ANSWERS: HashMap<rewrite::Key, Answer> =
+    HashMap::with_max_entries(8_192, BPF_F_NO_PREALLOC);
+
+/// Connections that wait for the answer to such a request. The oldest are forgotten first.
+#[map]
+pub static INJ_ARMED: LruHashMap<ConnectionKey, Armed> = LruHashMap::with_max_entries(4_096, 0);
+
+/// Calls of a TLS library's functions that have begun, by thread, as [`INJ_TLS_CALLS`].
+#[map]
+pub static INJ_REWRITE_CALLS: LruHashMap<u64, rewrite::Call> =
+    LruHashMap::with_max_entries(4_096, 0);
+
+/// Requests and answers that are looked at, by thread.
+#[map]
+pub static INJ_REWRITES: HashMap<u32, crate::rewrite::Rewrite> = HashMap::with_max_entries(512, 0);
+
+/// Hits whose answer did not fit, so that only its status was changed; by rule id.
+#[map]
+pub static INJ_DEGRADED: PerCpuArray<u64> = PerCpuArray::with_max_entries(RULE_SLOTS, 0);
+
+/// Connections that begin HTTP/2, whose requests are not read; by scope.
+#[map]
+pub static INJ_UNREADABLE: PerCpuArray<u64> = PerCpuArray::with_max_entries(SCOPES as u32, 0);
 
 /// How often the self-test of probes in user space was met: at the entry by the first thread and by another, and at
 /// the return likewise.

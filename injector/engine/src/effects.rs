@@ -1,7 +1,7 @@
 //! Effects: the ways in which a run acts on its targets, behind one interface.
 //!
 //! The run's loop holds a list of them and knows none by name; a fault's mechanism says which one carries it out
-//! (`injector_plan::Mechanism::carrier`). Four there are: [`programs`] in the kernel, [`resets`] of connections, [`relays`]
+//! (`injector_plan::Mechanism::carrier`). Four there are: [`programs`] in the kernel ([`in_place`] has what answers inside TLS need besides), [`resets`] of connections, [`relays`]
 //! of requests, and signals, stops and limits of [`processes`]. All stand on the same [`ground`]: the network namespaces in which
 //! programs are attached and sockets are known.
 //!
@@ -15,6 +15,7 @@
 //! the delay line, and their order at one packet is part of what was asked.
 
 pub(crate) mod ground;
+mod in_place;
 pub mod namespace;
 mod processes;
 mod programs;
@@ -162,6 +163,7 @@ impl Scene<'_> {
 pub(crate) fn of_run(caller: u32) -> Vec<Box<dyn Effect>> {
     vec![
         Box::new(programs::Programs::default()),
+        Box::new(in_place::InPlace::default()),
         Box::new(relays::Relays::default()),
         Box::new(resets::Resets::default()),
         Box::new(processes::Processes::asked_by(caller)),

@@ -22,6 +22,7 @@ pub mod kill_switch;
 pub mod ledgers;
 pub mod live;
 pub mod measures;
+mod members;
 pub mod notifier;
 pub mod observe;
 pub mod page;

@@ -1,7 +1,7 @@
 //! Observing: what targets ask of HTTP servers, models among them, and how they are answered, through TLS and in plain
 //! text. Nothing of a target is changed.
 //!
-//! [`session`] holds the programs, the probes and the lease, [`members`] the processes; what they tell goes through
+//! [`session`] holds the programs, the probes and the lease, [`crate::members`] the processes; what they tell goes through
 //! [`connection`]s, which read [`head`]s and [`body`]s of messages, to an [`Exchange`] for each request, and [`retries`] says
 //! which of them repeat one that failed.
 //!
@@ -18,7 +18,6 @@ mod body;
 mod connection;
 mod exchange;
 mod head;
-mod members;
 mod model;
 mod retries;
 mod session;

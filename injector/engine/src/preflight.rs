@@ -5,6 +5,7 @@ mod host;
 mod running;
 mod stage;
 mod start_lock;
+mod tls;
 
 use std::{
     fmt::Write as _,
@@ -32,6 +33,7 @@ use crate::{
 };
 use injector_host::targets::{self, ResolvedTarget, controller, guard::Guard, overlap};
 use injector_plan::{
+    in_place::Tls,
     policy::{self, Case, Door, Override, Radius, Verdict},
     {Carrier, Names, Need, Plan, why_not_at_hooks},
 };
@@ -193,10 +195,13 @@ fn look(
         return Err(refusal);
     }
     let host = Host::default();
-    let plan = plan(&experiment, &host)?;
+    let found: Vec<_> = targets.iter().map(Some).collect();
+    let tls = tls::known(&experiment, &found, config);
+    let plan = plan(&experiment, &host, &tls)?;
     running::check(&plan, &targets, guard, &running)?;
     check_needs(&plan, &experiment, &host)?;
     check_limits(&plan, &targets)?;
+    tls::check(&plan, &targets)?;
     check_places(&plan, &targets)?;
     let opens_tls = opens_tls(&plan, config);
     if let Some(files) = opens_tls {
@@ -261,7 +266,9 @@ pub fn dry_run(experiment: &Experiment, terms: &Terms) -> Result<DryRun, Refusal
         .iter()
         .map(|target| targets::resolve(target, &guard).map_err(|error| error.to_string()))
         .collect();
-    let plan = plan(&experiment, &Host::default())?;
+    let all: Vec<_> = targets.iter().map(|target| target.as_ref().ok()).collect();
+    let tls = tls::known(&experiment, &all, &config);
+    let plan = plan(&experiment, &Host::default(), &tls)?;
     let mut text = rendering::render(&plan, &experiment, &targets);
     let found: Vec<_> = targets.iter().flatten().collect();
     let running = surroundings::running()?;
@@ -307,11 +314,16 @@ fn decide(
     }))
 }
 
-fn plan(experiment: &Experiment, host: &Host) -> Result<Plan, Refusal> {
+fn plan(experiment: &Experiment, host: &Host, tls: &Tls) -> Result<Plan, Refusal> {
     let names = Names::look_up(experiment)?;
-    Ok(Plan::make(experiment, &names, any_number(), &|need| {
-        host.offers(need)
-    })?)
+    let offers = |need| host.offers(need);
+    Ok(Plan::make_with(
+        experiment,
+        &names,
+        any_number(),
+        &offers,
+        tls,
+    )?)
 }
 
 /// What seeds are drawn from. Any number does: it is written down, and a person who wants a certain one gives it.

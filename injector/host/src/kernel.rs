@@ -32,6 +32,7 @@ pub mod park_trial;
 pub mod pins;
 pub mod plaintext;
 pub mod relay;
+pub mod rewrite;
 mod shared;
 pub mod sysctl;
 pub mod tap_label;

@@ -219,6 +219,7 @@ fn reaches(mechanism: Mechanism, call: Syscall, subject: Subject) -> bool {
         | Mechanism::DelayLine
         | Mechanism::Connect
         | Mechanism::Relay
+        | Mechanism::TlsRewrite
         | Mechanism::Reset
         | Mechanism::Signal
         | Mechanism::Freeze
@@ -334,6 +335,7 @@ pub(super) fn stand_at(
         | Mechanism::DelayLine
         | Mechanism::Connect
         | Mechanism::Relay
+        | Mechanism::TlsRewrite
         | Mechanism::Reset
         | Mechanism::Signal
         | Mechanism::Freeze

@@ -10,7 +10,7 @@ use injector_common::{
 
 use super::{
     Attachment, CallPlan, Error, Mechanism, Names, Need, Values, calls, exec_deny, prefix,
-    rows::{self, Chosen, Met},
+    rows::{self, Chosen, Met, Row},
     values,
 };
 use crate::line;
@@ -67,18 +67,19 @@ impl Compiled {
 /// A model of the delay line.
 pub type LineModel = line::Model;
 
-/// Compiles a fault into the rule with this id; `seed` is used where the person gave none.
+/// Compiles a fault into the rule with this id; `seed` is used where the person gave none. Of a fault on requests it is known
+/// how they are reached.
 pub(super) fn compile(
     fault: &Fault,
     id: RuleId,
+    requests: Option<Mechanism>,
     names: &Names,
-    seed: u64,
-    offers: &dyn Fn(Need) -> bool,
+    (seed, offers): (u64, &dyn Fn(Need) -> bool),
 ) -> Result<Compiled, Error> {
     check_addresses(fault, names)?;
     let (filters, filter_bits) = filters(fault, id, names);
     let mut rule = record(fault, filter_bits, seed);
-    let row = rows::row(&fault.kind, fault.direction);
+    let row = row(fault, requests);
     let line = row.model(&rule, None)?;
     row.write(&mut rule);
     let (mechanism, mut calls) = match row.mechanism {
@@ -112,6 +113,16 @@ pub(super) fn compile(
         begin(fault, &mut compiled)?;
     }
     Ok(compiled)
+}
+
+/// The row of a fault that is carried out so, where that is known.
+pub(super) fn row(fault: &Fault, mechanism: Option<Mechanism>) -> Row<'_> {
+    let row = rows::row(&fault.kind, fault.direction);
+    if mechanism == Some(Mechanism::TlsRewrite) {
+        row.in_place()
+    } else {
+        row
+    }
 }
 
 /// What a program that may not be started returns.
@@ -174,6 +185,7 @@ fn hooks(met: Met, direction: Direction) -> ActiveSlots {
         },
         Met::Connects => ActiveSlots { connect: 1, ..none },
         Met::Calls => ActiveSlots { call: 1, ..none },
+        Met::Requests => ActiveSlots { request: 1, ..none },
         Met::Nowhere => none,
     }
 }

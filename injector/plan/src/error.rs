@@ -92,6 +92,14 @@ pub enum Error {
         /// The calls.
         calls: Vec<String>,
     },
+    /// A fault that cannot be done in the target's own memory, where a person insists on that.
+    #[error("{fault} is not done by tls-rewrite: {why}; leave --by out, or say --by relay")]
+    NotInPlace {
+        /// The fault.
+        fault: &'static str,
+        /// What is in the way.
+        why: super::in_place::Obstacle,
+    },
     /// Filters that let nothing through, now that names are known.
     #[error(transparent)]
     Filters(#[from] FilterError),

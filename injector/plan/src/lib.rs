@@ -14,6 +14,7 @@ mod compile;
 mod error;
 mod exec_deny;
 pub mod hooks;
+pub mod in_place;
 pub mod line;
 mod mechanism;
 pub mod names;

@@ -24,6 +24,8 @@ pub enum Mechanism {
     Connect,
     /// A cgroup program sends connections through a process of the injector's, which reads and changes what passes.
     Relay,
+    /// Programs at the functions of the target's TLS library put an answer into its memory.
+    TlsRewrite,
     /// The injector sends the target a RST in the peer's name.
     Reset,
     /// Signals through pidfds.
@@ -84,6 +86,7 @@ impl Mechanism {
             | Self::Clone
             | Self::DelayLine
             | Self::Connect
+            | Self::TlsRewrite
             | Self::SignalAtCall
             | Self::Lsm
             | Self::SecurityReturn
@@ -123,6 +126,7 @@ impl Mechanism {
             Self::DelayLine => "delay-line",
             Self::Connect => "cgroup-connect",
             Self::Relay => "relay",
+            Self::TlsRewrite => "tls-rewrite",
             Self::Reset => "rst",
             Self::Signal => "pidfd-signal",
             Self::SignalAtCall => "raw-tp-signal",
@@ -178,6 +182,9 @@ impl Mechanism {
             Self::Relay => {
                 "new connections go through a process of ours, which reads what passes in plain text or in TLS that [relay] opens; the target needs no proxy setting, and open connections are left alone"
             }
+            Self::TlsRewrite => {
+                "what the target reads inside TLS is answered in its own memory, without a proxy or an authority; nothing of the target is configured or started anew"
+            }
             Self::Reset => "reaches idle connections too; the peer learns of it when it next sends",
             Self::Signal => {
                 "a pidfd means one process, so a PID that is another's by now gets none"
@@ -230,6 +237,7 @@ impl Mechanism {
             Self::DelayLine => &[Need::DeviceLinks, Need::Tap],
             Self::Connect => &[Need::CgroupLinks, Need::ConnectErrno],
             Self::Relay => &[Need::CgroupLinks, Need::Relay],
+            Self::TlsRewrite => &[Need::TlsRewrite],
             Self::Reset => &[Need::SocketCopies, Need::CgroupLinks, Need::Sequence],
             Self::Signal | Self::Stop => &[Need::ProcessSignals],
             Self::SignalAtCall => &[Need::CallSignals],

@@ -21,6 +21,8 @@ pub enum Need {
     Sequence,
     /// Cgroup programs that send a connection elsewhere and answer for its far end, and a listener that they know again.
     Relay,
+    /// Probes in user space that may write to the process that they stand in.
+    TlsRewrite,
     /// BPF programs on the fork and exit tracepoints (`tp_btf`).
     ForkTracepoint,
     /// Programs on cgroups and on the tracepoint of connections that remember what a socket does.
@@ -51,7 +53,7 @@ pub enum Need {
 
 impl Need {
     /// Every need, in the order in which doctor shows them.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::DeviceLinks,
         Self::DeviceFilters,
         Self::CgroupLinks,
@@ -61,6 +63,7 @@ impl Need {
         Self::SocketCopies,
         Self::Sequence,
         Self::Relay,
+        Self::TlsRewrite,
         Self::ForkTracepoint,
         Self::Operations,
         Self::Lsm,
@@ -88,6 +91,7 @@ impl Need {
             Self::SocketCopies => "pidfd-getfd",
             Self::Sequence => "tcp-sequence",
             Self::Relay => "relay",
+            Self::TlsRewrite => "tls-rewrite",
             Self::ForkTracepoint => "fork-tracepoint",
             Self::Operations => "operations",
             Self::Lsm => "lsm",
@@ -118,6 +122,9 @@ impl Need {
             Self::SocketCopies => "sockets that are open already; net reset",
             Self::Sequence => "net reset",
             Self::Relay => "every llm and tool fault",
+            Self::TlsRewrite => {
+                "llm rate-limit, error, overload, malformed, empty inside TLS without [relay]"
+            }
             Self::ForkTracepoint => "--tree",
             Self::Operations => "operations of experiments",
             Self::Lsm => "errno from and delay of most system calls",
@@ -157,6 +164,9 @@ impl Need {
             Self::ForkTracepoint => "run a kernel with CONFIG_DEBUG_INFO_BTF and CONFIG_BPF_EVENTS",
             Self::Operations | Self::Relay => {
                 "run Linux 5.12 or later with CONFIG_CGROUP_BPF, CONFIG_DEBUG_INFO_BTF and CONFIG_BPF_EVENTS"
+            }
+            Self::TlsRewrite => {
+                "run a kernel with CONFIG_UPROBE_EVENTS that is not locked down (/sys/kernel/security/lockdown shows it), with CAP_SYS_ADMIN; or have the relay open TLS by [relay] in the configuration (`injector ca` says how)"
             }
             Self::Lsm => {
                 "add `bpf` to the kernel's `lsm=` parameter (CONFIG_BPF_LSM must be set) and boot again"

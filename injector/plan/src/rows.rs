@@ -79,6 +79,8 @@ pub(super) enum Met {
     PacketsOrSockets,
     /// Where a socket connects.
     Connects,
+    /// Where requests are written inside TLS.
+    Requests,
     /// Where calls are made.
     Calls,
     /// At no hook: the run's own process acts.
@@ -292,6 +294,17 @@ fn calls(rank: Rank, done: OnCalls<'_>) -> Row<'_> {
 }
 
 impl Row<'_> {
+    /// The same of a fault on requests that is carried out in the target's own memory.
+    pub(super) const fn in_place(self) -> Self {
+        Self {
+            action: action::ANSWER,
+            reads: Reads::Nothing,
+            met: Met::Requests,
+            mechanism: Chosen::ByFault(Mechanism::TlsRewrite),
+            ..self
+        }
+    }
+
     /// Writes the action and what it reads into its rule.
     pub(super) const fn write(&self, rule: &mut Rule) {
         rule.action = self.action;

@@ -75,6 +75,9 @@ impl Plan {
             operations: of(hooks.operations, least.operations, most.operations),
             plaintext: least.plaintext,
             speakers: least.speakers,
+            answers: of(hooks.rewrite, least.answers, most.answers),
+            armed: of(hooks.rewrite, least.armed, most.armed),
+            rewrites: of(hooks.rewrite, least.rewrites, most.rewrites),
             events: match told {
                 Told::Hits => most.events,
                 Told::Nothing => least.events,

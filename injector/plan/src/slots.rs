@@ -9,7 +9,9 @@ use injector_common::{SLOTS, rule::ActiveSlots, rule_id};
 
 use super::{
     Attachment, CallPlan, Carrier, Compiled, Error, Mechanism, Names, Need, Watched,
-    compile::compile, rows,
+    compile::compile,
+    in_place::{self, Tls},
+    rows,
 };
 use injector_spec::{
     experiment::{Described, Experiment, Fault, Placed, Span},
@@ -71,7 +73,7 @@ impl PlannedRule {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[expect(
     clippy::struct_excessive_bools,
-    reason = "eight independent questions; any mixture of answers is valid"
+    reason = "nine independent questions; any mixture of answers is valid"
 )]
 pub struct Hooks {
     /// Something acts on packets at devices.
@@ -87,6 +89,8 @@ pub struct Hooks {
     pub line: bool,
     /// Something sends connections through a relay.
     pub relay: bool,
+    /// Something answers requests in a target's own memory.
+    pub rewrite: bool,
     /// Something disconnects sockets.
     pub reset: bool,
     /// Operations are watched.
@@ -104,6 +108,17 @@ impl Plan {
         seed: u64,
         offers: &dyn Fn(Need) -> bool,
     ) -> Result<Self, Error> {
+        Self::make_with(experiment, names, seed, offers, &Tls::default())
+    }
+
+    /// The same, where it is known how targets speak TLS.
+    pub fn make_with(
+        experiment: &Experiment,
+        names: &Names,
+        seed: u64,
+        offers: &dyn Fn(Need) -> bool,
+        tls: &Tls,
+    ) -> Result<Self, Error> {
         let mut rules = Vec::new();
         for (step, _, fault) in experiment.placed() {
             rules.push((step, fault));
@@ -113,7 +128,9 @@ impl Plan {
         for (index, ((step, fault), slot)) in rules.into_iter().zip(slots).enumerate() {
             let scope = u32::try_from(fault.target).unwrap_or(u32::MAX);
             let own_seed = injector_common::decide::random64(seed, index as u64 + 1);
-            let mut compiled = compile(fault, rule_id(scope, slot), names, own_seed, offers)?;
+            let requests = in_place::choose(fault, &experiment.fail_on, tls, offers)?;
+            let id = rule_id(scope, slot);
+            let mut compiled = compile(fault, id, requests, names, (own_seed, offers))?;
             let selector = &experiment.targets[fault.target].selector;
             compiled.mechanism = compiled.mechanism.on(selector);
             planned.push(PlannedRule {
@@ -196,6 +213,7 @@ impl Plan {
             slots.deliver |= hooks.deliver << rule.slot;
             slots.connect |= hooks.connect << rule.slot;
             slots.call |= hooks.call << rule.slot;
+            slots.request |= hooks.request << rule.slot;
         }
         active
     }
@@ -215,6 +233,7 @@ impl Plan {
             hooks.connect |= at.connect != 0;
             hooks.line |= rule.compiled.line.is_some() || rule.compiled.gives_copies_back();
             hooks.relay |= rule.compiled.mechanism == Mechanism::Relay;
+            hooks.rewrite |= rule.compiled.mechanism == Mechanism::TlsRewrite;
             hooks.reset |= rule.compiled.mechanism == Mechanism::Reset;
             if rule.compiled.attachment == Attachment::Filters {
                 hooks.attachment = Attachment::Filters;

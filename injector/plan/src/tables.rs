@@ -52,6 +52,12 @@ pub struct Sizes {
     pub plaintext: u32,
     /// Connections on which requests are seen, and threads in calls of a TLS library.
     pub speakers: u32,
+    /// Answers in a target's own memory: those that are made up, and the paths that they are for.
+    pub answers: u32,
+    /// Connections that wait for one, and threads in calls of a TLS library.
+    pub armed: u32,
+    /// Threads whose request or answer is looked at.
+    pub rewrites: u32,
 }
 
 impl Sizes {
@@ -83,6 +89,9 @@ impl Sizes {
         operations: Self::PAGE,
         plaintext: Self::PAGE,
         speakers: Self::FEW_FLOWS,
+        answers: 1,
+        armed: Self::FEW_FLOWS,
+        rewrites: 1,
     };
 
     /// Room for self-tests: one rule after the other on the calls of one thread of ours, beside which others of this
@@ -123,6 +132,9 @@ impl Sizes {
         operations: 1 << 22,
         plaintext: 1 << 22,
         speakers: 4_096,
+        answers: 8_192,
+        armed: 4_096,
+        rewrites: 512,
     };
 
     /// What `observe` takes: it has targets, and no rule.
@@ -136,7 +148,7 @@ impl Sizes {
 
     /// The tables by name, with their sizes. Those that are not here are small, or take memory only for what is
     /// in them.
-    pub const fn tables(&self) -> [(&'static str, u32); 27] {
+    pub const fn tables(&self) -> [(&'static str, u32); 34] {
         [
             ("INJ_ACTIVE", self.scopes),
             ("INJ_RETRANSMITS", self.scopes),
@@ -165,6 +177,13 @@ impl Sizes {
             ("INJ_PLAINTEXT", self.plaintext),
             ("INJ_SPEAKERS", self.speakers),
             ("INJ_TLS_CALLS", self.speakers),
+            ("INJ_PATH_ENDS", self.answers),
+            ("INJ_ANSWERS", self.answers),
+            ("INJ_ARMED", self.armed),
+            ("INJ_REWRITE_CALLS", self.armed),
+            ("INJ_REWRITES", self.rewrites),
+            ("INJ_DEGRADED", self.rules),
+            ("INJ_UNREADABLE", self.scopes),
         ]
     }
 }

@@ -9,10 +9,7 @@ use std::time::Duration;
 use injector_common::{call::CallRule, rule::Rule};
 use injector_spec::experiment::Fault;
 
-use super::{
-    Compiled, Error, LineModel, Plan, PlannedRule, calls, compile,
-    rows::{self, Chosen},
-};
+use super::{Compiled, Error, LineModel, Plan, PlannedRule, calls, compile, rows::Chosen};
 
 /// What programs and the delay line read of a rule.
 #[derive(Clone, Debug, PartialEq)]
@@ -54,7 +51,7 @@ impl Plan {
 /// The values of a fault that differs from the compiled one in what ramps.
 pub(super) fn values(fault: &Fault, compiled: &Compiled) -> Result<Values, Error> {
     let mut rule = compile::record(fault, compiled.rule.filters, compiled.rule.seed);
-    let row = rows::row(&fault.kind, fault.direction);
+    let row = compile::row(fault, Some(compiled.mechanism));
     let line = row.model(&rule, compiled.line.as_ref())?;
     row.write(&mut rule);
     if compiled.exec_deny.is_some() {

@@ -93,29 +93,25 @@ impl Asked {
     }
 }
 
+/// What the paths of known APIs end in, in the order in which they are compared.
+pub(crate) const ENDS: [(&str, Provider, Call); 12] = [
+    ("/chat/completions", Provider::OpenAi, Call::Chat),
+    ("/responses", Provider::OpenAi, Call::Responses),
+    ("/completions", Provider::OpenAi, Call::Text),
+    ("/embeddings", Provider::OpenAi, Call::Embeddings),
+    ("/v1/messages", Provider::Anthropic, Call::Chat),
+    ("/api/chat", Provider::Ollama, Call::Chat),
+    ("/api/generate", Provider::Ollama, Call::Text),
+    ("/api/embed", Provider::Ollama, Call::Embeddings),
+    (":generateContent", Provider::Gemini, Call::Chat),
+    (":streamGenerateContent", Provider::Gemini, Call::Chat),
+    (":embedContent", Provider::Gemini, Call::Embeddings),
+    (":batchEmbedContents", Provider::Gemini, Call::Embeddings),
+];
+
 fn recognise(path: &str) -> Option<(Provider, Call)> {
-    let ends: [(&str, Provider, Call); 8] = [
-        ("/chat/completions", Provider::OpenAi, Call::Chat),
-        ("/responses", Provider::OpenAi, Call::Responses),
-        ("/completions", Provider::OpenAi, Call::Text),
-        ("/embeddings", Provider::OpenAi, Call::Embeddings),
-        ("/v1/messages", Provider::Anthropic, Call::Chat),
-        ("/api/chat", Provider::Ollama, Call::Chat),
-        ("/api/generate", Provider::Ollama, Call::Text),
-        ("/api/embed", Provider::Ollama, Call::Embeddings),
-    ];
-    let known = ends.into_iter().find(|(end, ..)| path.ends_with(end));
-    let gemini = || {
-        let (_, verb) = path.rsplit_once(':')?;
-        match verb {
-            "generateContent" | "streamGenerateContent" => Some((Provider::Gemini, Call::Chat)),
-            "embedContent" | "batchEmbedContents" => Some((Provider::Gemini, Call::Embeddings)),
-            _ => None,
-        }
-    };
-    known
-        .map(|(_, dialect, call)| (dialect, call))
-        .or_else(gemini)
+    let known = ENDS.into_iter().find(|(end, ..)| path.ends_with(end));
+    known.map(|(_, dialect, call)| (dialect, call))
 }
 
 /// The model in `/v1beta/models/MODEL:generateContent`.

@@ -3,7 +3,8 @@
 //! Programs in the kernel send the target's new connections here (`injector_host::kernel::relay`); the target sees the peer
 //! that it asked for. Reading order: [`process`] is its life, [`conversation`] what the worker and it say to each other,
 //! [`passage`] one connection; of a request [`asked`] says what it is, [`rules`] whether a fault takes it, [`act`] what that
-//! asks for, and [`deed`] does it. Answers that are made up are in [`provider`] for models and in [`tools`] for tools, [`pieces`] takes a stream apart, and [`reactions`] is what the target does about it.
+//! asks for, and [`deed`] does it. Answers that are made up are in [`provider`] for models and in [`tools`] for tools, [`pieces`] takes a stream apart, and [`reactions`] is what the target does about it. [`script`] has the
+//! same answers for targets that no relay stands in front of.
 //!
 //! Invariants:
 //! - It serves connections that the kernel has written down and no others: it is no open proxy.
@@ -33,6 +34,7 @@ pub mod process;
 mod provider;
 mod reactions;
 mod rules;
+pub mod script;
 pub mod sealed;
 mod stream;
 mod tools;

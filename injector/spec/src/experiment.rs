@@ -74,8 +74,8 @@ pub use varied::{ParameterPath, Setting, Values, Varied, VariedError, WhichFault
 pub use crate::faults::{
     About, ActsOn, CallDamage, CallDelay, CallError, Fate, FaultKind, Filling, Interface,
     LONGEST_CHAIN, LONGEST_SLEEP, ModelRequests, OnCalls, OnLookUps, OnModels, OnPackets,
-    OnProcesses, OnRequests, OnTools, ProcessFaultError, Provider, Realism, Respawn, SleepAt,
-    Sleeps, ToolCallError, ToolCalls,
+    OnProcesses, OnRequests, OnTools, ProcessFaultError, Provider, Realism, RequestsBy, Respawn,
+    SleepAt, Sleeps, THROUGH_THE_RELAY, ToolCallError, ToolCalls,
     dns_delay::DnsDelay,
     dns_error::{DnsAnswer, DnsError},
     io_corrupt::IoCorrupt,

@@ -77,9 +77,10 @@ pub use self::{
     call_damage::{CallDamage, Filling},
     call_delay::{CallDelay, LONGEST_CHAIN, LONGEST_SLEEP, SleepAt, Sleeps},
     call_error::{CallError, Realism},
-    model_requests::{ModelRequests, Provider},
+    model_requests::{ModelRequests, Provider, RequestsBy},
     on_requests::{OnModels, OnRequests, OnTools},
     processes::{ProcessFaultError, Respawn},
+    request_fault::THROUGH_THE_RELAY,
     tool_calls::{Interface, ToolCallError, ToolCalls},
 };
 pub(crate) use self::{

@@ -26,6 +26,7 @@ mod guarded;
 mod guardians;
 mod halts;
 mod harness_itself;
+mod in_place;
 mod judged;
 mod lessons;
 mod lifecycle;
@@ -72,6 +73,7 @@ fn main() -> ExitCode {
         judged::cases(),
         measures::cases(),
         observe::cases(),
+        in_place::cases(),
         operations::cases(),
         rates::cases(),
         ramps::cases(),

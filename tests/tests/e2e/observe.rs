@@ -15,7 +15,8 @@ use serde_json::Value;
 use crate::guarded;
 use crate::needs::{INJECTOR, openssl, python, uprobes};
 use crate::suite::Case;
-use stage::{SECRET, Stage, Text};
+use stage::{SECRET, Stage};
+pub(crate) use stage::{Text, text_of};
 
 /// How soon something has to have happened.
 const SOON: Duration = Duration::from_secs(10);

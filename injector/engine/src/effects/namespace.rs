@@ -15,6 +15,7 @@ mod follow;
 mod keeping_up;
 pub(super) mod pace;
 pub(super) mod relay;
+pub(super) mod rewrites;
 mod unjudged;
 
 use std::{
@@ -30,7 +31,7 @@ use self::{
     calls::{Attached, CallFaults},
     claim::Sockets,
     coverage::Covered,
-    filling::{make_tap, sizes, start_line, write_rules},
+    filling::{make_tap, rewrites, sizes, start_line, write_rules},
     pace::Pace,
 };
 use crate::{changes::Changes, fd_store::FdStore, halt_monitor, recorder::RunJournal, tell};
@@ -83,6 +84,8 @@ pub struct ArmedNamespace {
     tap: Option<OwnedFd>,
     /// The process that connections go through.
     pub(super) relay: Option<relay::Relay>,
+    /// What answers in the targets' own memory.
+    pub(super) rewrites: Option<rewrites::Rewrites>,
     /// The namespace itself.
     pub namespace: Namespace,
     /// The scopes that live here.
@@ -115,6 +118,8 @@ pub struct Context<'r> {
     pub conditions: &'r [Condition],
     /// What the relay opens TLS by.
     pub opens_tls: Option<&'r OpensTls>,
+    /// The process that has asked for the run, which is no target.
+    pub caller: u32,
 }
 
 /// What others hold of a namespace's maps.
@@ -174,6 +179,7 @@ impl ArmedNamespace {
         } else {
             None
         };
+        let rewrites = rewrites(&mut object, &scopes, context)?;
         let (mut maps, lease, events) = Maps::take(&mut object)?;
         write_rules(&mut maps, &scopes, context)?;
         if let Some(tap) = &tap {
@@ -197,6 +203,7 @@ impl ArmedNamespace {
             line,
             tap: None,
             relay,
+            rewrites,
             namespace: namespace.try_clone()?,
             scopes,
             hooks,

@@ -27,7 +27,7 @@ use injector_host::{
 use injector_plan::tables::Sizes;
 use injector_spec::{error::Refusal, experiment::Follow};
 
-use super::members::{Covered, EVERY, Members};
+use crate::members::{Covered, EVERY, Members};
 
 /// The scope of the only target.
 const SCOPE: u32 = 0;
@@ -40,7 +40,7 @@ pub(super) struct Session {
     ring: PlaintextRing,
     maps: Maps,
     probes: TlsProbes,
-    object: Object,
+    _object: Object,
     target: ResolvedTarget,
     presence: Presence,
     /// Whether a process of the target was seen.
@@ -113,7 +113,7 @@ impl Session {
     /// Attaches to a target.
     pub(super) fn begin(target: ResolvedTarget, guard: Guard) -> Result<Self, Refusal> {
         let mut object = Object::load_for(Callers::of(std::iter::once(&target))?, Sizes::OBSERVE)?;
-        let probes = TlsProbes::ready(&mut object)?;
+        let probes = TlsProbes::looking(&mut object)?;
         let ring = PlaintextRing::take(&mut object)?;
         let mut links = Links::default();
         plaintext::attach_plain(&mut object, &mut links)?;
@@ -137,7 +137,7 @@ impl Session {
             ring,
             maps,
             probes,
-            object,
+            _object: object,
             presence: Presence::of(&target),
             target,
             was_here: false,
@@ -159,8 +159,7 @@ impl Session {
         }
         self.next = now + EVERY;
         let members = self.present();
-        self.members
-            .keep_up(&members, &self.probes, &mut self.object, tell);
+        self.members.keep_up(&members, &self.probes, tell);
         self.was_here |= !members.is_empty();
         let followed = members.len();
         match self.presence.look(|| followed, &mut Vec::new()) {

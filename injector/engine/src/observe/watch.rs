@@ -17,11 +17,10 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use super::{
     connection::{Connection, Turn},
     exchange::Exchange,
-    members::Covered,
     retries::Retries,
     session::Session,
 };
-use crate::supervisor::Signals;
+use crate::{members::Covered, supervisor::Signals};
 
 /// How long records wait at most.
 const PAUSE: Timespec = Timespec {

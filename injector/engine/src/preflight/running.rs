@@ -61,7 +61,7 @@ enum State {
     Pause,
     /// Their cgroup's limits.
     Limits,
-    /// The process that their connections go through.
+    /// What answers their requests, or what their connections go through.
     Relay,
 }
 
@@ -87,7 +87,7 @@ impl State {
             Self::Pause => "pauses processes of the same target",
             Self::Limits => "limits the cgroup of the same target",
             Self::Relay => {
-                "sends connections of the same target through a relay, and there is one way"
+                "answers requests of the same target, or sends its connections through a relay, and there is one way"
             }
         }
     }

@@ -4,8 +4,8 @@ use injector_host::{
     kernel::cgroup_file,
     targets::{ResolvedTarget, controller},
 };
-use injector_plan::PlannedRule;
-use injector_spec::experiment::OnProcesses;
+use injector_plan::{Mechanism, PlannedRule};
+use injector_spec::experiment::{OnProcesses, THROUGH_THE_RELAY};
 
 /// Lines for people: what the fault says of itself, and of limits which files of the cgroup have them and what is in them
 /// now.
@@ -20,9 +20,19 @@ pub(super) fn details(rule: &PlannedRule, target: Option<&ResolvedTarget>) -> Ve
                 Err(error) => vec![error.to_string()],
             }
         }
-        Some(OnProcesses::Kill(_) | OnProcesses::Pause(_)) | None => rule.fault.details(),
+        Some(OnProcesses::Kill(_) | OnProcesses::Pause(_)) | None => {
+            let mut lines = rule.fault.details();
+            if rule.compiled.mechanism == Mechanism::TlsRewrite {
+                lines.retain(|line| line != THROUGH_THE_RELAY);
+                lines.push(IN_PLACE.to_owned());
+            }
+            lines
+        }
     }
 }
+
+/// What a plan says of faults that are carried out in the target's own memory.
+const IN_PLACE: &str = "requests of HTTP/1.1 through OpenSSL's functions are met, in plain text and HTTP/2 none; what the target does about them is not measured (`--by relay` does both in plain text)";
 
 fn line(limit: &controller::Limit) -> String {
     let now = cgroup_file::read(&limit.path, &limit.value);

@@ -20,6 +20,7 @@ use super::{
     clsact::{self, Attaching, Filters, Place, Qdisc, Side},
     links::{DeviceHook, Links, ProcessHook},
     object::Object,
+    uprobe::TlsProbes,
 };
 use crate::{delay_line::Tap, sleep_server, targets::cgroup};
 use bench::Bench;
@@ -124,6 +125,7 @@ impl Prober {
                 let mut links = Links::default();
                 links.process(&mut self.bench()?.object, ProcessHook::Relayed)
             }
+            Need::TlsRewrite => TlsProbes::writing(&mut self.bench()?.object).map(drop),
             Need::ForkTracepoint => fork_tracepoint(&mut self.bench()?.object),
             Need::Operations => {
                 self.cgroup_links(&[

@@ -28,6 +28,8 @@ pub enum Way {
     Exit,
     /// At functions in user space, by one link for many of them (`uprobe.multi`).
     Probes,
+    /// At functions in user space, by a perf event for each.
+    SingleProbes,
 }
 
 /// Whether a program may sleep. The program's own name says so too: `..._s`.
@@ -113,9 +115,9 @@ impl Trampolines {
         self.load_at(program, way, target)
     }
 
-    /// Loads a program for functions in user space.
-    pub(super) fn load_probe(&self, program: &'static str) -> Result<OwnedFd, Error> {
-        self.load_at(program, Way::Probes, 0)
+    /// Loads a program for functions in user space, to be attached in this way.
+    pub(super) fn load_probe(&self, program: &'static str, way: Way) -> Result<OwnedFd, Error> {
+        self.load_at(program, way, 0)
     }
 
     /// Loads a program. `function` is the type id of the one that it is for; 0 for those in user space.

@@ -6,8 +6,12 @@
 //! Two ways, tried on a child of ours ([`trial`]) before a target is met: one link for all functions (`uprobe.multi`, 6.6),
 //! and a perf event for each. A link of 6.6 before 6.6.35 meets one thread of a process only
 //! (`kernel/trace/bpf_trace.c`, `uprobe_prog_run`), and then the other way is taken.
+//!
+//! Programs that look and programs that write are pairs of their own: where the kernel is locked down it refuses the
+//! second alone, and nothing of them is loaded where nothing is to be written.
 
 mod multi;
+mod single;
 pub mod trial;
 
 use std::{
@@ -17,22 +21,20 @@ use std::{
     path::PathBuf,
 };
 
-use aya::programs::{
-    UProbe,
-    uprobe::{UProbeAttachLocation, UProbeAttachPoint, UProbeLink, UProbeScope},
-};
-
-use super::{
-    Error,
-    links::{ensure_loaded, program},
-    object::Object,
-};
+use self::{single::Single, trial::Tries};
+use super::{Error, object::Object, trampoline::Way};
 use crate::targets::tls::Library;
 
-/// The programs at functions of TLS libraries.
-const AT_TLS: Pair = Pair {
+/// The programs that look, at functions of TLS libraries.
+const LOOKING: Pair = Pair {
     enter: "inj_tls_enter",
     leave: "inj_tls_leave",
+};
+
+/// Those that answer there.
+const WRITING: Pair = Pair {
+    enter: "inj_rewrite_enter",
+    leave: "inj_rewrite_leave",
 };
 
 /// Two programs: at the beginning and at the return of a function.
@@ -52,17 +54,13 @@ struct Places {
 /// Programs that are loaded to be attached again and again.
 struct Loaded {
     pair: Pair,
-    way: Way,
+    by: By,
+    enter: OwnedFd,
+    leave: OwnedFd,
 }
 
-enum Way {
-    /// By one link for all places.
-    Multi { enter: OwnedFd, leave: OwnedFd },
-    /// By a perf event for each.
-    Single,
-}
-
-/// Attaches probes to TLS libraries, in the way that works here.
+/// Attaches probes to TLS libraries, in the way that works here. It may be sent to a thread of its own: an attachment waits
+/// for the kernel.
 pub struct TlsProbes(Loaded);
 
 /// Probes of one process in one file; dropping it takes them out.
@@ -74,23 +72,24 @@ pub struct Probed(
 #[expect(dead_code, reason = "the descriptors are held for their Drop")]
 enum Held {
     Multi(OwnedFd),
-    Single(UProbeLink),
+    Single(Single),
 }
 
 impl TlsProbes {
-    /// Loads the programs, and tries on a child of ours that a probed process lives on.
-    pub fn ready(object: &mut Object) -> Result<Self, Error> {
-        let by = trial::find(object)?;
-        Loaded::load(object, AT_TLS, by).map(Self)
+    /// Loads the programs that look, and tries on a child of ours that a probed process lives on.
+    pub fn looking(object: &mut Object) -> Result<Self, Error> {
+        let by = trial::find(object, Tries::Looks)?;
+        Loaded::load(object, LOOKING, by).map(Self)
+    }
+
+    /// Loads the programs that answer, and tries on a child of ours that they may write to it, and that it lives on.
+    pub fn writing(object: &mut Object) -> Result<Self, Error> {
+        let by = trial::find(object, Tries::Writes)?;
+        Loaded::load(object, WRITING, by).map(Self)
     }
 
     /// Attaches to the functions of a library in one process.
-    pub fn attach(
-        &self,
-        object: &mut Object,
-        pid: NonZeroU32,
-        library: &Library,
-    ) -> Result<Probed, Error> {
+    pub fn attach(&self, pid: NonZeroU32, library: &Library) -> Result<Probed, Error> {
         let places = library.functions.iter();
         let places = places.map(|(function, offset)| (function, (*offset, function.cookie())));
         let places = Places {
@@ -100,7 +99,7 @@ impl TlsProbes {
                 .map(|(_, place)| place)
                 .collect(),
         };
-        self.0.attach(object, pid, &library.file, &places)
+        self.0.attach(pid, &library.file, &places)
     }
 }
 
@@ -112,71 +111,56 @@ enum By {
 }
 
 impl Loaded {
-    fn load(object: &mut Object, pair: Pair, by: By) -> Result<Self, Error> {
+    fn load(object: &Object, pair: Pair, by: By) -> Result<Self, Error> {
+        let programs = object.programs()?;
         let way = match by {
-            By::Link => {
-                let programs = object.programs()?;
-                Way::Multi {
-                    enter: programs.load_probe(pair.enter)?,
-                    leave: programs.load_probe(pair.leave)?,
-                }
-            }
-            By::PerfEvents => {
-                for name in [pair.enter, pair.leave] {
-                    let program: &mut UProbe = program(object, name)?;
-                    ensure_loaded(name, program.fd().is_ok(), || program.load())?;
-                }
-                Way::Single
-            }
+            By::Link => Way::Probes,
+            By::PerfEvents => Way::SingleProbes,
         };
-        Ok(Self { pair, way })
+        Ok(Self {
+            pair,
+            by,
+            enter: programs.load_probe(pair.enter, way)?,
+            leave: programs.load_probe(pair.leave, way)?,
+        })
     }
 
-    fn attach(
-        &self,
-        object: &mut Object,
-        pid: NonZeroU32,
-        file: &File,
-        places: &Places,
-    ) -> Result<Probed, Error> {
+    fn attach(&self, pid: NonZeroU32, file: &File, places: &Places) -> Result<Probed, Error> {
         // The descriptor's own path: this very file, whatever lies at its name now.
         let path = PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()));
         let Pair { enter, leave } = self.pair;
         let mut held = Vec::new();
-        match &self.way {
-            Way::Multi {
-                enter: at_entry,
-                leave: at_return,
-            } => {
-                // Returns first: a call whose beginning alone is met would leave its entry behind.
-                for (program, name, places, at) in [
-                    (at_return, leave, &places.leave, multi::At::Return),
-                    (at_entry, enter, &places.enter, multi::At::Entry),
-                ] {
+        // Returns first: a call whose beginning alone is met would leave its entry behind.
+        for (program, name, places, at) in [
+            (&self.leave, leave, &places.leave, At::Return),
+            (&self.enter, enter, &places.enter, At::Entry),
+        ] {
+            let failed = |error| Error::Program {
+                program: name,
+                why: format!("attaching it to process {pid} failed: {error}"),
+            };
+            match self.by {
+                By::Link => {
                     let link = multi::attach(program, &path, places, at, pid);
-                    held.push(Held::Multi(link.map_err(|error| Error::Program {
-                        program: name,
-                        why: format!("attaching it to process {pid} failed: {error}"),
-                    })?));
+                    held.push(Held::Multi(link.map_err(failed)?));
                 }
-            }
-            Way::Single => {
-                for (name, places) in [(leave, &places.leave), (enter, &places.enter)] {
-                    let program: &mut UProbe = program(object, name)?;
-                    let failed = |error| Error::program(name, &error);
-                    for (offset, cookie) in places {
-                        let point = UProbeAttachPoint {
-                            location: UProbeAttachLocation::AbsoluteOffset(*offset),
-                            cookie: Some(*cookie),
-                        };
-                        let id = program
-                            .attach(point, &path, UProbeScope::OneProcess(pid))
-                            .map_err(failed)?;
-                        held.push(Held::Single(program.take_link(id).map_err(failed)?));
+                By::PerfEvents => {
+                    for place in places {
+                        let probe = Single::attach(program, &path, *place, at, pid);
+                        held.push(Held::Single(probe.map_err(failed)?));
                     }
                 }
             }
         }
         Ok(Probed(held))
     }
+}
+
+/// Where in a function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum At {
+    /// Where it begins.
+    Entry,
+    /// Where it returns.
+    Return,
 }

@@ -80,6 +80,7 @@ fn a_rule_takes_what_it_means_of_its_own_target() {
     rules.set(vec![order(
         3,
         limited(ModelRequests {
+            by: None,
             provider: Some(Provider::Vllm),
             models: vec!["gpt-*".into()],
             paths: vec!["*/chat/*".into()],

@@ -26,6 +26,19 @@ pub struct ModelRequests {
     /// Globs of the paths that are asked, without what is behind a question mark; empty is every path of a known API.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub paths: Vec<String>,
+    /// By this and no other; what serves where not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<RequestsBy>,
+}
+
+/// How requests are reached, where a person insists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum RequestsBy {
+    /// By a process of the injector's, which connections go through.
+    Relay,
+    /// Inside TLS, by an answer that is put into the target's own memory.
+    TlsRewrite,
 }
 
 /// Whose API it is.
@@ -95,6 +108,9 @@ pub(super) struct RequestFlags {
         help_heading = "Requests"
     )]
     request_path: Vec<String>,
+    /// By this mechanism and no other: a relay, or answers in the target's own memory inside TLS
+    #[arg(long, value_enum, value_name = "MECHANISM", help_heading = "Requests")]
+    by: Option<RequestsBy>,
     #[command(flatten)]
     traffic: TrafficFlags,
     #[command(flatten)]
@@ -108,6 +124,7 @@ impl RequestFlags {
             provider: self.provider,
             models: self.model,
             paths: self.request_path,
+            by: self.by,
         };
         let chance: Chance = self.chance.chance();
         self.traffic.fault(kind(requests), chance)
@@ -120,6 +137,7 @@ impl ModelRequests {
         filters.some("provider", self.provider.map(name));
         filters.list("model", &self.models);
         filters.list("request-path", &self.paths);
+        filters.some("by", self.by.map(name));
     }
 
     /// None of it is a number.
@@ -128,6 +146,7 @@ impl ModelRequests {
             provider: _,
             models: _,
             paths: _,
+            by: _,
         } = self;
         Vec::new()
     }

@@ -49,10 +49,10 @@ impl<T: RequestFault> Definition for T {
 
     fn details(&self, _: Direction) -> Vec<String> {
         let mut lines = RequestFault::details(self);
-        lines.push(WAY.to_owned());
+        lines.push(THROUGH_THE_RELAY.to_owned());
         lines
     }
 }
 
-/// What a plan says of every fault on requests.
-const WAY: &str = "each new TCP connection of the target that its filters mean goes through a process of the injector's for the whole run; `--dest-port` or `--hostname` leaves others alone";
+/// What a plan says of every fault on requests that the relay carries out.
+pub const THROUGH_THE_RELAY: &str = "each new TCP connection of the target that its filters mean goes through a process of the injector's for the whole run; `--dest-port` or `--hostname` leaves others alone";

@@ -238,7 +238,7 @@ missing for net delay, net corrupt, net reorder, net bandwidth, dns error, dns d
   why     no device
   remedy  load the module with `modprobe tun`, and pass /dev/net/tun into the container if there is one
 
-22 mechanisms were tried, 20 work: `injector doctor --all` names each";
+23 mechanisms were tried, 21 work: `injector doctor --all` names each";
         assert_eq!(text(&survey, Depth::Verdicts, Look::Pipe), expected);
         let all = text(&survey, Depth::Everything, Look::Pipe);
         assert!(

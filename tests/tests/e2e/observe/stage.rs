@@ -46,7 +46,7 @@ pub(super) struct Client {
 
 /// What stands where `SSL_write` or `SSL_write_ex` begins in a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Text {
+pub(crate) enum Text {
     /// What stands in the file.
     Original,
     /// A breakpoint.
@@ -120,35 +120,39 @@ impl Client {
 
     /// What its text is.
     pub(super) fn text(&self) -> Result<Text> {
-        let pid = self.pid();
-        let found = Libraries::default().of(pid)?;
-        let library = found.libraries.first().context("it has no OpenSSL")?;
-        let functions = library.functions.iter();
-        let mut texts = functions.filter(|(function, _)| *function == Function::WriteEx);
-        let (_, offset) = texts.next().context("no SSL_write_ex")?;
-        let maps = fs::read_to_string(format!("/proc/{pid}/maps"))?;
-        let hex = |word: &str| u64::from_str_radix(word, 16).ok();
-        let address = maps.lines().find_map(|line| {
-            let mut words = line.split_whitespace();
-            let (from, to) = words.next()?.split_once('-')?;
-            let (from, to) = (hex(from)?, hex(to)?);
-            let at = hex(words.nth(1)?)?;
-            let is_there = line.ends_with(&library.name) && (at..at + (to - from)).contains(offset);
-            is_there.then(|| from + offset - at)
-        });
-        let address = address.context("the library is not mapped")?;
-        let mut now = [0];
-        File::open(format!("/proc/{pid}/mem"))?.read_exact_at(&mut now, address)?;
-        let mut own = [0];
-        library.file.read_exact_at(&mut own, *offset)?;
-        ensure!(own[0] != BREAKPOINT, "the file itself has a breakpoint");
-        ensure!(now == own || now[0] == BREAKPOINT, "{now:?} {own:?}");
-        Ok(if now == own {
-            Text::Original
-        } else {
-            Text::Probed
-        })
+        text_of(self.pid())
     }
+}
+
+/// What the text of a process is where its library's `SSL_write_ex` begins.
+pub(crate) fn text_of(pid: u32) -> Result<Text> {
+    let found = Libraries::default().of(pid)?;
+    let library = found.libraries.first().context("it has no OpenSSL")?;
+    let functions = library.functions.iter();
+    let mut texts = functions.filter(|(function, _)| *function == Function::WriteEx);
+    let (_, offset) = texts.next().context("no SSL_write_ex")?;
+    let maps = fs::read_to_string(format!("/proc/{pid}/maps"))?;
+    let hex = |word: &str| u64::from_str_radix(word, 16).ok();
+    let address = maps.lines().find_map(|line| {
+        let mut words = line.split_whitespace();
+        let (from, to) = words.next()?.split_once('-')?;
+        let (from, to) = (hex(from)?, hex(to)?);
+        let at = hex(words.nth(1)?)?;
+        let is_there = line.ends_with(&library.name) && (at..at + (to - from)).contains(offset);
+        is_there.then(|| from + offset - at)
+    });
+    let address = address.context("the library is not mapped")?;
+    let mut now = [0];
+    File::open(format!("/proc/{pid}/mem"))?.read_exact_at(&mut now, address)?;
+    let mut own = [0];
+    library.file.read_exact_at(&mut own, *offset)?;
+    ensure!(own[0] != BREAKPOINT, "the file itself has a breakpoint");
+    ensure!(now == own || now[0] == BREAKPOINT, "{now:?} {own:?}");
+    Ok(if now == own {
+        Text::Original
+    } else {
+        Text::Probed
+    })
 }
 
 fn python(program: &str) -> Command {

@@ -40,9 +40,10 @@ pub(super) struct Attached {
     pub(super) places: Vec<(RuleId, Places)>,
 }
 
-/// The processes whose calls the programs look at. None where no fault is about calls.
+/// The processes whose calls the programs look at. None where no fault is about calls, or about what they read by a library.
 pub(super) fn callers(scopes: &[u32], context: &Context<'_>) -> Result<Callers, Refusal> {
-    if context.plan.on_calls(scopes).next().is_none() {
+    let answers = context.plan.hooks(scopes).rewrite;
+    if !answers && context.plan.on_calls(scopes).next().is_none() {
         return Ok(Callers::default());
     }
     Ok(Callers::of(own(scopes, context.targets))?)

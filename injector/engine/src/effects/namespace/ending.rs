@@ -92,6 +92,7 @@ impl ArmedNamespace {
             line,
             tap,
             relay,
+            rewrites,
             ..
         } = self;
         // Sleepers first: a program that sleeps keeps what it is attached to.
@@ -99,6 +100,7 @@ impl ArmedNamespace {
         drop(links);
         drop(cgroup_links);
         drop(relay);
+        drop(rewrites);
         // With the object goes the table that filters reach their programs through: from here on they do nothing.
         drop((
             covered, filters, object, maps, events, operations, debug_log,

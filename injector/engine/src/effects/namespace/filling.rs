@@ -6,12 +6,12 @@ use injector_common::{rule::Rule, rule_id};
 
 use injector_host::{
     delay_line::{self, DelayLine, Tap},
-    kernel::{Error, devices, maps::Maps, netns::Namespace, tap_label::TapLabel},
+    kernel::{Error, devices, maps::Maps, netns::Namespace, object::Object, tap_label::TapLabel},
 };
-use injector_plan::{Carrier, Hooks, Known, Plan, Told, line::LineTable, tables::Sizes};
+use injector_plan::{Carrier, Hooks, Known, Mechanism, Plan, Told, line::LineTable, tables::Sizes};
 use injector_spec::{error::Refusal, experiment::Follow};
 
-use super::{Context, Listening};
+use super::{Context, Listening, keeping_up::with_new_children, rewrites::Rewrites};
 
 /// How large the tables have to be.
 pub(super) fn sizes(scopes: &[u32], context: &Context<'_>) -> Sizes {
@@ -72,6 +72,32 @@ pub(super) fn start_line(tap: &Tap, scopes: &[u32], plan: &Plan) -> Result<Delay
     )?)
 }
 
+/// What answers in the targets' own memory, where a rule of theirs does.
+pub(super) fn rewrites(
+    object: &mut Object,
+    scopes: &[u32],
+    context: &Context<'_>,
+) -> Result<Option<Rewrites>, Refusal> {
+    let plan = context.plan;
+    if !plan.hooks(scopes).rewrite {
+        return Ok(None);
+    }
+    let mut members = Vec::new();
+    for scope in scopes {
+        let Some(target) = context.targets.get(*scope as usize) else {
+            continue;
+        };
+        if plan.hooks(&[*scope]).rewrite {
+            let own = target.members();
+            members.extend(match target.follow {
+                Follow::Tree => with_new_children(own)?,
+                Follow::Process => own,
+            });
+        }
+    }
+    Rewrites::start(object, plan, scopes, members, context.caller).map(Some)
+}
+
 pub(super) fn write_rules(
     maps: &mut Maps,
     scopes: &[u32],
@@ -84,10 +110,12 @@ pub(super) fn write_rules(
         .filter(|rule| scopes.contains(&rule.scope))
     {
         let record = Rule {
-            // What goes through the relay is told by request, and not by connection.
+            // What goes through the relay is told by request, and not by connection. What is answered in a target's own memory
+            // is counted only.
             tell: u32::from(
                 context.listening == Listening::ToHits
-                    && rule.compiled.mechanism.carrier() != Carrier::Relay,
+                    && rule.compiled.mechanism.carrier() != Carrier::Relay
+                    && rule.compiled.mechanism != Mechanism::TlsRewrite,
             ),
             ..rule.compiled.rule
         };

@@ -44,14 +44,15 @@ impl ArmedNamespace {
         Ok(())
     }
 
-    /// Programs on system calls ask at the levels at which targets were when they were loaded.
+    /// Programs on calls ask at the levels at which targets were when they were loaded.
     fn check_depth(&self, from: &Cgroup, to: &Cgroup, plan: &Plan) -> Result<(), Refusal> {
         let depth = |cgroup: &Cgroup| cgroup.directory.components().count();
-        if depth(from) == depth(to) || plan.on_calls(&self.scopes).next().is_none() {
+        let asks = self.hooks.rewrite || plan.on_calls(&self.scopes).next().is_some();
+        if depth(from) == depth(to) || !asks {
             return Ok(());
         }
         Err(Refusal::usage(
-            "its cgroup lies at another depth of the hierarchy than before, where the programs on system calls do \
+            "its cgroup lies at another depth of the hierarchy than before, where the programs on its calls do \
              not look; start the run again.",
         ))
     }

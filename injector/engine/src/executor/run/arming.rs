@@ -67,6 +67,7 @@ impl Run<'_> {
                 listening: self.request.listening,
                 conditions: &self.request.experiment.halt,
                 opens_tls: self.request.opens_tls.as_ref(),
+                caller: self.request.asked_by.1,
             };
             let (armed, opened, news) = ArmedNamespace::attach(namespace, scopes, &mut context)?;
             counting.push(self.counting(&armed.scopes, opened.counters));

@@ -128,6 +128,8 @@ const fn attach_type(way: Way) -> u32 {
         Way::ModifyReturn => MODIFY_RETURN,
         Way::Exit => TRACE_FEXIT,
         Way::Probes => TRACE_UPROBE_MULTI,
+        // The programs of perf events have none.
+        Way::SingleProbes => 0,
     }
 }
 
@@ -136,7 +138,7 @@ const fn kind(way: Way) -> u32 {
         Way::Lsm => LSM,
         Way::ModifyReturn | Way::Exit => TRACING,
         // `BPF_PROG_TYPE_KPROBE` is that of probes in user space too.
-        Way::Probes => KPROBE,
+        Way::Probes | Way::SingleProbes => KPROBE,
     }
 }
 

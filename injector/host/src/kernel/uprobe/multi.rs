@@ -11,19 +11,11 @@ use std::{
     path::Path,
 };
 
+use super::At;
 use crate::kernel::trampoline::bpf::{self, LINK_CREATE, TRACE_UPROBE_MULTI};
 
 /// `BPF_F_UPROBE_MULTI_RETURN` of `include/uapi/linux/bpf.h`.
 const RETURN: u32 = 1;
-
-/// Where in a function.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum At {
-    /// Where it begins.
-    Entry,
-    /// Where it returns.
-    Return,
-}
 
 /// `union bpf_attr` of the command, as far as it is used here.
 #[repr(C)]

@@ -3,7 +3,8 @@
 //! Two things are known to go wrong, and neither can be read from a version. Kernels from 6.11 to some of 6.12 and 6.13 let a
 //! probed function return by a system call of their own (`uretprobe`, 335 on `x86_64`), which a seccomp filter that does not
 //! know it takes for the process's: the process is killed, or goes on into nowhere. And links of 6.6 before 6.6.35 are met by
-//! one thread of a process alone. So the child is under such a filter, and calls from two threads.
+//! one thread of a process alone. So the child is under such a filter, and calls from two threads. Where programs are to write,
+//! they write into the child's memory, and what is counted is what the kernel has written.
 
 use std::{fs::File, io, num::NonZeroU32};
 
@@ -18,10 +19,30 @@ use crate::{
 /// How the hidden command is called.
 pub const COMMAND: &str = "try-probe";
 
-const PROGRAMS: Pair = Pair {
-    enter: "inj_probe_trial",
-    leave: "inj_probe_tried",
-};
+/// What is tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Tries {
+    /// That programs are met.
+    Looks,
+    /// That they may write, too.
+    Writes,
+}
+
+impl Tries {
+    const fn programs(self) -> Pair {
+        match self {
+            Self::Looks => Pair {
+                enter: "inj_probe_trial",
+                leave: "inj_probe_tried",
+            },
+            Self::Writes => Pair {
+                enter: "inj_write_trial",
+                leave: "inj_write_tried",
+            },
+        }
+    }
+}
+
 const MAP: &str = "INJ_PROBE_TRIAL";
 
 /// The system call by which a probed function returns (`arch/x86/entry/syscalls/syscall_64.tbl`).
@@ -31,22 +52,53 @@ const URETPROBE: u32 = 335;
 type Met = [u64; 4];
 
 /// The way that works, or why none does. The programs and the map of the trial are the object's own.
-pub(super) fn find(object: &mut Object) -> Result<By, Error> {
+pub(super) fn find(object: &mut Object, tries: Tries) -> Result<By, Error> {
+    find_way(object, tries).map_err(|error| match tries {
+        Tries::Looks => error,
+        Tries::Writes => forbidden(error),
+    })
+}
+
+/// The helper that writes to a process, which the kernel withholds where it is locked down (`kernel/trace/bpf_trace.c`,
+/// `bpf_tracing_func_proto`).
+const HELPER: &str = "bpf_probe_write_user";
+
+/// Says it in words where the kernel forbids to write.
+fn forbidden(error: Error) -> Error {
+    if !error.to_string().contains(HELPER) {
+        return error;
+    }
+    let level = locked_down().map(|level| format!(" ({level})"));
+    Error::Probe(format!(
+        "this kernel is locked down{}: programs may look into a process and not write to it",
+        level.unwrap_or_default()
+    ))
+}
+
+/// The name of the kernel's lockdown, where it is on; the file has it in brackets.
+fn locked_down() -> Option<String> {
+    let levels = std::fs::read_to_string("/sys/kernel/security/lockdown").ok()?;
+    let (_, rest) = levels.split_once('[')?;
+    let (level, _) = rest.split_once(']')?;
+    (level != "none").then(|| level.to_owned())
+}
+
+fn find_way(object: &mut Object, tries: Tries) -> Result<By, Error> {
     // Held until both ways are tried: the programs have the number of this descriptor.
     let mut met: Array<MapData, u64> = maps::take(object, MAP, Array::try_from)?;
-    match try_once(object, &mut met, By::Link) {
+    match try_once(object, &mut met, tries, By::Link) {
         Ok(met) if is_met(met) => return Ok(By::Link),
         // A process that dies of one way dies of the other.
         Err(dead @ Error::Probe(_)) => return Err(dead),
         // There are no such links, or they are met by one thread.
         Ok(_) | Err(_) => {}
     }
-    let met = try_once(object, &mut met, By::PerfEvents)?;
+    let met = try_once(object, &mut met, tries, By::PerfEvents)?;
     if is_met(met) {
         return Ok(By::PerfEvents);
     }
     Err(Error::Probe(format!(
-        "probes in user space can be attached here and are not met by all threads of a process ({met:?}); nothing was attached to the target"
+        "probes in user space can be attached here and are not met by all threads of a process, or cannot write to it ({met:?}); nothing was attached to the target"
     )))
 }
 
@@ -54,8 +106,13 @@ fn is_met(met: Met) -> bool {
     met.iter().all(|times| *times > 0)
 }
 
-fn try_once(object: &mut Object, met: &mut Array<MapData, u64>, by: By) -> Result<Met, Error> {
-    let loaded = Loaded::load(object, PROGRAMS, by)?;
+fn try_once(
+    object: &Object,
+    met: &mut Array<MapData, u64>,
+    tries: Tries,
+    by: By,
+) -> Result<Met, Error> {
+    let loaded = Loaded::load(object, tries.programs(), by)?;
     // The other way may have been met before.
     for place in 0..met.len() {
         met.set(place, 0, 0).map_err(maps::write_error(MAP))?;
@@ -72,7 +129,7 @@ fn try_once(object: &mut Object, met: &mut Array<MapData, u64>, by: By) -> Resul
         enter: vec![(place, 0)],
         leave: vec![(place, 0)],
     };
-    let probed = loaded.attach(object, pid, &file, &places)?;
+    let probed = loaded.attach(pid, &file, &places)?;
     call(&mut child)?;
     drop(probed);
     let mut all = Met::default();
@@ -94,8 +151,8 @@ fn call(child: &mut TrialChild) -> Result<(), Error> {
 
 /// The function that is probed.
 #[inline(never)]
-extern "C" fn tried(number: u64) -> u64 {
-    std::hint::black_box(number).wrapping_mul(3)
+extern "C" fn tried(word: &mut u64) -> u64 {
+    *std::hint::black_box(word)
 }
 
 /// Where it begins in this program's file.
@@ -120,11 +177,11 @@ fn place_of_tried() -> io::Result<u64> {
 pub fn child() -> io::Result<()> {
     forbid_returns()?;
     trial_child::answer(|| {
-        let other = std::thread::spawn(|| tried(std::hint::black_box(1)));
+        let other = std::thread::spawn(|| tried(std::hint::black_box(&mut 0)));
         if other.join().is_err() {
             return Err(io::ErrorKind::Other.into());
         }
-        std::hint::black_box(tried(std::hint::black_box(2)));
+        std::hint::black_box(tried(std::hint::black_box(&mut 0)));
         Ok(())
     })
 }

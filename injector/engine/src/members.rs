@@ -1,4 +1,4 @@
-//! The processes of a target, and the probes in each.
+//! The processes of a target, and the probes in each: for looks, and for answers in the target's own memory.
 //!
 //! Who belongs to the target is looked at every [`EVERY`]: processes that were forked, and those that have executed another
 //! program, which is another text with other libraries. A library may also be mapped late, when a program first needs it.
@@ -11,10 +11,7 @@ use std::{
 };
 
 use injector_host::{
-    kernel::{
-        object::Object,
-        uprobe::{Probed, TlsProbes},
-    },
+    kernel::uprobe::{Probed, TlsProbes},
     targets::{
         guard::Guard,
         process::TaskKey,
@@ -23,7 +20,7 @@ use injector_host::{
 };
 
 /// How often the processes are looked at.
-pub(super) const EVERY: Duration = Duration::from_millis(50);
+pub(crate) const EVERY: Duration = Duration::from_millis(50);
 
 /// How often a process is looked through for libraries: while it is young, later without one, and later with one.
 const YOUNG: Duration = Duration::from_millis(50);
@@ -37,7 +34,7 @@ const OFTEN: u32 = 16;
 const LIBRARIES: usize = 8;
 
 /// All processes that were met.
-pub(super) struct Members {
+pub(crate) struct Members {
     known: HashMap<TaskKey, Member>,
     libraries: Libraries,
     guard: Guard,
@@ -57,7 +54,7 @@ struct Member {
 }
 
 /// What is to be told of a process.
-pub(super) enum Covered {
+pub(crate) enum Covered {
     /// It is heard through this library from now on.
     By(u32, String),
     /// It cannot be.
@@ -81,7 +78,7 @@ impl Member {
 
 impl Members {
     /// None yet; those that the guard protects are never attached to.
-    pub(super) fn new(guard: Guard) -> Self {
+    pub(crate) fn new(guard: Guard) -> Self {
         Self {
             known: HashMap::new(),
             libraries: Libraries::default(),
@@ -90,11 +87,10 @@ impl Members {
     }
 
     /// Takes in who belongs to the target now, and attaches to those that are due.
-    pub(super) fn keep_up(
+    pub(crate) fn keep_up(
         &mut self,
         now: &[TaskKey],
         probes: &TlsProbes,
-        object: &mut Object,
         tell: &mut dyn FnMut(Covered),
     ) {
         let here: HashSet<&TaskKey> = now.iter().collect();
@@ -129,12 +125,12 @@ impl Members {
             };
             member.next = at + pause;
             let finding = (&mut self.libraries, &self.guard);
-            attach(*key, member, finding, (probes, object), tell);
+            attach(*key, member, finding, probes, tell);
         }
     }
 
     /// Processes without a library that is known, with the runtime that they have instead.
-    pub(super) fn unheard(&self) -> Vec<(u32, Option<Runtime>)> {
+    pub(crate) fn unheard(&self) -> Vec<(u32, Option<Runtime>)> {
         let without = self
             .known
             .iter()
@@ -151,7 +147,7 @@ fn attach(
     key: TaskKey,
     member: &mut Member,
     (libraries, guard): (&mut Libraries, &Guard),
-    (probes, object): (&TlsProbes, &mut Object),
+    probes: &TlsProbes,
     tell: &mut dyn FnMut(Covered),
 ) {
     let Some(pid) = NonZeroU32::new(key.tgid) else {
@@ -175,7 +171,7 @@ fn attach(
         if let Err(error) = guard.check(key.tgid) {
             return refuse(key, member, &error, tell);
         }
-        match probes.attach(object, pid, &library) {
+        match probes.attach(pid, &library) {
             // Between the look and the attachment another process may have got the id: its probes go at once.
             Ok(_) if !key.is_alive() => return,
             Ok(held) => {

@@ -1,0 +1,364 @@
+//! How faults on requests are carried out: by the relay, or by answers in the target's own memory.
+//!
+//! The relay can do all of them. What it reads of TLS takes an authority of the user's, and so the other way is taken where
+//! there is none, the target speaks TLS by a library that is known, the kernel lets programs write there, and the fault is one
+//! that can be done so: its answer is made up as a whole, and what it means is known from the first line of a request.
+//!
+//! Rejected: both for one fault. Its numbers (`--when`, `--max-hits`, `--percent`) would be drawn in two places.
+
+use std::{collections::BTreeSet, fmt};
+
+use injector_common::rewrite::END;
+use injector_spec::experiment::{
+    Activity, Connections, Fault, Flaw, GUARDED_PORTS, OnModels, OnRequests, Protocol, RequestsBy,
+    Traffic,
+};
+
+use super::{Error, Mechanism, Need};
+
+/// What is known of TLS before a plan is made. Without it every fault on requests is the relay's, unless a person insists.
+#[derive(Clone, Debug, Default)]
+pub struct Tls {
+    /// What the relay does with it.
+    pub relay: RelayTls,
+    /// Targets that have a TLS library that is known, by their place in the experiment.
+    pub with_library: BTreeSet<usize>,
+}
+
+/// What the relay does with TLS.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RelayTls {
+    /// It lets it through unread.
+    #[default]
+    Sealed,
+    /// It opens it by an authority of the user's.
+    Opened,
+}
+
+/// Why a fault cannot be done in the target's own memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Obstacle {
+    /// What it does is done to the server's own answer, or to the time that it takes.
+    ServersAnswer,
+    /// It is about calls of tools.
+    Tools,
+    /// It means requests for some models alone.
+    Models,
+    /// It means connections to some far ends alone; the filter.
+    FarEnd(&'static str),
+    /// It means paths by a pattern of another shape.
+    Path(String),
+    /// The experiment fails on what the target does about it.
+    FailOn(Flaw),
+}
+
+impl fmt::Display for Obstacle {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ServersAnswer => out.write_str(
+                "it changes the server's own answer or holds it back, and there an answer is made up as a whole",
+            ),
+            Self::Tools => out.write_str("calls of tools are known by their bodies, which are not read there"),
+            Self::Models => out.write_str(
+                "`--model` is about a name in the body of a request, of which the first line alone is read there",
+            ),
+            Self::FarEnd(filter) => write!(
+                out,
+                "`--{filter}` is about the connection, which is not known where a library reads and writes"
+            ),
+            Self::Path(glob) => write!(
+                out,
+                "`--request-path {glob}` is neither a whole path nor `*` and an end of one, {END} bytes at most"
+            ),
+            Self::FailOn(flaw) => write!(
+                out,
+                "the experiment fails on {}, and what a target does about an answer is not measured there",
+                flaw.name()
+            ),
+        }
+    }
+}
+
+/// An end that paths have, or a path as a whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PathTail {
+    /// Its text; empty is the end of every path.
+    pub text: String,
+    /// Whether it is a whole path.
+    pub extent: Extent,
+}
+
+/// How much of a path a text is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// All of it.
+    Whole,
+    /// Its end.
+    End,
+}
+
+impl PathTail {
+    /// Of a glob: `*` and an end, or a whole path; `None` of every other.
+    pub fn of(glob: &str) -> Option<Self> {
+        let (text, extent) = match glob.strip_prefix('*') {
+            Some(end) => (end, Extent::End),
+            None => (glob, Extent::Whole),
+        };
+        let is_literal = !text.contains(['*', '?', '[', ']', '{', '}', '\\', '!']);
+        (is_literal && text.len() <= END).then(|| Self {
+            text: text.to_owned(),
+            extent,
+        })
+    }
+
+    /// The paths that have this end and that one.
+    pub fn and(&self, end: &str) -> Option<Self> {
+        if self.text.ends_with(end) {
+            Some(self.clone())
+        } else if self.extent == Extent::End && end.ends_with(&self.text) {
+            Some(Self {
+                text: end.to_owned(),
+                extent: Extent::End,
+            })
+        } else {
+            None
+        }
+    }
+}
+
+/// The mechanism of a fault on requests; `None` of every other fault. `fail_on` is what the experiment fails on.
+pub(super) fn choose(
+    fault: &Fault,
+    fail_on: &[Flaw],
+    tls: &Tls,
+    offers: &dyn Fn(Need) -> bool,
+) -> Result<Option<Mechanism>, Error> {
+    let Some(on) = fault.kind.on_requests() else {
+        return Ok(None);
+    };
+    let asked = match on {
+        OnRequests::Models(on) => on.requests().by,
+        OnRequests::Tools(_) => None,
+    };
+    let obstacle = obstacle(fault, on, fail_on);
+    Ok(Some(match (asked, obstacle) {
+        (Some(RequestsBy::TlsRewrite), Some(why)) => {
+            let fault = fault.kind.name();
+            return Err(Error::NotInPlace { fault, why });
+        }
+        (Some(RequestsBy::TlsRewrite), None) => Mechanism::TlsRewrite,
+        (Some(RequestsBy::Relay), _) | (None, Some(_)) => Mechanism::Relay,
+        (None, None) => {
+            let is_better = tls.relay == RelayTls::Sealed
+                && tls.with_library.contains(&fault.target)
+                && offers(Need::TlsRewrite);
+            if is_better {
+                Mechanism::TlsRewrite
+            } else {
+                Mechanism::Relay
+            }
+        }
+    }))
+}
+
+fn obstacle(fault: &Fault, on: OnRequests<'_>, fail_on: &[Flaw]) -> Option<Obstacle> {
+    let OnRequests::Models(on) = on else {
+        return Some(Obstacle::Tools);
+    };
+    if !is_whole(on) {
+        return Some(Obstacle::ServersAnswer);
+    }
+    let requests = on.requests();
+    if !requests.models.is_empty() {
+        return Some(Obstacle::Models);
+    }
+    if let Some(filter) = far_end(&fault.traffic) {
+        return Some(Obstacle::FarEnd(filter));
+    }
+    let mut paths = requests.paths.iter();
+    if let Some(glob) = paths.find(|glob| PathTail::of(glob).is_none()) {
+        return Some(Obstacle::Path(glob.clone()));
+    }
+    let shown = OnRequests::Models(on).shows();
+    let flaw = fail_on.iter().find(|flaw| shown.contains(*flaw));
+    flaw.copied().map(Obstacle::FailOn)
+}
+
+/// Whether all of its answer is made up.
+const fn is_whole(on: OnModels<'_>) -> bool {
+    match on {
+        OnModels::RateLimit(_)
+        | OnModels::ModelError(_)
+        | OnModels::Malformed(_)
+        | OnModels::Empty(_) => true,
+        OnModels::Overload(fault) => fault.after_tokens.is_none(),
+        OnModels::Timeout(_)
+        | OnModels::Slow(_)
+        | OnModels::Stall(_)
+        | OnModels::Cut(_)
+        | OnModels::WrongModel(_) => false,
+    }
+}
+
+/// The first filter on connections. Ports that are excluded unless named are no port of a model's API.
+fn far_end(traffic: &Traffic) -> Option<&'static str> {
+    let Traffic {
+        dest,
+        hostnames,
+        exclude,
+        dest_ports,
+        source_ports,
+        exclude_ports,
+        protocol,
+        connections,
+        activity,
+    } = traffic;
+    let excludes = exclude_ports
+        .iter()
+        .any(|range| range.first() != range.last() || !GUARDED_PORTS.contains(&range.first()));
+    let filters = [
+        (!dest.is_empty(), "dest-ip"),
+        (!hostnames.is_empty(), "hostname"),
+        (!exclude.is_empty(), "exclude-ip"),
+        (!dest_ports.is_empty(), "dest-port"),
+        (!source_ports.is_empty(), "source-port"),
+        (excludes, "exclude-port"),
+        (*protocol != Protocol::Any, "protocol"),
+        (
+            *connections != Connections::Any || *activity != Activity::Any,
+            "connection",
+        ),
+    ];
+    let mut filters = filters.into_iter().filter(|(is_there, _)| *is_there);
+    filters.next().map(|(_, name)| name)
+}
+
+#[cfg(test)]
+mod tests {
+    use injector_spec::experiment::{Experiment, file};
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{Names, Plan};
+
+    fn experiment(fault: &str, head: &str) -> Experiment {
+        let text = format!(
+            "targets: {{ agent: {{ cgroup: /a }} }}\nduration: 1s\n{head}faults:\n  - llm.{fault}\n"
+        );
+        file::parse(&text, "in-place.yaml", None).unwrap()
+    }
+
+    fn with_library() -> Tls {
+        Tls {
+            with_library: BTreeSet::from([0]),
+            ..Tls::default()
+        }
+    }
+
+    fn planned(
+        fault: &str,
+        head: &str,
+        tls: &Tls,
+        lacks: Option<Need>,
+    ) -> Result<Mechanism, String> {
+        let experiment = experiment(fault, head);
+        let offers = |need| Some(need) != lacks;
+        let plan = Plan::make_with(&experiment, &Names::default(), 1, &offers, tls);
+        plan.map(|plan| plan.rules[0].compiled.mechanism)
+            .map_err(|error| error.to_string())
+    }
+
+    const LIMIT: &str = "rate-limit: { target: agent }";
+
+    #[test]
+    fn it_is_taken_where_nothing_else_reads_tls() {
+        let tls = with_library();
+        assert_eq!(planned(LIMIT, "", &tls, None), Ok(Mechanism::TlsRewrite));
+        let without = Some(Need::TlsRewrite);
+        assert_eq!(planned(LIMIT, "", &tls, without), Ok(Mechanism::Relay));
+        assert_eq!(
+            planned(LIMIT, "", &Tls::default(), None),
+            Ok(Mechanism::Relay)
+        );
+        let opened = Tls {
+            relay: RelayTls::Opened,
+            ..tls
+        };
+        assert_eq!(planned(LIMIT, "", &opened, None), Ok(Mechanism::Relay));
+    }
+
+    #[test]
+    fn who_insists_gets_it_or_is_refused() {
+        let by = |by: &str| format!("rate-limit: {{ target: agent, by: {by} }}");
+        let none = Tls::default();
+        assert_eq!(
+            planned(&by("tls-rewrite"), "", &none, None),
+            Ok(Mechanism::TlsRewrite)
+        );
+        assert_eq!(
+            planned(&by("relay"), "", &with_library(), None),
+            Ok(Mechanism::Relay)
+        );
+        for (fault, words) in [
+            ("slow: { latency: 1s", "server's own answer"),
+            ("stall: { after-tokens: 1", "server's own answer"),
+            ("overload: { after-tokens: 1", "server's own answer"),
+            ("error: { model: 'gpt-*'", "`--model`"),
+            ("error: { dest-port: 443", "`--dest-port`"),
+            ("error: { exclude-port: 8080", "`--exclude-port`"),
+            ("error: { hostname: a.example", "`--hostname`"),
+            (
+                "error: { request-path: '/v1/*/x'",
+                "`--request-path /v1/*/x`",
+            ),
+        ] {
+            let asked = format!("{fault}, target: agent, by: tls-rewrite }}");
+            let refused = planned(&asked, "", &with_library(), None).unwrap_err();
+            assert!(
+                refused.contains(words) && refused.contains("--by relay"),
+                "{refused}"
+            );
+            let left = format!("{fault}, target: agent }}");
+            assert_eq!(
+                planned(&left, "", &with_library(), None),
+                Ok(Mechanism::Relay),
+                "{left}"
+            );
+        }
+        let fails = "fail-on: [retry-storm]\n";
+        assert_eq!(
+            planned(LIMIT, fails, &with_library(), None),
+            Ok(Mechanism::Relay)
+        );
+        let refused = planned(&by("tls-rewrite"), fails, &none, None).unwrap_err();
+        assert!(refused.contains("retry-storm"), "{refused}");
+    }
+
+    #[test]
+    fn a_rule_is_asked_where_requests_are() {
+        let experiment = experiment("error: { target: agent, by: tls-rewrite, max-hits: 3 }", "");
+        let plan = Plan::make(&experiment, &Names::default(), 1, &|_| true).unwrap();
+        let compiled = &plan.rules[0].compiled;
+        assert_eq!((compiled.hooks.request, compiled.hooks.connect), (1, 0));
+        assert_eq!(compiled.rule.max_hits, 3);
+        assert!(plan.needs().contains(&Need::TlsRewrite));
+        let hooks = plan.hooks(&[0]);
+        assert!(hooks.rewrite && !hooks.relay && !hooks.connect);
+    }
+
+    proptest! {
+        /// A tail means what its glob means.
+        #[test]
+        fn tails_are_globs(glob in r"\*?[a/:.]{0,5}", path in "[a/:.]{0,8}", end in "[a/:.]{1,4}") {
+            let tail = PathTail::of(&glob).unwrap();
+            let matcher = globset::Glob::new(&glob).unwrap().compile_matcher();
+            let takes = |tail: &PathTail, path: &str| match tail.extent {
+                Extent::Whole => path == tail.text,
+                Extent::End => path.ends_with(&tail.text),
+            };
+            prop_assert_eq!(takes(&tail, &path), matcher.is_match(&path));
+            let both = tail.and(&end).is_some_and(|both| takes(&both, &path));
+            prop_assert_eq!(both, takes(&tail, &path) && path.ends_with(&end));
+        }
+    }
+}
