@@ -53,6 +53,7 @@ pub(super) enum Rank {
     Kill,
     Pause,
     Starve,
+    Plugins,
     CallDelay,
     CallError,
     CallDamage,
@@ -192,6 +193,14 @@ pub(super) fn row(kind: &FaultKind, direction: Direction) -> Row<'_> {
         },
         FaultKind::Pause(_) => own(Rank::Pause, Mechanism::Stop),
         FaultKind::Starve(_) => own(Rank::Starve, Mechanism::Limits),
+        FaultKind::PluginKill(_) | FaultKind::PluginCrashLoop(_) => {
+            own(Rank::Plugins, Mechanism::PluginSignal)
+        }
+        FaultKind::PluginHang(_) | FaultKind::PluginSlowStart(_) => {
+            own(Rank::Plugins, Mechanism::PluginStop)
+        }
+        FaultKind::PluginPipeHeldDeath(_) => own(Rank::Plugins, Mechanism::PluginHold),
+        FaultKind::PluginTornLine(_) => own(Rank::Plugins, Mechanism::PluginWrite),
         FaultKind::SysDelay(delay) => calls(Rank::CallDelay, OnCalls::Delay(&delay.0)),
         FaultKind::IoLatency(delay) => calls(Rank::CallDelay, OnCalls::Delay(&delay.0)),
         FaultKind::PipeDelay(delay) => calls(Rank::CallDelay, OnCalls::Delay(&delay.0)),

@@ -20,7 +20,9 @@ pub(super) fn details(rule: &PlannedRule, target: Option<&ResolvedTarget>) -> Ve
                 Err(error) => vec![error.to_string()],
             }
         }
-        Some(OnProcesses::Kill(_) | OnProcesses::Pause(_)) | None => rule.fault.details(),
+        Some(OnProcesses::Kill(_) | OnProcesses::Pause(_) | OnProcesses::Plugins(_)) | None => {
+            rule.fault.details()
+        }
     }
 }
 
