@@ -37,6 +37,7 @@ mod needs;
 mod observe;
 mod operations;
 mod park;
+mod plugins;
 mod policy;
 mod probe;
 mod processes;
@@ -101,6 +102,7 @@ fn main() -> ExitCode {
         lessons::cases(),
         limits::cases(),
         processes::cases(),
+        plugins::cases(),
         calls::cases(),
         waiting::cases(),
         narrow::cases(),

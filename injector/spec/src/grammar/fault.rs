@@ -74,7 +74,7 @@ pub enum FaultCommand<C: Args> {
         subcommand_help_heading = "Faults"
     )]
     Proc(ProcFault<C>),
-    /// Faults on plug-ins that a process speaks to over pipes, as MCP servers: they die, hang, garble
+    /// Faults on plug-ins that a process speaks to over pipes, as MCP servers: they die or hang
     #[command(
         subcommand,
         subcommand_value_name = "FAULT",

@@ -51,6 +51,12 @@ const SEEN_WITHIN: Duration = Duration::from_millis(20);
 /// How often is looked meanwhile.
 const LOOK_EVERY: Duration = Duration::from_millis(1);
 
+/// So many plug-ins that were left alone are told.
+const MOST_TOLD: usize = 8;
+
+/// From so many plug-ins on that had their chance those that have ended are forgotten.
+const MANY: usize = 64;
+
 /// Half a message of JSON-RPC: a notification that every client of MCP may get, cut inside a string.
 const HALF: &[u8] = br#"{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":"half a li"#;
 
@@ -169,6 +175,9 @@ impl Plugger {
             }
             self.meet(&plugin, moment, record)?;
         }
+        if self.known.len() > MANY {
+            self.known.retain(TaskKey::is_alive);
+        }
         let is_once = matches!(self.act, Act::Once { after, .. } if moment.since >= after);
         self.is_done = self.is_done || (is_once && !self.known.is_empty());
         Ok(())
@@ -235,7 +244,9 @@ impl Plugger {
             return false;
         }
         let refusal = (moment.run.beside)(&moment.target.name, &plugin.members);
-        if let Some(refusal) = &refusal {
+        if let Some(refusal) = &refusal
+            && self.kept_out.len() < MOST_TOLD
+        {
             self.kept_out.insert(format!(
                 "the plug-in `{}` (process {}) was left alone: {}",
                 plugin.name, plugin.root.tgid, refusal.message

@@ -134,6 +134,9 @@ impl Watch {
 
     /// A plug-in was killed at this time on the boot clock.
     pub(in super::super) fn died(&mut self, plugin: &Plugin, at: u64) {
+        if let Some(agent) = self.agents.get_mut(&plugin.agent) {
+            agent.plugins.retain(|key, _| !plugin.members.contains(key));
+        }
         if self.deaths.len() >= MOST_DEATHS {
             self.more += 1;
             return;
@@ -245,15 +248,15 @@ impl Watch {
 impl Agent {
     /// Forgets plug-ins that have ended; those that end behind the agent are counted.
     fn look(&mut self, now: u64, key: TaskKey) {
-        let had_ended = self.ended.is_some();
-        if !had_ended && plugins::has_ended(key) {
+        if self.ended.is_none() && plugins::has_ended(key) {
             self.ended = Some(now);
         }
+        let is_left = self.ended.is_some();
         let ended_with = &mut self.ended_with;
         self.plugins.retain(|plugin, _| {
             let lives = !plugins::has_ended(*plugin);
-            // What ended before its agent is none of those that it left behind; what ended between two looks may be.
-            if !lives && had_ended {
+            // Both may have ended between two looks, and then in this order.
+            if !lives && is_left {
                 ended_with.push(now);
             }
             lives
