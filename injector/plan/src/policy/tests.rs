@@ -429,7 +429,7 @@ fn a_protected_name_with_odd_characters_is_found() {
 
 #[test]
 fn what_is_reached_beside_a_target_is_asked_where_it_is_and_whether_it_is_protected() {
-    let asked = |text, door| Asked {
+    let asked = |text: &str, door| Asked {
         door,
         // No limit of how many counts for it.
         members: 1_000,

@@ -118,16 +118,16 @@ mod tests {
 
     #[test]
     fn a_plug_in_is_known_by_any_of_its_names() {
-        let named = |globs: &[&str]| {
+        let those = |globs: &[&str]| {
             let globs: Vec<_> = globs.iter().map(|&glob| glob.to_owned()).collect();
             Plugins::from(globs).names()
         };
         let line = "python3 /opt/mcp/server_files.py --root /srv";
         let names = ["python3", "python3.11", line];
-        assert!(named(&[]).mean(&names));
-        assert!(named(&["*server_files*"]).mean(&names));
-        assert!(named(&["node", "python3"]).mean(&names));
-        assert!(!named(&["server_files*"]).mean(&names));
-        assert!(!named(&["python"]).mean(&names));
+        assert!(those(&[]).mean(&names));
+        assert!(those(&["*server_files*"]).mean(&names));
+        assert!(those(&["node", "python3"]).mean(&names));
+        assert!(!those(&["server_files*"]).mean(&names));
+        assert!(!those(&["python"]).mean(&names));
     }
 }

@@ -48,7 +48,7 @@ pub(crate) fn speak(between: Between, options: &Rounds) -> Result<()> {
 }
 
 /// How long a plug-in that outlives its agent does so, where no test ends it before.
-const OUTLIVES: Duration = Duration::from_secs(60);
+const OUTLIVES: Duration = Duration::from_mins(1);
 
 /// The plug-in: echoes lines. One that stays does not end with its input.
 pub(crate) fn echo(stays: bool) -> Result<()> {

@@ -100,12 +100,12 @@ impl Plugin {
         standing.started += 1;
         standing.plugin = child.id();
         let to = child.stdin.take().context("no standard input")?;
-        let says = child.stdout.take().context("no standard output")?;
+        let output = child.stdout.take().context("no standard output")?;
         let (sender, from) = channel();
         thread::spawn(move || {
-            let mut says = BufReader::new(says);
+            let mut output = BufReader::new(output);
             let mut line = String::new();
-            while says.read_line(&mut line).is_ok_and(|length| length > 0) {
+            while output.read_line(&mut line).is_ok_and(|length| length > 0) {
                 if sender.send(line.trim_end().to_owned()).is_err() {
                     return;
                 }
@@ -113,7 +113,7 @@ impl Plugin {
             }
             // A naive agent keeps its end of the pipe.
             drop(sender);
-            std::mem::forget(says);
+            std::mem::forget(output);
         });
         Ok(Self { child, to, from })
     }

@@ -125,7 +125,7 @@ pub(super) fn streams(pid: u32) -> Vec<Stream> {
 }
 
 /// Who made the pair of unix sockets that a descriptor of a process is one of: both ends of a pair are told who did
-/// (net/unix/af_unix.c, `unix_socketpair`).
+/// (`net/unix/af_unix.c`, `unix_socketpair`).
 fn made_by(holder: TaskKey, number: i32, socket: u64) -> Option<u32> {
     let copy = copy(holder, number, socket)?;
     if sockopt::socket_domain(&copy).ok()? != AddressFamily::UNIX {

@@ -56,6 +56,10 @@ struct Agent {
 
 /// What a look at a death has shown.
 #[derive(Clone, Copy, Debug, Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own, and any of them may hold beside the others"
+)]
 struct Seen {
     has_agent_ended: bool,
     is_reaped: bool,
