@@ -44,7 +44,7 @@ pub(crate) struct Character {
 /// Asks for ever.
 pub(crate) fn ask(character: &Character) -> Result<()> {
     let mut standing = Standing::default();
-    let mut plugin = Plugin::start(character.stays, &mut standing)?;
+    let mut plugin = Plugin::start(character, &mut standing)?;
     write(&character.file, standing)?;
     speak::ready(None)?;
     for number in 0_u64.. {
@@ -71,7 +71,7 @@ pub(crate) fn ask(character: &Character) -> Result<()> {
         };
         if !is_well && character.habit == Habit::Careful {
             plugin.end();
-            plugin = Plugin::start(character.stays, &mut standing)?;
+            plugin = Plugin::start(character, &mut standing)?;
         }
         write(&character.file, standing)?;
         sleep(PAUSE);
@@ -92,9 +92,11 @@ struct Plugin {
 }
 
 impl Plugin {
-    fn start(stays: bool, standing: &mut Standing) -> Result<Self> {
+    fn start(character: &Character, standing: &mut Standing) -> Result<Self> {
         let mut command = Command::new(std::env::current_exe()?);
-        command.arg("plugin").args(stays.then_some("--stays"));
+        command
+            .arg("plugin")
+            .args(character.stays.then_some("--stays"));
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn()?;
         standing.started += 1;
@@ -102,6 +104,7 @@ impl Plugin {
         let to = child.stdin.take().context("no standard input")?;
         let output = child.stdout.take().context("no standard output")?;
         let (sender, from) = channel();
+        let habit = character.habit;
         thread::spawn(move || {
             let mut output = BufReader::new(output);
             let mut line = String::new();
@@ -113,7 +116,9 @@ impl Plugin {
             }
             // A naive agent keeps its end of the pipe.
             drop(sender);
-            std::mem::forget(output);
+            if habit == Habit::Naive {
+                std::mem::forget(output);
+            }
         });
         Ok(Self { child, to, from })
     }

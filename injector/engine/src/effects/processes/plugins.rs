@@ -298,6 +298,8 @@ impl Plugger {
 
     /// Kills all of it, the agent's own child first: a launcher must not see its server die and start another.
     fn kill(&mut self, plugin: &Plugin) {
+        // Before the signal: a quick agent has another before this thread runs again.
+        let at = boot_ns();
         let mut signals = plugin
             .members
             .iter()
@@ -306,9 +308,8 @@ impl Plugger {
         // Those behind it may have ended by themselves.
         signals.for_each(drop);
         if matches!(root, Some(Ok(()))) {
-            let now = boot_ns();
-            self.choice.counters.hit_at(now);
-            self.watch.died(plugin, now);
+            self.choice.counters.hit_at(boot_ns());
+            self.watch.died(plugin, at);
         } else {
             self.choice.counters.missed += 1;
         }
