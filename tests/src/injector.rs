@@ -84,6 +84,9 @@ pub struct FaultReport {
     /// What the target did about requests that were hit, as JSON.
     #[serde(default)]
     pub reaction: serde_json::Value,
+    /// What the target did about plug-ins that were hit, as JSON.
+    #[serde(default)]
+    pub plugins: serde_json::Value,
     /// A remark, as that the target never met the fault.
     pub note: Option<String>,
 }

@@ -28,6 +28,7 @@ pub mod observation;
 pub mod parker;
 pub mod pids;
 pub mod place;
+pub mod plugin_agent;
 pub mod pseudo_terminal;
 pub mod qdiscs;
 pub mod snapshot;

@@ -6,9 +6,14 @@
 //! begun. The configuration is the one that it began with, since the thread that looks after a run waits for
 //! no disk.
 
+use std::{collections::BTreeMap, path::PathBuf};
+
 use crate::surroundings::Surroundings;
-use injector_host::targets::ResolvedTarget;
-use injector_plan::policy::{Case, Door, Override, once_more};
+use injector_host::targets::{
+    ResolvedTarget,
+    process::{self, TaskKey},
+};
+use injector_plan::policy::{Case, Door, Footprint, Member, Override, Verdict, beside, once_more};
 use injector_spec::{
     config::{Config, Moment},
     error::Refusal,
@@ -42,18 +47,44 @@ impl Admission {
             footprints,
             populations,
         } = Surroundings::of(targets)?;
-        let case = Case {
+        Ok(self.asked(once_more, &footprints, &populations).refusal())
+    }
+
+    /// Why these processes of a target's, which are no target themselves, may not be met, if they may not. One that ended
+    /// meanwhile is met by nothing.
+    pub fn refusal_beside(&self, target: &str, processes: &[TaskKey]) -> Option<Refusal> {
+        let member = |key: &TaskKey| {
+            let pid = key.tgid;
+            let comm = process::info(pid).ok()?.comm;
+            let cgroup = process::cgroup(pid).ok()?;
+            Some(Member { pid, comm, cgroup })
+        };
+        let footprint = Footprint {
+            target: target.to_owned(),
+            cgroup: None,
+            members: processes.iter().filter_map(member).collect(),
+            picked: None,
+        };
+        self.asked(beside, &[footprint], &BTreeMap::new()).refusal()
+    }
+
+    fn asked(
+        &self,
+        question: fn(&Case<'_>) -> Verdict,
+        footprints: &[Footprint],
+        populations: &BTreeMap<PathBuf, usize>,
+    ) -> Verdict {
+        question(&Case {
             config: &self.config,
             experiment: &self.experiment,
-            footprints: &footprints,
-            populations: &populations,
+            footprints,
+            populations,
             // It has its place among them.
             running: 0,
             now: self.at,
             door: self.door,
             uid: self.uid,
             overrides: &self.overrides,
-        };
-        Ok(once_more(&case).refusal())
+        })
     }
 }

@@ -35,7 +35,7 @@ use injector_record::{
 use injector_spec::{error::Refusal, experiment::Experiment};
 
 use self::ground::Ground;
-use crate::{changes::Changes, recorder::RunJournal, watchdog::Watchdog};
+use crate::{admission::Admission, changes::Changes, recorder::RunJournal, watchdog::Watchdog};
 
 /// A way to act on targets, for a whole run. A rule is named by its place in the plan.
 pub(crate) trait Effect {
@@ -158,14 +158,14 @@ impl Scene<'_> {
     }
 }
 
-/// The effects of a run that this process asked for, in the order in which they are switched and act. One that has no
+/// The effects of a run that this process asked for on these terms, in the order in which they are switched and act. One that has no
 /// rule has nothing to do.
-pub(crate) fn of_run(caller: u32) -> Vec<Box<dyn Effect>> {
+pub(crate) fn of_run(caller: u32, admission: Admission) -> Vec<Box<dyn Effect>> {
     vec![
         Box::new(programs::Programs::default()),
         Box::new(in_place::InPlace::default()),
         Box::new(relays::Relays::default()),
         Box::new(resets::Resets::default()),
-        Box::new(processes::Processes::asked_by(caller)),
+        Box::new(processes::Processes::asked_by(caller, admission)),
     ]
 }

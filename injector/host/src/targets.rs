@@ -2,7 +2,7 @@
 //!
 //! [`resolve`] turns a selector into task keys and cgroup ids, [`guard`] refuses what must never be a
 //! target, [`process`] and [`cgroup`] read `/proc` and the cgroup hierarchy, [`socket`] reaches the
-//! sockets that a target has open already, [`pidfd`] signals processes, [`controller`] finds the files that
+//! sockets that a target has open already, [`plugins`] finds the processes that it speaks to over pipes, [`pidfd`] signals processes, [`controller`] finds the files that
 //! limit a cgroup, [`tls`] the TLS libraries that processes have, [`Places`] says which inodes its paths are,
 //! [`Presence`] whether it is there still.
 //!
@@ -16,6 +16,7 @@ pub mod guard;
 pub mod overlap;
 pub mod pidfd;
 mod place;
+pub mod plugins;
 mod presence;
 pub mod process;
 mod resolve;

@@ -224,7 +224,11 @@ fn reaches(mechanism: Mechanism, call: Syscall, subject: Subject) -> bool {
         | Mechanism::Signal
         | Mechanism::Freeze
         | Mechanism::Stop
-        | Mechanism::Limits => false,
+        | Mechanism::Limits
+        | Mechanism::PluginSignal
+        | Mechanism::PluginStop
+        | Mechanism::PluginHold
+        | Mechanism::PluginWrite => false,
     }
 }
 
@@ -340,7 +344,11 @@ pub(super) fn stand_at(
         | Mechanism::Signal
         | Mechanism::Freeze
         | Mechanism::Stop
-        | Mechanism::Limits => return 0,
+        | Mechanism::Limits
+        | Mechanism::PluginSignal
+        | Mechanism::PluginStop
+        | Mechanism::PluginHold
+        | Mechanism::PluginWrite => return 0,
     };
     plan.hooks.insert(hook);
     1 << op

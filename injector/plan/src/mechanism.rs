@@ -38,6 +38,14 @@ pub enum Mechanism {
     Stop,
     /// Limits of the target's cgroup.
     Limits,
+    /// Signals through pidfds to plug-ins, which are known by their pipes.
+    PluginSignal,
+    /// SIGSTOP and SIGCONT through pidfds to plug-ins.
+    PluginStop,
+    /// Copies of a plug-in's ends of its pipes, and a signal.
+    PluginHold,
+    /// Bytes of the injector's in a pipe of a plug-in.
+    PluginWrite,
     /// A BPF program that is a security module refuses a call.
     Lsm,
     /// A BPF program returns in place of `security_...`.
@@ -77,7 +85,14 @@ impl Mechanism {
         match self {
             Self::Reset => Carrier::Resets,
             Self::Relay => Carrier::Relay,
-            Self::Signal | Self::Freeze | Self::Stop | Self::Limits => Carrier::Processes,
+            Self::Signal
+            | Self::Freeze
+            | Self::Stop
+            | Self::Limits
+            | Self::PluginSignal
+            | Self::PluginStop
+            | Self::PluginHold
+            | Self::PluginWrite => Carrier::Processes,
             Self::Count
             | Self::WireLoss
             | Self::SocketLoss
@@ -133,6 +148,10 @@ impl Mechanism {
             Self::Freeze => "cgroup-freeze",
             Self::Stop => "sigstop",
             Self::Limits => "cgroup-limits",
+            Self::PluginSignal => "plugin-signal",
+            Self::PluginStop => "plugin-sigstop",
+            Self::PluginHold => "plugin-pipe-hold",
+            Self::PluginWrite => "plugin-pipe-write",
             Self::Lsm => "lsm",
             Self::SecurityReturn => "fmod-ret-security",
             Self::SyscallReturn => "fmod-ret-syscall",
@@ -201,6 +220,18 @@ impl Mechanism {
             Self::Limits => {
                 "the target is a whole cgroup; old limits are on disk before and put back after"
             }
+            Self::PluginSignal => {
+                "plug-ins are known by their pipes, and a pidfd means one process; the target itself is not touched"
+            }
+            Self::PluginStop => {
+                "plug-ins are known by their pipes, and each is stopped; the target sees SIGCHLD and, with WUNTRACED, the stop"
+            }
+            Self::PluginHold => {
+                "a copy of each end of its pipes is held by the injector's worker and goes with it; then the plug-in gets SIGKILL"
+            }
+            Self::PluginWrite => {
+                "bytes are written to the pipe by the plug-in's own end, which no lockdown forbids; a full pipe is left alone"
+            }
             Self::Lsm => {
                 "the kernel's own check before the call fails, by io_uring and 32-bit calls too"
             }
@@ -239,7 +270,11 @@ impl Mechanism {
             Self::Relay => &[Need::CgroupLinks, Need::Relay],
             Self::TlsRewrite => &[Need::TlsRewrite],
             Self::Reset => &[Need::SocketCopies, Need::CgroupLinks, Need::Sequence],
-            Self::Signal | Self::Stop => &[Need::ProcessSignals],
+            Self::Signal | Self::Stop | Self::PluginSignal | Self::PluginStop => {
+                &[Need::ProcessSignals]
+            }
+            Self::PluginHold => &[Need::ProcessSignals, Need::SocketCopies],
+            Self::PluginWrite => &[Need::SocketCopies],
             Self::SignalAtCall => &[Need::CallSignals],
             Self::Freeze => &[Need::Freezer],
             // Which limits a cgroup has is its own affair; see `target::controller`.

@@ -119,7 +119,9 @@ impl Need {
             Self::ConnectErrno => "net connect",
             Self::AddressErrno => "sys error of connect and bind with --fd-kind inet, on any host",
             Self::Tap => "net delay, reorder, bandwidth, corrupt --mode wire; dns error",
-            Self::SocketCopies => "sockets that are open already; net reset",
+            Self::SocketCopies => {
+                "sockets that are open already; net reset; plugin pipe-held-death, torn-line"
+            }
             Self::Sequence => "net reset",
             Self::Relay => "every llm and tool fault",
             Self::TlsRewrite => {
@@ -132,7 +134,7 @@ impl Need {
             Self::SyscallReturn => "errno from any system call",
             Self::SleepableSyscall => "delay of any system call",
             Self::KprobeOverride => "errno from any system call (--mechanism kprobe-override)",
-            Self::ProcessSignals => "proc kill; proc pause of single processes",
+            Self::ProcessSignals => "proc kill; proc pause of single processes; plugin faults",
             Self::CallSignals => "proc kill --at-call",
             Self::Freezer => "proc pause of a whole cgroup",
             Self::Park => "slow system calls",

@@ -158,6 +158,12 @@ pub fn once_more(case: &Case<'_>) -> Verdict {
     weighed(case, radius, found.into_iter().flatten())
 }
 
+/// What is asked of processes that a fault reaches beside its targets, as plug-ins: where they may be, and what is protected.
+pub fn beside(case: &Case<'_>) -> Verdict {
+    let found = [gates(case), protection(case)];
+    weighed(case, Radius::of(case), found.into_iter().flatten())
+}
+
 /// Parts what stands in the way from what was lifted.
 fn weighed(
     case: &Case<'_>,

@@ -10,7 +10,8 @@ use injector_common::{
 use super::{Error, Mechanism};
 use crate::line::{self, LookUp, Model, Rcode};
 use injector_spec::experiment::{
-    CorruptMode, Delay, Direction, DnsAnswer, FaultKind, Loss, OnCalls, Respawn, SleepAt, Sleeps,
+    CorruptMode, Delay, Direction, DnsAnswer, DnsError, FaultKind, Loss, OnCalls, Respawn, SleepAt,
+    Sleeps,
 };
 
 /// A fault, as far as the host does not matter.
@@ -53,6 +54,7 @@ pub(super) enum Rank {
     Kill,
     Pause,
     Starve,
+    Plugins,
     CallDelay,
     CallError,
     CallDamage,
@@ -142,15 +144,7 @@ pub(super) fn row(kind: &FaultKind, direction: Direction) -> Row<'_> {
             let line = Line::Bandwidth(bandwidth.rate.bits_per_second());
             on_line(Rank::Bandwidth, action::LINE, line)
         }
-        FaultKind::DnsError(error) => {
-            let outcome = match error.answer {
-                DnsAnswer::NxDomain => LookUp::Answered(Rcode::NxDomain),
-                DnsAnswer::ServFail => LookUp::Answered(Rcode::ServFail),
-                DnsAnswer::Timeout => LookUp::Lost,
-            };
-            let line = Line::LookUps(outcome, &error.hostnames);
-            on_line(Rank::LookUps, action::DNS, line)
-        }
+        FaultKind::DnsError(error) => failed_look_ups(error),
         FaultKind::DnsDelay(delay) => {
             let line = Line::LookUps(LookUp::Held(delay.latency), &delay.hostnames);
             on_line(Rank::LookUps, action::DNS, line)
@@ -194,6 +188,14 @@ pub(super) fn row(kind: &FaultKind, direction: Direction) -> Row<'_> {
         },
         FaultKind::Pause(_) => own(Rank::Pause, Mechanism::Stop),
         FaultKind::Starve(_) => own(Rank::Starve, Mechanism::Limits),
+        FaultKind::PluginKill(_) | FaultKind::PluginCrashLoop(_) => {
+            own(Rank::Plugins, Mechanism::PluginSignal)
+        }
+        FaultKind::PluginHang(_) | FaultKind::PluginSlowStart(_) => {
+            own(Rank::Plugins, Mechanism::PluginStop)
+        }
+        FaultKind::PluginPipeHeldDeath(_) => own(Rank::Plugins, Mechanism::PluginHold),
+        FaultKind::PluginTornLine(_) => own(Rank::Plugins, Mechanism::PluginWrite),
         FaultKind::SysDelay(delay) => calls(Rank::CallDelay, OnCalls::Delay(&delay.0)),
         FaultKind::IoLatency(delay) => calls(Rank::CallDelay, OnCalls::Delay(&delay.0)),
         FaultKind::PipeDelay(delay) => calls(Rank::CallDelay, OnCalls::Delay(&delay.0)),
@@ -205,6 +207,17 @@ pub(super) fn row(kind: &FaultKind, direction: Direction) -> Row<'_> {
         FaultKind::PipeCorrupt(damage) => calls(Rank::CallDamage, OnCalls::Damage(&damage.0)),
         FaultKind::IoShort(short) => calls(Rank::CallDamage, OnCalls::Short(short)),
     }
+}
+
+/// Look-ups that fail.
+fn failed_look_ups(error: &DnsError) -> Row<'_> {
+    let outcome = match error.answer {
+        DnsAnswer::NxDomain => LookUp::Answered(Rcode::NxDomain),
+        DnsAnswer::ServFail => LookUp::Answered(Rcode::ServFail),
+        DnsAnswer::Timeout => LookUp::Lost,
+    };
+    let line = Line::LookUps(outcome, &error.hostnames);
+    on_line(Rank::LookUps, action::DNS, line)
 }
 
 /// What a program does to a packet where it passes a device.

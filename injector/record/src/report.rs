@@ -3,6 +3,7 @@
 mod connection;
 mod fail_on;
 mod note;
+mod plugins;
 mod reaction;
 mod words;
 
@@ -10,6 +11,7 @@ pub use connection::{Connection, ConnectionState, MOST_NAMED};
 pub use fail_on::FailOn;
 use injector_common::rule::Counters;
 use injector_plan::Picked;
+pub use plugins::{MOST_ORPHANS, ORPHAN_MS, Orphan, PluginReaction, UNNOTICED_MS};
 pub use reaction::{HUNG_MS, Reaction, STORM};
 use serde::{Deserialize, Serialize};
 
@@ -20,7 +22,7 @@ use crate::notice::Notice;
 use crate::rollback::RolledBack;
 use injector_spec::{
     error::Exit,
-    experiment::{Described, Fault, Target},
+    experiment::{Described, Fault, Flaw, Target},
 };
 
 /// The report of one run. Its JSON is what `--json` prints.
@@ -172,6 +174,10 @@ pub struct FaultReport {
     /// What the target did about the requests that it met; of faults on requests.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reaction: Option<Reaction>,
+    /// What the target did about plug-ins of its that died, and what became of them where it ended; of `plugin` faults and
+    /// `proc.kill`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plugins: Option<Box<PluginReaction>>,
     /// What a person should know about these numbers.
     pub note: Option<String>,
     /// What it was: all parameters and filters in force; empty in reports of earlier versions.
@@ -254,6 +260,7 @@ impl FaultReport {
             missed: counted.missed,
             connections: Vec::new(),
             reaction: None,
+            plugins: None,
             note: note::note(fault, counted),
             described: described.clone(),
         }
@@ -261,7 +268,22 @@ impl FaultReport {
 
     /// What the target did about it, in words.
     pub fn reactions(&self) -> Vec<String> {
-        self.reaction.iter().flat_map(Reaction::words).collect()
+        let of_requests = self.reaction.iter().flat_map(Reaction::words);
+        let of_plugins = self.plugins.iter().flat_map(|reaction| reaction.words());
+        of_requests.chain(of_plugins).collect()
+    }
+
+    /// What the target did wrong about it.
+    pub fn flaws(&self) -> Vec<Flaw> {
+        let of_requests = self.reaction.iter().flat_map(Reaction::flaws);
+        let of_plugins = self.plugins.iter().flat_map(|reaction| reaction.flaws());
+        of_requests.chain(of_plugins).collect()
+    }
+
+    /// Whether the target was brought into a place where it could show this flaw.
+    pub(crate) fn could_show(&self, flaw: Flaw) -> bool {
+        let of_requests = self.reaction.is_some_and(|one| one.could_show(flaw));
+        of_requests || self.plugins.iter().any(|one| one.could_show(flaw))
     }
 
     /// The report with the connections that were hit.

@@ -19,8 +19,10 @@ mod call_error;
 mod files;
 mod look_ups;
 mod model_requests;
+mod on_plugins;
 mod on_requests;
 mod pipes;
+mod plugins;
 mod processes;
 mod request_fault;
 mod tool_calls;
@@ -56,6 +58,12 @@ pub(crate) mod pipe_corrupt;
 pub(crate) mod pipe_delay;
 pub(crate) mod pipe_error;
 pub(crate) mod pipe_stall;
+pub(crate) mod plugin_crash_loop;
+pub(crate) mod plugin_hang;
+pub(crate) mod plugin_kill;
+pub(crate) mod plugin_pipe_held_death;
+pub(crate) mod plugin_slow_start;
+pub(crate) mod plugin_torn_line;
 pub(crate) mod proc_kill;
 pub(crate) mod proc_kill_at_call;
 pub(crate) mod proc_pause;
@@ -78,7 +86,9 @@ pub use self::{
     call_delay::{CallDelay, LONGEST_CHAIN, LONGEST_SLEEP, SleepAt, Sleeps},
     call_error::{CallError, Realism},
     model_requests::{ModelRequests, Provider, RequestsBy},
+    on_plugins::OnPlugins,
     on_requests::{OnModels, OnRequests, OnTools},
+    plugins::{PluginNames, Plugins},
     processes::{ProcessFaultError, Respawn},
     request_fault::THROUGH_THE_RELAY,
     tool_calls::{Interface, ToolCallError, ToolCalls},
@@ -258,6 +268,34 @@ faults! {
         "proc.starve" Starve(proc_starve::Starve) {
             /// A cgroup gets less CPU time, memory, disk or processes than it wants
             Starve(proc_starve::Flags)
+        }
+    }
+
+    /// The faults on plug-ins of a process.
+    PluginFault {
+        "plugin.kill" PluginKill(plugin_kill::PluginKill) {
+            /// Plug-ins die, once
+            Kill(plugin_kill::Flags)
+        }
+        "plugin.hang" PluginHang(plugin_hang::PluginHang) {
+            /// Plug-ins stand still, and their pipes stay open
+            Hang(plugin_hang::Flags)
+        }
+        "plugin.pipe-held-death" PluginPipeHeldDeath(plugin_pipe_held_death::PluginPipeHeldDeath) {
+            /// Plug-ins die, and their pipes stay open: the process reads no end
+            PipeHeldDeath(plugin_pipe_held_death::Flags)
+        }
+        "plugin.crash-loop" PluginCrashLoop(plugin_crash_loop::PluginCrashLoop) {
+            /// Plug-ins die again and again, shortly after each start
+            CrashLoop(plugin_crash_loop::Flags)
+        }
+        "plugin.slow-start" PluginSlowStart(plugin_slow_start::PluginSlowStart) {
+            /// Plug-ins that are started stand still for a while first
+            SlowStart(plugin_slow_start::Flags)
+        }
+        "plugin.torn-line" PluginTornLine(plugin_torn_line::PluginTornLine) {
+            /// Half a line is put into what plug-ins say: the framing is lost
+            TornLine(plugin_torn_line::Flags)
         }
     }
 

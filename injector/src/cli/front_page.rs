@@ -22,7 +22,9 @@ struct Group {
 const GROUPS: [Group; 4] = [
     Group {
         title: "Put a process through one fault",
-        commands: &["net", "dns", "llm", "tool", "proc", "sys", "io", "pipe"],
+        commands: &[
+            "net", "dns", "llm", "tool", "proc", "plugin", "sys", "io", "pipe",
+        ],
         also: &[],
         example: "injector net delay --latency 500ms --dest-port 443 --pid 4711 --duration 30s",
     },
@@ -58,8 +60,8 @@ const GROUPS: [Group; 4] = [
     },
     Group {
         title: "End and clean up",
-        commands: &["stop", "halt", "resume", "sweep"],
-        also: &[],
+        commands: &["stop", "halt"],
+        also: &["resume", "sweep"],
         example: "injector halt --reason \"the wrong process\"",
     },
 ];

@@ -38,6 +38,7 @@ mod needs;
 mod observe;
 mod operations;
 mod park;
+mod plugins;
 mod policy;
 mod probe;
 mod processes;
@@ -103,6 +104,7 @@ fn main() -> ExitCode {
         lessons::cases(),
         limits::cases(),
         processes::cases(),
+        plugins::cases(),
         calls::cases(),
         waiting::cases(),
         narrow::cases(),

@@ -81,7 +81,7 @@ fn is_understood(injector: &Injector, arguments: &str) -> Result<()> {
     let is_name = |word: &&&str| word.chars().all(|c| c.is_ascii_lowercase() || c == '-');
     let depth = if matches!(
         words.first(),
-        Some(&("net" | "dns" | "llm" | "tool" | "proc" | "sys" | "io" | "pipe"))
+        Some(&("net" | "dns" | "llm" | "tool" | "proc" | "plugin" | "sys" | "io" | "pipe"))
     ) {
         2
     } else {

@@ -118,6 +118,24 @@ const BAD_FAULTS: &[Row] = &[
         "short",
     ),
     ("share_is_none", "proc starve --cpu 0%", USAGE, "0.1%"),
+    (
+        "plugin_lives_too_short",
+        "plugin crash-loop --lives 1ms",
+        USAGE,
+        "short",
+    ),
+    (
+        "plugin_act_behind_the_end",
+        "plugin kill --after 1h",
+        USAGE,
+        "shorter",
+    ),
+    (
+        "plugin_name_is_no_glob",
+        "plugin kill --plugin [",
+        USAGE,
+        "plugin",
+    ),
 ];
 
 /// A good fault on no process, on all processes, or on a process that must not be touched.

@@ -1,4 +1,5 @@
-//! Faults on the processes of a target as wholes: signals, standing still, limits of their cgroup.
+//! Faults on the processes of a target as wholes: signals, standing still, limits of their cgroup, and what is done to
+//! their plug-ins.
 //!
 //! They are this process's own doing, from user space: nothing in the kernel asks the lease for them, so
 //! it is asked here before each act. What outlives the process that does it (a freeze, a stop, a limit) is
@@ -13,6 +14,7 @@ mod force;
 mod kill;
 mod moment;
 mod pause;
+mod plugins;
 mod schedule;
 mod standing;
 mod starve;
@@ -23,7 +25,7 @@ use injector_common::{rule::Counters, rule_id};
 
 use self::moment::{Moment, Surroundings};
 use super::{Effect, Scene, Step, StepTime, ground::Ground};
-use crate::{changes::Changes, recorder::RunJournal};
+use crate::{admission::Admission, changes::Changes, recorder::RunJournal};
 use injector_host::{
     kernel::clock::boot_ns,
     targets::{ResolvedTarget, guard::Guard},
@@ -35,6 +37,8 @@ use injector_spec::{error::Refusal, experiment::OnProcesses, quantity::duration:
 /// The faults on processes of one run.
 pub(super) struct Processes {
     guard: Guard,
+    /// How plug-ins, which are no targets, are let in.
+    admission: Admission,
     /// When each fault that is on began, on the boot clock, by the rule's place in the plan.
     began: BTreeMap<usize, u64>,
     /// By the rule's place in the plan.
@@ -46,6 +50,7 @@ enum Acting {
     Kill(kill::Killer),
     Pause(pause::Pauser),
     Starve(starve::Starver),
+    Plugins(Box<plugins::Plugger>),
 }
 
 /// Where changes are made and written down.
@@ -55,10 +60,11 @@ struct Record<'r> {
 }
 
 impl Processes {
-    /// The faults of a run that this process asked for.
-    pub(super) fn asked_by(caller: u32) -> Self {
+    /// The faults of a run that this process asked for, on these terms.
+    pub(super) fn asked_by(caller: u32, admission: Admission) -> Self {
         Self {
             guard: Guard::new(caller),
+            admission,
             began: BTreeMap::new(),
             acting: BTreeMap::new(),
         }
@@ -81,6 +87,7 @@ impl Effect for Processes {
         let run = Surroundings {
             members: &|scope| ground.borrow().members(scope, targets),
             watchdog: scene.watchdog,
+            beside: &|target, processes| self.admission.refusal_beside(target, processes),
             bar: &|rule| match (
                 ground.borrow_mut().of_mut(rule.scope),
                 rule.compiled.exec_deny,
@@ -124,6 +131,7 @@ impl Effect for Processes {
                 .or_insert_with(|| Acting::of(fault));
             acting.act(rule, &moment, &mut record)?;
         }
+        self.acting.values_mut().for_each(Acting::look_on);
         Ok(())
     }
 
@@ -156,8 +164,11 @@ impl Effect for Processes {
                 Acting::Kill(_) => {}
                 Acting::Pause(pauser) => pauser.lift(record),
                 Acting::Starve(starver) => starver.lift(record),
+                Acting::Plugins(plugger) => plugger.lift(record),
             }
         }
+        // Nothing is done any more, and what was not seen by now is not.
+        self.acting.values_mut().for_each(Acting::look_on);
     }
 
     /// An act is done when `act` returns.
@@ -179,10 +190,15 @@ impl Effect for Processes {
 
     /// By what it was done, where that says more than the plan.
     fn report(&self, rule: usize, report: &mut FaultReport) {
-        if let Some(Acting::Starve(starver)) = self.acting.get(&rule)
-            && let Some(files) = starver.mechanism()
-        {
-            report.mechanism = files;
+        match self.acting.get(&rule) {
+            Some(Acting::Starve(starver)) => {
+                if let Some(files) = starver.mechanism() {
+                    report.mechanism = files;
+                }
+            }
+            Some(Acting::Plugins(plugger)) => report.plugins = plugger.reaction().map(Box::new),
+            Some(Acting::Kill(killer)) => report.plugins = killer.left_behind().map(Box::new),
+            Some(Acting::Pause(_)) | None => {}
         }
     }
 
@@ -198,6 +214,7 @@ impl Effect for Processes {
                 Acting::Kill(_) => {}
                 Acting::Pause(pauser) => pauser.remarks().for_each(&mut tell),
                 Acting::Starve(starver) => starver.remarks().for_each(&mut tell),
+                Acting::Plugins(plugger) => plugger.remarks().for_each(&mut tell),
             }
         }
         remarks
@@ -210,6 +227,7 @@ impl Acting {
             OnProcesses::Kill(kill) => Self::Kill(kill::Killer::new(*kill)),
             OnProcesses::Pause(pause) => Self::Pause(pause::Pauser::new(*pause)),
             OnProcesses::Starve(starve) => Self::Starve(starve::Starver::new(starve.clone())),
+            OnProcesses::Plugins(on) => Self::Plugins(Box::new(plugins::Plugger::new(on))),
         }
     }
 
@@ -218,6 +236,16 @@ impl Acting {
             Self::Kill(killer) => killer.choice.counters,
             Self::Pause(pauser) => pauser.choice.counters,
             Self::Starve(starver) => starver.counters,
+            Self::Plugins(plugger) => plugger.counters(),
+        }
+    }
+
+    /// Sees what has become of plug-ins, whether or not its fault is on.
+    fn look_on(&mut self) {
+        match self {
+            Self::Kill(killer) => killer.look_on(),
+            Self::Plugins(plugger) => plugger.look_on(),
+            Self::Pause(_) | Self::Starve(_) => {}
         }
     }
 
@@ -230,6 +258,7 @@ impl Acting {
         match (self, &moment.target.cgroup) {
             (Self::Kill(killer), _) => killer.act(rule, moment)?,
             (Self::Pause(pauser), _) => pauser.act(rule, moment, record)?,
+            (Self::Plugins(plugger), _) => plugger.act(rule, moment, record)?,
             (Self::Starve(starver), Some(cgroup)) => starver.act(cgroup, moment, record)?,
             // The experiment's check lets only whole cgroups be starved.
             (Self::Starve(_), None) => {}

@@ -59,6 +59,8 @@ pub(super) fn check(
 enum State {
     /// They stand still, or go on.
     Pause,
+    /// Their plug-ins stand still, or go on.
+    Plugins,
     /// Their cgroup's limits.
     Limits,
     /// What answers their requests, or what their connections go through.
@@ -71,6 +73,7 @@ impl State {
         match kind.acts_on() {
             ActsOn::Processes(OnProcesses::Pause(_)) => Some(Self::Pause),
             ActsOn::Processes(OnProcesses::Starve(_)) => Some(Self::Limits),
+            ActsOn::Processes(OnProcesses::Plugins(on)) => on.stops().then_some(Self::Plugins),
             ActsOn::Requests(_) => Some(Self::Relay),
             // A signal leaves no state.
             ActsOn::Processes(OnProcesses::Kill(_))
@@ -85,6 +88,7 @@ impl State {
     const fn clash(self) -> &'static str {
         match self {
             Self::Pause => "pauses processes of the same target",
+            Self::Plugins => "stops plug-ins of the same target",
             Self::Limits => "limits the cgroup of the same target",
             Self::Relay => {
                 "answers requests of the same target, or sends its connections through a relay, and there is one way"

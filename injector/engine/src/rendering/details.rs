@@ -2,13 +2,13 @@
 
 use injector_host::{
     kernel::cgroup_file,
-    targets::{ResolvedTarget, controller},
+    targets::{ResolvedTarget, controller, plugins::Finder},
 };
 use injector_plan::{Mechanism, PlannedRule};
-use injector_spec::experiment::{OnProcesses, THROUGH_THE_RELAY};
+use injector_spec::experiment::{OnPlugins, OnProcesses, THROUGH_THE_RELAY};
 
 /// Lines for people: what the fault says of itself, and of limits which files of the cgroup have them and what is in them
-/// now.
+/// now; of faults on plug-ins which are there.
 pub(super) fn details(rule: &PlannedRule, target: Option<&ResolvedTarget>) -> Vec<String> {
     match rule.fault.kind.on_processes() {
         Some(OnProcesses::Starve(starve)) => {
@@ -19,6 +19,11 @@ pub(super) fn details(rule: &PlannedRule, target: Option<&ResolvedTarget>) -> Ve
                 Ok(limits) => limits.iter().map(line).collect(),
                 Err(error) => vec![error.to_string()],
             }
+        }
+        Some(OnProcesses::Plugins(on)) => {
+            let mut lines = rule.fault.details();
+            lines.extend(target.map(|target| plugins(target, on)));
+            lines
         }
         Some(OnProcesses::Kill(_) | OnProcesses::Pause(_)) | None => {
             let mut lines = rule.fault.details();
@@ -33,6 +38,27 @@ pub(super) fn details(rule: &PlannedRule, target: Option<&ResolvedTarget>) -> Ve
 
 /// What a plan says of faults that are carried out in the target's own memory.
 const IN_PLACE: &str = "requests of HTTP/1.1 through OpenSSL's functions are met, in plain text and HTTP/2 none; what the target does about them is not measured (`--by relay` does both in plain text)";
+
+/// So many plug-ins are named.
+const NAMED: usize = 8;
+
+/// The plug-ins that are there now, as far as this user may see them.
+fn plugins(target: &ResolvedTarget, on: OnPlugins<'_>) -> String {
+    let found = Finder::of(on.plugins().names()).look(&target.members());
+    let named = found.iter().take(NAMED);
+    let named: Vec<String> = named
+        .map(|plugin| format!("`{}` (process {})", plugin.name, plugin.root.tgid))
+        .collect();
+    let more = match found.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let now = match found.len() {
+        0 => "none".to_owned(),
+        _ => named.join(", "),
+    };
+    format!("plug-ins now: {now}{more}")
+}
 
 fn line(limit: &controller::Limit) -> String {
     let now = cgroup_file::read(&limit.path, &limit.value);

@@ -130,6 +130,22 @@ pub enum Pose {
     Gone,
 }
 
+/// Whether a process ignores SIGCHLD, so that the kernel takes the exit status of its children for it (kernel/signal.c,
+/// `do_notify_parent`). A handler that says so itself (`SA_NOCLDWAIT`) is not shown by `/proc`.
+pub fn ignores_children(key: TaskKey) -> bool {
+    let status = open(key.tgid).and_then(|process| {
+        process
+            .status()
+            .map_err(|error| unreadable(key.tgid, error))
+    });
+    status.is_ok_and(|status| status.sigign & (1 << (libc::SIGCHLD - 1)) != 0)
+}
+
+/// What `/proc/PID/stat` says of a process, a zombie too.
+pub(super) fn stat(pid: u32) -> Result<Stat, Error> {
+    open(pid)?.stat().map_err(|error| unreadable(pid, error))
+}
+
 /// What exactly this process does. A process whose first thread has ended (state `Z`) cannot be told: its
 /// other threads may go on.
 pub fn pose(key: TaskKey) -> Pose {
@@ -224,7 +240,7 @@ fn having(regex: &regex::Regex, leave_out: &[u32]) -> Result<Vec<u32>, Error> {
     let mut found: Vec<u32> = processes
         .flatten()
         .filter(|process| {
-            let line = command_line(process.pid);
+            let line = command_line(process.pid.cast_unsigned());
             !line.is_empty() && regex.is_match(&line)
         })
         .map(|process| process.pid.cast_unsigned())
@@ -236,7 +252,7 @@ fn having(regex: &regex::Regex, leave_out: &[u32]) -> Result<Vec<u32>, Error> {
 
 /// A command line in words that are joined by blanks; empty where there is none. procfs reads text only, and a
 /// process may be started with any bytes.
-fn command_line(pid: i32) -> String {
+pub(super) fn command_line(pid: u32) -> String {
     let bytes = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
     joined(&bytes)
 }

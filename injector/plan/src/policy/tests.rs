@@ -426,3 +426,31 @@ fn a_protected_name_with_odd_characters_is_found() {
     };
     assert!(decide(&case).refusal().is_some());
 }
+
+#[test]
+fn what_is_reached_beside_a_target_is_asked_where_it_is_and_whether_it_is_protected() {
+    let asked = |text: &str, door| Asked {
+        door,
+        // No limit of how many counts for it.
+        members: 1_000,
+        running: 1_000,
+        ..Asked::of(text)
+    };
+    let refused = |asked: &Asked| asked.ask(beside).refusal().is_some();
+    let root = Door::OneShot;
+    assert!(!refused(&asked("", root)));
+    assert!(refused(&asked(
+        "[protected]\nprocesses = [\"agent\"]",
+        root
+    )));
+    assert!(refused(&asked(
+        "[protected]\ncgroups = [\"/agent.slice\"]",
+        root
+    )));
+    let daemon = |allow| {
+        let text = format!("[daemon]\nenabled = true\nallow = [\"{allow}\"]");
+        asked(&text, Door::Daemon)
+    };
+    assert!(!refused(&daemon("/agent.slice")));
+    assert!(refused(&daemon("/other.slice")));
+}

@@ -104,6 +104,7 @@ fn report(experiment: &Experiment, samples: &[Sample]) -> RunReport {
             missed: 0,
             connections: Vec::new(),
             reaction: None,
+            plugins: None,
             note: None,
             described: fault.described.clone(),
         }],

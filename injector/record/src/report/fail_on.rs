@@ -11,7 +11,7 @@ use crate::measure::Verdict;
 pub struct FailOn {
     /// Those that the target shows.
     pub shown: Vec<Flaw>,
-    /// Those that it could not show: no request met a fault by which one shows.
+    /// Those that it could not show: nothing of it met a fault by which one shows, or not for long enough.
     pub unseen: Vec<Flaw>,
     /// What the run says by them alone.
     #[serde(flatten)]
@@ -35,7 +35,7 @@ impl FailOn {
             }
             Outcome::Completed | Outcome::Stopped | Outcome::TargetEnded { .. } => {
                 Verdict::Inconclusive(format!(
-                    "no request met a fault by which the target could show {}",
+                    "no request or plug-in met a fault by which the target could show {}, or not for long enough",
                     flaw::names(&unseen)
                 ))
             }
@@ -63,12 +63,9 @@ impl RunReport {
         }
         let (mut shown, mut seen) = (Vec::new(), Vec::new());
         for (fault, report) in faults.iter().zip(&self.faults) {
-            let Some(reaction) = report.reaction else {
-                continue;
-            };
-            shown.extend(reaction.flaws());
+            shown.extend(report.flaws());
             let could = fault.kind.shows().iter().copied();
-            seen.extend(could.filter(|flaw| reaction.could_show(*flaw)));
+            seen.extend(could.filter(|flaw| report.could_show(*flaw)));
         }
         let named = |is: &dyn Fn(&Flaw) -> bool| fail_on.iter().copied().filter(is).collect();
         let fail_on = FailOn::of(

@@ -86,9 +86,9 @@ fn unmatched(fault: &Fault, seen: u64) -> String {
         ActsOn::LookUps(_) => format!(
             "none of its {seen} packets was a query for such a name to such a resolver; {ELSEWHERE}"
         ),
-        ActsOn::Processes(OnProcesses::Kill(_) | OnProcesses::Pause(_)) => {
-            "all of it stood still already, had just ended, or is never a target".to_owned()
-        }
+        ActsOn::Processes(
+            OnProcesses::Kill(_) | OnProcesses::Pause(_) | OnProcesses::Plugins(_),
+        ) => "all of it stood still already, had just ended, or is never a target".to_owned(),
         ActsOn::Requests(OnRequests::Tools(on)) => {
             format!("none of its {seen} requests was {}", call(on.calls()))
         }
@@ -121,7 +121,11 @@ fn unseen(fault: &Fault) -> String {
             ),
             Interface::Json => UNASKED.to_owned(),
         },
-        ActsOn::Processes(_) => {
+        ActsOn::Processes(OnProcesses::Plugins(_)) => {
+            "it had no such plug-in while the fault was on, or none that was started then: no child process whose standard input and output are pipes or a pair of unix sockets of the target's"
+                .to_owned()
+        }
+        ActsOn::Processes(OnProcesses::Kill(_) | OnProcesses::Pause(_) | OnProcesses::Starve(_)) => {
             "it had no process while the fault was on, or the fault was not due before its end"
                 .to_owned()
         }
@@ -165,6 +169,7 @@ fn what(fault: &Fault) -> &'static str {
         ActsOn::Connects | ActsOn::Calls(..) => "calls",
         ActsOn::Connections => "connections",
         ActsOn::Requests(_) => "requests",
+        ActsOn::Processes(OnProcesses::Plugins(_)) => "plug-ins",
         ActsOn::Processes(_) => "processes",
     }
 }

@@ -83,6 +83,8 @@ impl Reaction {
             Flaw::IgnoredRetryAfter | Flaw::RetryStorm | Flaw::NoProgress => self.tasks > 0,
             Flaw::Hung => self.let_go + self.never_let_go > 0,
             Flaw::AcceptedTruncation => self.halves > 0,
+            // These are shown by what becomes of plug-ins.
+            Flaw::DeathUnnoticed | Flaw::Orphans => false,
         }
     }
 
@@ -124,6 +126,8 @@ impl Reaction {
                     "{} that had ended half-way came back as whole in what the target asked next",
                     count(self.accepted_truncations, "answer", "answers")
                 ),
+                // `flaws` names neither.
+                Flaw::DeathUnnoticed | Flaw::Orphans => continue,
             };
             lines.push(format!("{}: {why}", flaw.name()));
         }

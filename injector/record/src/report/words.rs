@@ -77,6 +77,7 @@ mod tests {
             missed: 0,
             connections: Vec::new(),
             reaction: None,
+            plugins: None,
             note: note.map(Into::into),
             described: Described::default(),
         };

@@ -93,7 +93,15 @@ impl FaultKind {
 
     /// The flaws that a target can show by what it does to it.
     pub fn shows(&self) -> &'static [Flaw] {
-        self.on_requests().map_or(&[], OnRequests::shows)
+        match self.acts_on() {
+            ActsOn::Requests(on) => on.shows(),
+            ActsOn::Processes(on) => on.shows(),
+            ActsOn::Packets(_)
+            | ActsOn::LookUps(_)
+            | ActsOn::Connects
+            | ActsOn::Connections
+            | ActsOn::Calls(..) => &[],
+        }
     }
 
     /// What it does to processes as wholes; `None` where it does nothing to them.
@@ -140,7 +148,9 @@ impl FaultKind {
     pub fn may_end_processes(&self) -> bool {
         match self.acts_on() {
             ActsOn::Processes(OnProcesses::Kill(_)) | ActsOn::Calls(OnCalls::Signal(_), _) => true,
-            ActsOn::Processes(OnProcesses::Pause(_) | OnProcesses::Starve(_))
+            ActsOn::Processes(
+                OnProcesses::Pause(_) | OnProcesses::Starve(_) | OnProcesses::Plugins(_),
+            )
             | ActsOn::Calls(
                 OnCalls::Error(_) | OnCalls::Delay(_) | OnCalls::Damage(_) | OnCalls::Short(_),
                 _,

@@ -19,16 +19,22 @@ pub enum Flaw {
     Hung,
     /// It has taken half an answer for the whole
     AcceptedTruncation,
+    /// It has done nothing about the death of a plug-in
+    DeathUnnoticed,
+    /// It has ended, and plug-ins of it live on
+    Orphans,
 }
 
 impl Flaw {
     /// All of them.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 7] = [
         Self::IgnoredRetryAfter,
         Self::RetryStorm,
         Self::NoProgress,
         Self::Hung,
         Self::AcceptedTruncation,
+        Self::DeathUnnoticed,
+        Self::Orphans,
     ];
 
     /// As reports, files and flags say it.
@@ -39,6 +45,8 @@ impl Flaw {
             Self::NoProgress => "no-progress",
             Self::Hung => "hung",
             Self::AcceptedTruncation => "accepted-truncation",
+            Self::DeathUnnoticed => "death-unnoticed",
+            Self::Orphans => "orphans",
         }
     }
 }
@@ -54,6 +62,10 @@ impl Flaw {
             Self::NoProgress => "`tool.empty`, `tool.stale` and others whose answers are of no use",
             Self::Hung => "`llm.timeout`, `llm.stall` and `tool.timeout`",
             Self::AcceptedTruncation => "`llm.cut` with `ending: clean` and some `after-tokens`",
+            Self::DeathUnnoticed => {
+                "`plugin.kill`, `plugin.pipe-held-death` and `plugin.crash-loop`"
+            }
+            Self::Orphans => "`proc.kill` and all `plugin` faults",
         }
     }
 }

@@ -31,6 +31,19 @@ pub enum TimingError {
         /// When the step is over.
         on: Duration,
     },
+    /// Nothing would be done.
+    #[error(
+        "`{fault}` would act after {}, and its step is over after {}; set a shorter time, or make the step longer",
+        format(*after), format(*on)
+    )]
+    NeverDue {
+        /// The fault.
+        fault: &'static str,
+        /// When it would act first.
+        after: Duration,
+        /// When the step is over.
+        on: Duration,
+    },
 }
 
 /// What is to be said of a fault's times, in the time that it has.

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use super::{
     call_damage::CallDamage, call_delay::CallDelay, call_error::CallError, io_short::CallShort,
-    net_partition::Peer, on_requests::OnRequests, proc_kill::Kill, proc_kill_at_call::KillAtCall,
-    proc_pause::Pause, proc_starve::Starve,
+    net_partition::Peer, on_plugins::OnPlugins, on_requests::OnRequests, proc_kill::Kill,
+    proc_kill_at_call::KillAtCall, proc_pause::Pause, proc_starve::Starve,
 };
-use crate::experiment::Calls;
+use crate::experiment::{Calls, Flaw};
 
 /// What a fault acts on.
 #[derive(Clone, Copy, Debug)]
@@ -92,6 +92,8 @@ pub enum OnProcesses<'f> {
     Pause(&'f Pause),
     /// Their cgroup gets less than it wants.
     Starve(&'f Starve),
+    /// Their plug-ins feel it.
+    Plugins(OnPlugins<'f>),
 }
 
 impl ActsOn<'_> {
@@ -110,6 +112,17 @@ impl<'f> OnCalls<'f> {
             Self::Damage(damage) => &damage.calls,
             Self::Short(short) => &short.calls,
             Self::Signal(kill) => &kill.calls,
+        }
+    }
+}
+
+impl OnProcesses<'_> {
+    /// The flaws that a target can show by it.
+    pub(crate) const fn shows(self) -> &'static [Flaw] {
+        match self {
+            Self::Kill(_) => &[Flaw::Orphans],
+            Self::Plugins(on) => on.shows(),
+            Self::Pause(_) | Self::Starve(_) => &[],
         }
     }
 }

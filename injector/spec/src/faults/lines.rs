@@ -61,6 +61,8 @@ const VALUES: &[(&str, &[&str])] = &[
     ("max-length", &["4", "5000"]),
     ("max-occurrences", &["2", "0"]),
     ("at-most", &["7", "30s", "1m"]),
+    ("plugin", &["*mcp-server*", "node,python*", ""]),
+    ("lives", &["200ms", "1ms"]),
     ("retry-after", &["3s", "2m"]),
     ("status", &["503", "429", "200"]),
     ("after-tokens", &["3", "0"]),

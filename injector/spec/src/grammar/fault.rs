@@ -10,8 +10,8 @@ use clap::{Args, Parser, Subcommand};
 use crate::{
     experiment::Fault,
     faults::{
-        DnsFault, IoFault, LlmFault, NetFault, PipeFault, PlainFault, ProcFault, SysFault,
-        ToolFault,
+        DnsFault, IoFault, LlmFault, NetFault, PipeFault, PlainFault, PluginFault, ProcFault,
+        SysFault, ToolFault,
     },
 };
 
@@ -74,6 +74,13 @@ pub enum FaultCommand<C: Args> {
         subcommand_help_heading = "Faults"
     )]
     Proc(ProcFault<C>),
+    /// Faults on plug-ins that a process speaks to over pipes, as MCP servers: they die or hang
+    #[command(
+        subcommand,
+        subcommand_value_name = "FAULT",
+        subcommand_help_heading = "Faults"
+    )]
+    Plugin(PluginFault<C>),
     /// Faults on system calls: they fail or take longer
     #[command(
         subcommand,
@@ -109,6 +116,7 @@ impl<C: Args> FaultCommand<C> {
             Self::Llm(fault) => fault.split(),
             Self::Tool(fault) => fault.split(),
             Self::Proc(fault) => fault.split(),
+            Self::Plugin(fault) => fault.split(),
             Self::Sys(fault) => fault.split(),
             Self::Io(fault) => fault.split(),
             Self::Pipe(fault) => fault.split(),

@@ -161,6 +161,7 @@ fn report(experiment: &Experiment, verdict: &Verdict) -> Result<RunReport> {
             missed: 0,
             connections: Vec::new(),
             reaction: None,
+            plugins: None,
             note: None,
             described: placed.described,
         }],

@@ -24,6 +24,7 @@ mod ledger;
 mod model_api;
 mod pattern;
 mod plugin;
+mod plugin_agent;
 mod speak;
 mod tcp;
 mod tcp_bulk;
@@ -198,7 +199,16 @@ enum Role {
         rounds: Rounds,
     },
     /// The plug-in.
-    Plugin,
+    Plugin {
+        /// It outlives the end of its input, for a minute.
+        #[arg(long)]
+        stays: bool,
+    },
+    /// Asks a plug-in again and again, and looks after it or does not.
+    PluginAgent {
+        #[command(flatten)]
+        character: plugin_agent::Character,
+    },
     /// Makes a system call on a file in every way there is.
     Ways {
         #[arg(long)]
@@ -369,7 +379,8 @@ fn main() -> Result<()> {
         } => connect::udp(connect, threads, &rounds),
         Role::File { path, call, rounds } => files::repeat(&path, call, &rounds),
         Role::PluginSpeaker { between, rounds } => plugin::speak(between, &rounds),
-        Role::Plugin => plugin::echo(),
+        Role::Plugin { stays } => plugin::echo(stays),
+        Role::PluginAgent { character } => plugin_agent::ask(&character),
         Role::Ways { path, call } => ways::all(&path, call),
         Role::Way { path, call } => ways::once(&path, call),
         Role::HoldTcp { count } => hold::connections(count),

@@ -6,6 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Sender, channel};
 use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use injector_tests::observation::{Line, Op, Summary};
@@ -46,12 +47,18 @@ pub(crate) fn speak(between: Between, options: &Rounds) -> Result<()> {
     })
 }
 
-/// The plug-in: echoes lines.
-pub(crate) fn echo() -> Result<()> {
+/// How long a plug-in that outlives its agent does so, where no test ends it before.
+const OUTLIVES: Duration = Duration::from_mins(1);
+
+/// The plug-in: echoes lines. One that stays does not end with its input.
+pub(crate) fn echo(stays: bool) -> Result<()> {
     let mut out = stdout().lock();
     for line in stdin().lock().lines() {
         writeln!(out, "{}", line?)?;
         out.flush()?;
+    }
+    if stays {
+        thread::sleep(OUTLIVES);
     }
     Ok(())
 }

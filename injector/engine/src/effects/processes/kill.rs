@@ -5,14 +5,16 @@ use std::collections::HashSet;
 use super::{
     choice::{self, Choice},
     moment::Moment,
+    plugins::{MOST_AGENTS, Watch},
     schedule,
 };
 use injector_host::{
     kernel::{Error, clock::boot_ns},
-    targets::{pidfd, process::TaskKey},
+    targets::{pidfd, plugins::Finder, process::TaskKey},
 };
 use injector_plan::PlannedRule;
-use injector_spec::experiment::{Kill, Respawn};
+use injector_record::report::PluginReaction;
+use injector_spec::experiment::{Kill, Plugins, Respawn};
 
 /// The state of one `proc.kill` fault.
 #[derive(Debug)]
@@ -22,6 +24,9 @@ pub(super) struct Killer {
     round: u64,
     /// Processes that had their chance, as far as they live. Only those that are not in it have come back.
     known: HashSet<TaskKey>,
+    /// Finds plug-ins of what is killed, which may live on.
+    finder: Finder,
+    watch: Watch,
     pub(super) choice: Choice,
 }
 
@@ -31,6 +36,8 @@ impl Killer {
             kill,
             round: 0,
             known: HashSet::new(),
+            finder: Finder::of(Plugins::default().names()),
+            watch: Watch::default(),
             choice: Choice::default(),
         }
     }
@@ -55,6 +62,10 @@ impl Killer {
             _ if hunts => moment.members_and_matches(),
             _ => moment.members(),
         };
+        if is_new_round {
+            let agents = &members[..members.len().min(MOST_AGENTS)];
+            self.watch.look(boot_ns(), &self.finder.look(agents));
+        }
         self.round = round;
         let members = choice::in_order(members);
         let is_due = |key: &&TaskKey| is_new_round || !self.known.contains(key);
@@ -67,6 +78,17 @@ impl Killer {
         let now: HashSet<TaskKey> = members.into_iter().collect();
         self.known.retain(|key| now.contains(key));
         Ok(())
+    }
+
+    /// Sees whether processes that had plug-ins have ended, and what became of the plug-ins.
+    pub(super) fn look_on(&mut self) {
+        let agents = self.watch.agents();
+        self.watch.look(boot_ns(), &self.finder.look(&agents));
+    }
+
+    /// What became of plug-ins whose agent has ended.
+    pub(super) fn left_behind(&self) -> Option<PluginReaction> {
+        self.watch.reaction()
     }
 
     /// Considers one process; false where nothing may be sent any more.

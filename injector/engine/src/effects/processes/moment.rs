@@ -9,7 +9,10 @@ use injector_host::{
     },
 };
 use injector_plan::PlannedRule;
-use injector_spec::experiment::{Many, Selector};
+use injector_spec::{
+    error::Refusal,
+    experiment::{Many, Selector},
+};
 
 use crate::watchdog::Watchdog;
 
@@ -19,6 +22,8 @@ pub(super) struct Surroundings<'r> {
     pub(super) members: &'r dyn Fn(u32) -> Vec<TaskKey>,
     /// Knows whether the lease is live.
     pub(super) watchdog: &'r Watchdog,
+    /// Why processes of a target of this name, which are no targets themselves, may not be met, if they may not.
+    pub(super) beside: &'r dyn Fn(&str, &[TaskKey]) -> Option<Refusal>,
     /// Lets no process start a program in the rule's target from now on, where the rule says so.
     pub(super) bar: &'r dyn Fn(&PlannedRule) -> Result<(), Error>,
 }

@@ -118,6 +118,12 @@ impl Standing {
         seen
     }
 
+    /// One of them is let go on now. Returns 1 where it was never seen to stand.
+    pub(super) fn let_go(&mut self, subject: &Subject) -> u64 {
+        let spell = self.open.remove(subject);
+        u64::from(spell.is_some_and(|spell| spell.since.is_none()))
+    }
+
     /// Ends it: all are let go on now. Returns how many were never seen to stand.
     pub(super) fn end(&mut self) -> u64 {
         let unseen = self.unconfirmed();
@@ -238,6 +244,24 @@ mod tests {
         });
         let seen = standing.look_by(2 * SECOND, |_| Pose::Gone);
         assert_eq!(seen, Seen { stand: 0, never: 1 });
+        assert_eq!(standing.remarks().count(), 0);
+    }
+
+    #[test]
+    fn one_that_is_let_go_on_is_in_nobodys_hand() {
+        let mut standing = Standing::default();
+        standing.watch(subject(7));
+        standing.watch(subject(8));
+        standing.look_by(1, |one| {
+            if *one == subject(7) {
+                Pose::Still
+            } else {
+                Pose::Settling
+            }
+        });
+        assert_eq!(standing.let_go(&subject(7)), 0);
+        assert_eq!(standing.let_go(&subject(8)), 1);
+        standing.look_by(2, |_| Pose::Going);
         assert_eq!(standing.remarks().count(), 0);
     }
 

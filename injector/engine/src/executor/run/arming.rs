@@ -97,7 +97,7 @@ impl Run<'_> {
         }
         let mut armed = Armed {
             ground: Ground { namespaces },
-            effects: effects::of_run(self.request.asked_by.1),
+            effects: effects::of_run(self.request.asked_by.1, self.request.admission.clone()),
             watchdog,
             halt_monitor,
             measures,

@@ -16,6 +16,7 @@ fn fault(step: &str, name: &str, hit: u64, note: Option<&str>) -> FaultReport {
         missed: 0,
         connections: Vec::new(),
         reaction: None,
+        plugins: None,
         note: note.map(Into::into),
         described: Described::default(),
     }

@@ -177,7 +177,7 @@ fn key_of_file(key: &str) -> Value {
         ),
         "fail-on" => described(
             list_of(&one_of(&Flaw::ALL.map(Flaw::name))),
-            "What a target may not do about faults on its requests; where it does, the run fails.",
+            "What a target may not do about faults on its requests and plug-ins; where it does, the run fails.",
         ),
         "rollback" => json!({
             "description": "What is run, one after the other, where the run was halted, broke or was unsafe; root's to name.",

@@ -1,0 +1,144 @@
+use std::{
+    io::{BufRead as _, BufReader},
+    os::{fd::OwnedFd, unix::net::UnixStream},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use injector_spec::experiment::Plugins;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use super::*;
+
+/// Names as a fault asks for them.
+fn named(globs: &[&str]) -> PluginNames {
+    let globs: Vec<_> = globs.iter().map(|&glob| glob.to_owned()).collect();
+    Plugins::from(globs).names()
+}
+
+struct Plug(Child);
+
+impl Drop for Plug {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn own() -> TaskKey {
+    TaskKey::of(std::process::id()).unwrap()
+}
+
+/// Waits until the plug-in that begins with this child is found, or is found no more.
+fn found(finder: &mut Finder, child: u32) -> Option<Plugin> {
+    let deadline = Instant::now() + Duration::from_secs(5);
+    loop {
+        let plugins = finder.look(&[own()]);
+        let plugin = plugins.into_iter().find(|one| one.root.tgid == child);
+        if plugin.is_some() || Instant::now() > deadline {
+            return plugin;
+        }
+    }
+}
+
+fn cat(names: &[&str]) -> (Plug, Option<Plugin>) {
+    let mut command = Command::new("cat");
+    command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    let child = Plug(command.spawn().unwrap());
+    let plugin = found(&mut Finder::of(named(names)), child.0.id());
+    (child, plugin)
+}
+
+#[test]
+fn a_child_at_the_other_end_of_pipes_is_a_plug_in() {
+    let (mut child, plugin) = cat(&["c?t"]);
+    let plugin = plugin.unwrap();
+    assert_eq!((plugin.name.as_str(), plugin.members.len()), ("cat", 1));
+    assert_eq!(plugin.agent, own());
+    assert!(plugin.ends.len() >= 2, "{plugin:?}");
+    assert_eq!(holds(own(), &plugin.ends[0]), Some(true));
+    drop((child.0.stdin.take(), child.0.stdout.take()));
+    assert_eq!(holds(own(), &plugin.ends[0]), Some(false));
+}
+
+#[test]
+fn a_child_that_inherits_what_its_parent_has_is_none() {
+    let mut command = Command::new("sleep");
+    let child = Plug(command.arg("60").stdin(Stdio::inherit()).spawn().unwrap());
+    // A plug-in that is there is seen by the same look.
+    let (other, _) = cat(&[]);
+    let mut finder = Finder::of(named(&[]));
+    assert!(found(&mut finder, other.0.id()).is_some());
+    let plugins = finder.look(&[own()]);
+    assert!(
+        plugins.iter().all(|one| one.root.tgid != child.0.id()),
+        "{plugins:?}"
+    );
+}
+
+#[test]
+fn a_pair_of_sockets_is_known_by_who_made_it() {
+    let (_ours, theirs) = UnixStream::pair().unwrap();
+    let theirs: OwnedFd = theirs.into();
+    let mut command = Command::new("cat");
+    command.stdin(theirs.try_clone().unwrap()).stdout(theirs);
+    let child = Plug(command.spawn().unwrap());
+    drop(command);
+    let plugin = found(&mut Finder::of(named(&[])), child.0.id()).unwrap();
+    assert_eq!(holds(own(), &plugin.ends[0]), None);
+}
+
+#[test]
+fn what_is_said_in_its_name_is_heard_and_a_copy_keeps_the_end_away() {
+    let (mut child, plugin) = cat(&[]);
+    let plugin = plugin.unwrap();
+    say(&plugin.ends, b"half a line\n").unwrap();
+    let mut heard = BufReader::new(child.0.stdout.take().unwrap());
+    let mut line = String::new();
+    heard.read_line(&mut line).unwrap();
+    assert_eq!(line, "half a line\n");
+    let held = copies(&plugin.ends);
+    assert!(held.len() >= 2, "{held:?}");
+    child.0.kill().unwrap();
+    child.0.wait().unwrap();
+    let is_at_end = |heard: &BufReader<_>| {
+        let mut polled = [PollFd::new(heard.get_ref(), PollFlags::IN)];
+        let now = Timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
+        poll(&mut polled, Some(&now)).unwrap() > 0
+    };
+    assert!(!is_at_end(&heard), "the copies keep nothing open");
+    drop(held);
+    assert!(is_at_end(&heard));
+}
+
+#[test]
+fn a_tool_whose_output_is_captured_is_none() {
+    let mut command = Command::new("sleep");
+    let child = Plug(command.arg("60").stdout(Stdio::piped()).spawn().unwrap());
+    let (other, _) = cat(&[]);
+    let mut finder = Finder::of(named(&[]));
+    assert!(found(&mut finder, other.0.id()).is_some());
+    let plugins = finder.look(&[own()]);
+    assert!(
+        plugins.iter().all(|one| one.root.tgid != child.0.id()),
+        "{plugins:?}"
+    );
+}
+
+#[test]
+fn an_exit_status_that_is_not_taken_is_seen() {
+    let (mut child, plugin) = cat(&[]);
+    let root = plugin.unwrap().root;
+    assert!(!has_ended(root));
+    child.0.kill().unwrap();
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while !has_ended(root) {
+        assert!(Instant::now() < deadline, "it does not end");
+    }
+    assert!(is_unreaped(root));
+    child.0.wait().unwrap();
+    assert!(!is_unreaped(root));
+}
