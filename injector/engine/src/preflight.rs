@@ -140,6 +140,8 @@ fn look(
     guard: &Guard,
 ) -> Result<Prepared, Refusal> {
     kill_switch::check(&journal::directory())?;
+    let halts_on = experiment.check_halts_on();
+    halts_on.map_err(|error| Refusal::usage(format!("{error}.")))?;
     let asked = experiment.halt.clone();
     let experiment = policy::bound(experiment, config);
     let targets = experiment

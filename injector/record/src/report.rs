@@ -10,7 +10,7 @@ pub use connection::{Connection, ConnectionState, MOST_NAMED};
 pub use fail_on::FailOn;
 use injector_common::rule::Counters;
 use injector_plan::Picked;
-pub use reaction::{HUNG_MS, Reaction, STORM};
+pub use reaction::{HUNG_MS, Left, REST_MS, Reaction, STORM};
 use serde::{Deserialize, Serialize};
 
 use crate::gate::GateReport;

@@ -32,6 +32,7 @@ mod pieces;
 pub mod process;
 mod provider;
 mod reactions;
+mod repeat;
 mod rules;
 pub mod sealed;
 mod stream;

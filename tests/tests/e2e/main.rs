@@ -20,6 +20,7 @@ mod escalations;
 mod experiments;
 mod files;
 mod filters;
+mod flaws;
 mod game_days;
 mod gates;
 mod guarded;
@@ -77,6 +78,7 @@ fn main() -> ExitCode {
         ramps::cases(),
         requests::cases(),
         tools::cases(),
+        flaws::cases(),
         lifecycle::cases(),
         terminals::cases(),
         dashboards::cases(),

@@ -70,7 +70,7 @@ pub fn check(
             Condition::Probe(question) => {
                 check_question(&format!("the halt condition `{condition}`"), question, by)?;
             }
-            Condition::Lives { .. } | Condition::Rate { .. } => {}
+            Condition::Lives { .. } | Condition::Rate { .. } | Condition::Shows(_) => {}
         }
     }
     Ok(())

@@ -4,7 +4,7 @@ use injector_spec::experiment::{Fault, Flaw, flaw};
 use serde::{Deserialize, Serialize};
 
 use super::{Outcome, RunReport};
-use crate::measure::Verdict;
+use crate::measure::{Rpa, Verdict};
 
 /// What became of the flaws on which an experiment fails.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,6 +69,14 @@ impl RunReport {
             shown.extend(reaction.flaws());
             let could = fault.kind.shows().iter().copied();
             seen.extend(could.filter(|flaw| reaction.could_show(*flaw)));
+        }
+        let ledgers = self.judgement.iter().flat_map(|one| &one.ledgers);
+        for ledger in ledgers {
+            match &ledger.rpa {
+                Rpa::Measured(loss) if loss.double > 0 => shown.push(Flaw::DuplicateEffect),
+                Rpa::Measured(_) => seen.push(Flaw::DuplicateEffect),
+                Rpa::NotMeasurable { .. } => {}
+            }
         }
         let named = |is: &dyn Fn(&Flaw) -> bool| fail_on.iter().copied().filter(is).collect();
         let fail_on = FailOn::of(

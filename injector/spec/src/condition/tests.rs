@@ -22,6 +22,8 @@ const LINES: &[(&str, &str)] = &[
     ("hits > 500/s", "hits > 500/s over 1s"),
     ("errnos > 0/s over 5s", "errnos > 0/s over 5s"),
     ("retransmits >= 20/s", "retransmits >= 20/s over 1s"),
+    ("retry-storm", "retry-storm"),
+    (" duplicate-effect ", "duplicate-effect"),
     ("clock >= 18:00", "clock >= 18:00"),
     (
         "clock > 2026-11-25T18:00:00Z",

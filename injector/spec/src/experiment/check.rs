@@ -12,6 +12,7 @@ use super::{
     rollback,
 };
 use crate::{
+    condition::Condition,
     escalation::{EscalationError, EscalationStep},
     pattern,
     quantity::{count, duration},
@@ -119,6 +120,12 @@ pub enum CheckError {
         .0.shown_by()
     )]
     FailsOnUnseen(Flaw),
+    #[error(
+        "the halt condition `{}` is about what a target shows by {}, and the experiment has none of them; add one, or leave the condition out",
+        .0.name(),
+        .0.shown_by()
+    )]
+    HaltsOnUnseen(Flaw),
     /// Commands that could not be run, or for too long.
     #[error(transparent)]
     Rollback(#[from] RollbackError),
@@ -177,11 +184,11 @@ impl Experiment {
                 return Err(CheckError::FailsOnTwice(flaw.name()));
             }
         }
-        let is_shown = |flaw| {
-            self.faults()
-                .any(|(_, fault)| fault.kind.shows().contains(flaw))
-        };
-        if let Some(flaw) = self.fail_on.iter().find(|flaw| !is_shown(flaw)) {
+        let steady = self.steady_state.as_ref();
+        let is_kept = steady.is_some_and(|steady| !steady.ledgers.is_empty());
+        let is_unseen =
+            |flaw: &&Flaw| !(self.shows(**flaw) || is_kept && **flaw == Flaw::DuplicateEffect);
+        if let Some(flaw) = self.fail_on.iter().find(is_unseen) {
             return Err(CheckError::FailsOnUnseen(*flaw));
         }
         EscalationStep::check(&self.escalate)?;
@@ -213,6 +220,30 @@ impl Experiment {
             fault.check_on(&self.targets[fault.target])?;
         }
         Ok(())
+    }
+
+    /// Whether a target could show this flaw, by what one of the faults does to it.
+    fn shows(&self, flaw: Flaw) -> bool {
+        let mut faults = self.faults();
+        faults.any(|(_, fault)| fault.kind.shows().contains(&flaw))
+    }
+
+    /// Checks that each flaw on which it halts can be shown. It is no part of [`Self::check`]: a host's own conditions are for all
+    /// runs, and stand beside those of the experiment once it is bound.
+    pub fn check_halts_on(&self) -> Result<(), CheckError> {
+        let halts_on = self.halt.iter().filter_map(|condition| match condition {
+            Condition::Shows(flaw) => Some(*flaw),
+            Condition::Pressure(_)
+            | Condition::Load(_)
+            | Condition::Lives { .. }
+            | Condition::Rate { .. }
+            | Condition::Clock(_)
+            | Condition::Probe(_) => None,
+        });
+        match halts_on.into_iter().find(|flaw| !self.shows(*flaw)) {
+            Some(flaw) => Err(CheckError::HaltsOnUnseen(flaw)),
+            None => Ok(()),
+        }
     }
 
     fn check_targets(&self) -> Result<(), CheckError> {

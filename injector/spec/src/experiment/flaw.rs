@@ -19,16 +19,22 @@ pub enum Flaw {
     Hung,
     /// It has taken half an answer for the whole
     AcceptedTruncation,
+    /// It has left a task behind the first failure that clients are to try again
+    GaveUp,
+    /// It has had a request carried out again whose answer was lost, without a key by which the server could know it
+    DuplicateEffect,
 }
 
 impl Flaw {
     /// All of them.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 7] = [
         Self::IgnoredRetryAfter,
         Self::RetryStorm,
         Self::NoProgress,
         Self::Hung,
         Self::AcceptedTruncation,
+        Self::GaveUp,
+        Self::DuplicateEffect,
     ];
 
     /// As reports, files and flags say it.
@@ -39,11 +45,18 @@ impl Flaw {
             Self::NoProgress => "no-progress",
             Self::Hung => "hung",
             Self::AcceptedTruncation => "accepted-truncation",
+            Self::GaveUp => "gave-up",
+            Self::DuplicateEffect => "duplicate-effect",
         }
     }
 }
 
 impl Flaw {
+    /// The one that is called so.
+    pub fn of_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|flaw| flaw.name() == name)
+    }
+
     /// The faults by which a target can show it, as the rest of a sentence.
     pub const fn shown_by(self) -> &'static str {
         match self {
@@ -54,6 +67,12 @@ impl Flaw {
             Self::NoProgress => "`tool.empty`, `tool.stale` and others whose answers are of no use",
             Self::Hung => "`llm.timeout`, `llm.stall` and `tool.timeout`",
             Self::AcceptedTruncation => "`llm.cut` with `ending: clean` and some `after-tokens`",
+            Self::GaveUp => {
+                "faults whose answers clients are to try again, as `llm.overload`, `llm.timeout` or `tool.timeout`"
+            }
+            Self::DuplicateEffect => {
+                "faults that lose the answer to a request that was carried out, as `tool.timeout`, `llm.timeout` or `llm.cut`, or by a ledger"
+            }
         }
     }
 }
