@@ -49,8 +49,11 @@ use std::{
     time::Duration,
 };
 
+pub(crate) use appended::Appended;
 pub use ask::values;
-pub use check::{WhoAsks, check, check_list, check_program, check_question, check_step};
+pub use check::{
+    WhoAsks, check, check_list, check_program, check_question, check_sign, check_step,
+};
 pub use exec_helper::{
     CANNOT as CANNOT_START, COMMAND as EXEC_HELPER, Ending, ExecHelper, run as run_exec_helper,
 };

@@ -181,6 +181,9 @@ fn look(
             Some(Gate::Approve) | None => {}
         }
     }
+    for sign in experiment.signs() {
+        halt_monitor::check_sign(sign, by)?;
+    }
     notifier::check(&config.escalation, &experiment.notify, by)?;
     escalation::check(config, &experiment.escalate, by)?;
     for command in &experiment.rollback {
@@ -255,6 +258,8 @@ fn check_beside(steady: &SteadyState, by: WhoAsks) -> Result<(), Refusal> {
 pub fn dry_run(experiment: &Experiment, terms: &Terms) -> Result<DryRun, Refusal> {
     surroundings::read_zone();
     let config = configuration::load(&terms.config)?;
+    let halts_on = experiment.check_halts_on();
+    halts_on.map_err(|error| Refusal::usage(format!("{error}.")))?;
     let mut experiment = policy::bound(experiment.clone(), &config);
     experiment.seed_picks(any_number());
     let guard = Guard::new(terms.asked_by.pid);

@@ -50,6 +50,7 @@ mod requests;
 mod rollback;
 mod schedules;
 mod search;
+mod signs;
 mod stages;
 mod suite;
 mod targets;
@@ -79,6 +80,7 @@ fn main() -> ExitCode {
         requests::cases(),
         tools::cases(),
         flaws::cases(),
+        signs::cases(),
         lifecycle::cases(),
         terminals::cases(),
         dashboards::cases(),

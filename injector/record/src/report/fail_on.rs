@@ -70,7 +70,14 @@ impl RunReport {
             let could = fault.kind.shows().iter().copied();
             seen.extend(could.filter(|flaw| reaction.could_show(*flaw)));
         }
-        let ledgers = self.judgement.iter().flat_map(|one| &one.ledgers);
+        if let Some(signs) = &self.signs {
+            shown.extend(signs.flaws());
+            seen.extend(signs.could_show());
+        }
+        // What is double without a fault says nothing of it.
+        let is_met = self.faults.iter().any(|fault| fault.hit > 0);
+        let judgement = self.judgement.iter().filter(|_| is_met);
+        let ledgers = judgement.flat_map(|one| &one.ledgers);
         for ledger in ledgers {
             match &ledger.rpa {
                 Rpa::Measured(loss) if loss.double > 0 => shown.push(Flaw::DuplicateEffect),

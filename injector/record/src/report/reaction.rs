@@ -139,6 +139,14 @@ impl Reaction {
         self.gave_up.most_tries = self.gave_up.most_tries.max(most_tries);
     }
 
+    /// Tasks that ended without an answer, for all that can be told.
+    pub const fn failed_for_good(&self) -> u64 {
+        if self.of_no_use > 0 {
+            return 0;
+        }
+        self.given_up.saturating_sub(self.undecided.tasks())
+    }
+
     /// Whether each task that the fault has met was answered well by a later try.
     pub const fn is_made_good(&self) -> bool {
         self.tasks > 0 && self.made_good == self.tasks && self.of_no_use == 0
@@ -152,6 +160,8 @@ impl Reaction {
             Flaw::AcceptedTruncation => self.halves > 0,
             Flaw::GaveUp => self.retryable > self.undecided.tasks(),
             Flaw::DuplicateEffect => self.unacknowledged > 0,
+            // Signs tell of these.
+            Flaw::Silent | Flaw::FalseSuccess => false,
         }
     }
 
@@ -205,6 +215,7 @@ impl Reaction {
                 if self.duplicates == 1 { "was" } else { "were" },
                 if self.duplicates == 1 { "it" } else { "them" },
             ),
+            Flaw::Silent | Flaw::FalseSuccess => String::new(),
         }
     }
 

@@ -126,7 +126,7 @@ impl Line<'_> {
             "file" => self.file()?,
             "journald" => self.journald()?,
             "process" => self.process()?,
-            other => match Flaw::of_name(other) {
+            other => match Flaw::of_name(other).filter(|flaw| flaw.is_seen_live()) {
                 Some(flaw) => Condition::Shows(flaw),
                 None => return Err(unknown(other)),
             },

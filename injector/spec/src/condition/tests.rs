@@ -123,6 +123,8 @@ const MISTAKES: &[(&str, &str)] = &[
     ),
     ("psi.cpu.some > 40%", "did you mean `host.psi.cpu.some`?"),
     ("target.exit >= 1", "did you mean `target.exits`?"),
+    ("retry-storms", "did you mean `retry-storm`?"),
+    ("false-success", "no halt condition is called"),
     ("htpp http://a/", "did you mean `http`?"),
     ("zzz > 1", "there are: host.load"),
     ("host.psi.cpu.some > 40", "a share with its sign"),

@@ -90,8 +90,7 @@ impl Run<'_> {
             HaltMonitor::start(&self.request.experiment.halt, around, &guard)?;
         let watchdog = Watchdog::start(leases, deadline, kill_switch, slots, &self.request.brake)?;
         let watched = self.request.plan.watched.clone();
-        let steady_state = self.request.experiment.steady_state.as_deref();
-        let measures = Measures::start(steady_state, watched, &guard)?;
+        let measures = Measures::start(&self.request.experiment, watched, &guard)?;
         for namespace in &mut namespaces {
             namespace.claim(&self.request.targets)?;
         }

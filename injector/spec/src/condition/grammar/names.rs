@@ -35,7 +35,8 @@ pub(super) fn unknown(name: &str) -> ConditionError {
 
 /// Every name that a condition may begin with.
 fn names() -> Vec<String> {
-    let flaws = Flaw::ALL.iter().map(|flaw| flaw.name());
+    let flaws = Flaw::ALL.iter().filter(|flaw| flaw.is_seen_live());
+    let flaws = flaws.map(|flaw| flaw.name());
     let mut names: Vec<String> = SIMPLE.into_iter().chain(flaws).map(str::to_owned).collect();
     for whose in [Whose::Host, Whose::Target] {
         for resource in [Resource::Cpu, Resource::Memory, Resource::Io] {
