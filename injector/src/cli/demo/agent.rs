@@ -152,7 +152,7 @@ fn findings(
         Finding {
             is_good: of_naive > 1 && of_careful == 1,
             what: "the tool's own ledger agrees".into(),
-            evidence: format!("one order: naive paid {of_naive} times, careful {of_careful}"),
+            evidence: format!("one order: naive paid {of_naive}, careful {of_careful}"),
         },
         super::verdict::left(left),
     ]

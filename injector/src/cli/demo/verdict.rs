@@ -116,7 +116,7 @@ pub(super) fn left(left: &[String]) -> Finding {
         is_good: left.is_empty(),
         what: "nothing is left behind".to_owned(),
         evidence: match left {
-            [] => "looked for: BPF objects, devices, settings of lo, dead runs".to_owned(),
+            [] => "looked for BPF, devices, lo, dead runs".to_owned(),
             left => left.join(", "),
         },
     }

@@ -22,10 +22,8 @@ pub(super) fn opening() -> Page {
             Role::Strong,
             "Two agents do the same work, each fault on both at once.",
         ),
-        Line::plain(
-            "The naive one has no deadline, tries again at once, takes half an answer for the",
-        ),
-        Line::plain("whole, and calls a tool twice to be sure. The careful one does none of that."),
+        Line::plain("The naive one has no deadline, tries again at once, takes half an answer for"),
+        Line::plain("the whole, and has no key for its calls. The careful one does none of that."),
         Line::plain("The verdicts come from outside: no SDK, no proxy setting, no log."),
         Line::plain(""),
         Line::all(
@@ -99,4 +97,55 @@ pub(super) fn closing(findings: &[Finding], last: Option<&Met>) -> Page {
         lines.push(Line::all(Role::Dim, text));
     }
     lines.into_iter().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use injector_record::report::{Reaction, RunReport};
+
+    use super::*;
+
+    fn met(reaction: Option<Reaction>) -> Met {
+        let report = serde_json::json!({
+            "run": "r0123456789ab", "name": "llm.cut", "outcome": "completed", "armed_for_ms": 1, "faults": [],
+            "undo_errors": [],
+        });
+        Met {
+            report: serde_json::from_value::<RunReport>(report).unwrap(),
+            reaction,
+        }
+    }
+
+    #[test]
+    fn a_cell_names_each_flaw_and_what_is_good() {
+        let texts = |reaction: Option<Reaction>| {
+            let cell = cell(&met(reaction)).into_iter();
+            cell.map(|(_, text)| text).collect::<Vec<_>>()
+        };
+        assert_eq!(texts(None), ["nothing to say"]);
+        let mut reaction = Reaction {
+            tasks: 1,
+            retryable: 1,
+            ..Reaction::default()
+        };
+        assert_eq!(texts(Some(reaction)), ["no flaw"]);
+        reaction.gave_up.add(3);
+        assert_eq!(texts(Some(reaction)), ["stopped after 3 tries"]);
+        reaction.gave_up.add(1);
+        reaction.accepted_truncations = 1;
+        assert_eq!(texts(Some(reaction)), ["accepted-truncation", "gave-up"]);
+        let good = Reaction {
+            tasks: 1,
+            made_good: 1,
+            ..Reaction::default()
+        };
+        assert_eq!(texts(Some(good)), ["made-good"]);
+    }
+
+    #[test]
+    fn the_longest_verdict_fits_its_column() {
+        let longest = flaw::Flaw::ALL.iter().map(|flaw| flaw.name().len()).max();
+        assert!(longest < Some(SHOWN));
+        assert!(2 + NAME + 1 + SHOWN + 1 + "stopped after 3 tries".len() <= 80);
+    }
 }
