@@ -52,7 +52,7 @@ pub use audit::audit;
 pub use authority::{AuthorityFlags, make_authority};
 pub use compare::{Comparing, compare};
 pub use convert::{Converting, convert};
-pub use demo::{Part, demo};
+pub use demo::{Part, demo, demo_agent};
 pub use doctor::{Depth, doctor};
 pub use flags::Rehearsal;
 pub use halt::{halt, resume};
@@ -250,7 +250,10 @@ enum Command {
     /// that this host allows is armed on it for two seconds. The other does the same work and must notice
     /// nothing. Prints what both met before, during and after, and checks that nothing is left; takes some
     /// ten seconds, and needs root. Exits with 0 only where every check holds.
-    Demo,
+    Demo {
+        #[command(subcommand)]
+        of: Option<DemoOf>,
+    },
     /// A process of the demo; not for people
     #[command(hide = true, name = demo::COMMAND)]
     DemoPart {
@@ -269,6 +272,18 @@ enum Command {
     },
     #[command(flatten)]
     Own(OwnProcess),
+}
+
+/// What else the demo can show.
+#[derive(Subcommand, Debug)]
+enum DemoOf {
+    /// Show what ten faults make a naive agent do wrong, beside a careful one
+    ///
+    /// Starts a small model server with a tool, and two agents that do the same work, which are this program again. Each of ten
+    /// `llm` and `tool` faults is armed on both, a run each, and the table says by name what the runs report of them. Takes some
+    /// forty seconds, and needs root. Exits with 0 only where the naive agent shows each flaw, the careful one none, and nothing
+    /// is left.
+    Agent,
 }
 
 /// The definition of the command line, as manuals and completions have it: without the commands that are not for

@@ -65,6 +65,7 @@ fn carry_out(action: Action) -> Result<Exit, Refusal> {
         Action::Lessons(told, output) => cli::lessons(told, output),
         Action::Sweep(sweeping, output) => cli::sweep(sweeping, output),
         Action::Demo(config) => cli::demo(&config),
+        Action::DemoAgent(config) => cli::demo_agent(&config),
         Action::DemoPart(part) => part.play(),
         Action::Worker(link) => worker::run(link, daemon::run),
         Action::Guard(link) => guardian::run(link).map(|()| Exit::Done),

@@ -74,6 +74,7 @@ impl Fake {
             remarks: vec![],
             judgement: None,
             fail_on: None,
+            signs: None,
             undo_errors: vec![],
             halt: None,
             picked: vec![],

@@ -32,7 +32,10 @@ use injector_record::{
     journal::RunId,
     report::FaultReport,
 };
-use injector_spec::{error::Refusal, experiment::Experiment};
+use injector_spec::{
+    error::Refusal,
+    experiment::{Experiment, Flaw},
+};
 
 use self::ground::Ground;
 use crate::{admission::Admission, changes::Changes, recorder::RunJournal, watchdog::Watchdog};
@@ -77,6 +80,11 @@ pub(crate) trait Effect {
 
     /// Hits of all rules that no program in the kernel counts.
     fn own_hits(&self) -> u64;
+
+    /// Flaws that the targets have shown so far.
+    fn flaws(&self) -> Vec<Flaw> {
+        Vec::new()
+    }
 
     /// Adds to the report of a rule what its counters do not say.
     fn report(&self, rule: usize, report: &mut FaultReport);

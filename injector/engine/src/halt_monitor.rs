@@ -49,8 +49,11 @@ use std::{
     time::Duration,
 };
 
+pub(crate) use appended::Appended;
 pub use ask::values;
-pub use check::{WhoAsks, check, check_list, check_program, check_question, check_step};
+pub use check::{
+    WhoAsks, check, check_list, check_program, check_question, check_sign, check_step,
+};
 pub use exec_helper::{
     CANNOT as CANNOT_START, COMMAND as EXEC_HELPER, Ending, ExecHelper, run as run_exec_helper,
 };
@@ -66,7 +69,10 @@ use injector_host::{
     kernel::{self, clock::boot_ns, maps::CounterReader},
     targets::{ResolvedTarget, guard::Guard},
 };
-use injector_spec::condition::{Condition, Counted, Question};
+use injector_spec::{
+    condition::{Condition, Counted, Question},
+    experiment::Flaw,
+};
 
 /// What was not read for so long is breached.
 pub const STALE_NS: u64 = 2_000_000_000;
@@ -92,6 +98,30 @@ impl OwnHits {
     }
 }
 
+/// Flaws that the targets have shown so far, as the relays tell. The run posts, the halt monitor reads.
+#[derive(Clone, Debug, Default)]
+pub struct ShownFlaws(Arc<AtomicU64>);
+
+impl ShownFlaws {
+    /// Tells which there are by now.
+    pub fn tell(&self, flaws: impl IntoIterator<Item = Flaw>) {
+        let bits = flaws
+            .into_iter()
+            .map(Self::bit)
+            .fold(0, |all, one| all | one);
+        self.0.fetch_or(bits, Ordering::Relaxed);
+    }
+
+    fn has(&self, flaw: Flaw) -> bool {
+        self.0.load(Ordering::Relaxed) & Self::bit(flaw) != 0
+    }
+
+    fn bit(flaw: Flaw) -> u64 {
+        let place = Flaw::ALL.iter().position(|one| *one == flaw);
+        place.map_or(0, |place| 1 << place)
+    }
+}
+
 /// The counters of one network namespace, and which rules in it count for what.
 pub struct Counting {
     /// Its maps.
@@ -112,6 +142,8 @@ pub struct Surroundings<'r> {
     pub counting: Vec<Counting>,
     /// Counters in this process.
     pub own_hits: OwnHits,
+    /// What the targets have shown.
+    pub flaws: ShownFlaws,
 }
 
 /// The threads that look. Dropping it ends them.

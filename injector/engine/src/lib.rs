@@ -31,6 +31,7 @@ pub mod recorder;
 pub mod rendering;
 pub mod rollback;
 pub mod schedule;
+mod signs;
 mod spawn;
 pub mod supervisor;
 pub mod surroundings;

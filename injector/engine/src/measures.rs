@@ -19,6 +19,7 @@ use self::streams::Streams;
 use crate::{
     effects::ground::Ground,
     halt_monitor::{Threads, keep_asking},
+    signs::Signs,
 };
 use injector_host::{
     kernel::{self, clock::boot_ns},
@@ -31,7 +32,7 @@ use injector_record::{
 };
 use injector_spec::{
     condition::Question,
-    experiment::{Detect, NamedProbe, SteadyState},
+    experiment::{Detect, Experiment, NamedProbe, SteadyState},
     quantity::count,
 };
 
@@ -39,6 +40,9 @@ use injector_spec::{
 #[derive(Default)]
 pub struct Measures {
     watched: Option<Watched>,
+    signs: Signs,
+    /// Where nothing else reads what the kernel tells of operations.
+    unwatched: Streams,
 }
 
 struct Watched {
@@ -68,12 +72,16 @@ struct Series<P> {
 impl Measures {
     /// Starts to ask; `guard` says whom a pattern of a probe never means.
     pub fn start(
-        steady_state: Option<&SteadyState>,
+        experiment: &Experiment,
         watched: Vec<injector_plan::Watched>,
         guard: &Guard,
     ) -> Result<Self, kernel::Error> {
-        let Some(steady_state) = steady_state else {
-            return Ok(Self::default());
+        let signs = Signs::start(experiment, &watched)?;
+        let Some(steady_state) = experiment.steady_state.as_deref() else {
+            return Ok(Self {
+                signs,
+                ..Self::default()
+            });
         };
         let mut threads = Threads::default();
         let mut series = Vec::new();
@@ -105,6 +113,8 @@ impl Measures {
                 left_out: 0,
                 threads,
             }),
+            signs,
+            unwatched: Streams::default(),
         })
     }
 
@@ -114,11 +124,18 @@ impl Measures {
         watched.filter(|watched| watched.times.ended_ns == 0)
     }
 
+    /// Who reads what the kernel tells of operations, and the signs among them.
+    fn streams(&mut self) -> (&mut Streams, &Signs) {
+        let watched = self.watched.as_mut();
+        let watched = watched.filter(|watched| watched.times.ended_ns == 0);
+        let streams = watched.map(|watched| &mut watched.streams);
+        (streams.unwrap_or(&mut self.unwatched), &self.signs)
+    }
+
     /// Takes over which operations the kernel has told of.
     pub(crate) fn watch(&mut self, ground: &mut Ground) {
-        if let Some(watched) = self.measuring() {
-            watched.streams.read(ground);
-        }
+        let (streams, signs) = self.streams();
+        streams.read(ground, signs);
     }
 
     /// Notes that a target has ended at this time, and no fault may have ended it.
@@ -130,9 +147,8 @@ impl Measures {
 
     /// Takes over the last of them: all that began by then counts.
     pub(crate) fn close(&mut self, ended_ns: u64, ground: &mut Ground) {
-        if let Some(watched) = self.measuring() {
-            watched.streams.close(ended_ns, ground);
-        }
+        let (streams, signs) = self.streams();
+        streams.close(ended_ns, ground, signs);
     }
 
     /// Takes over what was answered since the last time; returns it for the journal, where there is something.
@@ -197,6 +213,7 @@ impl Measures {
 
     /// Notes how many hits there are by now.
     pub fn look(&mut self, now_ns: u64, hits: u64) {
+        self.signs.look(now_ns, hits);
         let Some(watched) = &mut self.watched else {
             return;
         };
@@ -239,6 +256,7 @@ impl Measures {
     /// Judges what was answered until the end, and leaves the judgement in the report. There may be a million answers,
     /// so what has to be put back is put back before.
     pub fn judge(mut self, report: &mut RunReport) {
+        self.signs.judge(report);
         let Some(watched) = &mut self.watched else {
             return;
         };

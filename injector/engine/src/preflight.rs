@@ -142,6 +142,8 @@ fn look(
     guard: &Guard,
 ) -> Result<Prepared, Refusal> {
     kill_switch::check(&journal::directory())?;
+    let halts_on = experiment.check_halts_on();
+    halts_on.map_err(|error| Refusal::usage(format!("{error}.")))?;
     let asked = experiment.halt.clone();
     let experiment = policy::bound(experiment, config);
     let targets = experiment
@@ -180,6 +182,9 @@ fn look(
             }
             Some(Gate::Approve) | None => {}
         }
+    }
+    for sign in experiment.signs() {
+        halt_monitor::check_sign(sign, by)?;
     }
     notifier::check(&config.escalation, &experiment.notify, by)?;
     escalation::check(config, &experiment.escalate, by)?;
@@ -258,6 +263,8 @@ fn check_beside(steady: &SteadyState, by: WhoAsks) -> Result<(), Refusal> {
 pub fn dry_run(experiment: &Experiment, terms: &Terms) -> Result<DryRun, Refusal> {
     surroundings::read_zone();
     let config = configuration::load(&terms.config)?;
+    let halts_on = experiment.check_halts_on();
+    halts_on.map_err(|error| Refusal::usage(format!("{error}.")))?;
     let mut experiment = policy::bound(experiment.clone(), &config);
     experiment.seed_picks(any_number());
     let guard = Guard::new(terms.asked_by.pid);

@@ -89,6 +89,12 @@ fn text(
         let names = flaw::names(&experiment.fail_on);
         let _ = writeln!(text, "  fails on    {names}");
     }
+    if let Some(sign) = experiment.handoff() {
+        let _ = writeln!(text, "  hands over  by {}", sign.in_words());
+    }
+    if let Some(success) = experiment.success() {
+        let _ = writeln!(text, "  success     is {}", success.in_words());
+    }
     if !experiment.escalate.is_empty() {
         let steps = EscalationStep::in_words(&experiment.escalate);
         let _ = writeln!(text, "  asks        {steps} for a decision");

@@ -166,6 +166,7 @@ mod tests {
             remarks: vec![],
             judgement: None,
             fail_on: None,
+            signs: None,
             undo_errors: vec![],
             halt: None,
             picked: vec![],
@@ -209,6 +210,7 @@ mod tests {
         }
         let unsafe_end = RunReport {
             fail_on: None,
+            signs: None,
             undo_errors: vec!["sysctl x: gone".into()],
             ..report(Outcome::Completed)
         };

@@ -41,7 +41,7 @@ pub use pick::{Candidate, Picked, pick};
 pub use sizes::{Known, Told};
 pub use slots::{Hooks, Plan, PlannedRule};
 pub use values::Values;
-pub use watched::Watched;
+pub use watched::{For, Watched};
 
 #[cfg(test)]
 mod tests;

@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::Error;
-use injector_spec::experiment::{Experiment, NamedOperation};
+use injector_spec::experiment::{Experiment, NamedOperation, Sign};
 
 /// The addresses of every host name in an experiment.
 #[derive(Clone, Debug, Default)]
@@ -21,7 +21,8 @@ impl Names {
         let steady_state = experiment.steady_state.iter();
         let operations = steady_state.flat_map(|steady| &steady.operations);
         let of_operations = operations.flat_map(NamedOperation::names);
-        for name in of_faults.chain(of_operations) {
+        let of_signs = experiment.signs().flat_map(Sign::names);
+        for name in of_faults.chain(of_operations).chain(of_signs) {
             if !names.contains_key(name) {
                 names.insert(name.to_owned(), addresses(name)?);
             }

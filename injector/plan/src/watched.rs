@@ -5,12 +5,26 @@ use std::net::{IpAddr, Ipv6Addr};
 use injector_common::operation::watch;
 
 use crate::Names;
-use injector_spec::experiment::{Experiment, OperationKind};
+use injector_spec::{
+    condition::Host,
+    experiment::{Experiment, OperationKind},
+};
+
+/// What operations are watched for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum For {
+    /// A stream of the experiment, by its name.
+    Operations,
+    /// The sign at this place of [`Experiment::signs`].
+    Sign(usize),
+}
 
 /// A stream of operations, as the kernel's records are sorted into it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Watched {
-    /// Its name.
+    /// What for.
+    pub what_for: For,
+    /// Its name; that of a sign is empty.
     pub name: String,
     /// Its target.
     pub scope: u32,
@@ -25,23 +39,32 @@ impl Watched {
     pub(super) fn of(experiment: &Experiment, names: &Names) -> Vec<Self> {
         let steady_state = experiment.steady_state.iter();
         let operations = steady_state.flat_map(|steady| &steady.operations);
-        operations
-            .filter_map(|operation| {
-                let mut targets = experiment.targets.iter();
-                let scope = targets.position(|target| target.name == operation.of)?;
-                let far_ends = operation.connect_to.iter().flat_map(|host| {
-                    let looked_up = names.addresses(host.name()).iter().copied();
-                    let addresses = host.address().into_iter().chain(looked_up);
-                    addresses.map(|address| (address.to_canonical(), host.port()))
-                });
-                Some(Self {
-                    name: operation.name.clone(),
-                    scope: u32::try_from(scope).ok()?,
-                    kind: operation.kind,
-                    far_ends: (!operation.connect_to.is_empty()).then(|| far_ends.collect()),
-                })
+        let of_operations = operations.filter_map(|operation| {
+            let mut targets = experiment.targets.iter();
+            let scope = targets.position(|target| target.name == operation.of)?;
+            let far_ends = far_ends(&operation.connect_to, names);
+            Some(Self {
+                what_for: For::Operations,
+                name: operation.name.clone(),
+                scope: u32::try_from(scope).ok()?,
+                kind: operation.kind,
+                far_ends: (!operation.connect_to.is_empty()).then_some(far_ends),
             })
-            .collect()
+        });
+        let signs = experiment.signs().enumerate();
+        let signs = signs.filter(|(_, sign)| !sign.hosts().is_empty());
+        let scopes = 0u32..;
+        let of_signs = signs.flat_map(|(place, sign)| {
+            let targets = experiment.targets.iter().zip(scopes.clone());
+            targets.map(move |(_, scope)| Self {
+                what_for: For::Sign(place),
+                name: String::new(),
+                scope,
+                kind: OperationKind::Connect,
+                far_ends: Some(far_ends(sign.hosts(), names)),
+            })
+        });
+        of_operations.chain(of_signs).collect()
     }
 
     /// What of its target the kernel has to tell for it, as in [`watch`].
@@ -62,6 +85,16 @@ impl Watched {
             .iter()
             .any(|(wanted, at)| *wanted == address && u32::from(*at) == port)
     }
+}
+
+/// The addresses of hosts, with their ports.
+fn far_ends(hosts: &[Host], names: &Names) -> Vec<(IpAddr, u16)> {
+    let all = hosts.iter().flat_map(|host| {
+        let looked_up = names.addresses(host.name()).iter().copied();
+        let addresses = host.address().into_iter().chain(looked_up);
+        addresses.map(|address| (address.to_canonical(), host.port()))
+    });
+    all.collect()
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ mod fail_on;
 mod note;
 mod plugins;
 mod reaction;
+mod signs;
 mod words;
 
 pub use connection::{Connection, ConnectionState, MOST_NAMED};
@@ -12,8 +13,9 @@ pub use fail_on::FailOn;
 use injector_common::rule::Counters;
 use injector_plan::Picked;
 pub use plugins::{MOST_ORPHANS, ORPHAN_MS, Orphan, PluginReaction, UNNOTICED_MS};
-pub use reaction::{HUNG_MS, Reaction, STORM};
+pub use reaction::{HUNG_MS, Left, REST_MS, Reaction, STORM};
 use serde::{Deserialize, Serialize};
+pub use signs::{Claimed, Handoff, Signs};
 
 use crate::gate::GateReport;
 use crate::journal::RunId;
@@ -50,6 +52,9 @@ pub struct RunReport {
     /// What became of the flaws on which the experiment fails, where it names some.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fail_on: Option<Box<FailOn>>,
+    /// What declared signs have told: whether a target handed over, and whether its success is true.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signs: Option<Box<Signs>>,
     /// How it was halted, if it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub halt: Option<Box<HaltReport>>,

@@ -122,6 +122,7 @@ impl Life {
             remarks: vec![],
             judgement: None,
             fail_on: None,
+            signs: None,
             undo_errors: vec![],
             halt: None,
             picked: vec![],

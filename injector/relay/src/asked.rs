@@ -3,11 +3,11 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use bytes::Bytes;
-use http::{Method, request::Parts};
+use http::{HeaderMap, Method, request::Parts};
 use injector_spec::experiment::Provider;
 use serde::Deserialize;
 
-use crate::reactions::Task;
+use crate::{reactions::Task, repeat::Repeat};
 
 /// A request to a model's API.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +24,8 @@ pub(crate) struct Asked {
     pub(crate) streams: bool,
     /// What tells it from requests for something else.
     pub(crate) task: Task,
+    /// What it is to its server when it comes again.
+    pub(crate) repeat: Repeat,
 }
 
 /// Calls whose answers differ.
@@ -64,6 +66,7 @@ impl Asked {
             model: None,
             streams: false,
             task: 0,
+            repeat: Repeat::Anew,
         };
         match dialect {
             Provider::Gemini => {
@@ -78,7 +81,8 @@ impl Asked {
     }
 
     /// The same, with what its body says. A body that is not JSON says nothing.
-    pub(crate) fn with_body(mut self, scope: u32, body: &Bytes) -> Self {
+    pub(crate) fn with_body(mut self, scope: u32, headers: &HeaderMap, body: &Bytes) -> Self {
+        self.repeat = Repeat::of(&Method::POST, headers, body);
         let mut task = DefaultHasher::new();
         (scope, &self.path, body).hash(&mut task);
         self.task = task.finish();
@@ -160,23 +164,29 @@ mod tests {
         let body = Bytes::from_static(br#"{"stream":true,"messages":[{"a":1}],"model":"m-1"}"#);
         let openai = asked("POST", "/v1/chat/completions").unwrap();
         assert!(!openai.streams);
-        let openai = openai.with_body(0, &body);
+        let openai = openai.with_body(0, &HeaderMap::new(), &body);
         assert_eq!(
             (openai.model.as_deref(), openai.streams),
             (Some("m-1"), true)
         );
         let gemini = asked("POST", "/v1beta/models/g-1:streamGenerateContent").unwrap();
-        let gemini = gemini.with_body(0, &body);
+        let gemini = gemini.with_body(0, &HeaderMap::new(), &body);
         assert_eq!(
             (gemini.model.as_deref(), gemini.streams),
             (Some("g-1"), true)
         );
         let ollama = asked("POST", "/api/chat").unwrap();
         assert!(ollama.streams);
-        let ollama = ollama.with_body(0, &Bytes::from_static(br#"{"stream":false}"#));
+        let ollama = ollama.with_body(
+            0,
+            &HeaderMap::new(),
+            &Bytes::from_static(br#"{"stream":false}"#),
+        );
         assert!(!ollama.streams);
         let broken = asked("POST", "/v1/messages").unwrap();
-        let read = broken.clone().with_body(0, &Bytes::from_static(b"{"));
+        let read = broken
+            .clone()
+            .with_body(0, &HeaderMap::new(), &Bytes::from_static(b"{"));
         assert_eq!((read.model, read.streams), (broken.model, broken.streams));
     }
 }

@@ -13,7 +13,10 @@ use http::{
 };
 use hyper::{Request, Response, body::Incoming};
 use hyper_util::rt::TokioIo;
-use injector_spec::experiment::Fulfilment;
+use injector_spec::{
+    experiment::{Fulfilment, Limit},
+    quantity::invites_another_try,
+};
 
 use self::claim::Claim;
 use crate::{
@@ -23,7 +26,8 @@ use crate::{
     pieces::Framing,
     process::{Open, Shared},
     provider::{self, Failure, Made},
-    reactions::Task,
+    reactions::{Next, Task},
+    repeat::Repeat,
     rules::{Met, Origin},
     stream::{self, Broken, Passing, Read, as_it_comes, whole, whole_with},
     tunnel,
@@ -58,7 +62,7 @@ pub(crate) async fn answer(
     // Read before the rules are asked: it takes as long as the target takes to send it.
     let (asked, body) = match stream::read(body, MOST).await? {
         Read::Whole(body, trailers) => {
-            let asked = asked.with_body(origin.scope, &body);
+            let asked = asked.with_body(origin.scope, &head.headers, &body);
             let mut reactions = shared.reactions.borrow_mut();
             reactions.says(origin.scope, asked.task, &body);
             (asked, whole_with(body, trailers))
@@ -77,7 +81,8 @@ pub(crate) async fn answer(
     };
     let request = Request::from_parts(head, body);
     if taken.is_empty() {
-        return pass_well(shared, asked.task, request, upstream).await;
+        let asked = (asked.task, asked.repeat);
+        return pass_well(shared, asked, request, upstream).await;
     }
     let mut deed = Deed {
         shared: Rc::clone(shared),
@@ -87,7 +92,7 @@ pub(crate) async fn answer(
     };
     let mut other = None;
     for (act, taken) in taken {
-        let claim = Claim::of(shared, taken, deed.asked.task);
+        let claim = Claim::of(shared, taken, (deed.asked.task, deed.asked.repeat));
         match act {
             Act::Slow(slow) => deed.slow = Some((slow, claim)),
             Act::Final(act) => other = Some((act, claim)),
@@ -145,10 +150,15 @@ async fn withhold(
         }
         Fulfilment::Delivered => {
             let answer = pass(shared, request, upstream).await?;
+            if answer.status().is_success() {
+                is_carried_out(shared, claim.asked());
+                claim.is_carried_out();
+            }
             if claim.may_act() {
                 claim.withhold().await;
             } else {
-                judge(shared, claim.task(), answer.status().is_success());
+                let (task, _) = claim.asked();
+                judge(shared, task, answer.status().is_success());
             }
             Ok(answer)
         }
@@ -158,7 +168,7 @@ async fn withhold(
 /// Passes a request on that no fault has met, and sees whether it goes well.
 async fn pass_well(
     shared: &Rc<Shared>,
-    task: Task,
+    asked: (Task, Repeat),
     request: Request<Passing>,
     upstream: &Upstream,
 ) -> Result<Response<Passing>, Broken> {
@@ -166,8 +176,17 @@ async fn pass_well(
     let went_well = answer
         .as_ref()
         .is_ok_and(|answer| answer.status().is_success());
-    judge(shared, task, went_well);
+    if went_well {
+        is_carried_out(shared, asked);
+    }
+    judge(shared, asked.0, went_well);
     answer
+}
+
+/// Takes in that the server has carried a request out.
+fn is_carried_out(shared: &Rc<Shared>, (task, repeat): (Task, Repeat)) {
+    let mut reactions = shared.reactions.borrow_mut();
+    reactions.is_carried_out(task, repeat);
 }
 
 /// Sees to a task whose try no fault has made fail.
@@ -239,7 +258,8 @@ impl Deed {
         request: Request<Passing>,
         upstream: &Upstream,
     ) -> Result<Response<Passing>, Broken> {
-        pass_well(&self.shared, self.asked.task, request, upstream).await
+        let asked = (self.asked.task, self.asked.repeat);
+        pass_well(&self.shared, asked, request, upstream).await
     }
 
     /// Answers in the peer's place, which never hears of the request.
@@ -255,13 +275,14 @@ impl Deed {
             return self.pass_well(request, upstream).await;
         }
         let whose = claim.provider(&self.asked);
+        let next = next(failure);
         let Made {
             status,
             headers,
             body,
             wait,
         } = provider::refusal(failure, &self.asked, whose, self.shared.number());
-        claim.fail(wait);
+        claim.fail(next, wait);
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut answer = made(status, "application/json", whole(body));
         for (name, value) in headers {
@@ -275,7 +296,7 @@ impl Deed {
     /// Passes the request on, and changes what comes of it.
     async fn change(
         mut self,
-        change: Option<(Change, Claim)>,
+        mut change: Option<(Change, Claim)>,
         mut request: Request<Passing>,
         upstream: &Upstream,
     ) -> Result<Response<Passing>, Broken> {
@@ -284,6 +305,12 @@ impl Deed {
         let went_well = answer
             .as_ref()
             .is_ok_and(|answer| answer.status().is_success());
+        if went_well {
+            is_carried_out(&self.shared, (self.asked.task, self.asked.repeat));
+            if let Some((_, claim)) = &mut change {
+                claim.is_carried_out();
+            }
+        }
         let is_left_alone = |answer: &Response<Incoming>| !went_well || is_packed(answer.headers());
         if change.is_none() || answer.as_ref().map_or(true, is_left_alone) {
             judge(&self.shared, self.asked.task, went_well);
@@ -304,6 +331,24 @@ impl Deed {
                 None => Ok(answer.map(as_it_comes)),
             },
         }
+    }
+}
+
+/// Whether clients are to try again behind such an answer.
+const fn next(failure: Failure) -> Next {
+    match failure {
+        Failure::Limited(Limit::Quota, _) => Next::Open,
+        Failure::Limited(Limit::Rate | Limit::SlowDown, _) | Failure::Overloaded => Next::Invited,
+        Failure::Status(status) => invited(status),
+    }
+}
+
+/// By what the status says.
+const fn invited(status: u16) -> Next {
+    if invites_another_try(status) {
+        Next::Invited
+    } else {
+        Next::Open
     }
 }
 

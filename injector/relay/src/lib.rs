@@ -33,6 +33,7 @@ mod pieces;
 pub mod process;
 mod provider;
 mod reactions;
+mod repeat;
 mod rules;
 pub mod script;
 pub mod sealed;

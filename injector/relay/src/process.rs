@@ -348,7 +348,7 @@ fn take(
 /// What has happened since, and that the relay goes on.
 fn news(shared: &Rc<Shared>) -> Vec<Said> {
     let mut news = shared.rules.borrow_mut().news();
-    let reactions = shared.reactions.borrow_mut().news();
+    let reactions = shared.reactions.borrow_mut().news(shared.now_ms());
     news.extend(
         reactions
             .into_iter()

@@ -4,13 +4,18 @@
 //! A task is open from the first try that a fault met to one that is answered well. While it is open, a request of the same
 //! target with the same path and body is its next try.
 //!
+//! An effect comes twice where the server has carried out a try whose answer the target did not get, and carries out another. A
+//! request that was answered has had its effect; one by a method that is idempotent has it once, however often it is sent.
+//!
 //! Half an answer is taken for the whole where the target puts its text, and nothing behind it, into a request of another
 //! task: that is how an agent tells its model what was said before. A target that keeps it to itself is not found out.
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
-use injector_record::report::Reaction;
+use injector_record::report::{HUNG_MS, REST_MS, Reaction};
 use serde_json::Value;
+
+use crate::repeat::{Repeat, Twice};
 
 /// Open tasks at most; further ones are not followed.
 const MOST: usize = 4096;
@@ -21,6 +26,42 @@ const KEPT: u64 = 95;
 /// What a request is told apart by: its target, path and body.
 pub(crate) type Task = u64;
 
+/// How a try failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Failed {
+    /// How long the answer told to wait.
+    pub(crate) wait_ms: Option<u64>,
+    pub(crate) next: Next,
+    pub(crate) effect: Effect,
+}
+
+/// Whether clients are to try again behind an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// They are.
+    Invited,
+    /// It helps nothing, or nothing says that it would.
+    Open,
+}
+
+/// What a request has come to at its server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Effect {
+    /// Nothing, as far as is known.
+    None,
+    /// It was carried out, and the target has not got the answer.
+    Unacknowledged(Repeat),
+}
+
+impl Failed {
+    /// By an answer that came and was of no use.
+    const IN_VAIN: Self = Self {
+        wait_ms: None,
+        next: Next::Open,
+        effect: Effect::None,
+    };
+}
+
 /// An open task, as a rule has met it.
 #[derive(Clone, Copy, Debug)]
 struct Open {
@@ -29,6 +70,22 @@ struct Open {
     ended_ms: Option<u64>,
     /// How long the last answer told to wait.
     wait_ms: Option<u64>,
+    /// The longest time that has passed between two of its tries.
+    longest_gap_ms: u64,
+    /// What the last answer of this rule was.
+    next: Next,
+    /// Whether one of its answers was, and it is counted.
+    is_retryable: bool,
+    /// What the server has carried out and the target not heard of.
+    effect: Effect,
+}
+
+impl Open {
+    /// How long it has to rest for no other try to be waited for.
+    fn patience_ms(&self) -> u64 {
+        let gap = self.longest_gap_ms.saturating_mul(3);
+        REST_MS.max(gap).max(self.wait_ms.unwrap_or(0))
+    }
 }
 
 /// Answers at most that were cut and whose text is looked for.
@@ -73,6 +130,10 @@ pub(crate) struct Reactions {
     told: BTreeMap<usize, Reaction>,
     /// The newest at the end.
     truncated: VecDeque<Truncated>,
+    /// Answers that are held back now, by a number each: whose they are, and since when.
+    holding: BTreeMap<u64, (usize, u64)>,
+    /// The number of the last one.
+    held: u64,
 }
 
 impl Reactions {
@@ -86,6 +147,7 @@ impl Reactions {
             let reaction = self.by_rule.entry(*rule).or_default();
             let gap = now_ms.saturating_sub(ended);
             open.tries += 1;
+            open.longest_gap_ms = open.longest_gap_ms.max(gap);
             reaction.tries += 1;
             reaction.most_tries = reaction.most_tries.max(open.tries);
             let shortest = reaction.shortest_gap_ms.map_or(gap, |known| known.min(gap));
@@ -98,34 +160,73 @@ impl Reactions {
         }
     }
 
-    /// A rule has made a try fail, which ends now; the answer told to wait so long. To other rules that have met the task
-    /// before it has failed as well.
-    pub(crate) fn fails(&mut self, rule: usize, task: Task, wait_ms: Option<u64>, now_ms: u64) {
+    /// The server has carried a try out. Where it did so before and the target has not heard of it, that is once too often, unless
+    /// it can know the one from the other.
+    pub(crate) fn is_carried_out(&mut self, task: Task, repeat: Repeat) {
+        for (rule, open) in self.open.get(&task).into_iter().flatten() {
+            let Effect::Unacknowledged(first) = open.effect else {
+                continue;
+            };
+            let reaction = self.by_rule.entry(*rule).or_default();
+            match first.with(repeat) {
+                Twice::Harmless => {}
+                Twice::Known => reaction.keyed += 1,
+                Twice::Anew => reaction.duplicates += 1,
+            }
+        }
+    }
+
+    /// The target will not hear of what the server has carried out for this try, which a rule has met.
+    pub(crate) fn is_unacknowledged(&mut self, rule: usize, task: Task, repeat: Repeat) {
+        let opens = self.open.get_mut(&task).into_iter().flatten();
+        for (_, open) in opens.filter(|(of, _)| *of == rule) {
+            if repeat != Repeat::Idempotent && open.effect == Effect::None {
+                self.by_rule.entry(rule).or_default().unacknowledged += 1;
+                open.effect = Effect::Unacknowledged(repeat);
+            }
+        }
+    }
+
+    /// A rule has made a try fail, which ends now. To other rules that have met the task before it has failed as well.
+    pub(crate) fn fails(&mut self, rule: usize, task: Task, failed: Failed, now_ms: u64) {
         let is_full = self.open.len() >= MOST;
         if is_full && !self.open.contains_key(&task) {
             return;
         }
         self.goes_wrong(task, now_ms);
         let rules = self.open.entry(task).or_default();
-        if let Some((_, open)) = rules.iter_mut().find(|(of, _)| *of == rule) {
-            open.wait_ms = wait_ms;
-            return;
-        }
-        let open = Open {
-            tries: 1,
-            ended_ms: Some(now_ms),
-            wait_ms,
-        };
-        rules.push((rule, open));
         let reaction = self.by_rule.entry(rule).or_default();
-        reaction.tasks += 1;
-        reaction.tries += 1;
-        reaction.most_tries = reaction.most_tries.max(1);
+        let place = rules.iter().position(|(of, _)| *of == rule);
+        let place = place.unwrap_or_else(|| {
+            let open = Open {
+                tries: 1,
+                ended_ms: Some(now_ms),
+                wait_ms: None,
+                longest_gap_ms: 0,
+                next: Next::Open,
+                is_retryable: false,
+                effect: Effect::None,
+            };
+            rules.push((rule, open));
+            reaction.tasks += 1;
+            reaction.tries += 1;
+            reaction.most_tries = reaction.most_tries.max(1);
+            rules.len() - 1
+        });
+        let (_, open) = &mut rules[place];
+        (open.wait_ms, open.next) = (failed.wait_ms, failed.next);
+        if failed.next == Next::Invited && !open.is_retryable {
+            open.is_retryable = true;
+            reaction.retryable += 1;
+        }
+        if let Effect::Unacknowledged(repeat) = failed.effect {
+            self.is_unacknowledged(rule, task, repeat);
+        }
     }
 
     /// A rule has given a try an answer that came and was of no use: empty, wrong or old.
     pub(crate) fn is_of_no_use(&mut self, rule: usize, task: Task, now_ms: u64) {
-        self.fails(rule, task, None, now_ms);
+        self.fails(rule, task, Failed::IN_VAIN, now_ms);
         // One that is not followed counts as no task, and so not as one that this has met.
         if self.is_open(task) {
             self.by_rule.entry(rule).or_default().of_no_use += 1;
@@ -153,8 +254,23 @@ impl Reactions {
         }
     }
 
-    /// An answer was held back, and is no more.
-    pub(crate) fn was_held(&mut self, rule: usize, held: Held) {
+    /// A rule begins to hold an answer back; its number, by which it ends.
+    pub(crate) fn holds(&mut self, rule: usize, now_ms: u64) -> u64 {
+        self.held += 1;
+        self.holding.insert(self.held, (rule, now_ms));
+        self.held
+    }
+
+    /// An answer was held back until the fault ended, and goes on now: its task needs no other try.
+    pub(crate) fn comes_late(&mut self, task: Task) {
+        for (rule, _) in self.open.remove(&task).into_iter().flatten() {
+            self.by_rule.entry(rule).or_default().late += 1;
+        }
+    }
+
+    /// An answer was held back, by this number, and is no more.
+    pub(crate) fn was_held(&mut self, rule: usize, number: u64, held: Held) {
+        self.holding.remove(&number);
         let reaction = self.by_rule.entry(rule).or_default();
         match held {
             Held::LetGo(after_ms) => {
@@ -216,8 +332,8 @@ impl Reactions {
     }
 
     /// What differs from what was told last.
-    pub(crate) fn news(&mut self) -> Vec<(usize, Reaction)> {
-        let now = self.so_far();
+    pub(crate) fn news(&mut self, now_ms: u64) -> Vec<(usize, Reaction)> {
+        let now = self.so_far(now_ms);
         let told = std::mem::replace(&mut self.told, now.clone());
         let news = now.into_iter();
         news.filter(|(rule, reaction)| told.get(rule) != Some(reaction))
@@ -225,11 +341,32 @@ impl Reactions {
     }
 
     /// What has come of it so far; tasks that are open and rest count as given up.
-    pub(crate) fn so_far(&self) -> BTreeMap<usize, Reaction> {
+    pub(crate) fn so_far(&self, now_ms: u64) -> BTreeMap<usize, Reaction> {
         let mut all = self.by_rule.clone();
         for (rule, open) in self.open.values().flatten() {
+            let Some(ended) = open.ended_ms else {
+                continue;
+            };
             let reaction = all.entry(*rule).or_default();
-            reaction.given_up += u64::from(open.ended_ms.is_some());
+            reaction.given_up += 1;
+            if open.next == Next::Invited {
+                let rests_ms = now_ms.saturating_sub(ended);
+                let left = if rests_ms > open.patience_ms() {
+                    &mut reaction.gave_up
+                } else {
+                    &mut reaction.undecided
+                };
+                left.add(open.tries);
+            }
+        }
+        for (rule, since) in self.holding.values() {
+            let held_ms = now_ms.saturating_sub(*since);
+            if held_ms > HUNG_MS {
+                let reaction = all.entry(*rule).or_default();
+                // Whole seconds, so that it is told once in each; it is longer than the bound all the same.
+                let told_ms = (held_ms / 1_000 * 1_000).max(HUNG_MS + 1);
+                reaction.holding_ms = reaction.holding_ms.max(Some(told_ms));
+            }
         }
         all
     }
@@ -264,136 +401,4 @@ fn gather<'v>(value: &'v Value, texts: &mut HashSet<&'v str>) {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn one(reactions: &Reactions) -> Reaction {
-        reactions.so_far().get(&0).copied().unwrap_or_default()
-    }
-
-    #[test]
-    fn a_client_that_waits_and_comes_again_makes_good() {
-        let mut reactions = Reactions::default();
-        reactions.comes(7, 0);
-        reactions.fails(0, 7, Some(1_000), 0);
-        reactions.comes(7, 990);
-        reactions.fails(0, 7, Some(1_000), 1_000);
-        reactions.comes(7, 1_500);
-        assert_eq!(one(&reactions).given_up, 0);
-        reactions.goes_well(7);
-        let reaction = one(&reactions);
-        assert_eq!(
-            (reaction.tasks, reaction.tries, reaction.most_tries),
-            (1, 3, 3)
-        );
-        assert_eq!((reaction.told_to_wait, reaction.too_early), (2, 1));
-        assert_eq!(
-            (reaction.shortest_gap_ms, reaction.longest_gap_ms),
-            (Some(500), Some(990))
-        );
-        assert_eq!((reaction.made_good, reaction.given_up), (1, 0));
-        // The same words again are another task.
-        reactions.comes(7, 5_000);
-        reactions.fails(0, 7, None, 5_000);
-        let reaction = one(&reactions);
-        assert_eq!(
-            (reaction.tasks, reaction.most_tries, reaction.given_up),
-            (2, 3, 1)
-        );
-    }
-
-    #[test]
-    fn answers_of_no_use_are_counted_where_their_tasks_are() {
-        let mut reactions = Reactions::default();
-        for task in 0..=MOST as u64 {
-            reactions.is_of_no_use(0, task, 0);
-        }
-        let reaction = one(&reactions);
-        assert_eq!((reaction.tasks, reaction.of_no_use), (4096, 4096));
-    }
-
-    #[test]
-    fn what_is_held_is_let_go_of_or_not() {
-        let mut reactions = Reactions::default();
-        reactions.was_held(0, Held::LetGo(600));
-        reactions.was_held(0, Held::LetGo(400));
-        reactions.was_held(0, Held::UntilTheEnd(700));
-        let reaction = one(&reactions);
-        assert_eq!(
-            (
-                reaction.let_go,
-                reaction.longest_wait_ms,
-                reaction.never_let_go
-            ),
-            (2, Some(600), 1)
-        );
-    }
-
-    #[test]
-    fn half_an_answer_is_taken_for_the_whole_where_it_comes_back_as_one() {
-        const HALF: &str = "All is well, but";
-        let said = |messages: Value| serde_json::json!({ "messages": messages }).to_string();
-        let body = |text: &str| {
-            let block = serde_json::json!([{"type": "text", "text": text}]);
-            said(serde_json::json!([
-                {"role": "assistant", "content": block},
-                {"role": "user", "content": "go on"},
-            ]))
-        };
-        let last = said(serde_json::json!([{"role": "assistant", "content": HALF}]));
-        let of_user =
-            said(serde_json::json!([{"role": "user", "content": HALF}, {"role": "user"}]));
-        let accepted = |reactions: &Reactions| one(reactions).accepted_truncations;
-        let mut reactions = Reactions::default();
-        // Two tries that were both cut are one answer.
-        reactions.truncated(0, 1, 7, "All is well, but ");
-        reactions.truncated(0, 1, 7, "All is well, but ");
-        // The same request again is a try, and others of another target are another's.
-        reactions.says(1, 7, body(HALF).as_bytes());
-        reactions.says(2, 8, body(HALF).as_bytes());
-        // It has got the rest by another way, has the model go on, or was told so by its user.
-        for other in [&body("All is well, but not here"), HALF, &last, &of_user] {
-            reactions.says(1, 8, other.as_bytes());
-        }
-        assert_eq!(accepted(&reactions), 0);
-        for _ in 0..2 {
-            reactions.says(1, 8, body(HALF).as_bytes());
-            assert_eq!(accepted(&reactions), 1);
-        }
-        // Too short, made good by another try, and long ago.
-        reactions.truncated(0, 1, 9, "ok");
-        reactions.says(1, 10, body("ok").as_bytes());
-        reactions.truncated(0, 1, 9, HALF);
-        reactions.goes_well(9);
-        reactions.says(1, 10, body(HALF).as_bytes());
-        reactions.truncated(0, 1, 9, HALF);
-        for _ in 0..MOST_REQUESTS {
-            reactions.says(1, 10, body("else").as_bytes());
-        }
-        reactions.says(1, 10, body(HALF).as_bytes());
-        assert_eq!(accepted(&reactions), 1);
-    }
-
-    proptest! {
-        /// Each task that a rule has met is made good, given up or goes on, once.
-        #[test]
-        fn every_task_is_accounted_for(acts in proptest::collection::vec((0u64..4, 0u8..4), 0..60)) {
-            let mut reactions = Reactions::default();
-            for (now, (task, act)) in (0..).zip(acts) {
-                match act {
-                    0 => reactions.comes(task, now),
-                    1 => reactions.fails(0, task, None, now),
-                    2 => reactions.goes_well(task),
-                    _ => reactions.goes_wrong(task, now),
-                }
-            }
-            let open = reactions.open.values().flatten();
-            let going_on = open.filter(|(_, open)| open.ended_ms.is_none()).count() as u64;
-            let reaction = one(&reactions);
-            prop_assert_eq!(reaction.tasks, reaction.made_good + reaction.given_up + going_on);
-            prop_assert!(reaction.tries >= reaction.tasks && reaction.most_tries <= reaction.tries);
-        }
-    }
-}
+mod tests;

@@ -11,6 +11,7 @@
 //! host.load > 8                              over the last minute
 //! target.exits >= 1          target.restarts >= 3
 //! hits > 500/s               errnos > 50/s over 5s        retransmits > 20/s
+//! retry-storm                hung                         the target shows this flaw
 //! clock >= 18:00             clock >= 2026-11-25T18:00:00Z
 //! tcp 127.0.0.1:5432 fails 3 of 5 every 500ms within 200ms
 //! http http://127.0.0.1:8080/health status 200 body "ready" json "$.queue < 10" fails 3 within 500ms timeout 1s
@@ -50,7 +51,7 @@ pub use number::{Bound, Comparator, Number, Wanted};
 pub use place::{Host, HttpUrl, Scheme};
 pub use process::ProcessProbe;
 
-use crate::{config::TimeOfDay, pattern::Pattern};
+use crate::{config::TimeOfDay, experiment::Flaw, pattern::Pattern};
 
 /// A condition that ends the run when it comes to hold.
 #[derive(Clone, Debug, PartialEq)]
@@ -75,6 +76,8 @@ pub enum Condition {
         /// Over which time.
         over: Duration,
     },
+    /// `retry-storm`: a target shows this flaw, which the relay sees while the run goes on.
+    Shows(Flaw),
     /// `clock >= 18:00`.
     Clock(Until),
     /// Something is asked again and again, and fails too often.

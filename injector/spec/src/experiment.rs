@@ -32,6 +32,7 @@ mod pick;
 mod ramp;
 pub mod rollback;
 pub(crate) mod settings;
+pub mod sign;
 pub mod stage;
 pub mod steady_state;
 mod target;
@@ -64,6 +65,7 @@ pub(crate) use ramp::decided;
 pub use ramp::{Amount, CannotRamp, Parameter, Ramp, RampError, Shape};
 pub use rollback::{RollbackCommand, RollbackError};
 pub use settings::Settings;
+pub use sign::{Declared, Sign, SignError, Success};
 pub use stage::{Earlier, Ground, Stage, StageError};
 pub use steady_state::{Detect, NamedProbe, Objectives, ProbeRole, SteadyState, SteadyStateError};
 pub use target::{Follow, Many, OnTargetExit, Selector, Target};
@@ -180,6 +182,9 @@ pub struct Experiment {
     /// Flaws of a target on which the run fails.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fail_on: Vec<Flaw>,
+    /// What is declared of the targets, so that their silence and their claims can be judged; absent where nothing is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub declared: Option<Box<Declared>>,
     /// Whom decisions about it are asked of, in order; where none are named, those whom the host's configuration names.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub escalate: Vec<EscalationStep>,
@@ -241,6 +246,23 @@ impl Experiment {
     pub fn placed(&self) -> impl Iterator<Item = (usize, &Step, &Fault)> {
         let steps = self.steps.iter().enumerate();
         steps.flat_map(|(index, step)| step.faults.iter().map(move |fault| (index, step, fault)))
+    }
+
+    /// What is seen where a target hands over to a person, where that is declared.
+    pub fn handoff(&self) -> Option<&Sign> {
+        self.declared.as_ref()?.handoff.as_ref()
+    }
+
+    /// What success is, where that is declared.
+    pub fn success(&self) -> Option<&Success> {
+        self.declared.as_ref()?.success.as_ref()
+    }
+
+    /// The signs that are looked for: how a target hands over, how it claims success, and the effects of that.
+    pub fn signs(&self) -> impl Iterator<Item = &Sign> {
+        let success = self.success().into_iter();
+        let claimed = success.flat_map(|success| success.claim.iter().chain(&success.effects));
+        self.handoff().into_iter().chain(claimed)
     }
 
     /// Whether a fault may end processes of a target, by its place.

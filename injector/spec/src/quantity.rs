@@ -24,7 +24,7 @@ pub use count::count;
 pub use cpu::{CpuMax, CpuMaxError};
 pub use errno::{Errno, ErrnoError};
 pub use gemodel::{GeModel, GeModelError};
-pub use http_status::{HttpStatus, HttpStatusError};
+pub use http_status::{HttpStatus, HttpStatusError, invites_another_try};
 pub use io::{IoMax, IoMaxError};
 pub use percent::{Percent, PercentError, threshold};
 pub use portion::{Portion, PortionError};

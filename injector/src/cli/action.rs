@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, ffi::OsString, time::Duration};
 use clap::{CommandFactory, FromArgMatches};
 
 use super::{
-    AuthorityFlags, Cli, Command, Comparing, Converting, Depth, Observing, Page, Part, Rehearsal,
-    Reporting, Told, Which, examples,
+    AuthorityFlags, Cli, Command, Comparing, Converting, DemoOf, Depth, Observing, Page, Part,
+    Rehearsal, Reporting, Told, Which, examples,
     experiment_file::{ExperimentFile, check, from_stdin},
     flags::{OnCommandLine, RunFlags, StageFlags},
     front_page,
@@ -79,6 +79,8 @@ pub enum Action {
     Doctor(Depth, Output),
     /// Show faults on processes of this program's own, as far as this file lets it.
     Demo(Source),
+    /// Show a naive agent beside a careful one.
+    DemoAgent(Source),
     /// Be one of these processes.
     DemoPart(Part),
     /// Be the worker; the number is the descriptor to talk to the supervisor.
@@ -264,7 +266,10 @@ fn action(command: Command, config: Source, words: &[OsString]) -> Result<Action
             };
             Action::Doctor(depth, output.output())
         }
-        Command::Demo => Action::Demo(config),
+        Command::Demo { of: None } => Action::Demo(config),
+        Command::Demo {
+            of: Some(DemoOf::Agent),
+        } => Action::DemoAgent(config),
         Command::DemoPart { part } => Action::DemoPart(part),
         Command::Suite(flags) => Action::Suite(Box::new(SuiteWanted::read(*flags, config)?)),
         Command::Search(flags) => {
@@ -315,6 +320,7 @@ fn one_fault(fault: Fault, context: OnCommandLine, config: Source) -> Result<Arm
         rollback: Vec::new(),
         notify: Vec::new(),
         fail_on: arming.fail_on(),
+        declared: None,
         stage: None,
         escalate: Vec::new(),
     };

@@ -15,6 +15,7 @@
 //! its HTTP and its disk are for tests.
 
 mod act;
+mod agent;
 mod cast;
 mod figures;
 mod part;
@@ -24,6 +25,7 @@ mod verdict;
 
 use std::time::{Duration, Instant};
 
+pub use agent::demo_agent;
 pub(super) use cast::COMMAND;
 pub use part::Part;
 
@@ -42,11 +44,7 @@ const QUIET: Duration = Duration::from_millis(1500);
 
 /// Shows what can be shown here, under this configuration, and checks what it has shown.
 pub fn demo(config: &Source) -> Result<Exit, Refusal> {
-    if !rustix::process::geteuid().is_root() {
-        return Err(Refusal::usage(
-            "the demo puts faults on processes of its own, which needs root; run it with sudo.",
-        ));
-    }
+    refuse_but_root()?;
     let before = Remains::look()?;
     let mut cast = Cast::start()?;
     let Programme { acts, refused } = Programme::choose(cast.target(), config)?;
@@ -79,6 +77,15 @@ pub fn demo(config: &Source) -> Result<Exit, Refusal> {
     tell::result(table::closing(&refused, &findings, &reports));
     let is_good = findings.iter().all(|finding| finding.is_good);
     Ok(if is_good { Exit::Done } else { Exit::Failed })
+}
+
+fn refuse_but_root() -> Result<(), Refusal> {
+    if rustix::process::geteuid().is_root() {
+        return Ok(());
+    }
+    Err(Refusal::usage(
+        "the demo puts faults on processes of its own, which needs root; run it with sudo.",
+    ))
 }
 
 /// Lets go by what the clients have begun under a fault.

@@ -11,6 +11,11 @@ pub(crate) fn cases() -> Vec<Case> {
     vec![
         Case::new("demo::every_check_holds", INJECTOR, every_check_holds),
         Case::new(
+            "demo::a_naive_agent_has_flaws_and_a_careful_one_none",
+            INJECTOR,
+            agents,
+        ),
+        Case::new(
             "demo::a_fault_without_effect_fails",
             INJECTOR,
             a_fault_without_effect,
@@ -46,6 +51,50 @@ fn every_check_holds() -> Result<()> {
     let on_record = injector.once(&["list", "--all", "--json"])?;
     let runs: Vec<serde_json::Value> = serde_json::from_str(&on_record.stdout)?;
     ensure!(runs.len() == shown, "{shown} faults shown: {on_record:?}");
+    Ok(())
+}
+
+/// What the table says of both agents, fault by fault; rows of 80 columns at most.
+fn agents() -> Result<()> {
+    let injector = Injector::new()?;
+    let said = injector.once(&["demo", "agent"])?;
+    if let Some(lack) = Lack::find(said.code, &said.stderr) {
+        return Err(lack.into());
+    }
+    ensure!(said.code == Some(0) && said.stderr.is_empty(), "{said:?}");
+    let widest = said.stdout.lines().map(|line| line.chars().count()).max();
+    ensure!(widest <= Some(80), "{widest:?}: {}", said.stdout);
+    for (fault, naive, careful) in [
+        ("none that bites", "nothing to say", "nothing to say"),
+        ("llm rate-limit", "ignored-retry-after", "made-good"),
+        ("llm error 500", "retry-storm", "stopped after 3 tries"),
+        ("llm overload, mid-stream", "gave-up", "made-good"),
+        ("llm cut, clean", "accepted-truncation", "made-good"),
+        ("llm cut, dirty", "gave-up", "made-good"),
+        ("tool corrupt, half JSON", "duplicate-effect", "made-good"),
+        ("tool is-error", "retry-storm", "no flaw"),
+        ("tool empty", "no-progress", "no flaw"),
+        ("llm timeout", "hung", "made-good"),
+        ("tool timeout", "hung", "made-good"),
+    ] {
+        let mut rows = said.stdout.lines();
+        let row = rows.find(|row| row.trim_start().starts_with(fault));
+        let words = |row: &str| {
+            let rest = row.trim_start().strip_prefix(fault)?.trim();
+            let (left, right) = rest.split_once("  ")?;
+            Some((left.trim() == naive, right.trim() == careful))
+        };
+        ensure!(
+            row.and_then(words) == Some((true, true)),
+            "{fault}: {row:?} in {}",
+            said.stdout
+        );
+    }
+    ensure!(
+        said.stdout.matches("  ok  ").count() == 6,
+        "{}",
+        said.stdout
+    );
     Ok(())
 }
 

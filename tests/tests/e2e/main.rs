@@ -20,6 +20,7 @@ mod escalations;
 mod experiments;
 mod files;
 mod filters;
+mod flaws;
 mod game_days;
 mod gates;
 mod guarded;
@@ -51,6 +52,7 @@ mod requests;
 mod rollback;
 mod schedules;
 mod search;
+mod signs;
 mod stages;
 mod suite;
 mod targets;
@@ -80,6 +82,8 @@ fn main() -> ExitCode {
         ramps::cases(),
         requests::cases(),
         tools::cases(),
+        flaws::cases(),
+        signs::cases(),
         lifecycle::cases(),
         terminals::cases(),
         dashboards::cases(),

@@ -16,7 +16,7 @@ use crate::requests::reactions::did;
 use crate::suite::Case;
 
 /// Victims of the family.
-const TOOL: Tried = Tried {
+pub(crate) const TOOL: Tried = Tried {
     command: "tool",
     group: "tools",
     server: "tools",

@@ -10,7 +10,7 @@ use injector_record::{
     report::{FaultReport, Reaction},
 };
 use injector_relay::conversation::{Passed, RuleOrder, RuleState};
-use injector_spec::error::Refusal;
+use injector_spec::{error::Refusal, experiment::Flaw};
 
 use super::{
     Effect, Scene, Seen, Step, StepTime,
@@ -170,6 +170,10 @@ impl Effect for Relays {
 
     fn own_hits(&self) -> u64 {
         self.hits
+    }
+
+    fn flaws(&self) -> Vec<Flaw> {
+        self.reactions.values().flat_map(Reaction::flaws).collect()
     }
 
     fn report(&self, rule: usize, report: &mut FaultReport) {

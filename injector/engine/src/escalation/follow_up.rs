@@ -339,6 +339,7 @@ mod tests {
             remarks: vec![],
             judgement,
             fail_on: None,
+            signs: None,
             undo_errors,
             halt: None,
             gates: vec![],

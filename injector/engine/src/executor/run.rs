@@ -29,7 +29,7 @@ use crate::{
     effects::{Effect, Scene, Seen, ground::Ground},
     escalation::{self, Chain},
     fd_store::FdStore,
-    halt_monitor::{HaltMonitor, OwnHits},
+    halt_monitor::{HaltMonitor, OwnHits, ShownFlaws},
     kill_switch::{self, KillSwitch},
     ledgers,
     measures::Measures,
@@ -79,11 +79,11 @@ pub fn execute(
     let errors = changes.restore(&mut journal);
     let result = result.map(|mut report| {
         measures.judge(&mut report);
-        let faults: Vec<_> = request.plan.rules.iter().map(|rule| &rule.fault).collect();
-        report.hold_to(&request.experiment.fail_on, &faults);
         let steady = request.experiment.steady_state.as_ref();
         let ledgers = steady.map_or(&[][..], |steady| &steady.ledgers);
         let asked_to_end = ledgers::reconcile(ledgers, &mut report, orders);
+        let faults: Vec<_> = request.plan.rules.iter().map(|rule| &rule.fault).collect();
+        report.hold_to(&request.experiment.fail_on, &faults);
         let mut report = report.with_undo_errors(errors);
         // Nothing fires and everything is as it was: now there is time to put right what broke, and to tell a person.
         let commands = &request.experiment.rollback;
@@ -208,6 +208,8 @@ struct Armed {
     measures: Measures,
     /// What they see of this process's own hits.
     own_hits: OwnHits,
+    /// And of what the targets have shown.
+    flaws: ShownFlaws,
     /// When it was, on the boot clock, in nanoseconds.
     since: u64,
     /// The time within the step that is on whose values are set.

@@ -27,7 +27,7 @@ use injector_spec::{
 const CHUNK: usize = 64 << 10;
 
 /// A file, and how far it was read.
-pub(super) struct Appended {
+pub(crate) struct Appended {
     probe: FileProbe,
     asked: Asked,
 }
@@ -48,7 +48,7 @@ struct Reader {
 }
 
 impl Appended {
-    pub(super) fn to(probe: FileProbe) -> Self {
+    pub(crate) fn to(probe: FileProbe) -> Self {
         Self {
             probe,
             asked: Asked::Never,
@@ -56,6 +56,24 @@ impl Appended {
     }
 
     pub(super) fn ask(&mut self, within: Duration) -> Result<(), String> {
+        match (self.probe.lines, self.look(within)) {
+            (_, Looked::First(answer) | Looked::Nothing(answer @ Err(_))) => answer,
+            (Lines::Absent, Looked::Found(line)) => Err(line::written(&line)),
+            // What was seen is used up by being seen, whatever comes after it.
+            (Lines::Present, Looked::Found(_)) | (Lines::Absent, Looked::Nothing(Ok(()))) => Ok(()),
+            (Lines::Present, Looked::Nothing(Ok(()))) => Err(line::MISSING.to_owned()),
+        }
+    }
+
+    /// Whether a line that matches was completed since the last time; none was at the first.
+    pub(crate) fn sees(&mut self, within: Duration) -> Result<bool, String> {
+        match self.look(within) {
+            Looked::First(answer) | Looked::Nothing(answer) => answer.map(|()| false),
+            Looked::Found(_) => Ok(true),
+        }
+    }
+
+    fn look(&mut self, within: Duration) -> Looked {
         let deadline = Instant::now() + within;
         let path = &self.probe.path;
         let Asked::Before(reader) = &mut self.asked else {
@@ -66,7 +84,7 @@ impl Appended {
                 Err(error) => (None, Err(unreadable(&error))),
             };
             self.asked = Asked::Before(reader);
-            return answer;
+            return Looked::First(answer);
         };
         let mut found = None;
         let mut look = |line: &[u8]| {
@@ -75,18 +93,28 @@ impl Appended {
             }
         };
         let read = read_new(path, reader, deadline, &mut look);
-        match (self.probe.lines, found, read) {
-            (Lines::Absent, Some(line), _) => Err(line::written(&line)),
-            // What was seen is used up by being seen, whatever comes after it.
-            (Lines::Present, Some(_), _) | (Lines::Absent, None, Ok(Reading::Whole)) => Ok(()),
-            (_, None, Err(error)) => Err(unreadable(&error)),
-            (_, None, Ok(Reading::Cut)) => {
+        match (found, read) {
+            (Some(line), _) => Looked::Found(line),
+            (None, Ok(Reading::Whole)) => Looked::Nothing(Ok(())),
+            (None, Err(error)) => Looked::Nothing(Err(unreadable(&error))),
+            (None, Ok(Reading::Cut)) => {
                 let within = duration::format(within);
-                Err(format!("what was written cannot be read within {within}"))
+                Looked::Nothing(Err(format!(
+                    "what was written cannot be read within {within}"
+                )))
             }
-            (Lines::Present, None, Ok(Reading::Whole)) => Err(line::MISSING.to_owned()),
         }
     }
+}
+
+/// What one look at a file came to.
+enum Looked {
+    /// It took down where the file ends, or could not.
+    First(Result<(), String>),
+    /// A line that matches was completed.
+    Found(String),
+    /// None was, or not all could be read.
+    Nothing(Result<(), String>),
 }
 
 /// Whether all that is new was read.

@@ -14,7 +14,7 @@ use injector_host::{
 use injector_spec::{
     condition::{Condition, Lives, Probe, Question, Until, Whose},
     error::Refusal,
-    experiment::{RollbackCommand, Source},
+    experiment::{RollbackCommand, Sign, Source},
     printable,
     quantity::duration::nanos,
 };
@@ -70,7 +70,7 @@ pub fn check(
             Condition::Probe(question) => {
                 check_question(&format!("the halt condition `{condition}`"), question, by)?;
             }
-            Condition::Lives { .. } | Condition::Rate { .. } => {}
+            Condition::Lives { .. } | Condition::Rate { .. } | Condition::Shows(_) => {}
         }
     }
     Ok(())
@@ -170,6 +170,29 @@ pub fn check_list(what: &str, source: &Source, by: WhoAsks) -> Result<(), Refusa
             Ok(_) | Err(_) => Ok(()),
         },
         Source::Http(_) => Ok(()),
+    }
+}
+
+/// Refuses a sign that this caller may not have looked for: files are looked at as root. One need not be there before the run.
+pub fn check_sign(sign: &Sign, by: WhoAsks) -> Result<(), Refusal> {
+    let Some(file) = sign.file() else {
+        return Ok(());
+    };
+    let what = sign.in_words();
+    match by {
+        WhoAsks::Owner => {}
+        WhoAsks::Guest => {
+            return Err(Refusal::endangers(format!(
+                "to look for {what} reads a file as root, and you are not root; name a host by `connect-to`, or ask root to start \
+                 the run."
+            )));
+        }
+    }
+    match std::fs::metadata(file) {
+        Ok(about) if !about.is_file() => Err(Refusal::usage(format!(
+            "{what} cannot be looked for: it is no regular file; name one."
+        ))),
+        Ok(_) | Err(_) => Ok(()),
     }
 }
 

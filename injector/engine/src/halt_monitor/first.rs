@@ -5,6 +5,7 @@
 //! | pressure without `over`, load, clock | read at once, in the dry run too |
 //! | probes | asked before arming: one right answer within the failures that would halt, and within 10 s |
 //! | pressure `over` a time, rates | a time has to pass: read once more before the lease is live, and they halt as soon as they hold |
+//! | flaws of a target | shown by what it does under a fault: none is, before the lease is live |
 //! | ends and restarts of processes | counted from when the targets were found; read before the lease is live |
 //!
 //! A time of day holds until midnight: a person who writes `clock >= 18:00` to keep the evening free does not mean
@@ -22,7 +23,7 @@ use std::{
 };
 
 use super::{
-    OwnHits, Surroundings, ask,
+    OwnHits, ShownFlaws, Surroundings, ask,
     sensors::{Around, Sensor},
 };
 use crate::surroundings;
@@ -51,6 +52,7 @@ pub fn refuse_held(conditions: &[Condition], targets: &[ResolvedTarget]) -> Resu
         targets,
         counting: Vec::new(),
         own_hits: OwnHits::default(),
+        flaws: ShownFlaws::default(),
     };
     let around = Arc::new(Around::of(surroundings, conditions));
     for condition in conditions {
@@ -60,7 +62,8 @@ pub fn refuse_held(conditions: &[Condition], targets: &[ResolvedTarget]) -> Resu
             Condition::Pressure(_)
             | Condition::Load(_)
             | Condition::Lives { .. }
-            | Condition::Rate { .. } => {
+            | Condition::Rate { .. }
+            | Condition::Shows(_) => {
                 let now = boot_ns();
                 let look = Sensor::of(condition, targets, &around, now).look(now);
                 look.map_err(|why| {
@@ -249,6 +252,7 @@ mod tests {
             "retransmits > 0/s over 5s",
             "target.exits >= 1",
             "target.restarts >= 1",
+            "retry-storm",
             &tcp,
         ] {
             if let Some(refusal) = refusal(line) {

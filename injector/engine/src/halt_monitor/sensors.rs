@@ -10,12 +10,13 @@ use std::{
 };
 
 use super::{
-    Counting, LOOK_EVERY, OwnHits, Surroundings, lives::Census, pressure, slot::Reading,
-    window::Window,
+    Counting, LOOK_EVERY, OwnHits, ShownFlaws, Surroundings, lives::Census, pressure,
+    slot::Reading, window::Window,
 };
 use injector_host::{kernel::clock::boot_ns, targets::ResolvedTarget};
 use injector_spec::{
     condition::{Bound, Condition, Counted, Lives, Pressure},
+    experiment::Flaw,
     quantity::duration,
 };
 
@@ -23,6 +24,7 @@ use injector_spec::{
 pub(super) struct Around {
     counting: Vec<Counting>,
     own_hits: OwnHits,
+    flaws: ShownFlaws,
     census: Mutex<Census>,
 }
 
@@ -32,6 +34,7 @@ impl Around {
             targets,
             counting,
             own_hits,
+            flaws,
         } = around;
         let is_counted = |condition: &Condition| matches!(condition, Condition::Lives { .. });
         // A descriptor for each process only where a condition counts them.
@@ -43,6 +46,7 @@ impl Around {
         Self {
             counting,
             own_hits,
+            flaws,
             census: Mutex::new(Census::of(counted)),
         }
     }
@@ -93,6 +97,7 @@ enum Kind {
         bound: Bound,
         window: Window,
     },
+    Shows(Flaw),
     /// The watchdog looks at it (a clock), or a probe's thread does.
     Elsewhere,
 }
@@ -129,6 +134,7 @@ impl Sensor {
                 // The run's counters are new.
                 window: Window::begin(*over, now, 0),
             },
+            Condition::Shows(flaw) => Kind::Shows(*flaw),
             Condition::Clock(_) | Condition::Probe(_) => Kind::Elsewhere,
         };
         Self {
@@ -181,6 +187,10 @@ impl Sensor {
                 let rate = window.look(now, self.around.total(*of)?) * 1e9;
                 let is_breach = bound.is_broken_by(rate);
                 Ok(is_breach.then(|| format!("there were {rate:.1} {} a second", of.name())))
+            }
+            Kind::Shows(flaw) => {
+                let is_shown = self.around.flaws.has(*flaw);
+                Ok(is_shown.then(|| format!("the target shows {}", flaw.name())))
             }
             Kind::Elsewhere => Ok(None),
         }

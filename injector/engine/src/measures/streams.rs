@@ -6,10 +6,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::effects::ground::Ground;
+use crate::{effects::ground::Ground, signs::Signs};
 use injector_common::operation::{Told, what};
 use injector_host::kernel::clock::boot_ns;
-use injector_plan::Watched;
+use injector_plan::{For, Watched};
 use injector_record::{
     measure::Sample,
     operations::{Second, Stream},
@@ -34,6 +34,9 @@ impl Streams {
         let operations = &steady_state.operations;
         let share = MOST_KEPT / operations.len().max(1);
         let of_its_own = |watched: Watched| {
+            if watched.what_for != For::Operations {
+                return None;
+            }
             let asked = operations.iter().find(|one| one.name == watched.name)?;
             Some((watched, Stream::new(asked, share)))
         };
@@ -53,12 +56,15 @@ impl Streams {
     }
 
     /// Reads what was told since the last time.
-    pub(super) fn read(&mut self, ground: &mut Ground) {
-        if self.all.is_empty() {
+    pub(super) fn read(&mut self, ground: &mut Ground, signs: &Signs) {
+        if self.all.is_empty() && !signs.listens() {
             return;
         }
         let namespaces = ground.namespaces.iter_mut();
-        self.take(namespaces.map(|namespace| namespace.operations.by_ref()));
+        self.take(
+            namespaces.map(|namespace| namespace.operations.by_ref()),
+            signs,
+        );
         for namespace in &ground.namespaces {
             // One that cannot be read now is read at the next turn.
             let lost = namespace.operations.lost().unwrap_or_default();
@@ -71,7 +77,7 @@ impl Streams {
     }
 
     /// Takes from each ring what one turn allows. Where something is left behind, it is not said that more was seen.
-    fn take<R: Iterator<Item = Told>>(&mut self, rings: impl Iterator<Item = R>) {
+    fn take<R: Iterator<Item = Told>>(&mut self, rings: impl Iterator<Item = R>, signs: &Signs) {
         // Before the first is read: what is told meanwhile may be left out.
         let now = boot_ns();
         let mut is_all = true;
@@ -79,6 +85,7 @@ impl Streams {
             let mut left = AT_ONCE;
             for told in ring.take(AT_ONCE) {
                 left -= 1;
+                signs.take(&told);
                 let its = self.all.iter_mut();
                 for (_, stream) in its.filter(|(watched, _)| takes(watched, &told)) {
                     stream.take(&told);
@@ -103,8 +110,8 @@ impl Streams {
     }
 
     /// Nothing more comes: reads the last of it, for which one turn is enough.
-    pub(super) fn close(&mut self, ended_ns: u64, ground: &mut Ground) {
-        self.read(ground);
+    pub(super) fn close(&mut self, ended_ns: u64, ground: &mut Ground, signs: &Signs) {
+        self.read(ground, signs);
         for (_, stream) in &mut self.all {
             stream.close(ended_ns);
         }
@@ -168,14 +175,14 @@ mod tests {
             read_ns.get_or_insert_with(boot_ns);
             None
         });
-        streams.take(iter::once(ring));
+        streams.take(iter::once(ring), &Signs::default());
         let seen = streams.seen_ns();
         assert!(seen > 0 && seen <= read_ns.unwrap());
         // Of two rings, one is read up to what a turn allows.
         let full = |records: usize| iter::repeat_n(Told::default(), records);
-        streams.take([full(AT_ONCE), full(0)].into_iter());
+        streams.take([full(AT_ONCE), full(0)].into_iter(), &Signs::default());
         assert_eq!(streams.seen_ns(), seen);
-        streams.take([full(AT_ONCE - 1), full(0)].into_iter());
+        streams.take([full(AT_ONCE - 1), full(0)].into_iter(), &Signs::default());
         assert!(streams.seen_ns() > seen);
     }
 }

@@ -18,6 +18,7 @@ fn report(outcome: Outcome) -> RunReport {
         remarks: vec![],
         judgement: None,
         fail_on: None,
+        signs: None,
         undo_errors: vec![],
         halt: None,
         picked: vec![],

@@ -75,6 +75,7 @@ fn only_fault<'a>(
         && experiment.rollback.is_empty()
         && experiment.notify.is_empty()
         && experiment.fail_on.is_empty()
+        && experiment.signs().next().is_none()
         && experiment.escalate.is_empty()
         && experiment.head_in_words().is_empty()
         && !ramps;

@@ -62,6 +62,12 @@ pub(super) fn environment(account: &Account) -> Vec<(&'static str, String)> {
         if !experiment.fail_on.is_empty() {
             say("fails on", flaw::names(&experiment.fail_on));
         }
+        if let Some(sign) = experiment.handoff() {
+            say("hands over by", sign.in_words());
+        }
+        if let Some(success) = experiment.success() {
+            say("success is", success.in_words());
+        }
         if !experiment.escalate.is_empty() {
             say(
                 "a decision is asked of",

@@ -111,6 +111,7 @@ fn report(experiment: &Experiment, samples: &[Sample]) -> RunReport {
         remarks: Vec::new(),
         judgement: Some(Box::new(judgement)),
         fail_on: None,
+        signs: None,
         undo_errors: Vec::new(),
         halt: None,
         picked: Vec::new(),

@@ -133,6 +133,7 @@ mod tests {
             remarks: vec![],
             judgement: None,
             fail_on: None,
+            signs: None,
             undo_errors: vec![],
             halt: None,
             picked: vec![],

@@ -4,7 +4,7 @@ use injector_spec::experiment::{Fault, Flaw, flaw};
 use serde::{Deserialize, Serialize};
 
 use super::{Outcome, RunReport};
-use crate::measure::Verdict;
+use crate::measure::{Rpa, Verdict};
 
 /// What became of the flaws on which an experiment fails.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,6 +66,21 @@ impl RunReport {
             shown.extend(report.flaws());
             let could = fault.kind.shows().iter().copied();
             seen.extend(could.filter(|flaw| report.could_show(*flaw)));
+        }
+        if let Some(signs) = &self.signs {
+            shown.extend(signs.flaws());
+            seen.extend(signs.could_show());
+        }
+        // What is double without a fault says nothing of it.
+        let is_met = self.faults.iter().any(|fault| fault.hit > 0);
+        let judgement = self.judgement.iter().filter(|_| is_met);
+        let ledgers = judgement.flat_map(|one| &one.ledgers);
+        for ledger in ledgers {
+            match &ledger.rpa {
+                Rpa::Measured(loss) if loss.double > 0 => shown.push(Flaw::DuplicateEffect),
+                Rpa::Measured(_) => seen.push(Flaw::DuplicateEffect),
+                Rpa::NotMeasurable { .. } => {}
+            }
         }
         let named = |is: &dyn Fn(&Flaw) -> bool| fail_on.iter().copied().filter(is).collect();
         let fail_on = FailOn::of(

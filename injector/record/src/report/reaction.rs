@@ -48,6 +48,50 @@ pub struct Reaction {
     pub accepted_truncations: u64,
     /// Calls of tools that got an answer which was of no use: empty, wrong or old. A task is a tool and its arguments there.
     pub of_no_use: u64,
+    /// Tasks that got an answer behind which clients are to try again.
+    pub retryable: u64,
+    /// Those of them that were left behind such an answer, for so long that no other try was to come.
+    pub gave_up: Left,
+    /// Those of them that were left and perhaps not for good: the run ended too soon to tell.
+    pub undecided: Left,
+    /// Tasks that got their answer when the fault ended, which had held it back.
+    pub late: u64,
+    /// For how long the answer is held back by now that has been for longest, where that is longer than [`HUNG_MS`], to the second.
+    pub holding_ms: Option<u64>,
+    /// Requests that their server has carried out and whose answer the target did not get.
+    pub unacknowledged: u64,
+    /// Further tries of these that the server has carried out again, and that it could not know again: without a key, or with another.
+    pub duplicates: u64,
+    /// Further ones with the key of the first.
+    pub keyed: u64,
+}
+
+/// Tasks without another try, by how many they have had.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Left {
+    /// Behind the first.
+    pub at_once: u64,
+    /// Behind a later one.
+    pub later: u64,
+    /// Tries of the one that had the most.
+    pub most_tries: u64,
+}
+
+impl Left {
+    /// One more, behind so many tries.
+    pub fn add(&mut self, tries: u64) {
+        match tries {
+            0 | 1 => self.at_once += 1,
+            2.. => self.later += 1,
+        }
+        self.most_tries = self.most_tries.max(tries);
+    }
+
+    /// All of them.
+    pub const fn tasks(self) -> u64 {
+        self.at_once + self.later
+    }
 }
 
 /// So many tries of one task are a storm: clients of providers make three. So many calls of one tool with the same arguments
@@ -56,6 +100,11 @@ pub const STORM: u64 = 6;
 
 /// A target that waits for less, in milliseconds, is not taken to hang. A fault that is on for less cannot show it.
 pub const HUNG_MS: u64 = 10_000;
+
+/// A task that has rested for less, in milliseconds, is not taken to be given up: the SDKs of providers let 8 s pass between two
+/// tries at most (`openai-python`, `_constants.py`, `MAX_RETRY_DELAY`). One that has seen longer gaps is waited for three times as
+/// long as the longest, since they double from try to try.
+pub const REST_MS: u64 = 10_000;
 
 fn shown(ms: u64) -> String {
     duration::measured(Duration::from_millis(ms))
@@ -74,7 +123,33 @@ impl Reaction {
     /// and longer than it has waited for any other.
     fn hangs(&self) -> bool {
         let patience = self.longest_wait_ms.unwrap_or(0).max(HUNG_MS);
-        self.longest_held_ms.is_some_and(|held| held > patience)
+        let held = self.longest_held_ms.max(self.holding_ms);
+        held.is_some_and(|held| held > patience)
+    }
+
+    /// No other try of any task can come: the target has ended.
+    pub fn target_has_ended(&mut self) {
+        let Left {
+            at_once,
+            later,
+            most_tries,
+        } = std::mem::take(&mut self.undecided);
+        self.gave_up.at_once += at_once;
+        self.gave_up.later += later;
+        self.gave_up.most_tries = self.gave_up.most_tries.max(most_tries);
+    }
+
+    /// Tasks that ended without an answer, for all that can be told.
+    pub const fn failed_for_good(&self) -> u64 {
+        if self.of_no_use > 0 {
+            return 0;
+        }
+        self.given_up.saturating_sub(self.undecided.tasks())
+    }
+
+    /// Whether each task that the fault has met was answered well by a later try.
+    pub const fn is_made_good(&self) -> bool {
+        self.tasks > 0 && self.made_good == self.tasks && self.of_no_use == 0
     }
 
     /// Whether the target was brought into a place where it could show this flaw.
@@ -85,6 +160,10 @@ impl Reaction {
             Flaw::AcceptedTruncation => self.halves > 0,
             // These are shown by what becomes of plug-ins.
             Flaw::DeathUnnoticed | Flaw::Orphans => false,
+            Flaw::GaveUp => self.retryable > self.undecided.tasks(),
+            Flaw::DuplicateEffect => self.unacknowledged > 0,
+            // Signs tell of these.
+            Flaw::Silent | Flaw::FalseSuccess => false,
         }
     }
 
@@ -95,45 +174,55 @@ impl Reaction {
             (self.most_tries >= STORM, self.again()),
             (self.hangs(), Flaw::Hung),
             (self.accepted_truncations > 0, Flaw::AcceptedTruncation),
+            (self.gave_up.at_once > 0, Flaw::GaveUp),
+            (self.duplicates > 0, Flaw::DuplicateEffect),
         ];
         let flaws = flaws.into_iter().filter(|(is_one, _)| *is_one);
         flaws.map(|(_, flaw)| flaw).collect()
     }
 
-    /// All of it in words, a sentence each; the flaws first.
-    pub fn words(&self) -> Vec<String> {
-        let mut lines = Vec::new();
-        for flaw in self.flaws() {
-            let why = match flaw {
-                Flaw::IgnoredRetryAfter => format!(
-                    "{} of {} that an answer had told to wait came before that time was over",
-                    self.too_early,
-                    count(self.told_to_wait, "try", "tries")
-                ),
-                Flaw::RetryStorm => {
-                    format!("{} for one task", count(self.most_tries, "try", "tries"))
-                }
-                Flaw::NoProgress => format!(
-                    "{} of one tool with the same arguments, behind answers that were of no use",
-                    count(self.most_tries, "call", "calls")
-                ),
-                Flaw::Hung => format!(
-                    "the target has not let go of {} that never came while the fault was on, {} at most",
-                    count(self.never_let_go, "answer", "answers"),
-                    shown(self.longest_held_ms.unwrap_or(0))
-                ),
-                Flaw::AcceptedTruncation => format!(
-                    "{} that had ended half-way came back as whole in what the target asked next",
-                    count(self.accepted_truncations, "answer", "answers")
-                ),
-                // `flaws` names neither.
-                Flaw::DeathUnnoticed | Flaw::Orphans => continue,
-            };
-            lines.push(format!("{}: {why}", flaw.name()));
+    /// Why it is said to have done this wrong.
+    fn why(&self, flaw: Flaw) -> String {
+        match flaw {
+            Flaw::IgnoredRetryAfter => format!(
+                "{} of {} that an answer had told to wait came before that time was over",
+                self.too_early,
+                count(self.told_to_wait, "try", "tries")
+            ),
+            Flaw::RetryStorm => {
+                format!("{} for one task", count(self.most_tries, "try", "tries"))
+            }
+            Flaw::NoProgress => format!(
+                "{} of one tool with the same arguments, behind answers that were of no use",
+                count(self.most_tries, "call", "calls")
+            ),
+            Flaw::Hung => format!(
+                "the target has not let go of {} that never came while the fault was on, {} at most",
+                count(self.never_let_go.max(1), "answer", "answers"),
+                shown(self.longest_held_ms.max(self.holding_ms).unwrap_or(0))
+            ),
+            Flaw::AcceptedTruncation => format!(
+                "{} that had ended half-way came back as whole in what the target asked next",
+                count(self.accepted_truncations, "answer", "answers")
+            ),
+            Flaw::GaveUp => format!(
+                "{} of {} had no other try behind an answer that clients are to try again",
+                self.gave_up.at_once,
+                count(self.retryable, "task", "tasks"),
+            ),
+            Flaw::DuplicateEffect => format!(
+                "{} of {} that had been carried out and not answered {} carried out again, with no key to know {} by",
+                count(self.duplicates, "try", "tries"),
+                count(self.unacknowledged, "request", "requests"),
+                if self.duplicates == 1 { "was" } else { "were" },
+                if self.duplicates == 1 { "it" } else { "them" },
+            ),
+            Flaw::Silent | Flaw::FalseSuccess | Flaw::DeathUnnoticed | Flaw::Orphans => String::new(),
         }
-        if self.tasks == 0 {
-            return lines;
-        }
+    }
+
+    /// How often the target has tried, and what has become of its tasks.
+    fn tries(&self) -> String {
         let mut tries = match self.of_no_use {
             0 => format!(
                 "{} for {}",
@@ -166,7 +255,44 @@ impl Reaction {
                 self.made_good, self.given_up
             );
         }
-        lines.push(tries);
+        if self.gave_up.later > 0 {
+            let _ = write!(
+                tries,
+                " ({} after {} at most)",
+                self.gave_up.later,
+                count(self.gave_up.most_tries, "try", "tries")
+            );
+        }
+        if self.late > 0 {
+            let _ = write!(tries, ", {} answered when the fault ended", self.late);
+        }
+        tries
+    }
+
+    /// All of it in words, a sentence each; the flaws first.
+    pub fn words(&self) -> Vec<String> {
+        let flaws = self.flaws().into_iter();
+        let mut lines: Vec<String> = flaws
+            .map(|flaw| format!("{}: {}", flaw.name(), self.why(flaw)))
+            .collect();
+        if self.is_made_good() {
+            let tasks = match self.tasks {
+                1 => "the task was".to_owned(),
+                tasks => format!("all {tasks} tasks were"),
+            };
+            lines.push(format!("made-good: {tasks} answered well by a later try"));
+        }
+        if self.tasks == 0 {
+            return lines;
+        }
+        lines.push(self.tries());
+        if self.keyed > 0 {
+            lines.push(format!(
+                "{} of {} that had been carried out bore the key of the first",
+                count(self.keyed, "other try", "other tries"),
+                count(self.unacknowledged, "request", "requests")
+            ));
+        }
         if let (1.., Some(longest)) = (self.let_go, self.longest_wait_ms) {
             lines.push(format!(
                 "it let go of {} after {} at most",
@@ -197,7 +323,78 @@ mod tests {
         assert!(reaction.flaws().is_empty());
         let said =
             "5 tries for 2 tasks, 3 at most for one, 1s to 2s apart; 2 made good, 0 given up";
-        assert_eq!(reaction.words(), [said]);
+        let good = "made-good: all 2 tasks were answered well by a later try";
+        assert_eq!(reaction.words(), [good, said]);
+    }
+
+    #[test]
+    fn to_give_up_at_once_is_a_flaw_and_after_some_tries_a_fact() {
+        let mut reaction = Reaction {
+            tasks: 3,
+            tries: 5,
+            most_tries: 3,
+            retryable: 3,
+            given_up: 2,
+            made_good: 1,
+            ..Reaction::default()
+        };
+        reaction.gave_up.add(3);
+        reaction.undecided.add(1);
+        assert!(reaction.flaws().is_empty());
+        assert!(reaction.could_show(Flaw::GaveUp));
+        let words = reaction.words();
+        assert!(
+            words[0].ends_with("1 made good, 2 given up (1 after 3 tries at most)"),
+            "{words:?}"
+        );
+        reaction.target_has_ended();
+        assert_eq!(reaction.flaws(), [Flaw::GaveUp]);
+        assert_eq!(reaction.undecided, Left::default());
+        let words = reaction.words();
+        assert!(words[0].starts_with("gave-up: 1 of 3 tasks"), "{words:?}");
+    }
+
+    #[test]
+    fn what_cannot_be_told_yet_could_not_be_shown() {
+        let mut reaction = Reaction {
+            tasks: 1,
+            retryable: 1,
+            ..Reaction::default()
+        };
+        reaction.undecided.add(1);
+        assert!(!reaction.could_show(Flaw::GaveUp));
+    }
+
+    #[test]
+    fn an_effect_that_came_twice_is_told_and_one_with_a_key_is_not_wrong() {
+        let reaction = Reaction {
+            tasks: 1,
+            unacknowledged: 1,
+            duplicates: 2,
+            ..Reaction::default()
+        };
+        assert_eq!(reaction.flaws(), [Flaw::DuplicateEffect]);
+        assert!(
+            reaction.words()[0].starts_with("duplicate-effect: 2 tries of 1 request"),
+            "{:?}",
+            reaction.words()
+        );
+        let keyed = Reaction {
+            duplicates: 0,
+            keyed: 2,
+            ..reaction
+        };
+        assert!(keyed.flaws().is_empty() && keyed.could_show(Flaw::DuplicateEffect));
+        assert!(keyed.words()[1].starts_with("2 other tries of 1 request"));
+    }
+
+    #[test]
+    fn an_answer_that_is_held_now_may_show_that_the_target_hangs() {
+        let holding = Reaction {
+            holding_ms: Some(HUNG_MS + 1_000),
+            ..Reaction::default()
+        };
+        assert_eq!(holding.flaws(), [Flaw::Hung]);
     }
 
     #[test]

@@ -94,6 +94,7 @@ mod tests {
             remarks: vec![],
             judgement: None,
             fail_on: None,
+            signs: None,
             undo_errors: vec!["sysctl x: gone".into()],
             halt: None,
             picked: vec![],
@@ -113,6 +114,7 @@ mod tests {
                 last_hit_after_us: Some(900),
             })),
             fail_on: None,
+            signs: None,
             undo_errors: vec![],
             ..sample()
         };

@@ -46,6 +46,7 @@ pub(crate) fn trial(verdict: Verdict, fate: Fate) -> Trial {
             ledgers: Vec::new(),
         })),
         fail_on: None,
+        signs: None,
         undo_errors: Vec::new(),
         halt: None,
         picked: Vec::new(),

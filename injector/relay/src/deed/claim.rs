@@ -10,7 +10,8 @@ use injector_spec::{experiment::Provider, quantity::duration};
 use crate::{
     asked::Asked,
     process::Shared,
-    reactions::{Held, Task},
+    reactions::{Effect, Failed, Held, Next, Task},
+    repeat::Repeat,
     rules::{Outcome, Taken},
 };
 
@@ -22,26 +23,37 @@ pub(crate) struct Claim {
     shared: Rc<Shared>,
     taken: Taken,
     task: Task,
+    /// What the request is to its server.
+    repeat: Repeat,
+    /// Whether the server has carried it out.
+    effect: Effect,
     pub(super) outcome: Option<Outcome>,
-    /// Since when an answer is held back, while it is.
-    held_since: Option<Instant>,
+    /// Since when an answer is held back and by which number, while it is.
+    held_since: Option<(Instant, u64)>,
 }
 
 impl Claim {
     /// Of what a rule has taken.
-    pub(super) fn of(shared: &Rc<Shared>, taken: Taken, task: Task) -> Self {
+    pub(super) fn of(shared: &Rc<Shared>, taken: Taken, (task, repeat): (Task, Repeat)) -> Self {
         Self {
             shared: Rc::clone(shared),
             taken,
             task,
+            repeat,
+            effect: Effect::None,
             outcome: None,
             held_since: None,
         }
     }
 
-    /// What the request is a try of.
-    pub(super) const fn task(&self) -> Task {
-        self.task
+    /// What the request is a try of, and what it is to its server.
+    pub(super) const fn asked(&self) -> (Task, Repeat) {
+        (self.task, self.repeat)
+    }
+
+    /// The server has carried the request out.
+    pub(super) fn is_carried_out(&mut self) {
+        self.effect = Effect::Unacknowledged(self.repeat);
     }
 
     /// Counts that the rule has acted; once.
@@ -54,12 +66,20 @@ impl Claim {
     }
 
     /// The same, where the target has no answer that it could use; the answer told it to wait so long.
-    pub(super) fn fail(&mut self, wait: Option<Duration>) {
+    pub(super) fn fail(&mut self, next: Next, wait: Option<Duration>) {
+        self.fails(next, wait, self.effect);
+    }
+
+    fn fails(&mut self, next: Next, wait: Option<Duration>, effect: Effect) {
         self.hit();
         let (rule, now_ms) = (self.taken.rule, self.shared.now_ms());
-        let wait_ms = wait.map(duration::millis);
+        let failed = Failed {
+            wait_ms: wait.map(duration::millis),
+            next,
+            effect,
+        };
         let mut reactions = self.shared.reactions.borrow_mut();
-        reactions.fails(rule, self.task, wait_ms, now_ms);
+        reactions.fails(rule, self.task, failed, now_ms);
     }
 
     /// The same, where the target has got an answer that is of no use to it.
@@ -95,14 +115,18 @@ impl Claim {
 
     /// Holds an answer back for as long as the rule may act. Dropped meanwhile, the target has let go of it.
     pub(super) async fn withhold(&mut self) {
-        self.fail(None);
+        // It may still get the answer.
+        self.fails(Next::Invited, None, Effect::None);
+        let (rule, now_ms) = (self.taken.rule, self.shared.now_ms());
+        let number = self.shared.reactions.borrow_mut().holds(rule, now_ms);
         let since = Instant::now();
-        self.held_since = Some(since);
+        self.held_since = Some((since, number));
         self.hold(None).await;
         self.held_since = None;
         let held = Held::UntilTheEnd(duration::millis(since.elapsed()));
         let mut reactions = self.shared.reactions.borrow_mut();
-        reactions.was_held(self.taken.rule, held);
+        reactions.was_held(rule, number, held);
+        reactions.comes_late(self.task);
     }
 
     /// Whose words an answer is made up in.
@@ -117,10 +141,14 @@ impl Drop for Claim {
             let mut rules = self.shared.rules.borrow_mut();
             rules.settle(&self.taken, Outcome::Missed);
         }
-        if let Some(since) = self.held_since {
+        if let Some((since, number)) = self.held_since {
             let (rule, now_ms) = (self.taken.rule, self.shared.now_ms());
             let mut reactions = self.shared.reactions.borrow_mut();
-            reactions.was_held(rule, Held::LetGo(duration::millis(since.elapsed())));
+            let held = Held::LetGo(duration::millis(since.elapsed()));
+            reactions.was_held(rule, number, held);
+            if let Effect::Unacknowledged(repeat) = self.effect {
+                reactions.is_unacknowledged(rule, self.task, repeat);
+            }
             // A task that another try has made good meanwhile is none any more.
             reactions.goes_wrong(self.task, now_ms);
         }

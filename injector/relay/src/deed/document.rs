@@ -11,6 +11,7 @@ use crate::{
     act::Change,
     asked::{Asked, MOST},
     provider,
+    reactions::Next,
     stream::{self, Broken, Passing, Read, as_it_comes, piped, whole},
 };
 
@@ -35,14 +36,15 @@ pub(super) async fn changed(
         return Ok(Response::from_parts(head, whole(body)));
     }
     stream::is_changed(&mut head.headers);
+    let next = next(&change);
     let half = body.slice(..body.len() / 2);
     let changed = match change {
         Change::Malform | Change::Cut(_, Ending::Clean) => {
-            claim.fail(None);
+            claim.fail(next, None);
             half
         }
         Change::Cut(_, Ending::Dirty) => {
-            claim.fail(None);
+            claim.fail(next, None);
             return Ok(with_length(head, body.len(), broken_off(half)));
         }
         Change::Stall(_) => {
@@ -60,6 +62,14 @@ pub(super) async fn changed(
         Change::BreakOff(_) => body,
     };
     Ok(Response::from_parts(head, whole(changed)))
+}
+
+/// Whether clients are to try again behind an answer that is changed so: what cannot be read may be a mistake of their own.
+pub(super) const fn next(change: &Change) -> Next {
+    match change {
+        Change::Cut(..) | Change::Stall(_) | Change::BreakOff(_) => Next::Invited,
+        Change::Malform | Change::Rename(_) => Next::Open,
+    }
 }
 
 /// An answer that says a length, whatever comes of its body.

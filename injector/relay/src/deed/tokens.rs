@@ -6,7 +6,7 @@ use hyper::{Response, body::Incoming};
 use injector_spec::experiment::Ending;
 use serde_json::Value;
 
-use super::{Claim, Deed};
+use super::{Claim, Deed, document};
 use crate::{
     act::Change,
     flow::{self, Meet, Next},
@@ -108,6 +108,7 @@ impl Stream {
         if !claim.may_act() {
             return goes_on(piece);
         }
+        let next = document::next(change);
         match change {
             Change::Stall(after) => {
                 if passed >= *after && claim.outcome.is_none() {
@@ -119,7 +120,7 @@ impl Stream {
             }
             Change::Cut(after, ending) => {
                 if passed >= *after {
-                    claim.fail(None);
+                    claim.fail(next, None);
                     return Ok(match ending {
                         Ending::Clean => {
                             if let Some(text) = &self.text {
@@ -133,14 +134,14 @@ impl Stream {
             }
             Change::BreakOff(after) => {
                 if passed >= *after {
-                    claim.fail(None);
+                    claim.fail(next, None);
                     let last = provider::broken_off(claim.provider(&self.deed.asked));
                     return Ok(Next::Ends(Some(last)));
                 }
             }
             Change::Malform => {
                 if let (true, None, Some((_, range))) = (is_token, claim.outcome, json) {
-                    claim.fail(None);
+                    claim.fail(next, None);
                     let half = piece.0.slice(range.start..range.start + range.len() / 2);
                     return goes_on(piece.with_data(range, &half));
                 }

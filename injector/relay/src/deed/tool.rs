@@ -9,12 +9,13 @@ use hyper::{Request, Response, body::Incoming};
 use injector_spec::{experiment::RpcCode, quantity::HttpStatus};
 
 use self::reply::Reply;
-use super::{Claim, made, pass_well, unmet, wait, withhold};
+use super::{Claim, invited, made, pass_well, unmet, wait, withhold};
 use crate::{
     act::{Act, Answer, Slow, ToolAct},
     asked::MOST,
     passage::Upstream,
     process::Shared,
+    reactions::Next,
     rules::{Met, Origin},
     stream::{self, Broken, Passing, Read, whole, whole_with},
     tools::{
@@ -74,7 +75,8 @@ pub(super) async fn answer(
     let request = Request::from_parts(head, body);
     let remembers = shared.rules.borrow().remembers(origin, &called);
     if taken.is_empty() && !remembers && !shared.reactions.borrow().is_open(called.task) {
-        return pass_well(shared, called.task, request, upstream).await;
+        let asked = (called.task, called.repeat);
+        return pass_well(shared, asked, request, upstream).await;
     }
     let mut call = Call {
         shared: Rc::clone(shared),
@@ -89,7 +91,7 @@ pub(super) async fn answer(
     };
     let mut other = None;
     for (act, taken) in taken {
-        let claim = Claim::of(shared, taken, call.called.task);
+        let claim = Claim::of(shared, taken, (call.called.task, call.called.repeat));
         match act {
             Act::Slow(slow) => call.slow = Some((slow, claim)),
             Act::Tool(act) => other = Some((act, claim)),
@@ -139,7 +141,9 @@ impl Call {
                     return Reply::of(self, None).fetch(request, upstream).await;
                 };
                 match answer {
-                    Answer::Error(..) | Answer::Status(..) | Answer::IsError(_) => claim.fail(None),
+                    // Neither of both says whether another try would help.
+                    Answer::Error(..) | Answer::IsError(_) => claim.fail(Next::Open, None),
+                    Answer::Status(status, _) => claim.fail(invited(status.code()), None),
                     Answer::Again => claim.answer_in_vain(),
                 }
                 Ok(made)

@@ -1,5 +1,5 @@
 use super::*;
-use crate::asked::Call;
+use crate::{asked::Call, repeat::Repeat};
 
 fn asked(dialect: Provider, streams: bool) -> Asked {
     Asked {
@@ -9,6 +9,7 @@ fn asked(dialect: Provider, streams: bool) -> Asked {
         model: Some("m-1".into()),
         streams,
         task: 0,
+        repeat: Repeat::Anew,
     }
 }
 

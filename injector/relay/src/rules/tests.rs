@@ -8,7 +8,7 @@ use injector_spec::experiment::{
 use serde_json::json;
 
 use super::*;
-use crate::{asked::Call, tools::call::tests::called};
+use crate::{asked::Call, repeat::Repeat, tools::call::tests::called};
 
 const FAR: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8000);
 const FIRST: Origin = Origin {
@@ -62,6 +62,7 @@ fn asked(model: &str) -> Asked {
         model: Some(model.into()),
         streams: false,
         task: 0,
+        repeat: Repeat::Anew,
     }
 }
 

@@ -10,7 +10,7 @@ use http::{
 };
 use serde_json::Value;
 
-use crate::{reactions::Task, rules::Origin};
+use crate::{reactions::Task, repeat::Repeat, rules::Origin};
 
 /// The method by which MCP calls a tool.
 pub(crate) const TOOLS_CALL: &str = "tools/call";
@@ -43,6 +43,8 @@ pub(crate) struct Called {
     pub(crate) results: Results,
     /// What tells it from other calls.
     pub(crate) task: Task,
+    /// What it is to its server when it comes again.
+    pub(crate) repeat: Repeat,
 }
 
 /// A request of JSON-RPC.
@@ -149,6 +151,14 @@ impl Called {
                 (None, (read == Body::Batch).then_some(Unmet::Batch))
             }
         };
+        let reads = message
+            .as_ref()
+            .is_some_and(|message| message.method != TOOLS_CALL);
+        let repeat = if reads {
+            Repeat::Idempotent
+        } else {
+            Repeat::of(&head.method, &head.headers, body)
+        };
         let revision = text(&head.headers, "mcp-protocol-version");
         Self {
             between,
@@ -167,6 +177,7 @@ impl Called {
                 Results::Untyped
             },
             task: task.finish(),
+            repeat,
         }
     }
 

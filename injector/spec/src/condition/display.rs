@@ -55,6 +55,7 @@ impl fmt::Display for Condition {
                 let (name, bound) = (of.name(), bound.written(Unit::PerSecond));
                 write!(out, "{name} {bound} over {}", duration::format(*over))
             }
+            Self::Shows(flaw) => out.write_str(flaw.name()),
             Self::Clock(Until::TimeOfDay(time)) => write!(out, "clock >= {time}"),
             Self::Clock(Until::Unix(seconds)) => {
                 let time = std::time::UNIX_EPOCH.checked_add(Duration::from_secs(*seconds));

@@ -13,7 +13,7 @@ use super::{
     Probe, Question, Until,
     words::{self, Word},
 };
-use crate::{nearest::nearest, quantity::duration};
+use crate::{experiment::Flaw, nearest::nearest, quantity::duration};
 
 /// How often rates are formed where nothing is said.
 const RATE_OVER: Duration = Duration::from_secs(1);
@@ -49,6 +49,7 @@ impl FromStr for Question {
             | Condition::Load(_)
             | Condition::Lives { .. }
             | Condition::Rate { .. }
+            | Condition::Shows(_)
             | Condition::Clock(_) => Err(ConditionError::NoProbe(line.trim().to_owned())),
         }
     }
@@ -125,7 +126,10 @@ impl Line<'_> {
             "file" => self.file()?,
             "journald" => self.journald()?,
             "process" => self.process()?,
-            other => return Err(unknown(other)),
+            other => match Flaw::of_name(other).filter(|flaw| flaw.is_seen_live()) {
+                Some(flaw) => Condition::Shows(flaw),
+                None => return Err(unknown(other)),
+            },
         })
     }
 

@@ -22,6 +22,8 @@ const LINES: &[(&str, &str)] = &[
     ("hits > 500/s", "hits > 500/s over 1s"),
     ("errnos > 0/s over 5s", "errnos > 0/s over 5s"),
     ("retransmits >= 20/s", "retransmits >= 20/s over 1s"),
+    ("retry-storm", "retry-storm"),
+    (" duplicate-effect ", "duplicate-effect"),
     ("clock >= 18:00", "clock >= 18:00"),
     (
         "clock > 2026-11-25T18:00:00Z",
@@ -121,6 +123,8 @@ const MISTAKES: &[(&str, &str)] = &[
     ),
     ("psi.cpu.some > 40%", "did you mean `host.psi.cpu.some`?"),
     ("target.exit >= 1", "did you mean `target.exits`?"),
+    ("retry-storms", "did you mean `retry-storm`?"),
+    ("false-success", "no halt condition is called"),
     ("htpp http://a/", "did you mean `http`?"),
     ("zzz > 1", "there are: host.load"),
     ("host.psi.cpu.some > 40", "a share with its sign"),

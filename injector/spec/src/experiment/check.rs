@@ -6,12 +6,13 @@ use std::{
 };
 
 use super::{
-    ActsOn, CallFaultError, Experiment, Fault, FilterError, Flaw, GateError, HeadError, LONGEST,
-    LONGEST_NAME, MOST_CONDITIONS, MOST_STEPS, Many, ProcessFaultError, RampError, RollbackError,
-    SCOPES, SLOTS, Selector, StageError, SteadyStateError, Target, TimingError, ToolCallError,
-    rollback,
+    ActsOn, CallFaultError, Experiment, Fault, FilterError, Flaw, Gate, GateError, HeadError,
+    LONGEST, LONGEST_NAME, MOST_CONDITIONS, MOST_STEPS, Many, ProcessFaultError, RampError,
+    RollbackError, SCOPES, SLOTS, Selector, SignError, StageError, SteadyStateError, Target,
+    TimingError, ToolCallError, rollback,
 };
 use crate::{
+    condition::Condition,
     escalation::{EscalationError, EscalationStep},
     pattern,
     quantity::{count, duration},
@@ -119,6 +120,26 @@ pub enum CheckError {
         .0.shown_by()
     )]
     FailsOnUnseen(Flaw),
+    #[error(
+        "the halt condition `{}` is about what a target shows by {}, and the experiment has none of them; add one, or leave the condition out",
+        .0.name(),
+        .0.shown_by()
+    )]
+    HaltsOnUnseen(Flaw),
+    #[error(
+        "`fail-on` names `silent`, and no `handoff` says how a target hands over; add it, or leave the name out"
+    )]
+    NoHandoff,
+    #[error(
+        "`fail-on` names `false-success`, and no `success` says what it is; add it, or leave the name out"
+    )]
+    NoSuccess,
+    #[error(
+        "`handoff` is about tasks that an `llm` or `tool` fault makes fail, and the experiment has none; add one, or leave it out"
+    )]
+    NothingToHandOver,
+    #[error(transparent)]
+    Sign(#[from] SignError),
     /// Commands that could not be run, or for too long.
     #[error(transparent)]
     Rollback(#[from] RollbackError),
@@ -177,13 +198,23 @@ impl Experiment {
                 return Err(CheckError::FailsOnTwice(flaw.name()));
             }
         }
-        let is_shown = |flaw| {
-            self.faults()
-                .any(|(_, fault)| fault.kind.shows().contains(flaw))
+        let steady = self.steady_state.as_ref();
+        let is_kept = steady.is_some_and(|steady| !steady.ledgers.is_empty());
+        let is_unseen = |flaw: &&Flaw| match flaw {
+            // What they need is checked below.
+            Flaw::Silent | Flaw::FalseSuccess => false,
+            Flaw::DuplicateEffect => !(self.shows(**flaw) || is_kept),
+            Flaw::IgnoredRetryAfter
+            | Flaw::RetryStorm
+            | Flaw::NoProgress
+            | Flaw::Hung
+            | Flaw::AcceptedTruncation
+            | Flaw::GaveUp => !self.shows(**flaw),
         };
-        if let Some(flaw) = self.fail_on.iter().find(|flaw| !is_shown(flaw)) {
+        if let Some(flaw) = self.fail_on.iter().find(is_unseen) {
             return Err(CheckError::FailsOnUnseen(*flaw));
         }
+        self.check_signs()?;
         EscalationStep::check(&self.escalate)?;
         let mut faults = vec![0; self.targets.len()];
         for (index, step, fault) in self.placed() {
@@ -213,6 +244,53 @@ impl Experiment {
             fault.check_on(&self.targets[fault.target])?;
         }
         Ok(())
+    }
+
+    /// Checks what tells of a handoff and of success, and that what rests on them has them.
+    fn check_signs(&self) -> Result<(), CheckError> {
+        let fails_on = |flaw| self.fail_on.contains(&flaw);
+        if self.handoff().is_none() && fails_on(Flaw::Silent) {
+            return Err(CheckError::NoHandoff);
+        }
+        if self.success().is_none() && fails_on(Flaw::FalseSuccess) {
+            return Err(CheckError::NoSuccess);
+        }
+        let mut kinds = self.faults().map(|(_, fault)| &fault.kind);
+        if self.handoff().is_some() && !kinds.any(|kind| kind.on_requests().is_some()) {
+            return Err(CheckError::NothingToHandOver);
+        }
+        match self.success() {
+            Some(success) => {
+                let gates = self.steps.iter().filter_map(|step| step.gate.as_ref());
+                let runs = gates.filter(|gate| matches!(gate, Gate::Run(_))).count();
+                Ok(success.check(runs)?)
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Whether a target could show this flaw, by what one of the faults does to it.
+    fn shows(&self, flaw: Flaw) -> bool {
+        let mut faults = self.faults();
+        faults.any(|(_, fault)| fault.kind.shows().contains(&flaw))
+    }
+
+    /// Checks that each flaw on which it halts can be shown. It is no part of [`Self::check`]: a host's own conditions are for all
+    /// runs, and stand beside those of the experiment once it is bound.
+    pub fn check_halts_on(&self) -> Result<(), CheckError> {
+        let halts_on = self.halt.iter().filter_map(|condition| match condition {
+            Condition::Shows(flaw) => Some(*flaw),
+            Condition::Pressure(_)
+            | Condition::Load(_)
+            | Condition::Lives { .. }
+            | Condition::Rate { .. }
+            | Condition::Clock(_)
+            | Condition::Probe(_) => None,
+        });
+        match halts_on.into_iter().find(|flaw| !self.shows(*flaw)) {
+            Some(flaw) => Err(CheckError::HaltsOnUnseen(flaw)),
+            None => Ok(()),
+        }
     }
 
     fn check_targets(&self) -> Result<(), CheckError> {

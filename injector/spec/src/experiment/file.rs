@@ -34,6 +34,7 @@ mod probe;
 mod ramps;
 mod rollback;
 mod schema;
+mod signs;
 mod stages;
 mod steady_state;
 mod steps;
@@ -153,7 +154,7 @@ pub fn parse(text: &str, name: &str, selector: Option<Selector>) -> Result<Exper
 }
 
 /// The keys of an experiment.
-const EXPERIMENT: [&str; 28] = [
+const EXPERIMENT: [&str; 30] = [
     head::KEY,
     "name",
     "hypothesis",
@@ -181,6 +182,8 @@ const EXPERIMENT: [&str; 28] = [
     "rollback",
     "notify",
     "fail-on",
+    "handoff",
+    "success",
     "escalate",
 ];
 
@@ -257,6 +260,7 @@ fn experiment(
         rollback: rollback::rollback(&fields)?,
         notify: notify::notify(&fields)?,
         fail_on: fail_on::fail_on(&fields)?,
+        declared: signs::declared(&fields)?.map(Box::new),
         escalate: escalate::escalate(&fields)?,
     };
     // What is left to find has no better place: every part was checked where it stands.

@@ -71,6 +71,7 @@ impl Experiment {
         asked.rollback.clear();
         asked.notify.clear();
         asked.fail_on.clear();
+        asked.declared = None;
         asked.escalate.clear();
         for target in &mut asked.targets {
             if let Selector::Pids { pids, .. } = &mut target.selector {

@@ -23,11 +23,19 @@ pub enum Flaw {
     DeathUnnoticed,
     /// It has ended, and plug-ins of it live on
     Orphans,
+    /// It has left a task behind the first failure that clients are to try again
+    GaveUp,
+    /// It has had a request carried out again whose answer was lost, without a key by which the server could know it
+    DuplicateEffect,
+    /// It has failed and told no person, by the way that the experiment declares
+    Silent,
+    /// It has claimed success without the effects that the experiment declares
+    FalseSuccess,
 }
 
 impl Flaw {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 11] = [
         Self::IgnoredRetryAfter,
         Self::RetryStorm,
         Self::NoProgress,
@@ -35,6 +43,10 @@ impl Flaw {
         Self::AcceptedTruncation,
         Self::DeathUnnoticed,
         Self::Orphans,
+        Self::GaveUp,
+        Self::DuplicateEffect,
+        Self::Silent,
+        Self::FalseSuccess,
     ];
 
     /// As reports, files and flags say it.
@@ -47,11 +59,34 @@ impl Flaw {
             Self::AcceptedTruncation => "accepted-truncation",
             Self::DeathUnnoticed => "death-unnoticed",
             Self::Orphans => "orphans",
+            Self::GaveUp => "gave-up",
+            Self::DuplicateEffect => "duplicate-effect",
+            Self::Silent => "silent",
+            Self::FalseSuccess => "false-success",
         }
     }
 }
 
 impl Flaw {
+    /// The one that is called so.
+    pub fn of_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|flaw| flaw.name() == name)
+    }
+
+    /// Whether the relay sees it while the run goes on; others are judged at its end.
+    pub const fn is_seen_live(self) -> bool {
+        match self {
+            Self::IgnoredRetryAfter
+            | Self::RetryStorm
+            | Self::NoProgress
+            | Self::Hung
+            | Self::AcceptedTruncation
+            | Self::GaveUp
+            | Self::DuplicateEffect => true,
+            Self::Silent | Self::FalseSuccess => false,
+        }
+    }
+
     /// The faults by which a target can show it, as the rest of a sentence.
     pub const fn shown_by(self) -> &'static str {
         match self {
@@ -66,6 +101,14 @@ impl Flaw {
                 "`plugin.kill`, `plugin.pipe-held-death` and `plugin.crash-loop`"
             }
             Self::Orphans => "`proc.kill` and all `plugin` faults",
+            Self::GaveUp => {
+                "faults whose answers clients are to try again, as `llm.overload`, `llm.timeout` or `tool.timeout`"
+            }
+            Self::DuplicateEffect => {
+                "faults that lose the answer to a request that was carried out, as `tool.timeout`, `llm.timeout` or `llm.cut`, or by a ledger"
+            }
+            Self::Silent => "faults on its requests, where `handoff` says how it hands over",
+            Self::FalseSuccess => "what `success` says that it leaves behind",
         }
     }
 }

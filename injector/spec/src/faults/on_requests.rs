@@ -8,7 +8,10 @@ use super::{
     tool_inject::ToolInject, tool_is_error::ToolIsError, tool_schema_mismatch::ToolSchemaMismatch,
     tool_slow::ToolSlow, tool_stale::ToolStale, tool_timeout::ToolTimeout,
 };
-use crate::experiment::{Damage, Ending, Flaw, Provider, Settings};
+use crate::{
+    experiment::{Damage, Ending, Flaw, Fulfilment, Interface, Limit, Provider, Settings},
+    quantity::HttpStatus,
+};
 
 /// What happens to requests over HTTP.
 #[derive(Clone, Copy, Debug)]
@@ -85,32 +88,72 @@ impl OnRequests<'_> {
     }
 }
 
+/// By answers with this status.
+const fn failing(status: HttpStatus) -> &'static [Flaw] {
+    if status.invites_another_try() {
+        &[Flaw::RetryStorm, Flaw::GaveUp]
+    } else {
+        &[Flaw::RetryStorm]
+    }
+}
+
+/// By answers that are held back, of requests that the server gets or does not.
+const fn held(which: Fulfilment) -> &'static [Flaw] {
+    match which {
+        Fulfilment::Lost => &[Flaw::RetryStorm, Flaw::Hung, Flaw::GaveUp],
+        Fulfilment::Delivered => &[
+            Flaw::RetryStorm,
+            Flaw::Hung,
+            Flaw::GaveUp,
+            Flaw::DuplicateEffect,
+        ],
+    }
+}
+
 impl<'f> OnModels<'f> {
     /// What a client may take for a good answer it has no reason to ask for again.
     const fn shows(self) -> &'static [Flaw] {
         match self {
             // Ollama has no words for how long to wait.
-            Self::RateLimit(fault) => match (fault.retry_after, fault.requests.provider) {
-                (None, _) | (_, Some(Provider::Ollama)) => &[Flaw::RetryStorm],
-                (
-                    Some(_),
-                    None
-                    | Some(
-                        Provider::OpenAi
-                        | Provider::Anthropic
-                        | Provider::Gemini
-                        | Provider::Vllm
-                        | Provider::LiteLlm,
-                    ),
-                ) => &[Flaw::IgnoredRetryAfter, Flaw::RetryStorm],
-            },
-            Self::ModelError(_) | Self::Overload(_) | Self::Malformed(_) => &[Flaw::RetryStorm],
-            Self::Timeout(_) | Self::Stall(_) => &[Flaw::RetryStorm, Flaw::Hung],
-            Self::Cut(fault) => match fault.ending {
-                Ending::Clean if fault.after_tokens > 0 => {
-                    &[Flaw::RetryStorm, Flaw::AcceptedTruncation]
+            Self::RateLimit(fault) => {
+                match (fault.limit, fault.retry_after, fault.requests.provider) {
+                    (Limit::Quota, ..) => &[Flaw::RetryStorm],
+                    (Limit::Rate | Limit::SlowDown, None, _)
+                    | (Limit::Rate | Limit::SlowDown, _, Some(Provider::Ollama)) => {
+                        &[Flaw::RetryStorm, Flaw::GaveUp]
+                    }
+                    (
+                        Limit::Rate | Limit::SlowDown,
+                        Some(_),
+                        None
+                        | Some(
+                            Provider::OpenAi
+                            | Provider::Anthropic
+                            | Provider::Gemini
+                            | Provider::Vllm
+                            | Provider::LiteLlm,
+                        ),
+                    ) => &[Flaw::IgnoredRetryAfter, Flaw::RetryStorm, Flaw::GaveUp],
                 }
-                Ending::Clean | Ending::Dirty => &[Flaw::RetryStorm],
+            }
+            Self::ModelError(fault) => failing(fault.status),
+            Self::Overload(fault) => match fault.after_tokens {
+                None => &[Flaw::RetryStorm, Flaw::GaveUp],
+                Some(_) => &[Flaw::RetryStorm, Flaw::GaveUp, Flaw::DuplicateEffect],
+            },
+            Self::Malformed(_) => &[Flaw::RetryStorm, Flaw::DuplicateEffect],
+            Self::Timeout(fault) => held(fault.request),
+            Self::Stall(_) => held(Fulfilment::Delivered),
+            Self::Cut(fault) => match fault.ending {
+                Ending::Clean if fault.after_tokens > 0 => &[
+                    Flaw::RetryStorm,
+                    Flaw::AcceptedTruncation,
+                    Flaw::GaveUp,
+                    Flaw::DuplicateEffect,
+                ],
+                Ending::Clean | Ending::Dirty => {
+                    &[Flaw::RetryStorm, Flaw::GaveUp, Flaw::DuplicateEffect]
+                }
             },
             Self::Slow(_) | Self::Empty(_) | Self::WrongModel(_) => &[],
         }
@@ -136,10 +179,16 @@ impl<'f> OnModels<'f> {
 impl<'f> OnTools<'f> {
     const fn shows(self) -> &'static [Flaw] {
         match self {
-            Self::Error(_) | Self::IsError(_) => &[Flaw::RetryStorm],
-            Self::Timeout(_) => &[Flaw::RetryStorm, Flaw::Hung],
+            Self::Error(fault) => match (fault.calls.interface, fault.status) {
+                // A protocol's error says nothing of another try.
+                (Interface::Mcp, _) => &[Flaw::RetryStorm],
+                (Interface::Json, None) => &[Flaw::RetryStorm, Flaw::GaveUp],
+                (Interface::Json, Some(status)) => failing(status),
+            },
+            Self::IsError(_) => &[Flaw::RetryStorm],
+            Self::Timeout(fault) => held(fault.request),
             Self::Corrupt(fault) => match fault.damage {
-                Damage::Json => &[Flaw::RetryStorm],
+                Damage::Json => &[Flaw::RetryStorm, Flaw::DuplicateEffect],
                 Damage::Text => &[Flaw::NoProgress],
             },
             Self::Empty(_) | Self::SchemaMismatch(_) | Self::Stale(_) | Self::Inject(_) => {

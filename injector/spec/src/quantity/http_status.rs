@@ -18,6 +18,17 @@ impl HttpStatus {
     pub const fn code(self) -> u16 {
         self.0
     }
+
+    /// Whether clients are to try again behind it.
+    pub const fn invites_another_try(self) -> bool {
+        invites_another_try(self.0)
+    }
+}
+
+/// Whether clients are to try again behind an answer with this status: those that the SDKs of providers do so for (`openai-python`,
+/// `_base_client.py`, `_should_retry`).
+pub const fn invites_another_try(status: u16) -> bool {
+    matches!(status, 408 | 409 | 429 | 500..)
 }
 
 impl Default for HttpStatus {

@@ -28,7 +28,7 @@ const LIMIT: Duration = Duration::from_mins(1);
 
 /// Where no daemon listens (the Filesystem Hierarchy Standard keeps no such directory), so that a run is its command's
 /// own.
-const NO_DAEMON: &str = "/nonexistent/injector.sock";
+pub(super) const NO_DAEMON: &str = "/nonexistent/injector.sock";
 
 /// What a fault does to the target's calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -173,7 +173,7 @@ impl Act {
 }
 
 /// The events of a run, as it prints them on standard error.
-fn heard_from(stderr: ChildStderr) -> Receiver<String> {
+pub(super) fn heard_from(stderr: ChildStderr) -> Receiver<String> {
     let (tell, told) = channel();
     thread::spawn(move || {
         // To the end, so that the run never waits for a reader.
@@ -185,7 +185,7 @@ fn heard_from(stderr: ChildStderr) -> Receiver<String> {
 }
 
 /// Waits until the run says that its fault is on; false where it ends before.
-fn is_armed(told: &Receiver<String>) -> bool {
+pub(super) fn is_armed(told: &Receiver<String>) -> bool {
     let until = Instant::now() + LIMIT;
     loop {
         let left = until.saturating_duration_since(Instant::now());
@@ -202,7 +202,7 @@ fn is_armed(told: &Receiver<String>) -> bool {
 }
 
 /// A document on standard output, or the refusal that is there in its place.
-fn read<T: DeserializeOwned>(said: &[u8]) -> Result<T, Refusal> {
+pub(super) fn read<T: DeserializeOwned>(said: &[u8]) -> Result<T, Refusal> {
     serde_json::from_slice(said).map_err(|error| {
         serde_json::from_slice::<Refusal>(said).unwrap_or_else(|_| {
             Refusal::failed(format!("its answer was not understood ({error})."))

@@ -124,10 +124,11 @@ impl Client {
 }
 
 /// A part, killed and waited for when dropped.
-struct Process(Child);
+pub(super) struct Process(Child);
 
 impl Process {
-    fn start(words: &[&str]) -> io::Result<(Self, Lines<BufReader<ChildStdout>>)> {
+    /// Starts this part; what it says comes line by line.
+    pub(super) fn start(words: &[&str]) -> io::Result<(Self, Lines<BufReader<ChildStdout>>)> {
         let mut child = this_program()
             .arg(COMMAND)
             .args(words)

@@ -16,6 +16,8 @@ use std::{
 
 use clap::Subcommand;
 
+use super::agent::{self, Habit, Work};
+
 /// Between the end of a call and the next one.
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -26,13 +28,27 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(1);
 const FILE: &str = "/proc/self/comm";
 
 /// A part, as the hidden command has it.
-#[derive(Subcommand, Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Subcommand, Clone, Debug, PartialEq, Eq)]
 pub enum Part {
     /// Gives back what it gets; its first line says where it listens
     Server,
     /// Calls the server again and again
     Client {
         /// Where the server listens
+        #[arg(value_name = "ADDRESS")]
+        server: SocketAddr,
+    },
+    /// Is a model and a tool; its first line says where it listens
+    Model,
+    /// Works once it gets a line, and ends
+    Agent {
+        /// What it expects of others
+        habit: Habit,
+        /// What it does
+        work: Work,
+        /// What its work is called
+        order: String,
+        /// Where model and tool listen
         #[arg(value_name = "ADDRESS")]
         server: SocketAddr,
     },
@@ -50,10 +66,23 @@ pub(super) enum Call {
 impl Part {
     /// Plays it until the demo is over.
     pub fn play(self) -> ! {
+        if let Self::Agent {
+            habit,
+            work,
+            order,
+            server,
+        } = &self
+        {
+            // Standard input is where its word comes from; it ends by itself.
+            let worked = agent::work_when_told(*habit, *work, order, *server);
+            exit(i32::from(worked.is_err()));
+        }
         thread::spawn(move || {
             let played = match self {
                 Self::Server => serve(),
                 Self::Client { server } => call_again_and_again(server),
+                Self::Model => agent::serve(say),
+                Self::Agent { .. } => Ok(()),
             };
             // The demo has gone, or says what is missing.
             exit(i32::from(played.is_err()));
@@ -103,7 +132,7 @@ fn call(server: SocketAddr) -> io::Result<()> {
     connection.read_exact(&mut [0])
 }
 
-fn say(line: &str) -> io::Result<()> {
+pub(super) fn say(line: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
     writeln!(out, "{line}")?;
     out.flush()

@@ -33,7 +33,7 @@ impl Verdict<'_> {
         let mut findings: Vec<Finding> = acts
             .map(|((act, row), report)| self.met(act, row, report))
             .collect();
-        findings.extend([self.bystander(), self.recovered(), self.left()]);
+        findings.extend([self.bystander(), self.recovered(), left(&self.left)]);
         findings
     }
 
@@ -108,15 +108,16 @@ impl Verdict<'_> {
             evidence: format!("{} failures, median {}", after.failures(), time(last)),
         }
     }
+}
 
-    fn left(&self) -> Finding {
-        Finding {
-            is_good: self.left.is_empty(),
-            what: "nothing is left behind".to_owned(),
-            evidence: match self.left.as_slice() {
-                [] => "looked for: BPF objects, devices, settings of lo, dead runs".to_owned(),
-                left => left.join(", "),
-            },
-        }
+/// What a demo has left on this host.
+pub(super) fn left(left: &[String]) -> Finding {
+    Finding {
+        is_good: left.is_empty(),
+        what: "nothing is left behind".to_owned(),
+        evidence: match left {
+            [] => "looked for BPF, devices, lo, dead runs".to_owned(),
+            left => left.join(", "),
+        },
     }
 }

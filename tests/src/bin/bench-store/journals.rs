@@ -178,6 +178,7 @@ fn report(experiment: &Experiment, verdict: &Verdict) -> Result<RunReport> {
             ledgers: Vec::new(),
         })),
         fail_on: None,
+        signs: None,
         undo_errors: Vec::new(),
         halt: None,
         picked: Vec::new(),

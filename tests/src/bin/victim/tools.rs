@@ -1,7 +1,9 @@
 //! A tool as agents call it, by MCP over HTTP and as plain JSON, and a client that says exactly what it got.
 
+use std::collections::BTreeSet;
 use std::io::{BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -22,12 +24,22 @@ pub(crate) fn serve(listen: SocketAddr) -> Result<()> {
     http_message::serve(listen, converse)
 }
 
+/// Keys of calls that were carried out: one with such a key is answered, and has no effect.
+static KEYS: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+
+fn is_known(request: &Message) -> bool {
+    let mut headers = request.headers.iter();
+    let key = headers.find(|header| header.starts_with("idempotency-key:"));
+    let mut keys = KEYS.lock().unwrap_or_else(PoisonError::into_inner);
+    key.is_some_and(|key| !keys.insert(key.clone()))
+}
+
 fn converse(stream: &TcpStream) -> Result<()> {
     let mut input = BufReader::new(stream);
     while let Ok(request) = read(&mut input) {
         let asked: Value = serde_json::from_slice(&request.body)?;
         let is_plain = request.first.contains("/tools/");
-        if is_plain || !calls(&asked).is_empty() {
+        if (is_plain || !calls(&asked).is_empty()) && !is_known(&request) {
             tell()?;
         }
         let answer = if is_plain {
@@ -120,6 +132,9 @@ pub(crate) struct Client {
     /// Ask for the same sum each time.
     #[arg(long)]
     same: bool,
+    /// Send this key with each call.
+    #[arg(long)]
+    key: Option<String>,
     /// Begin a session and list the tools before each round.
     #[arg(long)]
     session: bool,
@@ -259,9 +274,11 @@ fn post(client: &Client, message: &Value) -> Result<Message> {
         bail!("peer");
     }
     let body = message.to_string();
+    let key = client.key.as_ref();
+    let key = key.map_or_else(String::new, |key| format!("Idempotency-Key: {key}\r\n"));
     write!(
         &stream,
-        "POST {} HTTP/1.1\r\nHost: tool\r\ncontent-type: application/json\r\naccept: application/json, text/event-stream\r\nMcp-Session-Id: s-1\r\ncontent-length: {}\r\n\r\n{body}",
+        "POST {} HTTP/1.1\r\nHost: tool\r\n{key}content-type: application/json\r\naccept: application/json, text/event-stream\r\nMcp-Session-Id: s-1\r\ncontent-length: {}\r\n\r\n{body}",
         client.path,
         body.len()
     )?;

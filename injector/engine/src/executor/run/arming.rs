@@ -18,7 +18,7 @@ use crate::{
     },
     executor::budget::Spending,
     fd_store::FdStore,
-    halt_monitor::{self, HaltMonitor, OwnHits},
+    halt_monitor::{self, HaltMonitor, OwnHits, ShownFlaws},
     kill_switch::KillSwitch,
     measures::Measures,
     watchdog::Watchdog,
@@ -79,19 +79,19 @@ impl Run<'_> {
         let armed_at = boot_ns();
         let deadline = armed_at.saturating_add(length).saturating_add(GRACE_NS);
         self.changes.set_deadline(deadline)?;
-        let own_hits = OwnHits::default();
+        let (own_hits, flaws) = (OwnHits::default(), ShownFlaws::default());
         let guard = Guard::new(self.request.asked_by.1);
         let around = halt_monitor::Surroundings {
             targets: &self.request.targets,
             counting,
             own_hits: own_hits.clone(),
+            flaws: flaws.clone(),
         };
         let (halt_monitor, slots) =
             HaltMonitor::start(&self.request.experiment.halt, around, &guard)?;
         let watchdog = Watchdog::start(leases, deadline, kill_switch, slots, &self.request.brake)?;
         let watched = self.request.plan.watched.clone();
-        let steady_state = self.request.experiment.steady_state.as_deref();
-        let measures = Measures::start(steady_state, watched, &guard)?;
+        let measures = Measures::start(&self.request.experiment, watched, &guard)?;
         for namespace in &mut namespaces {
             namespace.claim(&self.request.targets)?;
         }
@@ -102,6 +102,7 @@ impl Run<'_> {
             halt_monitor,
             measures,
             own_hits,
+            flaws,
             since: armed_at,
             set_at: Duration::ZERO,
             spending: Spending::begin(self.request.budget, armed_at),

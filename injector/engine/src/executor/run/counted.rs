@@ -24,10 +24,11 @@ impl Armed {
     }
 
     /// Lets the halt conditions see what no program in the kernel counts.
-    pub(super) fn tell_own_hits(&self) {
-        let effects = self.effects.iter();
+    pub(super) fn tell_own_counts(&self) {
+        let effects = || self.effects.iter();
         self.own_hits
-            .tell(effects.map(|effect| effect.own_hits()).sum());
+            .tell(effects().map(|effect| effect.own_hits()).sum());
+        self.flaws.tell(effects().flat_map(|effect| effect.flaws()));
     }
 }
 
@@ -122,6 +123,12 @@ impl Run<'_> {
                 effect.report(index, &mut report);
             }
             explain(armed, rule.fault.target, &mut report);
+            if let Some(reaction) = &mut report.reaction
+                && armed.roster.away_since(rule.fault.target).is_some()
+                && !experiment.may_end(rule.fault.target)
+            {
+                reaction.target_has_ended();
+            }
             report
         };
         let rules = self.request.plan.rules.iter().enumerate();

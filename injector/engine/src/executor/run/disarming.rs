@@ -52,6 +52,7 @@ impl Run<'_> {
             remarks,
             judgement: None,
             fail_on: None,
+            signs: None,
             undo_errors: errors,
             halt: halt.map(Box::new),
             picked: self.request.radius.picked.clone(),

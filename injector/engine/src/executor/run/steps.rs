@@ -216,7 +216,7 @@ impl Run<'_> {
                 self.count_by_rule(armed, step.index);
                 self.tell_progress(armed, used, step.ends_at);
             }
-            armed.tell_own_hits();
+            armed.tell_own_counts();
             if let Err(refusal) = self.act(armed, step) {
                 return Some(Outcome::Failed {
                     why: refusal.message,

@@ -34,6 +34,7 @@ fn of(faults: Vec<FaultReport>) -> RunReport {
         remarks: vec![],
         judgement: None,
         fail_on: None,
+        signs: None,
         undo_errors: vec![],
         halt: None,
         picked: vec![],
@@ -152,6 +153,7 @@ fn a_card_has_twelve_rows_at_most_and_the_worst_news_among_them() {
         },
         judgement: None,
         fail_on: None,
+        signs: None,
         undo_errors: vec!["sysctl x: gone".into()],
         halt: Some(Box::new(HaltReport {
             condition: Some("hits > 5/s over 1s".into()),

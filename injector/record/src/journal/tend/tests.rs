@@ -30,6 +30,7 @@ fn ended(run: &RunId) -> Record {
         remarks: vec![],
         judgement: None,
         fail_on: None,
+        signs: None,
         undo_errors: vec![],
         halt: None,
         picked: vec![],

@@ -9,13 +9,14 @@ use injector_spec::experiment::Interface;
 use serde_json::Value;
 
 use super::{
-    super::{Claim, ask_for_plain, is_packed, judge, wait},
+    super::{Claim, ask_for_plain, is_carried_out, is_packed, judge, wait},
     Call, Keeping, content_type,
 };
 use crate::{
     flow::{self, Meet, Next},
     passage::Upstream,
     pieces::{Framing, Piece},
+    reactions::Next as NextTry,
     stream::{self, Broken, Passing, Read, Writer, as_it_comes, whole},
     tools::{
         alter::{Alter, Answers, altered},
@@ -94,6 +95,7 @@ impl Reply {
         let body = match stream::read(body, LONGEST).await? {
             Read::Whole(body, _) => body,
             Read::TooLong(body) => {
+                self.is_carried_out();
                 self.judge(true);
                 return Ok(Response::from_parts(head, body));
             }
@@ -139,6 +141,7 @@ impl Reply {
             }
             // It has come, in pieces that no fault is about.
             None if comes == Comes::InAStream => {
+                self.is_carried_out();
                 self.judge(true);
                 return None;
             }
@@ -148,6 +151,9 @@ impl Reply {
         let is_final = !by_rpc || is_final(&value["result"]);
         if is_final && went_well && self.call.memory == Keeping::Kept && by_rpc {
             self.learn(Remembered::Result(value["result"].to_string().into()));
+        }
+        if went_well {
+            self.is_carried_out();
         }
         let other = if is_final {
             self.alter(text, value, comes)
@@ -172,13 +178,25 @@ impl Reply {
         // A server that answers one request twice was not asked twice.
         if claim.outcome.is_none() {
             match alter {
-                Alter::BreakOff => claim.fail(None),
+                Alter::BreakOff => claim.fail(NextTry::Open, None),
                 Alter::Empty | Alter::Garble | Alter::Reshape(_) | Alter::Inject(_) => {
                     claim.answer_in_vain();
                 }
             }
         }
         Some(other)
+    }
+
+    /// Takes in, once, that the tool has carried the call out.
+    fn is_carried_out(&mut self) {
+        if self.judgement == Judgement::Given {
+            return;
+        }
+        let called = &self.call.called;
+        is_carried_out(&self.call.shared, (called.task, called.repeat));
+        if let Some((_, _, claim)) = &mut self.alter {
+            claim.is_carried_out();
+        }
     }
 
     fn learn(&self, answer: Remembered) {
@@ -198,6 +216,7 @@ impl Reply {
     /// All of it has come. What could not be read is what it is, as where nothing is.
     fn has_ended(&mut self) {
         if self.unread == Unread::Some {
+            self.is_carried_out();
             self.judge(true);
         }
     }

@@ -1,7 +1,7 @@
 //! The names that a condition may begin with.
 
 use super::super::{ConditionError, Resource, Stalled, Whose};
-use crate::nearest::nearest;
+use crate::{experiment::Flaw, nearest::nearest};
 
 /// Names that are not made of parts.
 const SIMPLE: [&str; 14] = [
@@ -35,7 +35,9 @@ pub(super) fn unknown(name: &str) -> ConditionError {
 
 /// Every name that a condition may begin with.
 fn names() -> Vec<String> {
-    let mut names: Vec<String> = SIMPLE.iter().map(|&name| name.to_owned()).collect();
+    let flaws = Flaw::ALL.iter().filter(|flaw| flaw.is_seen_live());
+    let flaws = flaws.map(|flaw| flaw.name());
+    let mut names: Vec<String> = SIMPLE.into_iter().chain(flaws).map(str::to_owned).collect();
     for whose in [Whose::Host, Whose::Target] {
         for resource in [Resource::Cpu, Resource::Memory, Resource::Io] {
             for stalled in [Stalled::Some, Stalled::Full] {

@@ -1,5 +1,7 @@
 //! Experiments as documents. A test reads each back as the same experiment.
 
+use std::path::Path;
+
 use super::{
     Document,
     branches::{self, written as step},
@@ -7,8 +9,8 @@ use super::{
 use crate::{
     experiment::{
         Described, Experiment, Fault, Follow, Gate, Ground, Ledger, Many, NamedOperation,
-        OnTargetExit, Pick, Placed, ProbeRole, Rpo, Selector, Stage, SteadyState, Step, Target,
-        Variables, file::API_VERSION,
+        OnTargetExit, Pick, Placed, ProbeRole, Rpo, Selector, Sign, Stage, SteadyState, Step,
+        Success, Target, Variables, file::API_VERSION,
     },
     quantity::{Portion, duration},
 };
@@ -42,6 +44,12 @@ impl Experiment {
         }
         if !self.fail_on.is_empty() {
             put(&mut fields, "fail-on", Document::of(&self.fail_on));
+        }
+        if let Some(handoff) = self.handoff() {
+            put(&mut fields, "handoff", sign(handoff));
+        }
+        if let Some(success) = self.success() {
+            put(&mut fields, "success", claimed(success));
         }
         if !self.escalate.is_empty() {
             put(&mut fields, "escalate", Document::of(&self.escalate));
@@ -217,6 +225,26 @@ fn selector(selector: &Selector) -> Document {
         }
     }
     Document::Object(fields)
+}
+
+fn sign(sign: &Sign) -> Document {
+    let file = |path: &Path| ("file", Document::text(path.to_string_lossy()));
+    Document::object(match sign {
+        Sign::Changed(path) => vec![file(path)],
+        Sign::Appended { file: path, lines } => {
+            vec![file(path), ("lines", Document::text(lines.as_str()))]
+        }
+        Sign::Connected(hosts) => {
+            let hosts = hosts.iter().map(|host| Document::text(host.as_str()));
+            vec![("connect-to", Document::List(hosts.collect()))]
+        }
+    })
+}
+
+fn claimed(success: &Success) -> Document {
+    let claim = success.claim.iter().map(|claim| ("claim", sign(claim)));
+    let effects = success.effects.iter().map(sign).collect();
+    Document::object(claim.chain([("effects", Document::List(effects))]))
 }
 
 fn probes(steady_state: &SteadyState) -> Fields {

@@ -108,7 +108,7 @@ fn kind(fields: &Fields<'_>) -> Result<OperationKind, Complaint> {
     })
 }
 
-fn connect_to(fields: &Fields<'_>) -> Result<Vec<Host>, Complaint> {
+pub(super) fn connect_to(fields: &Fields<'_>) -> Result<Vec<Host>, Complaint> {
     let Some(node) = fields.get("connect-to") else {
         return Ok(Vec::new());
     };

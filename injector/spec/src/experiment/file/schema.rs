@@ -7,6 +7,7 @@
 //! as in a duration or a regular expression, is told when the file is read.
 
 mod measures;
+mod signs;
 mod stages;
 
 use clap::{Arg, ArgAction, Command, CommandFactory, ValueEnum, error::ErrorKind};
@@ -189,7 +190,7 @@ fn key_of_file(key: &str) -> Value {
                 map(&rollback::COMMAND, &rollback::COMMAND[..1]),
             ] },
         }),
-        other => stages::key(other),
+        other => signs::key(other),
     }
 }
 

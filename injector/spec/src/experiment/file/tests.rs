@@ -14,6 +14,7 @@ mod parallel;
 mod pick;
 mod probe;
 mod rollback;
+mod signs;
 mod stages;
 mod steps;
 

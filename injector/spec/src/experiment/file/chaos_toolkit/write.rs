@@ -153,6 +153,11 @@ impl Experiment {
                 "leave `fail-on` out",
             ),
             (
+                self.signs().next().is_some(),
+                "signs of a handoff or of success",
+                "leave `handoff` and `success` out",
+            ),
+            (
                 !self.escalate.is_empty(),
                 "an escalation",
                 "leave `escalate` out",

@@ -1,0 +1,296 @@
+//! Signs: what of a target is seen from outside, so that its silence and its claims can be judged.
+//!
+//! | sign | who looks |
+//! | --- | --- |
+//! | a file that changes, a line in it | a thread each, every 100 ms; a file system may hang |
+//! | a connection of a target | the run's own thread, from what the kernel tells of operations |
+//!
+//! The run's thread notes when the first hit was, and asks for the last look once everything is put back, which then has half a
+//! second. A sign that could not be looked at until then says nothing, and never that there was nothing.
+//!
+//! Rejected: one look at the end. A line that was rotated away, and a file that was made and removed, would not be seen.
+
+mod file;
+
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use injector_common::operation::{Told, what};
+use injector_host::kernel::{self, clock::boot_ns};
+use injector_plan::{For, Watched};
+use injector_record::{
+    gate::{GateEnd, GateReport},
+    report::{Claimed, Handoff, RunReport, Signs as SignsReport},
+    rollback::CommandEnd,
+};
+use injector_spec::experiment::{Experiment, Sign};
+
+use self::file::Look;
+use crate::halt_monitor::Threads;
+
+/// How often a file is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// How long the last look may take.
+const LAST_LOOK: Duration = Duration::from_millis(500);
+
+/// Sightings that are kept of one sign; of more, the last is.
+const MOST_KEPT: usize = 256;
+
+/// The signs of a run; nothing where the experiment declares none.
+#[derive(Default)]
+pub(crate) struct Signs {
+    /// Whether the first of them is how a target hands over.
+    is_handed_over: bool,
+    /// How its success is claimed.
+    claim: Option<Claim>,
+    /// In the order of [`Experiment::signs`].
+    all: Vec<Arc<Seen>>,
+    /// Which connections are for which sign.
+    watched: Vec<(Watched, usize)>,
+    /// The last look at which no fault had hit yet, and that before the first hit; on the boot clock, in nanoseconds.
+    unhit_ns: u64,
+    hit_ns: Option<u64>,
+    threads: Threads,
+}
+
+/// How success is claimed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Claim {
+    /// By the sign at this place.
+    BySign(usize),
+    /// By commands of the experiment that end with 0.
+    ByCommands,
+}
+
+/// What was seen of one sign.
+struct Seen {
+    sign: Sign,
+    /// When, on the boot clock, in nanoseconds.
+    at_ns: Mutex<Vec<u64>>,
+    /// When it was looked at last; 0 is never.
+    looked_ns: AtomicU64,
+    /// Why it cannot be looked at now.
+    unreadable: Mutex<Option<String>>,
+}
+
+impl Seen {
+    fn of(sign: &Sign) -> Arc<Self> {
+        Arc::new(Self {
+            sign: sign.clone(),
+            at_ns: Mutex::default(),
+            looked_ns: AtomicU64::new(0),
+            unreadable: Mutex::default(),
+        })
+    }
+
+    fn note(&self, at_ns: u64) {
+        let mut all = lock(&self.at_ns);
+        if all.len() >= MOST_KEPT {
+            all.pop();
+        }
+        all.push(at_ns);
+    }
+
+    /// When it was seen first, from this time on.
+    fn since(&self, from_ns: u64) -> Option<u64> {
+        lock(&self.at_ns).iter().copied().find(|at| *at >= from_ns)
+    }
+
+    fn unreadable(&self) -> Option<String> {
+        let why = lock(&self.unreadable).clone()?;
+        Some(format!(
+            "{} cannot be looked for: {why}",
+            self.sign.in_words()
+        ))
+    }
+}
+
+/// A thread that broke while it noted something has noted it whole.
+fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
+    of.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Signs {
+    /// Starts to look.
+    pub(crate) fn start(
+        experiment: &Experiment,
+        watched: &[Watched],
+    ) -> Result<Self, kernel::Error> {
+        let all: Vec<_> = experiment.signs().map(Seen::of).collect();
+        let mut threads = Threads::default();
+        for seen in &all {
+            let Some(mut look) = Look::at(&seen.sign) else {
+                continue;
+            };
+            let seen = Arc::clone(seen);
+            // What is there by now is the past.
+            threads.spawn("sign", move |is_over| {
+                while !is_over.load(Ordering::Relaxed) {
+                    let began = boot_ns();
+                    let answer = look.look();
+                    if let Ok(true) = answer {
+                        seen.note(boot_ns());
+                    }
+                    *lock(&seen.unreadable) = answer.err();
+                    seen.looked_ns.store(began, Ordering::Release);
+                    thread::park_timeout(LOOK_EVERY);
+                }
+            })?;
+        }
+        let handed_over = usize::from(experiment.handoff().is_some());
+        let of_signs = watched.iter().filter_map(|watched| match watched.what_for {
+            For::Sign(place) => Some((watched.clone(), place)),
+            For::Operations => None,
+        });
+        Ok(Self {
+            is_handed_over: handed_over > 0,
+            claim: experiment.success().map(|success| {
+                success
+                    .claim
+                    .as_ref()
+                    .map_or(Claim::ByCommands, |_| Claim::BySign(handed_over))
+            }),
+            all,
+            watched: of_signs.collect(),
+            unhit_ns: boot_ns(),
+            hit_ns: None,
+            threads,
+        })
+    }
+
+    /// Whether any of them is a connection.
+    pub(crate) fn listens(&self) -> bool {
+        !self.watched.is_empty()
+    }
+
+    /// Takes in what the kernel has told of an operation.
+    pub(crate) fn take(&self, told: &Told) {
+        if told.what != what::CONNECT_BEGAN && told.what != what::CONNECT_REFUSED {
+            return;
+        }
+        for (watched, place) in &self.watched {
+            if watched.scope == told.scope && watched.is_for(told.remote, told.port) {
+                self.all[*place].note(told.boot_ns);
+            }
+        }
+    }
+
+    /// Notes how many hits there are by now.
+    pub(crate) fn look(&mut self, now_ns: u64, hits: u64) {
+        match (hits, self.hit_ns) {
+            (0, _) => self.unhit_ns = now_ns,
+            (_, None) => self.hit_ns = Some(self.unhit_ns),
+            (_, Some(_)) => {}
+        }
+    }
+
+    /// Judges what was seen, and leaves it in the report. It waits for the last look, and everything is put back by now.
+    pub(crate) fn judge(mut self, report: &mut RunReport) {
+        if self.all.is_empty() {
+            return;
+        }
+        self.look_again();
+        // Hits that came with the very last look.
+        let met = report.faults.iter().any(|fault| fault.hit > 0);
+        if met {
+            self.hit_ns.get_or_insert(self.unhit_ns);
+        }
+        let reactions = report.faults.iter().filter_map(|fault| fault.reaction);
+        let failed = reactions.map(|reaction| reaction.failed_for_good()).sum();
+        let signs = SignsReport {
+            handoff: self.is_handed_over.then(|| self.handoff(failed)),
+            success: self.claim.map(|claim| self.success(claim, &report.gates)),
+        };
+        let mut words = signs.words();
+        words.append(&mut report.remarks);
+        report.remarks = words;
+        report.signs = Some(Box::new(signs));
+    }
+
+    /// Has all files looked at once more, for as long as that may take.
+    fn look_again(&mut self) {
+        let now = boot_ns();
+        let looked = |seen: &Arc<Seen>| {
+            seen.sign.file().is_none() || seen.looked_ns.load(Ordering::Acquire) >= now
+        };
+        let until = Instant::now() + LAST_LOOK;
+        while Instant::now() < until && !self.all.iter().all(looked) {
+            thread::sleep(Duration::from_millis(5));
+        }
+        for seen in self.all.iter().filter(|seen| !looked(seen)) {
+            let why = "its file system stands still".to_owned();
+            lock(&seen.unreadable).get_or_insert(why);
+        }
+        std::mem::take(&mut self.threads).leave();
+    }
+
+    fn handoff(&self, failed: u64) -> Handoff {
+        let seen = &self.all[0];
+        let sign = seen.sign.in_words();
+        let Some(hit_ns) = self.hit_ns else {
+            return Handoff::NothingToTell;
+        };
+        match (seen.since(hit_ns), seen.unreadable()) {
+            (Some(at), _) => Handoff::Escalated {
+                sign,
+                after_ms: at.saturating_sub(hit_ns) / 1_000_000,
+            },
+            (None, _) if failed == 0 => Handoff::NothingToTell,
+            (None, Some(why)) => Handoff::Unseen { why },
+            (None, None) => Handoff::Silent { sign, failed },
+        }
+    }
+
+    fn success(&self, claim: Claim, gates: &[GateReport]) -> Claimed {
+        let (claimed, effects) = match claim {
+            Claim::BySign(place) => {
+                let seen = &self.all[place];
+                let claimed = match (seen.since(0), seen.unreadable()) {
+                    (Some(_), _) => Some(seen.sign.in_words()),
+                    (None, Some(why)) => return Claimed::Unseen { why },
+                    (None, None) => None,
+                };
+                (claimed, &self.all[place + 1..])
+            }
+            Claim::ByCommands => (
+                by_commands(gates),
+                &self.all[usize::from(self.is_handed_over)..],
+            ),
+        };
+        let Some(claim) = claimed else {
+            return Claimed::NotClaimed;
+        };
+        let missing = || effects.iter().filter(|seen| seen.since(0).is_none());
+        if let Some(why) = missing().find_map(|seen| seen.unreadable()) {
+            return Claimed::Unseen { why };
+        }
+        let missing: Vec<String> = missing().map(|seen| seen.sign.in_words()).collect();
+        if missing.is_empty() {
+            return Claimed::True {
+                effects: effects.len(),
+            };
+        }
+        Claimed::False { claim, missing }
+    }
+}
+
+/// The claim that commands of steps make by all ending with 0, in words.
+fn by_commands(gates: &[GateReport]) -> Option<String> {
+    let ran = gates.iter().filter_map(|gate| match &gate.end {
+        GateEnd::Ran { end, .. } => Some(matches!(end, CommandEnd::Exited { code: 0 })),
+        _ => None,
+    });
+    let ran: Vec<bool> = ran.collect();
+    (!ran.is_empty() && ran.iter().all(|well| *well))
+        .then(|| "a command that ended with 0".to_owned())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,146 @@
+//! What is said of what was seen.
+
+use injector_record::report::Outcome;
+
+use super::*;
+
+fn signs(handoff: Option<&str>, claim: Option<Claim>, all: &[&str]) -> Signs {
+    Signs {
+        is_handed_over: handoff.is_some(),
+        claim,
+        all: handoff
+            .iter()
+            .chain(all)
+            .map(|sign| Seen::of(&sign.parse().unwrap()))
+            .collect(),
+        hit_ns: Some(1_000_000_000),
+        ..Signs::default()
+    }
+}
+
+const HOST: &str = "connect-to 127.0.0.1:9";
+
+#[test]
+fn who_fails_and_says_nothing_is_silent() {
+    let quiet = signs(Some(HOST), None, &[]);
+    assert!(matches!(
+        quiet.handoff(2),
+        Handoff::Silent { failed: 2, .. }
+    ));
+    assert_eq!(quiet.handoff(0), Handoff::NothingToTell);
+    // Before the first hit it is another matter's.
+    quiet.all[0].note(999_999_999);
+    assert!(matches!(quiet.handoff(2), Handoff::Silent { .. }));
+    quiet.all[0].note(3_000_000_000);
+    for failed in [0, 2] {
+        assert!(matches!(
+            quiet.handoff(failed),
+            Handoff::Escalated {
+                after_ms: 2_000,
+                ..
+            }
+        ));
+    }
+    let unhit = Signs {
+        hit_ns: None,
+        ..quiet
+    };
+    assert_eq!(unhit.handoff(0), Handoff::NothingToTell);
+}
+
+#[test]
+fn what_cannot_be_looked_at_is_no_silence() {
+    let blind = signs(Some(HOST), None, &[]);
+    *lock(&blind.all[0].unreadable) = Some("x".into());
+    assert!(matches!(blind.handoff(1), Handoff::Unseen { .. }));
+}
+
+#[test]
+fn success_is_true_with_all_its_effects_and_false_without_one() {
+    let signs = signs(
+        Some(HOST),
+        Some(Claim::BySign(1)),
+        &[
+            "connect-to 127.0.0.1:10",
+            "connect-to 127.0.0.1:11",
+            "connect-to 127.0.0.1:12",
+        ],
+    );
+    let judged = || signs.success(Claim::BySign(1), &[]);
+    assert_eq!(judged(), Claimed::NotClaimed);
+    signs.all[1].note(5);
+    let Claimed::False { claim, missing } = judged() else {
+        panic!("{:?}", judged());
+    };
+    assert!(claim.ends_with(":10") && missing.len() == 2);
+    signs.all[2].note(5);
+    assert!(matches!(judged(), Claimed::False { missing, .. } if missing.len() == 1));
+    *lock(&signs.all[3].unreadable) = Some("x".into());
+    assert!(matches!(judged(), Claimed::Unseen { .. }));
+    signs.all[3].note(5);
+    assert_eq!(judged(), Claimed::True { effects: 2 });
+}
+
+#[test]
+fn commands_claim_success_by_ending_well() {
+    let gate = |code| GateReport {
+        step: "work".into(),
+        waited_ms: 1,
+        end: GateEnd::Ran {
+            end: CommandEnd::Exited { code },
+            said: None,
+        },
+    };
+    let signs = signs(None, Some(Claim::ByCommands), &[HOST]);
+    let judged = |gates: &[GateReport]| signs.success(Claim::ByCommands, gates);
+    assert_eq!(judged(&[]), Claimed::NotClaimed);
+    assert_eq!(judged(&[gate(0), gate(1)]), Claimed::NotClaimed);
+    assert!(matches!(judged(&[gate(0)]), Claimed::False { .. }));
+    signs.all[0].note(1);
+    assert_eq!(judged(&[gate(0)]), Claimed::True { effects: 1 });
+}
+
+#[test]
+fn sightings_are_bounded_and_the_last_is_kept() {
+    let seen = Seen::of(&HOST.parse().unwrap());
+    for at in 1..=3 * MOST_KEPT as u64 {
+        seen.note(at);
+    }
+    assert_eq!(lock(&seen.at_ns).len(), MOST_KEPT);
+    assert_eq!(seen.since(0), Some(1));
+    assert_eq!(seen.since(MOST_KEPT as u64 * 2), Some(3 * MOST_KEPT as u64));
+}
+
+#[test]
+fn a_file_is_looked_at_once_more_before_it_is_judged() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("out");
+    let text = format!(
+        "targets: {{ a: {{ pid: 1 }} }}\nduration: 1s\nfaults: [ noop: {{}} ]\nhandoff: {{ file: {path:?} }}\n"
+    );
+    let experiment = injector_spec::experiment::file::parse(&text, "signs", None).unwrap();
+    let mut signs = Signs::start(&experiment, &[]).unwrap();
+    let until = Instant::now() + Duration::from_secs(10);
+    while signs.all[0].looked_ns.load(Ordering::Acquire) == 0 && Instant::now() < until {
+        thread::sleep(Duration::from_millis(1));
+    }
+    signs.look(boot_ns(), 0);
+    signs.look(boot_ns(), 1);
+    std::fs::write(&path, "").unwrap();
+    let mut report: RunReport = serde_json::from_value(serde_json::json!({
+        "run": "r0123456789ab", "name": "signs", "outcome": "completed", "armed_for_ms": 1, "faults": [], "undo_errors": [],
+    }))
+    .unwrap();
+    assert_eq!(report.outcome, Outcome::Completed);
+    signs.judge(&mut report);
+    let signs = report.signs.unwrap();
+    assert!(
+        matches!(signs.handoff, Some(Handoff::Escalated { .. })),
+        "{signs:?}"
+    );
+    assert!(
+        report.remarks[0].starts_with("escalated: "),
+        "{:?}",
+        report.remarks
+    );
+}
