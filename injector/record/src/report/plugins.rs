@@ -94,7 +94,11 @@ impl PluginReaction {
             | Flaw::RetryStorm
             | Flaw::NoProgress
             | Flaw::Hung
-            | Flaw::AcceptedTruncation => false,
+            | Flaw::AcceptedTruncation
+            | Flaw::GaveUp
+            | Flaw::DuplicateEffect
+            | Flaw::Silent
+            | Flaw::FalseSuccess => false,
         }
     }
 

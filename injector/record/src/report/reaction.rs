@@ -217,7 +217,9 @@ impl Reaction {
                 if self.duplicates == 1 { "was" } else { "were" },
                 if self.duplicates == 1 { "it" } else { "them" },
             ),
-            Flaw::Silent | Flaw::FalseSuccess | Flaw::DeathUnnoticed | Flaw::Orphans => String::new(),
+            Flaw::Silent | Flaw::FalseSuccess | Flaw::DeathUnnoticed | Flaw::Orphans => {
+                String::new()
+            }
         }
     }
 

@@ -209,6 +209,8 @@ impl Experiment {
             | Flaw::NoProgress
             | Flaw::Hung
             | Flaw::AcceptedTruncation
+            | Flaw::DeathUnnoticed
+            | Flaw::Orphans
             | Flaw::GaveUp => !self.shows(**flaw),
         };
         if let Some(flaw) = self.fail_on.iter().find(is_unseen) {

@@ -83,7 +83,7 @@ impl Flaw {
             | Self::AcceptedTruncation
             | Self::GaveUp
             | Self::DuplicateEffect => true,
-            Self::Silent | Self::FalseSuccess => false,
+            Self::DeathUnnoticed | Self::Orphans | Self::Silent | Self::FalseSuccess => false,
         }
     }
 
