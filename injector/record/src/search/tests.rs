@@ -199,7 +199,7 @@ fn a_verdict_is_an_answer_or_the_end() {
     let stopped = ran(&|report| report.outcome = Outcome::Stopped);
     assert!(stopped.unwrap_err().contains("stopped before its time"));
     let unjudged = ran(&|report| report.judgement = None);
-    assert!(unjudged.unwrap_err().contains("no steady state"));
+    assert!(unjudged.unwrap_err().contains("neither a steady state"));
 }
 
 /// A victim by chance, the same at each call with the same seed.
