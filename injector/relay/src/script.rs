@@ -15,6 +15,7 @@ use crate::{
     act::{Act, Change, Final},
     asked::{Asked, ENDS},
     provider::{self, Failure, Made},
+    repeat::Repeat,
 };
 
 /// What a rule answers to which paths.
@@ -57,6 +58,8 @@ pub fn script(fault: &Fault, number: u64) -> Script {
             model: None,
             streams: end.ends_with(":streamGenerateContent"),
             task: 0,
+            // Calls of models are by POST.
+            repeat: Repeat::Anew,
         };
         let tails = tails(&requests.paths, end);
         if tails.is_empty() {

@@ -158,12 +158,10 @@ impl Reaction {
             Flaw::IgnoredRetryAfter | Flaw::RetryStorm | Flaw::NoProgress => self.tasks > 0,
             Flaw::Hung => self.let_go + self.never_let_go > 0,
             Flaw::AcceptedTruncation => self.halves > 0,
-            // These are shown by what becomes of plug-ins.
-            Flaw::DeathUnnoticed | Flaw::Orphans => false,
             Flaw::GaveUp => self.retryable > self.undecided.tasks(),
             Flaw::DuplicateEffect => self.unacknowledged > 0,
-            // Signs tell of these.
-            Flaw::Silent | Flaw::FalseSuccess => false,
+            // Signs tell of these, and what becomes of plug-ins.
+            Flaw::Silent | Flaw::FalseSuccess | Flaw::DeathUnnoticed | Flaw::Orphans => false,
         }
     }
 

@@ -131,7 +131,7 @@ fn families(verdicts: &[Verdict]) -> Vec<Line> {
             .collect();
         let family = of_family.first().map_or("", |verdict| verdict.family);
         lines.push(
-            Line::all(Role::Strong, format!("{family:4}  "))
+            Line::all(Role::Strong, format!("{family:6}  "))
                 .and(role, format!("{word:8}  "))
                 .and(Role::Plain, parts.join("; ")),
         );
@@ -225,14 +225,15 @@ mod tests {
             (Need::Lsm, "not among the modules"),
         ]);
         let expected = "\
-net   in part   loss, duplicate, blackhole, partition, reset, connect; in part: corrupt; not: delay, reorder, bandwidth
-dns   missing   error, delay
-llm   works     rate-limit, error, overload, timeout, slow, stall, cut, malformed, empty, wrong-model
-tool  works     error, is-error, timeout, slow, empty, corrupt, schema-mismatch, stale, inject
-proc  works     kill, pause, starve
-sys   works     error, delay
-io    works     error, latency, corrupt, short
-pipe  works     error, delay, stall, corrupt
+net     in part   loss, duplicate, blackhole, partition, reset, connect; in part: corrupt; not: delay, reorder, bandwidth
+dns     missing   error, delay
+llm     works     rate-limit, error, overload, timeout, slow, stall, cut, malformed, empty, wrong-model
+tool    works     error, is-error, timeout, slow, empty, corrupt, schema-mismatch, stale, inject
+proc    works     kill, pause, starve
+plugin  works     kill, hang, pipe-held-death, crash-loop, slow-start, torn-line
+sys     works     error, delay
+io      works     error, latency, corrupt, short
+pipe    works     error, delay, stall, corrupt
 
 missing for net delay, net corrupt, net reorder, net bandwidth, dns error, dns delay
   why     no device

@@ -276,7 +276,7 @@ pub(in crate::cli) const EXAMPLES: [(&str, &str, [&str; 2]); 50] = [
         "kill",
         [
             "--pid 4711 --duration 30s",
-            "--plugin '*mcp-server*' --after 5s --fail-on death-unnoticed --unit my-agent --duration 30s",
+            "--plugin '*mcp-server*' --after 5s --unit my-agent --duration 30s",
         ],
     ),
     (
@@ -292,7 +292,7 @@ pub(in crate::cli) const EXAMPLES: [(&str, &str, [&str; 2]); 50] = [
         "pipe-held-death",
         [
             "--pid 4711 --duration 30s",
-            "--plugin '*mcp-server*' --fail-on death-unnoticed --unit my-agent --duration 1m",
+            "--plugin '*mcp-server*' --unit my-agent --duration 1m",
         ],
     ),
     (

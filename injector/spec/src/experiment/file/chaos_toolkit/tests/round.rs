@@ -48,7 +48,7 @@ const FAULTS: &[&str] = &[
     "sys.error: { syscall: [openat, read], errno: ENOENT, when: 3 }",
     "io.latency: { path: /var/lib/x, latency: 5ms }",
     "proc.pause",
-    "plugin.kill: { plugin: '*mcp-server*', after: 1s }",
+    "plugin.kill: { plugin: '*mcp-server*', after: 100ms }",
 ];
 
 const TARGETS: &[&str] = &[
