@@ -37,8 +37,8 @@ use crate::halt_monitor::Threads;
 /// How often a file is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// How long the last look may take.
-const LAST_LOOK: Duration = Duration::from_millis(500);
+/// How long is waited for the first look, and for the last.
+const AWAITED: Duration = Duration::from_millis(500);
 
 /// Sightings that are kept of one sign; of more, the last is.
 const MOST_KEPT: usize = 256;
@@ -88,6 +88,11 @@ impl Seen {
             looked_ns: AtomicU64::new(0),
             unreadable: Mutex::default(),
         })
+    }
+
+    /// Whether it was looked at since; connections are told of by themselves.
+    fn was_looked_at(&self, since_ns: u64) -> bool {
+        self.sign.file().is_none() || self.looked_ns.load(Ordering::Acquire) >= since_ns
     }
 
     fn note(&self, at_ns: u64) {
@@ -144,6 +149,8 @@ impl Signs {
                 }
             })?;
         }
+        // Before any fault acts, so that nothing of what the target does then is taken for the past.
+        await_looks(&all, 1, AWAITED);
         let handed_over = usize::from(experiment.handoff().is_some());
         let of_signs = watched.iter().filter_map(|watched| match watched.what_for {
             For::Sign(place) => Some((watched.clone(), place)),
@@ -217,14 +224,8 @@ impl Signs {
     /// Has all files looked at once more, for as long as that may take.
     fn look_again(&mut self) {
         let now = boot_ns();
-        let looked = |seen: &Arc<Seen>| {
-            seen.sign.file().is_none() || seen.looked_ns.load(Ordering::Acquire) >= now
-        };
-        let until = Instant::now() + LAST_LOOK;
-        while Instant::now() < until && !self.all.iter().all(looked) {
-            thread::sleep(Duration::from_millis(5));
-        }
-        for seen in self.all.iter().filter(|seen| !looked(seen)) {
+        await_looks(&self.all, now, AWAITED);
+        for seen in self.all.iter().filter(|seen| !seen.was_looked_at(now)) {
             let why = "its file system stands still".to_owned();
             lock(&seen.unreadable).get_or_insert(why);
         }
@@ -278,6 +279,14 @@ impl Signs {
             };
         }
         Claimed::False { claim, missing }
+    }
+}
+
+/// Waits until all were looked at since this time, on the boot clock in nanoseconds, and no longer than this.
+fn await_looks(all: &[Arc<Seen>], since_ns: u64, most: Duration) {
+    let until = Instant::now() + most;
+    while Instant::now() < until && !all.iter().all(|seen| seen.was_looked_at(since_ns)) {
+        thread::sleep(Duration::from_millis(5));
     }
 }
 

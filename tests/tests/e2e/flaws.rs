@@ -133,7 +133,7 @@ fn halts() -> Result<()> {
 fn quiet() -> Result<()> {
     let lab = Lab::new(Wire::Loopback, Family::V4)?;
     let (_server, address) = TOOL.serve(&lab)?;
-    let mut agent = TOOL.client(lab.agent(), address, "--same --count 8")?;
+    let mut agent = TOOL.client(lab.agent(), address, "--same --count 8 --timeout 5s")?;
     let injector = Injector::new()?;
     let armed = TOOL.arm(&lab, &injector, "timeout --tool subtract")?;
     let felt = agent.round()?;

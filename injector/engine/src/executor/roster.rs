@@ -106,16 +106,26 @@ impl Roster {
         on_exit: OnTargetExit,
         armed_at: u64,
     ) -> Self {
-        let entry = |(target, resolved): (&Target, &ResolvedTarget)| Entry {
-            target: target.clone(),
-            presence: Presence::of(resolved),
-            attendance: Attendance::default(),
-            ended: Vec::new(),
-            processes: resolved.processes.len(),
-            next_search: 0,
-            settling: None,
-            kept_out: None,
-            remarks: Vec::new(),
+        let entry = |(target, resolved): (&Target, &ResolvedTarget)| {
+            let mut presence = Presence::of(resolved);
+            let mut attendance = Attendance::default();
+            // Were the last of a cgroup's processes gone at the first look, it would be taken for one that waits for its first.
+            if resolved.cgroup.is_some()
+                && let sight @ Sight::Here = presence.look(|| 0, &mut Vec::new())
+            {
+                attendance.see(sight, 0);
+            }
+            Entry {
+                target: target.clone(),
+                presence,
+                attendance,
+                ended: Vec::new(),
+                processes: resolved.processes.len(),
+                next_search: 0,
+                settling: None,
+                kept_out: None,
+                remarks: Vec::new(),
+            }
         };
         Self {
             entries: specified.iter().zip(resolved).map(entry).collect(),

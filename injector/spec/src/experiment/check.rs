@@ -261,6 +261,14 @@ impl Experiment {
         if self.handoff().is_some() && !kinds.any(|kind| kind.on_requests().is_some()) {
             return Err(CheckError::NothingToHandOver);
         }
+        let mut on_requests = self.faults().map(|(_, fault)| fault);
+        let is_hidden = on_requests.any(|fault| {
+            let mut signs = self.signs();
+            fault.kind.on_requests().is_some() && signs.any(|one| one.is_hidden_by(&fault.traffic))
+        });
+        if is_hidden {
+            return Err(SignError::Hidden.into());
+        }
         match self.success() {
             Some(success) => {
                 let gates = self.steps.iter().filter_map(|step| step.gate.as_ref());

@@ -15,7 +15,10 @@ use crate::{
     condition::{ConditionError, Host, map},
     pattern::{Pattern, PatternError},
     printable,
+    quantity::PortRange,
 };
+
+use super::Traffic;
 
 /// The most effects that success may need: each file among them has a thread.
 pub const MOST_EFFECTS: usize = 16;
@@ -81,6 +84,11 @@ pub enum SignError {
          one of both"
     )]
     NoClaim,
+    #[error(
+        "connections to the hosts of a sign would go through the relay of an `llm` or `tool` fault, where their far end is not seen; \
+         give each such fault the `dest-port` of its own server, or have it spare the sign's by `exclude-port`"
+    )]
+    Hidden,
     #[error(transparent)]
     Condition(#[from] ConditionError),
     #[error(transparent)]
@@ -132,6 +140,15 @@ impl Sign {
         hosts
             .filter(|host| host.address().is_none())
             .map(Host::name)
+    }
+
+    /// Whether a connection that counts may go through the relay of a fault with these filters: its far end is not seen there.
+    pub(super) fn is_hidden_by(&self, traffic: &Traffic) -> bool {
+        self.hosts().iter().any(|host| {
+            let has = |ports: &[PortRange]| ports.iter().any(|range| range.contains(host.port()));
+            let is_asked = traffic.dest_ports.is_empty() || has(&traffic.dest_ports);
+            is_asked && !has(&traffic.exclude_ports)
+        })
     }
 
     /// What is seen, as the rest of `there was`.

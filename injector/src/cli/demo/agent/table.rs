@@ -105,20 +105,20 @@ mod tests {
 
     use super::*;
 
-    fn met(reaction: Option<Reaction>) -> Met {
+    fn met(reaction: Option<&Reaction>) -> Met {
         let report = serde_json::json!({
             "run": "r0123456789ab", "name": "llm.cut", "outcome": "completed", "armed_for_ms": 1, "faults": [],
             "undo_errors": [],
         });
         Met {
             report: serde_json::from_value::<RunReport>(report).unwrap(),
-            reaction,
+            reaction: reaction.copied(),
         }
     }
 
     #[test]
     fn a_cell_names_each_flaw_and_what_is_good() {
-        let texts = |reaction: Option<Reaction>| {
+        let texts = |reaction: Option<&Reaction>| {
             let cell = cell(&met(reaction)).into_iter();
             cell.map(|(_, text)| text).collect::<Vec<_>>()
         };
@@ -128,18 +128,18 @@ mod tests {
             retryable: 1,
             ..Reaction::default()
         };
-        assert_eq!(texts(Some(reaction)), ["no flaw"]);
+        assert_eq!(texts(Some(&reaction)), ["no flaw"]);
         reaction.gave_up.add(3);
-        assert_eq!(texts(Some(reaction)), ["stopped after 3 tries"]);
+        assert_eq!(texts(Some(&reaction)), ["stopped after 3 tries"]);
         reaction.gave_up.add(1);
         reaction.accepted_truncations = 1;
-        assert_eq!(texts(Some(reaction)), ["accepted-truncation", "gave-up"]);
+        assert_eq!(texts(Some(&reaction)), ["accepted-truncation", "gave-up"]);
         let good = Reaction {
             tasks: 1,
             made_good: 1,
             ..Reaction::default()
         };
-        assert_eq!(texts(Some(good)), ["made-good"]);
+        assert_eq!(texts(Some(&good)), ["made-good"]);
     }
 
     #[test]

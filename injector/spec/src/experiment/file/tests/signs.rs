@@ -6,7 +6,7 @@ use crate::experiment::{Flaw, Success};
 /// What stands above the steps, around a fault on requests.
 fn read(declared: &str) -> Result<Experiment, FileError> {
     let text = format!(
-        "targets: {{ a: {{pid: 7}} }}\n{declared}\nduration: 5s\nfaults: [ {{ llm.error: {{ status: 503 }} }} ]\n"
+        "targets: {{ a: {{pid: 7}} }}\n{declared}\nduration: 5s\nfaults: [ {{ llm.error: {{ status: 503, dest-port: 11434 }} }} ]\n"
     );
     parse(&text, "signs.yaml", None)
 }
@@ -64,6 +64,10 @@ fn what_could_never_be_said_is_refused() {
             "needs 1 to 16 effects",
         ),
         ("success: { effects: [ { file: /a } ] }", "no `claim`"),
+        (
+            "handoff: { connect-to: ['a:1', 'b:11434'] }",
+            "`exclude-port`",
+        ),
         ("fail-on: [silent]", "no `handoff`"),
         ("fail-on: [false-success]", "no `success`"),
         ("fail-on: [accepted-truncation]", "`llm.cut`"),
