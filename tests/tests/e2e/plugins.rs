@@ -311,14 +311,8 @@ fn orphans(character: &[&str], orphans: u64) -> Result<()> {
         named == (orphans > 0).then_some(u64::from(plugin)),
         "{fault:?}"
     );
-    let bystanders = stage.bystander.standing()?.plugin;
-    stage.expect_bystander_unharmed()?;
-    drop(stage);
-    // The agent beside it has gone with the stage, and its plug-in must not stay either.
-    if !character.is_empty() {
-        send(bystanders, Signal::KILL)?;
-    }
-    Ok(())
+    // What stays without its agent goes with the stage's cgroups.
+    stage.expect_bystander_unharmed()
 }
 
 fn other_name() -> Result<()> {
