@@ -116,7 +116,7 @@ fn a_file_is_looked_at_once_more_before_it_is_judged() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("out");
     let text = format!(
-        "targets: {{ a: {{ pid: 1 }} }}\nduration: 1s\nfaults: [ noop: {{}} ]\nhandoff: {{ file: {path:?} }}\n"
+        "targets: {{ a: {{ pid: 1 }} }}\nduration: 1s\nfaults: [ llm.error: {{ status: 503 }} ]\nhandoff: {{ file: {path:?} }}\n"
     );
     let experiment = injector_spec::experiment::file::parse(&text, "signs", None).unwrap();
     let mut signs = Signs::start(&experiment, &[]).unwrap();
