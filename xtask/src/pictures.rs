@@ -59,6 +59,7 @@ const SCENES: &[Scene] = &[
         "run-dry-run",
         "run configs/experiments/model-latency-spike.yaml --dry-run --pid {pid}",
     ),
+    Scene::injector("demo-agent", "demo agent"),
     Scene::injector("list", "list"),
     Scene::injector("audit", "audit {run}"),
     Scene {
