@@ -53,6 +53,8 @@ pub(crate) fn cases() -> Vec<Case> {
         }),
         case("what_ends_with_its_agent_is_none", || orphans(&[], 0)),
         case("a_name_that_no_plug_in_has", other_name),
+        case("what_a_launcher_forks_is_hit_with_it", launcher),
+        case("a_plug_in_that_is_a_target_is_no_orphan", whole_cgroup),
     ]
 }
 
@@ -61,7 +63,7 @@ struct Stage {
     agent: PluginAgent,
     bystander: PluginAgent,
     // Last: cgroups go when no process is in them.
-    _cgroups: CgroupPair,
+    cgroups: CgroupPair,
 }
 
 impl Stage {
@@ -77,7 +79,7 @@ impl Stage {
         Ok(Self {
             agent: start(&cgroups.agent)?,
             bystander: start(&cgroups.bystander)?,
-            _cgroups: cgroups,
+            cgroups,
         })
     }
 
@@ -326,6 +328,53 @@ fn other_name() -> Result<()> {
     ensure!(stage.agent.standing()?.started == 1, "it was met");
     let own = stage.arm(&injector, "plugin kill --plugin *victim* --duration 500ms")?;
     ensure!(fault(&own.wait()?, 0)?.hit == 1, "it was not met");
+    stage.expect_bystander_unharmed()
+}
+
+/// The plug-in is a shell, and the process that answers is its fork, which has executed no program.
+fn launcher() -> Result<()> {
+    let stage = Stage::new("naive", &["--launcher"])?;
+    let injector = Injector::new()?;
+    let running = stage.arm(&injector, "plugin hang --duration 1s")?;
+    // An answer that was on its way is told by now.
+    sleep(Duration::from_millis(100));
+    let before = stage.agent.standing()?;
+    sleep(Duration::from_millis(300));
+    let after = stage.agent.standing()?;
+    ensure!(before == after, "answers came: {before:?}, {after:?}");
+    let hang = fault(&running.wait()?, 0)?;
+    ensure!((hang.matched, hang.hit) == (1, 1), "{hang:?}");
+    stage.agent.expect_answers("the agent, after the end,")?;
+    let running = stage.arm(&injector, "plugin kill --duration 1s")?;
+    stage
+        .agent
+        .until("the agent to read the end", |now| now.ends > 0)?;
+    let kill = fault(&running.wait()?, 0)?;
+    ensure!((kill.hit, said(&kill, "deaths")) == (1, 1), "{kill:?}");
+    stage.expect_bystander_unharmed()
+}
+
+/// Agent and plug-in are killed alike, and nothing is seen of what one does without the other.
+fn whole_cgroup() -> Result<()> {
+    let stage = Stage::new("careful", &[])?;
+    let cgroup = stage.cgroups.agent.path().to_string_lossy().into_owned();
+    let injector = Injector::new()?;
+    let words = [
+        "proc",
+        "kill",
+        "--duration",
+        "1s",
+        "--fail-on",
+        "orphans",
+        "--json",
+    ];
+    let running = injector.arm(&[&words[..], &["--cgroup", &cgroup]].concat())?;
+    let fault = fault(&running.wait()?, 4)?;
+    ensure!(fault.hit == 2, "{fault:?}");
+    ensure!(
+        (said(&fault, "ended_with"), said(&fault, "orphans")) == (0, 0),
+        "{fault:?}"
+    );
     stage.expect_bystander_unharmed()
 }
 

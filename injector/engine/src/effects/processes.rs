@@ -167,8 +167,8 @@ impl Effect for Processes {
                 Acting::Plugins(plugger) => plugger.lift(record),
             }
         }
-        // Nothing is done any more, and what was not seen by now is not.
-        self.acting.values_mut().for_each(Acting::look_on);
+        // Nothing is done any more, and what was not seen by now is not. No plug-in is looked for: that may take time.
+        self.acting.values_mut().for_each(Acting::look_last);
     }
 
     /// An act is done when `act` returns.
@@ -245,6 +245,15 @@ impl Acting {
         match self {
             Self::Kill(killer) => killer.look_on(),
             Self::Plugins(plugger) => plugger.look_on(),
+            Self::Pause(_) | Self::Starve(_) => {}
+        }
+    }
+
+    /// The same at the end of a step, of those that are known.
+    fn look_last(&mut self) {
+        match self {
+            Self::Kill(killer) => killer.look_last(),
+            Self::Plugins(plugger) => plugger.look_last(),
             Self::Pause(_) | Self::Starve(_) => {}
         }
     }

@@ -6,7 +6,12 @@
 
 use std::collections::BTreeSet;
 
-use injector_host::targets::{self, ResolvedTarget, guard::Guard, overlap, process::TaskKey};
+use injector_host::targets::{
+    self, ResolvedTarget,
+    guard::Guard,
+    overlap,
+    process::{self, TaskKey},
+};
 use injector_plan::{Picked, Plan};
 use injector_record::journal::{self, ListedRun, Record, Replay};
 use injector_spec::{
@@ -44,7 +49,13 @@ pub(super) fn check(
         } else {
             continue;
         };
-        if shares_target(experiment, picks_of(&replay), targets, guard) {
+        let theirs = resolved(experiment, picks_of(&replay), guard);
+        let has = |state| states_of(experiment).any(|their| their == state);
+        // A plug-in is a descendant of its target, and may itself be what another run pauses.
+        let is_shared = share(targets, &theirs)
+            || (states.contains(&State::Plugins) && has(State::Pause) && starts(targets, &theirs))
+            || (states.contains(&State::Pause) && has(State::Plugins) && starts(&theirs, targets));
+        if is_shared {
             return Err(Refusal::clash(format!(
                 "run {} ({}) {why}; stop it with `injector stop {}`, or put both into one experiment file.",
                 listed.run, listed.name, listed.run
@@ -85,6 +96,12 @@ impl State {
         }
     }
 
+    /// Whether two runs may not have both. What stands still goes on when the first that stopped it ends.
+    fn clashes_with(self, other: Self) -> bool {
+        let stands = |state| matches!(state, Self::Pause | Self::Plugins);
+        self == other || (stands(self) && stands(other))
+    }
+
     const fn clash(self) -> &'static str {
         match self {
             Self::Pause => "pauses processes of the same target",
@@ -97,11 +114,14 @@ impl State {
     }
 }
 
+fn states_of(experiment: &Experiment) -> impl Iterator<Item = State> {
+    let faults = experiment.faults();
+    faults.filter_map(|(_, fault)| State::of(&fault.kind))
+}
+
+/// A state of theirs that is one of ours, or undoes one.
 fn common_state(experiment: &Experiment, ours: &BTreeSet<State>) -> Option<State> {
-    experiment
-        .faults()
-        .filter_map(|(_, fault)| State::of(&fault.kind))
-        .find(|state| ours.contains(state))
+    states_of(experiment).find(|their| ours.iter().any(|our| our.clashes_with(*their)))
 }
 
 /// What its picks have come to; none as long as it has not made its plan.
@@ -129,20 +149,31 @@ fn acts_on_packets(experiment: &Experiment) -> bool {
         })
 }
 
-/// Whether any target of the other run, as it is now, shares processes with ours.
-fn shares_target(
-    other: &Experiment,
-    picks: &[Picked],
-    ours: &[ResolvedTarget],
-    guard: &Guard,
-) -> bool {
-    let theirs = other
-        .targets
-        .iter()
-        .filter_map(|target| targets::resolve(&as_picked(target, picks), guard).ok());
+/// The targets of the other run as they are now.
+fn resolved(other: &Experiment, picks: &[Picked], guard: &Guard) -> Vec<ResolvedTarget> {
+    let theirs = other.targets.iter();
     theirs
-        .into_iter()
-        .any(|their| ours.iter().any(|our| overlap::overlap(our, &their)))
+        .filter_map(|target| targets::resolve(&as_picked(target, picks), guard).ok())
+        .collect()
+}
+
+/// Whether any of these targets shares processes with any of those.
+fn share(ours: &[ResolvedTarget], theirs: &[ResolvedTarget]) -> bool {
+    theirs
+        .iter()
+        .any(|their| ours.iter().any(|our| overlap::overlap(our, their)))
+}
+
+/// Whether a process of those targets is a descendant of a process of these.
+fn starts(agents: &[ResolvedTarget], others: &[ResolvedTarget]) -> bool {
+    let pids = |targets: &[ResolvedTarget]| -> Vec<u32> {
+        let members = targets.iter().flat_map(ResolvedTarget::members);
+        members.map(|key| key.tgid).collect()
+    };
+    // Where the processes cannot be read the runs are taken to meet.
+    process::trees(&pids(agents)).map_or(true, |tree| {
+        pids(others).iter().any(|pid| tree.contains(pid))
+    })
 }
 
 /// The target with those of its picked processes that are left: to pick again would find another for each that ended.

@@ -2,7 +2,10 @@
 
 use injector_host::{
     kernel::cgroup_file,
-    targets::{ResolvedTarget, controller, plugins::Finder},
+    targets::{
+        ResolvedTarget, controller,
+        plugins::{Finder, Held},
+    },
 };
 use injector_plan::{Mechanism, PlannedRule};
 use injector_spec::experiment::{OnPlugins, OnProcesses, THROUGH_THE_RELAY};
@@ -44,7 +47,8 @@ const NAMED: usize = 8;
 
 /// The plug-ins that are there now, as far as this user may see them.
 fn plugins(target: &ResolvedTarget, on: OnPlugins<'_>) -> String {
-    let found = Finder::of(on.plugins().names()).look(&target.members());
+    let agents = target.members();
+    let found = Finder::of(on.plugins().names()).look(&agents);
     let named = found.iter().take(NAMED);
     let named: Vec<String> = named
         .map(|plugin| format!("`{}` (process {})", plugin.name, plugin.root.tgid))
@@ -54,6 +58,9 @@ fn plugins(target: &ResolvedTarget, on: OnPlugins<'_>) -> String {
         more => format!(" and {more} more"),
     };
     let now = match found.len() {
+        0 if agents.iter().any(|agent| Held::by(*agent).is_none()) => {
+            "not to be seen by this user, who may not look at the target's descriptors".to_owned()
+        }
         0 => "none".to_owned(),
         _ => named.join(", "),
     };

@@ -1,34 +1,46 @@
 //! Plug-ins: processes that another process, the agent, has started and speaks to over their standard input and output.
 //!
 //! They are known by their pipes: a descendant of the agent reads on its standard input from a pipe that the agent can write
-//! to, and writes on its standard output to one that the agent can read. A tool whose output alone is captured is none. Runtimes that take a pair of unix sockets instead, as
-//! Node does, are known by who made the pair. A plug-in begins with the agent's own child, whose exit status the agent has to
+//! to, and writes on its standard output to one that the agent can read. A tool whose output alone is captured is none. Runtimes
+//! that take a pair of unix sockets instead, as Node does, are known by who made the pair. A plug-in begins with the agent's own child, whose exit status the agent has to
 //! take, and has all descendants of it that hold such ends: a launcher as `npx` or a shell is a part of it.
 //!
-//! Invariants: a process is no plug-in before it has executed a program, since until then a fork of the agent holds all that
-//! the agent holds, and the agent may wait for it in the kernel (vfork); a look costs what the agent's own children cost.
+//! Recognised is a process that has executed a program and holds both ends. Its plug-in then has all of that child's
+//! descendants that hold any of those ends, executed or not: a shell's subshell answers as well as the shell, and a child that has
+//! inherited the output alone keeps it open.
+//!
+//! Invariants: a plug-in does not begin with a child that has executed nothing, since until then a fork of the agent holds all
+//! that the agent holds, and the agent may wait for it in the kernel (vfork); a look costs what the agent's own children cost;
+//! what could not be read is never taken for an answer.
 //!
 //! Rejected: children by name alone, which says nothing about whom they serve.
 
 use std::{
+    cell::OnceCell,
     collections::{BTreeMap, HashSet},
     fs,
     os::unix::fs::MetadataExt,
     path::Path,
 };
 
-use super::process::{self, TaskKey};
+use super::{
+    Error,
+    process::{self, TaskKey},
+};
 use injector_spec::experiment::PluginNames;
 
 mod ends;
 
-pub use ends::{End, copies, say};
+pub use ends::{End, Held, copies, say};
 
 /// So many processes of one plug-in are looked at; what a plug-in starts without end is not followed.
 const MOST: usize = 64;
 
 /// `PF_FORKNOEXEC` of include/linux/sched.h: forked, and no program executed yet.
 const NOT_EXECUTED: u32 = 0x40;
+
+/// The kernel says start times in `USER_HZ`, which is 100 (include/asm-generic/param.h).
+const TICK_NS: u64 = 10_000_000;
 
 /// A plug-in of an agent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,9 +49,11 @@ pub struct Plugin {
     pub agent: TaskKey,
     /// The agent's own child that it begins with.
     pub root: TaskKey,
-    /// Its processes that hold ends of the agent's pipes, and the root.
+    /// Its process that speaks: the last that has executed a program and holds both ends. Behind a launcher it is the server.
+    pub speaker: TaskKey,
+    /// The root, and its descendants that hold ends of the agent's pipes.
     pub members: Vec<TaskKey>,
-    /// The name of the first that holds some, with odd bytes escaped.
+    /// The name of the first that was recognised, with odd bytes escaped.
     pub name: String,
     /// The ends that they hold.
     pub ends: Vec<End>,
@@ -55,15 +69,25 @@ pub struct Finder {
 /// What is known of a process.
 #[derive(Clone, Debug)]
 struct Known {
-    /// Its standard streams when that was found out.
-    streams: Vec<ends::Stream>,
-    ends: Vec<End>,
+    /// The program that it executed when that was found out.
+    program: Program,
+    /// Its standard streams then, and which of them are ends, where that could be seen.
+    ends: Option<(Vec<ends::Stream>, Vec<End>)>,
+    /// Whether it is meant, where it was asked.
+    is_meant: Option<bool>,
+}
+
+/// What changes with each execution: the name, and the address of the stack, which the kernel chooses anew.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Program {
+    name: String,
+    stack: u64,
 }
 
 /// A process of an agent's tree.
 struct Descendant {
     key: TaskKey,
-    name: String,
+    program: Program,
     has_executed: bool,
 }
 
@@ -81,11 +105,16 @@ impl Finder {
         let mut seen = HashSet::new();
         let mut plugins = Vec::new();
         for agent in agents {
-            let mut held = None;
+            let held = OnceCell::new();
+            let before = plugins.len();
             for child in children(agent.tgid) {
-                if let Some(plugin) = self.plugin(*agent, child, &mut held, &mut seen) {
+                if let Some(plugin) = self.plugin(*agent, child, &held, &mut seen) {
                     plugins.push(plugin);
                 }
+            }
+            // All of it was read by a process id, which may be another's by now.
+            if has_ended(*agent) != Some(false) {
+                plugins.truncate(before);
             }
         }
         self.known.retain(|key, _| seen.contains(key));
@@ -97,36 +126,47 @@ impl Finder {
         &mut self,
         agent: TaskKey,
         child: u32,
-        held: &mut Option<ends::Held>,
+        held: &OnceCell<Option<Held>>,
         seen: &mut HashSet<TaskKey>,
     ) -> Option<Plugin> {
-        let tree = tree(child);
-        let root = tree.first()?.key;
-        let mut found = Plugin {
-            agent,
-            root,
-            members: vec![root],
-            name: String::new(),
-            ends: Vec::new(),
-        };
-        let mut is_meant = false;
-        for one in &tree {
+        let tree = tree(child, agent.tgid);
+        let root = tree.first().filter(|root| root.has_executed)?;
+        let mut speakers = Vec::new();
+        let mut found = Vec::new();
+        for one in tree.iter().filter(|one| one.has_executed) {
             seen.insert(one.key);
             let ends = self.ends(agent, one, held);
-            if ends.is_empty() {
+            if !ends.is_empty() {
+                speakers.push(one);
+                found.extend(ends);
+            }
+        }
+        let (first, last) = (speakers.first()?, speakers.last()?);
+        let is_meant = speakers.iter().any(|one| self.means(one))
+            || (first.key != root.key && self.means(root));
+        if !is_meant {
+            return None;
+        }
+        let mut members = vec![root.key];
+        for one in tree.iter().skip(1) {
+            if speakers.iter().any(|speaker| speaker.key == one.key) {
+                members.push(one.key);
                 continue;
             }
-            if found.name.is_empty() {
-                found.name.clone_from(&one.name);
+            let ends = ends::inherited(one.key, &found);
+            if !ends.is_empty() {
+                members.push(one.key);
+                found.extend(ends);
             }
-            if one.key != root {
-                found.members.push(one.key);
-            }
-            found.ends.extend(ends);
-            is_meant = is_meant || self.means(one);
         }
-        let is_one = !found.ends.is_empty() && (is_meant || self.means(tree.first()?));
-        is_one.then_some(found)
+        Some(Plugin {
+            agent,
+            root: root.key,
+            speaker: last.key,
+            members,
+            name: first.program.name.clone(),
+            ends: found,
+        })
     }
 
     /// The ends of the agent's pipes that a process holds.
@@ -134,84 +174,157 @@ impl Finder {
         &mut self,
         agent: TaskKey,
         one: &Descendant,
-        held: &mut Option<ends::Held>,
+        held: &OnceCell<Option<Held>>,
     ) -> Vec<End> {
-        if !one.has_executed {
-            return Vec::new();
-        }
         let streams = ends::streams(one.key.tgid);
-        if let Some(known) = self.known.get(&one.key)
-            && known.streams == streams
+        let known = self.known(one);
+        if let Some((seen, ends)) = &known.ends
+            && *seen == streams
         {
-            return known.ends.clone();
+            return ends.clone();
         }
-        let ends = if streams.is_empty() {
-            Vec::new()
+        let found = if streams.is_empty() {
+            Some(Vec::new())
         } else {
-            let held = held.get_or_insert_with(|| ends::Held::by(agent));
-            held.ends_of(one.key, &streams)
+            let held = held.get_or_init(|| Held::by(agent));
+            held.as_ref()
+                .and_then(|held| held.ends_of(one.key, &streams))
         };
-        let known = Known {
-            streams,
-            ends: ends.clone(),
-        };
-        self.known.insert(one.key, known);
-        ends
+        // What could not be seen is looked at again.
+        known.ends = found.map(|ends| (streams, ends));
+        let ends = known.ends.as_ref();
+        ends.map(|(_, ends)| ends.clone()).unwrap_or_default()
     }
 
-    fn means(&self, one: &Descendant) -> bool {
+    /// What is known of a process, by the program that it executes now.
+    fn known(&mut self, one: &Descendant) -> &mut Known {
+        let unknown = || Known {
+            program: one.program.clone(),
+            ends: None,
+            is_meant: None,
+        };
+        let known = self.known.entry(one.key).or_insert_with(unknown);
+        if known.program != one.program {
+            *known = unknown();
+        }
+        known
+    }
+
+    fn means(&mut self, one: &Descendant) -> bool {
+        if self.names.are_every() {
+            return true;
+        }
+        if let Some(is_meant) = self.known(one).is_meant {
+            return is_meant;
+        }
         let program = fs::read_link(format!("/proc/{}/exe", one.key.tgid)).unwrap_or_default();
         let program = program.file_name().unwrap_or_default().to_string_lossy();
         let line = process::command_line(one.key.tgid);
-        self.names.mean(&[&one.name, &program, &line])
+        let is_meant = self.names.mean(&[&one.program.name, &program, &line]);
+        // A new program's command line is there a moment after its start.
+        self.known(one).is_meant = (is_meant || !line.is_empty()).then_some(is_meant);
+        is_meant
     }
 }
 
-/// Whether the exit status of a process that has died was not taken yet: it is a zombie of exactly this key.
-pub fn is_unreaped(key: TaskKey) -> bool {
-    process::stat(key.tgid).is_ok_and(|stat| stat.starttime == key.start_ticks)
+/// Whether the exit status of a process that has died was not taken yet: it lives, or is a zombie of exactly this key. `None`
+/// where that cannot be seen.
+pub fn is_unreaped(key: TaskKey) -> Option<bool> {
+    match process::stat(key.tgid) {
+        Ok(stat) => Some(stat.starttime == key.start_ticks),
+        Err(Error::NoProcess(_)) => Some(false),
+        Err(_) => None,
+    }
 }
 
-/// Whether a process has ended, a zombie included.
-pub fn has_ended(key: TaskKey) -> bool {
-    !key.is_alive()
+/// Whether a process has ended, a zombie included, with all its threads; `None` where that cannot be seen.
+pub fn has_ended(key: TaskKey) -> Option<bool> {
+    match process::stat(key.tgid) {
+        Ok(stat) => Some(
+            stat.starttime != key.start_ticks
+                || stat.state == 'X'
+                || (stat.state == 'Z' && stat.num_threads <= 1),
+        ),
+        Err(Error::NoProcess(_)) => Some(true),
+        Err(_) => None,
+    }
+}
+
+/// When a process was started at the earliest, in nanoseconds of the boot clock: the tick in which it was.
+pub const fn started(key: TaskKey) -> u64 {
+    key.start_ticks.saturating_mul(TICK_NS)
+}
+
+/// Whether a process may have been started at this time of the boot clock, in nanoseconds, or later.
+pub const fn is_born_since(key: TaskKey, at: u64) -> bool {
+    started(key).saturating_add(TICK_NS) >= at
 }
 
 /// How long a process has lived, in nanoseconds, at this time of the boot clock.
-pub fn age(key: TaskKey, now: u64) -> u64 {
-    // The kernel says start times in USER_HZ, which is 100 (include/asm-generic/param.h).
-    const TICK_NS: u64 = 10_000_000;
-    now.saturating_sub(key.start_ticks.saturating_mul(TICK_NS))
+pub const fn age(key: TaskKey, now: u64) -> u64 {
+    now.saturating_sub(started(key))
 }
 
-/// Whether a process holds any end of this pipe still; `None` where that cannot be seen.
-pub fn holds(agent: TaskKey, end: &End) -> Option<bool> {
-    ends::Held::by(agent).has(end)
+/// The words that a process was started with, joined by blanks; empty where there are none. It may wait for the process.
+pub fn command_line(key: TaskKey) -> String {
+    process::command_line(key.tgid)
+}
+
+/// Processes that were started lately, whatever their parents are by now.
+#[derive(Clone, Debug)]
+pub struct Newborn(Vec<(TaskKey, u32)>);
+
+impl Newborn {
+    /// Those that were started at this time of the boot clock or later.
+    pub fn since(at: u64) -> Self {
+        let all = process::all().unwrap_or_default().into_iter();
+        let born = all.filter_map(|process| {
+            let key = descendant(process.pid, process.parent)?.key;
+            is_born_since(key, at).then_some((key, process.parent))
+        });
+        Self(born.collect())
+    }
+
+    /// Those of them that hold ends of a plug-in and are no known member of it. Children of the agent itself are none of it: they
+    /// may be another one.
+    pub fn of(&self, plugin: &Plugin) -> Vec<TaskKey> {
+        let born = self.0.iter();
+        born.filter(|(key, parent)| *key != plugin.agent && *parent != plugin.agent.tgid)
+            .map(|(key, _)| *key)
+            .filter(|key| !plugin.members.contains(key))
+            .filter(|key| !ends::inherited(*key, &plugin.ends).is_empty())
+            .collect()
+    }
 }
 
 /// A process and its descendants that live, itself first.
-fn tree(root: u32) -> Vec<Descendant> {
-    let mut found: Vec<Descendant> = descendant(root).into_iter().collect();
+fn tree(root: u32, parent: u32) -> Vec<Descendant> {
+    let mut found: Vec<Descendant> = descendant(root, parent).into_iter().collect();
     let mut next = 0;
     while let Some(parent) = found.get(next).map(|one| one.key.tgid) {
         next += 1;
         if found.len() >= MOST {
             break;
         }
-        found.extend(children(parent).into_iter().filter_map(descendant));
+        let children = children(parent).into_iter();
+        found.extend(children.filter_map(|child| descendant(child, parent)));
     }
     found
 }
 
-fn descendant(pid: u32) -> Option<Descendant> {
+/// A child of this parent that lives.
+fn descendant(pid: u32, parent: u32) -> Option<Descendant> {
     let stat = process::stat(pid).ok()?;
-    let lives = !matches!(stat.state, 'Z' | 'X');
+    let lives = !matches!(stat.state, 'Z' | 'X') && stat.ppid.cast_unsigned() == parent;
     lives.then(|| Descendant {
         key: TaskKey {
             tgid: pid,
             start_ticks: stat.starttime,
         },
-        name: stat.comm.escape_default().to_string(),
+        program: Program {
+            name: stat.comm.escape_default().to_string(),
+            stack: stat.startstack,
+        },
         has_executed: stat.flags & NOT_EXECUTED == 0,
     })
 }
@@ -254,10 +367,19 @@ fn inode(link: &Path, kind: &str) -> Option<u64> {
     inner.strip_suffix(']')?.parse().ok()
 }
 
-/// What a descriptor of a process may be used for, by the modes of its link (fs/proc/fd.c, `tid_fd_update_inode`).
-fn modes(link: &Path) -> Option<(bool, bool)> {
+/// What a descriptor of a process may be used for.
+struct Modes {
+    reads: bool,
+    writes: bool,
+}
+
+/// By the modes of its link (fs/proc/fd.c, `tid_fd_update_inode`).
+fn modes(link: &Path) -> Option<Modes> {
     let mode = fs::symlink_metadata(link).ok()?.mode();
-    Some((mode & 0o400 != 0, mode & 0o200 != 0))
+    Some(Modes {
+        reads: mode & 0o400 != 0,
+        writes: mode & 0o200 != 0,
+    })
 }
 
 #[cfg(test)]

@@ -88,7 +88,8 @@ impl PluginReaction {
     /// Whether the target was brought into a place where it could show this flaw, for long enough.
     pub(super) const fn could_show(&self, flaw: Flaw) -> bool {
         match flaw {
-            Flaw::DeathUnnoticed => self.deaths > self.unjudged,
+            // A target that ended soon behind a death had no time to show it.
+            Flaw::DeathUnnoticed => self.deaths > self.unjudged.saturating_add(self.ended_behind),
             Flaw::Orphans => self.ended_with + self.orphans > 0,
             Flaw::IgnoredRetryAfter
             | Flaw::RetryStorm
@@ -267,6 +268,19 @@ mod tests {
         assert!(!short.could_show(Flaw::Orphans));
         let words = short.words().join("\n");
         assert_eq!(words.matches("not measurable").count(), 2, "{words}");
+    }
+
+    #[test]
+    fn a_target_that_ended_behind_a_death_could_not_show_a_flaw() {
+        let ended = PluginReaction {
+            deaths: 2,
+            ended_behind: 1,
+            unjudged: 1,
+            ..PluginReaction::default()
+        };
+        assert!(!ended.could_show(Flaw::DeathUnnoticed));
+        let more = PluginReaction { deaths: 3, ..ended };
+        assert!(more.could_show(Flaw::DeathUnnoticed));
     }
 
     #[test]

@@ -26,7 +26,12 @@ pub struct Plugins(Vec<String>);
 
 /// The same, to ask of one process after the other.
 #[derive(Clone, Debug)]
-pub struct PluginNames(Vec<GlobMatcher>);
+pub enum PluginNames {
+    /// Every plug-in.
+    Every,
+    /// Those that are called like one of these.
+    Like(Vec<GlobMatcher>),
+}
 
 #[derive(Args, Debug)]
 pub(super) struct PluginFlags {
@@ -58,9 +63,12 @@ impl Plugins {
 
     /// Its names, to ask of processes.
     pub fn names(&self) -> PluginNames {
-        // The grammar lets none in that is no glob.
+        if self.is_every() {
+            return PluginNames::Every;
+        }
+        // The grammar lets none in that is no glob; what came another way means no plug-in, and never every one.
         let globs = self.0.iter().filter_map(|glob| Glob::new(glob).ok());
-        PluginNames(globs.map(|glob| glob.compile_matcher()).collect())
+        PluginNames::Like(globs.map(|glob| glob.compile_matcher()).collect())
     }
 
     /// Says them, by the name of the flag.
@@ -94,7 +102,15 @@ impl PluginNames {
     /// Whether a process is meant that is called any of these: its name, the file of its program, its command line.
     pub fn mean(&self, names: &[&str]) -> bool {
         let is_called = |glob: &GlobMatcher| names.iter().any(|name| glob.is_match(name));
-        self.0.is_empty() || self.0.iter().any(is_called)
+        match self {
+            Self::Every => true,
+            Self::Like(globs) => globs.iter().any(is_called),
+        }
+    }
+
+    /// Whether every process is meant, whatever it is called.
+    pub const fn are_every(&self) -> bool {
+        matches!(self, Self::Every)
     }
 }
 
@@ -129,5 +145,6 @@ mod tests {
         assert!(those(&["node", "python3"]).mean(&names));
         assert!(!those(&["server_files*"]).mean(&names));
         assert!(!those(&["python"]).mean(&names));
+        assert!(!those(&["{"]).mean(&names), "no glob means every one");
     }
 }

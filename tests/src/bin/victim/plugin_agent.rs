@@ -39,7 +39,13 @@ pub(crate) struct Character {
     /// Its plug-in outlives the end of its input.
     #[arg(long)]
     stays: bool,
+    /// Its plug-in is a shell, and what answers is forked by it and executes nothing.
+    #[arg(long)]
+    launcher: bool,
 }
+
+/// The shell waits for what it forks, because there is something to do behind it.
+const LAUNCHER: &str = r#"(while read -r line; do echo "$line"; done); true"#;
 
 /// Asks for ever.
 pub(crate) fn ask(character: &Character) -> Result<()> {
@@ -93,10 +99,16 @@ struct Plugin {
 
 impl Plugin {
     fn start(character: &Character, standing: &mut Standing) -> Result<Self> {
-        let mut command = Command::new(std::env::current_exe()?);
-        command
-            .arg("plugin")
-            .args(character.stays.then_some("--stays"));
+        let mut command;
+        if character.launcher {
+            command = Command::new("sh");
+            command.args(["-c", LAUNCHER]);
+        } else {
+            command = Command::new(std::env::current_exe()?);
+            command
+                .arg("plugin")
+                .args(character.stays.then_some("--stays"));
+        }
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn()?;
         standing.started += 1;

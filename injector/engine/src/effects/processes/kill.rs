@@ -62,12 +62,12 @@ impl Killer {
             _ if hunts => moment.members_and_matches(),
             _ => moment.members(),
         };
+        let members = choice::in_order(members);
         if is_new_round {
             let agents = &members[..members.len().min(MOST_AGENTS)];
             self.watch.look(boot_ns(), &self.finder.look(agents));
         }
         self.round = round;
-        let members = choice::in_order(members);
         let is_due = |key: &&TaskKey| is_new_round || !self.known.contains(key);
         let due: Vec<TaskKey> = members.iter().filter(is_due).copied().collect();
         for key in due {
@@ -86,6 +86,11 @@ impl Killer {
         self.watch.look(boot_ns(), &self.finder.look(&agents));
     }
 
+    /// Sees it once more at the end, of those that are known.
+    pub(super) fn look_last(&mut self) {
+        self.watch.look(boot_ns(), &[]);
+    }
+
     /// What became of plug-ins whose agent has ended.
     pub(super) fn left_behind(&self) -> Option<PluginReaction> {
         self.watch.reaction()
@@ -102,7 +107,11 @@ impl Killer {
             return false;
         }
         match pidfd::signal(key, self.kill.signal.number()) {
-            Ok(()) => self.choice.counters.hit_at(boot_ns()),
+            Ok(()) => {
+                self.choice.counters.hit_at(boot_ns());
+                // A plug-in that is a target itself does not show what becomes of one without its agent.
+                self.watch.forget(key);
+            }
             // It has ended meanwhile.
             Err(_) => self.choice.counters.missed += 1,
         }

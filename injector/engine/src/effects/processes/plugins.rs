@@ -5,18 +5,18 @@
 //! is a descriptor of this process's and goes with it.
 //!
 //! Invariants: what the host's owner protects is asked of plug-ins as of targets, before each is met; the target itself gets
-//! no signal; what stands is let go on at its time by this process, else by the guardian.
+//! no signal; what stands is let go on at its time by this process, else by the guardian. A plug-in may start processes while it is
+//! being hit, so those that it has started since the look are looked for until there is none.
 //!
 //! Rejected: a process of its own to hold pipes, which would have to be watched, where the worker's death closes them in any
 //! case.
 
+mod stops;
 mod watch;
 
 use std::{
     collections::{BTreeSet, HashSet},
     os::fd::OwnedFd,
-    thread,
-    time::{Duration, Instant},
 };
 
 use injector_common::rule::Counters;
@@ -24,7 +24,7 @@ use injector_host::{
     kernel::clock::boot_ns,
     targets::{
         pidfd,
-        plugins::{self, Finder, Plugin},
+        plugins::{self, Finder, Newborn, Plugin},
         process::{self, TaskKey},
     },
 };
@@ -34,22 +34,18 @@ use injector_spec::{error::Refusal, experiment::OnPlugins, quantity::duration::n
 
 use super::{
     Record,
-    choice::Choice,
+    choice::{self, Choice},
     moment::Moment,
-    standing::{Standing, Subject},
 };
-use crate::changes::{Asked, ChangeId};
+use stops::Stops;
 
 pub(super) use watch::Watch;
 
 /// Of so many processes of a target at most plug-ins are looked for.
 pub(super) const MOST_AGENTS: usize = 256;
 
-/// How long a stand is waited for at once; one that takes longer is seen later.
-const SEEN_WITHIN: Duration = Duration::from_millis(20);
-
-/// How often is looked meanwhile.
-const LOOK_EVERY: Duration = Duration::from_millis(1);
+/// So often at most is looked for what a plug-in has started while it was being hit.
+const MOST_LOOKS: usize = 8;
 
 /// So many plug-ins that were left alone are told.
 const MOST_TOLD: usize = 8;
@@ -80,15 +76,6 @@ enum Once {
     TearLine,
 }
 
-/// A stop that is to be undone.
-#[derive(Debug)]
-struct Stop {
-    id: ChangeId,
-    /// When, on the boot clock.
-    until: u64,
-    subject: Subject,
-}
-
 /// The state of one fault on plug-ins.
 #[derive(Debug)]
 pub(super) struct Plugger {
@@ -101,8 +88,9 @@ pub(super) struct Plugger {
     known: HashSet<TaskKey>,
     /// Ends of pipes of plug-ins that are dead.
     held: Vec<OwnedFd>,
-    stops: Vec<Stop>,
-    standing: Standing,
+    stops: Stops,
+    /// Whether plug-ins were looked for in this step already.
+    has_looked: bool,
     /// What was left alone, and why.
     kept_out: BTreeSet<String>,
     pub(super) choice: Choice,
@@ -138,8 +126,8 @@ impl Plugger {
             is_done: false,
             known: HashSet::new(),
             held: Vec::new(),
-            stops: Vec::new(),
-            standing: Standing::default(),
+            stops: Stops::default(),
+            has_looked: false,
             kept_out: BTreeSet::new(),
             choice: Choice::default(),
         }
@@ -153,59 +141,85 @@ impl Plugger {
         record: &mut Record<'_>,
     ) -> Result<(), Refusal> {
         let now = boot_ns();
-        self.look_at_stands(now);
-        self.let_go_on(record, |stop| stop.until <= now);
-        let mut agents = moment.members();
+        self.stops.see(now, &mut self.choice.counters);
+        self.let_go_on(record, now);
+        let mut agents = choice::in_order(moment.members());
         agents.truncate(MOST_AGENTS);
         let mut plugins = self.finder.look(&agents);
         self.watch.look(now, &plugins);
+        self.has_looked = true;
         // Oldest first, as processes are: the same seed then falls on the same plug-ins.
         plugins.sort_unstable_by_key(|plugin| (plugin.root.start_ticks, plugin.root.tgid));
+        let mut chosen = Vec::new();
         for plugin in plugins {
+            if boot_ns() >= moment.ends_at {
+                break;
+            }
             if !self.is_due(&plugin, moment, now) {
                 continue;
             }
             self.known.insert(plugin.root);
             self.choice.counters.seen += 1;
-            if !self.may_meet(&plugin, moment) || !self.choice.falls_on(&rule.compiled.rule, 0) {
+            // Those that were told to stand still and do not yet count for the budget.
+            let waiting = self.stops.unconfirmed().saturating_add(chosen.len() as u64);
+            if !self.may_meet(&plugin, moment)
+                || !self.choice.falls_on(&rule.compiled.rule, waiting)
+            {
                 continue;
             }
             if !moment.may_act() {
                 return Ok(());
             }
-            self.meet(&plugin, moment, record)?;
+            match self.act {
+                Act::Once { how, .. } => self.once(how, &plugin, moment, now),
+                Act::CrashLoop { .. } => self.kill(&plugin, moment, now),
+                Act::Hang | Act::SlowStart { .. } => chosen.push(plugin),
+            }
         }
+        let until = match self.act {
+            Act::SlowStart { latency } => boot_ns().saturating_add(latency).min(moment.ends_at),
+            Act::Hang | Act::CrashLoop { .. } | Act::Once { .. } => moment.ends_at,
+        };
+        self.stop(&chosen, (now, until), moment, record)?;
+        let is_once = matches!(self.act, Act::Once { after, .. } if moment.since >= after);
+        self.is_done = self.is_done || (is_once && !self.known.is_empty());
         if self.known.len() > MANY {
             self.known.retain(TaskKey::is_alive);
         }
-        let is_once = matches!(self.act, Act::Once { after, .. } if moment.since >= after);
-        self.is_done = self.is_done || (is_once && !self.known.is_empty());
         Ok(())
     }
 
     /// Sees what has become of plug-ins, in a step in which nothing is done to them, too.
     pub(super) fn look_on(&mut self) {
+        if std::mem::take(&mut self.has_looked) {
+            return;
+        }
         let agents = self.watch.agents();
         let plugins = self.finder.look(&agents);
         self.watch.look(boot_ns(), &plugins);
     }
 
+    /// Sees it once more at the end, of those that are known.
+    pub(super) fn look_last(&mut self) {
+        self.watch.look(boot_ns(), &[]);
+    }
+
     /// Lets everything go on, and lets go of everything.
     pub(super) fn lift(&mut self, record: &mut Record<'_>) {
-        self.look_at_stands(boot_ns());
-        let stood = !self.stops.is_empty();
-        self.let_go_on(record, |_| true);
-        self.choice.counters.missed += self.standing.end();
+        self.stops.see(boot_ns(), &mut self.choice.counters);
+        self.let_go_on(record, u64::MAX);
+        self.choice.counters.missed += self.stops.end();
         self.held.clear();
-        if stood {
-            // What stood still could not end with its agent.
-            self.watch.begin_anew(boot_ns());
-        }
     }
 
     /// What a person should know.
     pub(super) fn remarks(&self) -> impl Iterator<Item = String> {
-        self.standing.remarks().chain(self.kept_out.iter().cloned())
+        self.stops.remarks().chain(self.kept_out.iter().cloned())
+    }
+
+    /// What was met, and what became of it.
+    pub(super) const fn counters(&self) -> Counters {
+        self.choice.counters
     }
 
     /// What the target did about it.
@@ -235,153 +249,94 @@ impl Plugger {
 
     /// Whether it may be met, and does not stand still for reasons of its own.
     fn may_meet(&mut self, plugin: &Plugin, moment: &Moment<'_>) -> bool {
-        let is_out = |key: &TaskKey| moment.is_protected(*key);
-        if plugin.members.iter().any(is_out) {
+        let guarded = plugin.members.iter().find(|key| moment.is_protected(**key));
+        if let Some(key) = guarded {
+            // One that has ended is guarded by nothing.
+            if key.is_alive() {
+                let why = format!("its process {} is never a target", key.tgid);
+                self.leave(plugin, &why);
+            }
             return false;
         }
         let is_stop = matches!(self.act, Act::Hang | Act::SlowStart { .. });
-        if is_stop && process::is_stopped(speaker(plugin).tgid) {
+        if is_stop && process::is_stopped(plugin.speaker.tgid) {
             return false;
         }
         let refusal = (moment.run.beside)(&moment.target.name, &plugin.members);
-        if let Some(refusal) = &refusal
-            && self.kept_out.len() < MOST_TOLD
-        {
-            self.kept_out.insert(format!(
-                "the plug-in `{}` (process {}) was left alone: {}",
-                plugin.name, plugin.root.tgid, refusal.message
-            ));
+        if let Some(refusal) = &refusal {
+            self.leave(plugin, &refusal.message);
         }
         refusal.is_none()
     }
 
-    fn meet(
-        &mut self,
-        plugin: &Plugin,
-        moment: &Moment<'_>,
-        record: &mut Record<'_>,
-    ) -> Result<(), Refusal> {
-        match self.act {
-            Act::Once {
-                how: Once::Kill, ..
-            }
-            | Act::CrashLoop { .. } => self.kill(plugin),
-            Act::Once {
-                how: Once::HoldAndKill,
-                ..
-            } => {
-                let copies = plugins::copies(&plugin.ends);
-                if copies.len() < plugin.ends.len() {
+    /// Writes down that it was left alone.
+    fn leave(&mut self, plugin: &Plugin, why: &str) {
+        if self.kept_out.len() < MOST_TOLD {
+            self.kept_out.insert(format!(
+                "the plug-in `{}` (process {}) was left alone: {why}",
+                plugin.name, plugin.root.tgid
+            ));
+        }
+    }
+
+    fn once(&mut self, how: Once, plugin: &Plugin, moment: &Moment<'_>, looked: u64) {
+        match how {
+            Once::Kill => self.kill(plugin, moment, looked),
+            Once::HoldAndKill => {
+                if let Some(copies) = plugins::copies(&plugin.ends) {
+                    self.held.extend(copies);
+                    self.kill(plugin, moment, looked);
+                } else {
                     // Its end would be seen all the same.
                     self.choice.counters.missed += 1;
-                } else {
-                    self.held.extend(copies);
-                    self.kill(plugin);
                 }
             }
-            Act::Once {
-                how: Once::TearLine,
-                ..
-            } => match plugins::say(&plugin.ends, HALF) {
+            Once::TearLine => match plugins::say(&plugin.ends, HALF) {
                 Ok(()) => self.choice.counters.hit_at(boot_ns()),
                 // It is full, or gone.
                 Err(_) => self.choice.counters.missed += 1,
             },
-            Act::Hang => self.stop(plugin, moment.ends_at, moment, record)?,
-            Act::SlowStart { latency } => {
-                let until = boot_ns().saturating_add(latency).min(moment.ends_at);
-                self.stop(plugin, until, moment, record)?;
-            }
         }
-        Ok(())
     }
 
     /// Kills all of it, the agent's own child first: a launcher must not see its server die and start another.
-    fn kill(&mut self, plugin: &Plugin) {
+    /// It was looked at at this time of the boot clock.
+    fn kill(&mut self, plugin: &Plugin, moment: &Moment<'_>, looked: u64) {
+        let line = plugins::command_line(plugin.root);
         // Before the signal: a quick agent has another before this thread runs again.
         let at = boot_ns();
-        let mut signals = plugin
-            .members
-            .iter()
-            .map(|key| pidfd::signal(*key, libc::SIGKILL));
+        let kill = |key: &TaskKey| pidfd::signal(*key, libc::SIGKILL);
+        let mut signals = plugin.members.iter().map(kill);
         let root = signals.next();
         // Those behind it may have ended by themselves.
         signals.for_each(drop);
-        if matches!(root, Some(Ok(()))) {
-            self.choice.counters.hit_at(boot_ns());
-            self.watch.died(plugin, at);
-        } else {
+        if !matches!(root, Some(Ok(()))) {
             self.choice.counters.missed += 1;
+            return;
         }
-    }
-
-    fn stop(
-        &mut self,
-        plugin: &Plugin,
-        until: u64,
-        moment: &Moment<'_>,
-        record: &mut Record<'_>,
-    ) -> Result<(), Refusal> {
-        let may_go_on = || moment.may_act();
-        let members = &plugin.members;
-        match record
-            .changes
-            .stop(members, until, &may_go_on, record.journal)
-        {
-            Asked::Made(id) => {
-                let subject = Subject::Process(speaker(plugin));
-                self.standing.watch(subject.clone());
-                self.stops.push(Stop { id, until, subject });
-                self.await_stand();
-            }
-            Asked::AlreadySo => {}
-            // The first that could not be put on record ends the run; a later one is left out.
-            Asked::NotOnRecord(refusal) if self.choice.counters.hit == 0 => return Err(refusal),
-            Asked::NotOnRecord(_) => self.choice.counters.missed += 1,
-        }
-        Ok(())
-    }
-
-    /// Undoes the stops that are due.
-    fn let_go_on(&mut self, record: &mut Record<'_>, is_due: impl Fn(&Stop) -> bool) {
-        let (due, stay): (Vec<Stop>, Vec<Stop>) = self.stops.drain(..).partition(is_due);
-        self.stops = stay;
-        for stop in due {
-            self.choice.counters.missed += self.standing.let_go(&stop.subject);
-            record.changes.undo(stop.id, record.journal);
-        }
-    }
-
-    /// Counts as hits what stands now and did not before.
-    fn look_at_stands(&mut self, now: u64) {
-        let seen = self.standing.look(now);
-        for _ in 0..seen.stand {
-            self.choice.counters.hit_at(now);
-        }
-        self.choice.counters.missed += seen.never;
-    }
-
-    /// Waits a moment for what was just told to stand still.
-    fn await_stand(&mut self) {
-        let deadline = Instant::now() + SEEN_WITHIN;
-        loop {
-            self.look_at_stands(boot_ns());
-            if self.standing.unconfirmed() == 0 || Instant::now() >= deadline {
+        self.choice.counters.hit_at(boot_ns());
+        self.watch.died(plugin, line, at);
+        let mut hit = plugin.clone();
+        for _ in 0..MOST_LOOKS {
+            let born = born(&hit, &Newborn::since(looked), moment);
+            if born.is_empty() || !moment.may_act() {
                 return;
             }
-            thread::sleep(LOOK_EVERY);
+            for key in born {
+                // It may have ended by itself.
+                let _ = kill(&key);
+                self.watch.forget(key);
+                hit.members.push(key);
+            }
         }
     }
 }
 
-impl Plugger {
-    /// What was met, and what became of it.
-    pub(super) const fn counters(&self) -> Counters {
-        self.choice.counters
-    }
-}
-
-/// The process that speaks: behind a launcher it is the last.
-fn speaker(plugin: &Plugin) -> TaskKey {
-    plugin.members.last().copied().unwrap_or(plugin.root)
+/// Those of these that a plug-in has started, as far as they may be met.
+fn born(plugin: &Plugin, newborn: &Newborn, moment: &Moment<'_>) -> Vec<TaskKey> {
+    let mut born = newborn.of(plugin);
+    born.retain(|key| {
+        !moment.is_protected(*key) && (moment.run.beside)(&moment.target.name, &[*key]).is_none()
+    });
+    born
 }

@@ -1,12 +1,12 @@
 //! The ends of pipes and pairs of sockets that lie between an agent and a plug-in.
 
 use std::{
-    collections::HashSet,
+    collections::{BTreeMap, HashSet},
     fs,
     io::{self, Write as _},
     os::{
-        fd::{AsFd, OwnedFd},
-        unix::fs::{MetadataExt, OpenOptionsExt},
+        fd::{AsFd, AsRawFd, OwnedFd},
+        unix::fs::OpenOptionsExt,
     },
 };
 
@@ -18,14 +18,34 @@ use rustix::{
 use super::{inode, modes};
 use crate::targets::{pidfd, process::TaskKey};
 
-/// What the plug-in hears, and what it says.
-const INPUT: i32 = 0;
-const OUTPUT: i32 = 1;
+/// A standard stream, by what it is to the plug-in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standard {
+    /// What it hears.
+    Input,
+    /// What it says.
+    Output,
+    /// What it says of itself.
+    Errors,
+}
+
+impl Standard {
+    const ALL: [Self; 3] = [Self::Input, Self::Output, Self::Errors];
+
+    /// Its descriptor.
+    const fn number(self) -> i32 {
+        match self {
+            Self::Input => 0,
+            Self::Output => 1,
+            Self::Errors => 2,
+        }
+    }
+}
 
 /// A standard stream of a process, where it is a pipe or a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Stream {
-    number: i32,
+    which: Standard,
     what: Between,
 }
 
@@ -37,6 +57,14 @@ enum Between {
     Socket(u64),
 }
 
+impl Between {
+    /// The inode of the end that the plug-in holds.
+    const fn inode(self) -> u64 {
+        let (Self::Pipe(inode) | Self::Socket(inode)) = self;
+        inode
+    }
+}
+
 /// An end that a plug-in holds, whose other end is the agent's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct End {
@@ -45,67 +73,84 @@ pub struct End {
     stream: Stream,
 }
 
+impl End {
+    /// Whether it is a pipe's, of which it is seen whether the agent holds the other end.
+    pub const fn is_of_a_pipe(&self) -> bool {
+        matches!(self.stream.what, Between::Pipe(_))
+    }
+}
+
 /// What an agent holds: the pipes that it can write to and read from.
 #[derive(Debug)]
-pub(super) struct Held {
+pub struct Held {
     agent: TaskKey,
     writes: HashSet<u64>,
     reads: HashSet<u64>,
 }
 
 impl Held {
-    /// What this process holds now.
-    pub(super) fn by(agent: TaskKey) -> Self {
+    /// What this process holds now; `None` where that cannot be seen.
+    pub fn by(agent: TaskKey) -> Option<Self> {
         let mut held = Self {
             agent,
             writes: HashSet::new(),
             reads: HashSet::new(),
         };
-        let entries = fs::read_dir(format!("/proc/{}/fd", agent.tgid));
-        for entry in entries.into_iter().flatten().flatten() {
-            let path = entry.path();
-            let pipe = fs::read_link(&path).ok();
-            let Some(pipe) = pipe.as_deref().and_then(|link| inode(link, "pipe")) else {
+        for entry in fs::read_dir(format!("/proc/{}/fd", agent.tgid)).ok()? {
+            let path = entry.ok()?.path();
+            let link = match fs::read_link(&path) {
+                Ok(link) => link,
+                // It was closed meanwhile.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(_) => return None,
+            };
+            let Some(pipe) = inode(&link, "pipe") else {
                 continue;
             };
-            let (reads, writes) = modes(&path).unwrap_or_default();
-            if reads {
+            let Some(modes) = modes(&path) else {
+                continue;
+            };
+            if modes.reads {
                 held.reads.insert(pipe);
             }
-            if writes {
+            if modes.writes {
                 held.writes.insert(pipe);
             }
         }
-        held
+        Some(held)
     }
 
-    /// Which of a process's streams have their other end here.
-    pub(super) fn ends_of(&self, holder: TaskKey, streams: &[Stream]) -> Vec<End> {
-        let is_ours = |stream: &&Stream| match (stream.what, stream.number) {
-            (Between::Pipe(pipe), INPUT) => self.writes.contains(&pipe),
-            (Between::Pipe(pipe), _) => self.reads.contains(&pipe),
-            (Between::Socket(socket), number) => {
-                made_by(holder, number, socket) == Some(self.agent.tgid)
+    /// Which of a process's streams have their other end here; `None` where that cannot be seen of one.
+    pub(super) fn ends_of(&self, holder: TaskKey, streams: &[Stream]) -> Option<Vec<End>> {
+        let mut ends = Vec::new();
+        for stream in streams {
+            let is_ours = match (stream.what, stream.which) {
+                (Between::Pipe(pipe), Standard::Input) => self.writes.contains(&pipe),
+                (Between::Pipe(pipe), Standard::Output | Standard::Errors) => {
+                    self.reads.contains(&pipe)
+                }
+                (Between::Socket(socket), which) => {
+                    made_by(holder, which, socket)? == Maker::Process(self.agent.tgid)
+                }
+            };
+            if is_ours {
+                ends.push(End {
+                    holder,
+                    stream: *stream,
+                });
             }
-        };
-        let found = streams.iter().filter(is_ours);
-        let ends: Vec<End> = found
-            .map(|stream| End {
-                holder,
-                stream: *stream,
-            })
-            .collect();
+        }
         // A tool whose output is captured hears nothing, and is no plug-in.
-        let has = |number| ends.iter().any(|end| end.stream.number == number);
-        if has(INPUT) && has(OUTPUT) {
-            ends
+        let has = |which| ends.iter().any(|end| end.stream.which == which);
+        if has(Standard::Input) && has(Standard::Output) {
+            Some(ends)
         } else {
-            Vec::new()
+            Some(Vec::new())
         }
     }
 
     /// Whether the other end of this one is among them; `None` for a pair of sockets, whose other end has a number of its own.
-    pub(super) fn has(&self, end: &End) -> Option<bool> {
+    pub fn has(&self, end: &End) -> Option<bool> {
         match end.stream.what {
             Between::Pipe(pipe) => Some(self.reads.contains(&pipe) || self.writes.contains(&pipe)),
             Between::Socket(_) => None,
@@ -115,42 +160,63 @@ impl Held {
 
 /// The standard streams of a process that are pipes or sockets.
 pub(super) fn streams(pid: u32) -> Vec<Stream> {
-    let stream = |number: i32| {
-        let link = fs::read_link(format!("/proc/{pid}/fd/{number}")).ok()?;
+    let stream = |which: Standard| {
+        let link = fs::read_link(format!("/proc/{pid}/fd/{}", which.number())).ok()?;
         let pipe = inode(&link, "pipe").map(Between::Pipe);
         let what = pipe.or_else(|| inode(&link, "socket").map(Between::Socket))?;
-        Some(Stream { number, what })
+        Some(Stream { which, what })
     };
-    [INPUT, OUTPUT, 2].into_iter().filter_map(stream).collect()
+    Standard::ALL.into_iter().filter_map(stream).collect()
+}
+
+/// Those of these ends that a process holds as well, as a standard stream of its own.
+pub(super) fn inherited(holder: TaskKey, ends: &[End]) -> Vec<End> {
+    let is_one = |stream: &Stream| ends.iter().any(|end| end.stream.what == stream.what);
+    let streams = streams(holder.tgid).into_iter().filter(is_one);
+    streams.map(|stream| End { holder, stream }).collect()
+}
+
+/// Who made what a descriptor of a process is one end of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Maker {
+    Process(u32),
+    /// It is no unix socket, or its maker has no number here.
+    Unknown,
 }
 
 /// Who made the pair of unix sockets that a descriptor of a process is one of: both ends of a pair are told who did
-/// (`net/unix/af_unix.c`, `unix_socketpair`).
-fn made_by(holder: TaskKey, number: i32, socket: u64) -> Option<u32> {
-    let copy = copy(holder, number, socket)?;
+/// (`net/unix/af_unix.c`, `unix_socketpair`). `None` where that cannot be asked.
+fn made_by(holder: TaskKey, which: Standard, socket: u64) -> Option<Maker> {
+    let copy = copy(holder, which, socket)?;
     if sockopt::socket_domain(&copy).ok()? != AddressFamily::UNIX {
-        return None;
+        return Some(Maker::Unknown);
     }
-    let credentials = sockopt::socket_peercred(&copy).ok()?;
-    u32::try_from(credentials.pid.as_raw_nonzero().get()).ok()
+    let maker = sockopt::socket_peercred(&copy).ok().and_then(|by| {
+        let pid = by.pid.as_raw_nonzero().get();
+        u32::try_from(pid).ok()
+    });
+    Some(maker.map_or(Maker::Unknown, Maker::Process))
 }
 
 /// A copy of a descriptor of exactly this process, where it is this inode's still.
-fn copy(holder: TaskKey, number: i32, inode: u64) -> Option<OwnedFd> {
+fn copy(holder: TaskKey, which: Standard, inode: u64) -> Option<OwnedFd> {
     let pidfd = pidfd::open(holder).ok()?;
-    let copy = pidfd_getfd(pidfd, number, PidfdGetfdFlags::empty()).ok()?;
+    let copy = pidfd_getfd(pidfd, which.number(), PidfdGetfdFlags::empty()).ok()?;
     let stat = rustix::fs::fstat(&copy).ok()?;
     (stat.st_ino == inode).then_some(copy)
 }
 
-/// Copies of all these ends, as descriptors that are closed on exec: as long as one of them is open, the agent reads no end of
-/// what its end belongs to. Of a holder that has ended there is none.
-pub fn copies(ends: &[End]) -> Vec<OwnedFd> {
-    let one = |end: &End| {
-        let (Between::Pipe(inode) | Between::Socket(inode)) = end.stream.what;
-        copy(end.holder, end.stream.number, inode)
-    };
-    ends.iter().filter_map(one).collect()
+/// Copies of these ends, one of each, as descriptors that are closed on exec: as long as they are open, the agent reads no end of
+/// what its ends belong to. `None` where there is one of which no holder is left.
+pub fn copies(ends: &[End]) -> Option<Vec<OwnedFd>> {
+    let mut copied = BTreeMap::new();
+    for end in ends {
+        let place = copied.entry(end.stream.what.inode()).or_insert(None);
+        if place.is_none() {
+            *place = copy(end.holder, end.stream.which, end.stream.what.inode());
+        }
+    }
+    copied.into_values().collect()
 }
 
 /// Writes what the plug-in did not say to where its agent reads, at once and as a whole (`bytes` are at most `PIPE_BUF`, 4096).
@@ -159,27 +225,25 @@ pub fn copies(ends: &[End]) -> Vec<OwnedFd> {
 /// `WouldBlock` where the pipe is full: nothing is written then. `NotFound` where the plug-in says nothing by a pipe of the
 /// agent's, or has ended.
 pub fn say(ends: &[End], bytes: &[u8]) -> io::Result<()> {
-    let says = ends.iter().find(|end| end.stream.number == OUTPUT);
-    let end = says.ok_or(io::ErrorKind::NotFound)?;
-    let number = end.stream.number;
+    let says = ends.iter();
+    let mut says = says.filter(|end| end.stream.which == Standard::Output);
+    let end = says.next().ok_or(io::ErrorKind::NotFound)?;
+    // By a copy of exactly this end: a path in the plug-in's descriptors may be another file by now, and opening that may wait.
+    let copy = copy(end.holder, end.stream.which, end.stream.what.inode());
+    let copy = copy.ok_or(io::ErrorKind::NotFound)?;
     match end.stream.what {
         // An open file of our own: the plug-in's may wait, and this one must not.
-        Between::Pipe(inode) => {
-            let path = format!("/proc/{}/fd/{number}", end.holder.tgid);
+        Between::Pipe(_) => {
             let mut pipe = fs::OpenOptions::new()
                 .write(true)
                 .custom_flags(libc::O_NONBLOCK)
-                .open(path)?;
-            if pipe.metadata()?.ino() != inode || !end.holder.is_alive() {
-                return Err(io::ErrorKind::NotFound.into());
-            }
+                .open(format!("/proc/self/fd/{}", copy.as_raw_fd()))?;
             let written = pipe.write(bytes)?;
             whole(written, bytes)
         }
-        Between::Socket(inode) => {
-            let socket = copy(end.holder, number, inode).ok_or(io::ErrorKind::NotFound)?;
+        Between::Socket(_) => {
             let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-            whole(send(socket.as_fd(), bytes, flags)?, bytes)
+            whole(send(copy.as_fd(), bytes, flags)?, bytes)
         }
     }
 }

@@ -56,9 +56,10 @@ fn a_child_at_the_other_end_of_pipes_is_a_plug_in() {
     assert_eq!((plugin.name.as_str(), plugin.members.len()), ("cat", 1));
     assert_eq!(plugin.agent, own());
     assert!(plugin.ends.len() >= 2, "{plugin:?}");
-    assert_eq!(holds(own(), &plugin.ends[0]), Some(true));
+    let has = || Held::by(own()).unwrap().has(&plugin.ends[0]);
+    assert_eq!(has(), Some(true));
     drop((child.0.stdin.take(), child.0.stdout.take()));
-    assert_eq!(holds(own(), &plugin.ends[0]), Some(false));
+    assert_eq!(has(), Some(false));
 }
 
 #[test]
@@ -85,7 +86,8 @@ fn a_pair_of_sockets_is_known_by_who_made_it() {
     let child = Plug(command.spawn().unwrap());
     drop(command);
     let plugin = found(&mut Finder::of(named(&[])), child.0.id()).unwrap();
-    assert_eq!(holds(own(), &plugin.ends[0]), None);
+    assert_eq!(Held::by(own()).unwrap().has(&plugin.ends[0]), None);
+    assert!(!plugin.ends[0].is_of_a_pipe());
 }
 
 #[test]
@@ -97,7 +99,7 @@ fn what_is_said_in_its_name_is_heard_and_a_copy_keeps_the_end_away() {
     let mut line = String::new();
     heard.read_line(&mut line).unwrap();
     assert_eq!(line, "half a line\n");
-    let held = copies(&plugin.ends);
+    let held = copies(&plugin.ends).unwrap();
     assert!(held.len() >= 2, "{held:?}");
     child.0.kill().unwrap();
     child.0.wait().unwrap();
@@ -132,13 +134,49 @@ fn a_tool_whose_output_is_captured_is_none() {
 fn an_exit_status_that_is_not_taken_is_seen() {
     let (mut child, plugin) = cat(&[]);
     let root = plugin.unwrap().root;
-    assert!(!has_ended(root));
+    assert_eq!(has_ended(root), Some(false));
     child.0.kill().unwrap();
     let deadline = Instant::now() + Duration::from_secs(5);
-    while !has_ended(root) {
+    while has_ended(root) != Some(true) {
         assert!(Instant::now() < deadline, "it does not end");
     }
-    assert!(is_unreaped(root));
+    assert_eq!(is_unreaped(root), Some(true));
     child.0.wait().unwrap();
-    assert!(!is_unreaped(root));
+    assert_eq!(is_unreaped(root), Some(false));
+}
+
+/// A shell whose subshell, which executes nothing, answers, and a child of it that has inherited the output alone.
+#[test]
+fn what_a_shell_forks_is_a_part_of_it() {
+    let lines = "sleep 60 </dev/null & (while read -r line; do echo \"$line\"; done); true";
+    let mut command = Command::new("sh");
+    command.args(["-c", lines]);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = Plug(command.spawn().unwrap());
+    let mut finder = Finder::of(named(&["*read -r*"]));
+    let deadline = Instant::now() + Duration::from_secs(5);
+    let plugin = loop {
+        let plugin = found(&mut finder, child.0.id()).unwrap();
+        if plugin.members.len() == 3 {
+            break plugin;
+        }
+        assert!(Instant::now() < deadline, "{plugin:?}");
+    };
+    assert_eq!(plugin.members[0], plugin.root);
+    assert_eq!(plugin.speaker, plugin.root);
+    // Born since the machine has started are all of them, and those that are known are no news.
+    assert_eq!(Newborn::since(0).of(&plugin), []);
+    let alone = Plugin {
+        members: vec![plugin.root],
+        ..plugin.clone()
+    };
+    let mut born = Newborn::since(0).of(&alone);
+    born.sort_unstable();
+    let mut members = plugin.members[1..].to_vec();
+    members.sort_unstable();
+    assert_eq!(born, members);
+    for key in &plugin.members {
+        let _ = crate::targets::pidfd::signal(*key, libc::SIGKILL);
+    }
+    child.0.wait().unwrap();
 }

@@ -1,11 +1,12 @@
 //! What agents do about plug-ins that died, and what becomes of plug-ins whose agent has ended: looked at again and again.
 //!
-//! All of it is read from `/proc`, so a time is that of the look which saw it: up to a tick late, never early.
+//! All of it is read from `/proc`, so a time is that of the look which saw it: up to a tick late, never early. What could not be
+//! read is no answer: the next look asks again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use injector_host::targets::{
-    plugins::{self, End, Plugin},
+    plugins::{self, End, Held, Plugin},
     process::{self, TaskKey},
 };
 use injector_record::report::{MOST_ORPHANS, ORPHAN_MS, Orphan, PluginReaction, UNNOTICED_MS};
@@ -13,8 +14,8 @@ use injector_record::report::{MOST_ORPHANS, ORPHAN_MS, Orphan, PluginReaction, U
 /// So many deaths are looked at; of a loop of crashes the rest is counted as too late for a judgement.
 const MOST_DEATHS: usize = 256;
 
-/// One tick of start times, in nanoseconds: what was started after a death may bear its tick.
-const TICK_NS: u64 = 10_000_000;
+/// From so many processes on that the fault has hit those that have ended are forgotten.
+const MANY: usize = 1024;
 
 const MS: u64 = 1_000_000;
 
@@ -25,6 +26,10 @@ pub(in super::super) struct Watch {
     /// Deaths beyond those.
     more: u64,
     agents: BTreeMap<TaskKey, Agent>,
+    /// Processes that the fault itself has signalled.
+    hit: BTreeSet<TaskKey>,
+    /// Roots of plug-ins that were there before a death, or stand for one already: one start answers one death.
+    taken: BTreeSet<TaskKey>,
     /// When was looked last, on the boot clock.
     looked: u64,
 }
@@ -35,6 +40,8 @@ struct Death {
     agent: TaskKey,
     root: TaskKey,
     name: String,
+    /// The words that it was started with.
+    line: String,
     ends: Vec<End>,
     at: u64,
     reaped: Option<u64>,
@@ -46,13 +53,32 @@ struct Death {
 /// A process that has plug-ins.
 #[derive(Debug, Default)]
 struct Agent {
-    /// Processes of its plug-ins, with their names.
-    plugins: BTreeMap<TaskKey, String>,
+    /// Its plug-ins, by their roots.
+    plugins: BTreeMap<TaskKey, Owned>,
     /// When it was seen to have ended.
     ended: Option<u64>,
-    /// When each of those that lived then was seen to have ended.
+    /// How long each of those that lived then has lived on.
     ended_with: Vec<u64>,
 }
+
+/// A plug-in of an agent's. It lives as long as one of its processes does.
+#[derive(Debug, Default)]
+struct Owned {
+    name: String,
+    members: BTreeSet<TaskKey>,
+    /// When the fault let it go on; until then it could not end.
+    free_since: u64,
+}
+
+impl Owned {
+    /// Since when it has lived on behind its agent, which ended at this time.
+    fn alone_since(&self, ended: u64) -> u64 {
+        ended.max(self.free_since)
+    }
+}
+
+/// What agents hold, read once for each in a look.
+type HeldBy = BTreeMap<TaskKey, Option<Held>>;
 
 /// What a look at a death has shown.
 #[derive(Clone, Copy, Debug, Default)]
@@ -91,23 +117,47 @@ impl Death {
         self.reaped.is_some() || self.closed.is_some() || self.restarted.is_some()
     }
 
-    fn see(&self, found: &[Plugin]) -> Seen {
-        let open = |end: &End| plugins::holds(self.agent, end);
-        let mut ends = self.ends.iter().filter_map(open).peekable();
-        let is_another = |plugin: &Plugin| {
-            let started = plugin.root.start_ticks.saturating_mul(TICK_NS);
+    /// What there is to see of it; nothing where its agent cannot be seen.
+    fn see(&self, is_restarted: bool, held: &mut HeldBy) -> Option<Seen> {
+        // Where the agent ignores SIGCHLD the kernel takes the status for it, and nothing was noticed.
+        let is_reaped = self.reaped.is_none()
+            && plugins::is_unreaped(self.root) == Some(false)
+            && !process::ignores_children(self.agent);
+        let is_closed = self.closed.is_none() && self.is_closed(held);
+        // Last: what was read before belongs to an agent that lives still, or is no answer.
+        let has_agent_ended = plugins::has_ended(self.agent)?;
+        Some(Seen {
+            has_agent_ended,
+            is_reaped,
+            is_closed,
+            is_restarted,
+        })
+    }
+
+    /// Whether the agent holds none of the pipes any more.
+    fn is_closed(&self, held: &mut HeldBy) -> bool {
+        let mut pipes = self.ends.iter().filter(|end| end.is_of_a_pipe()).peekable();
+        if pipes.peek().is_none() {
+            return false;
+        }
+        let held = held
+            .entry(self.agent)
+            .or_insert_with(|| Held::by(self.agent));
+        held.as_ref()
+            .is_some_and(|held| pipes.all(|end| held.has(end) == Some(false)))
+    }
+
+    /// The plug-in that was started for it, where one was.
+    fn successor(&self, found: &[Plugin], taken: &BTreeSet<TaskKey>) -> Option<TaskKey> {
+        let is_another = |plugin: &&Plugin| {
             plugin.agent == self.agent
                 && plugin.root != self.root
                 && plugin.name == self.name
-                && started.saturating_add(TICK_NS) >= self.at
+                && plugins::is_born_since(plugin.root, self.at)
+                && !taken.contains(&plugin.root)
+                && plugins::command_line(plugin.root) == self.line
         };
-        Seen {
-            has_agent_ended: plugins::has_ended(self.agent),
-            // Where the agent ignores SIGCHLD the kernel takes the status for it, and nothing was noticed.
-            is_reaped: !plugins::is_unreaped(self.root) && !process::ignores_children(self.agent),
-            is_closed: ends.peek().is_some() && ends.all(|is_open| !is_open),
-            is_restarted: found.iter().any(is_another),
-        }
+        found.iter().find(is_another).map(|plugin| plugin.root)
     }
 }
 
@@ -116,30 +166,63 @@ impl Watch {
     pub(in super::super) fn look(&mut self, now: u64, found: &[Plugin]) {
         self.looked = now;
         for plugin in found {
+            let living = plugin.members.iter().filter(|key| !self.hit.contains(key));
+            let members: BTreeSet<TaskKey> = living.copied().collect();
+            if members.is_empty() {
+                continue;
+            }
             let agent = self.agents.entry(plugin.agent).or_default();
-            let named = plugin.members.iter();
-            agent
-                .plugins
-                .extend(named.map(|key| (*key, plugin.name.clone())));
+            let owned = agent.plugins.entry(plugin.root).or_default();
+            owned.name.clone_from(&plugin.name);
+            owned.members.extend(members);
         }
         // What is known of all three is known; what was seen is looked at no more.
         let open = |death: &&mut Death| {
             death.ended_behind.is_none()
                 && (death.reaped.is_none() || death.closed.is_none() || death.restarted.is_none())
         };
+        let mut held = HeldBy::new();
         for death in self.deaths.iter_mut().filter(open) {
-            let seen = death.see(found);
-            death.look(now, seen);
+            let successor = match death.restarted {
+                Some(_) => None,
+                None => death.successor(found, &self.taken),
+            };
+            self.taken.extend(successor);
+            if let Some(seen) = death.see(successor.is_some(), &mut held) {
+                death.look(now, seen);
+            }
         }
         for (key, agent) in &mut self.agents {
             agent.look(now, *key);
         }
+        if self.hit.len() > MANY {
+            self.hit
+                .retain(|key| plugins::has_ended(*key) != Some(true));
+        }
+        if self.taken.len() > MANY {
+            self.taken
+                .retain(|key| plugins::has_ended(*key) != Some(true));
+        }
     }
 
-    /// A plug-in was killed at this time on the boot clock.
-    pub(in super::super) fn died(&mut self, plugin: &Plugin, at: u64) {
-        if let Some(agent) = self.agents.get_mut(&plugin.agent) {
-            agent.plugins.retain(|key, _| !plugin.members.contains(key));
+    /// The fault has signalled this process: what becomes of it is the fault's doing.
+    pub(in super::super) fn forget(&mut self, key: TaskKey) {
+        self.hit.insert(key);
+        for agent in self.agents.values_mut() {
+            agent.plugins.retain(|_, owned| {
+                owned.members.remove(&key);
+                !owned.members.is_empty()
+            });
+        }
+    }
+
+    /// A plug-in was killed at this time on the boot clock; these were the words that it was started with.
+    pub(in super::super) fn died(&mut self, plugin: &Plugin, line: String, at: u64) {
+        if let Some(agent) = self.agents.get(&plugin.agent) {
+            self.taken.extend(agent.plugins.keys());
+        }
+        for key in &plugin.members {
+            self.forget(*key);
         }
         if self.deaths.len() >= MOST_DEATHS {
             self.more += 1;
@@ -149,6 +232,7 @@ impl Watch {
             agent: plugin.agent,
             root: plugin.root,
             name: plugin.name.clone(),
+            line,
             ends: plugin.ends.clone(),
             at,
             reaped: None,
@@ -158,10 +242,13 @@ impl Watch {
         });
     }
 
-    /// What plug-ins do behind their agent's end counts from now on: until now they could not.
-    pub(in super::super) fn begin_anew(&mut self, now: u64) {
+    /// The plug-in with this root goes on from this time on the boot clock. What it does behind its agent's end counts from now on:
+    /// until now it could do nothing.
+    pub(in super::super) fn let_go(&mut self, root: TaskKey, now: u64) {
         for agent in self.agents.values_mut() {
-            agent.ended = agent.ended.map(|_| now);
+            if let Some(owned) = agent.plugins.get_mut(&root) {
+                owned.free_since = now;
+            }
         }
     }
 
@@ -226,22 +313,26 @@ impl Watch {
             return;
         };
         said.agents_ended += 1;
-        for at in &agent.ended_with {
+        for lived_on in &agent.ended_with {
             said.ended_with += 1;
-            let outlived = Some(at.saturating_sub(ended) / MS);
-            said.longest_outlived_ms = said.longest_outlived_ms.max(outlived);
+            said.longest_outlived_ms = said.longest_outlived_ms.max(Some(lived_on / MS));
         }
-        let outlived_ms = self.looked.saturating_sub(ended) / MS;
-        for (key, name) in &agent.plugins {
+        for (root, owned) in &agent.plugins {
+            let since = owned.alone_since(ended);
+            let outlived_ms = self.looked.saturating_sub(since) / MS;
             if outlived_ms < ORPHAN_MS {
                 said.orphans_unjudged += 1;
                 continue;
             }
             said.orphans += 1;
             if said.orphans_named.len() < MOST_ORPHANS {
+                // One that lives: behind a launcher that has ended it is the server.
+                let is_there = owned.members.contains(root);
+                let other = owned.members.first().filter(|_| !is_there);
+                let named = other.unwrap_or(root);
                 said.orphans_named.push(Orphan {
-                    pid: key.tgid,
-                    name: name.clone(),
+                    pid: named.tgid,
+                    name: owned.name.clone(),
                     outlived_ms,
                 });
             }
@@ -252,149 +343,27 @@ impl Watch {
 impl Agent {
     /// Forgets plug-ins that have ended; those that end behind the agent are counted.
     fn look(&mut self, now: u64, key: TaskKey) {
-        if self.ended.is_none() && plugins::has_ended(key) {
-            self.ended = Some(now);
-        }
-        let is_left = self.ended.is_some();
-        let ended_with = &mut self.ended_with;
-        self.plugins.retain(|plugin, _| {
-            let lives = !plugins::has_ended(*plugin);
-            // Both may have ended between two looks, and then in this order.
-            if !lives && is_left {
-                ended_with.push(now);
+        let mut over = Vec::new();
+        self.plugins.retain(|_, owned| {
+            let ended = |member: &TaskKey| plugins::has_ended(*member) == Some(true);
+            owned.members.retain(|member| !ended(member));
+            let lives = !owned.members.is_empty();
+            if !lives {
+                over.push(owned.free_since);
             }
             lives
         });
+        // Asked last: both may have ended between two looks, and then in this order.
+        if self.ended.is_none() && plugins::has_ended(key) == Some(true) {
+            self.ended = Some(now);
+        }
+        if let Some(ended) = self.ended {
+            let since = over.into_iter().map(|free_since| ended.max(free_since));
+            self.ended_with
+                .extend(since.map(|since| now.saturating_sub(since)));
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const SECOND: u64 = 1_000_000_000;
-
-    fn key(tgid: u32) -> TaskKey {
-        TaskKey {
-            tgid,
-            start_ticks: 1,
-        }
-    }
-
-    fn death(at: u64) -> Death {
-        Death {
-            agent: key(1),
-            root: key(2),
-            name: "cat".into(),
-            ends: Vec::new(),
-            at,
-            reaped: None,
-            closed: None,
-            restarted: None,
-            ended_behind: None,
-        }
-    }
-
-    fn said(death: Death, looked: u64) -> PluginReaction {
-        let watch = Watch {
-            deaths: vec![death],
-            looked,
-            ..Watch::default()
-        };
-        watch.reaction().unwrap()
-    }
-
-    #[test]
-    fn each_answer_counts_from_the_death() {
-        let mut one = death(SECOND);
-        let reaped = Seen {
-            is_reaped: true,
-            ..Seen::default()
-        };
-        one.look(SECOND + 60 * MS, reaped);
-        let closed = Seen {
-            is_closed: true,
-            ..reaped
-        };
-        one.look(SECOND + 110 * MS, closed);
-        let reaction = said(one, 60 * SECOND);
-        assert_eq!(
-            (reaction.longest_reaped_ms, reaction.longest_closed_ms),
-            (Some(60), Some(110))
-        );
-        assert_eq!((reaction.unnoticed, reaction.restarted), (0, 0));
-    }
-
-    #[test]
-    fn nothing_for_long_enough_is_unnoticed_and_for_less_it_is_open() {
-        let late = said(death(SECOND), 11 * SECOND);
-        assert_eq!((late.unnoticed, late.unjudged), (1, 0));
-        assert_eq!(late.longest_unnoticed_ms, Some(10_000));
-        let early = said(death(SECOND), 11 * SECOND - MS);
-        assert_eq!((early.unnoticed, early.unjudged), (0, 1));
-    }
-
-    #[test]
-    fn an_agent_that_ends_behind_its_plug_in_has_answered_nothing() {
-        let gone = Seen {
-            has_agent_ended: true,
-            // As it looks when all of it is gone.
-            is_reaped: true,
-            is_closed: true,
-            is_restarted: false,
-        };
-        let mut one = death(SECOND);
-        one.look(2 * SECOND, gone);
-        let soon = said(one, 60 * SECOND);
-        assert_eq!(
-            (soon.ended_behind, soon.unnoticed, soon.reaped, soon.closed),
-            (1, 0, 0, 0)
-        );
-        let mut one = death(SECOND);
-        one.look(20 * SECOND, gone);
-        assert_eq!(said(one, 60 * SECOND).unnoticed, 1);
-    }
-
-    #[test]
-    fn what_lives_on_is_an_orphan_when_its_time_is_over() {
-        let left = |looked| {
-            let agent = Agent {
-                plugins: BTreeMap::from([(key(7), "cat".to_owned())]),
-                ended: Some(SECOND),
-                ended_with: vec![SECOND + 40 * MS],
-            };
-            let watch = Watch {
-                agents: BTreeMap::from([(key(1), agent)]),
-                looked,
-                ..Watch::default()
-            };
-            watch.reaction().unwrap()
-        };
-        let late = left(3 * SECOND);
-        assert_eq!((late.orphans, late.orphans_unjudged), (1, 0));
-        assert_eq!(
-            (late.orphans_named[0].pid, late.orphans_named[0].outlived_ms),
-            (7, 2_000)
-        );
-        assert_eq!((late.ended_with, late.longest_outlived_ms), (1, Some(40)));
-        let early = left(3 * SECOND - MS);
-        assert_eq!((early.orphans, early.orphans_unjudged), (0, 1));
-    }
-
-    #[test]
-    fn a_time_of_standing_still_is_not_held_against_a_plug_in() {
-        let agent = Agent {
-            plugins: BTreeMap::from([(key(7), "cat".to_owned())]),
-            ended: Some(SECOND),
-            ended_with: Vec::new(),
-        };
-        let mut watch = Watch {
-            agents: BTreeMap::from([(key(1), agent)]),
-            looked: 9 * SECOND,
-            ..Watch::default()
-        };
-        watch.begin_anew(9 * SECOND);
-        let reaction = watch.reaction().unwrap();
-        assert_eq!((reaction.orphans, reaction.orphans_unjudged), (0, 1));
-    }
-}
+mod tests;
