@@ -118,7 +118,9 @@ impl Claim {
         // It may still get the answer.
         self.fails(Next::Invited, None, Effect::None);
         let (rule, now_ms) = (self.taken.rule, self.shared.now_ms());
-        let number = self.shared.reactions.borrow_mut().holds(rule, now_ms);
+        let mut reactions = self.shared.reactions.borrow_mut();
+        let number = reactions.holds(rule, self.task, now_ms);
+        drop(reactions);
         let since = Instant::now();
         self.held_since = Some((since, number));
         self.hold(None).await;
