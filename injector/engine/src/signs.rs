@@ -102,6 +102,7 @@ impl Signs {
         }
         // Before any fault acts, so that nothing of what the target does then is taken for the past.
         await_looks(&all, 1, AWAITED);
+        all.iter().for_each(|seen| seen.run_begins());
         let handed_over = usize::from(experiment.handoff().is_some());
         let of_signs = watched.iter().filter_map(|watched| match watched.what_for {
             For::Sign(place) => Some((watched.clone(), place)),
@@ -117,6 +118,7 @@ impl Signs {
             }),
             all,
             watched: of_signs.collect(),
+            begun: Mutex::default(),
             unhit_ns: boot_ns(),
             hit_ns: None,
             threads,

@@ -5,10 +5,9 @@
 
 use std::{
     collections::VecDeque,
-    sync::Arc,
     sync::{
-        Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
@@ -25,6 +24,8 @@ pub(super) struct Seen {
     looked_ns: AtomicU64,
     /// Why it cannot be looked at now.
     unreadable: Mutex<Option<String>>,
+    /// Whether its first look, which says what the past is, was not over when the run began.
+    begins_late: AtomicBool,
 }
 
 /// When it was seen; on the boot clock, in nanoseconds.
@@ -70,6 +71,7 @@ impl Seen {
             sightings: Mutex::default(),
             looked_ns: AtomicU64::new(0),
             unreadable: Mutex::default(),
+            begins_late: AtomicBool::new(false),
         })
     }
 
@@ -119,9 +121,19 @@ impl Seen {
         lock(&self.unreadable).get_or_insert(why);
     }
 
+    /// The run begins. What was there by a look that is not over yet may be the target's doing.
+    pub(super) fn run_begins(&self) {
+        let begins_late = !self.was_looked_at(1);
+        self.begins_late.store(begins_late, Ordering::Relaxed);
+    }
+
     /// Why it may have been there without being seen.
     pub(super) fn unreadable(&self) -> Option<String> {
-        let why = lock(&self.unreadable).clone()?;
+        let late = || {
+            let is_late = self.begins_late.load(Ordering::Relaxed);
+            is_late.then(|| "its file could not be looked at before the run began".to_owned())
+        };
+        let why = lock(&self.unreadable).clone().or_else(late)?;
         Some(format!(
             "{} cannot be looked for: {why}",
             self.sign.in_words()
@@ -151,6 +163,22 @@ mod tests {
             seen.note(at);
         }
         assert_eq!((seen.first(), seen.since_hit()), (Some(1), Some(900)));
+    }
+
+    #[test]
+    fn a_file_whose_past_is_not_known_when_the_run_begins_cannot_be_told_of() {
+        let sign = injector_spec::experiment::Sign::Changed("/x".into());
+        let [late, known] = [Seen::of(&sign), Seen::of(&sign)];
+        known.looked(1);
+        for seen in [&late, &known] {
+            seen.run_begins();
+        }
+        late.looked(2);
+        assert!(
+            late.unreadable()
+                .is_some_and(|why| why.contains("before the run began"))
+        );
+        assert_eq!(known.unreadable(), None);
     }
 
     #[test]

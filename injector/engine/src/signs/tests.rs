@@ -110,7 +110,8 @@ fn connections() -> Signs {
                 success: { claim: { connect-to: \"127.0.0.1:10\" }, effects: [ { connect-to: \"127.0.0.1:11\" } ] }\n";
     let experiment = injector_spec::experiment::file::parse(text, "signs", None).unwrap();
     let plan =
-        injector_plan::Plan::make_with(&experiment, &injector_plan::Names::default()).unwrap();
+        injector_plan::Plan::make(&experiment, &injector_plan::Names::default(), 0, &|_| true)
+            .unwrap();
     let mut signs = Signs::start(&experiment, &plan.watched).unwrap();
     signs.is_hit();
     signs
