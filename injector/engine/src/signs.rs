@@ -11,12 +11,11 @@
 //! Rejected: one look at the end. A line that was rotated away, and a file that was made and removed, would not be seen.
 
 mod file;
+mod seen;
 
 use std::{
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    collections::VecDeque,
+    sync::{Arc, Mutex, atomic::Ordering},
     thread,
     time::{Duration, Instant},
 };
@@ -29,9 +28,12 @@ use injector_record::{
     report::{Claimed, Handoff, RunReport, Signs as SignsReport},
     rollback::CommandEnd,
 };
-use injector_spec::experiment::{Experiment, Sign};
+use injector_spec::{experiment::Experiment, quantity::count};
 
-use self::file::Look;
+use self::{
+    file::Look,
+    seen::{Seen, lock},
+};
 use crate::halt_monitor::Threads;
 
 /// How often a file is looked at.
@@ -40,8 +42,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// How long is waited for the first look, and for the last.
 const AWAITED: Duration = Duration::from_millis(500);
 
-/// Sightings that are kept of one sign; of more, the last is.
-const MOST_KEPT: usize = 256;
+/// Connections of which is remembered that they began, at most.
+const MOST_BEGUN: usize = 1_024;
 
 /// The signs of a run; nothing where the experiment declares none.
 #[derive(Default)]
@@ -54,6 +56,8 @@ pub(crate) struct Signs {
     all: Vec<Arc<Seen>>,
     /// Which connections are for which sign.
     watched: Vec<(Watched, usize)>,
+    /// Connections that have begun and are not made yet, by their cookies: for which sign, the oldest first.
+    begun: Mutex<VecDeque<(u64, usize)>>,
     /// The last look at which no fault had hit yet, and that before the first hit; on the boot clock, in nanoseconds.
     unhit_ns: u64,
     hit_ns: Option<u64>,
@@ -67,59 +71,6 @@ enum Claim {
     BySign(usize),
     /// By commands of the experiment that end with 0.
     ByCommands,
-}
-
-/// What was seen of one sign.
-struct Seen {
-    sign: Sign,
-    /// When, on the boot clock, in nanoseconds.
-    at_ns: Mutex<Vec<u64>>,
-    /// When it was looked at last; 0 is never.
-    looked_ns: AtomicU64,
-    /// Why it cannot be looked at now.
-    unreadable: Mutex<Option<String>>,
-}
-
-impl Seen {
-    fn of(sign: &Sign) -> Arc<Self> {
-        Arc::new(Self {
-            sign: sign.clone(),
-            at_ns: Mutex::default(),
-            looked_ns: AtomicU64::new(0),
-            unreadable: Mutex::default(),
-        })
-    }
-
-    /// Whether it was looked at since; connections are told of by themselves.
-    fn was_looked_at(&self, since_ns: u64) -> bool {
-        self.sign.file().is_none() || self.looked_ns.load(Ordering::Acquire) >= since_ns
-    }
-
-    fn note(&self, at_ns: u64) {
-        let mut all = lock(&self.at_ns);
-        if all.len() >= MOST_KEPT {
-            all.pop();
-        }
-        all.push(at_ns);
-    }
-
-    /// When it was seen first, from this time on.
-    fn since(&self, from_ns: u64) -> Option<u64> {
-        lock(&self.at_ns).iter().copied().find(|at| *at >= from_ns)
-    }
-
-    fn unreadable(&self) -> Option<String> {
-        let why = lock(&self.unreadable).clone()?;
-        Some(format!(
-            "{} cannot be looked for: {why}",
-            self.sign.in_words()
-        ))
-    }
-}
-
-/// A thread that broke while it noted something has noted it whole.
-fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
-    of.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Signs {
@@ -143,14 +94,15 @@ impl Signs {
                     if let Ok(true) = answer {
                         seen.note(boot_ns());
                     }
-                    *lock(&seen.unreadable) = answer.err();
-                    seen.looked_ns.store(began, Ordering::Release);
+                    seen.read(answer.err());
+                    seen.looked(began);
                     thread::park_timeout(LOOK_EVERY);
                 }
             })?;
         }
         // Before any fault acts, so that nothing of what the target does then is taken for the past.
         await_looks(&all, 1, AWAITED);
+        all.iter().for_each(|seen| seen.run_begins());
         let handed_over = usize::from(experiment.handoff().is_some());
         let of_signs = watched.iter().filter_map(|watched| match watched.what_for {
             For::Sign(place) => Some((watched.clone(), place)),
@@ -166,6 +118,7 @@ impl Signs {
             }),
             all,
             watched: of_signs.collect(),
+            begun: Mutex::default(),
             unhit_ns: boot_ns(),
             hit_ns: None,
             threads,
@@ -177,14 +130,63 @@ impl Signs {
         !self.watched.is_empty()
     }
 
-    /// Takes in what the kernel has told of an operation.
+    /// Takes in what the kernel has told of an operation. To hand over is to try; all else is seen once a connection is made.
     pub(crate) fn take(&self, told: &Told) {
-        if told.what != what::CONNECT_BEGAN && told.what != what::CONNECT_REFUSED {
+        match told.what {
+            what::CONNECT_BEGAN | what::CONNECT_REFUSED => self.tries(told),
+            what::CONNECT_MADE => {
+                for place in self.has_begun(told.cookie) {
+                    self.all[place].note(told.boot_ns);
+                }
+            }
+            what::CONNECT_FAILED => drop(self.has_begun(told.cookie)),
+            // Of requests, and of kinds to come.
+            _ => {}
+        }
+    }
+
+    fn tries(&self, told: &Told) {
+        for (watched, place) in &self.watched {
+            if watched.scope != told.scope || !watched.is_for(told.remote, told.port) {
+                continue;
+            }
+            if self.is_handed_over && *place == 0 {
+                self.all[*place].note(told.boot_ns);
+                continue;
+            }
+            if told.what == what::CONNECT_REFUSED {
+                continue;
+            }
+            let mut begun = lock(&self.begun);
+            if begun.len() >= MOST_BEGUN
+                && let Some((_, place)) = begun.pop_front()
+            {
+                let why = format!("more than {MOST_BEGUN} connections were begun at once");
+                self.all[place].cannot_be_read(why);
+            }
+            begun.push_back((told.cookie, *place));
+        }
+    }
+
+    /// The signs for which this connection has begun, which are told of no more.
+    fn has_begun(&self, cookie: u64) -> Vec<usize> {
+        let mut begun = lock(&self.begun);
+        let its = begun.iter().filter(|(of, _)| *of == cookie);
+        let its = its.map(|(_, place)| *place).collect();
+        begun.retain(|(of, _)| *of != cookie);
+        its
+    }
+
+    /// Takes in that so many operations of these targets were told and could not be kept: what is not seen of their connections may
+    /// have been there.
+    pub(crate) fn lost(&self, lost: u64, scopes: &[u32]) {
+        if lost == 0 {
             return;
         }
         for (watched, place) in &self.watched {
-            if watched.scope == told.scope && watched.is_for(told.remote, told.port) {
-                self.all[*place].note(told.boot_ns);
+            if scopes.contains(&watched.scope) {
+                let lost = count(lost, "operation", "operations");
+                self.all[*place].cannot_be_read(format!("{lost} of its targets were lost"));
             }
         }
     }
@@ -193,8 +195,16 @@ impl Signs {
     pub(crate) fn look(&mut self, now_ns: u64, hits: u64) {
         match (hits, self.hit_ns) {
             (0, _) => self.unhit_ns = now_ns,
-            (_, None) => self.hit_ns = Some(self.unhit_ns),
+            (_, None) => self.is_hit(),
             (_, Some(_)) => {}
+        }
+    }
+
+    /// The first hit was behind the last look at which there was none.
+    fn is_hit(&mut self) {
+        self.hit_ns = Some(self.unhit_ns);
+        for seen in &self.all {
+            seen.is_hit(self.unhit_ns);
         }
     }
 
@@ -206,8 +216,8 @@ impl Signs {
         self.look_again();
         // Hits that came with the very last look.
         let met = report.faults.iter().any(|fault| fault.hit > 0);
-        if met {
-            self.hit_ns.get_or_insert(self.unhit_ns);
+        if met && self.hit_ns.is_none() {
+            self.is_hit();
         }
         let reactions = report.faults.iter().filter_map(|fault| fault.reaction);
         let failed = reactions.map(|reaction| reaction.failed_for_good()).sum();
@@ -226,8 +236,7 @@ impl Signs {
         let now = boot_ns();
         await_looks(&self.all, now, AWAITED);
         for seen in self.all.iter().filter(|seen| !seen.was_looked_at(now)) {
-            let why = "its file system stands still".to_owned();
-            lock(&seen.unreadable).get_or_insert(why);
+            seen.stands_still();
         }
         std::mem::take(&mut self.threads).leave();
     }
@@ -238,10 +247,11 @@ impl Signs {
         let Some(hit_ns) = self.hit_ns else {
             return Handoff::NothingToTell;
         };
-        match (seen.since(hit_ns), seen.unreadable()) {
+        match (seen.since_hit(), seen.unreadable()) {
             (Some(at), _) => Handoff::Escalated {
                 sign,
                 after_ms: at.saturating_sub(hit_ns) / 1_000_000,
+                failed,
             },
             (None, _) if failed == 0 => Handoff::NothingToTell,
             (None, Some(why)) => Handoff::Unseen { why },
@@ -253,7 +263,7 @@ impl Signs {
         let (claimed, effects) = match claim {
             Claim::BySign(place) => {
                 let seen = &self.all[place];
-                let claimed = match (seen.since(0), seen.unreadable()) {
+                let claimed = match (seen.first(), seen.unreadable()) {
                     (Some(_), _) => Some(seen.sign.in_words()),
                     (None, Some(why)) => return Claimed::Unseen { why },
                     (None, None) => None,
@@ -268,7 +278,7 @@ impl Signs {
         let Some(claim) = claimed else {
             return Claimed::NotClaimed;
         };
-        let missing = || effects.iter().filter(|seen| seen.since(0).is_none());
+        let missing = || effects.iter().filter(|seen| seen.first().is_none());
         if let Some(why) = missing().find_map(|seen| seen.unreadable()) {
             return Claimed::Unseen { why };
         }
@@ -294,7 +304,10 @@ fn await_looks(all: &[Arc<Seen>], since_ns: u64, most: Duration) {
 fn by_commands(gates: &[GateReport]) -> Option<String> {
     let ran = gates.iter().filter_map(|gate| match &gate.end {
         GateEnd::Ran { end, .. } => Some(matches!(end, CommandEnd::Exited { code: 0 })),
-        _ => None,
+        GateEnd::Answered
+        | GateEnd::Approved { .. }
+        | GateEnd::TimedOut { .. }
+        | GateEnd::RunEnded => None,
     });
     let ran: Vec<bool> = ran.collect();
     (!ran.is_empty() && ran.iter().all(|well| *well))

@@ -7,7 +7,10 @@ use http::{HeaderMap, Method, request::Parts};
 use injector_spec::experiment::Provider;
 use serde::Deserialize;
 
-use crate::{reactions::Task, repeat::Repeat};
+use crate::{
+    reactions::Task,
+    repeat::{Repeat, without_key},
+};
 
 /// A request to a model's API.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,9 +85,13 @@ impl Asked {
 
     /// The same, with what its body says. A body that is not JSON says nothing.
     pub(crate) fn with_body(mut self, scope: u32, headers: &HeaderMap, body: &Bytes) -> Self {
-        self.repeat = Repeat::of(&Method::POST, headers, body);
+        self.repeat = Repeat::of(&Method::POST, headers, body).of_a_model();
         let mut task = DefaultHasher::new();
-        (scope, &self.path, body).hash(&mut task);
+        (scope, &self.path).hash(&mut task);
+        match without_key(body) {
+            Some(body) => body.hash(&mut task),
+            None => body.hash(&mut task),
+        }
         self.task = task.finish();
         if self.dialect == Provider::Gemini {
             return self;

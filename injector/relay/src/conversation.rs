@@ -66,7 +66,7 @@ pub enum Said {
         /// Its place in the plan.
         rule: usize,
         /// What it has done.
-        reaction: Reaction,
+        reaction: Box<Reaction>,
     },
     /// A rule has hit a request.
     Hit {

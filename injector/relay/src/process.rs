@@ -349,11 +349,10 @@ fn take(
 fn news(shared: &Rc<Shared>) -> Vec<Said> {
     let mut news = shared.rules.borrow_mut().news();
     let reactions = shared.reactions.borrow_mut().news(shared.now_ms());
-    news.extend(
-        reactions
-            .into_iter()
-            .map(|(rule, reaction)| Said::Reacted { rule, reaction }),
-    );
+    news.extend(reactions.into_iter().map(|(rule, reaction)| Said::Reacted {
+        rule,
+        reaction: Box::new(reaction),
+    }));
     news.push(Said::Passed(*shared.passed.borrow()));
     news
 }

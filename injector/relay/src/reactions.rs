@@ -8,7 +8,10 @@
 //! request that was answered has had its effect; one by a method that is idempotent has it once, however often it is sent.
 //!
 //! Half an answer is taken for the whole where the target puts its text, and nothing behind it, into a request of another
-//! task: that is how an agent tells its model what was said before. A target that keeps it to itself is not found out.
+//! task: that is how an agent tells its model what was said before. A target that keeps it to itself is not found out. Where the half
+//! is the last message, the model is to go on with it: the target has noticed, and the task is closed.
+//!
+//! A try whose answer is held back has not ended, and its task is not given up.
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
@@ -111,6 +114,16 @@ struct Truncated {
     requests: u32,
 }
 
+/// An answer that is held back now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Holding {
+    /// By which rule.
+    rule: usize,
+    /// Of a try of this task, which has not ended: the target waits for it.
+    task: Task,
+    since_ms: u64,
+}
+
 /// How an answer came to its end that was held back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Held {
@@ -130,8 +143,8 @@ pub(crate) struct Reactions {
     told: BTreeMap<usize, Reaction>,
     /// The newest at the end.
     truncated: VecDeque<Truncated>,
-    /// Answers that are held back now, by a number each: whose they are, and since when.
-    holding: BTreeMap<u64, (usize, u64)>,
+    /// Answers that are held back now, by a number each.
+    holding: BTreeMap<u64, Holding>,
     /// The number of the last one.
     held: u64,
 }
@@ -171,6 +184,7 @@ impl Reactions {
             match first.with(repeat) {
                 Twice::Harmless => {}
                 Twice::Known => reaction.keyed += 1,
+                Twice::Paid => reaction.paid_twice += 1,
                 Twice::Anew => reaction.duplicates += 1,
             }
         }
@@ -254,10 +268,15 @@ impl Reactions {
         }
     }
 
-    /// A rule begins to hold an answer back; its number, by which it ends.
-    pub(crate) fn holds(&mut self, rule: usize, now_ms: u64) -> u64 {
+    /// A rule begins to hold an answer to a try of this task back; its number, by which it ends.
+    pub(crate) fn holds(&mut self, rule: usize, task: Task, now_ms: u64) -> u64 {
         self.held += 1;
-        self.holding.insert(self.held, (rule, now_ms));
+        let holding = Holding {
+            rule,
+            task,
+            since_ms: now_ms,
+        };
+        self.holding.insert(self.held, holding);
         self.held
     }
 
@@ -315,13 +334,18 @@ impl Reactions {
         let Ok(said) = serde_json::from_slice::<Value>(body) else {
             return;
         };
-        let answers = answers(&said);
+        let Answers { whole, last } = Answers::of(&said);
+        let mut gone_on = Vec::new();
         let by_rule = &mut self.by_rule;
         self.truncated.retain_mut(|truncated| {
             if !is_sought(truncated) {
                 return true;
             }
-            let is_taken = answers.contains(truncated.text.as_str());
+            if last.contains(truncated.text.as_str()) {
+                gone_on.push(truncated.task);
+                return false;
+            }
+            let is_taken = whole.contains(truncated.text.as_str());
             if is_taken {
                 let reaction = by_rule.entry(truncated.rule).or_default();
                 reaction.accepted_truncations += 1;
@@ -329,6 +353,16 @@ impl Reactions {
             truncated.requests += 1;
             !is_taken && truncated.requests < MOST_REQUESTS
         });
+        for task in gone_on {
+            self.goes_on(task);
+        }
+    }
+
+    /// The target has the model go on behind half an answer: its task needs no other try.
+    fn goes_on(&mut self, task: Task) {
+        for (rule, _) in self.open.remove(&task).into_iter().flatten() {
+            self.by_rule.entry(rule).or_default().gone_on += 1;
+        }
     }
 
     /// What differs from what was told last.
@@ -343,24 +377,27 @@ impl Reactions {
     /// What has come of it so far; tasks that are open and rest count as given up.
     pub(crate) fn so_far(&self, now_ms: u64) -> BTreeMap<usize, Reaction> {
         let mut all = self.by_rule.clone();
-        for (rule, open) in self.open.values().flatten() {
-            let Some(ended) = open.ended_ms else {
-                continue;
-            };
-            let reaction = all.entry(*rule).or_default();
-            reaction.given_up += 1;
-            if open.next == Next::Invited {
-                let rests_ms = now_ms.saturating_sub(ended);
-                let left = if rests_ms > open.patience_ms() {
-                    &mut reaction.gave_up
-                } else {
-                    &mut reaction.undecided
+        let held: HashSet<Task> = self.holding.values().map(|one| one.task).collect();
+        for (task, rules) in &self.open {
+            for (rule, open) in rules {
+                let reaction = all.entry(*rule).or_default();
+                let ended = open.ended_ms.filter(|_| !held.contains(task));
+                let Some(ended) = ended else {
+                    reaction.going_on += u64::from(open.is_retryable);
+                    continue;
                 };
-                left.add(open.tries);
+                reaction.given_up += 1;
+                let has_rested = now_ms.saturating_sub(ended) > open.patience_ms();
+                match (open.next, has_rested) {
+                    (Next::Invited, true) => reaction.gave_up.add(open.tries),
+                    (Next::Invited, false) => reaction.undecided.add(open.tries),
+                    (Next::Open, true) => {}
+                    (Next::Open, false) => reaction.resting += 1,
+                }
             }
         }
-        for (rule, since) in self.holding.values() {
-            let held_ms = now_ms.saturating_sub(*since);
+        for Holding { rule, since_ms, .. } in self.holding.values() {
+            let held_ms = now_ms.saturating_sub(*since_ms);
             if held_ms > HUNG_MS {
                 let reaction = all.entry(*rule).or_default();
                 // Whole seconds, so that it is told once in each; it is longer than the bound all the same.
@@ -372,20 +409,36 @@ impl Reactions {
     }
 }
 
-/// The texts that a request tells the model as its own answers, each with something behind it: an answer that is the last message is
-/// what the model is to go on with, as an agent does that has noticed.
-fn answers(said: &Value) -> HashSet<&str> {
-    let mut texts = HashSet::new();
-    let lists = ["messages", "contents", "input"];
-    let lists = lists.iter().filter_map(|list| said.get(list)?.as_array());
-    let earlier = lists.filter_map(|messages| messages.split_last());
-    for message in earlier.flat_map(|(_, earlier)| earlier) {
-        let role = message.get("role").and_then(Value::as_str);
-        if matches!(role, Some("assistant" | "model")) {
-            gather(message, &mut texts);
+/// The texts that a request tells the model as its own answers.
+#[derive(Default)]
+struct Answers<'v> {
+    /// Those with something behind them.
+    whole: HashSet<&'v str>,
+    /// That which is the last message: the model is to go on with it, as an agent asks that has noticed.
+    last: HashSet<&'v str>,
+}
+
+impl<'v> Answers<'v> {
+    fn of(said: &'v Value) -> Self {
+        let mut answers = Self::default();
+        let lists = ["messages", "contents", "input"];
+        let lists = lists.iter().filter_map(|list| said.get(list)?.as_array());
+        for (last, earlier) in lists.filter_map(|messages| messages.split_last()) {
+            for message in earlier.iter().filter(|message| is_an_answer(message)) {
+                gather(message, &mut answers.whole);
+            }
+            if is_an_answer(last) {
+                gather(last, &mut answers.last);
+            }
         }
+        answers
     }
-    texts
+}
+
+/// Whether a message is one of the model's.
+fn is_an_answer(message: &Value) -> bool {
+    let role = message.get("role").and_then(Value::as_str);
+    matches!(role, Some("assistant" | "model"))
 }
 
 /// The texts of a document.

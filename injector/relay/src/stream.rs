@@ -124,6 +124,12 @@ impl Body for Resumed {
     }
 }
 
+/// What was read of a body, and the rest as it comes.
+pub(crate) fn resumed(read: Bytes, rest: Incoming) -> Passing {
+    let read = Some(read);
+    Resumed { read, rest }.boxed_unsync()
+}
+
 /// A body that was read to its end, or as far as it may be.
 pub(crate) enum Read {
     /// All of it, and what came behind it.
@@ -143,11 +149,7 @@ pub(crate) async fn read(mut body: Incoming, at_most: usize) -> Result<Read, Bro
             Err(other) => trailers = other.into_trailers().ok(),
         }
         if read.len() > at_most {
-            let resumed = Resumed {
-                read: Some(read.freeze()),
-                rest: body,
-            };
-            return Ok(Read::TooLong(resumed.boxed_unsync()));
+            return Ok(Read::TooLong(resumed(read.freeze(), body)));
         }
     }
     Ok(Read::Whole(read.freeze(), trailers))

@@ -1,11 +1,17 @@
 //! `injector demo`: what it shows, and what keeps it from showing anything.
 
+use std::thread;
+use std::time::{Duration, Instant};
+
 use anyhow::{Result, ensure};
 use injector_tests::injector::{Finished, Injector};
 use injector_tests::lack::Lack;
+use rustix::process::Signal;
 
 use crate::needs::INJECTOR;
 use crate::suite::Case;
+
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 pub(crate) fn cases() -> Vec<Case> {
     vec![
@@ -14,6 +20,11 @@ pub(crate) fn cases() -> Vec<Case> {
             "demo::a_naive_agent_has_flaws_and_a_careful_one_none",
             INJECTOR,
             agents,
+        ),
+        Case::new(
+            "demo::agents_of_a_demo_that_is_killed_end_with_their_runs",
+            INJECTOR,
+            killed,
         ),
         Case::new(
             "demo::a_fault_without_effect_fails",
@@ -95,6 +106,38 @@ fn agents() -> Result<()> {
         "{}",
         said.stdout
     );
+    Ok(())
+}
+
+/// A demo is killed once its runs are armed, two of which would stand still for longer than is waited for here.
+fn killed() -> Result<()> {
+    const RUNS: usize = 4;
+    const ARMS: Duration = Duration::from_secs(30);
+    const SOON: Duration = Duration::from_secs(6);
+    let injector = Injector::new()?;
+    let mut demo = injector.start_here(&["demo", "agent"])?;
+    let runs = || -> Result<usize> {
+        let listed = injector.once(&["list", "--json"])?.stdout;
+        Ok(serde_json::from_str::<Vec<serde_json::Value>>(&listed)?.len())
+    };
+    let until = Instant::now() + ARMS;
+    while runs()? < RUNS {
+        if !demo.is_running()? {
+            let ended = demo.wait()?;
+            if let Some(lack) = Lack::find(ended.code, &ended.stderr) {
+                return Err(lack.into());
+            }
+            anyhow::bail!("it has ended: {ended:?}");
+        }
+        ensure!(Instant::now() < until, "it arms nothing");
+        thread::sleep(LOOK_EVERY);
+    }
+    demo.signal(Signal::KILL)?;
+    let until = Instant::now() + SOON;
+    while runs()? > 0 {
+        ensure!(Instant::now() < until, "runs are left");
+        thread::sleep(LOOK_EVERY);
+    }
     Ok(())
 }
 

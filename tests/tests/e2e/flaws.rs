@@ -29,6 +29,10 @@ pub(crate) fn cases() -> Vec<Case> {
         case("an_effect_comes_once_with_a_key", || {
             twice("--key k-1", 1, 0)
         }),
+        case("an_effect_is_known_by_an_answer_in_a_stream_too", || {
+            twice("--path /events", 2, 1)
+        }),
+        case("a_call_that_says_that_it_failed_has_no_effect", no_effect),
         case("a_task_that_is_left_at_once_is_given_up", || {
             left("--count 1", ["at_once", "later"], 1)
         }),
@@ -69,6 +73,26 @@ fn twice(more: &str, effects: u64, duplicates: u64) -> Result<()> {
     ];
     did(first_fault(&report)?, &wanted)?;
     fails(&finished, duplicates > 0, "duplicate-effect")
+}
+
+/// A call whose answer is lost, and the same again: the tool says by status 200 that both have failed.
+fn no_effect() -> Result<()> {
+    let lab = Lab::new(Wire::Loopback, Family::V4)?;
+    let (_server, address) = TOOL.serve(&lab)?;
+    let client = "--same --count 2 --path /failing";
+    let mut agent = TOOL.client(lab.agent(), address, client)?;
+    let injector = Injector::new()?;
+    let armed = TOOL.arm(&lab, &injector, "timeout --max-hits 1")?;
+    let felt = agent.round()?;
+    ensure!(
+        felt.error("timeout") == 1 && felt.error("is-error") == 1,
+        "{felt:?}"
+    );
+    let report = armed.report()?;
+    did(
+        first_fault(&report)?,
+        &[("let_go", 1), ("unacknowledged", 0), ("duplicates", 0)],
+    )
 }
 
 /// A run that fails on this says so by its code, and one that finds nothing wrong by its own.

@@ -68,6 +68,7 @@ impl Streams {
         for namespace in &ground.namespaces {
             // One that cannot be read now is read at the next turn.
             let lost = namespace.operations.lost().unwrap_or_default();
+            signs.lost(lost, &namespace.scopes);
             for (watched, stream) in &mut self.all {
                 if lost > 0 && namespace.scopes.contains(&watched.scope) {
                     stream.lost(lost);

@@ -5,7 +5,7 @@ use injector_record::report::Outcome;
 use super::*;
 
 fn signs(handoff: Option<&str>, claim: Option<Claim>, all: &[&str]) -> Signs {
-    Signs {
+    let mut signs = Signs {
         is_handed_over: handoff.is_some(),
         claim,
         all: handoff
@@ -13,9 +13,11 @@ fn signs(handoff: Option<&str>, claim: Option<Claim>, all: &[&str]) -> Signs {
             .chain(all)
             .map(|sign| Seen::of(&sign.parse().unwrap()))
             .collect(),
-        hit_ns: Some(1_000_000_000),
+        unhit_ns: 1_000_000_000,
         ..Signs::default()
-    }
+    };
+    signs.is_hit();
+    signs
 }
 
 const HOST: &str = "connect-to 127.0.0.1:9";
@@ -37,8 +39,9 @@ fn who_fails_and_says_nothing_is_silent() {
             quiet.handoff(failed),
             Handoff::Escalated {
                 after_ms: 2_000,
+                failed: of,
                 ..
-            }
+            } if of == failed
         ));
     }
     let unhit = Signs {
@@ -51,7 +54,7 @@ fn who_fails_and_says_nothing_is_silent() {
 #[test]
 fn what_cannot_be_looked_at_is_no_silence() {
     let blind = signs(Some(HOST), None, &[]);
-    *lock(&blind.all[0].unreadable) = Some("x".into());
+    blind.all[0].cannot_be_read("x".into());
     assert!(matches!(blind.handoff(1), Handoff::Unseen { .. }));
 }
 
@@ -75,7 +78,7 @@ fn success_is_true_with_all_its_effects_and_false_without_one() {
     assert!(claim.ends_with(":10") && missing.len() == 2);
     signs.all[2].note(5);
     assert!(matches!(judged(), Claimed::False { missing, .. } if missing.len() == 1));
-    *lock(&signs.all[3].unreadable) = Some("x".into());
+    signs.all[3].cannot_be_read("x".into());
     assert!(matches!(judged(), Claimed::Unseen { .. }));
     signs.all[3].note(5);
     assert_eq!(judged(), Claimed::True { effects: 2 });
@@ -100,15 +103,65 @@ fn commands_claim_success_by_ending_well() {
     assert_eq!(judged(&[gate(0)]), Claimed::True { effects: 1 });
 }
 
-#[test]
-fn sightings_are_bounded_and_the_last_is_kept() {
-    let seen = Seen::of(&HOST.parse().unwrap());
-    for at in 1..=3 * MOST_KEPT as u64 {
-        seen.note(at);
+/// An experiment whose handoff, claim and effect are connections, as the plan has it.
+fn connections() -> Signs {
+    let text = "targets: { a: { pid: 1 } }\nduration: 1s\nfaults: [ tool.is-error: { dest-port: 80 } ]\n\
+                handoff: { connect-to: \"127.0.0.1:9\" }\n\
+                success: { claim: { connect-to: \"127.0.0.1:10\" }, effects: [ { connect-to: \"127.0.0.1:11\" } ] }\n";
+    let experiment = injector_spec::experiment::file::parse(text, "signs", None).unwrap();
+    let plan =
+        injector_plan::Plan::make(&experiment, &injector_plan::Names::default(), 0, &|_| true)
+            .unwrap();
+    let mut signs = Signs::start(&experiment, &plan.watched).unwrap();
+    signs.is_hit();
+    signs
+}
+
+fn told(what: u32, port: u32, cookie: u64) -> Told {
+    Told {
+        boot_ns: boot_ns(),
+        what,
+        port,
+        cookie,
+        remote: std::net::Ipv4Addr::LOCALHOST.to_ipv6_mapped().octets(),
+        ..Told::default()
     }
-    assert_eq!(lock(&seen.at_ns).len(), MOST_KEPT);
-    assert_eq!(seen.since(0), Some(1));
-    assert_eq!(seen.since(MOST_KEPT as u64 * 2), Some(3 * MOST_KEPT as u64));
+}
+
+#[test]
+fn to_hand_over_is_to_try_and_an_effect_is_a_connection_that_is_made() {
+    let signs = connections();
+    for (cookie, port) in [(1, 9), (2, 10), (3, 11)] {
+        signs.take(&told(what::CONNECT_BEGAN, port, cookie));
+    }
+    assert!(matches!(signs.handoff(1), Handoff::Escalated { .. }));
+    assert_eq!(signs.success(Claim::BySign(1), &[]), Claimed::NotClaimed);
+    signs.take(&told(what::CONNECT_MADE, 0, 2));
+    signs.take(&told(what::CONNECT_FAILED, 0, 3));
+    signs.take(&told(what::CONNECT_MADE, 0, 3));
+    signs.take(&told(what::CONNECT_REFUSED, 11, 0));
+    let judged = signs.success(Claim::BySign(1), &[]);
+    assert!(matches!(judged, Claimed::False { .. }), "{judged:?}");
+    signs.take(&told(what::CONNECT_BEGAN, 11, 4));
+    signs.take(&told(what::CONNECT_MADE, 0, 4));
+    let judged = signs.success(Claim::BySign(1), &[]);
+    assert_eq!(judged, Claimed::True { effects: 1 });
+}
+
+#[test]
+fn of_connections_that_were_lost_it_is_not_said_that_there_was_none() {
+    let signs = connections();
+    signs.lost(0, &[0]);
+    signs.lost(3, &[1]);
+    assert!(matches!(signs.handoff(1), Handoff::Silent { .. }));
+    signs.lost(3, &[0]);
+    let handoff = signs.handoff(1);
+    assert!(
+        matches!(&handoff, Handoff::Unseen { why } if why.ends_with("3 operations of its targets were lost")),
+        "{handoff:?}"
+    );
+    let judged = signs.success(Claim::BySign(1), &[]);
+    assert!(matches!(judged, Claimed::Unseen { .. }), "{judged:?}");
 }
 
 #[test]
@@ -121,7 +174,7 @@ fn a_file_is_looked_at_once_more_before_it_is_judged() {
     let experiment = injector_spec::experiment::file::parse(&text, "signs", None).unwrap();
     let mut signs = Signs::start(&experiment, &[]).unwrap();
     let until = Instant::now() + Duration::from_secs(10);
-    while signs.all[0].looked_ns.load(Ordering::Acquire) == 0 && Instant::now() < until {
+    while !signs.all[0].was_looked_at(1) && Instant::now() < until {
         thread::sleep(Duration::from_millis(1));
     }
     signs.look(boot_ns(), 0);

@@ -25,7 +25,9 @@ pub struct Again {
 impl Account {
     /// How to do it again; `None` where the journal does not say what was asked.
     pub fn again(&self) -> Option<Again> {
-        let experiment = self.experiment.as_ref()?;
+        let mut experiment = self.experiment.clone()?;
+        experiment.leave_out_unseen_halts();
+        let experiment = &experiment;
         // A journal may be a file of a stranger's making: what cannot be run is not written as if it could.
         experiment.check().ok()?;
         let overrides = self.overrides.iter().flat_map(|limit| {

@@ -28,6 +28,9 @@ pub enum Handoff {
         sign: String,
         /// How long after the first hit, in milliseconds.
         after_ms: u64,
+        /// Tasks that a fault met and that were not made good; where there was none, it had nothing to hand over.
+        #[serde(default)]
+        failed: u64,
     },
     /// It did not.
     Silent {
@@ -83,9 +86,16 @@ impl Signs {
     /// The flaws that it would have shown, had it had them.
     pub fn could_show(&self) -> Vec<Flaw> {
         let failed = match &self.handoff {
-            // It handed over, whatever for.
-            Some(Handoff::Escalated { .. } | Handoff::Silent { .. }) => Some(Flaw::Silent),
-            Some(Handoff::NothingToTell | Handoff::Unseen { .. }) | None => None,
+            Some(Handoff::Escalated { failed: 1.., .. } | Handoff::Silent { .. }) => {
+                Some(Flaw::Silent)
+            }
+            // It told a person, and had no reason to, or for another one.
+            Some(
+                Handoff::Escalated { failed: 0, .. }
+                | Handoff::NothingToTell
+                | Handoff::Unseen { .. },
+            )
+            | None => None,
         };
         let claimed = match &self.success {
             Some(Claimed::True { .. } | Claimed::False { .. }) => Some(Flaw::FalseSuccess),
@@ -97,9 +107,18 @@ impl Signs {
     /// All of it in words, a sentence each.
     pub fn words(&self) -> Vec<String> {
         let handoff = self.handoff.as_ref().and_then(|handoff| match handoff {
-            Handoff::Escalated { sign, after_ms } => {
+            Handoff::Escalated {
+                sign,
+                after_ms,
+                failed,
+            } => {
                 let after = duration::measured(Duration::from_millis(*after_ms));
-                Some(format!("escalated: {sign}, {after} after the first hit"))
+                Some(match failed {
+                    0 => format!(
+                        "there was {sign}, {after} after the first hit, and no task failed for good"
+                    ),
+                    1.. => format!("escalated: {sign}, {after} after the first hit"),
+                })
             }
             Handoff::Silent { sign, failed } => {
                 let tasks = count(*failed, "task", "tasks");
@@ -166,10 +185,18 @@ mod tests {
         let escalated = handoff(Handoff::Escalated {
             sign: sign(),
             after_ms: 1_200,
+            failed: 1,
         });
         assert!(escalated.flaws().is_empty());
         assert_eq!(escalated.could_show(), [Flaw::Silent]);
         assert!(escalated.words()[0].starts_with("escalated: a change of"));
+        let unasked = handoff(Handoff::Escalated {
+            sign: sign(),
+            after_ms: 1_200,
+            failed: 0,
+        });
+        assert!(unasked.flaws().is_empty() && unasked.could_show().is_empty());
+        assert!(unasked.words()[0].ends_with("no task failed for good"));
         for open in [
             handoff(Handoff::NothingToTell),
             handoff(Handoff::Unseen { why: "x".into() }),

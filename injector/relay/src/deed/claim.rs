@@ -118,7 +118,10 @@ impl Claim {
         // It may still get the answer.
         self.fails(Next::Invited, None, Effect::None);
         let (rule, now_ms) = (self.taken.rule, self.shared.now_ms());
-        let number = self.shared.reactions.borrow_mut().holds(rule, now_ms);
+        let number = {
+            let mut reactions = self.shared.reactions.borrow_mut();
+            reactions.holds(rule, self.task, now_ms)
+        };
         let since = Instant::now();
         self.held_since = Some((since, number));
         self.hold(None).await;

@@ -1,12 +1,16 @@
 //! One call of a tool: which faults take it, and what they do to it. What is done to its answer is in [`reply`].
 
+mod held;
 mod reply;
 
 use std::{fmt::Display, rc::Rc};
 
 use http::{HeaderValue, StatusCode, header::CONTENT_TYPE, request::Parts};
 use hyper::{Request, Response, body::Incoming};
-use injector_spec::{experiment::RpcCode, quantity::HttpStatus};
+use injector_spec::{
+    experiment::{Fulfilment, RpcCode},
+    quantity::HttpStatus,
+};
 
 use self::reply::Reply;
 use super::{Claim, invited, made, pass_well, unmet, wait, withhold};
@@ -124,8 +128,11 @@ impl Call {
             return Reply::of(self, None).fetch(request, upstream).await;
         };
         match act {
-            ToolAct::Withhold(which) => {
-                withhold(&self.shared, which, claim, request, upstream).await
+            ToolAct::Withhold(Fulfilment::Delivered) => {
+                held::withhold(&self, claim, request, upstream).await
+            }
+            ToolAct::Withhold(Fulfilment::Lost) => {
+                withhold(&self.shared, Fulfilment::Lost, claim, request, upstream).await
             }
             ToolAct::Alter(alter, interface) => {
                 let alter = Some((alter, interface, claim));

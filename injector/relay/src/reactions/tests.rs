@@ -1,5 +1,6 @@
 //! What is told of clients whose habits are known.
 
+use injector_spec::experiment::Flaw;
 use proptest::prelude::*;
 
 use super::*;
@@ -62,7 +63,7 @@ fn answers_of_no_use_are_counted_where_their_tasks_are() {
 fn what_is_held_is_let_go_of_or_not() {
     let mut reactions = Reactions::default();
     for held in [Held::LetGo(600), Held::LetGo(400), Held::UntilTheEnd(700)] {
-        let number = reactions.holds(0, 0);
+        let number = reactions.holds(0, 7, 0);
         reactions.was_held(0, number, held);
     }
     let reaction = one(&reactions);
@@ -79,7 +80,7 @@ fn what_is_held_is_let_go_of_or_not() {
 #[test]
 fn an_answer_is_told_to_be_held_once_it_has_been_for_long() {
     let mut reactions = Reactions::default();
-    let number = reactions.holds(0, 1_000);
+    let number = reactions.holds(0, 7, 1_000);
     let at = |reactions: &Reactions, now| {
         let all = reactions.so_far(now);
         all.get(&0).and_then(|reaction| reaction.holding_ms)
@@ -89,6 +90,39 @@ fn an_answer_is_told_to_be_held_once_it_has_been_for_long() {
     assert_eq!(at(&reactions, 16_900), Some(15_000));
     reactions.was_held(0, number, Held::LetGo(15_900));
     assert_eq!(at(&reactions, 20_000), None);
+}
+
+#[test]
+fn a_task_whose_answer_is_held_back_is_not_given_up() {
+    let mut reactions = Reactions::default();
+    reactions.comes(7, 0);
+    reactions.fails(0, 7, failed(None), 0);
+    let number = reactions.holds(0, 7, 0);
+    let waits = reactions.so_far(REST_MS * 6)[&0];
+    assert_eq!((waits.given_up, waits.gave_up.tasks()), (0, 0));
+    assert_eq!((waits.retryable, waits.going_on), (1, 1));
+    assert!(!waits.flaws().contains(&Flaw::GaveUp), "{waits:?}");
+    // It lets go: from now on it could come again.
+    reactions.was_held(0, number, Held::LetGo(REST_MS * 6));
+    reactions.goes_wrong(7, REST_MS * 6);
+    let at = |now: u64| reactions.so_far(now)[&0].gave_up.at_once;
+    assert_eq!([at(REST_MS * 7), at(REST_MS * 7 + 1)], [0, 1]);
+}
+
+#[test]
+fn a_task_that_failed_just_now_may_be_tried_again_whatever_it_was_told() {
+    let mut reactions = Reactions::default();
+    let no_use = Failed {
+        next: Next::Open,
+        ..failed(None)
+    };
+    reactions.fails(0, 1, no_use, 0);
+    reactions.fails(0, 2, failed(None), 0);
+    let failed = |now: u64| reactions.so_far(now)[&0].failed_for_good();
+    assert_eq!([failed(1), failed(REST_MS), failed(REST_MS + 1)], [0, 0, 2]);
+    let mut ended = reactions.so_far(1)[&0];
+    ended.target_has_ended();
+    assert_eq!(ended.failed_for_good(), 2);
 }
 
 #[test]
@@ -157,6 +191,11 @@ fn an_effect_comes_twice_without_a_key_and_once_with_one() {
     assert_eq!(twice(Repeat::Keyed(1), Repeat::Keyed(1)), [1, 0, 1]);
     assert_eq!(twice(Repeat::Keyed(1), Repeat::Keyed(2)), [1, 1, 0]);
     assert_eq!(twice(Repeat::Idempotent, Repeat::Idempotent), [0, 0, 0]);
+    // What a model answers twice is paid for twice, and no effect.
+    let [bare, keyed] = [Repeat::Answer(None), Repeat::Answer(Some(1))];
+    assert_eq!(twice(bare, bare), [1, 0, 0]);
+    assert_eq!(twice(keyed, bare), [1, 0, 0]);
+    assert_eq!(twice(keyed, keyed), [1, 0, 1]);
 }
 
 #[test]
@@ -191,8 +230,8 @@ fn half_an_answer_is_taken_for_the_whole_where_it_comes_back_as_one() {
     // The same request again is a try, and others of another target are another's.
     reactions.says(1, 7, body(HALF).as_bytes());
     reactions.says(2, 8, body(HALF).as_bytes());
-    // It has got the rest by another way, has the model go on, or was told so by its user.
-    for other in [&body("All is well, but not here"), HALF, &last, &of_user] {
+    // It has got the rest by another way, or was told so by its user.
+    for other in [&body("All is well, but not here"), HALF, &of_user] {
         reactions.says(1, 8, other.as_bytes());
     }
     assert_eq!(accepted(&reactions), 0);
@@ -200,6 +239,14 @@ fn half_an_answer_is_taken_for_the_whole_where_it_comes_back_as_one() {
         reactions.says(1, 8, body(HALF).as_bytes());
         assert_eq!(accepted(&reactions), 1);
     }
+    // It has the model go on: it has noticed.
+    reactions.truncated(0, 1, 7, HALF);
+    reactions.fails(0, 7, failed(None), 0);
+    reactions.says(1, 8, last.as_bytes());
+    let reaction = one(&reactions);
+    assert_eq!((reaction.gone_on, reaction.given_up), (1, 0));
+    reactions.says(1, 8, body(HALF).as_bytes());
+    assert_eq!(accepted(&reactions), 1);
     // Too short, made good by another try, and long ago.
     reactions.truncated(0, 1, 9, "ok");
     reactions.says(1, 10, body("ok").as_bytes());
@@ -235,25 +282,44 @@ proptest! {
         prop_assert!(reaction.tries >= reaction.tasks && reaction.most_tries <= reaction.tries);
     }
 
-    /// A target that no fault meets has no flaw, whatever it asks, how often, and how its server answers: nothing is said of it.
+    /// Nothing is said of tasks that no fault meets, whatever is asked for them, how often, and how their server answers: what is
+    /// said of another task of the same target, which a fault meets, is the same without them.
     #[test]
     fn of_a_quiet_history_nothing_is_said(
-        acts in proptest::collection::vec((0u64..4, 0u8..5, 0u64..20_000), 0..100),
+        acts in proptest::collection::vec((0u64..4, 0u8..6, 0u64..20_000), 4..100),
     ) {
-        let mut reactions = Reactions::default();
+        const MET: Task = 9;
+        let (mut reactions, mut alone) = (Reactions::default(), Reactions::default());
         let mut now = 0;
-        for (task, act, passes) in acts {
+        let quarter = acts.len() / 4;
+        let lost = Failed { effect: Effect::Unacknowledged(Repeat::Anew), ..failed(Some(1_000)) };
+        for (place, (task, act, passes)) in (0..).zip(acts) {
             now += passes;
+            for both in [&mut reactions, &mut alone] {
+                match place {
+                    0 => both.comes(MET, now),
+                    place if place == quarter => {
+                        both.fails(0, MET, lost, now);
+                        both.truncated(0, 0, MET, "All is well, but");
+                    }
+                    place if place == 2 * quarter => both.comes(MET, now),
+                    place if place == 3 * quarter => both.is_carried_out(MET, Repeat::Anew),
+                    _ => {}
+                }
+            }
             match act {
                 0 | 1 => reactions.comes(task, now),
                 2 => reactions.is_carried_out(task, Repeat::Anew),
                 3 => reactions.goes_well(task),
+                4 => reactions.is_unacknowledged(0, task, Repeat::Anew),
                 _ => reactions.goes_wrong(task, now),
             }
             let body = r#"{"messages":[{"role":"assistant","content":"All is well"},{}]}"#;
             reactions.says(0, task, body.as_bytes());
         }
-        prop_assert!(reactions.so_far(now + 100_000).is_empty());
+        let (all, of_one) = (reactions.so_far(now + 1), alone.so_far(now + 1));
+        prop_assert_eq!(of_one[&0].tasks, 1);
+        prop_assert_eq!(all, of_one);
     }
 
     /// A client that tries thrice at most, waits as it is told, has a key for each task and gets an answer in the end has no
@@ -275,7 +341,7 @@ proptest! {
                 }
                 reactions.fails(0, task, failed, now);
                 if how == 1 {
-                    let number = reactions.holds(0, now);
+                    let number = reactions.holds(0, task, now);
                     reactions.was_held(0, number, Held::LetGo(wait));
                 }
                 now += wait;
@@ -290,6 +356,6 @@ proptest! {
         reactions.comes(u64::MAX, now);
         reactions.fails(0, u64::MAX, failed(None), now);
         let flaws = reactions.so_far(now + 100_000)[&0].flaws();
-        prop_assert_eq!(flaws, [injector_spec::experiment::Flaw::GaveUp]);
+        prop_assert_eq!(flaws, [Flaw::GaveUp]);
     }
 }

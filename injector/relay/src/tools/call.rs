@@ -10,7 +10,11 @@ use http::{
 };
 use serde_json::Value;
 
-use crate::{reactions::Task, repeat::Repeat, rules::Origin};
+use crate::{
+    reactions::Task,
+    repeat::{Repeat, take_key_out, without_key},
+    rules::Origin,
+};
 
 /// The method by which MCP calls a tool.
 pub(crate) const TOOLS_CALL: &str = "tools/call";
@@ -147,7 +151,11 @@ impl Called {
                 }
             }
             read @ (Body::Batch | Body::Other) => {
-                (head.method.as_str(), head.uri.query(), body).hash(&mut task);
+                (head.method.as_str(), head.uri.query()).hash(&mut task);
+                match without_key(body) {
+                    Some(body) => body.hash(&mut task),
+                    None => body.hash(&mut task),
+                }
                 (None, (read == Body::Batch).then_some(Unmet::Batch))
             }
         };
@@ -245,6 +253,7 @@ fn read(body: &[u8]) -> Body {
             if let Value::Object(all) = &mut params {
                 all.remove("_meta");
             }
+            take_key_out(&mut params);
             let message = Message {
                 id,
                 method,
@@ -337,6 +346,11 @@ pub(crate) mod tests {
         let first = task(json!(1), json!({"a": 1, "b": 2}));
         assert_eq!(first, task(json!("x"), json!({"b": 2, "a": 1})));
         assert_ne!(first, task(json!(1), json!({"a": 1, "b": 3})));
+        // A key is each try's own, or the task's: it is the same task.
+        for key in ["k", "l"] {
+            let arguments = json!({"a": 1, "b": 2, "idempotency_key": key});
+            assert_eq!(first, task(json!(2), arguments));
+        }
     }
 
     #[test]

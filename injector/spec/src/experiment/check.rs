@@ -115,9 +115,10 @@ pub enum CheckError {
     #[error("`fail-on` names `{0}` twice; leave one of them")]
     FailsOnTwice(&'static str),
     #[error(
-        "`fail-on` names `{}`, which a target shows by {}, and the experiment has none of them; add one, or leave the name out",
+        "`fail-on` names `{}`, which a target shows by {}{}, and the experiment has none of them; add one, or leave the name out",
         .0.name(),
-        .0.shown_by()
+        .0.shown_by(),
+        .0.shown_at_the_end_by()
     )]
     FailsOnUnseen(Flaw),
     #[error(
@@ -301,6 +302,22 @@ impl Experiment {
             Some(flaw) => Err(CheckError::HaltsOnUnseen(flaw)),
             None => Ok(()),
         }
+    }
+
+    /// Takes out conditions on flaws that none of the faults could show: those of a host are bound to each of its runs, and a
+    /// record of one has them all.
+    pub fn leave_out_unseen_halts(&mut self) {
+        let mut halt = std::mem::take(&mut self.halt);
+        halt.retain(|condition| match condition {
+            Condition::Shows(flaw) => self.shows(*flaw),
+            Condition::Pressure(_)
+            | Condition::Load(_)
+            | Condition::Lives { .. }
+            | Condition::Rate { .. }
+            | Condition::Clock(_)
+            | Condition::Probe(_) => true,
+        });
+        self.halt = halt;
     }
 
     fn check_targets(&self) -> Result<(), CheckError> {

@@ -105,10 +105,29 @@ impl Flaw {
                 "faults whose answers clients are to try again, as `llm.overload`, `llm.timeout` or `tool.timeout`"
             }
             Self::DuplicateEffect => {
-                "faults that lose the answer to a request that was carried out, as `tool.timeout`, `llm.timeout` or `llm.cut`, or by a ledger"
+                "faults that lose the answer to a call that was carried out, `tool.timeout` and `tool.corrupt` with `damage: json`"
             }
             Self::Silent => "faults on its requests, where `handoff` says how it hands over",
             Self::FalseSuccess => "what `success` says that it leaves behind",
+        }
+    }
+}
+
+impl Flaw {
+    /// What else shows it when the run is over, as the rest of [`Self::shown_by`].
+    pub const fn shown_at_the_end_by(self) -> &'static str {
+        match self {
+            Self::DuplicateEffect => ", or by a ledger",
+            Self::IgnoredRetryAfter
+            | Self::RetryStorm
+            | Self::NoProgress
+            | Self::Hung
+            | Self::AcceptedTruncation
+            | Self::DeathUnnoticed
+            | Self::Orphans
+            | Self::GaveUp
+            | Self::Silent
+            | Self::FalseSuccess => "",
         }
     }
 }

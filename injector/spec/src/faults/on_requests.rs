@@ -97,10 +97,13 @@ const fn failing(status: HttpStatus) -> &'static [Flaw] {
     }
 }
 
-/// By answers that are held back, of requests that the server gets or does not.
+/// By answers that are held back.
+const HELD: &[Flaw] = &[Flaw::RetryStorm, Flaw::Hung, Flaw::GaveUp];
+
+/// The same, of calls that the tool gets or does not.
 const fn held(which: Fulfilment) -> &'static [Flaw] {
     match which {
-        Fulfilment::Lost => &[Flaw::RetryStorm, Flaw::Hung, Flaw::GaveUp],
+        Fulfilment::Lost => HELD,
         Fulfilment::Delivered => &[
             Flaw::RetryStorm,
             Flaw::Hung,
@@ -111,7 +114,8 @@ const fn held(which: Fulfilment) -> &'static [Flaw] {
 }
 
 impl<'f> OnModels<'f> {
-    /// What a client may take for a good answer it has no reason to ask for again.
+    /// What a client may take for a good answer it has no reason to ask for again. An answer that is paid for twice is no effect:
+    /// to ask again for a lost one is what the clients of providers do, and they send no key.
     const fn shows(self) -> &'static [Flaw] {
         match self {
             // Ollama has no words for how long to wait.
@@ -137,23 +141,14 @@ impl<'f> OnModels<'f> {
                 }
             }
             Self::ModelError(fault) => failing(fault.status),
-            Self::Overload(fault) => match fault.after_tokens {
-                None => &[Flaw::RetryStorm, Flaw::GaveUp],
-                Some(_) => &[Flaw::RetryStorm, Flaw::GaveUp, Flaw::DuplicateEffect],
-            },
-            Self::Malformed(_) => &[Flaw::RetryStorm, Flaw::DuplicateEffect],
-            Self::Timeout(fault) => held(fault.request),
-            Self::Stall(_) => held(Fulfilment::Delivered),
+            Self::Overload(_) => &[Flaw::RetryStorm, Flaw::GaveUp],
+            Self::Malformed(_) => &[Flaw::RetryStorm],
+            Self::Timeout(_) | Self::Stall(_) => HELD,
             Self::Cut(fault) => match fault.ending {
-                Ending::Clean if fault.after_tokens > 0 => &[
-                    Flaw::RetryStorm,
-                    Flaw::AcceptedTruncation,
-                    Flaw::GaveUp,
-                    Flaw::DuplicateEffect,
-                ],
-                Ending::Clean | Ending::Dirty => {
-                    &[Flaw::RetryStorm, Flaw::GaveUp, Flaw::DuplicateEffect]
+                Ending::Clean if fault.after_tokens > 0 => {
+                    &[Flaw::RetryStorm, Flaw::AcceptedTruncation, Flaw::GaveUp]
                 }
+                Ending::Clean | Ending::Dirty => &[Flaw::RetryStorm, Flaw::GaveUp],
             },
             Self::Slow(_) | Self::Empty(_) | Self::WrongModel(_) => &[],
         }

@@ -4,8 +4,10 @@
 //! meet, and [`play`] arms it. Each fault has a run for each agent, both at the same time, and each agent is a process that
 //! works once. The faults at which a naive agent stands still go on beside all others.
 //!
-//! Invariants are those of [`super`]. What is printed is what the runs report; the demo fails where the naive agent does not show
-//! what the fault is there for, where the careful one shows anything, or where something is left.
+//! Each fault is rehearsed before the first is armed: where the host would refuse one, the demo is refused, for the table would
+//! have a row without an answer. What is printed is what the runs report; the demo fails where the naive agent does not show what the
+//! fault is there for, where the careful one shows anything, or where something is left. Where it breaks off, it ends its runs and
+//! waits for them; where it is killed, its agents end, and their runs with them.
 
 mod faults;
 mod habit;
@@ -14,7 +16,7 @@ mod play;
 mod server;
 mod table;
 
-use std::{io, net::SocketAddr, sync::mpsc, thread};
+use std::{io, net::SocketAddr, process, thread};
 
 use injector_engine::tell;
 use injector_spec::{
@@ -28,7 +30,7 @@ pub(super) use server::serve;
 
 use super::{cast::Process, part, remains::Remains, verdict::Finding};
 use faults::{FAULTS, Fault, QUIET};
-use play::{Agent, Both, Met};
+use play::{Agent, Both, BrokenOff, Met};
 
 /// Shows both agents under all faults, and checks what is said of them.
 pub fn demo_agent(config: &Source) -> Result<Exit, Refusal> {
@@ -45,8 +47,10 @@ pub fn demo_agent(config: &Source) -> Result<Exit, Refusal> {
         .and_then(|line| line.parse().ok())
         .ok_or_else(|| cannot(io::Error::other("the server does not listen")))?;
     let tried = Agent::start(&QUIET, Habit::Careful, server).map_err(cannot)?;
-    if let Some(refusal) = play::refused(&FAULTS[0], tried.id(), config)? {
-        return Err(refusal);
+    for fault in &FAULTS {
+        if let Some(refusal) = play::refused(fault, tried.id(), config)? {
+            return Err(refusal);
+        }
     }
     drop(tried);
     tell::page(table::opening());
@@ -60,33 +64,51 @@ pub fn demo_agent(config: &Source) -> Result<Exit, Refusal> {
     Ok(if is_good { Exit::Done } else { Exit::Failed })
 }
 
-/// All faults, each with what both agents made of it; told row by row as they come, in the order of the table.
+/// All faults, each with what both agents made of it; told row by row as they come, in the order of the table. No run is left, and
+/// no thread, whatever comes.
 fn play_all(server: SocketAddr, config: &Source) -> Result<Vec<(&'static Fault, Both)>, Refusal> {
-    let all = || [&QUIET].into_iter().chain(&FAULTS);
-    let (tell_end, ends) = mpsc::channel();
-    let stands_still = |fault: &&'static Fault| fault.shows.contains(&flaw::Flaw::Hung);
-    for fault in all().filter(stands_still) {
-        let (tell_end, config) = (tell_end.clone(), config.clone());
-        thread::spawn(move || {
-            // The demo has broken off where no one hears it.
-            let _ = tell_end.send((fault, play::both(fault, server, &config)));
-        });
-    }
-    drop(tell_end);
+    let broken_off = BrokenOff::default();
+    let stand_still = FAULTS.iter().filter(|fault| stands_still(fault));
+    let beside: Vec<_> = stand_still
+        .map(|fault| {
+            let (config, broken_off) = (config.clone(), broken_off.clone());
+            let play = move || play::both(fault, server, &config, &broken_off);
+            (fault, thread::spawn(play))
+        })
+        .collect();
     let mut played = Vec::new();
     let mut show = |fault: &'static Fault, both: Both| {
         tell::page(table::row(fault, &both));
         played.push((fault, both));
     };
-    for fault in all().filter(|fault| !stands_still(fault)) {
-        show(fault, play::both(fault, server, config)?);
+    let mut first = Ok(());
+    for fault in [&QUIET].into_iter().chain(&FAULTS) {
+        if first.is_err() || stands_still(fault) {
+            continue;
+        }
+        match play::both(fault, server, config, &broken_off) {
+            Ok(both) => show(fault, both),
+            Err(refusal) => first = Err(refusal),
+        }
     }
-    let mut late: Vec<_> = ends.iter().collect();
-    late.sort_by_key(|(fault, _)| FAULTS.iter().position(|one| one == *fault));
-    for (fault, both) in late {
-        show(fault, both?);
+    for (fault, play) in beside {
+        if first.is_err() {
+            broken_off.tell();
+        }
+        let broke = || Refusal::failed(format!("{} of the demo broke off.", fault.name));
+        let both = play.join().unwrap_or_else(|_| Err(broke()));
+        match (both, &first) {
+            (Ok(both), Ok(())) => show(fault, both),
+            (Err(refusal), Ok(())) => first = Err(refusal),
+            // What was broken off has nothing to show.
+            (Ok(_) | Err(_), Err(_)) => {}
+        }
     }
-    Ok(played)
+    first.map(|()| played)
+}
+
+fn stands_still(fault: &Fault) -> bool {
+    fault.shows.contains(&flaw::Flaw::Hung)
 }
 
 /// How often each order was paid.
@@ -169,6 +191,13 @@ pub(super) fn work_when_told(
     match io::stdin().read_line(&mut String::new())? {
         // The demo is over.
         0 => Ok(()),
-        _ => habit::work(habit, work, order, server),
+        _ => {
+            // It works for as long as the demo is there: what stands still would never end.
+            thread::spawn(|| {
+                let _ = io::copy(&mut io::stdin(), &mut io::sink());
+                process::exit(1);
+            });
+            habit::work(habit, work, order, server)
+        }
     }
 }

@@ -42,11 +42,17 @@ fn converse(stream: &TcpStream) -> Result<()> {
         if (is_plain || !calls(&asked).is_empty()) && !is_known(&request) {
             tell()?;
         }
-        let answer = if is_plain {
+        let mut answer = if is_plain {
             Some(sum(&asked))
         } else {
             answered(&asked)
         };
+        if let Some(answer) = answer
+            .as_mut()
+            .filter(|_| request.first.contains("/failing"))
+        {
+            answer["result"]["isError"] = true.into();
+        }
         match answer {
             None => write(stream, "202 Accepted", "")?,
             Some(answer) if request.first.contains("/events") => streamed(stream, &answer)?,

@@ -282,7 +282,7 @@ impl Relay {
                 self.counts.insert(rule, counters);
             }
             Said::Reacted { rule, reaction } => {
-                self.reactions.insert(rule, reaction);
+                self.reactions.insert(rule, *reaction);
             }
             Said::Hit {
                 rule,

@@ -20,7 +20,7 @@ use crate::{
     stream::{self, Broken, Passing, Read, Writer, as_it_comes, whole},
     tools::{
         alter::{Alter, Answers, altered},
-        call::LONGEST,
+        call::{LONGEST, Message},
         memory::Remembered,
     },
 };
@@ -133,12 +133,7 @@ impl Reply {
         };
         let went_well = match &self.call.called.message {
             // Others in its stream are notifications, and requests of the tool's.
-            Some(message) => {
-                if value["id"] != *message.id.value() || value.get("method").is_some() {
-                    return None;
-                }
-                value.get("result").is_some() && value["result"]["isError"] != true
-            }
+            Some(message) => went_well(message, &value)?,
             // It has come, in pieces that no fault is about.
             None if comes == Comes::InAStream => {
                 self.is_carried_out();
@@ -244,6 +239,14 @@ impl Meet for Reply {
     fn ends(&mut self) {
         self.has_ended();
     }
+}
+
+/// Whether a call went well, by this message; `None` where it is not the answer to it.
+pub(super) fn went_well(message: &Message, value: &Value) -> Option<bool> {
+    if value["id"] != *message.id.value() || value.get("method").is_some() {
+        return None;
+    }
+    Some(value.get("result").is_some() && value["result"]["isError"] != true)
 }
 
 /// Whether a result is the tool's answer: no task that goes on (MCP 2025-11-25), and no question to the client (2026-07-28).

@@ -8,6 +8,12 @@ use std::{
     time::Duration,
 };
 
+/// The longest line, and the longest body, in bytes: a message of the demo has far less.
+const LONGEST: u64 = 64 << 10;
+
+/// Headers of a message at most.
+const MOST_HEADERS: usize = 64;
+
 /// A request or an answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Message {
@@ -57,6 +63,9 @@ pub(super) fn read(from: impl Read) -> io::Result<Message> {
             break;
         };
         let header = (name.to_ascii_lowercase(), value.trim().to_owned());
+        if message.headers.len() >= MOST_HEADERS {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
         message.headers.push(header);
     }
     let is_chunked = message.header("transfer-encoding").is_some();
@@ -75,13 +84,20 @@ pub(super) fn read(from: impl Read) -> io::Result<Message> {
 
 fn line(from: &mut impl BufRead) -> io::Result<String> {
     let mut line = String::new();
-    if from.read_line(&mut line)? == 0 {
+    if from.take(LONGEST).read_line(&mut line)? == 0 {
         return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    if !line.ends_with('\n') {
+        return Err(io::ErrorKind::InvalidData.into());
     }
     Ok(line.trim_end().to_owned())
 }
 
 fn whole(from: &mut impl BufRead, length: u64, body: &mut Vec<u8>) -> io::Result<()> {
+    let has = u64::try_from(body.len()).unwrap_or(u64::MAX);
+    if length > LONGEST.saturating_sub(has) {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
     let read = from.take(length).read_to_end(body)?;
     if u64::try_from(read).is_ok_and(|read| read == length) {
         return Ok(());
@@ -152,5 +168,12 @@ mod tests {
         let short = of("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc");
         assert_eq!(short.end, End::Broken);
         assert!(read(&b""[..]).is_err());
+        let size = LONGEST + 1;
+        let long = of(&format!(
+            "HTTP/1.1 200 OK\r\nContent-Length: {size}\r\n\r\n{}",
+            "x".repeat(70_000)
+        ));
+        assert_eq!((long.body.len(), long.end), (0, End::Broken));
+        assert!(read(format!("HTTP/1.1 200 {}\r\n\r\n", "x".repeat(70_000)).as_bytes()).is_err());
     }
 }

@@ -1,10 +1,14 @@
 //! One fault, on both agents at a time: each is a process that waits for its word, and a run is armed on it by a command of its own.
 
 use std::{
-    io::{BufRead, BufReader, Write},
+    io::{BufRead, BufReader, Read, Write},
     net::SocketAddr,
-    process::{Child, Command, Stdio},
-    thread,
+    process::{Child, ChildStdout, Command, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{self, JoinHandle},
 };
 
 use injector_record::report::{Outcome, Reaction, RunReport};
@@ -64,15 +68,42 @@ impl Met {
 /// What both made of it: the naive agent, and the careful one.
 pub(super) type Both = [Met; 2];
 
+/// Whether the demo has broken off: its runs are to end at once.
+#[derive(Clone, Debug, Default)]
+pub(super) struct BrokenOff(Arc<AtomicBool>);
+
+impl BrokenOff {
+    /// It has.
+    pub(super) fn tell(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    fn is_told(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// The command that carries a run, killed and waited for when dropped: its fault ends with it.
+struct Run(Child);
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        // It has ended by itself as a rule.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// Arms a fault on both agents, each in a run of its own at the same time, lets them work, and waits for the runs.
 pub(super) fn both(
     fault: &'static Fault,
     server: SocketAddr,
     config: &Source,
+    broken_off: &BrokenOff,
 ) -> Result<Both, Refusal> {
     let play = |habit| {
-        let config = config.clone();
-        thread::spawn(move || one(fault, habit, server, &config))
+        let (config, broken_off) = (config.clone(), broken_off.clone());
+        thread::spawn(move || one(fault, habit, server, &config, &broken_off))
     };
     let plays = [Habit::Naive, Habit::Careful].map(play);
     let [naive, careful] = plays.map(|play| {
@@ -82,7 +113,13 @@ pub(super) fn both(
     Ok([naive?, careful?])
 }
 
-fn one(fault: &Fault, habit: Habit, server: SocketAddr, config: &Source) -> Result<Met, Refusal> {
+fn one(
+    fault: &Fault,
+    habit: Habit,
+    server: SocketAddr,
+    config: &Source,
+    broken_off: &BrokenOff,
+) -> Result<Met, Refusal> {
     let broke = |why: &dyn std::fmt::Display| {
         let why = why.to_string();
         let why = why.trim_end_matches('.');
@@ -91,17 +128,29 @@ fn one(fault: &Fault, habit: Habit, server: SocketAddr, config: &Source) -> Resu
     let mut agent = Agent::start(fault, habit, server).map_err(|error| broke(&error))?;
     let mut run = arm(fault, agent.0.id(), config)
         .spawn()
+        .map(Run)
         .map_err(|error| broke(&error))?;
-    let told = run.stderr.take().map(heard_from);
+    let told = run.0.stderr.take().map(heard_from);
+    let said = run.0.stdout.take().map(all_of);
     if told.is_some_and(|told| is_armed(&told)) {
         agent.begin().map_err(|error| broke(&error))?;
     }
-    if !within(LIMIT, || !matches!(run.try_wait(), Ok(None))) {
-        // Its fault ends with it.
-        let _ = run.kill();
-    }
-    let output = run.wait_with_output().map_err(|error| broke(&error))?;
-    read(&output.stdout).map(Met::of)
+    within(LIMIT, || {
+        broken_off.is_told() || !matches!(run.0.try_wait(), Ok(None))
+    });
+    drop(run);
+    let said = said.and_then(|said| said.join().ok()).unwrap_or_default();
+    read(&said).map(Met::of)
+}
+
+/// What a run prints on standard output, to the end.
+fn all_of(mut stdout: ChildStdout) -> JoinHandle<Vec<u8>> {
+    thread::spawn(move || {
+        let mut said = Vec::new();
+        // What has come by then is there.
+        let _ = stdout.read_to_end(&mut said);
+        said
+    })
 }
 
 /// The command that a person would type, as a program types it.
