@@ -30,8 +30,7 @@ use injector_common::{
     RuleId, SLOTS,
     plaintext::{ConnectionKey, Opening, function, through},
     rewrite::{
-        ANSWER, Answer, Armed, Call, DIGITS, END, ENDS, HEAD, Key, NO_ANSWER, PADDING,
-        PathEnd,
+        ANSWER, Answer, Armed, Call, DIGITS, END, ENDS, HEAD, Key, NO_ANSWER, PADDING, PathEnd,
     },
     rule::action,
     rule_id,

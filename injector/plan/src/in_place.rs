@@ -235,7 +235,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{Names, Plan};
+    use crate::{Names, Need, Plan};
 
     fn experiment(fault: &str, head: &str) -> Experiment {
         let text = format!(
