@@ -96,6 +96,7 @@ mod pod {
         crate::rewrite::Key,
         crate::rewrite::PathEnd,
         crate::rewrite::Answer,
+        crate::rewrite::Armed,
     );
 }
 

@@ -12,8 +12,12 @@ use crate::RuleId;
 /// The most bytes of a path's end that are compared. A multiple of eight.
 pub const END: usize = 64;
 
-/// The most ends of one rule.
-pub const ENDS: u32 = 16;
+/// The most ends of one rule: those of all known APIs, and those of the paths that a person names.
+pub const ENDS: u32 = 32;
+
+/// Numbers of one generation of answers. Those in use stand in one and are made anew in the other: an entry that is replaced
+/// may be another's at once (`kernel/bpf/hashtab.c` since 6.1, `bpf_mem_cache_free`), and a program may be reading it.
+pub const GENERATION: u32 = 64;
 
 /// The most bytes of an answer: two pages at most have to be there, the one of its first byte, which the library has just
 /// written, and the one of its last, which is tried first. A power of two.
@@ -117,8 +121,8 @@ pub struct Answer {
     pub has_stream: u32,
     /// The digits of its status, where those alone say something in another answer's head; else zeros.
     pub status: [u8; 4],
-    /// Keeps the record without gaps.
-    pub pad: u32,
+    /// 1 where nothing may stand behind it: its body is lines, and an empty one would be none of them.
+    pub is_exact: u32,
     /// All of it, and zeros behind.
     pub bytes: [u8; ANSWER],
 }
@@ -127,10 +131,10 @@ pub struct Answer {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Armed {
-    /// The rule, and the number of its answer.
+    /// The rule, and the number of its answer within a generation.
     pub key: Key,
-    /// The number of the match.
-    pub number: u64,
+    /// When the process was started, in ticks: another may get its number.
+    pub start_ticks: u64,
 }
 
 /// A thread's call of a function of a TLS library, between its beginning and its end.

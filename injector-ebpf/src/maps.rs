@@ -253,6 +253,10 @@ pub static INJ_PATH_ENDS: HashMap<rewrite::Key, PathEnd> =
 pub static INJ_ANSWERS: HashMap<rewrite::Key, Answer> =
     HashMap::with_max_entries(8_192, BPF_F_NO_PREALLOC);
 
+/// The number of the first answer of the generation that is in use; one entry.
+#[map]
+pub static INJ_GENERATION: Array<u32> = Array::with_max_entries(1, 0);
+
 /// Connections that wait for the answer to such a request. The oldest are forgotten first.
 #[map]
 pub static INJ_ARMED: LruHashMap<ConnectionKey, Armed> = LruHashMap::with_max_entries(4_096, 0);

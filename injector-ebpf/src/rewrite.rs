@@ -2,7 +2,8 @@
 //!
 //! A request is read where it has been written ([`asked`]): the rules of the target decide, and the one that takes it arms
 //! the connection. The first read behind it finds another answer than the server's ([`answer`]), whole and with
-//! `connection: close`, so that nothing of what the server still sends is read as one. The first bytes of a read are there,
+//! `connection: close`; one that says that the answer is still to come is let by. What the server still sends, the library
+//! hands out behind it. The first bytes of a read are there,
 //! for the library has just written them; the last byte is tried first, because a page that is not there would end the
 //! write in its middle.
 //!
@@ -40,8 +41,8 @@ use crate::{
     calls::{self, Count},
     claim,
     maps::{
-        INJ_ACTIVE, INJ_ANSWERS, INJ_ARMED, INJ_DEGRADED, INJ_PATH_ENDS, INJ_REWRITE_CALLS,
-        INJ_REWRITES, INJ_RULES, INJ_STATE, INJ_UNREADABLE,
+        INJ_ACTIVE, INJ_ANSWERS, INJ_ARMED, INJ_DEGRADED, INJ_GENERATION, INJ_PATH_ENDS,
+        INJ_REWRITE_CALLS, INJ_REWRITES, INJ_RULES, INJ_STATE, INJ_UNREADABLE,
     },
     plaintext::at_most,
     rules::{self, Draw},
@@ -53,6 +54,8 @@ use crate::{
 #[uprobe]
 pub fn inj_rewrite_enter(ctx: ProbeContext) -> u32 {
     if caller::admit().is_none() {
+        // What this thread had begun before is over, whether its end was met or not.
+        let _ = INJ_REWRITE_CALLS.remove(bpf_get_current_pid_tgid());
         return 0;
     }
     // SAFETY: the helper takes the program's own context.
@@ -86,10 +89,10 @@ pub fn inj_rewrite_enter(ctx: ProbeContext) -> u32 {
 /// It returns.
 #[uretprobe]
 pub fn inj_rewrite_leave(ctx: RetProbeContext) -> u32 {
-    let Some(call) = ended() else {
+    let Some(scope) = caller::admit() else {
         return 0;
     };
-    let Some(scope) = caller::admit() else {
+    let Some(call) = ended() else {
         return 0;
     };
     // The functions return `int`.
@@ -322,7 +325,7 @@ extern "C" fn ask(slot: u32, context: *mut *mut Rewrite) -> i64 {
         return 0;
     }
     calls::count(id, Count::Matched);
-    let Draw::Hit(number) = rules::take(id, rule) else {
+    let Draw::Hit(_) = rules::take(id, rule) else {
         return 0;
     };
     let armed = Armed {
@@ -330,7 +333,7 @@ extern "C" fn ask(slot: u32, context: *mut *mut Rewrite) -> i64 {
             rule: id,
             number: work.answer,
         },
-        number,
+        start_ticks: claim::own_start_ticks(),
     };
     if work.answer == NO_ANSWER || INJ_ARMED.insert(work.connection, armed, 0).is_err() {
         miss(id);
@@ -366,8 +369,7 @@ fn miss(id: RuleId) {
     if let (Some(rule), Some(state)) = (INJ_RULES.get(id), INJ_STATE.get_ptr_mut(id))
         && rule.max_hits != u64::MAX
     {
-        // SAFETY: a pointer into a map value. Others may have run past the budget meanwhile and are not given back, so it
-        // is never overspent.
+        // SAFETY: a pointer into a map value. Who runs past the budget gives back what was taken, so this is one that was paid.
         unsafe {
             atomic_xadd::<u64, u64, { AtomicOrdering::AcqRel }>(&raw mut (*state).spent, u64::MAX);
         }
@@ -382,12 +384,12 @@ fn give_up(connection: &ConnectionKey) {
     }
 }
 
-/// What a connection is armed with, which it is no more.
+/// What a connection is armed with, which it is no more. Of two threads the one that removes it has it.
 #[inline(always)]
 fn disarm(connection: &ConnectionKey) -> Option<Armed> {
-    // SAFETY: values are replaced whole; a connection is used by one thread at a time.
+    // SAFETY: values are replaced whole.
     let armed = unsafe { INJ_ARMED.get(connection) }.copied()?;
-    let _ = INJ_ARMED.remove(connection);
+    INJ_ARMED.remove(connection).ok()?;
     Some(armed)
 }
 
@@ -396,7 +398,7 @@ fn disarm(connection: &ConnectionKey) -> Option<Armed> {
 enum Outcome {
     /// It stands in the target's memory, whole.
     Whole,
-    /// Its status does.
+    /// Its status does, or a part of it.
     Degraded,
     /// The server's own does.
     Not,
@@ -405,7 +407,16 @@ enum Outcome {
 /// Something was read. The first read behind a request that a rule has taken is answered by it.
 #[inline(always)]
 fn read(scope: u32, call: &Call, length: u64) {
-    let Some(armed) = disarm(&connection(call.ssl)) else {
+    let connection = connection(call.ssl);
+    // SAFETY: it is looked whether there is one.
+    if unsafe { INJ_ARMED.get(connection) }.is_none() {
+        return;
+    }
+    let first = First::of(call.buffer, length);
+    if matches!(first, First::Interim) {
+        return;
+    }
+    let Some(armed) = disarm(&connection) else {
         return;
     };
     let id = armed.key.rule;
@@ -413,8 +424,9 @@ fn read(scope: u32, call: &Call, length: u64) {
     let is_on = INJ_ACTIVE
         .get(scope)
         .is_some_and(|active| active.request >> (slot & 31) & 1 == 1);
-    let outcome = if is_on {
-        answer(call, length, armed.key)
+    let is_its = armed.start_ticks == claim::own_start_ticks();
+    let outcome = if is_on && is_its && !matches!(first, First::Other) {
+        answer(call, length, armed.key, first)
     } else {
         Outcome::Not
     };
@@ -433,6 +445,43 @@ fn read(scope: u32, call: &Call, length: u64) {
     }
 }
 
+/// What every answer of HTTP/1 begins with, as a word, without the last of its bytes.
+const HTTP: u64 = u64::from_ne_bytes(*b"HTTP/1.\0");
+const SEVEN: u64 = u64::from_ne_bytes([0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0]);
+
+/// Bytes of a status line up to the end of its status, and where that begins.
+const STATUS_LINE: u64 = 12;
+const STATUS: u64 = 9;
+
+/// What a read begins with.
+#[derive(Clone, Copy)]
+enum First {
+    /// An answer.
+    Final,
+    /// An answer without a body (RFC 9110, 15.3.5 and 15.4.5): by another status alone a client would wait for one.
+    Bodiless,
+    /// The answer is still to come (RFC 9110, 15.2).
+    Interim,
+    /// No answer of HTTP/1, or a part of its status line.
+    Other,
+}
+
+impl First {
+    #[inline(always)]
+    fn of(buffer: u64, length: u64) -> Self {
+        let first: u64 = read_user(buffer);
+        if length < STATUS_LINE || first & SEVEN != HTTP {
+            return Self::Other;
+        }
+        let status: [u8; 4] = read_user(buffer + STATUS);
+        match [status[0], status[1], status[2]] {
+            [b'1', ..] => Self::Interim,
+            [b'2', b'0', b'4'] | [b'3', b'0', b'4'] => Self::Bodiless,
+            _ => Self::Final,
+        }
+    }
+}
+
 /// Writes bytes of ours into the caller's memory.
 #[inline(always)]
 fn write(to: u64, from: *const u8, bytes: u32) -> bool {
@@ -440,72 +489,74 @@ fn write(to: u64, from: *const u8, bytes: u32) -> bool {
     unsafe { bpf_probe_write_user(to as *mut _, from.cast(), bytes) == 0 }
 }
 
-/// What every answer of HTTP/1 begins with, as a word, without the last of its bytes.
-const HTTP: u64 = u64::from_ne_bytes(*b"HTTP/1.\0");
-const SEVEN: u64 = u64::from_ne_bytes([0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0]);
-
 /// Puts an answer where the server's has been read.
 #[inline(always)]
-fn answer(call: &Call, length: u64, mut key: Key) -> Outcome {
-    let first: u64 = read_user(call.buffer);
-    if length < 12 || first & SEVEN != HTTP {
-        return Outcome::Not;
-    }
-    // SAFETY: user space replaces whole entries, and what was one is let go of behind this program.
-    let Some(mut made) = (unsafe { INJ_ANSWERS.get(key) }) else {
+fn answer(call: &Call, length: u64, mut key: Key, first: First) -> Outcome {
+    let Some(work) = begin() else {
         return Outcome::Not;
     };
-    if made.has_stream != 0 && is_stream(call.buffer, length) {
+    key.number += INJ_GENERATION.get(0).map_or(0, |from| *from);
+    // SAFETY: user space replaces entries of the generation that is not in use, whole.
+    let mut made = unsafe { INJ_ANSWERS.get(key) };
+    if made.is_some_and(|made| made.has_stream != 0) && is_stream(work, call.buffer, length) {
         key.number += 1;
         // SAFETY: as above.
-        made = match unsafe { INJ_ANSWERS.get(key) } {
-            Some(made) => made,
-            None => return Outcome::Not,
-        };
+        made = unsafe { INJ_ANSWERS.get(key) };
     }
+    let outcome = match made {
+        Some(made) => put(work, call, length, made, first),
+        None => Outcome::Not,
+    };
+    end();
+    outcome
+}
+
+/// Writes it, or what fits of it.
+#[inline(always)]
+fn put(work: *mut Rewrite, call: &Call, length: u64, made: &Answer, first: First) -> Outcome {
     let grows = call.function == function::READ_EX;
     let room = if grows { call.room } else { length };
     let bytes = u64::from(made.length);
-    if bytes == 0 || bytes > room || !grows && length - bytes > PADDING {
-        return degrade(call, made);
+    let fits = bytes != 0 && bytes <= room;
+    let fills = !grows && bytes < length;
+    if !fits || fills && (length - bytes > PADDING || made.is_exact != 0) {
+        return degrade(call, made, first);
     }
     // The verifier wants to see that it is 1 to `ANSWER`.
     let last = core::hint::black_box(bytes - 1) & (ANSWER as u64 - 1);
     let text = (&raw const made.bytes).cast::<u8>();
     // SAFETY: `last` is a place in the text.
     if !write(call.buffer + last, unsafe { text.add(last as usize) }, 1) {
-        return degrade(call, made);
+        return degrade(call, made, first);
     }
-    if !grows && bytes < length && !fill(call.buffer + bytes, length - bytes) {
-        return degrade(call, made);
-    }
-    if !write(call.buffer, text, last as u32 + 1) {
-        return Outcome::Not;
-    }
-    if grows {
-        let count = bytes;
-        return if write(call.count, (&raw const count).cast(), 8) {
-            Outcome::Whole
-        } else {
-            Outcome::Not
-        };
-    }
-    let digits = digits(length - u64::from(made.head));
-    if write(
-        call.buffer + u64::from(made.digits_at),
-        (&raw const digits).cast(),
-        DIGITS as u32,
-    ) {
-        Outcome::Whole
+    // From here on something of the server's answer may be changed, and that is a hit.
+    let count = bytes;
+    let is_written = if grows {
+        // How much it is before what it is: a count that cannot be written leaves the server's head.
+        write(call.count, (&raw const count).cast(), 8) && write(call.buffer, text, last as u32 + 1)
     } else {
-        Outcome::Not
+        let digits = digits(length - u64::from(made.head));
+        (!fills || fill(work, call.buffer + bytes, length - bytes))
+            && write(call.buffer, text, last as u32 + 1)
+            && write(
+                call.buffer + u64::from(made.digits_at),
+                (&raw const digits).cast(),
+                DIGITS as u32,
+            )
+    };
+    if is_written {
+        return Outcome::Whole;
     }
+    // The status alone says as much as can be said now.
+    let _ = degrade(call, made, first);
+    Outcome::Degraded
 }
 
 /// Puts the status alone in the place of the server's, behind `HTTP/1.1` and a blank.
 #[inline(always)]
-fn degrade(call: &Call, made: &Answer) -> Outcome {
-    if made.status[0] != 0 && write(call.buffer + 9, (&raw const made.status).cast(), 3) {
+fn degrade(call: &Call, made: &Answer, first: First) -> Outcome {
+    let says = made.status[0] != 0 && matches!(first, First::Final);
+    if says && write(call.buffer + STATUS, (&raw const made.status).cast(), 3) {
         Outcome::Degraded
     } else {
         Outcome::Not
@@ -529,12 +580,9 @@ fn digits(mut number: u64) -> [u8; DIGITS] {
 
 /// Puts ends of lines behind an answer, which mean nothing behind a document or a stream.
 #[inline(always)]
-fn fill(at: u64, bytes: u64) -> bool {
-    let Some(mut work) = begin() else {
-        return false;
-    };
+fn fill(mut work: *mut Rewrite, at: u64, bytes: u64) -> bool {
     // SAFETY: as in `asked`.
-    let is_filled = unsafe {
+    unsafe {
         (*work).at = at;
         (*work).left = bytes;
         bpf_loop(
@@ -544,9 +592,7 @@ fn fill(at: u64, bytes: u64) -> bool {
             0,
         );
         (*work).failed == 0 && (*work).left == 0
-    };
-    end();
-    is_filled
+    }
 }
 
 /// Fills some of it: 0 goes on, 1 ends it.
@@ -576,23 +622,21 @@ const STREAMS: [u64; 2] = [
 
 /// Whether an answer's head says that it is a stream.
 #[inline(always)]
-fn is_stream(buffer: u64, length: u64) -> bool {
-    let Some(mut work) = begin() else {
-        return false;
-    };
-    let mut found = 0;
+fn is_stream(mut work: *mut Rewrite, buffer: u64, length: u64) -> bool {
     if look(work, buffer, length).is_some() {
         // SAFETY: as in `asked`.
         unsafe {
             bpf_loop(HEAD as u32, find_type as *mut _, (&raw mut work).cast(), 0);
-            found = (*work).found;
+            return (*work).found != 0;
         }
     }
-    end();
-    found != 0
+    false
 }
 
-/// Looks at the next byte: 0 goes on, 1 ends it.
+/// What a head ends with.
+const END_OF_HEAD: u32 = u32::from_be_bytes(*b"\r\n\r\n");
+
+/// Looks at the next byte of the head: 0 goes on, 1 ends it.
 extern "C" fn find_type(index: u32, context: *mut *mut Rewrite) -> i64 {
     // SAFETY: `bpf_loop` passes the pointer that `is_stream` gave it.
     let work = unsafe { &mut **context };
@@ -602,7 +646,7 @@ extern "C" fn find_type(index: u32, context: *mut *mut Rewrite) -> i64 {
     }
     work.window = work.window << 8 | u64::from(work.head[at]);
     work.found = u32::from(work.window == STREAMS[0] || work.window == STREAMS[1]);
-    i64::from(work.found != 0)
+    i64::from(work.found != 0 || work.window as u32 == END_OF_HEAD)
 }
 
 /// The self-test's function begins: where its word lies is remembered. It is a child's of ours, so no lease is asked.

@@ -212,6 +212,14 @@ pub fn take(id: RuleId, rule: &Rule) -> Draw {
             atomic_xadd::<u64, u64, { AtomicOrdering::AcqRel }>(&raw mut (*state).spent, 1)
         };
         if spent >= rule.max_hits {
+            // Given back, for what is missed elsewhere meanwhile goes back to the budget too.
+            // SAFETY: as above.
+            unsafe {
+                atomic_xadd::<u64, u64, { AtomicOrdering::AcqRel }>(
+                    &raw mut (*state).spent,
+                    u64::MAX,
+                );
+            }
             return Draw::OutOfReach;
         }
     }

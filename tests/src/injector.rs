@@ -78,6 +78,9 @@ pub struct FaultReport {
     pub matched: u64,
     /// Those that the fault acted on.
     pub hit: u64,
+    /// Those that were chosen and could not be acted on.
+    #[serde(default)]
+    pub missed: u64,
     /// The connections that were hit.
     #[serde(default)]
     pub connections: Vec<Connection>,

@@ -33,7 +33,6 @@ use crate::{
 };
 use injector_host::targets::{self, ResolvedTarget, controller, guard::Guard, overlap};
 use injector_plan::{
-    in_place::Tls,
     policy::{self, Case, Door, Override, Radius, Verdict},
     {Carrier, Names, Need, Plan, why_not_at_hooks},
 };
@@ -200,9 +199,7 @@ fn look(
         return Err(refusal);
     }
     let host = Host::default();
-    let found: Vec<_> = targets.iter().map(Some).collect();
-    let tls = tls::known(&experiment, &found, config);
-    let plan = plan(&experiment, &host, &tls)?;
+    let plan = plan(&experiment, &host)?;
     running::check(&plan, &targets, guard, &running)?;
     check_needs(&plan, &experiment, &host)?;
     check_limits(&plan, &targets)?;
@@ -273,9 +270,7 @@ pub fn dry_run(experiment: &Experiment, terms: &Terms) -> Result<DryRun, Refusal
         .iter()
         .map(|target| targets::resolve(target, &guard).map_err(|error| error.to_string()))
         .collect();
-    let all: Vec<_> = targets.iter().map(|target| target.as_ref().ok()).collect();
-    let tls = tls::known(&experiment, &all, &config);
-    let plan = plan(&experiment, &Host::default(), &tls)?;
+    let plan = plan(&experiment, &Host::default())?;
     let mut text = rendering::render(&plan, &experiment, &targets);
     let found: Vec<_> = targets.iter().flatten().collect();
     let running = surroundings::running()?;
@@ -321,16 +316,10 @@ fn decide(
     }))
 }
 
-fn plan(experiment: &Experiment, host: &Host, tls: &Tls) -> Result<Plan, Refusal> {
+fn plan(experiment: &Experiment, host: &Host) -> Result<Plan, Refusal> {
     let names = Names::look_up(experiment)?;
     let offers = |need| host.offers(need);
-    Ok(Plan::make_with(
-        experiment,
-        &names,
-        any_number(),
-        &offers,
-        tls,
-    )?)
+    Ok(Plan::make(experiment, &names, any_number(), &offers)?)
 }
 
 /// What seeds are drawn from. Any number does: it is written down, and a person who wants a certain one gives it.

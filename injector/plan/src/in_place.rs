@@ -1,12 +1,14 @@
 //! How faults on requests are carried out: by the relay, or by answers in the target's own memory.
 //!
-//! The relay can do all of them. What it reads of TLS takes an authority of the user's, and so the other way is taken where
-//! there is none, the target speaks TLS by a library that is known, the kernel lets programs write there, and the fault is one
-//! that can be done so: its answer is made up as a whole, and what it means is known from the first line of a request.
+//! The relay does all of them, in plain text and in TLS that it opens. The other way is taken where a person asks for it by
+//! `--by tls-rewrite`, and serves faults whose answer is made up as a whole, and whose meaning is known from the first line of
+//! a request.
 //!
-//! Rejected: both for one fault. Its numbers (`--when`, `--max-hits`, `--percent`) would be drawn in two places.
+//! Rejected: to take it by itself where the target has a TLS library. Every Node has one and every Python that has imported
+//! `ssl`, and what such a target asks in plain text, which the relay meets, would be met no more. Rejected: both for one fault.
+//! Its numbers (`--when`, `--max-hits`, `--percent`) would be drawn in two places.
 
-use std::{collections::BTreeSet, fmt};
+use std::fmt;
 
 use injector_common::rewrite::END;
 use injector_spec::experiment::{
@@ -14,26 +16,10 @@ use injector_spec::experiment::{
     Traffic,
 };
 
-use super::{Error, Mechanism, Need};
+use super::{Error, Mechanism};
 
-/// What is known of TLS before a plan is made. Without it every fault on requests is the relay's, unless a person insists.
-#[derive(Clone, Debug, Default)]
-pub struct Tls {
-    /// What the relay does with it.
-    pub relay: RelayTls,
-    /// Targets that have a TLS library that is known, by their place in the experiment.
-    pub with_library: BTreeSet<usize>,
-}
-
-/// What the relay does with TLS.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum RelayTls {
-    /// It lets it through unread.
-    #[default]
-    Sealed,
-    /// It opens it by an authority of the user's.
-    Opened,
-}
+/// As many paths as one fault may name. Each is compared with the end of a request's, besides those of all known APIs.
+pub const PATHS: usize = 16;
 
 /// Why a fault cannot be done in the target's own memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,6 +34,8 @@ pub enum Obstacle {
     FarEnd(&'static str),
     /// It means paths by a pattern of another shape.
     Path(String),
+    /// It names so many paths.
+    Paths(usize),
     /// The experiment fails on what the target does about it.
     FailOn(Flaw),
 }
@@ -69,6 +57,10 @@ impl fmt::Display for Obstacle {
             Self::Path(glob) => write!(
                 out,
                 "`--request-path {glob}` is neither a whole path nor `*` and an end of one, {END} bytes at most"
+            ),
+            Self::Paths(count) => write!(
+                out,
+                "it has {count} of `--request-path`, and {PATHS} are compared there at most"
             ),
             Self::FailOn(flaw) => write!(
                 out,
@@ -111,6 +103,14 @@ impl PathTail {
         })
     }
 
+    /// Whether every path that the other means is meant by this.
+    pub fn covers(&self, other: &Self) -> bool {
+        match self.extent {
+            Extent::Whole => self == other,
+            Extent::End => other.text.ends_with(&self.text),
+        }
+    }
+
     /// The paths that have this end and that one.
     pub fn and(&self, end: &str) -> Option<Self> {
         if self.text.ends_with(end) {
@@ -127,12 +127,7 @@ impl PathTail {
 }
 
 /// The mechanism of a fault on requests; `None` of every other fault. `fail_on` is what the experiment fails on.
-pub(super) fn choose(
-    fault: &Fault,
-    fail_on: &[Flaw],
-    tls: &Tls,
-    offers: &dyn Fn(Need) -> bool,
-) -> Result<Option<Mechanism>, Error> {
+pub(super) fn choose(fault: &Fault, fail_on: &[Flaw]) -> Result<Option<Mechanism>, Error> {
     let Some(on) = fault.kind.on_requests() else {
         return Ok(None);
     };
@@ -140,25 +135,23 @@ pub(super) fn choose(
         OnRequests::Models(on) => on.requests().by,
         OnRequests::Tools(_) => None,
     };
-    let obstacle = obstacle(fault, on, fail_on);
-    Ok(Some(match (asked, obstacle) {
-        (Some(RequestsBy::TlsRewrite), Some(why)) => {
-            let fault = fault.kind.name();
-            return Err(Error::NotInPlace { fault, why });
-        }
-        (Some(RequestsBy::TlsRewrite), None) => Mechanism::TlsRewrite,
-        (Some(RequestsBy::Relay), _) | (None, Some(_)) => Mechanism::Relay,
-        (None, None) => {
-            let is_better = tls.relay == RelayTls::Sealed
-                && tls.with_library.contains(&fault.target)
-                && offers(Need::TlsRewrite);
-            if is_better {
-                Mechanism::TlsRewrite
-            } else {
-                Mechanism::Relay
-            }
-        }
-    }))
+    match asked {
+        None | Some(RequestsBy::Relay) => Ok(Some(Mechanism::Relay)),
+        Some(RequestsBy::TlsRewrite) => match obstacle(fault, on, fail_on) {
+            None => Ok(Some(Mechanism::TlsRewrite)),
+            Some(why) => Err(Error::NotInPlace {
+                fault: fault.kind.name(),
+                why,
+            }),
+        },
+    }
+}
+
+/// Whether a fault could be asked for by `--by tls-rewrite`, whatever the experiment fails on.
+#[must_use]
+pub fn can_serve(fault: &Fault) -> bool {
+    let on = fault.kind.on_requests();
+    on.is_some_and(|on| obstacle(fault, on, &[]).is_none())
 }
 
 fn obstacle(fault: &Fault, on: OnRequests<'_>, fail_on: &[Flaw]) -> Option<Obstacle> {
@@ -178,6 +171,9 @@ fn obstacle(fault: &Fault, on: OnRequests<'_>, fail_on: &[Flaw]) -> Option<Obsta
     let mut paths = requests.paths.iter();
     if let Some(glob) = paths.find(|glob| PathTail::of(glob).is_none()) {
         return Some(Obstacle::Path(glob.clone()));
+    }
+    if requests.paths.len() > PATHS {
+        return Some(Obstacle::Paths(requests.paths.len()));
     }
     let shown = OnRequests::Models(on).shows();
     let flaw = fail_on.iter().find(|flaw| shown.contains(*flaw));
@@ -239,7 +235,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{Names, Plan};
+    use crate::{Names, Need, Plan};
 
     fn experiment(fault: &str, head: &str) -> Experiment {
         let text = format!(
@@ -248,57 +244,22 @@ mod tests {
         file::parse(&text, "in-place.yaml", None).unwrap()
     }
 
-    fn with_library() -> Tls {
-        Tls {
-            with_library: BTreeSet::from([0]),
-            ..Tls::default()
-        }
-    }
-
-    fn planned(
-        fault: &str,
-        head: &str,
-        tls: &Tls,
-        lacks: Option<Need>,
-    ) -> Result<Mechanism, String> {
+    fn planned(fault: &str, head: &str) -> Result<Mechanism, String> {
         let experiment = experiment(fault, head);
-        let offers = |need| Some(need) != lacks;
-        let plan = Plan::make_with(&experiment, &Names::default(), 1, &offers, tls);
+        let plan = Plan::make(&experiment, &Names::default(), 1, &|_| true);
         plan.map(|plan| plan.rules[0].compiled.mechanism)
             .map_err(|error| error.to_string())
     }
 
-    const LIMIT: &str = "rate-limit: { target: agent }";
-
     #[test]
-    fn it_is_taken_where_nothing_else_reads_tls() {
-        let tls = with_library();
-        assert_eq!(planned(LIMIT, "", &tls, None), Ok(Mechanism::TlsRewrite));
-        let without = Some(Need::TlsRewrite);
-        assert_eq!(planned(LIMIT, "", &tls, without), Ok(Mechanism::Relay));
-        assert_eq!(
-            planned(LIMIT, "", &Tls::default(), None),
-            Ok(Mechanism::Relay)
-        );
-        let opened = Tls {
-            relay: RelayTls::Opened,
-            ..tls
-        };
-        assert_eq!(planned(LIMIT, "", &opened, None), Ok(Mechanism::Relay));
-    }
-
-    #[test]
-    fn who_insists_gets_it_or_is_refused() {
-        let by = |by: &str| format!("rate-limit: {{ target: agent, by: {by} }}");
-        let none = Tls::default();
-        assert_eq!(
-            planned(&by("tls-rewrite"), "", &none, None),
-            Ok(Mechanism::TlsRewrite)
-        );
-        assert_eq!(
-            planned(&by("relay"), "", &with_library(), None),
-            Ok(Mechanism::Relay)
-        );
+    fn it_is_done_where_it_is_asked_for_or_refused() {
+        let by = |by: &str| format!("rate-limit: {{ target: agent{by} }}");
+        assert_eq!(planned(&by(""), ""), Ok(Mechanism::Relay));
+        assert_eq!(planned(&by(", by: relay"), ""), Ok(Mechanism::Relay));
+        let asked = by(", by: tls-rewrite");
+        assert_eq!(planned(&asked, ""), Ok(Mechanism::TlsRewrite));
+        let paths: Vec<String> = (0..=PATHS).map(|path| format!("/{path}")).collect();
+        let paths = format!("error: {{ request-path: {paths:?}");
         for (fault, words) in [
             ("slow: { latency: 1s", "server's own answer"),
             ("stall: { after-tokens: 1", "server's own answer"),
@@ -311,27 +272,23 @@ mod tests {
                 "error: { request-path: '/v1/*/x'",
                 "`--request-path /v1/*/x`",
             ),
+            (&paths, "17 of `--request-path`"),
         ] {
             let asked = format!("{fault}, target: agent, by: tls-rewrite }}");
-            let refused = planned(&asked, "", &with_library(), None).unwrap_err();
+            let refused = planned(&asked, "").unwrap_err();
             assert!(
                 refused.contains(words) && refused.contains("--by relay"),
                 "{refused}"
             );
             let left = format!("{fault}, target: agent }}");
-            assert_eq!(
-                planned(&left, "", &with_library(), None),
-                Ok(Mechanism::Relay),
-                "{left}"
-            );
+            assert_eq!(planned(&left, ""), Ok(Mechanism::Relay), "{left}");
+            assert!(!can_serve(&experiment(&left, "").steps[0].faults[0]));
         }
         let fails = "fail-on: [retry-storm]\n";
-        assert_eq!(
-            planned(LIMIT, fails, &with_library(), None),
-            Ok(Mechanism::Relay)
-        );
-        let refused = planned(&by("tls-rewrite"), fails, &none, None).unwrap_err();
+        assert_eq!(planned(&by(""), fails), Ok(Mechanism::Relay));
+        let refused = planned(&asked, fails).unwrap_err();
         assert!(refused.contains("retry-storm"), "{refused}");
+        assert!(can_serve(&experiment(&by(""), fails).steps[0].faults[0]));
     }
 
     #[test]
@@ -357,6 +314,8 @@ mod tests {
                 Extent::End => path.ends_with(&tail.text),
             };
             prop_assert_eq!(takes(&tail, &path), matcher.is_match(&path));
+            let other = PathTail::of(&end).unwrap();
+            prop_assert!(!tail.covers(&other) || !takes(&other, &path) || takes(&tail, &path));
             let both = tail.and(&end).is_some_and(|both| takes(&both, &path));
             prop_assert_eq!(both, takes(&tail, &path) && path.ends_with(&end));
         }

@@ -125,7 +125,7 @@ impl Need {
             Self::Sequence => "net reset",
             Self::Relay => "every llm and tool fault",
             Self::TlsRewrite => {
-                "llm rate-limit, error, overload, malformed, empty inside TLS without [relay]"
+                "llm rate-limit, error, overload, malformed, empty by --by tls-rewrite"
             }
             Self::ForkTracepoint => "--tree",
             Self::Operations => "operations of experiments",

@@ -9,9 +9,7 @@ use injector_common::{SLOTS, rule::ActiveSlots, rule_id};
 
 use super::{
     Attachment, CallPlan, Carrier, Compiled, Error, Mechanism, Names, Need, Watched,
-    compile::compile,
-    in_place::{self, Tls},
-    rows,
+    compile::compile, in_place, rows,
 };
 use injector_spec::{
     experiment::{Described, Experiment, Fault, Placed, Span},
@@ -108,17 +106,6 @@ impl Plan {
         seed: u64,
         offers: &dyn Fn(Need) -> bool,
     ) -> Result<Self, Error> {
-        Self::make_with(experiment, names, seed, offers, &Tls::default())
-    }
-
-    /// The same, where it is known how targets speak TLS.
-    pub fn make_with(
-        experiment: &Experiment,
-        names: &Names,
-        seed: u64,
-        offers: &dyn Fn(Need) -> bool,
-        tls: &Tls,
-    ) -> Result<Self, Error> {
         let mut rules = Vec::new();
         for (step, _, fault) in experiment.placed() {
             rules.push((step, fault));
@@ -128,7 +115,7 @@ impl Plan {
         for (index, ((step, fault), slot)) in rules.into_iter().zip(slots).enumerate() {
             let scope = u32::try_from(fault.target).unwrap_or(u32::MAX);
             let own_seed = injector_common::decide::random64(seed, index as u64 + 1);
-            let requests = in_place::choose(fault, &experiment.fail_on, tls, offers)?;
+            let requests = in_place::choose(fault, &experiment.fail_on)?;
             let id = rule_id(scope, slot);
             let mut compiled = compile(fault, id, requests, names, (own_seed, offers))?;
             let selector = &experiment.targets[fault.target].selector;

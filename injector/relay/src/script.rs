@@ -7,8 +7,8 @@ use std::fmt::Write as _;
 
 use bytes::Bytes;
 use http::StatusCode;
-use injector_common::rewrite::{ANSWER, Answer, DIGITS, NO_ANSWER, PathEnd};
-use injector_plan::in_place::{Extent, PathTail};
+use injector_common::rewrite::{self, ANSWER, Answer, DIGITS, NO_ANSWER, PathEnd};
+use injector_plan::in_place::{Extent, PATHS, PathTail};
 use injector_spec::experiment::{Fault, OnRequests, Provider};
 
 use crate::{
@@ -46,6 +46,7 @@ pub fn script(fault: &Fault, number: u64) -> Script {
         return script;
     };
     let requests = models.requests();
+    let mut before: Vec<PathTail> = Vec::new();
     let provider = requests.provider;
     for (end, dialect, call) in ENDS {
         if provider.is_some_and(|one| one.dialect() != dialect) {
@@ -61,22 +62,30 @@ pub fn script(fault: &Fault, number: u64) -> Script {
             // Calls of models are by POST.
             repeat: Repeat::Anew,
         };
-        let tails = tails(&requests.paths, end);
+        let mut tails = tails(&requests.paths, end);
+        // What is compared before has the others' paths already.
+        tails.retain(|tail| !before.iter().any(|one: &PathTail| one.covers(tail)));
         if tails.is_empty() {
             continue;
         }
         let first = script.add(&act, &asked, provider.unwrap_or(dialect), number);
-        for tail in tails {
+        for tail in &tails {
             let text = tail.text.as_bytes();
             script
                 .ends
                 .extend(PathEnd::new(text, tail.extent == Extent::Whole, first));
         }
+        before.extend(tails);
     }
     script
 }
 
-/// The paths with this end that the globs mean, or all of them.
+/// No more than these are ever written out: a path that a person names is an end once, and so is each of the known APIs.
+const _: () = assert!(ENDS.len() + PATHS <= rewrite::ENDS as usize);
+/// Each end of an API has two answers at most.
+const _: () = assert!(2 * ENDS.len() <= rewrite::GENERATION as usize);
+
+/// The paths with this end that the globs mean, or all of them. None of them covers another.
 fn tails(globs: &[String], end: &str) -> Vec<PathTail> {
     if globs.is_empty() {
         return vec![PathTail {
@@ -85,7 +94,16 @@ fn tails(globs: &[String], end: &str) -> Vec<PathTail> {
         }];
     }
     let tails = globs.iter().filter_map(|glob| PathTail::of(glob));
-    tails.filter_map(|tail| tail.and(end)).collect()
+    let tails: Vec<PathTail> = tails.filter_map(|tail| tail.and(end)).collect();
+    let is_covered = |place: usize, tail: &PathTail| {
+        let mut others = tails.iter().enumerate();
+        others.any(|(other, one)| {
+            other != place && one.covers(tail) && (!tail.covers(one) || other < place)
+        })
+    };
+    let kept = tails.iter().enumerate();
+    let kept = kept.filter(|(place, tail)| !is_covered(*place, tail));
+    kept.map(|(_, tail)| tail.clone()).collect()
 }
 
 impl Script {
@@ -204,7 +222,7 @@ fn written(told: &Told) -> Answer {
         digits_at: u32::try_from(digits_at).unwrap_or_default(),
         has_stream: 0,
         status: digits(told.status),
-        pad: 0,
+        is_exact: u32::from(told.content_type == "application/x-ndjson"),
         bytes: [0; ANSWER],
     };
     let text = [head.as_bytes(), &told.body].concat();

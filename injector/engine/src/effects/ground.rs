@@ -1,10 +1,10 @@
 //! The ground of a run: the network namespaces in which it is armed, found by scope.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Instant};
 
 use injector_host::targets::{ResolvedTarget, process::TaskKey};
 
-use super::namespace::ArmedNamespace;
+use super::namespace::{ArmedNamespace, rewrites};
 
 /// All namespaces of a run. A scope lives in one of them at most: a target without any fault that needs a program, and
 /// whose operations are not watched, is in none.
@@ -44,10 +44,15 @@ impl Ground {
         members.collect::<BTreeSet<_>>().len()
     }
 
-    /// Detaches everything.
-    pub(crate) fn detach(self) {
-        for namespace in self.namespaces {
-            namespace.detach();
+    /// Detaches everything; what could not be is said in words. All threads that hold probes begin at once, and there is one
+    /// deadline for all.
+    pub(crate) fn detach(self) -> Vec<String> {
+        let namespaces = self.namespaces.iter();
+        for rewrites in namespaces.filter_map(|one| one.rewrites.as_ref()) {
+            rewrites.let_go();
         }
+        let until = Instant::now() + rewrites::END;
+        let namespaces = self.namespaces.into_iter();
+        namespaces.filter_map(|one| one.detach(until)).collect()
     }
 }

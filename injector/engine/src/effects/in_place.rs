@@ -18,6 +18,8 @@ use super::{
 pub(super) struct InPlace {
     /// What the report says of hits whose answer did not fit: by the rule's place in the plan, how many.
     degraded: Vec<(usize, u64)>,
+    /// The places of the rules that had taken a request whose answer was not met when the lease ended, one for each.
+    unanswered: Vec<usize>,
 }
 
 impl InPlace {
@@ -79,8 +81,8 @@ impl Effect for InPlace {
 
     fn settle(&mut self, _: u32, _: &mut Scene<'_>) {}
 
-    fn broken(&self, _: &Ground) -> Option<&'static str> {
-        None
+    fn broken(&self, ground: &Ground) -> Option<&'static str> {
+        rewrites(ground).find_map(Rewrites::broken)
     }
 
     /// Programs ask the lease: there is nothing to put back.
@@ -93,13 +95,21 @@ impl Effect for InPlace {
             (rule, all.sum())
         });
         self.degraded = degraded.filter(|(_, count)| *count > 0).collect();
+        self.unanswered = rewrites(scene.ground)
+            .flat_map(Rewrites::unanswered)
+            .collect();
         Vec::new()
     }
 
     fn events(&mut self, _: &mut Scene<'_>) {}
 
-    fn counters(&self, _: usize, _: &Plan, _: &Ground) -> Counters {
-        Counters::default()
+    /// The kernel counts all but what is left at the end.
+    fn counters(&self, rule: usize, _: &Plan, _: &Ground) -> Counters {
+        let unanswered = self.unanswered.iter().filter(|place| **place == rule);
+        Counters {
+            missed: unanswered.count() as u64,
+            ..Counters::default()
+        }
     }
 
     /// The kernel counts them.
@@ -117,7 +127,7 @@ impl Effect for InPlace {
         let degraded = self.degraded.iter().find(|(place, _)| *place == rule);
         if let Some((_, count)) = degraded {
             let told = format!(
-                "degraded: {count} of its {} hits changed the status alone, because the answer did not fit into what the target read",
+                "degraded: {count} of its {} hits changed the status alone, or a part of the answer, because it did not fit into what the target read",
                 report.hit
             );
             report.note = Some(match report.note.take() {

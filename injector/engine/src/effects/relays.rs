@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Instant};
 
 use injector_common::rule::Counters;
 use injector_host::targets::ResolvedTarget;
-use injector_plan::{Carrier, Plan};
+use injector_plan::{Carrier, Plan, in_place};
 use injector_record::{
     event::{EventKind, HitOn},
     report::{FaultReport, Reaction},
@@ -182,19 +182,28 @@ impl Effect for Relays {
         }
     }
 
-    fn remarks(&self, _: &Plan, ground: &Ground) -> Vec<String> {
+    fn remarks(&self, plan: &Plan, ground: &Ground) -> Vec<String> {
+        let mut rules = plan.rules.iter();
+        let remedy = if rules.any(|rule| in_place::can_serve(&rule.fault)) {
+            IN_PLACE
+        } else {
+            ""
+        };
         let relays = ground
             .namespaces
             .iter()
             .filter_map(|one| one.relay.as_ref());
         relays
-            .flat_map(|relay| words(&relay.passed, relay.cut))
+            .flat_map(|relay| words(&relay.passed, relay.cut, remedy))
             .collect()
     }
 }
 
-/// What could not be read, and what the relay's end has cost, in words.
-fn words(passed: &Passed, cut: u64) -> Vec<String> {
+/// What helps besides, where a fault of the run can be carried out so.
+const IN_PLACE: &str = ", and --by tls-rewrite answers inside TLS without a certificate where the kernel can (`injector doctor --all` says)";
+
+/// What could not be read, and what the relay's end has cost, in words; `remedy` is what helps besides against TLS.
+fn words(passed: &Passed, cut: u64, remedy: &str) -> Vec<String> {
     let Passed {
         connections,
         sealed,
@@ -209,8 +218,8 @@ fn words(passed: &Passed, cut: u64) -> Vec<String> {
         elsewhere,
     } = *passed;
     let remedy = match opened + distrusted + unopened {
-        0 => "; [relay] in the configuration has the relay open TLS",
-        _ => "",
+        0 => format!("; [relay] in the configuration has the relay open TLS{remedy}"),
+        _ => String::new(),
     };
     let told = [
         (
@@ -282,14 +291,15 @@ mod tests {
 
     #[test]
     fn only_what_happened_is_told() {
-        assert!(words(&Passed::default(), 0).is_empty());
+        assert!(words(&Passed::default(), 0, "").is_empty());
         let passed = Passed {
             connections: 3,
             sealed: 2,
             ..Passed::default()
         };
-        let told = words(&passed, 1);
+        let told = words(&passed, 1, IN_PLACE);
         assert_eq!(told.len(), 2);
         assert!(told[0].contains("2 of 3") && told[1].contains("1 connections"));
+        assert!(told[0].contains("[relay]") && told[0].contains("--by tls-rewrite"));
     }
 }

@@ -1,62 +1,14 @@
-//! How targets speak TLS, as far as it can be seen before anything is attached: by which a fault on requests is planned.
+//! How targets speak TLS, as far as it can be seen before anything is attached.
 
-use std::collections::BTreeSet;
-
-use injector_host::targets::{
-    ResolvedTarget,
-    tls::{Found, Libraries},
-};
-use injector_plan::{
-    Mechanism, Plan,
-    in_place::{RelayTls, Tls},
-};
-use injector_spec::{
-    config::Config,
-    error::Refusal,
-    experiment::{Experiment, OnRequests},
-};
+use injector_host::targets::{ResolvedTarget, tls::Libraries};
+use injector_plan::{Mechanism, Plan};
+use injector_spec::error::Refusal;
 
 /// As many processes of a target as are looked at.
 const LOOKED_AT: usize = 64;
 
-/// What is known of it. Targets that no fault on requests to models is about are not looked at.
-pub(super) fn known(
-    experiment: &Experiment,
-    targets: &[Option<&ResolvedTarget>],
-    config: &Config,
-) -> Tls {
-    let asked = experiment.placed().filter_map(|(_, _, fault)| {
-        let on = fault.kind.on_requests();
-        matches!(on, Some(OnRequests::Models(_))).then_some(fault.target)
-    });
-    let asked: BTreeSet<usize> = asked.collect();
-    let has_library = |index: &usize| {
-        let target = targets.get(*index).copied().flatten();
-        target.is_some_and(|target| {
-            let found = found(target);
-            found.iter().any(|(_, found)| !found.libraries.is_empty())
-        })
-    };
-    Tls {
-        relay: match config.relay.opens_tls {
-            Some(_) => RelayTls::Opened,
-            None => RelayTls::Sealed,
-        },
-        with_library: asked.into_iter().filter(has_library).collect(),
-    }
-}
-
-/// What the processes of a target have for TLS.
-fn found(target: &ResolvedTarget) -> Vec<(u32, Found)> {
-    let mut libraries = Libraries::default();
-    let members = target.members().into_iter().take(LOOKED_AT);
-    // One that has ended meanwhile has nothing.
-    members
-        .filter_map(|key| Some((key.tgid, libraries.of(key.tgid).ok()?)))
-        .collect()
-}
-
-/// Refuses to stand in a target of which no process can have a library that is known.
+/// Refuses to stand in a target of which no process can have a library that is known. Of a target with more processes than are
+/// looked at that is not known: its run goes on, and the report says which were not met.
 pub(super) fn check(plan: &Plan, targets: &[ResolvedTarget]) -> Result<(), Refusal> {
     for rule in &plan.rules {
         if rule.compiled.mechanism != Mechanism::TlsRewrite {
@@ -65,18 +17,26 @@ pub(super) fn check(plan: &Plan, targets: &[ResolvedTarget]) -> Result<(), Refus
         let Some(target) = targets.get(rule.fault.target) else {
             continue;
         };
-        let found = found(target);
-        let is_hopeless = |found: &Found| found.libraries.is_empty() && found.runtime.is_some();
-        if !found.iter().all(|(_, found)| is_hopeless(found)) {
+        let members = target.members();
+        if members.len() > LOOKED_AT {
             continue;
         }
-        let first = found
-            .iter()
-            .find_map(|(pid, found)| Some((pid, found.runtime?)));
-        if let Some((pid, runtime)) = first {
+        let mut libraries = Libraries::default();
+        let mut first = None;
+        let mut is_hopeless = true;
+        for key in &members {
+            // One that has ended meanwhile has nothing.
+            let Ok(found) = libraries.of(key.tgid) else {
+                continue;
+            };
+            is_hopeless &= found.libraries.is_empty() && found.runtime.is_some();
+            first = first.or(found.runtime.map(|runtime| (key.tgid, runtime)));
+        }
+        if let Some((pid, runtime)) = first.filter(|_| is_hopeless) {
             return Err(Refusal::usage(format!(
-                "{} by tls-rewrite needs a TLS library that is known, and process {pid} is {}; say --by relay, and have the relay open TLS by [relay] in the configuration",
+                "{} by tls-rewrite needs a TLS library that is known, and none of the target's {} processes can have one: process {pid} is {}; say --by relay, and have the relay open TLS by [relay] in the configuration",
                 rule.fault.kind.name(),
+                members.len(),
                 runtime.words()
             )));
         }

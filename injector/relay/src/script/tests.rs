@@ -84,10 +84,42 @@ fn only_the_paths_of_a_provider_are_meant() {
     };
     assert_eq!(of(""), ENDS.len());
     assert_eq!(of(", provider: anthropic"), 1);
-    // Both ends of `OpenAI` are ends of it, and the first is compared first.
-    assert_eq!(of(", request-path: '*/v1/chat/completions'"), 2);
+    // Both ends of `OpenAI` are ends of it, and the first is compared.
+    assert_eq!(of(", request-path: '*/v1/chat/completions'"), 1);
     assert_eq!(of(", request-path: '*/completions'"), 2);
     assert_eq!(of(", request-path: '*/messages', provider: openai"), 0);
+}
+
+/// Of ends of which one has all paths of another, the one is compared; with it no rule has more than there is room for.
+#[test]
+fn no_end_is_compared_behind_one_that_covers_it() {
+    let of = |paths: &[String]| {
+        let asked = format!("overload: {{ target: agent, request-path: {paths:?} }}");
+        script(&fault(&asked), 1)
+    };
+    let many: Vec<String> = (0..PATHS - 1)
+        .map(|path| format!("/{path}/chat/completions"))
+        .collect();
+    // Each is an end of `/chat/completions` and of `/completions`, and is compared once.
+    assert_eq!(of(&many).ends.len(), many.len());
+    let with = |glob: &str| [&many[..], &[glob.to_owned()]].concat();
+    assert_eq!(of(&with("*")).ends.len(), ENDS.len());
+    assert_eq!(of(&with("*/chat/completions")).ends.len(), 1);
+    let most = of(&with("*t"));
+    assert!(most.ends.len() > many.len() && most.ends.len() <= rewrite::ENDS as usize);
+    let last = most.ends.last().map(|end| end.answer as usize);
+    assert!(last.is_some_and(|last| last < most.answers.len()));
+}
+
+#[test]
+fn an_empty_line_is_put_behind_no_lines_of_json() {
+    let script = script(&fault("empty: { target: agent, provider: ollama }"), 1);
+    for answer in &script.answers {
+        let (_, headers, _) = read(answer);
+        let is_lines = header(&headers, "content-type") == Some("application/x-ndjson");
+        assert_eq!(answer.is_exact != 0, is_lines, "{headers:?}");
+    }
+    assert!(script.answers.iter().any(|answer| answer.is_exact != 0));
 }
 
 #[test]

@@ -26,12 +26,12 @@ pub struct ModelRequests {
     /// Globs of the paths that are asked, without what is behind a question mark; empty is every path of a known API.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub paths: Vec<String>,
-    /// By this and no other; what serves where not given.
+    /// By which mechanism; the relay where not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<RequestsBy>,
 }
 
-/// How requests are reached, where a person insists.
+/// How requests are reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum RequestsBy {
@@ -108,7 +108,7 @@ pub(super) struct RequestFlags {
         help_heading = "Requests"
     )]
     request_path: Vec<String>,
-    /// By this mechanism and no other: a relay, or answers in the target's own memory inside TLS
+    /// By a relay, as where it is left out, or by answers in the target's own memory inside TLS
     #[arg(long, value_enum, value_name = "MECHANISM", help_heading = "Requests")]
     by: Option<RequestsBy>,
     #[command(flatten)]

@@ -1,9 +1,12 @@
 """A model's API that speaks TLS, and an agent that asks it: `server CERT KEY`, `agent PORT`, `child PORT`.
 
 The server says its port. The agent makes one request for each line of JSON that it is told, and says what came of it as JSON:
-`by` is how it reads (`client` by Python's own client, `plain` by SSL_read of the same library), `room` how much it reads at
-once, `path`, `stream` and `first` what it asks. `child` is an agent that has a child of its own ask, once."""
+`by` is how it reads (`client` by Python's own client, `plain` by SSL_read of the same library, `asyncio` by its streams, which it
+reads to their end), `room` how much it reads at once, `path`, `stream` and `first` what it asks. With `thread` another thread
+reads than has written, with `abandon` one request before goes unread. The server answers in two records to `pieces`, and says
+first that it goes on to `interim`. `child` is an agent that has a child of its own ask, once."""
 
+import asyncio
 import ctypes
 import http.client
 import http.server
@@ -13,6 +16,7 @@ import socket
 import ssl
 import subprocess
 import sys
+import threading
 import time
 
 LONG = "the model's own answer " * 60
@@ -32,8 +36,12 @@ class Answers(http.server.BaseHTTPRequestHandler):
             body = b"data: " + body + b"\n\ndata: [DONE]\n\n"
         head = "HTTP/1.1 200 OK\r\ncontent-type: %s\r\ncontent-length: %d\r\n\r\n"
         kind = "text/event-stream" if streams else "application/json"
-        self.wfile.write((head % (kind, len(body))).encode() + body)
-        self.wfile.flush()
+        answer = (head % (kind, len(body))).encode() + body
+        if asked.get("interim"):
+            self.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        parts = [answer[:200], answer[200:]] if asked.get("pieces") else [answer]
+        for part in parts:
+            self.wfile.write(part)
 
     def log_message(self, *_):
         pass
@@ -74,16 +82,28 @@ def told(status, fields, body):
     }
 
 
+def content(asked):
+    return json.dumps({"model": "big-1", **{key: asked[key] for key in ("stream", "interim", "pieces")}})
+
+
 def by_client(port, asked):
     context = ssl._create_unverified_context()
     connection = http.client.HTTPSConnection("127.0.0.1", port, context=context, timeout=10)
     try:
-        body = json.dumps({"model": "big-1", "stream": asked["stream"]})
+        body = content(asked)
         if asked["first"]:
             connection.request("POST", "/v1/other", body, {"content-type": "application/json"})
             connection.getresponse().read()
         connection.request("POST", asked["path"], body, {"content-type": "application/json"})
-        answer = connection.getresponse()
+        answers = []
+        read = lambda: answers.append(connection.getresponse())
+        if asked["thread"]:
+            reader = threading.Thread(target=read)
+            reader.start()
+            reader.join()
+        else:
+            read()
+        answer = answers[0]
         fields = {name.lower(): value for name, value in answer.getheaders()}
         return told(answer.status, fields, answer.read())
     finally:
@@ -108,10 +128,13 @@ def by_plain(port, asked):
         connection.settimeout(None)
         lib.SSL_set_fd(session, connection.fileno())
         assert lib.SSL_connect(session) == 1
-        body = json.dumps({"model": "big-1", "stream": asked["stream"]})
+        body = content(asked)
         request = "POST %s HTTP/1.1\r\nhost: a\r\ncontent-length: %d\r\n\r\n%s" % (asked["path"], len(body), body)
         text = request.encode()
         assert lib.SSL_write(session, text, len(text)) == len(text)
+        if asked["abandon"]:
+            lib.SSL_free(session)
+            return by_plain(port, {**asked, "abandon": False})
         room = ctypes.create_string_buffer(asked["room"])
         read = b""
         while True:
@@ -129,13 +152,46 @@ def by_plain(port, asked):
     return told(int(lines[0].split(" ")[1]), fields, body)
 
 
+async def by_asyncio(port, asked):
+    context = ssl._create_unverified_context()
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context)
+    body = content(asked)
+    request = "POST %s HTTP/1.1\r\nhost: a\r\ncontent-length: %d\r\n\r\n%s" % (asked["path"], len(body), body)
+    writer.write(request.encode())
+    head = (await reader.readuntil(b"\r\n\r\n")).decode().lower().split("\r\n")
+    fields = {name: value.strip() for name, value in (line.split(":", 1) for line in head[1:] if line)}
+    body = await reader.readexactly(int(fields["content-length"]))
+    surplus = 0
+    try:
+        surplus = len(await asyncio.wait_for(reader.read(1 << 16), 1))
+    except TimeoutError:
+        pass
+    writer.transport.abort()
+    return {**told(int(head[0].split(" ")[1]), fields, body), "surplus": surplus}
+
+
+ASKED = {
+    "by": "client",
+    "room": 16384,
+    "path": "/v1/chat/completions",
+    "stream": False,
+    "first": False,
+    "thread": False,
+    "abandon": False,
+    "interim": False,
+    "pieces": False,
+}
+
+
 def agent(port):
     print("ready", flush=True)
     for line in sys.stdin:
-        asked = {"by": "client", "room": 16384, "path": "/v1/chat/completions", "stream": False, "first": False}
-        asked.update(json.loads(line))
+        asked = {**ASKED, **json.loads(line)}
         try:
-            came = (by_plain if asked["by"] == "plain" else by_client)(int(port), asked)
+            if asked["by"] == "asyncio":
+                came = asyncio.run(by_asyncio(int(port), asked))
+            else:
+                came = (by_plain if asked["by"] == "plain" else by_client)(int(port), asked)
         except (OSError, http.client.HTTPException) as error:
             came = {"error": type(error).__name__}
         print(json.dumps(came), flush=True)
@@ -150,9 +206,12 @@ def child(port):
 
 
 def late(port):
-    time.sleep(0.5)
-    asked = {"stream": False, "first": False, "path": "/v1/chat/completions"}
-    print(json.dumps(by_client(int(port), asked)), flush=True)
+    # The last function that is attached to; its text has a breakpoint then.
+    text = ctypes.cast(library().SSL_free, ctypes.c_void_p).value
+    until = time.monotonic() + 10
+    while ctypes.string_at(text, 1) != b"\xcc" and time.monotonic() < until:
+        time.sleep(0.01)
+    print(json.dumps(by_client(int(port), ASKED)), flush=True)
 
 
 {"server": server, "agent": agent, "child": child, "late": late}[sys.argv[1]](*sys.argv[2:])

@@ -40,6 +40,8 @@ pub(super) struct Came {
     pub(super) length_fits: bool,
     pub(super) closes: bool,
     pub(super) content: String,
+    /// Bytes that were read behind the answer.
+    pub(super) surplus: u64,
     error: Option<String>,
 }
 

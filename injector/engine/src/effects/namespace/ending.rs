@@ -76,8 +76,8 @@ impl ArmedNamespace {
         Ok(())
     }
 
-    /// Detaches everything, then closes the TAP.
-    pub fn detach(self) {
+    /// Detaches everything, then closes the TAP. Probes in targets are waited for until then; what is left is said in words.
+    pub fn detach(self, until: Instant) -> Option<String> {
         let Self {
             links,
             cgroup_links,
@@ -100,11 +100,12 @@ impl ArmedNamespace {
         drop(links);
         drop(cgroup_links);
         drop(relay);
-        drop(rewrites);
+        let left = rewrites.and_then(|mut rewrites| rewrites.end(until));
         // With the object goes the table that filters reach their programs through: from here on they do nothing.
         drop((
             covered, filters, object, maps, events, operations, debug_log,
         ));
         drop((line, tap, calls.places));
+        left
     }
 }

@@ -37,7 +37,7 @@ impl Run<'_> {
             .chain(armed.roster.remarks())
             .collect();
         drop(armed.effects);
-        armed.ground.detach();
+        errors.extend(armed.ground.detach());
         drop(armed.watchdog);
         drop(armed.halt_monitor);
         self.end_measures(&mut armed.measures);

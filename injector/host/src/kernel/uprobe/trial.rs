@@ -63,15 +63,17 @@ pub(super) fn find(object: &mut Object, tries: Tries) -> Result<By, Error> {
 /// `bpf_tracing_func_proto`).
 const HELPER: &str = "bpf_probe_write_user";
 
-/// Says it in words where the kernel forbids to write.
+/// Says it in words where the kernel forbids to write. It also withholds the helper from a process without the capability.
 fn forbidden(error: Error) -> Error {
     if !error.to_string().contains(HELPER) {
         return error;
     }
-    let level = locked_down().map(|level| format!(" ({level})"));
+    let why = match locked_down() {
+        Some(level) => format!("this kernel is locked down ({level})"),
+        None => "this process has no CAP_SYS_ADMIN, or the kernel is locked down and does not show it in /sys/kernel/security/lockdown".to_owned(),
+    };
     Error::Probe(format!(
-        "this kernel is locked down{}: programs may look into a process and not write to it",
-        level.unwrap_or_default()
+        "{why}: programs may look into a process and not write to it"
     ))
 }
 
