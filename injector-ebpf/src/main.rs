@@ -28,6 +28,7 @@
 
 mod act;
 mod address;
+mod answer;
 mod arrival;
 mod caller;
 mod calls;

@@ -18,10 +18,7 @@ use aya_ebpf::{
     EbpfContext as _,
     helpers::{
         bpf_get_current_pid_tgid,
-        generated::{
-            bpf_get_attach_cookie, bpf_loop, bpf_probe_read_kernel, bpf_probe_read_user,
-            bpf_probe_write_user,
-        },
+        generated::{bpf_get_attach_cookie, bpf_loop, bpf_probe_read_kernel, bpf_probe_read_user},
     },
     macros::{uprobe, uretprobe},
     programs::{ProbeContext, RetProbeContext},
@@ -29,20 +26,19 @@ use aya_ebpf::{
 use injector_common::{
     RuleId, SLOTS,
     plaintext::{ConnectionKey, Opening, function, through},
-    rewrite::{
-        ANSWER, Answer, Armed, Call, DIGITS, END, ENDS, HEAD, Key, NO_ANSWER, PADDING, PathEnd,
-    },
+    rewrite::{Armed, Call, END, ENDS, HEAD, Key, NO_ANSWER, PathEnd},
     rule::action,
     rule_id,
 };
 
 use crate::{
+    answer::{First, Outcome, answer, write},
     caller,
     calls::{self, Count},
     claim,
     maps::{
-        INJ_ACTIVE, INJ_ANSWERS, INJ_ARMED, INJ_DEGRADED, INJ_GENERATION, INJ_PATH_ENDS,
-        INJ_REWRITE_CALLS, INJ_REWRITES, INJ_RULES, INJ_STATE, INJ_UNREADABLE,
+        INJ_ACTIVE, INJ_ARMED, INJ_DEGRADED, INJ_PATH_ENDS, INJ_REWRITE_CALLS, INJ_REWRITES,
+        INJ_RULES, INJ_STATE, INJ_UNREADABLE,
     },
     plaintext::at_most,
     rules::{self, Draw},
@@ -138,32 +134,32 @@ fn connection(ssl: u64) -> ConnectionKey {
 #[derive(Clone, Copy)]
 pub struct Rewrite {
     front: [u8; END],
-    head: [u8; HEAD],
+    pub head: [u8; HEAD],
     /// What stands last in the path.
     last: [u64; END / 8],
-    padding: [u8; FILLING],
+    pub padding: [u8; FILLING],
     connection: ConnectionKey,
     /// Where padding goes, and how much.
-    at: u64,
-    left: u64,
+    pub at: u64,
+    pub left: u64,
     /// The last eight bytes that were looked at.
-    window: u64,
+    pub window: u64,
     mask: u32,
     scope: u32,
     /// Where the path ends; 0 where that is not known, or where it is no request to a model.
     end: u32,
     /// How much of the head is there.
-    length: u32,
+    pub length: u32,
     /// The rule that is asked.
     rule: RuleId,
     /// The answer of the end that was found, and whether one was.
     answer: u32,
-    found: u32,
-    failed: u32,
+    pub found: u32,
+    pub failed: u32,
 }
 
 /// How much is filled at once.
-const FILLING: usize = 256;
+pub const FILLING: usize = 256;
 
 impl Rewrite {
     /// Nothing yet.
@@ -197,21 +193,21 @@ impl Rewrite {
     reason = "a value that is passed would lie on the stack"
 )]
 #[inline(always)]
-fn begin() -> Option<*mut Rewrite> {
+pub fn begin() -> Option<*mut Rewrite> {
     let thread = caller::tid();
     INJ_REWRITES.insert(thread, &Rewrite::NOTHING, 0).ok()?;
     INJ_REWRITES.get_ptr_mut(thread)
 }
 
 #[inline(always)]
-fn end() {
+pub fn end() {
     // Absent is as good as removed.
     let _ = INJ_REWRITES.remove(caller::tid());
 }
 
 /// Copies the beginning of a buffer; `None` where it cannot be read.
 #[inline(always)]
-fn look(work: *mut Rewrite, buffer: u64, length: u64) -> Option<()> {
+pub fn look(work: *mut Rewrite, buffer: u64, length: u64) -> Option<()> {
     let length = at_most(length, HEAD as u64);
     // The verifier wants to see that it is 1 to `HEAD`, and the compiler, who knows, would leave the mask out.
     let bytes = (core::hint::black_box(length.wrapping_sub(1)) & (HEAD as u64 - 1)) + 1;
@@ -393,17 +389,6 @@ fn disarm(connection: &ConnectionKey) -> Option<Armed> {
     Some(armed)
 }
 
-/// What became of an answer.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Outcome {
-    /// It stands in the target's memory, whole.
-    Whole,
-    /// Its status does, or a part of it.
-    Degraded,
-    /// The server's own does.
-    Not,
-}
-
 /// Something was read. The first read behind a request that a rule has taken is answered by it.
 #[inline(always)]
 fn read(scope: u32, call: &Call, length: u64) {
@@ -443,210 +428,6 @@ fn read(scope: u32, call: &Call, length: u64) {
         }
         Outcome::Not => miss(id),
     }
-}
-
-/// What every answer of HTTP/1 begins with, as a word, without the last of its bytes.
-const HTTP: u64 = u64::from_ne_bytes(*b"HTTP/1.\0");
-const SEVEN: u64 = u64::from_ne_bytes([0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0]);
-
-/// Bytes of a status line up to the end of its status, and where that begins.
-const STATUS_LINE: u64 = 12;
-const STATUS: u64 = 9;
-
-/// What a read begins with.
-#[derive(Clone, Copy)]
-enum First {
-    /// An answer.
-    Final,
-    /// An answer without a body (RFC 9110, 15.3.5 and 15.4.5): by another status alone a client would wait for one.
-    Bodiless,
-    /// The answer is still to come (RFC 9110, 15.2).
-    Interim,
-    /// No answer of HTTP/1, or a part of its status line.
-    Other,
-}
-
-impl First {
-    #[inline(always)]
-    fn of(buffer: u64, length: u64) -> Self {
-        let first: u64 = read_user(buffer);
-        if length < STATUS_LINE || first & SEVEN != HTTP {
-            return Self::Other;
-        }
-        let status: [u8; 4] = read_user(buffer + STATUS);
-        match [status[0], status[1], status[2]] {
-            [b'1', ..] => Self::Interim,
-            [b'2', b'0', b'4'] | [b'3', b'0', b'4'] => Self::Bodiless,
-            _ => Self::Final,
-        }
-    }
-}
-
-/// Writes bytes of ours into the caller's memory.
-#[inline(always)]
-fn write(to: u64, from: *const u8, bytes: u32) -> bool {
-    // SAFETY: the verifier checks the source, the helper the destination.
-    unsafe { bpf_probe_write_user(to as *mut _, from.cast(), bytes) == 0 }
-}
-
-/// Puts an answer where the server's has been read.
-#[inline(always)]
-fn answer(call: &Call, length: u64, mut key: Key, first: First) -> Outcome {
-    let Some(work) = begin() else {
-        return Outcome::Not;
-    };
-    key.number += INJ_GENERATION.get(0).map_or(0, |from| *from);
-    // SAFETY: user space replaces entries of the generation that is not in use, whole.
-    let mut made = unsafe { INJ_ANSWERS.get(key) };
-    if made.is_some_and(|made| made.has_stream != 0) && is_stream(work, call.buffer, length) {
-        key.number += 1;
-        // SAFETY: as above.
-        made = unsafe { INJ_ANSWERS.get(key) };
-    }
-    let outcome = match made {
-        Some(made) => put(work, call, length, made, first),
-        None => Outcome::Not,
-    };
-    end();
-    outcome
-}
-
-/// Writes it, or what fits of it.
-#[inline(always)]
-fn put(work: *mut Rewrite, call: &Call, length: u64, made: &Answer, first: First) -> Outcome {
-    let grows = call.function == function::READ_EX;
-    let room = if grows { call.room } else { length };
-    let bytes = u64::from(made.length);
-    let fits = bytes != 0 && bytes <= room;
-    let fills = !grows && bytes < length;
-    if !fits || fills && (length - bytes > PADDING || made.is_exact != 0) {
-        return degrade(call, made, first);
-    }
-    // The verifier wants to see that it is 1 to `ANSWER`.
-    let last = core::hint::black_box(bytes - 1) & (ANSWER as u64 - 1);
-    let text = (&raw const made.bytes).cast::<u8>();
-    // SAFETY: `last` is a place in the text.
-    if !write(call.buffer + last, unsafe { text.add(last as usize) }, 1) {
-        return degrade(call, made, first);
-    }
-    // From here on something of the server's answer may be changed, and that is a hit.
-    let count = bytes;
-    let is_written = if grows {
-        // How much it is before what it is: a count that cannot be written leaves the server's head.
-        write(call.count, (&raw const count).cast(), 8) && write(call.buffer, text, last as u32 + 1)
-    } else {
-        let digits = digits(length - u64::from(made.head));
-        (!fills || fill(work, call.buffer + bytes, length - bytes))
-            && write(call.buffer, text, last as u32 + 1)
-            && write(
-                call.buffer + u64::from(made.digits_at),
-                (&raw const digits).cast(),
-                DIGITS as u32,
-            )
-    };
-    if is_written {
-        return Outcome::Whole;
-    }
-    // The status alone says as much as can be said now.
-    let _ = degrade(call, made, first);
-    Outcome::Degraded
-}
-
-/// Puts the status alone in the place of the server's, behind `HTTP/1.1` and a blank.
-#[inline(always)]
-fn degrade(call: &Call, made: &Answer, first: First) -> Outcome {
-    let says = made.status[0] != 0 && matches!(first, First::Final);
-    if says && write(call.buffer + STATUS, (&raw const made.status).cast(), 3) {
-        Outcome::Degraded
-    } else {
-        Outcome::Not
-    }
-}
-
-/// A number as the head of an answer has it, with blanks in front.
-#[inline(always)]
-fn digits(mut number: u64) -> [u8; DIGITS] {
-    let mut digits = [b' '; DIGITS];
-    let mut place = DIGITS;
-    while place > 0 {
-        place -= 1;
-        if number != 0 || place == DIGITS - 1 {
-            digits[place] = b'0' + (number % 10) as u8;
-        }
-        number /= 10;
-    }
-    digits
-}
-
-/// Puts ends of lines behind an answer, which mean nothing behind a document or a stream.
-#[inline(always)]
-fn fill(mut work: *mut Rewrite, at: u64, bytes: u64) -> bool {
-    // SAFETY: as in `asked`.
-    unsafe {
-        (*work).at = at;
-        (*work).left = bytes;
-        bpf_loop(
-            (PADDING / FILLING as u64) as u32,
-            fill_some as *mut _,
-            (&raw mut work).cast(),
-            0,
-        );
-        (*work).failed == 0 && (*work).left == 0
-    }
-}
-
-/// Fills some of it: 0 goes on, 1 ends it.
-extern "C" fn fill_some(_: u32, context: *mut *mut Rewrite) -> i64 {
-    // SAFETY: `bpf_loop` passes the pointer that `fill` gave it.
-    let work = unsafe { &mut **context };
-    if work.left == 0 {
-        return 1;
-    }
-    let some = at_most(work.left, FILLING as u64);
-    // The verifier wants to see that it is 1 to `FILLING`.
-    let some = (core::hint::black_box(some - 1) & (FILLING as u64 - 1)) + 1;
-    if !write(work.at, (&raw const work.padding).cast(), some as u32) {
-        work.failed = 1;
-        return 1;
-    }
-    work.at += some;
-    work.left -= some;
-    0
-}
-
-/// Parts of the types by which models answer piece by piece: `text/event-stream` and `application/x-ndjson`.
-const STREAMS: [u64; 2] = [
-    u64::from_be_bytes(*b"vent-str"),
-    u64::from_be_bytes(*b"x-ndjson"),
-];
-
-/// Whether an answer's head says that it is a stream.
-#[inline(always)]
-fn is_stream(mut work: *mut Rewrite, buffer: u64, length: u64) -> bool {
-    if look(work, buffer, length).is_some() {
-        // SAFETY: as in `asked`.
-        unsafe {
-            bpf_loop(HEAD as u32, find_type as *mut _, (&raw mut work).cast(), 0);
-            return (*work).found != 0;
-        }
-    }
-    false
-}
-
-/// What a head ends with.
-const END_OF_HEAD: u32 = u32::from_be_bytes(*b"\r\n\r\n");
-
-/// Looks at the next byte of the head: 0 goes on, 1 ends it.
-extern "C" fn find_type(index: u32, context: *mut *mut Rewrite) -> i64 {
-    // SAFETY: `bpf_loop` passes the pointer that `is_stream` gave it.
-    let work = unsafe { &mut **context };
-    let at = index as usize;
-    if at >= HEAD || at >= work.length as usize {
-        return 1;
-    }
-    work.window = work.window << 8 | u64::from(work.head[at]);
-    work.found = u32::from(work.window == STREAMS[0] || work.window == STREAMS[1]);
-    i64::from(work.found != 0 || work.window as u32 == END_OF_HEAD)
 }
 
 /// The self-test's function begins: where its word lies is remembered. It is a child's of ours, so no lease is asked.
