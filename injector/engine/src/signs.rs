@@ -102,7 +102,9 @@ impl Signs {
         }
         // Before any fault acts, so that nothing of what the target does then is taken for the past.
         await_looks(&all, 1, AWAITED);
-        all.iter().for_each(|seen| seen.run_begins());
+        for seen in &all {
+            seen.run_begins();
+        }
         let handed_over = usize::from(experiment.handoff().is_some());
         let of_signs = watched.iter().filter_map(|watched| match watched.what_for {
             For::Sign(place) => Some((watched.clone(), place)),

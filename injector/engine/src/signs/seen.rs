@@ -167,7 +167,7 @@ mod tests {
 
     #[test]
     fn a_file_whose_past_is_not_known_when_the_run_begins_cannot_be_told_of() {
-        let sign = injector_spec::experiment::Sign::Changed("/x".into());
+        let sign = Sign::Changed("/x".into());
         let [late, known] = [Seen::of(&sign), Seen::of(&sign)];
         known.looked(1);
         for seen in [&late, &known] {

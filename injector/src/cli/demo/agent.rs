@@ -188,16 +188,14 @@ pub(super) fn work_when_told(
     server: SocketAddr,
 ) -> io::Result<()> {
     part::say("ready")?;
-    match io::stdin().read_line(&mut String::new())? {
+    if io::stdin().read_line(&mut String::new())? == 0 {
         // The demo is over.
-        0 => Ok(()),
-        _ => {
-            // It works for as long as the demo is there: what stands still would never end.
-            thread::spawn(|| {
-                let _ = io::copy(&mut io::stdin(), &mut io::sink());
-                process::exit(1);
-            });
-            habit::work(habit, work, order, server)
-        }
+        return Ok(());
     }
+    // It works for as long as the demo is there: what stands still would never end.
+    thread::spawn(|| {
+        let _ = io::copy(&mut io::stdin(), &mut io::sink());
+        process::exit(1);
+    });
+    habit::work(habit, work, order, server)
 }
