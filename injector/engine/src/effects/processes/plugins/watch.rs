@@ -59,6 +59,9 @@ struct Agent {
     ended: Option<u64>,
     /// How long each of those that lived then has lived on.
     ended_with: Vec<u64>,
+    /// Of those that were seen to have ended in the last look, when they were let go on. The threads of an agent end one after the
+    /// other, and its plug-in may be gone before the last of them.
+    lately: Vec<u64>,
 }
 
 /// A plug-in of an agent's. It lives as long as one of its processes does.
@@ -357,10 +360,14 @@ impl Agent {
         if self.ended.is_none() && plugins::has_ended(key) == Some(true) {
             self.ended = Some(now);
         }
+        let before = std::mem::take(&mut self.lately);
         if let Some(ended) = self.ended {
-            let since = over.into_iter().map(|free_since| ended.max(free_since));
+            let over = over.into_iter().chain(before);
+            let since = over.map(|free_since| ended.max(free_since));
             self.ended_with
                 .extend(since.map(|since| now.saturating_sub(since)));
+        } else {
+            self.lately = over;
         }
     }
 }

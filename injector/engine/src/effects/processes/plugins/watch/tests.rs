@@ -99,6 +99,7 @@ fn what_lives_on_is_an_orphan_when_its_time_is_over() {
             plugins: BTreeMap::from([(key(7), owned(&[7, 8]))]),
             ended: Some(SECOND),
             ended_with: vec![40 * MS],
+            lately: Vec::new(),
         };
         let watch = Watch {
             agents: BTreeMap::from([(key(1), agent)]),
@@ -124,6 +125,7 @@ fn a_time_of_standing_still_is_not_held_against_a_plug_in() {
         plugins: BTreeMap::from([(key(7), owned(&[7])), (key(8), owned(&[8]))]),
         ended: Some(SECOND),
         ended_with: Vec::new(),
+        lately: Vec::new(),
     };
     let mut watch = Watch {
         agents: BTreeMap::from([(key(1), agent)]),
@@ -142,6 +144,7 @@ fn what_the_fault_itself_has_hit_is_neither_orphan_nor_ended() {
         plugins: BTreeMap::from([(key(7), owned(&[7, 8])), (key(9), owned(&[9]))]),
         ended: Some(SECOND),
         ended_with: Vec::new(),
+        lately: Vec::new(),
     };
     let mut watch = Watch {
         agents: BTreeMap::from([(key(1), agent)]),
@@ -196,4 +199,24 @@ fn one_start_answers_one_death() {
     one.line = String::new();
     one.at = 3 * SECOND;
     assert_eq!(one.successor(&found, &nothing), None);
+}
+
+#[test]
+fn what_was_gone_in_the_look_before_its_agent_has_ended_with_it() {
+    // No process has such an id.
+    let agent = Agent {
+        plugins: BTreeMap::new(),
+        ended: None,
+        ended_with: Vec::new(),
+        lately: vec![0],
+    };
+    let mut watch = Watch {
+        agents: BTreeMap::from([(key(u32::MAX), agent)]),
+        ..Watch::default()
+    };
+    watch.look(SECOND, &[]);
+    let reaction = watch.reaction().unwrap();
+    assert_eq!((reaction.agents_ended, reaction.ended_with), (1, 1));
+    watch.look(2 * SECOND, &[]);
+    assert_eq!(watch.reaction().unwrap().ended_with, 1);
 }
