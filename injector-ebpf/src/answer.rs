@@ -58,7 +58,7 @@ impl First {
         let status: [u8; 4] = read_user(buffer + STATUS);
         match [status[0], status[1], status[2]] {
             [b'1', ..] => Self::Interim,
-            [b'2', b'0', b'4'] | [b'3', b'0', b'4'] => Self::Bodiless,
+            [b'2' | b'3', b'0', b'4'] => Self::Bodiless,
             _ => Self::Final,
         }
     }
