@@ -118,7 +118,8 @@ fn killed() -> Result<()> {
     let mut demo = injector.start_here(&["demo", "agent"])?;
     let runs = || -> Result<usize> {
         let listed = injector.once(&["list", "--json"])?.stdout;
-        Ok(serde_json::from_str::<Vec<serde_json::Value>>(&listed)?.len())
+        let runs: Vec<serde_json::Value> = serde_json::from_str(&listed)?;
+        Ok(runs.iter().filter(|run| run["state"] == "running").count())
     };
     let until = Instant::now() + ARMS;
     while runs()? < RUNS {

@@ -192,7 +192,7 @@ fn a_file_is_looked_at_once_more_before_it_is_judged() {
         "{signs:?}"
     );
     assert!(
-        report.remarks[0].starts_with("escalated: "),
+        report.remarks[0].starts_with("there was a change of "),
         "{:?}",
         report.remarks
     );

@@ -145,15 +145,17 @@ fn an_exit_status_that_is_not_taken_is_seen() {
     assert_eq!(is_unreaped(root), Some(false));
 }
 
-/// A shell whose subshell, which executes nothing, answers, and a child of it that has inherited the output alone.
+/// A launcher whose fork, which executes nothing, answers, and a child of it that has inherited the output alone.
 #[test]
-fn what_a_shell_forks_is_a_part_of_it() {
-    let lines = "sleep 60 </dev/null & (while read -r line; do echo \"$line\"; done); true";
-    let mut command = Command::new("sh");
-    command.args(["-c", lines]);
+fn what_a_launcher_forks_is_a_part_of_it() {
+    let launcher = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/src/targets/plugins/launcher.sh"
+    );
+    let mut command = Command::new(launcher);
     command.stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut child = Plug(command.spawn().unwrap());
-    let mut finder = Finder::of(named(&["*read -r*"]));
+    let mut finder = Finder::of(named(&["*launcher*"]));
     let deadline = Instant::now() + Duration::from_secs(5);
     let plugin = loop {
         let plugin = found(&mut finder, child.0.id()).unwrap();
