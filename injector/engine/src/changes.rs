@@ -13,7 +13,7 @@ mod shared;
 mod stopped;
 mod undo;
 
-use std::{path::Path, sync::Arc};
+use std::{path::Path, sync::Arc, time::Duration};
 
 pub(crate) use filters::{Filtered, qdisc_stays};
 pub use shared::Patience;
@@ -40,6 +40,8 @@ pub struct Changes {
     next_id: u32,
     /// When the run will be over as far as is known, on the boot clock, in nanoseconds: the end of its sysctls and filters.
     deadline: u64,
+    /// How long a change that begins waits for its turn.
+    patience: Duration,
 }
 
 /// A change that is to be undone.
@@ -87,6 +89,7 @@ impl Changes {
             made: Vec::new(),
             next_id: 0,
             deadline: 0,
+            patience: shared::PATIENCE_TO_ARM,
         }
     }
 
@@ -104,7 +107,7 @@ impl Changes {
                 namespace,
                 key,
                 run: &run,
-                patience: &Patience::default(),
+                patience: &Patience::of(self.patience),
             };
             let Some(old) = shared::look(&setting, new)? else {
                 return Ok(());
@@ -153,7 +156,9 @@ impl Changes {
     }
 
     /// The run ends at another time than was thought when its sysctls were set and its filters attached.
+    /// The run is armed by then, and its loop waits no longer than an end would.
     pub fn set_deadline(&mut self, until: u64) -> Result<(), Refusal> {
+        self.patience = shared::PATIENCE;
         self.deadline = until;
         let mut of_network = self.made.iter().filter(|made| made.namespace.is_some());
         of_network.try_for_each(|made| {

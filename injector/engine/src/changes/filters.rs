@@ -130,7 +130,7 @@ impl Changes {
         place: Place,
         filters: &Filters,
     ) -> Attempt {
-        let Some(_turn) = Patience::default().turn(namespace) else {
+        let Some(_turn) = Patience::of(self.patience).turn(namespace) else {
             return Attempt::NoTurn;
         };
         let sides = filters.sides();

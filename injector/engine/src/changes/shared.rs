@@ -28,8 +28,11 @@ use injector_host::kernel::{
 };
 use injector_spec::error::Refusal;
 
-/// How long a turn is waited for.
-const PATIENCE: Duration = Duration::from_millis(200);
+/// How long a turn is waited for by what has ends to come to.
+pub(super) const PATIENCE: Duration = Duration::from_millis(200);
+
+/// How long it is waited for by a run that arms: many may arm at once, and each takes its turns for a few milliseconds.
+pub(super) const PATIENCE_TO_ARM: Duration = Duration::from_secs(3);
 
 /// How long a run looks away between two tries.
 const BETWEEN: Duration = Duration::from_millis(2);
@@ -129,6 +132,11 @@ impl Default for Patience {
 }
 
 impl Patience {
+    /// As much as this.
+    pub(super) const fn of(wait: Duration) -> Self {
+        Self(Cell::new(wait))
+    }
+
     /// Waits for the turn of a namespace.
     pub(crate) fn turn(&self, namespace: &Namespace) -> Option<std::fs::File> {
         // An open file of its own: copies of one descriptor share a lock.
