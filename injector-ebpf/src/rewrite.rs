@@ -25,7 +25,7 @@ use aya_ebpf::{
 };
 use injector_common::{
     RuleId, SLOTS,
-    plaintext::{ConnectionKey, Opening, function, through},
+    plaintext::{ConnectionKey, Opening, function},
     rewrite::{Armed, Call, END, ENDS, HEAD, Key, NO_ANSWER, PathEnd},
     rule::action,
     rule_id,
@@ -42,7 +42,7 @@ use crate::{
     },
     plaintext::at_most,
     rules::{self, Draw},
-    tls::count_trial,
+    tls::{connection, count_trial, has_count},
     trace::read_user,
 };
 
@@ -70,12 +70,11 @@ pub fn inj_rewrite_enter(ctx: ProbeContext) -> u32 {
         give_up(&connection(ssl));
         return 0;
     }
-    let has_count = function == function::READ_EX || function == function::WRITE_EX;
     let call = Call {
         ssl,
         buffer,
         room,
-        count: if has_count { count } else { 0 },
+        count: if has_count(function) { count } else { 0 },
         function,
     };
     let _ = INJ_REWRITE_CALLS.insert(bpf_get_current_pid_tgid(), call, 0);
@@ -117,15 +116,6 @@ fn ended() -> Option<Call> {
     let call = unsafe { INJ_REWRITE_CALLS.get(thread) }.copied();
     let _ = INJ_REWRITE_CALLS.remove(thread);
     call
-}
-
-#[inline(always)]
-fn connection(ssl: u64) -> ConnectionKey {
-    ConnectionKey {
-        handle: ssl,
-        tgid: claim::tgid(),
-        through: through::TLS,
-    }
 }
 
 /// A request or an answer that is looked at. In front of the head are so many bytes that every place in it has [`END`]

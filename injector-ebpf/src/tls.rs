@@ -88,12 +88,13 @@ fn returned(call: &TlsCall, result: u64) {
 
 /// Whether a function puts the number of bytes at its fourth argument.
 #[inline(always)]
-const fn has_count(function: u64) -> bool {
+pub const fn has_count(function: u64) -> bool {
     function == function::READ_EX || function == function::WRITE_EX
 }
 
+/// What a connection of the library is known by.
 #[inline(always)]
-fn connection(ssl: u64) -> ConnectionKey {
+pub fn connection(ssl: u64) -> ConnectionKey {
     ConnectionKey {
         handle: ssl,
         tgid: claim::tgid(),

@@ -1,5 +1,28 @@
 //! The one table that a bench prints, and the verdicts below it.
 
+use std::process::ExitCode;
+
+use anyhow::{Result, ensure};
+
+/// A bench's main function: it needs root, and fails where a promise does not hold.
+pub fn bench(run: impl FnOnce() -> Result<bool>) -> ExitCode {
+    let as_root = || {
+        ensure!(
+            rustix::process::geteuid().is_root(),
+            "it starts runs, which takes root"
+        );
+        run()
+    };
+    match as_root() {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(1),
+        Err(error) => {
+            eprintln!("The bench cannot go on: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
 /// Rows of what was measured, what was asked, and whether it is so, by promise.
 #[derive(Default)]
 pub struct Table {

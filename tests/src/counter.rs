@@ -10,6 +10,7 @@ use tempfile::TempDir;
 
 use crate::eventually::eventually;
 use crate::place::Place;
+use crate::process_status::cpu_ticks;
 use crate::victim::Victim;
 
 /// How long a process is watched before it counts as standing still.
@@ -92,18 +93,10 @@ impl Counter {
 
     /// The share of one CPU that it used in a time.
     pub fn cpu_share(&self, over: Duration) -> Result<f64> {
-        let (before, since) = (self.cpu_ticks()?, Instant::now());
+        let (before, since) = (cpu_ticks(self.pid())?, Instant::now());
         sleep(over);
-        let ticks = self.cpu_ticks()? - before;
-        // A tick is 10 ms (USER_HZ).
+        let ticks = cpu_ticks(self.pid())? - before;
+        // A tick is 10 ms.
         Ok(f64::from(u32::try_from(ticks)?) / 100.0 / since.elapsed().as_secs_f64())
-    }
-
-    fn cpu_ticks(&self) -> Result<u64> {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid()))?;
-        let (_name, rest) = stat.rsplit_once(')').context("not a stat")?;
-        // After the name: state is field 3, utime field 14, stime field 15.
-        let fields: Vec<&str> = rest.split_whitespace().collect();
-        Ok(fields[11].parse::<u64>()? + fields[12].parse::<u64>()?)
     }
 }

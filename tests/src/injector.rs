@@ -1,5 +1,7 @@
 //! The injector under test: started, waited for, and ended in every way that a user or fate can.
 
+mod companions;
+
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
@@ -19,6 +21,8 @@ use crate::binaries;
 use crate::eventually::eventually;
 use crate::lack::Lack;
 use crate::place::Place;
+
+pub use companions::{Companion, page_holder, relay};
 
 /// The issue asks for 1 s; a busy machine may take longer, and the bench measures it.
 const ARMING: Duration = Duration::from_secs(40);
@@ -448,59 +452,4 @@ pub fn send(pid: u32, signal: Signal) -> Result<()> {
         .and_then(Pid::from_raw)
         .context("not a process id")?;
     kill_process(pid, signal).with_context(|| format!("cannot signal process {pid:?}"))
-}
-
-/// A process that the supervisor starts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Companion {
-    /// Does the work.
-    Worker,
-    /// Undoes what the worker cannot.
-    Guardian,
-    /// Writes to disks and terminals.
-    Recorder,
-}
-
-impl Companion {
-    /// Its process id beside this supervisor.
-    pub fn of(self, supervisor: u32) -> Result<u32> {
-        eventually(
-            "injector's processes to be there",
-            Duration::from_secs(2),
-            || Ok(child_of(supervisor, self.command())),
-        )
-    }
-
-    const fn command(self) -> &'static str {
-        match self {
-            Self::Worker => "worker",
-            Self::Guardian => "guard",
-            Self::Recorder => "record",
-        }
-    }
-}
-
-/// The process that holds the pages which a worker's sleepers sleep on; `None` where no thread is put to sleep.
-pub fn page_holder(worker: u32) -> Option<u32> {
-    child_of(worker, "hold-park")
-}
-
-/// The process that connections of a worker's targets go through; `None` where none do.
-pub fn relay(worker: u32) -> Option<u32> {
-    child_of(worker, "hold-relay")
-}
-
-fn child_of(parent: u32, command: &str) -> Option<u32> {
-    let parent = parent.to_string();
-    fs::read_dir("/proc").ok()?.flatten().find_map(|entry| {
-        let stat = fs::read_to_string(entry.path().join("stat")).ok()?;
-        // The name in parentheses may hold anything; after it: state, parent.
-        let (_name, rest) = stat.rsplit_once(')')?;
-        let is_child = rest.split_whitespace().nth(1) == Some(parent.as_str());
-        let words = fs::read(entry.path().join("cmdline")).ok()?;
-        let is_it = words.split(|byte| *byte == 0).nth(1) == Some(command.as_bytes());
-        (is_child && is_it)
-            .then(|| entry.file_name().to_str()?.parse().ok())
-            .flatten()
-    })
 }

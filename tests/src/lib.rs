@@ -29,6 +29,7 @@ pub mod parker;
 pub mod pids;
 pub mod place;
 pub mod plugin_agent;
+pub mod process_status;
 pub mod pseudo_terminal;
 pub mod qdiscs;
 pub mod snapshot;

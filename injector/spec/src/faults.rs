@@ -61,6 +61,7 @@ pub(crate) mod pipe_stall;
 pub(crate) mod plugin_crash_loop;
 pub(crate) mod plugin_hang;
 pub(crate) mod plugin_kill;
+mod plugin_once;
 pub(crate) mod plugin_pipe_held_death;
 pub(crate) mod plugin_slow_start;
 pub(crate) mod plugin_torn_line;

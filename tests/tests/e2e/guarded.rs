@@ -17,6 +17,7 @@ use injector_tests::bpf;
 use injector_tests::eventually::eventually;
 use injector_tests::injector::{Injector, Running};
 use injector_tests::lab::{Family, Lab, Wire};
+use injector_tests::process_status::{self, kib};
 use serde_json::Value;
 
 use crate::needs::{INJECTOR, systemd_analyze};
@@ -75,24 +76,16 @@ pub(crate) fn cases() -> Vec<Case> {
 }
 
 /// A field of `/proc/PID/status`, or of that of a thread.
-fn status(directory: &Path, field: &str) -> Result<String> {
-    let text = fs::read_to_string(directory.join("status"))?;
-    let line = text
-        .lines()
-        .find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
-    Ok(line
-        .with_context(|| format!("no {field} in {text}"))?
-        .trim()
-        .to_owned())
-}
-
 fn mask(numbers: &[u64]) -> u64 {
     numbers.iter().fold(0, |mask, number| mask | 1 << number)
 }
 
 /// Every thread of a process has at most these capabilities and can get no more.
 fn confined(pid: u32, allowed: u64) -> Result<()> {
-    let ours = u64::from_str_radix(&status(Path::new("/proc/self"), "CapPrm")?, 16)?;
+    let ours = u64::from_str_radix(
+        &process_status::field(Path::new("/proc/self"), "CapPrm")?,
+        16,
+    )?;
     let threads = fs::read_dir(format!("/proc/{pid}/task"))?;
     for thread in threads {
         let thread = thread?.path();
@@ -103,15 +96,15 @@ fn confined(pid: u32, allowed: u64) -> Result<()> {
             ("CapBnd", 0),
             ("CapAmb", 0),
         ] {
-            let set = u64::from_str_radix(&status(&thread, field)?, 16)?;
-            let name = status(&thread, "Name")?;
+            let set = u64::from_str_radix(&process_status::field(&thread, field)?, 16)?;
+            let name = process_status::field(&thread, "Name")?;
             ensure!(
                 set == expected,
                 "{field} of {name} is {set:x}, not {expected:x}"
             );
         }
         ensure!(
-            status(&thread, "NoNewPrivs")? == "1",
+            process_status::field(&thread, "NoNewPrivs")? == "1",
             "new privileges are possible"
         );
     }
@@ -121,12 +114,6 @@ fn confined(pid: u32, allowed: u64) -> Result<()> {
 /// A process has what a worker has, and no more.
 pub(crate) fn confined_as_a_worker(pid: u32) -> Result<()> {
     confined(pid, mask(&SUPERVISOR) | mask(&WORKER_TOO))
-}
-
-fn kib(pid: u32, field: &str) -> Result<u64> {
-    let text = status(Path::new(&format!("/proc/{pid}")), field)?;
-    let number = text.split_whitespace().next().unwrap_or_default();
-    number.parse().with_context(|| text.clone())
 }
 
 fn few_privileges() -> Result<()> {
@@ -151,7 +138,10 @@ fn few_privileges() -> Result<()> {
     };
     let scores = (score(armed.pid())?, score(worker)?);
     let finished = armed.interrupt()?;
-    let ours = u64::from_str_radix(&status(Path::new("/proc/self"), "CapPrm")?, 16)?;
+    let ours = u64::from_str_radix(
+        &process_status::field(Path::new("/proc/self"), "CapPrm")?,
+        16,
+    )?;
     if ours & mask(&[capability::SYS_RESOURCE]) == 0 {
         ensure!(
             finished.stderr.contains("CAP_SYS_RESOURCE"),

@@ -51,6 +51,7 @@ mod report;
 mod requests;
 mod rollback;
 mod schedules;
+mod script;
 mod search;
 mod signs;
 mod stages;

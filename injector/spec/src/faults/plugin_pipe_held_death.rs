@@ -1,99 +1,30 @@
 //! `plugin.pipe-held-death`: plug-ins die, and their pipes stay open.
 
-use std::time::Duration;
-
-use clap::Args;
-use serde::{Deserialize, Serialize};
-
 use super::{
-    ActsOn, Definition, Drawn, Numbers, OnPlugins, OnProcesses,
-    plugins::{PluginFlags, Plugins, in_time, moment},
-};
-use crate::{
-    experiment::{
-        CheckError, Direction, Fault, Settings, Target,
-        decided::{Decided, Why, stays},
-        timing::{Span, Timing},
-    },
-    grammar::Request,
-    quantity::duration,
+    OnPlugins,
+    plugin_once::{self, Act, Once},
 };
 
 /// Plug-ins die, and their ends of the pipes stay open: the target reads no end and writes into nothing.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct PluginPipeHeldDeath {
-    /// Which.
-    #[serde(default, skip_serializing_if = "Plugins::is_every")]
-    pub plugins: Plugins,
-    /// How long after the fault has begun.
-    #[serde(with = "duration")]
-    pub after: Duration,
-}
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PipeHeldDeath;
 
-#[derive(Args, Debug)]
-pub struct Flags {
-    /// How long after the fault has begun
-    #[arg(long, value_name = "TIME", value_parser = duration::parse, default_value = "0s")]
-    after: Duration,
-    #[command(flatten)]
-    plugins: PluginFlags,
-}
+/// The fault.
+pub type PluginPipeHeldDeath = Once<PipeHeldDeath>;
 
-impl Request for Flags {
-    fn fault(self) -> Fault {
-        let (plugins, chance) = self.plugins.split();
-        let fault = PluginPipeHeldDeath {
-            plugins,
-            after: self.after,
-        };
-        Fault::without_traffic(fault, chance)
-    }
-}
+/// Its flags.
+pub(crate) type Flags = plugin_once::Flags<PipeHeldDeath>;
 
-impl Definition for PluginPipeHeldDeath {
-    fn acts_on(&self) -> ActsOn<'_> {
-        ActsOn::Processes(OnProcesses::Plugins(OnPlugins::PipeHeldDeath(self)))
+impl Act for PipeHeldDeath {
+    const FAULT: &'static str = "plugin.pipe-held-death";
+
+    fn done(moment: &str) -> String {
+        format!(
+            "each gets SIGKILL {moment}, once; the injector holds its ends of the pipes open until the fault ends"
+        )
     }
 
-    fn drawn(&self) -> Drawn {
-        Drawn::ByChance
-    }
-
-    fn check(&self) -> Result<(), CheckError> {
-        Ok(())
-    }
-
-    fn check_on(&self, _: &Target) -> Result<(), CheckError> {
-        Ok(())
-    }
-
-    fn timing(&self, span: Span) -> Timing {
-        Timing {
-            refused: in_time("plugin.pipe-held-death", self.after, span.on),
-            ..Timing::default()
-        }
-    }
-
-    fn describe(&self, parameters: &mut Settings, filters: &mut Settings) {
-        parameters.one("after", duration::format(self.after));
-        self.plugins.describe(filters);
-    }
-
-    fn details(&self, _: Direction) -> Vec<String> {
-        self.plugins.details(format!(
-            "each gets SIGKILL {}, once; the injector holds its ends of the pipes open until the fault ends",
-            moment(self.after)
-        ))
-    }
-}
-
-impl Numbers for PluginPipeHeldDeath {
-    fn numbers(&mut self) -> Vec<Decided<'_>> {
-        let Self {
-            plugins: _,
-            after: _,
-        } = self;
-        stays(&["after"], Why::Schedule)
+    fn on(fault: &Once<Self>) -> OnPlugins<'_> {
+        OnPlugins::PipeHeldDeath(fault)
     }
 }

@@ -1,99 +1,30 @@
 //! `plugin.torn-line`: the target reads half a line.
 
-use std::time::Duration;
-
-use clap::Args;
-use serde::{Deserialize, Serialize};
-
 use super::{
-    ActsOn, Definition, Drawn, Numbers, OnPlugins, OnProcesses,
-    plugins::{PluginFlags, Plugins, in_time, moment},
-};
-use crate::{
-    experiment::{
-        CheckError, Direction, Fault, Settings, Target,
-        decided::{Decided, Why, stays},
-        timing::{Span, Timing},
-    },
-    grammar::Request,
-    quantity::duration,
+    OnPlugins,
+    plugin_once::{self, Act, Once},
 };
 
 /// The target reads half a line, and what the plug-in says next is the rest of it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct PluginTornLine {
-    /// Which.
-    #[serde(default, skip_serializing_if = "Plugins::is_every")]
-    pub plugins: Plugins,
-    /// How long after the fault has begun.
-    #[serde(with = "duration")]
-    pub after: Duration,
-}
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TornLine;
 
-#[derive(Args, Debug)]
-pub struct Flags {
-    /// How long after the fault has begun
-    #[arg(long, value_name = "TIME", value_parser = duration::parse, default_value = "0s")]
-    after: Duration,
-    #[command(flatten)]
-    plugins: PluginFlags,
-}
+/// The fault.
+pub type PluginTornLine = Once<TornLine>;
 
-impl Request for Flags {
-    fn fault(self) -> Fault {
-        let (plugins, chance) = self.plugins.split();
-        let fault = PluginTornLine {
-            plugins,
-            after: self.after,
-        };
-        Fault::without_traffic(fault, chance)
-    }
-}
+/// Its flags.
+pub(crate) type Flags = plugin_once::Flags<TornLine>;
 
-impl Definition for PluginTornLine {
-    fn acts_on(&self) -> ActsOn<'_> {
-        ActsOn::Processes(OnProcesses::Plugins(OnPlugins::TornLine(self)))
+impl Act for TornLine {
+    const FAULT: &'static str = "plugin.torn-line";
+
+    fn done(moment: &str) -> String {
+        format!(
+            "half a message without the end of its line is put into what each says, {moment}, once"
+        )
     }
 
-    fn drawn(&self) -> Drawn {
-        Drawn::ByChance
-    }
-
-    fn check(&self) -> Result<(), CheckError> {
-        Ok(())
-    }
-
-    fn check_on(&self, _: &Target) -> Result<(), CheckError> {
-        Ok(())
-    }
-
-    fn timing(&self, span: Span) -> Timing {
-        Timing {
-            refused: in_time("plugin.torn-line", self.after, span.on),
-            ..Timing::default()
-        }
-    }
-
-    fn describe(&self, parameters: &mut Settings, filters: &mut Settings) {
-        parameters.one("after", duration::format(self.after));
-        self.plugins.describe(filters);
-    }
-
-    fn details(&self, _: Direction) -> Vec<String> {
-        self.plugins.details(format!(
-            "half a message without the end of its line is put into what each says, {}, once",
-            moment(self.after)
-        ))
-    }
-}
-
-impl Numbers for PluginTornLine {
-    fn numbers(&mut self) -> Vec<Decided<'_>> {
-        let Self {
-            plugins: _,
-            after: _,
-        } = self;
-        stays(&["after"], Why::Schedule)
+    fn on(fault: &Once<Self>) -> OnPlugins<'_> {
+        OnPlugins::TornLine(fault)
     }
 }

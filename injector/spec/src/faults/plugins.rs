@@ -16,7 +16,6 @@ use serde::{Deserialize, Serialize};
 use crate::{
     experiment::{Chance, Settings, TimingError},
     grammar::{ChanceFlags, values},
-    quantity::duration,
 };
 
 /// Which plug-ins of a target.
@@ -117,15 +116,6 @@ impl PluginNames {
 /// Refuses an act that would come after the end of its step.
 pub(super) fn in_time(fault: &'static str, after: Duration, on: Duration) -> Option<TimingError> {
     (after >= on).then_some(TimingError::NeverDue { fault, after, on })
-}
-
-/// `after 2s`, or `at once`.
-pub(super) fn moment(after: Duration) -> String {
-    if after.is_zero() {
-        "at once".to_owned()
-    } else {
-        format!("after {}", duration::format(after))
-    }
 }
 
 #[cfg(test)]

@@ -98,6 +98,27 @@ impl Programme {
     }
 }
 
+/// The command that a person would type, as a program types it.
+pub(super) fn arming(
+    words: impl Iterator<Item = &'static str>,
+    pid: u32,
+    duration: &str,
+    config: &Source,
+) -> Command {
+    let mut command = this_program();
+    command
+        .args(words)
+        .args(["--pid", &pid.to_string(), "--duration", duration, "--json"])
+        .env(SOCKET_VARIABLE, NO_DAEMON)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    if let Source::Named(file) = config {
+        command.arg("--config").arg(file);
+    }
+    command
+}
+
 impl Act {
     /// The fault's command, as `net delay`.
     pub(super) fn name(&self) -> String {
@@ -148,18 +169,7 @@ impl Act {
     }
 
     fn command_for(&self, pid: u32, config: &Source) -> Command {
-        let mut command = this_program();
-        command
-            .args(self.words)
-            .args(["--pid", &pid.to_string(), "--duration", DURATION, "--json"])
-            .env(SOCKET_VARIABLE, NO_DAEMON)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        if let Source::Named(file) = config {
-            command.arg("--config").arg(file);
-        }
-        command
+        arming(self.words.iter().copied(), pid, DURATION, config)
     }
 
     fn broke(&self, why: &dyn std::fmt::Display) -> Refusal {

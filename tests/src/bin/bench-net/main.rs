@@ -14,8 +14,8 @@ mod round_trip;
 
 use std::process::ExitCode;
 
-use anyhow::{Result, ensure};
-use injector_tests::bench_table::Table;
+use anyhow::Result;
+use injector_tests::bench_table::{Table, bench};
 use injector_tests::injector::Injector;
 use injector_tests::snapshot::Snapshot;
 
@@ -55,21 +55,10 @@ const PARTS: [(&str, Part); 8] = [
 ];
 
 fn main() -> ExitCode {
-    match run() {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::from(1),
-        Err(error) => {
-            eprintln!("The bench cannot go on: {error:#}");
-            ExitCode::from(2)
-        }
-    }
+    bench(run)
 }
 
 fn run() -> Result<bool> {
-    ensure!(
-        rustix::process::geteuid().is_root(),
-        "it loads BPF programs, which takes root"
-    );
     let before = Snapshot::take()?;
     // The bench measures what is possible, and that may be more than a host allows a run.
     let injector = Injector::configured(

@@ -10,8 +10,8 @@ use std::process::ExitCode;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
-use injector_tests::bench_table::Table;
+use anyhow::{Context, Result};
+use injector_tests::bench_table::{Table, bench};
 use injector_tests::injector::Injector;
 use injector_tests::lab::{Family, Lab, Wire};
 use injector_tests::victim::Victim;
@@ -26,21 +26,10 @@ const COUNTED: Duration = Duration::from_secs(10);
 const MOST: f64 = 1.0;
 
 fn main() -> ExitCode {
-    match run() {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::from(1),
-        Err(error) => {
-            eprintln!("The bench cannot go on: {error:#}");
-            ExitCode::from(2)
-        }
-    }
+    bench(run)
 }
 
 fn run() -> Result<bool> {
-    ensure!(
-        rustix::process::geteuid().is_root(),
-        "it starts runs, which takes root"
-    );
     let lab = Lab::new(Wire::Loopback, Family::V4)?;
     let resident = Victim::start(lab.agent(), &["sleep"])?;
     let injector = Injector::new()?;

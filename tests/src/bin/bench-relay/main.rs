@@ -6,16 +6,16 @@
 
 mod peer;
 
-use std::fs;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
-use injector_tests::bench_table::Table;
+use injector_tests::bench_table::{Table, bench};
 use injector_tests::injector::{Injector, relay};
 use injector_tests::lab::{Family, Lab, Wire};
 use injector_tests::measure::{median, millis};
 use injector_tests::place::Place;
+use injector_tests::process_status::{cpu_ticks, kib};
 use injector_tests::victim::Victim;
 
 use peer::Mitmproxy;
@@ -33,21 +33,10 @@ const OF_SERVER: f64 = 1.0;
 const OF_RELAY: f64 = 10.0;
 
 fn main() -> ExitCode {
-    match run() {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::from(1),
-        Err(error) => {
-            eprintln!("The bench cannot go on: {error:#}");
-            ExitCode::from(2)
-        }
-    }
+    bench(run)
 }
 
 fn run() -> Result<bool> {
-    ensure!(
-        rustix::process::geteuid().is_root(),
-        "it starts runs, which takes root"
-    );
     let lab = Lab::new(Wire::Loopback, Family::V4)?;
     let (server, address) = lab.server("completions", SocketAddr::new(lab.address(), 0))?;
     let mitmproxy = Mitmproxy::start(address)?;
@@ -115,7 +104,7 @@ fn run() -> Result<bool> {
     table.bounded("streams that came whole", whole, most, most, "");
     table.told(
         "memory of the relay at most",
-        format!("{} KiB", peak_kib(relay)?),
+        format!("{} KiB", kib(relay, "VmHWM")?),
     );
     armed.interrupt()?;
     print!("{}", table.markdown());
@@ -126,7 +115,7 @@ fn run() -> Result<bool> {
 struct Way {
     client: Victim,
     medians: Vec<f64>,
-    /// Ticks of whoever is in between, and of the server.
+    /// Ticks of the proxy in between, or of the server where there is none, and of the server.
     ticks: (u64, u64),
 }
 
@@ -149,12 +138,12 @@ impl Way {
     }
 
     fn round(&mut self, between: u32, server: u32) -> Result<()> {
-        let before = (ticks(between)?, ticks(server)?);
+        let before = (cpu_ticks(between)?, cpu_ticks(server)?);
         let summary = self.client.round()?;
         ensure!(summary.ok == REQUESTS, "{summary:?}");
         self.medians.push(millis(summary.p50_ns));
-        self.ticks.0 += ticks(between)? - before.0;
-        self.ticks.1 += ticks(server)? - before.1;
+        self.ticks.0 += cpu_ticks(between)? - before.0;
+        self.ticks.1 += cpu_ticks(server)? - before.1;
         Ok(())
     }
 
@@ -172,7 +161,7 @@ impl Way {
     }
 }
 
-/// `USER_HZ` is 100 on each architecture that is built for, so that a tick is 10 ms.
+/// In microseconds; a tick is 10 ms.
 #[expect(clippy::cast_precision_loss, reason = "some thousands")]
 fn a_request(ticks: u64, rounds: usize) -> f64 {
     ticks as f64 * 10_000.0 / (REQUESTS as f64 * rounds as f64)
@@ -200,26 +189,4 @@ impl Streams {
         let summary = self.0.round()?;
         Ok((summary.ok, millis(summary.elapsed_ns)))
     }
-}
-
-/// The processor time of a process, in ticks (proc(5), `utime` and `stime`).
-fn ticks(pid: u32) -> Result<u64> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    let (_, fields) = stat.rsplit_once(')').context("no name in a stat")?;
-    let fields: Vec<&str> = fields.split_whitespace().collect();
-    let number = |place: usize| -> Result<u64> {
-        Ok(fields
-            .get(place)
-            .context("no such field in a stat")?
-            .parse()?)
-    };
-    Ok(number(11)? + number(12)?)
-}
-
-/// The most memory that a process has had, in KiB.
-fn peak_kib(pid: u32) -> Result<u64> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let number = line.and_then(|line| line.split_whitespace().next());
-    Ok(number.context("no VmHWM")?.parse()?)
 }

@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
-use injector_tests::bench_table::Table;
+use injector_tests::bench_table::{Table, bench};
 use injector_tests::injector::Injector;
 use injector_tests::lab::{Family, Lab, Wire};
 use injector_tests::measure::median;
@@ -31,21 +31,10 @@ const MOST_START: f64 = 500.0;
 const LENGTH_MS: f64 = 500.0;
 
 fn main() -> ExitCode {
-    match run() {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::from(1),
-        Err(error) => {
-            eprintln!("The bench cannot go on: {error:#}");
-            ExitCode::from(2)
-        }
-    }
+    bench(run)
 }
 
 fn run() -> Result<bool> {
-    ensure!(
-        rustix::process::geteuid().is_root(),
-        "it starts runs, which takes root"
-    );
     let lab = Lab::new(Wire::Loopback, Family::V4)?;
     let resident = Victim::start(lab.agent(), &["sleep"])?;
     let pid = resident.pid().to_string();

@@ -16,7 +16,7 @@ use std::fs;
 use std::process::ExitCode;
 
 use anyhow::{Result, ensure};
-use injector_tests::bench_table::Table;
+use injector_tests::bench_table::{Table, bench};
 use injector_tests::injector::Injector;
 use injector_tests::lab::{Family, Lab, Wire};
 use injector_tests::measure::median;
@@ -40,21 +40,10 @@ const NO_MATCH: &str =
     "sys error --syscall connect --errno ECONNREFUSED --fd-kind inet --thread nobody";
 
 fn main() -> ExitCode {
-    match run() {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::from(1),
-        Err(error) => {
-            eprintln!("The bench cannot go on: {error:#}");
-            ExitCode::from(2)
-        }
-    }
+    bench(run)
 }
 
 fn run() -> Result<bool> {
-    ensure!(
-        rustix::process::geteuid().is_root(),
-        "it loads BPF programs, which takes root"
-    );
     let before = Snapshot::take()?;
     let injector = Injector::configured(
         "[limits]\nmax_hits = 1000000000000\nmax_hit_rate = 1000000000\nmax_bytes = \"1024tib\"\n",

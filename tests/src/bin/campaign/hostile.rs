@@ -1,7 +1,6 @@
-//! Clients and servers that speak HTTP as nobody should, through the relay: the worker goes on, the relay is the same one at
+//! Clients and servers that break the rules of HTTP, through the relay: the worker goes on, the relay is the same one at
 //! the end and has not grown, well-behaved clients beside meet the fault, and bystanders do not.
 
-use std::fs;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -11,6 +10,7 @@ use injector_tests::injector::{Injector, relay};
 use injector_tests::lab::{Family, Lab, Wire};
 use injector_tests::lack::Lack;
 use injector_tests::observation::Summary;
+use injector_tests::process_status::kib;
 use injector_tests::snapshot::Snapshot;
 use injector_tests::victim::Victim;
 
@@ -141,7 +141,7 @@ fn one(
             .context("a hostile client does not end")?;
     }
     let last = agent.round()?;
-    let kib = peak_kib(first);
+    let kib = kib(first, "VmHWM");
     let is_same = relay(worker) == Some(first);
     let report = armed.report()?;
     let met = |summary: &Summary| summary.error(felt) == SOUND;
@@ -178,12 +178,4 @@ fn abuser(lab: &Lab, server: SocketAddr, seed: u64) -> Result<Victim> {
         &count,
     ];
     Victim::start(lab.agent(), &words)
-}
-
-/// The most memory that a process has had, in KiB.
-fn peak_kib(pid: u32) -> Result<u64> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let number = line.and_then(|line| line.split_whitespace().next());
-    Ok(number.context("no VmHWM")?.parse()?)
 }

@@ -86,7 +86,7 @@ enum Name {
     TargetChurn,
     /// A target's number goes to a stranger.
     PidReuse,
-    /// Clients and servers speak HTTP as nobody should, through the relay.
+    /// Clients and servers break the rules of HTTP, through the relay.
     HostilePeers,
     /// Others play with the daemon's socket.
     SocketAbuse,

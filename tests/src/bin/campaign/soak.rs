@@ -7,6 +7,7 @@ use anyhow::{Context, Result, ensure};
 use injector_tests::eventually::eventually;
 use injector_tests::injector::Injector;
 use injector_tests::lab::{Family, Lab, Wire};
+use injector_tests::process_status::kib;
 use injector_tests::snapshot::Snapshot;
 use injector_tests::victim::Victim;
 use rustix::process::Signal;
@@ -132,14 +133,9 @@ fn holding(processes: &[u32]) -> Result<Holding> {
         descriptors: 0,
     };
     for pid in processes {
-        let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
-        let kib = |name: &str| {
-            let value = status.lines().find_map(|line| line.strip_prefix(name))?;
-            value.trim().trim_end_matches(" kB").parse::<u64>().ok()
-        };
-        sum.resident_kib += kib("VmRSS:").context("no VmRSS")?;
-        sum.locked_kib += kib("VmLck:").context("no VmLck")?;
-        sum.own_kib += kib("RssAnon:").context("no RssAnon")?;
+        sum.resident_kib += kib(*pid, "VmRSS")?;
+        sum.locked_kib += kib(*pid, "VmLck")?;
+        sum.own_kib += kib(*pid, "RssAnon")?;
         sum.descriptors += fs::read_dir(format!("/proc/{pid}/fd"))?.count();
     }
     Ok(sum)

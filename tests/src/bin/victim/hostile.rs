@@ -1,4 +1,4 @@
-//! Both ends of HTTP as nobody should speak it: a server whose answers are drawn from a number that the request names, and a
+//! Both ends of HTTP, in breach of its rules: a server whose answers are drawn from a number that the request names, and a
 //! client that draws its requests. Each breaks off at the end of what it has to say, in good order or by a reset.
 
 use std::io::{Read, Write};

@@ -1,15 +1,14 @@
 //! A server and agents that are Python's, with OpenSSL's library.
 
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-
 use anyhow::{Context, Result, ensure};
 use injector_tests::injector::{Injector, Running};
+use injector_tests::place::Place;
 use serde::Deserialize;
 use serde_json::Value;
 
 use crate::certificates::certificate;
 use crate::observe::{Text, text_of};
+use crate::script::Script;
 
 const SCRIPT: &str = include_str!("agent.py");
 
@@ -21,12 +20,8 @@ pub(super) struct Stage {
     port: u16,
 }
 
-/// A script of Python's, killed when dropped.
-pub(super) struct Script {
-    child: Child,
-    asks: ChildStdin,
-    says: BufReader<ChildStdout>,
-}
+/// An agent.
+pub(super) struct Agent(Script);
 
 /// What came of a request.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -58,35 +53,14 @@ impl Came {
     }
 }
 
-impl Script {
-    fn start(words: &[&str]) -> Result<Self> {
-        let mut child = Command::new("python3")
-            .args(["-c", SCRIPT])
-            .args(words)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .context("cannot start python3")?;
-        let asks = child.stdin.take().context("no stdin")?;
-        let says = BufReader::new(child.stdout.take().context("no stdout")?);
-        Ok(Self { child, asks, says })
-    }
-
-    fn line(&mut self) -> Result<String> {
-        let mut line = String::new();
-        self.says.read_line(&mut line)?;
-        Ok(line.trim().to_owned())
-    }
-
+impl Agent {
     /// Has it make a request.
     pub(super) fn ask(&mut self, asked: &Value) -> Result<Came> {
-        writeln!(self.asks, "{asked}")?;
-        let line = self.line()?;
-        serde_json::from_str(&line).with_context(|| format!("an agent says {line:?}"))
+        self.0.ask(&asked.to_string())
     }
 
     pub(super) fn pid(&self) -> u32 {
-        self.child.id()
+        self.0.pid()
     }
 
     /// What stands where its library's `SSL_write_ex` begins.
@@ -95,11 +69,8 @@ impl Script {
     }
 }
 
-impl Drop for Script {
-    fn drop(&mut self) {
-        let _ended = self.child.kill();
-        let _reaped = self.child.wait();
-    }
+fn start(words: &[&str]) -> Result<Script> {
+    Script::start(Place::default(), SCRIPT, words)
 }
 
 impl Stage {
@@ -107,7 +78,7 @@ impl Stage {
         let folder = tempfile::tempdir()?;
         certificate(folder.path(), "server")?;
         let at = |name: &str| folder.path().join(name).display().to_string();
-        let mut server = Script::start(&["server", &at("server.pem"), &at("server.key")])?;
+        let mut server = start(&["server", &at("server.pem"), &at("server.key")])?;
         let port = server.line()?.parse().context("the server says no port")?;
         Ok(Self {
             injector: Injector::new()?,
@@ -118,14 +89,14 @@ impl Stage {
     }
 
     /// An agent that is ready to ask.
-    pub(super) fn agent(&self, mode: &str) -> Result<Script> {
-        let mut agent = Script::start(&[mode, &self.port.to_string()])?;
+    pub(super) fn agent(&self, mode: &str) -> Result<Agent> {
+        let mut agent = start(&[mode, &self.port.to_string()])?;
         ensure!(agent.line()? == "ready", "the agent is not ready");
-        Ok(agent)
+        Ok(Agent(agent))
     }
 
     /// Arms a fault of the family on an agent.
-    pub(super) fn arm(&self, agent: &Script, fault: &str) -> Result<Running> {
+    pub(super) fn arm(&self, agent: &Agent, fault: &str) -> Result<Running> {
         let words = words(agent, fault);
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         self.injector.arm(&words)
@@ -133,7 +104,7 @@ impl Stage {
 }
 
 /// The words of a command of the family on an agent.
-pub(super) fn words(agent: &Script, fault: &str) -> Vec<String> {
+pub(super) fn words(agent: &Agent, fault: &str) -> Vec<String> {
     let pid = agent.pid().to_string();
     let words = ["llm"].into_iter().chain(fault.split(' '));
     let words = words.chain(["--pid", &pid, "--duration", "60s", "--json"]);

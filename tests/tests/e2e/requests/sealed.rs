@@ -2,9 +2,7 @@
 //! trusts, and let through unread where that cannot be.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -17,6 +15,7 @@ use serde::Deserialize;
 use super::{INJECTOR, arm, first_fault};
 use crate::certificates::certificate;
 use crate::needs::python_and_openssl;
+use crate::script::Script;
 use crate::suite::Case;
 
 const SCRIPT: &str = include_str!("sealed.py");
@@ -39,13 +38,6 @@ pub(super) fn cases() -> Vec<Case> {
     ]
 }
 
-/// A script of Python's, killed when dropped.
-struct Script {
-    child: Child,
-    asks: ChildStdin,
-    says: BufReader<ChildStdout>,
-}
-
 /// What came of a request.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
@@ -56,42 +48,6 @@ struct Came {
     kind: Option<String>,
     peer: u16,
     error: Option<String>,
-}
-
-impl Script {
-    fn start(place: Place<'_>, words: &[&str]) -> Result<Self> {
-        let mut command = Command::new("python3");
-        command
-            .args(["-c", SCRIPT])
-            .args(words)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped());
-        place.settle(&mut command)?;
-        let mut child = command.spawn().context("cannot start python3")?;
-        let asks = child.stdin.take().context("no stdin")?;
-        let says = BufReader::new(child.stdout.take().context("no stdout")?);
-        Ok(Self { child, asks, says })
-    }
-
-    fn line(&mut self) -> Result<String> {
-        let mut line = String::new();
-        self.says.read_line(&mut line)?;
-        Ok(line.trim().to_owned())
-    }
-
-    /// Has a client make a request.
-    fn ask(&mut self) -> Result<Came> {
-        writeln!(self.asks)?;
-        let line = self.line()?;
-        serde_json::from_str(&line).with_context(|| format!("a client says {line:?}"))
-    }
-}
-
-impl Drop for Script {
-    fn drop(&mut self) {
-        let _ended = self.child.kill();
-        let _reaped = self.child.wait();
-    }
 }
 
 /// A server with the certificate `right.pem` of a folder, and the paths of an authority.
@@ -123,7 +79,7 @@ impl Stage {
         let mut words = vec!["server".to_owned(), at("right.pem"), at("right.key")];
         words.extend(clients.map(at));
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        let mut server = Script::start(lab.far_side(), &words)?;
+        let mut server = Script::start(lab.far_side(), SCRIPT, &words)?;
         let port = server.line()?.parse().context("the server says no port")?;
         Ok(Self {
             folder,
@@ -169,10 +125,15 @@ impl Stage {
         ];
         words.extend(own.iter().map(|name| self.at(name).display().to_string()));
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        let mut client = Script::start(place, &words)?;
+        let mut client = Script::start(place, SCRIPT, &words)?;
         ensure!(client.line()? == "ready", "the client is not ready");
         Ok(client)
     }
+}
+
+/// Has a client make a request.
+fn ask(client: &mut Script) -> Result<Came> {
+    client.ask("")
 }
 
 fn of_server_itself(came: &Came) -> bool {
@@ -191,14 +152,14 @@ fn opened() -> Result<()> {
     stage.opens("right.pem")?;
     let mut agent = stage.client(lab.agent(), &["ca.pem", "right.pem"])?;
     let mut bystander = stage.client(lab.bystander(), &["ca.pem", "right.pem"])?;
-    let before = agent.ask()?;
+    let before = ask(&mut agent)?;
     ensure!(of_server_itself(&before), "before: {before:?}");
     let armed = arm(
         &lab,
         &stage.injector,
         "rate-limit --retry-after 7s --max-hits 1",
     )?;
-    let limited = agent.ask()?;
+    let limited = ask(&mut agent)?;
     ensure!(
         limited.status == 429
             && limited.retry_after.as_deref() == Some("7")
@@ -207,15 +168,15 @@ fn opened() -> Result<()> {
             && limited.peer == stage.port,
         "{limited:?}"
     );
-    let beside = bystander.ask()?;
+    let beside = ask(&mut bystander)?;
     ensure!(of_server_itself(&beside), "a bystander: {beside:?}");
     // The budget is used up: the request goes on, and the server answers it.
-    let passed = agent.ask()?;
+    let passed = ask(&mut agent)?;
     ensure!(passed.status == 200 && passed.issuer == OURS, "{passed:?}");
     let report = armed.report()?;
     let counted = first_fault(&report)?;
     super::are(counted, [2, 2, 1])?;
-    let after = agent.ask()?;
+    let after = ask(&mut agent)?;
     ensure!(of_server_itself(&after), "afterwards: {after:?}");
     Ok(())
 }
@@ -226,14 +187,14 @@ fn distrusted() -> Result<()> {
     stage.opens("right.pem")?;
     let mut agent = stage.client(lab.agent(), &["right.pem"])?;
     let armed = arm(&lab, &stage.injector, "rate-limit")?;
-    let first = agent.ask()?;
+    let first = ask(&mut agent)?;
     ensure!(
         first.error.as_deref() == Some("SSLCertVerificationError"),
         "{first:?}"
     );
     // The relay hears of it a moment later.
     eventually("the relay to withdraw", Duration::from_secs(5), || {
-        let came = agent.ask()?;
+        let came = ask(&mut agent)?;
         Ok(of_server_itself(&came).then_some(()))
     })?;
     let report = armed.report()?;
@@ -249,7 +210,7 @@ fn unopened() -> Result<()> {
     let armed = arm(&lab, &stage.injector, "rate-limit")?;
     // From the first request on: the target sees what the server shows, and judges it.
     for _ in 0..2 {
-        let came = agent.ask()?;
+        let came = ask(&mut agent)?;
         ensure!(of_server_itself(&came), "{came:?}");
     }
     let report = armed.report()?;
@@ -266,7 +227,7 @@ fn asked_back() -> Result<()> {
     let mut agent = stage.client_with(lab.agent(), &["ca.pem", "right.pem"], &own)?;
     let armed = arm(&lab, &stage.injector, "rate-limit")?;
     for _ in 0..2 {
-        let came = agent.ask()?;
+        let came = ask(&mut agent)?;
         ensure!(of_server_itself(&came), "{came:?}");
     }
     let report = armed.report()?;

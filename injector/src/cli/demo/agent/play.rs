@@ -12,15 +12,11 @@ use std::{
 };
 
 use injector_record::report::{Outcome, Reaction, RunReport};
-use injector_spec::{
-    config::{SOCKET_VARIABLE, Source},
-    error::Refusal,
-    experiment::Flaw,
-};
+use injector_spec::{config::Source, error::Refusal, experiment::Flaw};
 
 use super::{
     super::{
-        act::{NO_DAEMON, heard_from, is_armed, read},
+        act::{arming, heard_from, is_armed, read},
         cast::{COMMAND, this_program, within},
     },
     faults::{Fault, LIMIT},
@@ -153,20 +149,10 @@ fn all_of(mut stdout: ChildStdout) -> JoinHandle<Vec<u8>> {
     })
 }
 
-/// The command that a person would type, as a program types it.
+/// The command that arms a fault on an agent, and ends with it.
 fn arm(fault: &Fault, pid: u32, config: &Source) -> Command {
-    let mut command = this_program();
-    command
-        .args(fault.words.split(' '))
-        .args(["--pid", &pid.to_string(), "--duration", fault.duration])
-        .args(["--on-target-exit", "end", "--json"])
-        .env(SOCKET_VARIABLE, NO_DAEMON)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    if let Source::Named(file) = config {
-        command.arg("--config").arg(file);
-    }
+    let mut command = arming(fault.words.split(' '), pid, fault.duration, config);
+    command.args(["--on-target-exit", "end"]);
     command
 }
 
