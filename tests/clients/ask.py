@@ -11,6 +11,15 @@ from importlib.metadata import version
 ASKED = [{"role": "user", "content": "hi"}]
 
 
+def of_pieces(answer):
+    """Text and model of a stream in the shape of OpenAI's."""
+    text, model = "", None
+    for piece in answer:
+        model = piece.model
+        text += piece.choices[0].delta.content or ""
+    return text, model
+
+
 def openai(base, is_stream, seconds):
     from openai import OpenAI
 
@@ -20,11 +29,7 @@ def openai(base, is_stream, seconds):
     if not is_stream:
         yield answer.choices[0].message.content, answer.model
         return
-    text, model = "", None
-    for piece in answer:
-        model = piece.model
-        text += piece.choices[0].delta.content or ""
-    yield text, model
+    yield of_pieces(answer)
 
 
 def anthropic(base, is_stream, seconds):
@@ -70,11 +75,7 @@ def litellm(base, is_stream, seconds):
     if not is_stream:
         yield answer.choices[0].message.content, answer.model
         return
-    text, model = "", None
-    for piece in answer:
-        model = piece.model
-        text += piece.choices[0].delta.content or ""
-    yield text, model
+    yield of_pieces(answer)
 
 
 def langchain_openai(base, is_stream, seconds):

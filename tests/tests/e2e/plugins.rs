@@ -107,8 +107,9 @@ fn fault(finished: &Finished, code: i32) -> Result<FaultReport> {
 }
 
 /// What is said of plug-ins under this name.
-fn said(fault: &FaultReport, name: &str) -> u64 {
-    fault.plugins[name].as_u64().unwrap_or(0)
+fn said(fault: &FaultReport, name: &str) -> Result<u64> {
+    let said = fault.plugins[name].as_u64();
+    said.with_context(|| format!("nothing is said of {name}: {fault:?}"))
 }
 
 fn careful() -> Result<()> {
@@ -126,9 +127,9 @@ fn careful() -> Result<()> {
     let fault = fault(&running.wait()?, 0)?;
     ensure!((fault.matched, fault.hit) == (1, 1), "{fault:?}");
     for done in ["deaths", "reaped", "closed", "restarted"] {
-        ensure!(said(&fault, done) == 1, "{done}: {fault:?}");
+        ensure!(said(&fault, done)? == 1, "{done}: {fault:?}");
     }
-    ensure!(said(&fault, "unnoticed") == 0, "{fault:?}");
+    ensure!(said(&fault, "unnoticed")? == 0, "{fault:?}");
     let now = stage.agent.standing()?;
     ensure!(
         now.started == 2 && now.plugin != first,
@@ -143,8 +144,8 @@ fn unnoticed() -> Result<()> {
     let words = "plugin kill --duration 11s --fail-on death-unnoticed";
     let finished = stage.arm(&injector, words)?.wait()?;
     let fault = fault(&finished, 1)?;
-    ensure!(said(&fault, "unnoticed") == 1, "{fault:?}");
-    ensure!(said(&fault, "longest_unnoticed_ms") >= 10_000, "{fault:?}");
+    ensure!(said(&fault, "unnoticed")? == 1, "{fault:?}");
+    ensure!(said(&fault, "longest_unnoticed_ms")? >= 10_000, "{fault:?}");
     let shown = injector.once(&["report", "last"])?;
     ensure!(
         shown.stdout.contains("death-unnoticed: 1 plug-in died"),
@@ -159,7 +160,7 @@ fn too_short() -> Result<()> {
     let words = "plugin kill --duration 1s --fail-on death-unnoticed";
     let fault = fault(&stage.arm(&injector, words)?.wait()?, 4)?;
     ensure!(
-        (said(&fault, "unnoticed"), said(&fault, "unjudged")) == (0, 1),
+        (said(&fault, "unnoticed")?, said(&fault, "unjudged")?) == (0, 1),
         "{fault:?}"
     );
     Ok(())
@@ -225,7 +226,7 @@ fn pipe_held_death(end: End) -> Result<()> {
     if end == End::Duration {
         let fault = fault(&running.wait()?, 0)?;
         ensure!((fault.matched, fault.hit) == (1, 1), "{fault:?}");
-        ensure!(said(&fault, "deaths") == 1, "{fault:?}");
+        ensure!(said(&fault, "deaths")? == 1, "{fault:?}");
     } else {
         running.signal_worker(Signal::KILL)?;
         running.wait_within(SOON)?;
@@ -245,7 +246,7 @@ fn crash_loop() -> Result<()> {
         .until("a fourth plug-in", |now| now.started >= 4)?;
     let fault = fault(&running.wait()?, 0)?;
     ensure!(fault.hit >= 3, "{fault:?}");
-    ensure!(said(&fault, "deaths") == fault.hit, "{fault:?}");
+    ensure!(said(&fault, "deaths")? == fault.hit, "{fault:?}");
     stage.agent.expect_answers("the agent, after the end,")?;
     let lives = stage.agent.standing()?.plugin;
     sleep(Duration::from_millis(500));
@@ -305,7 +306,7 @@ fn orphans(character: &[&str], orphans: u64) -> Result<()> {
     let fault = fault(&finished?, code)?;
     ensure!(lives == (orphans > 0), "whether it lives: {lives}");
     ensure!(
-        (said(&fault, "orphans"), said(&fault, "ended_with")) == (orphans, 1 - orphans),
+        (said(&fault, "orphans")?, said(&fault, "ended_with")?) == (orphans, 1 - orphans),
         "{fault:?}"
     );
     let named = fault.plugins["orphans_named"][0]["pid"].as_u64();
@@ -350,7 +351,7 @@ fn launcher() -> Result<()> {
         .agent
         .until("the agent to read the end", |now| now.ends > 0)?;
     let kill = fault(&running.wait()?, 0)?;
-    ensure!((kill.hit, said(&kill, "deaths")) == (1, 1), "{kill:?}");
+    ensure!((kill.hit, said(&kill, "deaths")?) == (1, 1), "{kill:?}");
     stage.expect_bystander_unharmed()
 }
 
@@ -372,7 +373,7 @@ fn whole_cgroup() -> Result<()> {
     let fault = fault(&running.wait()?, 4)?;
     ensure!(fault.hit == 2, "{fault:?}");
     ensure!(
-        (said(&fault, "ended_with"), said(&fault, "orphans")) == (0, 0),
+        (said(&fault, "ended_with")?, said(&fault, "orphans")?) == (0, 0),
         "{fault:?}"
     );
     stage.expect_bystander_unharmed()

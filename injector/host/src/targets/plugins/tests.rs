@@ -62,11 +62,9 @@ fn a_child_at_the_other_end_of_pipes_is_a_plug_in() {
     assert_eq!(has(), Some(false));
 }
 
-#[test]
-fn a_child_that_inherits_what_its_parent_has_is_none() {
-    let mut command = Command::new("sleep");
-    let child = Plug(command.arg("60").stdin(Stdio::inherit()).spawn().unwrap());
-    // A plug-in that is there is seen by the same look.
+/// Sees that a child is no plug-in, by a look that sees another one.
+fn is_none(command: &mut Command) {
+    let child = Plug(command.arg("60").spawn().unwrap());
     let (other, _) = cat(&[]);
     let mut finder = Finder::of(named(&[]));
     assert!(found(&mut finder, other.0.id()).is_some());
@@ -75,6 +73,16 @@ fn a_child_that_inherits_what_its_parent_has_is_none() {
         plugins.iter().all(|one| one.root.tgid != child.0.id()),
         "{plugins:?}"
     );
+}
+
+#[test]
+fn a_child_that_inherits_what_its_parent_has_is_none() {
+    is_none(Command::new("sleep").stdin(Stdio::inherit()));
+}
+
+#[test]
+fn a_tool_whose_output_is_captured_is_none() {
+    is_none(Command::new("sleep").stdout(Stdio::piped()));
 }
 
 #[test]
@@ -114,20 +122,6 @@ fn what_is_said_in_its_name_is_heard_and_a_copy_keeps_the_end_away() {
     assert!(!is_at_end(&heard), "the copies keep nothing open");
     drop(held);
     assert!(is_at_end(&heard));
-}
-
-#[test]
-fn a_tool_whose_output_is_captured_is_none() {
-    let mut command = Command::new("sleep");
-    let child = Plug(command.arg("60").stdout(Stdio::piped()).spawn().unwrap());
-    let (other, _) = cat(&[]);
-    let mut finder = Finder::of(named(&[]));
-    assert!(found(&mut finder, other.0.id()).is_some());
-    let plugins = finder.look(&[own()]);
-    assert!(
-        plugins.iter().all(|one| one.root.tgid != child.0.id()),
-        "{plugins:?}"
-    );
 }
 
 #[test]

@@ -119,19 +119,27 @@ fn what_lives_on_is_an_orphan_when_its_time_is_over() {
     assert_eq!((early.orphans, early.orphans_unjudged), (0, 1));
 }
 
-#[test]
-fn a_time_of_standing_still_is_not_held_against_a_plug_in() {
+/// A look, 8 s behind the end of an agent that had plug-ins of these processes.
+fn left_behind(plugins: &[&[u32]]) -> Watch {
+    let plugins = plugins
+        .iter()
+        .map(|members| (key(members[0]), owned(members)));
     let agent = Agent {
-        plugins: BTreeMap::from([(key(7), owned(&[7])), (key(8), owned(&[8]))]),
+        plugins: plugins.collect(),
         ended: Some(SECOND),
         ended_with: Vec::new(),
         lately: Vec::new(),
     };
-    let mut watch = Watch {
+    Watch {
         agents: BTreeMap::from([(key(1), agent)]),
         looked: 9 * SECOND,
         ..Watch::default()
-    };
+    }
+}
+
+#[test]
+fn a_time_of_standing_still_is_not_held_against_a_plug_in() {
+    let mut watch = left_behind(&[&[7], &[8]]);
     watch.let_go(key(7), 8 * SECOND);
     let reaction = watch.reaction().unwrap();
     assert_eq!((reaction.orphans, reaction.orphans_unjudged), (1, 1));
@@ -140,17 +148,7 @@ fn a_time_of_standing_still_is_not_held_against_a_plug_in() {
 
 #[test]
 fn what_the_fault_itself_has_hit_is_neither_orphan_nor_ended() {
-    let agent = Agent {
-        plugins: BTreeMap::from([(key(7), owned(&[7, 8])), (key(9), owned(&[9]))]),
-        ended: Some(SECOND),
-        ended_with: Vec::new(),
-        lately: Vec::new(),
-    };
-    let mut watch = Watch {
-        agents: BTreeMap::from([(key(1), agent)]),
-        looked: 9 * SECOND,
-        ..Watch::default()
-    };
+    let mut watch = left_behind(&[&[7, 8], &[9]]);
     watch.forget(key(7));
     watch.forget(key(9));
     let reaction = watch.reaction().unwrap();
