@@ -1,6 +1,7 @@
 //! What tells that two runs were asked the same: a digest of an experiment's content.
 //!
-//! It covers all that a run does and is held against, and leaves out what is words or chance: the experiment's name
+//! It covers all that a run does and is held against, the flaws it fails on and what is declared of its targets included, and
+//! leaves out what is words or chance: the experiment's name
 //! and hypothesis, its owner and labels, the names of variables, the ids of processes, which are other ones in each run, and seeds, so that a run is asked the same
 //! when it is done again with the seeds that it drew. Halt conditions are no part of it either: hosts have some of their
 //! own, and a run that none of them has ended went as it would have gone without, and neither are the commands of a rollback
@@ -70,8 +71,6 @@ impl Experiment {
         asked.halt.clear();
         asked.rollback.clear();
         asked.notify.clear();
-        asked.fail_on.clear();
-        asked.declared = None;
         asked.escalate.clear();
         for target in &mut asked.targets {
             if let Selector::Pids { pids, .. } = &mut target.selector {
@@ -212,6 +211,14 @@ mod tests {
         for (old, new) in other {
             assert_ne!(of(&FILE.replace(old, new)), of(FILE), "{new}");
         }
+    }
+
+    /// A run that does not ask about a flaw says nothing of it.
+    #[test]
+    fn what_a_run_fails_on_is_a_part_of_it() {
+        let kill = FILE.replace("net.delay: { latency: 100ms }", "plugin.kill: {}");
+        let strict = kill.replace("steps:", "fail-on: [orphans]\nsteps:");
+        assert_ne!(of(&strict), of(&kill));
     }
 
     #[test]
