@@ -120,8 +120,8 @@ enum Command {
     /// Make an authority for certificates, by which `llm` and `tool` faults get to see what is sealed by TLS
     ///
     /// Writes `ca.pem` and `ca.key` into a directory, and tells how programs are had to trust it and how injector is told
-    /// of it ([relay] of the configuration). It is good for 90 days. Who has `ca.key` can be any server for the programs
-    /// that trust `ca.pem`: make one for each host, and only have programs trust it that are put through failures.
+    /// of it ([relay] of the configuration). It is good for 90 days. A program that has `ca.key` can pass for any server to
+    /// programs that trust `ca.pem`: make one for each host, and only have programs trust it that are put through failures.
     Ca(AuthorityFlags),
     /// Print the JSON Schema of experiment files, by which editors complete and check them
     ///
@@ -281,7 +281,7 @@ enum DemoOf {
     ///
     /// Starts a small model server with a tool, and two agents that do the same work, which are this program again. Each of ten
     /// `llm` and `tool` faults is armed on both, a run each, and the table says by name what the runs report of them. Takes some
-    /// forty seconds, and needs root. Exits with 0 only where the naive agent shows each flaw, the careful one none, and nothing
+    /// fifteen seconds, and needs root. Exits with 0 only where the naive agent shows each flaw, the careful one none, and nothing
     /// is left.
     Agent,
 }

@@ -69,7 +69,7 @@ pub enum AuthorityError {
     )]
     NoKey(PathBuf),
     #[error(
-        "{} can be read by others than root, and who has the key can be any server for the programs that trust its \
+        "{} can be read by others than root, and a program that has the key can pass for any server to programs that trust its \
          authority; correct it with `chown root` and `chmod 600`",
         printable::path(.0)
     )]

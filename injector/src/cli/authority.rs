@@ -43,7 +43,7 @@ pub fn make_authority(flags: &AuthorityFlags) -> Result<Exit, Refusal> {
     let text = match flags.output.output() {
         Output::Text => format!(
             "{ca}  its certificate, good for {GOOD_FOR_DAYS} days\n\
-             {ca_key}  its key: who has it can be any server for those who trust the authority\n\n\
+             {ca_key}  its key: a program that has it can pass for any server to programs that trust the authority\n\n\
              Have the agent trust it beside the host's own, then start the agent anew:\n  \
              cat /etc/ssl/certs/ca-certificates.crt {ca} > bundle.pem\n  \
              export SSL_CERT_FILE=$PWD/bundle.pem REQUESTS_CA_BUNDLE=$PWD/bundle.pem   # Python, curl, Go\n  \

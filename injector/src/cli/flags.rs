@@ -79,7 +79,7 @@ pub(crate) struct ArmingFlags {
     /// End the run when this comes to hold, as in `host.load > 8`; repeatable
     #[arg(long, value_name = "CONDITION")]
     halt_if: Vec<Condition>,
-    /// Fail where the target does this about faults on its requests; repeatable
+    /// Fail where the target shows this flaw; repeatable
     #[arg(long, value_name = "FLAW")]
     fail_on: Vec<Flaw>,
     /// What the run does when a target has ended; `wait` where nothing is said

@@ -1,6 +1,7 @@
-//! What targets get wrong when requests of theirs fail, each by a name.
+//! What targets get wrong about faults, each by a name.
 //!
-//! The relay finds them out and the report names them with their evidence; a run may be had to fail on some (`fail-on`).
+//! The relay, the looks at plug-ins and declared signs show them; the report names them with their evidence, and a run may be
+//! had to fail on some (`fail-on`).
 
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
