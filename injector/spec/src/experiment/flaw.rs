@@ -6,7 +6,7 @@
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
-/// A name for what a target did wrong. The book's pages on models and tools have each definition.
+/// A name for what a target did wrong. The book's pages on models, tools, plug-ins and measures have each definition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Flaw {
