@@ -132,6 +132,7 @@ pub fn read(format: Format, body: &[u8], values: &Values) -> Result<StartRequest
             selector: None,
             sets: &sets,
             profile: values.profile.as_deref(),
+            stage: values.stage_choice(),
             parameters: &parameters,
             ..Reading::default()
         };

@@ -43,18 +43,29 @@ impl<S: Send + Sync> FromRequestParts<S> for Starting {
             Some(_) => return Err(wrong("`lifetime` is `detached` or `client`")),
         };
         let profile = take(&mut query, "profile")?;
+        let stage = take(&mut query, "stage")?;
+        let approved_by = take(&mut query, "approved-by")?;
+        if approved_by.is_some() && stage.is_none() {
+            return Err(wrong(
+                "`approved-by` says who answers for a `stage`, which is not named",
+            ));
+        }
         let sets = query.extract_if(.., |(name, _)| name == "set");
         let settings = sets.map(|(_, text)| text.parse::<Setting>());
         let settings = settings
             .collect::<Result<_, _>>()
             .map_err(|error| Refusal::usage(error.to_string()))?;
-        nothing_else(&query, "`lifetime`, `profile` and `set`")?;
+        nothing_else(
+            &query,
+            "`lifetime`, `profile`, `stage`, `approved-by` and `set`",
+        )?;
         Ok(Self {
             lifetime,
             values: Values {
                 profile,
+                stage,
+                approved_by,
                 settings,
-                ..Values::default()
             },
         })
     }

@@ -70,8 +70,8 @@ impl StartBody {
             selector: None,
             sets: &sets,
             profile,
-            // A document has the one that was chosen.
-            stage: None,
+            // Where nothing is said, a document that this program has written has the one that was chosen.
+            stage: values.stage_choice(),
             parameters: &parameters,
             // A document's own environment is that of its caller, which is not here.
             surroundings: Surroundings::default(),

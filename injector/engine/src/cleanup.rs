@@ -30,7 +30,7 @@ pub use runs::bury_dead_runs;
 use crate::kill_switch;
 use injector_host::kernel::pins;
 use injector_record::halt::Halt;
-use injector_record::journal::{HostChange, RunId};
+use injector_record::journal::{HostChange, Look, RunId};
 use injector_spec::{error::Refusal, printable, quantity::count};
 use known::Known;
 
@@ -151,7 +151,7 @@ pub fn sweep(sweeping: Sweeping) -> Result<Vec<Leftover>, Refusal> {
     let mut found = filters::sweep(sweeping, &known)?;
     found.extend(taps::sweep(sweeping, &known)?);
     drop(known);
-    found.extend(bury_dead_runs(sweeping)?);
+    found.extend(bury_dead_runs(sweeping, Look::Whole)?);
     found.extend(files::sweep(sweeping));
     found.extend(pins::ours().into_iter().map(|pin| Leftover {
         what: What::Pin {

@@ -15,7 +15,7 @@ use injector_plan::{
     policy::{Footprint, Member},
     schedule::LocalSecond,
 };
-use injector_record::journal::{self, ListedRun, RunState};
+use injector_record::journal::{self, ListedRun, Look, RunState};
 use injector_spec::{
     config::{Day, Moment},
     error::Refusal,
@@ -78,7 +78,7 @@ fn population(mount: &Path, path: &Path) -> usize {
 /// told by one look, which takes as long as there are journals.
 pub fn running() -> Result<Vec<ListedRun>, Refusal> {
     let directory = journal::directory();
-    match journal::unfinished(&directory).and_then(journal::Listing::whole) {
+    match journal::unfinished(&directory, Look::Since).and_then(journal::Listing::whole) {
         Ok(mut runs) => {
             runs.retain(|run| run.state == RunState::Running);
             Ok(runs)

@@ -264,7 +264,7 @@ mod tests {
     fn look(directory: &Path) -> Lessons {
         let told = |lessons: &Lessons| serde_json::to_value(lessons).unwrap();
         let read = Lessons::look(directory).unwrap();
-        journal::tend(directory, EVERYTHING).unwrap();
+        journal::tend(directory, EVERYTHING, journal::Look::Since).unwrap();
         let known = Lessons::look(directory).unwrap();
         assert_eq!(told(&read), told(&known));
         known

@@ -13,7 +13,9 @@ use injector_engine::tell;
 use injector_engine::{kill_switch, worker::Output};
 use injector_record::halt::Halt;
 use injector_record::{
-    journal::{self, ListedRun, Listing, Newest, Reports, RunId, RunState, Stamped, Unreadable},
+    journal::{
+        self, ListedRun, Listing, Look, Newest, Reports, RunId, RunState, Stamped, Unreadable,
+    },
     report::RunReport,
 };
 use injector_spec::{
@@ -150,7 +152,7 @@ async fn status(client: Option<&Client>, output: Output) -> Result<Exit, Refusal
             runs: status.running.clone(),
             unreadable: Vec::new(),
         },
-        None => journal::unfinished(&directory)
+        None => journal::unfinished(&directory, Look::Since)
             .map_err(|error| stored::unreadable(&directory, &error))?,
     };
     running.retain(|listed| listed.state == RunState::Running);

@@ -13,7 +13,7 @@ use injector_spec::{
     error::Refusal,
     experiment::{
         Assignment, Experiment, ParameterPath, Selector, Values,
-        file::{self, FoundParameter, Reading, StageChoice},
+        file::{self, FoundParameter, Reading},
     },
     printable,
 };
@@ -99,10 +99,7 @@ impl ExperimentFile {
             name: &self.name,
             sets,
             profile: values.profile.as_deref(),
-            stage: values.stage.as_deref().map(|name| StageChoice {
-                name,
-                approved_by: values.approved_by.as_deref(),
-            }),
+            stage: values.stage_choice(),
             surroundings: surroundings::HERE,
             ..Reading::default()
         }

@@ -12,7 +12,7 @@ use injector_engine::{
 };
 use injector_host::kernel::clock::boot_ns;
 use injector_record::halt::Halt;
-use injector_record::journal::{self, Journal, ListedRun, Listing, Record, RunId, RunState};
+use injector_record::journal::{self, Journal, ListedRun, Listing, Look, Record, RunId, RunState};
 use injector_spec::{
     error::{Exit, Refusal},
     quantity::duration::nanos,
@@ -186,7 +186,7 @@ fn text(told: &Told) -> String {
 
 fn running() -> Result<Vec<RunId>, Refusal> {
     let directory = journal::directory();
-    let unfinished = journal::unfinished(&directory);
+    let unfinished = journal::unfinished(&directory, Look::Since);
     let runs = unfinished.and_then(Listing::whole).map_err(|error| {
         Refusal::failed(format!(
             "injector is halted, but the journals in {} cannot be read: {error}; runs end by themselves \

@@ -179,6 +179,8 @@ async fn a_file_is_read_with_the_values_of_the_query() {
     let server = Server::start();
     let yaml = "name: slow\ntargets: { a: { pid: 7 } }\nvariables: { slow: 1s, of: 5s }\n\
                 profiles: { ci: { set: { of: 9s } } }\nduration: '${of}'\nfaults: [net.delay: { latency: '${slow}' }]\n";
+    let staged = "targets: { a: { pid: 7 } }\nstages: { one: { set: { of: 2s } }, two: { set: { of: 3s }, approve: true } }\n\
+                  variables: { of: 5s }\nname: '${of}'\nduration: '${of}'\nfaults: [net.delay: { latency: 1s }]\n";
     let json = request().to_string();
     let mut chosen = request();
     chosen["experiment"]["profiles"] = serde_json::json!({"ci": {"set": {}}});
@@ -220,6 +222,23 @@ async fn a_file_is_read_with_the_values_of_the_query() {
             yaml,
             400,
             "may be there once",
+        ),
+        ("", "yaml", staged, 201, "\"2s\""),
+        ("?stage=two&approved-by=ann", "yaml", staged, 201, "\"3s\""),
+        (
+            "?stage=two",
+            "yaml",
+            staged,
+            422,
+            "needs the name of a person",
+        ),
+        ("?stage=six", "yaml", staged, 422, "`six`"),
+        (
+            "?approved-by=ann",
+            "yaml",
+            staged,
+            400,
+            "which is not named",
         ),
         ("?profile=ci", "json", &chosen, 201, "\"fake\""),
         (

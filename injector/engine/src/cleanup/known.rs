@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, io, path::PathBuf};
 
 use injector_host::kernel::netns::Namespace;
-use injector_record::journal::{self, HostChange, Listing, RunId, RunState};
+use injector_record::journal::{self, HostChange, Listing, Look, RunId, RunState};
 use injector_spec::{error::Refusal, printable};
 
 /// Runs with their states, and where to look.
@@ -28,7 +28,7 @@ impl Known {
             ))
         };
         let files = journal::files(&directory).map_err(failed)?;
-        let unfinished = journal::unfinished(&directory).map_err(failed)?;
+        let unfinished = journal::unfinished(&directory, Look::Whole).map_err(failed)?;
         let states = states(files, &unfinished);
         let runs = unfinished.runs;
         let ours = Namespace::current()?;
@@ -83,7 +83,7 @@ mod tests {
         let files = journal::files(directory).unwrap();
         // It starts between the two looks.
         let _held_too = Journal::create_in(directory, &late).unwrap();
-        let states = states(files, &journal::unfinished(directory).unwrap());
+        let states = states(files, &journal::unfinished(directory, Look::Whole).unwrap());
         let of = |run: &RunId| states.get(run.as_str());
         assert_eq!(of(&over), Some(&RunState::Aborted { why: None }));
         assert_eq!(of(&unreadable), None);

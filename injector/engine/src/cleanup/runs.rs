@@ -8,14 +8,14 @@ use super::{Fate, Leftover, Sweeping, What};
 use crate::supervisor::clean::restore_all;
 use injector_host::kernel::netns::Namespace;
 use injector_record::configuration;
-use injector_record::journal::{self, Journal, Record, RunState, Unreadable, replay};
+use injector_record::journal::{self, Journal, Look, Record, RunState, Unreadable, replay};
 use injector_record::regular::{self, Access};
 use injector_spec::{config::Source, error::Refusal};
 
 /// Restores what dead runs left, and closes their journals.
-pub fn bury_dead_runs(sweeping: Sweeping) -> Result<Vec<Leftover>, Refusal> {
+pub fn bury_dead_runs(sweeping: Sweeping, look: Look) -> Result<Vec<Leftover>, Refusal> {
     let directory = journal::directory();
-    let unfinished = journal::unfinished(&directory).map_err(|error| {
+    let unfinished = journal::unfinished(&directory, look).map_err(|error| {
         Refusal::failed(format!(
             "the journals in {} cannot be read: {error}; injector refuses to arm before it knows that \
              nothing is left of earlier runs.",
@@ -42,7 +42,7 @@ pub fn bury_dead_runs(sweeping: Sweeping) -> Result<Vec<Leftover>, Refusal> {
     }
     found.extend(unfinished.unreadable.into_iter().map(unreadable));
     if sweeping == Sweeping::Remove {
-        tend(&directory);
+        tend(&directory, look);
     }
     Ok(found)
 }
@@ -58,10 +58,10 @@ fn unreadable(Unreadable { file, why }: Unreadable) -> Leftover {
 
 /// Keeps the directory from growing, by the rule of this host: a file that one run names with `--config`
 /// does not decide about the records of others.
-fn tend(directory: &Path) {
+fn tend(directory: &Path, look: Look) {
     if let Ok(config) = configuration::load(&Source::choose(None)) {
         // What is not tidied now is tidied later, and no run depends on it.
-        let _ = journal::tend(directory, config.journal.rule());
+        let _ = journal::tend(directory, config.journal.rule(), look);
     }
 }
 

@@ -23,7 +23,7 @@ use crate::{
     preflight::START_LOCK,
     supervisor::clean,
 };
-use injector_record::journal::{self, Journal, JournalError};
+use injector_record::journal::{self, Journal, JournalError, Look};
 use injector_record::regular;
 use injector_spec::error::Refusal;
 
@@ -154,7 +154,7 @@ impl Party {
             }
             Ask::StartLock { directory } => Ok((Answer::Done, Some(start_lock(&directory)?))),
             Ask::Sweep => {
-                let found = cleanup::bury_dead_runs(Sweeping::Remove)?;
+                let found = cleanup::bury_dead_runs(Sweeping::Remove, Look::Since)?;
                 let lines = found.iter().map(ToString::to_string).collect();
                 Ok((Answer::Tell(lines), None))
             }

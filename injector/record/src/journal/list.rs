@@ -9,6 +9,7 @@ use std::{fs::File, io, path::Path};
 use super::{
     ListedRun, Listing, Newest, Reports, RunId, RunState,
     index::{self, Index},
+    looked::{Look, Looked},
     names::{Name, file, files, names},
     seen::read,
     table::{Row, Table},
@@ -40,14 +41,18 @@ pub fn list(directory: &Path) -> io::Result<Vec<ListedRun>> {
 /// The runs that a process must look after: those that go on, those without an end, and those that have
 /// left something to restore. What the table knows to be over is not among them and is not read. What cannot
 /// be read may be such a run: a caller that must not miss one asks for the [`Listing::whole`].
-pub fn unfinished(directory: &Path) -> io::Result<Listing> {
-    let table = Table::load(directory);
-    let mut known = table.in_order();
+pub fn unfinished(directory: &Path, look: Look) -> io::Result<Listing> {
+    let looked = match look {
+        Look::Since => Looked::load(directory),
+        Look::Whole => None,
+    };
+    let runs = match looked {
+        Some(looked) => looked.unfinished,
+        None => unknown(directory)?,
+    };
     let mut found = Listing::default();
-    for name in names(directory)? {
-        if known.get(name).is_none() {
-            add(&mut found, directory, name.run());
-        }
+    for run in runs {
+        add(&mut found, directory, run);
     }
     found.runs.retain(|listed| match &listed.state {
         RunState::Running | RunState::Aborted { why: None } => true,
@@ -56,6 +61,17 @@ pub fn unfinished(directory: &Path) -> io::Result<Listing> {
         }
     });
     Ok(found)
+}
+
+/// The runs that the table does not know to be over.
+fn unknown(directory: &Path) -> io::Result<Vec<RunId>> {
+    let table = Table::load(directory);
+    let mut known = table.in_order();
+    let names = names(directory)?.into_iter();
+    Ok(names
+        .filter(|name| known.get(*name).is_none())
+        .map(Name::run)
+        .collect())
 }
 
 /// At most so many runs, the newest by their start, with their reports. Of the others only those are read that the

@@ -14,6 +14,7 @@ use std::{
 
 use super::{
     index::Index,
+    looked::{self, Look, Looked, Missing, When},
     names::{Name, file, names},
     noted::Noted,
     table::{Condition, Row, Table},
@@ -36,47 +37,92 @@ pub(super) struct Ended<'t> {
 }
 
 /// Tends the directory; returns how many journals were deleted.
-pub fn tend(directory: &Path, rule: Rule) -> io::Result<usize> {
+pub fn tend(directory: &Path, rule: Rule, look: Look) -> io::Result<usize> {
     let Some(index) = lock(&Index::path(directory))? else {
         return Ok(0);
     };
+    let note = looked::open(directory, Missing::Made)?;
+    if look == Look::Since && tend_since(directory, rule, &index, &note)? {
+        return Ok(0);
+    }
+    let when = When::now(directory);
     let table = Table::load(directory);
     let mut known = table.in_order();
     let mut ended = Vec::new();
     let mut fresh = Noted::default();
+    let mut looked = Looked::default();
     for name in names(directory)? {
         let row = known.get(name);
         let last = match row {
             Some(row) => Some(row.last_unix_ms),
             None => fresh.note(directory, &name.run()),
         };
-        ended.extend(last.map(|last_unix_ms| Ended {
-            last_unix_ms,
-            name,
-            row,
-        }));
+        match last {
+            Some(last_unix_ms) => ended.push(Ended {
+                last_unix_ms,
+                name,
+                row,
+            }),
+            None => looked.unfinished.push(name.run()),
+        }
     }
     let deleted = prune(directory, &mut ended, rule);
+    looked.ended = ended.len();
+    looked.oldest_unix_ms = ended.iter().map(|one| one.last_unix_ms).min();
     // Rows point at lines of the index, which may be lost or cut by itself.
     let has_lines = table.reaches() <= index.metadata()?.len();
     match table.condition() {
         // Its version knows what else has to agree.
-        Condition::Newer(_) => {}
+        Condition::Newer(_) => return Ok(deleted),
         Condition::Whole if has_lines && !table.is_worn(ended.len()) => {
             fresh.append(directory, &index)?;
         }
         // The rows that are whole stay.
         Condition::Whole | Condition::Broken => fresh.rewrite(directory, &ended, &index)?,
     }
+    if let Some(when) = when {
+        looked.save(directory, when, &note)?;
+    }
     Ok(deleted)
+}
+
+/// Notes which of the runs that were unfinished at the last look are over, where that is all there is to do: nothing else has
+/// changed since then, and the rule keeps what is there.
+fn tend_since(directory: &Path, rule: Rule, index: &File, note: &File) -> io::Result<bool> {
+    let (Some(when), Some(mut looked)) = (When::now(directory), Looked::load(directory)) else {
+        return Ok(false);
+    };
+    let mut fresh = Noted::default();
+    let before = looked.unfinished.len();
+    looked.unfinished.retain(|run| {
+        let last = fresh.note(directory, run);
+        looked.ended += usize::from(last.is_some());
+        looked.oldest_unix_ms = match (looked.oldest_unix_ms, last) {
+            (Some(oldest), Some(last)) => Some(oldest.min(last)),
+            (oldest, last) => oldest.or(last),
+        };
+        last.is_none()
+    });
+    let is_kept = |last| last >= oldest_kept(rule);
+    if looked.ended > rule.keep || !looked.oldest_unix_ms.is_none_or(is_kept) {
+        return Ok(false);
+    }
+    if looked.unfinished.len() < before {
+        fresh.append(directory, index)?;
+        looked.save(directory, when, note)?;
+    }
+    Ok(true)
 }
 
 /// Deletes what the rule does not keep, the oldest first, and leaves the rest.
 fn prune(directory: &Path, ended: &mut Vec<Ended<'_>>, rule: Rule) -> usize {
     ended.sort_by_key(|ended| (ended.last_unix_ms, ended.name));
-    let age = millis(rule.max_age);
-    let oldest = unix_ms().saturating_sub(age);
-    let too_many = ended.len().saturating_sub(rule.keep);
+    let oldest = oldest_kept(rule);
+    let too_many = match ended.len().checked_sub(rule.keep) {
+        // Some at a time, so that not each start has one to delete.
+        Some(1..) => ended.len() - rule.keep + rule.keep / 64,
+        Some(0) | None => 0,
+    };
     let too_old = ended.partition_point(|ended| ended.last_unix_ms < oldest);
     let count = too_many.max(too_old).min(AT_ONCE);
     let mut deleted = 0;
@@ -85,6 +131,11 @@ fn prune(directory: &Path, ended: &mut Vec<Ended<'_>>, rule: Rule) -> usize {
         deleted += usize::from(fs::remove_file(file(directory, &one.name.run())).is_ok());
     }
     deleted
+}
+
+/// When the last record of a run was written at the earliest that the rule keeps, in milliseconds since 1970.
+fn oldest_kept(rule: Rule) -> u64 {
+    unix_ms().saturating_sub(millis(rule.max_age))
 }
 
 /// The index, made where it is missing, and locked; nothing where another process has it.

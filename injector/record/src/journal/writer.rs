@@ -15,7 +15,7 @@ use rustix::fs::{
     CWD, FallocateFlags, FlockOperation, RenameFlags, fallocate, flock, renameat_with,
 };
 
-use super::{Record, Replay, RunId, Stamped, finish, line};
+use super::{Record, Replay, RunId, Stamped, finish, line, looked::Before};
 use crate::clock::boot_ns;
 use crate::regular::{self, Access};
 use injector_spec::{error::Refusal, quantity::duration::millis};
@@ -99,6 +99,7 @@ impl Journal {
             error,
         };
         make_directory(directory)?;
+        let before = Before::take(directory).map_err(unwritable)?;
         let file = OpenOptions::new()
             .read(true)
             .append(true)
@@ -121,6 +122,7 @@ impl Journal {
             let _ = fs::remove_file(&unnamed);
             return Err(error);
         }
+        before.add(directory, run);
         Ok(Self {
             file,
             path,

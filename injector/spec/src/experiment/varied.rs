@@ -11,7 +11,7 @@
 
 use std::{fmt, str::FromStr};
 
-use super::{Amount, Assignment, HeadError};
+use super::{Amount, Assignment, HeadError, file::StageChoice};
 use crate::printable;
 
 /// Where a parameter of a fault stands in a file. Displays and parses as people write it.
@@ -74,6 +74,14 @@ impl Values {
         let mut values = self.clone();
         values.settings.push(setting);
         values
+    }
+
+    /// The stage that is asked for.
+    pub fn stage_choice(&self) -> Option<StageChoice<'_>> {
+        self.stage.as_deref().map(|name| StageChoice {
+            name,
+            approved_by: self.approved_by.as_deref(),
+        })
     }
 
     /// Whether nothing is said.

@@ -79,8 +79,8 @@ fn only_what_is_over_is_deleted_and_the_oldest_first() {
     let state = directory.path().join("runs");
     let _living = scene(&state);
     let keep = |keep| Rule { keep, ..EVERYTHING };
-    assert_eq!(tend(&state, EVERYTHING).unwrap(), 0);
-    assert_eq!(tend(&state, keep(3)).unwrap(), 2);
+    assert_eq!(tend(&state, EVERYTHING, Look::Since).unwrap(), 0);
+    assert_eq!(tend(&state, keep(3), Look::Since).unwrap(), 2);
     let left = list(&state).unwrap();
     assert_eq!(left.len(), 6);
     assert!(!named(&left).contains(&run(1).as_str()));
@@ -90,13 +90,13 @@ fn only_what_is_over_is_deleted_and_the_oldest_first() {
         max_age,
         ..EVERYTHING
     };
-    assert_eq!(tend(&state, old).unwrap(), 3);
+    assert_eq!(tend(&state, old, Look::Since).unwrap(), 3);
     let (six, seven, eight) = (run(6), run(7), run(8));
     let rest = [six.as_str(), seven.as_str(), eight.as_str()];
     let left = list(&state).unwrap();
     assert!(left.len() == 3 && rest.iter().all(|run| named(&left).contains(run)));
     // The rows of those that are gone are passed over, and dropped once they are many.
-    assert_eq!(tend(&state, EVERYTHING).unwrap(), 0);
+    assert_eq!(tend(&state, EVERYTHING, Look::Since).unwrap(), 0);
 }
 
 #[test]
@@ -105,15 +105,15 @@ fn an_index_that_is_missing_torn_or_wrong_hides_nothing() {
     let state = directory.path().join("runs");
     let _living = scene(&state);
     let whole = list(&state).unwrap();
-    let needed = unfinished(&state).unwrap();
+    let needed = unfinished(&state, Look::Since).unwrap();
     assert_eq!(named(&needed.runs).len(), 3);
-    tend(&state, EVERYTHING).unwrap();
+    tend(&state, EVERYTHING, Look::Since).unwrap();
     let path = Index::path(&state);
     let index = fs::read(&path).unwrap();
     assert_eq!(index.split(|byte| *byte == b'\n').count(), 5 + 1);
     let same = |what: &str| {
         assert_eq!(list(&state).unwrap(), whole, "{what}");
-        assert_eq!(unfinished(&state).unwrap(), needed, "{what}");
+        assert_eq!(unfinished(&state, Look::Since).unwrap(), needed, "{what}");
     };
     same("whole");
     for cut in [1, 30, index.len() / 2] {
@@ -130,17 +130,17 @@ fn an_index_that_is_missing_torn_or_wrong_hides_nothing() {
     }
     // Torn, and added to.
     fs::write(&path, &index[..index.len() - 30]).unwrap();
-    tend(&state, EVERYTHING).unwrap();
+    tend(&state, EVERYTHING, Look::Since).unwrap();
     same("mended");
     // A journal that takes the name of another after its row was made is another one.
     let journal = state.join(format!("{}.jsonl", run(2)));
     let six = state.join(format!("{}.jsonl", run(6)));
     fs::copy(six, state.join("copy")).unwrap();
     fs::rename(state.join("copy"), &journal).unwrap();
-    let needed = unfinished(&state).unwrap();
+    let needed = unfinished(&state, Look::Since).unwrap();
     assert!(named(&needed.runs).contains(&run(2).as_str()));
     fs::remove_file(&path).unwrap();
-    assert_eq!(unfinished(&state).unwrap(), needed, "missing");
+    assert_eq!(unfinished(&state, Look::Since).unwrap(), needed, "missing");
 }
 
 /// The same of the table, which is written anew where it is damaged, and left alone where it is newer.
@@ -150,12 +150,12 @@ fn a_table_that_is_missing_torn_wrong_or_newer_hides_nothing() {
     let state = directory.path().join("runs");
     let _living = scene(&state);
     let whole = list(&state).unwrap();
-    let needed = unfinished(&state).unwrap();
-    tend(&state, EVERYTHING).unwrap();
+    let needed = unfinished(&state, Look::Since).unwrap();
+    tend(&state, EVERYTHING, Look::Since).unwrap();
     let path = Table::path(&state);
     let table = fs::read(&path).unwrap();
     let same = |what: &str| {
-        assert_eq!(unfinished(&state).unwrap(), needed, "{what}");
+        assert_eq!(unfinished(&state, Look::Since).unwrap(), needed, "{what}");
         let shown = newest(&state, 20).unwrap();
         assert_eq!(
             (shown.listing.runs, shown.older),
@@ -170,7 +170,7 @@ fn a_table_that_is_missing_torn_wrong_or_newer_hides_nothing() {
     for cut in [1, 30, 80, table.len() - 3] {
         fs::write(&path, &table[..table.len() - cut]).unwrap();
         same("torn");
-        tend(&state, EVERYTHING).unwrap();
+        tend(&state, EVERYTHING, Look::Since).unwrap();
         same("mended");
         assert_eq!(
             fs::metadata(&path).unwrap().len(),
@@ -187,7 +187,7 @@ fn a_table_that_is_missing_torn_wrong_or_newer_hides_nothing() {
     let mut newer = table.clone();
     newer[8] = 9;
     fs::write(&path, &newer).unwrap();
-    tend(&state, EVERYTHING).unwrap();
+    tend(&state, EVERYTHING, Look::Since).unwrap();
     same("newer");
     assert_eq!(fs::read(&path).unwrap(), newer);
     // An index that is gone leaves rows that point to nothing.
@@ -203,14 +203,14 @@ fn what_is_worn_is_written_anew() {
     for number in 1..=200 {
         write(directory.path(), number, &[ended(&run(number))]);
     }
-    tend(directory.path(), EVERYTHING).unwrap();
+    tend(directory.path(), EVERYTHING, Look::Since).unwrap();
     let before = fs::metadata(Table::path(directory.path())).unwrap().len();
     write(directory.path(), 201, &[ended(&run(201))]);
     let keep = Rule {
         keep: 20,
         ..EVERYTHING
     };
-    tend(directory.path(), keep).unwrap();
+    tend(directory.path(), keep, Look::Since).unwrap();
     let after = fs::metadata(Table::path(directory.path())).unwrap().len();
     assert_eq!((before, after), (16 + 200 * 80, 16 + 20 * 80));
     let table = Table::load(directory.path());
@@ -228,7 +228,7 @@ fn what_is_worn_is_written_anew() {
 fn reports_are_left_out_where_nobody_asks() {
     let directory = tempfile::tempdir().unwrap();
     write(directory.path(), 1, &[ended(&run(1))]);
-    tend(directory.path(), EVERYTHING).unwrap();
+    tend(directory.path(), EVERYTHING, Look::Since).unwrap();
     let reports = |reports| {
         let listing = look(directory.path(), reports).unwrap();
         listing.runs[0].report.is_some()
@@ -245,7 +245,7 @@ fn what_is_no_file_is_named_and_the_rest_is_listed() {
     mknodat(CWD, at(2), FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
     std::os::unix::fs::symlink("/dev/zero", at(3)).unwrap();
     fs::create_dir(at(4)).unwrap();
-    tend(directory.path(), EVERYTHING).unwrap();
+    tend(directory.path(), EVERYTHING, Look::Since).unwrap();
     let listing = look(directory.path(), Reports::With).unwrap();
     assert_eq!(named(&listing.runs), [run(1).as_str()]);
     let said: Vec<_> = listing.unreadable.iter().map(ToString::to_string).collect();
@@ -259,7 +259,10 @@ fn what_is_no_file_is_named_and_the_rest_is_listed() {
         );
     }
     assert_eq!(said.len(), 3);
-    let error = unfinished(directory.path()).unwrap().whole().unwrap_err();
+    let error = unfinished(directory.path(), Look::Since)
+        .unwrap()
+        .whole()
+        .unwrap_err();
     assert!(error.to_string().contains(run(2).as_str()), "{error}");
 }
 
@@ -291,7 +294,7 @@ fn the_newest_of_one_second_is_the_one_that_started_last() {
         write(directory.path(), number, &records);
         std::thread::sleep(Duration::from_millis(3));
     }
-    tend(directory.path(), EVERYTHING).unwrap();
+    tend(directory.path(), EVERYTHING, Look::Since).unwrap();
     let shown = newest(directory.path(), 1).unwrap();
     assert_eq!(named(&shown.listing.runs), [run(0x10_0001).as_str()]);
     assert_eq!(shown.older, 2);
@@ -302,12 +305,12 @@ fn an_index_that_is_lost_by_itself_is_made_again() {
     let directory = tempfile::tempdir().unwrap();
     let state = directory.path().join("runs");
     let _living = scene(&state);
-    tend(&state, EVERYTHING).unwrap();
+    tend(&state, EVERYTHING, Look::Since).unwrap();
     let path = Index::path(&state);
     let whole = fs::read(&path).unwrap();
     for cut in [whole.len(), 30] {
         fs::write(&path, &whole[..whole.len() - cut]).unwrap();
-        tend(&state, EVERYTHING).unwrap();
+        tend(&state, EVERYTHING, Look::Since).unwrap();
         let lines = |bytes: &[u8]| bytes.split(|byte| *byte == b'\n').count();
         assert_eq!(lines(&fs::read(&path).unwrap()), lines(&whole), "{cut}");
     }
