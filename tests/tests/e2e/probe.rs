@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use injector_tests::lab::Lab;
 use injector_tests::observation::Summary;
 use injector_tests::place::Place;
@@ -176,15 +176,30 @@ impl Observer {
         self.seen()
     }
 
-    /// One round in which nothing may be felt of any fault.
+    /// A round in which nothing may be felt of any fault. One that is slow and no more is asked again, twice at most: a machine
+    /// that builds or emulates another beside this stands still now and then, and a fault would be there again.
     pub(crate) fn expect_calm(&mut self, who: &str) -> Result<()> {
-        let summary = self.look()?;
-        calm(&summary).map_err(|error| error.context(format!("{who} felt a fault")))
+        let felt = || format!("{who} felt a fault");
+        let mut slow = 0;
+        loop {
+            let summary = self.look()?;
+            unharmed(&summary).with_context(felt)?;
+            match quick(&summary) {
+                Err(_) if slow < 2 => slow += 1,
+                seen => return seen.with_context(felt),
+            }
+        }
     }
 }
 
 /// Whether a round was as it is without any fault; bounds are those of a busy machine.
 pub(crate) fn calm(summary: &Summary) -> Result<()> {
+    unharmed(summary)?;
+    quick(summary)
+}
+
+/// Whether all went well.
+fn unharmed(summary: &Summary) -> Result<()> {
     ensure!(summary.failures() == 0, "failures: {:?}", summary.errors);
     ensure!(
         summary.ok == summary.sent,
@@ -195,6 +210,11 @@ pub(crate) fn calm(summary: &Summary) -> Result<()> {
     if summary.damaged + summary.duplicates + summary.reordered > 0 {
         bail!("not as sent: {summary:?}");
     }
+    Ok(())
+}
+
+/// Whether it was as quick as it is without any fault.
+fn quick(summary: &Summary) -> Result<()> {
     ensure!(
         summary.p50_ns < 40_000_000,
         "slow: p50 {} ns",

@@ -6,7 +6,7 @@ use super::{
     Trial,
     bootstrap::{interval, mean},
 };
-use crate::measure::{Fate, Judgement, Verdict};
+use crate::measure::{Fate, Judgement, Reconciliation, Standing, Verdict};
 use injector_spec::experiment::ProbeRole;
 
 /// The highest score where a run was unsafe.
@@ -15,8 +15,9 @@ pub const UNSAFE_CAP: f64 = 49.0;
 /// How well a target stood its faults, from 0 to 100: the mean over the experiments of the mean over their runs. A run
 /// is worth what the worst probe of its steady state is: 1 where it stayed good, 0.8 where it was good again under
 /// the fault and in time, 0.6 where it was good again after the fault and in time, 0.3 where it was late, 0 where it never was.
-/// A run that does not tell is not counted; beside the
-/// score stands how many of the faults hit anything.
+/// A ledger that is held against an objective counts as one more probe: 1 within it, 0 beyond it, for what is lost, torn or
+/// done twice does not come back by itself.
+/// A run that does not tell is not counted; beside the score stands how many of the faults hit anything.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Score {
     /// From 0 to 100.
@@ -107,5 +108,16 @@ fn of_run(judgement: &Judgement) -> Option<f64> {
         Fate::Late(_) => Some(0.3),
         Fate::Never { .. } => Some(0.0),
     });
-    worth.min_by(f64::total_cmp)
+    let ledgers = judgement.ledgers.iter().filter_map(of_ledger);
+    worth.chain(ledgers).min_by(f64::total_cmp)
+}
+
+/// What a ledger is worth; `None` where it is held against nothing, or could not be read.
+fn of_ledger(ledger: &Reconciliation) -> Option<f64> {
+    ledger.rpo?;
+    match ledger.standing() {
+        Standing::Within => Some(1.0),
+        Standing::Deviated(_) | Standing::Unsafe(_) => Some(0.0),
+        Standing::Unseen(_) => None,
+    }
 }

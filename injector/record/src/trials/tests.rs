@@ -3,8 +3,11 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::measure::{Fate, Judged, Judgement, Recovery, Tally, Times};
-use injector_spec::experiment::ProbeRole;
+use crate::measure::{
+    Fate, Judged, Judgement, Reconciliation, Recovery, Rpa, Tally, Times,
+    loss::{Age, Loss},
+};
+use injector_spec::experiment::{ProbeRole, Rpo};
 
 pub(crate) fn recovered(rta_ms: u64) -> Fate {
     Fate::Recovered(Recovery {
@@ -122,6 +125,44 @@ fn a_score_is_what_its_sum_says() {
     assert!((score.score - 80.0).abs() < 1e-9);
     assert_eq!(score.interval, None, "one run each has none");
     assert_eq!(score.to_string(), "80, 2 runs, 2 of 2 faults met");
+}
+
+/// A run whose ledger has lost so many items, held against this objective.
+fn with_ledger(lost: u64, rpo: Option<Rpo>) -> Trial {
+    let mut trial = held(Fate::Absorbed);
+    if let Trial::Ran(report) = &mut trial
+        && let Some(judgement) = &mut report.judgement
+    {
+        let rpa = Rpa::Measured(Loss {
+            acknowledged: 9,
+            kept: 9 - lost,
+            lost,
+            torn: 0,
+            double: 0,
+            unacknowledged: 0,
+            age: Age::NoImpact,
+            lost_ids: Vec::new(),
+            torn_lines: Vec::new(),
+            double_ids: Vec::new(),
+        });
+        let ledger = "orders".into();
+        judgement.reconcile(vec![Reconciliation { ledger, rpo, rpa }], None);
+    }
+    trial
+}
+
+#[test]
+fn a_ledger_beyond_its_objective_is_worth_nothing() {
+    let none_lost = Some(Rpo {
+        lost: 0,
+        torn: 0,
+        double: 0,
+        age: None,
+    });
+    for (lost, rpo, expected) in [(0, none_lost, 100.0), (2, none_lost, 0.0), (2, None, 100.0)] {
+        let score = Trials::of(&[with_ledger(lost, rpo)]).score.unwrap();
+        assert!((score.score - expected).abs() < 1e-9, "{lost} {rpo:?}");
+    }
 }
 
 #[test]
