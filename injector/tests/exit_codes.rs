@@ -40,6 +40,33 @@ fn done_is_0() {
     }
 }
 
+/// A file that comes by a pipe is an experiment like any other, and its mistakes have places.
+#[test]
+fn an_experiment_comes_from_standard_input() {
+    let folder = tempfile::tempdir().unwrap();
+    let given = |text: &str| {
+        let file = folder.path().join("given");
+        std::fs::write(&file, text).unwrap();
+        Command::new(env!("CARGO_BIN_EXE_injector"))
+            .args(["run", "-", "--dry-run"])
+            .env("INJECTOR_STATE_DIR", folder.path().join("runs"))
+            .env("INJECTOR_SOCKET", folder.path().join("injector.sock"))
+            .stdin(std::fs::File::open(&file).unwrap())
+            .output()
+            .unwrap()
+    };
+    let pid = std::process::id();
+    let good =
+        format!("targets: {{ a: {{ pid: {pid} }} }}\nduration: 1s\nfaults: [proc.pause: {{}}]\n");
+    let output = given(&good);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert!(text(&output.stdout).contains("proc pause"), "{output:?}");
+    let output = given(&good.replace("duration: 1s", "duration: soon"));
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    let said = text(&output.stderr);
+    assert!(said.contains(":2:11:") && said.contains("soon"), "{said}");
+}
+
 #[test]
 fn usage_and_setup_are_2() {
     for arguments in [

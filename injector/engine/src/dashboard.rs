@@ -30,7 +30,7 @@ pub use display::Display;
 pub use keys::listen;
 pub use mode::TerminalMode;
 pub(crate) use mode::{is_changed, put_back};
-pub use outline::{Outline, ProbeOutline, StepOutline};
+pub use outline::{HeldTo, Outline, ProbeOutline, StepOutline};
 
 use std::os::fd::BorrowedFd;
 

@@ -59,7 +59,7 @@ pub use exec_helper::{
 };
 pub use first::{refuse_failing, refuse_held};
 pub use http_client::{HttpError, get_up_to, post_json};
-pub use prober::{Answered, keep_asking};
+pub use prober::{Answered, keep_asking, keep_asking_while};
 pub use slot::{Breach, Slot};
 pub use threads::Threads;
 pub use tls::check_authorities;

@@ -13,12 +13,13 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+mod phase;
 mod streams;
 
-use self::streams::Streams;
+use self::{phase::Standpoint, streams::Streams};
 use crate::{
     effects::ground::Ground,
-    halt_monitor::{Threads, keep_asking},
+    halt_monitor::{Threads, keep_asking_while},
     signs::Signs,
 };
 use injector_host::{
@@ -51,6 +52,7 @@ struct Watched {
     /// The probe of the target's own alarm, where the experiment names one.
     alarm: Option<Series<Detect>>,
     streams: Streams,
+    standpoint: Standpoint,
     times: Times,
     /// The last look at which no fault had hit yet.
     unhit_ns: u64,
@@ -84,14 +86,17 @@ impl Measures {
             });
         };
         let mut threads = Threads::default();
+        let standpoint = Standpoint::of(experiment);
         let mut series = Vec::new();
         for probe in &steady_state.probes {
-            let posted = ask(&probe.question, guard, &mut threads)?;
+            let (mode, standpoint) = (probe.mode, standpoint.clone());
+            let is_time = move || mode.is_asked(standpoint.now());
+            let posted = ask(&probe.question, guard, is_time, &mut threads)?;
             series.push(Series::of(probe.clone(), posted));
         }
         let alarm = match &steady_state.detect {
             Some(detect) => {
-                let posted = ask(&detect.question, guard, &mut threads)?;
+                let posted = ask(&detect.question, guard, || true, &mut threads)?;
                 Some(Series::of(detect.clone(), posted))
             }
             None => None,
@@ -107,6 +112,7 @@ impl Measures {
                 series,
                 alarm,
                 streams: Streams::of(steady_state, watched),
+                standpoint,
                 times,
                 unhit_ns: now,
                 commands: 0,
@@ -207,6 +213,7 @@ impl Measures {
         if why.is_none() {
             watched.times.faults_ns = Some(now);
             watched.unhit_ns = now;
+            watched.standpoint.begin();
         }
         why
     }
@@ -229,6 +236,13 @@ impl Measures {
         if let Some(watched) = &mut self.watched {
             watched.commands += 1;
             watched.times.hit_ns.get_or_insert(boot_ns());
+        }
+    }
+
+    /// Notes that a step is over that was tried.
+    pub(crate) fn tried(&mut self) {
+        if let Some(watched) = self.measuring() {
+            watched.standpoint.tried();
         }
     }
 
@@ -308,16 +322,18 @@ impl<P> Series<P> {
 fn ask(
     question: &Question,
     guard: &Guard,
+    is_time: impl Fn() -> bool + Send + 'static,
     threads: &mut Threads,
 ) -> Result<Arc<Mutex<Vec<Sample>>>, kernel::Error> {
     let posted = Arc::new(Mutex::new(Vec::new()));
     let (question, guard, to) = (question.clone(), guard.clone(), Arc::clone(&posted));
     threads.spawn("measure", move |is_over| {
-        keep_asking(
+        keep_asking_while(
             &question.probe,
             question.pace,
             &guard,
             is_over,
+            is_time,
             |answered| {
                 let took_ns = answered.ended_ns.saturating_sub(answered.begun_ns);
                 lock(&to).push(Sample {

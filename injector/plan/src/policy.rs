@@ -31,7 +31,8 @@ use crate::Picked;
 use injector_spec::{
     config::{CgroupRoot, Config, Moment, is_of_unit},
     error::Refusal,
-    experiment::Experiment,
+    experiment::{BlastRadius, Experiment},
+    quantity::count,
 };
 
 /// By which door a run comes in.
@@ -123,12 +124,16 @@ impl Verdict {
 /// The experiment with a budget for each fault that was given none, and the host's halt conditions.
 #[must_use]
 pub fn bound(mut experiment: Experiment, config: &Config) -> Experiment {
+    let own = experiment.blast_radius.and_then(|radius| radius.hits);
+    let usual = own.map_or(config.limits.max_hits, |own| {
+        own.min(config.limits.max_hits)
+    });
     let faults = experiment
         .steps
         .iter_mut()
         .flat_map(|step| &mut step.faults);
     for fault in faults {
-        fault.chance.max_hits.get_or_insert(config.limits.max_hits);
+        fault.chance.max_hits.get_or_insert(usual);
     }
     for condition in &config.halt.conditions {
         if !experiment.halt.contains(condition) {
@@ -239,6 +244,9 @@ fn reach(case: &Case<'_>, radius: &Radius) -> Vec<Violation> {
             });
         }
     }
+    if let Some(own) = case.experiment.blast_radius {
+        found.extend(beyond(own, radius));
+    }
     let most = limits.max_experiments.get() as usize;
     if case.running >= most {
         found.push(Violation::ManyExperiments {
@@ -247,6 +255,28 @@ fn reach(case: &Case<'_>, radius: &Radius) -> Vec<Violation> {
         });
     }
     found
+}
+
+/// Where more is reached than the file itself allows.
+fn beyond(own: BlastRadius, radius: &Radius) -> Vec<Violation> {
+    let most = own.processes.map(|most| most.get() as usize);
+    let many = most.filter(|most| radius.processes > *most);
+    let many = many.map(|most| Violation::BeyondRadius {
+        found: format!(
+            "the targets have {}",
+            count(radius.processes, "process", "processes")
+        ),
+        most: most.to_string(),
+    });
+    let large = own.share.into_iter().flat_map(|most| {
+        let shares = radius.shares.iter();
+        let shares = shares.filter(move |share| share.exceeds(most.0));
+        shares.map(move |share| Violation::BeyondRadius {
+            found: format!("the run reaches {share}"),
+            most: most.to_string(),
+        })
+    });
+    many.into_iter().chain(large).collect()
 }
 
 /// What, how often, how long and when.
@@ -265,6 +295,13 @@ fn amount(case: &Case<'_>) -> Vec<Violation> {
             found.push(unused);
         }
         let asked = fault.chance.max_hits.unwrap_or(u64::MAX);
+        let own = case.experiment.blast_radius.and_then(|own| own.hits);
+        if let Some(most) = own.filter(|most| asked > *most) {
+            found.push(Violation::BeyondRadius {
+                found: format!("{name} may hit {asked} times"),
+                most: most.to_string(),
+            });
+        }
         if asked > limits.max_hits {
             found.push(Violation::ManyHits {
                 fault: name,

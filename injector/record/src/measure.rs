@@ -22,10 +22,12 @@
 //! Rejected: a share of good answers over sliding windows. `fails 2 of 3` forgives single failures already, and a
 //! window blurs the moment of the impact by its own length.
 
+mod checked;
 mod detection;
 mod fate;
 mod judgement;
 pub mod loss;
+mod quality;
 mod reconciliation;
 mod spread;
 mod standing;
@@ -36,11 +38,13 @@ mod words_beside;
 
 use serde::{Deserialize, Serialize};
 
+pub use checked::Checked;
 pub use detection::{Detected, Detection, detected};
 pub use fate::{Fate, Recovery, Rule, Seen, fate};
 pub use injector_spec::experiment::steady_state::{CALM_ANSWERS, CALM_TIME};
 use injector_spec::{condition::Fails, experiment::Ratio};
 pub use judgement::{Case, Judged, Judgement, Measured, Tally, Verdict, What, judge, unsteady};
+pub use quality::{Quality, Reached};
 pub use reconciliation::{Reconciliation, Rpa};
 pub use spread::{Impact, Left};
 pub use standing::Standing;

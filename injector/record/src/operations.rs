@@ -47,6 +47,9 @@ const MOST_TURNS: usize = 10_000;
 /// `include/net/tcp.h`, the longest that one is delayed.
 const ANSWER_TOLD_WITHIN: u64 = 200_000_000;
 
+/// What a busy host makes of a short operation, in nanoseconds: differences below it are no noise that would hide a fault.
+const GRAIN: u64 = 5_000_000;
+
 /// What is said of an operation that is overdue.
 const NO_END: &str = "no end";
 
@@ -93,6 +96,10 @@ pub struct Stream {
     met: HashSet<FarEnd>,
     retries: u64,
     gaps_ns: Vec<u64>,
+    /// The gap in front of the last retry at a far end that has not answered well since.
+    last_gap_ns: HashMap<FarEnd, u64>,
+    /// What each gap is of the one before, in percent.
+    growths: Vec<u64>,
     turns: Vec<(u64, Reacted)>,
     seconds: Seconds,
 }
@@ -116,6 +123,8 @@ impl Stream {
             met: HashSet::new(),
             retries: 0,
             gaps_ns: Vec::new(),
+            last_gap_ns: HashMap::new(),
+            growths: Vec::new(),
             turns: Vec::new(),
             seconds: Seconds::default(),
         }
@@ -192,9 +201,11 @@ impl Stream {
         let far_end = (told.remote, told.port);
         if let Some(bad_ns) = self.bad_at.remove(&far_end) {
             self.retries += 1;
+            let gap_ns = told.boot_ns.saturating_sub(bad_ns);
             if self.gaps_ns.len() < MOST_TURNS {
-                self.gaps_ns.push(told.boot_ns.saturating_sub(bad_ns));
+                self.gaps_ns.push(gap_ns);
             }
+            self.note_gap(far_end, gap_ns);
             self.turn(told.boot_ns, Reacted::Retry);
         }
         let is_first = self.met.is_empty();
@@ -209,6 +220,18 @@ impl Stream {
         // One that is open still has lost its end with its socket.
         if let Some(former) = self.open.insert(told.cookie, open) {
             self.settle(former, told.boot_ns, Some("lost".into()));
+        }
+    }
+
+    /// Remembers the gap in front of a retry, and what it is of the one before.
+    fn note_gap(&mut self, far_end: FarEnd, gap_ns: u64) {
+        let before = self.last_gap_ns.get(&far_end).copied();
+        if before.is_some() || self.last_gap_ns.len() < MOST_FAR_ENDS {
+            self.last_gap_ns.insert(far_end, gap_ns);
+        }
+        let growth = before.and_then(|before| gap_ns.saturating_mul(100).checked_div(before));
+        if self.growths.len() < MOST_TURNS {
+            self.growths.extend(growth);
         }
     }
 
@@ -266,6 +289,7 @@ impl Stream {
         let has_room = self.bad_at.len() < MOST_FAR_ENDS;
         if !is_failure {
             self.bad_at.remove(&open.far_end);
+            self.last_gap_ns.remove(&open.far_end);
         } else if let Some(bad_ns) = self.bad_at.get_mut(&open.far_end) {
             *bad_ns = ended_ns;
         } else if !open.is_overdue && has_room {
@@ -312,10 +336,16 @@ impl Stream {
                 took.len()
             ));
         }
-        took.sort_unstable();
-        let p99 = took[(took.len() - 1) * 99 / 100];
-        // Never nothing: a clock has grains.
-        self.limit_ns = Some((p99.saturating_add(p99 / 2)).max(1_000));
+        if let Some(too_long) = noise(&took) {
+            return Err(format!(
+                "operations `{}` are too noisy in the baseline to say what is too long: by what one half of it took, \
+                 {too_long} of {} operations of the other half would be; say it by `good: {{within: ...}}`, or make \
+                 the baseline longer",
+                self.asked.name,
+                took.len() / 2
+            ));
+        }
+        self.limit_ns = Some(longest_good(&mut took));
         Ok(())
     }
 
@@ -392,13 +422,56 @@ impl Stream {
             limit_us: self.limit_ns.map(|limit| limit / 1_000),
             bad,
             retries: self.retries,
-            gaps: Gaps::of(&self.gaps_ns),
+            gaps: Gaps::of(&self.gaps_ns, &self.growths),
+            amplification_percent: impact_ns.and_then(|impact| self.amplification(impact, now_ns)),
             reaction: reacted,
             resent: self.resent,
             sent_bytes: self.sent_bytes,
             lost: self.lost,
         }
     }
+}
+
+impl Stream {
+    /// How many operations there were from the impact on for each that was no retry, in percent; nothing without a retry, or
+    /// where there were more than are kept.
+    fn amplification(&self, impact_ns: u64, now_ns: u64) -> Option<u64> {
+        if self.turns.len() >= MOST_TURNS || self.over > 0 {
+            return None;
+        }
+        let ended = self.kept.iter().map(|answer| answer.begun_ns);
+        let overdue = self.overdue(now_ns).map(|open| open.begun_ns);
+        let begun = ended.chain(overdue).filter(|at| *at >= impact_ns).count();
+        let retries = self.turns.iter().filter(|(at, what)| match what {
+            Reacted::Retry => *at >= impact_ns,
+            Reacted::OtherFarEnd | Reacted::TargetEnded => false,
+        });
+        let retries = retries.count();
+        let meant = begun.checked_sub(retries).filter(|_| retries > 0)?;
+        let percent = begun.saturating_mul(100).checked_div(meant)?;
+        u64::try_from(percent).ok()
+    }
+}
+
+/// The longest that a good operation takes where these took so long: half as much again as what one in a hundred exceeds.
+fn longest_good(took: &mut [u64]) -> u64 {
+    took.sort_unstable();
+    let last = took.len().saturating_sub(1);
+    let p99 = took.get(last * 99 / 100).copied().unwrap_or_default();
+    // Never nothing: a clock has grains.
+    p99.saturating_add(p99 / 2).max(1_000)
+}
+
+/// How many operations of one half of the baseline would be too long by the limit of the other, and by [`GRAIN`], where these
+/// are more than one in ten: the same thing is measured twice, without a fault, and is not the same.
+fn noise(took: &[u64]) -> Option<usize> {
+    let (first, second) = took.split_at(took.len() / 2);
+    let too_long = |of: &[u64], by: &[u64]| {
+        let limit = longest_good(&mut by.to_vec()).saturating_add(GRAIN);
+        of.iter().filter(|took| **took > limit).count()
+    };
+    let worst = too_long(first, second).max(too_long(second, first));
+    (worst * 10 > took.len() / 2).then_some(worst)
 }
 
 /// What a record's `why` means, in words.

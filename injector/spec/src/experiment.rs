@@ -12,6 +12,7 @@
 //! Rejected: types whose fields are private and whose constructors validate. The planner, the report
 //! and the tests all take experiments apart; one check at each door costs less than forty getters.
 
+mod blast_radius;
 mod call;
 mod check;
 mod describe;
@@ -29,6 +30,8 @@ pub(crate) mod method;
 pub mod operation;
 mod path;
 mod pick;
+mod probe_mode;
+pub mod quality;
 mod ramp;
 pub mod rollback;
 pub(crate) mod settings;
@@ -45,6 +48,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
+pub use blast_radius::BlastRadius;
 pub use call::{CallFaultError, CallMechanism, Calls, FdKind};
 pub use check::CheckError;
 pub use describe::{Described, Placed};
@@ -61,6 +65,8 @@ pub use ledger::{Ledger, LedgerError, Rpo, Source};
 pub use operation::{NamedOperation, OperationKind, Ratio, RatioError};
 pub use path::{Depth, FilePattern, Presence};
 pub use pick::Pick;
+pub use probe_mode::{Phase, ProbeMode};
+pub use quality::{Latency, Quantile};
 pub(crate) use ramp::decided;
 pub use ramp::{Amount, CannotRamp, Parameter, Ramp, RampError, Shape};
 pub use rollback::{RollbackCommand, RollbackError};
@@ -163,6 +169,9 @@ pub struct Experiment {
     /// What is measured around the faults; where it is there, the run is judged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub steady_state: Option<Box<SteadyState>>,
+    /// How far it may reach by its own word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blast_radius: Option<BlastRadius>,
     /// Who is put through it; the position is the scope.
     pub targets: Vec<Target>,
     /// What happens, one after the other.

@@ -305,6 +305,7 @@ fn one_fault(fault: Fault, context: OnCommandLine, config: Source) -> Result<Arm
         labels: BTreeMap::new(),
         variables: None,
         steady_state: None,
+        blast_radius: None,
         targets: vec![Target {
             name: Target::ONLY.to_owned(),
             selector,

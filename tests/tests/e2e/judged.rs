@@ -16,6 +16,8 @@ use injector_tests::place::Place;
 use injector_tests::victim::Victim;
 use serde_json::Value;
 
+mod modes;
+
 use crate::needs::INJECTOR;
 use crate::suite::Case;
 
@@ -27,6 +29,11 @@ pub(crate) fn cases() -> Vec<Case> {
         case("each_verdict_has_its_exit_code", verdicts).beside_others(),
         case("probes_of_every_kind_see_what_happens", kinds).beside_others(),
         case("a_probe_that_cannot_judge_is_refused", refusals),
+        case(
+            "probes_are_asked_in_their_time",
+            modes::each_is_asked_in_its_time,
+        )
+        .beside_others(),
     ]
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use injector_spec::experiment::{Experiment, NamedProbe, ProbeRole, Step};
+use injector_spec::experiment::{Experiment, NamedOperation, NamedProbe, ProbeRole, Ratio, Step};
 use serde::{Deserialize, Serialize};
 
 /// An experiment in outline.
@@ -14,7 +14,7 @@ pub struct Outline {
     pub targets: Vec<String>,
     /// Its steps.
     pub steps: Vec<StepOutline>,
-    /// Its probes: those of the steady state and controls.
+    /// Its probes and the operations that are watched: those of the steady state and controls.
     pub probes: Vec<ProbeOutline>,
 }
 
@@ -28,20 +28,32 @@ pub struct StepOutline {
     pub duration: Duration,
 }
 
-/// A probe.
+/// A probe, or operations.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProbeOutline {
     /// Its name.
     pub name: String,
     /// What its answers are about.
     pub role: ProbeRole,
-    /// The longest that a right answer may take.
-    #[serde(with = "injector_spec::quantity::duration")]
-    pub within: Duration,
-    /// So many failures...
-    pub fails: u8,
-    /// ... among so many answers are too many.
-    pub of: u8,
+    /// The longest that a right answer may take; absent where the baseline says it.
+    #[serde(with = "injector_spec::quantity::duration::optional")]
+    pub within: Option<Duration>,
+    /// What it is held to.
+    pub held_to: HeldTo,
+}
+
+/// How many bad answers are too many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum HeldTo {
+    /// So many failures among so many answers of a probe.
+    Fails {
+        /// So many...
+        count: u8,
+        /// ... among so many.
+        of: u8,
+    },
+    /// Fewer good operations than this share.
+    Share(Ratio),
 }
 
 impl Outline {
@@ -55,17 +67,30 @@ impl Outline {
         let probe = |probe: &NamedProbe| ProbeOutline {
             name: probe.name.clone(),
             role: probe.role,
-            within: probe.question.pace.within,
-            fails: probe.question.fails.count,
-            of: probe.question.fails.of,
+            within: Some(probe.question.pace.within),
+            held_to: HeldTo::Fails {
+                count: probe.question.fails.count,
+                of: probe.question.fails.of,
+            },
         };
-        let steady_state = experiment.steady_state.iter();
-        let probes = steady_state.flat_map(|steady_state| &steady_state.probes);
+        let stream = |operations: &NamedOperation| ProbeOutline {
+            name: operations.name.clone(),
+            role: operations.role,
+            within: operations.within,
+            held_to: HeldTo::Share(operations.ratio),
+        };
+        let steady_state = experiment.steady_state.as_deref();
+        let probes = steady_state.map_or(&[][..], |steady_state| &steady_state.probes);
+        let streams = steady_state.map_or(&[][..], |steady_state| &steady_state.operations);
         Self {
             name: experiment.name.clone(),
             targets: targets.map(|target| target.selector.to_string()).collect(),
             steps: experiment.steps.iter().map(step).collect(),
-            probes: probes.map(probe).collect(),
+            probes: probes
+                .iter()
+                .map(probe)
+                .chain(streams.iter().map(stream))
+                .collect(),
         }
     }
 

@@ -6,6 +6,7 @@ use injector_spec::quantity::{bytes, duration, duration::nanos};
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 use super::{
+    HeldTo,
     board::{Acted, Asking, Board, Viewer},
     trace::Trace,
 };
@@ -379,13 +380,19 @@ fn probe(trace: &Trace, widest: usize, width: usize) -> Line {
         );
     };
     let last = if is_right {
-        let within = duration::format(of.within);
-        let text = format!("{:>5} of {within}", measured(took));
+        let within = of
+            .within
+            .map(|within| format!(" of {}", duration::format(within)));
+        let text = format!("{:>5}{}", measured(took), within.unwrap_or_default());
         (Role::Plain, format!("{text:>LAST$}"))
     } else {
         (Role::Bad, format!("{:>LAST$}", "wrong"))
     };
-    let wrong = format!("{:>3} of {} wrong", trace.wrong, trace.count);
+    let wrong = match of.held_to {
+        HeldTo::Fails { .. } => format!("{:>3} of {} wrong", trace.wrong, trace.count),
+        // Of many operations in a second not all are told here.
+        HeldTo::Share(_) => format!("{:>3} bad", trace.wrong),
+    };
     let wrong = (
         if trace.wrong == 0 {
             Role::Dim
@@ -394,10 +401,11 @@ fn probe(trace: &Trace, widest: usize, width: usize) -> Line {
         },
         wrong,
     );
-    let fails = match (of.fails, of.of) {
-        (1, 1) => "fails 1".to_owned(),
-        (fails, of) if fails == of => format!("fails {fails}"),
-        (fails, of) => format!("fails {fails} of {of}"),
+    let fails = match of.held_to {
+        HeldTo::Fails { count: 1, of: 1 } => "fails 1".to_owned(),
+        HeldTo::Fails { count, of } if count == of => format!("fails {count}"),
+        HeldTo::Fails { count, of } => format!("fails {count} of {of}"),
+        HeldTo::Share(ratio) => ratio.to_string(),
     };
     let fails = format!("{fails:<FAILS$}");
     let behind = [last, wrong, (Role::Dim, fails)];

@@ -28,9 +28,8 @@ fn probe(name: &str, role: ProbeRole) -> ProbeOutline {
     ProbeOutline {
         name: name.into(),
         role,
-        within: Duration::from_secs(1),
-        fails: 3,
-        of: 5,
+        within: Some(Duration::from_secs(1)),
+        held_to: HeldTo::Fails { count: 3, of: 5 },
     }
 }
 
@@ -156,6 +155,40 @@ fn rows(board: &Board, columns: u16, height: u16) -> Vec<String> {
         cells.collect::<String>().trim_end().to_owned()
     };
     (0..height).map(row).collect()
+}
+
+/// Operations of target and bystander stand where their probes do; what is too long is known from the baseline, so the slowest
+/// that is shown is the highest.
+#[test]
+fn operations_have_a_row_each() {
+    let calls = |role, name: &str| ProbeOutline {
+        name: name.into(),
+        role,
+        within: None,
+        held_to: HeldTo::Share("99%".parse().unwrap()),
+    };
+    let outline = Outline {
+        probes: vec![
+            calls(ProbeRole::SteadyState, "calls"),
+            calls(ProbeRole::Control, "beside"),
+        ],
+        ..outline()
+    };
+    let mut board = Board::new(outline, Viewer::Owner, NOW);
+    let told = vec![sample(10, None), sample(40, Some("late")), sample(40, None)];
+    let answers = BTreeMap::from([("calls".to_owned(), told)]);
+    board.turn(&event(NOW, EventKind::Sampled { answers }));
+    let rows = rows(&board, 100, 40);
+    let row = |name: &str| rows.iter().find(|row| row.trim_start().starts_with(name));
+    let calls = row("calls").unwrap();
+    assert!(
+        calls.contains("▃██") && calls.contains("40ms    1 bad  >= 99%"),
+        "{calls}"
+    );
+    assert!(
+        row("beside").unwrap().contains("no answer yet"),
+        "{rows:#?}"
+    );
 }
 
 #[test]

@@ -66,9 +66,18 @@ impl Trace {
         let shown = self.answers.len() - skipped;
         let blank = " ".repeat(columns - shown);
         let answers = self.answers.iter().skip(skipped);
+        // Where nothing is said, by the slowest of those that are shown.
+        let slowest = || {
+            answers
+                .clone()
+                .map(|bar| bar.took)
+                .max()
+                .unwrap_or_default()
+        };
+        let most = self.probe.within.unwrap_or_else(slowest);
         answers.fold(line.and(Role::Plain, blank), |line, bar| {
             let (role, glyph) = if bar.is_right {
-                (Role::Good, BARS[height(bar.took, self.probe.within)])
+                (Role::Good, BARS[height(bar.took, most)])
             } else {
                 (Role::Bad, BARS[BARS.len() - 1])
             };
@@ -88,16 +97,15 @@ fn height(took: Duration, within: Duration) -> usize {
 mod tests {
     use injector_spec::experiment::ProbeRole;
 
-    use super::*;
+    use super::{super::HeldTo, *};
 
     #[test]
     fn the_newest_answer_is_on_the_right_and_a_wrong_one_stands_out() {
         let mut trace = Trace::of(ProbeOutline {
             name: "api".into(),
             role: ProbeRole::SteadyState,
-            within: Duration::from_secs(1),
-            fails: 3,
-            of: 5,
+            within: Some(Duration::from_secs(1)),
+            held_to: HeldTo::Fails { count: 3, of: 5 },
         });
         let sample = |took_us, wrong: Option<&str>| Sample {
             at_ns: 0,

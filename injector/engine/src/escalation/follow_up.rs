@@ -326,6 +326,8 @@ mod tests {
                 probes: vec![],
                 impact: None,
                 detection: None,
+                checks: vec![],
+                qualities: vec![],
                 ledgers: vec![],
             })
         });

@@ -35,18 +35,38 @@ fn shortened(why: String) -> String {
     }
 }
 
+/// How long a thread rests at most that has nothing to ask yet.
+const REST: Duration = Duration::from_millis(100);
+
 /// Asks until the run is over.
 pub fn keep_asking(
     probe: &Probe,
     pace: Pace,
     guard: &Guard,
     is_over: &AtomicBool,
+    post: impl FnMut(Answered),
+) {
+    keep_asking_while(probe, pace, guard, is_over, || true, post);
+}
+
+/// Asks until the run is over, while it is time to.
+pub fn keep_asking_while(
+    probe: &Probe,
+    pace: Pace,
+    guard: &Guard,
+    is_over: &AtomicBool,
+    is_time: impl Fn() -> bool,
     mut post: impl FnMut(Answered),
 ) {
     let every = nanos(pace.every);
     let mut due_at = boot_ns();
     let mut asker = Asker::of(probe, guard);
     while !is_over.load(Ordering::Relaxed) {
+        if !is_time() {
+            thread::park_timeout(pace.every.min(REST));
+            due_at = boot_ns();
+            continue;
+        }
         let begun_ns = boot_ns();
         let answer = asker.ask(pace, is_over).map_err(shortened);
         let ended_ns = boot_ns();

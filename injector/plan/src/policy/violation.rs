@@ -71,6 +71,13 @@ pub enum Violation {
         /// The limit.
         most: Duration,
     },
+    /// The experiment's own `blast-radius`.
+    BeyondRadius {
+        /// What there is more of.
+        found: String,
+        /// What the file allows.
+        most: String,
+    },
     /// `[hours]`.
     OutsideHours {
         /// The time of day.
@@ -93,7 +100,10 @@ impl Violation {
     /// The one override that lifts it, if there is one.
     pub fn lifted_by(&self) -> Option<Override> {
         Some(match self {
-            Self::DaemonDisabled | Self::OutsideAllowed { .. } | Self::OverrideByOthers { .. } => {
+            Self::DaemonDisabled
+            | Self::OutsideAllowed { .. }
+            | Self::OverrideByOthers { .. }
+            | Self::BeyondRadius { .. } => {
                 return None;
             }
             Self::ManyProcesses { .. } => Override::ManyProcesses,
@@ -146,6 +156,9 @@ impl Violation {
                 duration::format(*asked),
                 duration::format(*most)
             ),
+            Self::BeyondRadius { found, most } => {
+                format!("{found}, and the `blast-radius` of the experiment allows {most}")
+            }
             Self::OutsideHours { now, hours } => format!(
                 "it is {} on {} here, and runs may start {hours} (local time, [hours])",
                 now.time,
@@ -174,6 +187,9 @@ impl Violation {
             Self::FaultNotAllowed { .. } => self.or_override("use another"),
             Self::ManyHits { .. } => self.or_override("give it a smaller --max-hits"),
             Self::Long { .. } => self.or_override("make it shorter"),
+            Self::BeyondRadius { .. } => {
+                "see what has grown, and choose a smaller target or write a larger one".to_owned()
+            }
             Self::OutsideHours { .. } => self.or_override("come back then"),
             Self::Protected { .. } => self.or_override("choose another target"),
         }

@@ -14,6 +14,7 @@ use crate::{
     escalation::Escalated,
     measure::Fate,
     report::{FaultReport, RunReport, Tone},
+    trials::{Score, Trial},
 };
 use injector_spec::{
     experiment::{Placed, ProbeRole},
@@ -28,6 +29,8 @@ struct Document {
     run: String,
     name: String,
     headline: Headline,
+    /// How well the target stood the faults; absent where the run does not tell.
+    score: Option<String>,
     hypothesis: Option<String>,
     /// What a reader should know besides.
     remarks: Vec<String>,
@@ -72,6 +75,12 @@ struct Entry {
     weight: &'static str,
 }
 
+/// The score of this run by itself.
+fn score(account: &Account) -> Option<String> {
+    let trial = Trial::Ran(Box::new(account.report.clone()?));
+    Score::of(&[&[trial]]).map(|score| score.to_string())
+}
+
 /// The account as HTML.
 ///
 /// # Errors
@@ -91,6 +100,7 @@ pub fn html(account: &Account) -> Result<String, askama::Error> {
         run: account.run.to_string(),
         name: line(&account.name),
         headline: account.headline(),
+        score: score(account),
         hypothesis: account.hypothesis.as_deref().map(line),
         remarks: remarks(account),
         beside: account.beside().iter().map(|said| line(said)).collect(),

@@ -6,13 +6,16 @@ use serde::{Deserialize, Serialize};
 
 use self::What::{Operations, Probe};
 use super::{
-    Answer, CALM_ANSWERS, Detected, Fate, Impact, Reconciliation, Rule, Seen, Standing, Times,
-    TooMany, bad, detected, fate,
+    Answer, CALM_ANSWERS, Checked, Detected, Fate, Impact, Quality, Reconciliation, Rule, Seen,
+    Standing, Times, TooMany, bad,
+    checked::{checked, is_of_baseline},
+    detected, fate,
+    quality::quality,
     spread::{Marked, impact},
 };
 use crate::operations::{OperationAccount, Stream};
 use injector_spec::{
-    experiment::{NamedProbe, ProbeRole, SteadyState},
+    experiment::{NamedProbe, ProbeMode, ProbeRole, SteadyState},
     quantity::{
         count,
         duration::{self, millis},
@@ -41,6 +44,12 @@ pub struct Judgement {
     /// Whether the target's own alarm noticed; absent where the experiment names no probe for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detection: Option<Detected>,
+    /// The probes that are asked at one time of the run alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub checks: Vec<Checked>,
+    /// The answers behind the first hit on the whole, where there is an objective for them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub qualities: Vec<Quality>,
     /// What became of the ledgers, in the order of the experiment.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ledgers: Vec<Reconciliation>,
@@ -131,6 +140,14 @@ impl What<'_> {
         }
     }
 
+    /// Operations are watched as long as the run measures.
+    pub(super) fn mode(&self) -> ProbeMode {
+        match self {
+            Self::Probe(probe) => probe.mode,
+            Self::Operations(_) => ProbeMode::Continuous,
+        }
+    }
+
     fn asks(&self) -> String {
         match self {
             Self::Probe(probe) => probe.question.to_string(),
@@ -183,8 +200,11 @@ pub struct Case<'c> {
 /// Judges a run whose ledgers are not read yet: [`Judgement::reconcile`] takes them in.
 pub fn judge(case: &Case<'_>) -> Judgement {
     let objectives = &case.steady_state.objectives;
-    let measured = case.measured.iter();
-    let marked: Vec<Marked<'_>> = measured.map(|one| Marked::of(one, &case.times)).collect();
+    let measured = || {
+        let all = case.measured.iter();
+        all.filter(|one| one.what.mode() == ProbeMode::Continuous)
+    };
+    let marked: Vec<Marked<'_>> = measured().map(|one| Marked::of(one, &case.times)).collect();
     let probes: Vec<Judged> = marked.iter().map(|marked| judged(marked, case)).collect();
     let impact = impact(&marked, &case.times);
     let impact_ns = impact.as_ref().map(|impact| impact.at_ns);
@@ -207,6 +227,14 @@ pub fn judge(case: &Case<'_>) -> Judgement {
         probes,
         impact,
         detection,
+        checks: case
+            .measured
+            .iter()
+            .filter_map(|one| checked(one, &case.times))
+            .collect(),
+        qualities: measured()
+            .filter_map(|one| quality(one, &case.times, objectives))
+            .collect(),
         ledgers: Vec::new(),
     };
     judgement.verdict = judgement.judged(case.cut_short);
@@ -215,7 +243,9 @@ pub fn judge(case: &Case<'_>) -> Judgement {
 
 /// Why the baseline is none, in one sentence; `None` where it is one.
 pub fn unsteady(measured: &[Measured<'_>]) -> Option<String> {
-    measured.iter().find_map(|Measured { what, answers }| {
+    let of_baseline = measured.iter();
+    let mut of_baseline = of_baseline.filter(|one| is_of_baseline(one.what.mode()));
+    of_baseline.find_map(|Measured { what, answers }| {
         let name = what.name();
         let number = answers.len();
         let is_enough = number >= CALM_ANSWERS as usize;
@@ -344,7 +374,10 @@ impl Judgement {
             return Verdict::Inconclusive(why.into());
         }
         let detection = self.detection.as_ref().map(Detected::standing);
-        let beside = || ledgers.iter().chain(&detection);
+        let qualities: Vec<Standing> = self.qualities.iter().map(Quality::standing).collect();
+        let checks: Vec<Standing> = self.checks.iter().map(Checked::standing).collect();
+        let measured = || checks.iter().chain(&qualities);
+        let beside = || measured().chain(&ledgers).chain(&detection);
         let overdue = of(ProbeRole::SteadyState).find_map(|probe| self.overdue(probe));
         let others = beside().filter_map(|standing| standing.deviated().map(str::to_owned));
         let deviated: Vec<String> = overdue.into_iter().chain(others).collect();

@@ -8,10 +8,12 @@ use super::{judgement::Tally, *};
 use injector_common::decide;
 use injector_spec::{
     condition::Question,
-    experiment::{NamedProbe, Objectives, ProbeRole, SteadyState},
+    experiment::{NamedProbe, Objectives, Phase, ProbeMode, ProbeRole, SteadyState},
 };
 
 mod beside;
+mod checked;
+mod quality;
 
 const MS: u64 = 1_000_000;
 const SECOND: u64 = 1_000 * MS;
@@ -173,6 +175,7 @@ fn probe(name: &str, role: ProbeRole) -> NamedProbe {
     NamedProbe {
         name: name.into(),
         role,
+        mode: ProbeMode::default(),
         question,
     }
 }
@@ -271,6 +274,8 @@ fn a_judgement_reads_the_same_on_both_ends() {
         }],
         impact: None,
         detection: None,
+        checks: Vec::new(),
+        qualities: Vec::new(),
         ledgers: Vec::new(),
     };
     let json = serde_json::to_value(&judgement).unwrap();

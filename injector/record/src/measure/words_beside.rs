@@ -6,20 +6,27 @@ use std::{
 };
 
 use super::{
-    Detected, Detection, Impact, Judgement, Left, Reconciliation, Rpa,
+    Checked, Detected, Detection, Impact, Judgement, Left, Quality, Reached, Reconciliation, Rpa,
     loss::{Age, Loss, TOLD, shortened},
+    quality,
 };
-use injector_spec::{experiment::ProbeRole, quantity::duration};
+use injector_spec::{
+    experiment::{ProbeMode, ProbeRole},
+    quantity::duration,
+};
 
 impl Judgement {
-    /// A line for each: the spread where several probes left their steady state, the detection, the ledgers. They are
-    /// not escaped.
+    /// A line for each: the spread where several probes left their steady state, the probes that are asked at one time, the
+    /// answers on the whole, the detection, the ledgers. They are not escaped.
     pub fn beside(&self) -> Vec<String> {
         let spread = self.impact.iter().filter(|impact| impact.is_cascade());
         let spread = spread.map(ToString::to_string);
         let detection = self.detection.iter().map(ToString::to_string);
+        let checks = self.checks.iter().map(ToString::to_string);
+        let qualities = self.qualities.iter().map(ToString::to_string);
         let ledgers = self.ledgers.iter().map(ToString::to_string);
-        spread.chain(detection).chain(ledgers).collect()
+        let beside = spread.chain(checks).chain(qualities).chain(detection);
+        beside.chain(ledgers).collect()
     }
 }
 
@@ -64,6 +71,59 @@ impl Display for Left {
             Some(ms) => write!(out, "at +{} (±{})", time(ms), time(self.within_ms)),
             None => out.write_str("never"),
         }
+    }
+}
+
+/// ``on-fault `orders`: bad in 2 of 40 answers``
+impl Display for Checked {
+    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        let Self {
+            probe,
+            mode,
+            answers,
+            bad,
+            ended_bad,
+        } = self;
+        write!(out, "{} `{probe}`: ", mode.name())?;
+        match mode {
+            ProbeMode::Continuous | ProbeMode::StartOfTest => {
+                out.write_str("right in front of the first fault")
+            }
+            ProbeMode::EndOfTest | ProbeMode::Edge if *answers > 0 => {
+                out.write_str(if *ended_bad {
+                    "bad at the end"
+                } else {
+                    "right at the end"
+                })
+            }
+            ProbeMode::EndOfTest | ProbeMode::Edge | ProbeMode::OnFault => {
+                write!(out, "bad in {bad} of {answers} answers")
+            }
+        }
+    }
+}
+
+/// ``from the first hit on, `api`: 402 of 412 answers right (objective 99%), p99 1.2s (objective 500ms)``
+impl Display for Quality {
+    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        write!(
+            out,
+            "from the first hit on, `{}`: {} of {} answers right",
+            self.probe, self.right, self.answers
+        )?;
+        if let Some(share) = self.success {
+            write!(out, " (objective {share})")?;
+        }
+        if let Some(Reached { objective, at_us }) = self.latency {
+            let at = at_us.map_or_else(|| "behind the wrong ones".to_owned(), quality::time);
+            let within = duration::format(objective.within);
+            write!(
+                out,
+                ", {} {at} (objective {within})",
+                objective.quantile.name()
+            )?;
+        }
+        Ok(())
     }
 }
 

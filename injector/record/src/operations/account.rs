@@ -25,6 +25,10 @@ pub struct OperationAccount {
     /// The times between a bad one and its retry.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gaps: Option<Gaps>,
+    /// How many operations there were from the impact on for each that was no retry, in percent; absent where there was no
+    /// retry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub amplification_percent: Option<u64>,
     /// What the target did first about the impact.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reaction: Option<Reaction>,
@@ -48,6 +52,10 @@ pub struct Gaps {
     pub median_ms: u64,
     /// The longest.
     pub most_ms: u64,
+    /// What a gap is of the one before it at the same far end, in percent, the one in the middle: 100 where they stay as
+    /// they are, 200 where they double. Absent where no far end was tried twice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub growth_percent: Option<u64>,
 }
 
 /// What the target did first.
@@ -72,15 +80,18 @@ pub enum Reacted {
 }
 
 impl Gaps {
-    /// Of these times in nanoseconds; none where there is none.
-    pub(super) fn of(gaps_ns: &[u64]) -> Option<Self> {
+    /// Of these times in nanoseconds, with what each is of the one before; none where there is none.
+    pub(super) fn of(gaps_ns: &[u64], growths: &[u64]) -> Option<Self> {
         let mut gaps = gaps_ns.to_vec();
         gaps.sort_unstable();
+        let mut growths = growths.to_vec();
+        growths.sort_unstable();
         let ms = |ns: &u64| ns / 1_000_000;
         Some(Self {
             least_ms: ms(gaps.first()?),
             median_ms: ms(gaps.get(gaps.len() / 2)?),
             most_ms: ms(gaps.last()?),
+            growth_percent: growths.get(growths.len() / 2).copied(),
         })
     }
 }
@@ -96,12 +107,18 @@ impl Display for OperationAccount {
             parts.push(format!("bad: {}", bad.join(", ")));
         }
         if let (1.., Some(gaps)) = (self.retries, self.gaps) {
+            let growth = gaps.growth_percent.map_or_else(String::new, |growth| {
+                format!(", each {} the one before", times(growth))
+            });
             parts.push(format!(
-                "{} after {} to {}",
+                "{} after {} to {}{growth}",
                 count(self.retries, "retry", "retries"),
                 time(gaps.least_ms),
                 time(gaps.most_ms)
             ));
+        }
+        if let Some(amplification) = self.amplification_percent {
+            parts.push(format!("{} the operations", times(amplification)));
         }
         if let Some(reaction) = self.reaction {
             let how = match reaction.what {
@@ -121,6 +138,15 @@ impl Display for OperationAccount {
             ));
         }
         out.write_str(&parts.join("; "))
+    }
+}
+
+/// `x1.5`, of so many percent.
+fn times(percent: u64) -> String {
+    let tenths = percent.saturating_add(5) / 10;
+    match tenths % 10 {
+        0 => format!("x{}", tenths / 10),
+        rest => format!("x{}.{rest}", tenths / 10),
     }
 }
 

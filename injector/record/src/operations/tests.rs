@@ -139,6 +139,40 @@ fn the_end_of_the_target_is_a_reaction() {
     assert_eq!(stream.account(900 * MS, None).retries, 1);
 }
 
+/// A client that fails at once and waits 20, 40, 80 and 160 ms before it tries again, until it is answered.
+#[test]
+fn gaps_that_double_and_what_they_amplify_are_told() {
+    let mut told = vec![begin(0, 1), answer(2, 1)];
+    let mut at = 10;
+    told.extend([begin(at, 2), fail(at + 1, 2, why::GIVEN_UP)]);
+    for (cookie, gap) in [(3, 20), (4, 40), (5, 80), (6, 160)] {
+        at += 1 + gap;
+        told.extend([begin(at, cookie), fail(at + 1, cookie, why::GIVEN_UP)]);
+    }
+    told.extend([begin(at + 100, 7), answer(at + 102, 7)]);
+    // A new series begins with its own gap.
+    told.extend([
+        begin(500, 8),
+        fail(501, 8, why::GIVEN_UP),
+        begin(511, 9),
+        answer(512, 9),
+    ]);
+    let account = stream(Some(100), &told).account(900 * MS, Some(10 * MS));
+    assert_eq!(account.retries, 6);
+    let gaps = account.gaps.unwrap();
+    assert_eq!((gaps.least_ms, gaps.most_ms), (10, 160));
+    assert_eq!(gaps.growth_percent, Some(200));
+    // Eight from the impact on, of which two were meant.
+    assert_eq!(account.amplification_percent, Some(400));
+    let text = account.to_string();
+    assert!(
+        text.contains("6 retries after 10ms to 160ms, each x2 the one before; x4 the operations"),
+        "{text}"
+    );
+    let calm = stream(Some(100), &[begin(0, 1), answer(2, 1)]).account(900 * MS, Some(0));
+    assert_eq!((calm.gaps, calm.amplification_percent), (None, None));
+}
+
 #[test]
 fn a_retry_follows_what_failed_and_is_the_reaction() {
     let mut stream = stream(
@@ -191,6 +225,27 @@ fn the_limit_comes_from_enough_of_the_baseline() {
     assert!(few.find_limit().unwrap_err().contains("199"));
     let mut enough = stream(None, &pairs(200));
     assert_eq!(enough.find_limit(), Ok(()));
+    // The second half alone has operations that take twenty times as long, all of them or some; or both halves have.
+    for (slow_from, every, is_noisy) in [
+        (100, 1, true),
+        (100, 9, true),
+        (100, 12, false),
+        (0, 5, false),
+    ] {
+        let took = |index: u64| {
+            let is_slow = index >= slow_from && index % every == 0;
+            if is_slow { 40 } else { 2 }
+        };
+        let pair = |index: u64| [begin(index * 50, 1), answer(index * 50 + took(index), 1)];
+        let told: Vec<Told> = (0..200).flat_map(pair).collect();
+        let found = stream(None, &told).find_limit();
+        let said = found.err().unwrap_or_default();
+        assert_eq!(
+            said.contains("too noisy"),
+            is_noisy,
+            "{slow_from} {every}: {said}"
+        );
+    }
     assert_eq!(enough.limit(), Some(Duration::from_millis(3)));
     enough.take(&begin(3_000, 1));
     enough.take(&answer(3_004, 1));

@@ -46,6 +46,8 @@ pub(crate) fn trial(verdict: Verdict, fate: Fate) -> Trial {
             probes: vec![probe],
             impact: None,
             detection: None,
+            checks: Vec::new(),
+            qualities: Vec::new(),
             ledgers: Vec::new(),
         })),
         fail_on: None,

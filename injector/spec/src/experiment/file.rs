@@ -16,6 +16,7 @@
 //! command line ([`words`]); the rest is read here. A complaint names file, line and column.
 
 mod authorities;
+mod blast_radius;
 mod chaos_toolkit;
 mod command;
 mod complaint;
@@ -23,6 +24,7 @@ mod document;
 mod escalate;
 mod fail_on;
 mod fields;
+mod halt;
 mod head;
 mod ledgers;
 mod names;
@@ -63,7 +65,7 @@ use super::{
     head::{Assignment, Variables},
 };
 use crate::grammar::{FaultInFile, TargetInFile};
-use crate::{condition::Condition, nearest, quantity::duration};
+use crate::{nearest, quantity::duration};
 
 /// What complaints call an experiment that comes from standard input.
 pub const STDIN: &str = "<stdin>";
@@ -154,7 +156,7 @@ pub fn parse(text: &str, name: &str, selector: Option<Selector>) -> Result<Exper
 }
 
 /// The keys of an experiment.
-const EXPERIMENT: [&str; 30] = [
+const EXPERIMENT: [&str; 31] = [
     head::KEY,
     "name",
     "hypothesis",
@@ -173,6 +175,7 @@ const EXPERIMENT: [&str; 30] = [
     "objectives",
     "baseline",
     "recovery",
+    blast_radius::KEY,
     "targets",
     "steps",
     "duration",
@@ -253,9 +256,10 @@ fn experiment(
         variables: variables.map(Box::new),
         stage: stages::written(&fields)?.map(Box::new),
         steady_state: steady_state.map(Box::new),
+        blast_radius: blast_radius::blast_radius(&fields)?,
         targets,
         steps,
-        halt: halt(&fields)?,
+        halt: halt::halt(&fields)?,
         on_target_exit: on_target_exit(&fields)?,
         rollback: rollback::rollback(&fields)?,
         notify: notify::notify(&fields)?,
@@ -333,24 +337,6 @@ fn target(node: &Node, is_replaced: bool) -> Result<Option<Selector>, Complaint>
 }
 
 /// The halt conditions, each the line that `--halt-if` takes.
-fn halt(fields: &Fields<'_>) -> Result<Vec<Condition>, Complaint> {
-    let Some(node) = fields.get("halt") else {
-        return Ok(Vec::new());
-    };
-    let items = node.list().filter(|items| !items.is_empty()).ok_or_else(|| {
-        let sentence = "`halt` is a list of at least one condition, as in `- host.load > 8`; write one, or \
-                        leave `halt` out";
-        Complaint::at(node.at, sentence)
-    })?;
-    items
-        .iter()
-        .map(|node| {
-            let line = node.text("halt")?;
-            line.parse().map_err(|error| Complaint::at(node.at, error))
-        })
-        .collect()
-}
-
 /// `on-target-exit: end`
 fn on_target_exit(fields: &Fields<'_>) -> Result<OnTargetExit, Complaint> {
     let Some(node) = fields.get("on-target-exit") else {

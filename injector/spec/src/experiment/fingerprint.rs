@@ -4,8 +4,8 @@
 //! leaves out what is words or chance: the experiment's name
 //! and hypothesis, its owner and labels, the names of variables, the ids of processes, which are other ones in each run, and seeds, so that a run is asked the same
 //! when it is done again with the seeds that it drew. Halt conditions are no part of it either: hosts have some of their
-//! own, and a run that none of them has ended went as it would have gone without, and neither are the commands of a rollback
-//! and the names of notifiers. It is made anew from the experiment
+//! own, and a run that none of them has ended went as it would have gone without, and neither are the blast radius, the
+//! commands of a rollback and the names of notifiers. It is made anew from the experiment
 //! that a journal keeps, so it is the same for a file that an earlier version has run: fields that were not there then
 //! are absent, and what is absent or empty is not part of it. A test pins one, for the journals' index keeps them.
 //!
@@ -68,6 +68,7 @@ impl Experiment {
         // Their values stand where they were asked for.
         asked.variables = None;
         asked.stage = None;
+        asked.blast_radius = None;
         asked.halt.clear();
         asked.rollback.clear();
         asked.notify.clear();

@@ -2,7 +2,7 @@
 //!
 //! A stage is known by what it asks: a digest of its name and of the experiment that the file makes of it. So a run of an
 //! earlier stage counts for the file as it is now, with the values as they are now, and a change of either locks what comes
-//! behind it. The digest is that of the file alone; limits that a host adds are no part of it.
+//! behind it; a change of its halt conditions, its blast radius and its rollback, too. The digest is that of the file alone; limits that a host adds are no part of it.
 //!
 //! Stages guard against haste, not against a person who means harm: a user who may run an experiment may also run one
 //! that has no stages. What a host allows is its configuration's.
@@ -84,9 +84,19 @@ pub enum StageError {
 }
 
 impl Stage {
-    /// The digest of what a stage of this name asks with this experiment.
+    /// The digest of what a stage of this name asks with this experiment, as its file says it. What keeps a run in bounds is a
+    /// part of it, which no [fingerprint](Experiment::fingerprint) has: a stage whose halt conditions, blast radius or
+    /// rollback were taken out of the file has not been passed.
     pub fn asks(name: &str, experiment: &Experiment) -> Fingerprint {
-        experiment.fingerprint().named(&experiment.name).named(name)
+        let asks = experiment.fingerprint().named(&experiment.name).named(name);
+        let halt = experiment.halt.iter().map(ToString::to_string);
+        // These always serialise.
+        let radius = experiment.blast_radius.iter();
+        let radius = radius.map(|one| serde_json::to_string(one).unwrap_or_default());
+        let rollback = experiment.rollback.iter();
+        let rollback = rollback.map(|one| serde_json::to_string(one).unwrap_or_default());
+        let bounds = halt.chain(radius).chain(rollback);
+        bounds.fold(asks, |asks, line| asks.named(&line))
     }
 
     /// It in one line, with names escaped.

@@ -8,6 +8,7 @@
 
 use std::{collections::HashSet, time::Duration};
 
+use injector_common::threshold::Threshold;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -15,8 +16,13 @@ use super::{
     head::is_line,
     ledger::{self, Ledger, LedgerError},
     operation::MOST_OPERATIONS,
+    probe_mode::ProbeMode,
+    quality::Latency,
 };
-use crate::{condition::Question, quantity::duration};
+use crate::{
+    condition::Question,
+    quantity::{Percent, duration},
+};
 
 /// Each probe has a thread.
 pub const MOST_PROBES: usize = 32;
@@ -71,6 +77,9 @@ pub struct NamedProbe {
     pub name: String,
     /// What its answers are about.
     pub role: ProbeRole,
+    /// When it is asked.
+    #[serde(default, skip_serializing_if = "ProbeMode::is_usual")]
+    pub mode: ProbeMode,
     /// What is asked, and how often it may fail; JSON has its line.
     pub question: Question,
 }
@@ -100,6 +109,12 @@ pub struct Objectives {
         skip_serializing_if = "Option::is_none"
     )]
     pub detect: Option<Duration>,
+    /// The share of the answers behind the first hit that is right at least; absent where it is told by no objective.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub success: Option<Percent>,
+    /// What a quantile of their times may be, a wrong answer being later than any other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latency: Option<Latency>,
 }
 
 impl Default for Objectives {
@@ -107,6 +122,8 @@ impl Default for Objectives {
         Self {
             rto: Duration::from_mins(1),
             detect: None,
+            success: None,
+            latency: None,
         }
     }
 }
@@ -153,6 +170,15 @@ pub enum SteadyStateError {
     #[error("`rto` is a time between 1s and {}, and not {}; correct it",
         duration::format(duration::LONGEST), duration::format(*.0))]
     Rto(Duration),
+    #[error(
+        "the control `{0}` has a mode, and no fault may reach a bystander at any time; leave `mode` out"
+    )]
+    ModeOfControl(String),
+    #[error("the objective `success` is none; write the share that has to be right, as in `99%`")]
+    NoSuccess,
+    #[error("the objective `latency` is a time between 1ms and {}, and not {}; correct it",
+        duration::format(duration::LONGEST), duration::format(*.0))]
+    Latency(Duration),
     #[error(
         "the objective `detect` needs a probe that tells of the alarm; name it, as in `detect: alarm`"
     )]
@@ -216,6 +242,18 @@ impl SteadyState {
         if !(Duration::from_secs(1)..=duration::LONGEST).contains(&rto) {
             return Err(SteadyStateError::Rto(rto));
         }
+        if self
+            .objectives
+            .success
+            .is_some_and(|share| share.0 == Threshold::NEVER)
+        {
+            return Err(SteadyStateError::NoSuccess);
+        }
+        let latency = self.objectives.latency.map(|latency| latency.within);
+        let sensible = Duration::from_millis(1)..=duration::LONGEST;
+        if let Some(within) = latency.filter(|within| !sensible.contains(within)) {
+            return Err(SteadyStateError::Latency(within));
+        }
         let probes = self.probes.len() + usize::from(self.detect.is_some());
         if probes > MOST_PROBES {
             return Err(SteadyStateError::TooMany(probes));
@@ -251,6 +289,13 @@ impl SteadyState {
         }
         for probe in &self.probes {
             let pace = probe.pace();
+            if probe.mode != ProbeMode::Continuous {
+                if probe.role == ProbeRole::Control {
+                    return Err(SteadyStateError::ModeOfControl(probe.name.clone()));
+                }
+                // It is held to no time.
+                continue;
+            }
             if pace * ASKED_WITHIN_RTO > rto {
                 return Err(SteadyStateError::TooSlow {
                     probe: probe.name.clone(),

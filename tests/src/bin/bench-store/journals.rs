@@ -175,6 +175,8 @@ fn report(experiment: &Experiment, verdict: &Verdict) -> Result<RunReport> {
             probes: vec![judged],
             impact: None,
             detection: None,
+            checks: Vec::new(),
+            qualities: Vec::new(),
             ledgers: Vec::new(),
         })),
         fail_on: None,

@@ -79,6 +79,9 @@ impl Run<'_> {
             if is_tried && !is_command {
                 armed.measures.lifted();
             }
+            if is_tried {
+                armed.measures.tried();
+            }
             armed.spending.before = self.used_until(armed, index);
             self.count_by_rule(armed, index);
             self.journal

@@ -93,6 +93,8 @@ fn a_verdict_comes_first_with_what_became_of_each_probe() {
         }],
         impact: None,
         detection: None,
+        checks: Vec::new(),
+        qualities: Vec::new(),
         ledgers: Vec::new(),
     };
     let report = RunReport {

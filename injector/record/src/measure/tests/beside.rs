@@ -233,6 +233,7 @@ fn with(until_ms: u64, rpa: Rpa, alarm_at_ms: u64, met: usize, cut: Option<&Verd
         objectives: Objectives {
             rto: Duration::from_secs(5),
             detect: Some(Duration::from_secs(3)),
+            ..Objectives::default()
         },
         detect: Some(Detect {
             name: "alarm".into(),

@@ -12,6 +12,7 @@ owner: the team
 labels: { team: payments }
 variables: { latency: 5ms, other: "a$${b" }
 profiles: { ci: { set: { latency: 7ms } } }
+blast-radius: { processes: 5, share: 50%, hits: 1000 }
 targets:
   agent: { pid: [7, 9], tree: true }
   "on": { process: "python .*agent", all: true }
@@ -20,16 +21,17 @@ probes:
   health: "http http://127.0.0.1:80/health every 100ms within 100ms fails 2 of 3"
   neighbour: "tcp 127.0.0.1:81 every 100ms within 100ms"
   alarm: "tcp 127.0.0.1:82 every 100ms within 100ms"
+  store: "tcp 127.0.0.1:83 every 1s within 1s"
 operations:
   calls: { of: third, connect-to: ["127.0.0.1:80", "db.example.com:5432"], good: { within: 2s } }
   dials: { of: agent, kind: connect }
-steady-state: [health, { operations: calls, ratio: ">= 99.5%" }]
+steady-state: [health, { probe: store, mode: on-fault }, { operations: calls, ratio: ">= 99.5%" }]
 controls: [neighbour, dials]
 detect: alarm
 ledgers:
   orders: { acknowledged: { file: /var/lib/a }, kept: { command: [/bin/a, "b c"] }, within: 5s }
   mails: { acknowledged: { http: "http://127.0.0.1/a" }, kept: { file: "/var/lib/b d" } }
-objectives: { rto: 5s, detect: 30s, rpo: { ledger: orders, lost: 1, age: 5s } }
+objectives: { rto: 5s, detect: 30s, success: 99.5%, latency: { p99: 750ms }, rpo: { ledger: orders, lost: 1, age: 5s } }
 baseline: 10s
 recovery: 20s
 steps:

@@ -8,9 +8,9 @@ use super::{
 };
 use crate::{
     experiment::{
-        Described, Experiment, Fault, Follow, Gate, Ground, Ledger, Many, NamedOperation,
-        OnTargetExit, Pick, Placed, ProbeRole, Rpo, Selector, Sign, Stage, SteadyState, Step,
-        Success, Target, Variables, file::API_VERSION,
+        BlastRadius, Described, Experiment, Fault, Follow, Gate, Ground, Latency, Ledger, Many,
+        NamedOperation, NamedProbe, OnTargetExit, Pick, Placed, ProbeMode, ProbeRole, Rpo,
+        Selector, Sign, Stage, SteadyState, Step, Success, Target, Variables, file::API_VERSION,
     },
     quantity::{Portion, duration},
 };
@@ -27,6 +27,9 @@ impl Experiment {
         let mut fields = self.head();
         let targets = self.targets.iter();
         let targets = targets.map(|target| (target.name.as_str(), selector(&target.selector)));
+        if let Some(radius) = self.blast_radius {
+            put(&mut fields, "blast-radius", reach(radius));
+        }
         if !self.targets.is_empty() {
             put(&mut fields, "targets", Document::object(targets));
         }
@@ -271,10 +274,7 @@ fn probes(steady_state: &SteadyState) -> Fields {
         let asked = steady_state.probes.iter().filter(|one| one.role == role);
         let watched = steady_state.operations.iter();
         let watched = watched.filter(|one| one.role == role);
-        let names: Vec<Document> = asked
-            .map(|probe| Document::text(&probe.name))
-            .chain(watched.map(share))
-            .collect();
+        let names: Vec<Document> = asked.map(when_asked).chain(watched.map(share)).collect();
         if !names.is_empty() {
             put(&mut fields, key, Document::List(names));
         }
@@ -308,6 +308,13 @@ fn objectives(steady_state: &SteadyState) -> Document {
     put(&mut fields, "rto", time(objectives.rto));
     if let Some(within) = objectives.detect {
         put(&mut fields, "detect", time(within));
+    }
+    if let Some(share) = objectives.success {
+        put(&mut fields, "success", Document::text(share.to_string()));
+    }
+    if let Some(Latency { quantile, within }) = objectives.latency {
+        let latency = Document::object([(quantile.name(), time(within))]);
+        put(&mut fields, "latency", latency);
     }
     let of_ledger = |ledger: &Ledger| {
         let Rpo {
@@ -352,6 +359,37 @@ fn operation(operation: &NamedOperation) -> Document {
 }
 
 /// What names operations, with the share of them that has to be good.
+fn reach(radius: BlastRadius) -> Document {
+    let BlastRadius {
+        processes,
+        share,
+        hits,
+    } = radius;
+    let mut fields = Fields::new();
+    if let Some(processes) = processes {
+        put(
+            &mut fields,
+            "processes",
+            Document::Unsigned(processes.get().into()),
+        );
+    }
+    if let Some(share) = share {
+        put(&mut fields, "share", Document::text(share.to_string()));
+    }
+    if let Some(hits) = hits {
+        put(&mut fields, "hits", Document::Unsigned(hits));
+    }
+    Document::Object(fields)
+}
+
+fn when_asked(probe: &NamedProbe) -> Document {
+    let name = Document::text(&probe.name);
+    match probe.mode {
+        ProbeMode::Continuous => name,
+        mode => Document::object([("probe", name), ("mode", Document::text(mode.name()))]),
+    }
+}
+
 fn share(operation: &NamedOperation) -> Document {
     Document::object([
         ("operations", Document::text(&operation.name)),

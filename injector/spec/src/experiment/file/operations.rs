@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     condition::Host,
-    experiment::{NamedOperation, OperationKind, ProbeRole, Ratio, Target},
+    experiment::{NamedOperation, OperationKind, ProbeMode, ProbeRole, Ratio, Target},
     nearest, printable,
 };
 
@@ -27,6 +27,9 @@ pub(super) const GOOD: [&str; 1] = ["within"];
 
 /// The keys of an item of `steady-state` that says a share.
 pub(super) const SHARE: [&str; 2] = ["operations", "ratio"];
+
+/// The keys of a probe that is not asked all the time.
+const ASKED: [&str; 2] = ["probe", "mode"];
 
 /// The operations that a file watches, each with the place of its name; what they are about is said elsewhere.
 pub(super) fn operations(
@@ -124,23 +127,43 @@ pub(super) fn connect_to(fields: &Fields<'_>) -> Result<Vec<Host>, Complaint> {
     items.iter().map(host).collect()
 }
 
-/// What an item of `steady-state` or `controls` names: a name, and the share that has to be good where it says one.
+/// What an item of `steady-state` or `controls` names.
+#[derive(Clone, Copy)]
 pub(super) struct Named<'n> {
     pub(super) name: &'n str,
-    pub(super) share: Option<Ratio>,
+    pub(super) of: Of,
     /// Where it stands.
     pub(super) at: Place,
 }
 
-/// Reads an item: a name, or `{operations: calls, ratio: ">= 99%"}`.
+/// What an item says besides a name.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Of {
+    /// Nothing: a probe, or all operations.
+    Either,
+    /// Operations, and the share that has to be good.
+    Operations(Ratio),
+    /// A probe, and when it is asked.
+    Probe(ProbeMode),
+}
+
+/// Reads an item: a name, `{operations: calls, ratio: ">= 99%"}`, or `{probe: orders, mode: on-fault}`.
 pub(super) fn named<'n>(node: &'n Node, key: &str) -> Result<Named<'n>, Complaint> {
     let Content::Map(_) = node.content else {
         return Ok(Named {
             name: node.text(key)?,
-            share: None,
+            of: Of::Either,
             at: node.at,
         });
     };
+    if let Some(probe) = node.get("probe") {
+        let fields = Fields::of(node, "a probe of the steady state", &ASKED)?;
+        return Ok(Named {
+            name: probe.text("probe")?,
+            of: Of::Probe(fields.get("mode").map_or(Ok(ProbeMode::default()), mode)?),
+            at: probe.at,
+        });
+    }
     let fields = Fields::of(node, "a share of operations", &SHARE)?;
     let Some(name) = fields.get("operations") else {
         let sentence = "`ratio` says which share of operations has to be good, and names none; add `operations`, as in \
@@ -157,7 +180,21 @@ pub(super) fn named<'n>(node: &'n Node, key: &str) -> Result<Named<'n>, Complain
     };
     Ok(Named {
         name: name.text("operations")?,
-        share: share.or(Some(Ratio::WHOLE)),
+        of: Of::Operations(share.unwrap_or(Ratio::WHOLE)),
         at: name.at,
+    })
+}
+
+fn mode(node: &Node) -> Result<ProbeMode, Complaint> {
+    let text = node.text("mode")?;
+    let found = ProbeMode::ALL.into_iter().find(|mode| mode.name() == text);
+    found.ok_or_else(|| {
+        let names = ProbeMode::ALL.map(ProbeMode::name);
+        let sentence = format!(
+            "`{}` is no mode of a probe; write one of {}",
+            printable::line(text),
+            names.join(", ")
+        );
+        Complaint::at(node.at, sentence)
     })
 }

@@ -14,12 +14,13 @@ use clap::{Arg, ArgAction, Command, CommandFactory, ValueEnum, error::ErrorKind}
 use serde_json::{Map, Value, json};
 
 use super::{
-    EXPERIMENT, PROFILE, head::API_VERSION, operations, probe, rollback, steady_state, steps, words,
+    EXPERIMENT, PROFILE, blast_radius, head::API_VERSION, operations, probe, rollback,
+    steady_state, steps, words,
 };
 use crate::{
     config::Channel,
     experiment::{
-        Flaw, MOST_CONDITIONS, OperationKind, Parameter, SCOPES, Shape, head,
+        Flaw, MOST_CONDITIONS, OperationKind, Parameter, ProbeMode, SCOPES, Shape, head,
         rollback::MOST_COMMANDS,
     },
     grammar::{FaultInFile, ProcessInProbe, TargetInFile},
@@ -143,8 +144,25 @@ fn key_of_file(key: &str) -> Value {
             "What counts as good enough.",
         ),
         "rto" => scalar("The recovery time objective, as in `5s`."),
+        "success" => {
+            scalar("The share of the answers behind the first hit that is right, as in `99%`.")
+        }
+        "latency" => described(
+            map(&steady_state::QUANTILES, &[]),
+            "What one quantile of their times may be, as in `{p99: 500ms}`.",
+        ),
+        quantile if steady_state::QUANTILES.contains(&quantile) => {
+            scalar("The longest that it may be, as in `500ms`.")
+        }
         "baseline" => scalar("How long it is quiet in front of the first fault."),
         "recovery" => scalar("How long it is quiet behind the last fault."),
+        blast_radius::KEY => described(
+            map(&blast_radius::BLAST_RADIUS, &[]),
+            "How far the run may reach, besides what the host allows.",
+        ),
+        "processes" => scalar("The most processes of all targets together."),
+        "share" => scalar("The largest share of one cgroup's processes, as in `50%`."),
+        "hits" => scalar("The most hits of one fault, and the budget of one that was given none."),
         "targets" => json!({
             "description": "Who is put through it, by name; one that the command line names may be empty.",
             "type": "object",
@@ -209,7 +227,13 @@ fn streams() -> Value {
 fn measured() -> Value {
     let mut share = map(&["ratio"], &["operations"]);
     share["properties"]["operations"] = scalar("Operations, by their name.");
-    json!({ "anyOf": [{ "$ref": "#/$defs/scalar" }, share] })
+    let mut asked = map(&[], &["probe"]);
+    asked["properties"]["probe"] = scalar("A probe, by its name.");
+    asked["properties"]["mode"] = described(
+        one_of(&ProbeMode::ALL.map(ProbeMode::name)),
+        "When it is asked; as long as the run measures where nothing is said.",
+    );
+    json!({ "anyOf": [{ "$ref": "#/$defs/scalar" }, share, asked] })
 }
 
 /// What a key of a stream of operations takes.

@@ -20,9 +20,9 @@ use std::time::Duration;
 use super::{
     complaint::Complaint,
     fields::Fields,
-    ledgers,
+    halt, ledgers,
     node::{Content, Node, Place},
-    operations::{self, Named},
+    operations::{self, Named, Of},
     probe,
     steps::{Ground, Walk, gate},
     time_of,
@@ -30,14 +30,20 @@ use super::{
 use crate::{
     condition::Question,
     experiment::{
-        Ledger, NamedOperation, Step, Target,
+        Latency, Ledger, NamedOperation, ProbeMode, Quantile, Ratio, Step, Target,
         steady_state::{CALM_TIME, Detect, NamedProbe, Objectives, ProbeRole, SteadyState},
     },
     nearest,
 };
 
 /// The keys of `objectives`.
-pub(super) const OBJECTIVES: [&str; 3] = ["rto", "rpo", "detect"];
+pub(super) const OBJECTIVES: [&str; 5] = ["rto", "rpo", "detect", "success", "latency"];
+
+/// The keys of `latency`, of which one is there.
+pub(super) const QUANTILES: [&str; 4] = {
+    let [a, b, c, d] = Quantile::ALL;
+    [a.name(), b.name(), c.name(), d.name()]
+};
 
 /// How long the baseline is where nothing is said.
 pub(super) const BASELINE: Duration = Duration::from_secs(30);
@@ -83,8 +89,7 @@ pub(super) fn steady_state(
         ("controls", ProbeRole::Control),
     ] {
         for (index, item) in named(fields, key, &known, asked.len())? {
-            let ratio = item.share.unwrap_or_default();
-            if roles[index].replace((role, ratio)).is_some() || is_of_detect(index) {
+            if roles[index].replace((role, item.of)).is_some() || is_of_detect(index) {
                 let what = Kind::at(index, asked.len());
                 let sentence = format!(
                     "{} named twice; what is measured is about the steady state, a control or the alarm, once",
@@ -96,16 +101,21 @@ pub(super) fn steady_state(
     }
     let of_operations = roles.split_off(asked.len());
     let of_gates = fields.get("steps").map(gate::named).unwrap_or_default();
-    let is_of_gate = |name: &str| of_gates.contains(&name);
+    let of_halt = halt::named(fields);
+    let is_named_elsewhere = |name: &str| of_gates.contains(&name) || of_halt.contains(&name);
     let mut probes = Vec::new();
     for (index, ((name, question, at), role)) in asked.iter().cloned().zip(roles).enumerate() {
         match role {
-            Some((role, _)) => probes.push(NamedProbe {
+            Some((role, of)) => probes.push(NamedProbe {
                 name,
                 role,
+                mode: match of {
+                    Of::Probe(mode) => mode,
+                    Of::Either | Of::Operations(_) => ProbeMode::default(),
+                },
                 question,
             }),
-            None if is_of_gate(&name) || is_of_detect(index) => {}
+            None if is_named_elsewhere(&name) || is_of_detect(index) => {}
             None => {
                 return Err(Kind::Probe.unused(&name, at));
             }
@@ -113,8 +123,12 @@ pub(super) fn steady_state(
     }
     let mut operations = Vec::new();
     for ((operation, at), role) in watched.into_iter().zip(of_operations) {
-        let Some((role, ratio)) = role else {
+        let Some((role, of)) = role else {
             return Err(Kind::Operations.unused(&operation.name, at));
+        };
+        let ratio = match of {
+            Of::Operations(ratio) => ratio,
+            Of::Either | Of::Probe(_) => Ratio::default(),
         };
         operations.push(NamedOperation {
             role,
@@ -125,7 +139,7 @@ pub(super) fn steady_state(
     let mut ledgers = ledgers::ledgers(fields)?;
     let objectives = objectives(fields, &mut ledgers)?;
     let is_measured = !probes.is_empty() || !operations.is_empty();
-    // Gates alone ask them, so there is nothing to judge.
+    // Gates and halt conditions alone ask them, so there is nothing to judge.
     let is_judged = is_measured || detect.is_some() || !ledgers.is_empty();
     Ok(is_judged.then_some(SteadyState {
         probes,
@@ -164,7 +178,7 @@ impl Kind {
     /// The complaint about one that is defined and not used.
     fn unused(self, name: &str, at: Place) -> Complaint {
         let places = match self {
-            Self::Probe => "`steady-state`, `controls` or `detect`, or in a gate",
+            Self::Probe => "`steady-state`, `controls` or `detect`, in a gate or under `halt`",
             Self::Operations => "`steady-state` or `controls`",
         };
         let called = self.called(name);
@@ -228,22 +242,21 @@ fn named<'n>(
         .iter()
         .map(|node| {
             let item = operations::named(node, key)?;
-            let (first, what) = match item.share {
-                Some(_) => (probes, "no operations are"),
-                None if probes == known.len() => (0, "no probe is"),
-                None => (0, "no probe and no operations are"),
+            let (meant, what) = match item.of {
+                Of::Operations(_) => (probes..known.len(), "no operations are"),
+                Of::Probe(_) => (0..probes, "no probe is"),
+                Of::Either if probes == known.len() => (0..probes, "no probe is"),
+                Of::Either => (0..known.len(), "no probe and no operations are"),
             };
-            let candidates = &known[first..];
+            let first = meant.start;
+            let candidates = &known[meant];
             let position = candidates.iter().position(|known| *known == item.name);
             position
                 .map(|position| (first + position, item))
                 .ok_or_else(|| {
-                    let name = node.get("operations").unwrap_or(node).text(key);
-                    let name = name.unwrap_or_default();
-                    let hint = nearest::hint(name, candidates.iter().copied());
-                    let name = crate::printable::line(name);
-                    let at = node.value_place("operations").unwrap_or(node.at);
-                    Complaint::at(at, format!("{what} called `{name}`; {hint}"))
+                    let hint = nearest::hint(item.name, candidates.iter().copied());
+                    let name = crate::printable::line(item.name);
+                    Complaint::at(item.at, format!("{what} called `{name}`; {hint}"))
                 })
         })
         .collect()
@@ -271,11 +284,37 @@ fn objectives(fields: &Fields<'_>, ledgers: &mut [Ledger]) -> Result<Objectives,
             objectives.rto = rto;
         }
         objectives.detect = time_of(&fields, "detect")?;
+        if let Some(node) = fields.get("success") {
+            let share = node.text("success")?.parse();
+            objectives.success = Some(share.map_err(|error| Complaint::at(node.at, error))?);
+        }
+        objectives.latency = fields.get("latency").map(latency).transpose()?;
         if let Some(node) = fields.get("rpo") {
             ledgers::objectives(node, ledgers)?;
         }
     }
     Ok(objectives)
+}
+
+/// `latency: {p99: 500ms}`
+fn latency(node: &Node) -> Result<Latency, Complaint> {
+    let fields = Fields::of(node, "`latency`", &QUANTILES)?;
+    let named = Quantile::ALL.map(|quantile| {
+        let within = time_of(&fields, quantile.name())?;
+        Ok(within.map(|within| Latency { quantile, within }))
+    });
+    let named: Vec<Latency> = named
+        .into_iter()
+        .filter_map(Result::transpose)
+        .collect::<Result<_, Complaint>>()?;
+    match named[..] {
+        [latency] => Ok(latency),
+        [] | [..] => {
+            let sentence =
+                "`latency` says what one quantile may be, as in `{p99: 500ms}`; write one of them";
+            Err(Complaint::at(node.at, sentence))
+        }
+    }
 }
 
 /// Puts the quiet times around the steps: those that the file asks for, and those without which a steady state

@@ -13,6 +13,7 @@ mod operations;
 mod parallel;
 mod pick;
 mod probe;
+mod quality;
 mod rollback;
 mod signs;
 mod stages;

@@ -154,3 +154,45 @@ fn what_is_wrong_with_a_probe_has_its_place() {
     }
     assert!(misplaced.is_empty(), "{}", misplaced.join("\n"));
 }
+
+/// A halt condition names a probe of the file, and how often it may fail there.
+#[test]
+fn a_halt_condition_may_name_a_probe() {
+    let read = |halt: &str, steady: &str| {
+        let text = format!(
+            "targets: {{ a: {{pid: 7}} }}\nprobes: {{ p: tcp 127.0.0.1:1 every 1s within 1s, q: tcp 127.0.0.1:2 }}\n{steady}\n\
+             duration: 5s\nfaults: [net.blackhole]\nhalt: [{halt}]\n"
+        );
+        parse(&text, "halt.yaml", None)
+    };
+    let steady = "steady-state: [p]\nobjectives: { rto: 10m }\nbaseline: 1m\nrecovery: 1m";
+    let experiment = read("p fails 3 of 5, q fails 2, host.load > 8", steady).unwrap();
+    let lines: Vec<String> = experiment.halt.iter().map(ToString::to_string).collect();
+    let line = |text: &str| {
+        text.parse::<crate::condition::Condition>()
+            .unwrap()
+            .to_string()
+    };
+    assert_eq!(
+        lines,
+        [
+            line("tcp 127.0.0.1:1 fails 3 of 5 every 1s within 1s"),
+            line("tcp 127.0.0.1:2 fails 2"),
+            line("host.load > 8"),
+        ]
+    );
+    // Of the steady state it keeps its own word.
+    let probes = experiment.steady_state.unwrap().probes;
+    assert_eq!((probes.len(), probes[0].question.fails.count), (1, 1));
+    let alone = read("p fails 3, q fails 2", "").unwrap();
+    assert!(alone.steady_state.is_none() && alone.halt.len() == 2);
+    for (halt, part) in [
+        ("p fails 0", "fails"),
+        ("p fails often", "fails"),
+        ("z fails 3", "`z`"),
+    ] {
+        let said = read(&format!("{halt}, q fails 2"), steady).unwrap_err();
+        let said = said.to_string();
+        assert!(said.contains(part), "{halt}: {said}");
+    }
+}

@@ -73,6 +73,8 @@ fn what_a_stage_asks_is_its_content() {
         FILE.replace("sandbox.slice", "other.slice"),
         FILE.replace("latency: 10ms", "latency: 11ms"),
         format!("name: another\n{FILE}"),
+        format!("halt: [host.load > 8]\n{FILE}"),
+        format!("rollback: [{{ command: [/bin/true], within: 10s }}]\n{FILE}"),
     ] {
         assert_ne!(asks(&other), plain, "{other}");
     }
