@@ -190,7 +190,7 @@ pub static INJ_WATCHED: Array<u32> = Array::with_max_entries(SCOPES as u32, 0);
 #[map]
 pub static INJ_OPERATIONS: RingBuf = RingBuf::with_byte_size(1 << 22, 0);
 
-/// Records of operations that found the ring full; one entry.
+/// Records of operations that found the ring full, and connections that found no memory; one entry.
 #[map]
 pub static INJ_OPERATIONS_LOST: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
 

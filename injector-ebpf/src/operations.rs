@@ -137,6 +137,8 @@ fn asked(skb: *mut __sk_buff) -> Option<()> {
         exchange = INJ_EXCHANGES.get_or_insert(sk, &mut fresh);
     }
     if exchange.is_null() {
+        // Memory is short: what is asked here is not met.
+        lose();
         return None;
     }
     let now = gate::now();
@@ -357,6 +359,8 @@ fn connects(sk: *mut bpf_sock, told: Told) -> Option<()> {
     let mut fresh = Exchange::default();
     let exchange = INJ_EXCHANGES.get_or_insert(sk, &mut fresh);
     if exchange.is_null() {
+        // Memory is short: of a connect without storage no end is told.
+        lose();
         return None;
     }
     // SAFETY: the storage lives as long as the socket, whose lock the caller holds.
@@ -416,13 +420,19 @@ pub fn refused(scope: u32, errno: u32, remote: [u8; 16], port: u16) {
 #[inline(always)]
 fn tell(told: Told) {
     let Some(mut entry) = INJ_OPERATIONS.reserve::<Told>(0) else {
-        if let Some(lost) = INJ_OPERATIONS_LOST.get_ptr_mut(0) {
-            // SAFETY: a per-CPU slot. Two callers on one CPU may count one loss for two; that there was one is what
-            // is asked.
-            unsafe { *lost += 1 };
-        }
+        lose();
         return;
     };
     entry.write(told);
     entry.submit(u64::from(BPF_RB_NO_WAKEUP));
+}
+
+/// Counts something that is not told: what is judged by records is not judged then.
+#[inline(always)]
+fn lose() {
+    if let Some(lost) = INJ_OPERATIONS_LOST.get_ptr_mut(0) {
+        // SAFETY: a per-CPU slot. Two callers on one CPU may count one loss for two; that there was one is what
+        // is asked.
+        unsafe { *lost += 1 };
+    }
 }

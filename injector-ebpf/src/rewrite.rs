@@ -237,27 +237,44 @@ fn asked(scope: u32, call: &Call, length: u64) {
     let Some(mut work) = begin() else {
         return;
     };
-    if look(work, call.buffer, length).is_some() {
-        // SAFETY: the entry is this thread's until it is removed. The callbacks have the signature that the helper asks
-        // for, and their context outlives the calls.
+    // What has another method is seen, and its path is nothing to any rule: nothing more of it is read.
+    if !may_be_post(first) || path(work, call.buffer, length).is_some() {
+        // SAFETY: the entry is this thread's until it is removed. The callback has the signature that the helper asks
+        // for, and its context outlives the call.
         unsafe {
             (*work).connection = connection;
             (*work).mask = active.request;
             (*work).scope = scope;
-            if is_post(&raw const (*work).head) {
-                bpf_loop(HEAD as u32, find_end as *mut _, (&raw mut work).cast(), 0);
-            }
-            let end = core::hint::black_box((*work).end) as usize & (HEAD - 1);
-            let from = (&raw const (*work).front).cast::<u8>().add(end);
-            bpf_probe_read_kernel((&raw mut (*work).last).cast(), END as u32, from.cast());
             bpf_loop(SLOTS as u32, ask as *mut _, (&raw mut work).cast(), 0);
         }
     }
     end();
 }
 
+/// Copies the head of what may be a request to a model, and finds its path; `None` where it cannot be read.
+#[inline(always)]
+fn path(mut work: *mut Rewrite, buffer: u64, length: u64) -> Option<()> {
+    look(work, buffer, length)?;
+    // SAFETY: as in `asked`.
+    unsafe {
+        if is_post(&raw const (*work).head) {
+            bpf_loop(HEAD as u32, find_end as *mut _, (&raw mut work).cast(), 0);
+        }
+        let end = core::hint::black_box((*work).end) as usize & (HEAD - 1);
+        let from = (&raw const (*work).front).cast::<u8>().add(end);
+        bpf_probe_read_kernel((&raw mut (*work).last).cast(), END as u32, from.cast());
+    }
+    Some(())
+}
+
 /// Requests to models are made by this method.
 const POST: [u8; 5] = *b"POST ";
+
+/// Whether what begins so may be such a request.
+#[inline(always)]
+const fn may_be_post(first: u32) -> bool {
+    first == u32::from_ne_bytes([POST[0], POST[1], POST[2], POST[3]])
+}
 
 #[inline(always)]
 fn is_post(head: *const [u8; HEAD]) -> bool {

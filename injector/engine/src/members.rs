@@ -53,6 +53,14 @@ struct Member {
     is_told: bool,
 }
 
+/// A process in which nothing could be attached to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Unheard {
+    key: TaskKey,
+    /// The runtime that it has instead, where that is known.
+    runtime: Option<Runtime>,
+}
+
 /// What is to be told of a process.
 pub(crate) enum Covered {
     /// It is heard through this library from now on.
@@ -86,11 +94,12 @@ impl Members {
         }
     }
 
-    /// Takes in who belongs to the target now, and attaches to those that are due.
+    /// Takes in who belongs to the target now, and attaches to those that are due, for as long as `may_go_on` says so.
     pub(crate) fn keep_up(
         &mut self,
         now: &[TaskKey],
         probes: &TlsProbes,
+        may_go_on: &dyn Fn() -> bool,
         tell: &mut dyn FnMut(Covered),
     ) {
         let here: HashSet<&TaskKey> = now.iter().collect();
@@ -104,50 +113,85 @@ impl Members {
         let count = u32::try_from(now.len()).unwrap_or(u32::MAX);
         let pace = (count / OFTEN).max(1);
         for key in now {
-            let at = Instant::now();
-            let member = self.known.entry(*key).or_insert_with(|| Member::new(at));
-            let program = std::fs::metadata(format!("/proc/{}/exe", key.tgid));
-            let program = program.ok().map(|exe| (exe.dev(), exe.ino()));
-            if program != member.program {
-                // It has executed a program: what was mapped before is gone.
-                *member = Member::new(at);
-                member.program = program;
+            if !may_go_on() {
+                return;
             }
-            if at < member.next {
-                continue;
+            if let Some(member) = due(&mut self.known, *key, pace, tell) {
+                let finding = (&mut self.libraries, &self.guard);
+                attach(*key, member, finding, (probes, may_go_on), tell);
             }
-            let pause = if at.duration_since(member.since) < IS_YOUNG {
-                YOUNG
-            } else if member.probed.is_empty() {
-                WITHOUT * pace
-            } else {
-                WITH
-            };
-            member.next = at + pause;
-            let finding = (&mut self.libraries, &self.guard);
-            attach(*key, member, finding, probes, tell);
         }
     }
 
-    /// Processes without a library that is known, with the runtime that they have instead.
-    pub(crate) fn unheard(&self) -> Vec<(u32, Option<Runtime>)> {
+    /// Processes without a library that is known, but for those of which it was told why they cannot be heard.
+    pub(crate) fn unheard(&self) -> Vec<Unheard> {
         let without = self
             .known
             .iter()
-            .filter(|(_, member)| member.probed.is_empty());
+            .filter(|(_, member)| member.probed.is_empty() && !member.is_told);
         let mut unheard: Vec<_> = without
-            .map(|(key, member)| (key.tgid, member.runtime))
+            .map(|(key, member)| Unheard {
+                key: *key,
+                runtime: member.runtime,
+            })
             .collect();
-        unheard.sort_unstable_by_key(|(pid, _)| *pid);
+        unheard.sort_unstable_by_key(|one| one.key);
         unheard
     }
+}
+
+impl Unheard {
+    /// Those of them that have not ended since, with the runtimes that they have instead of a library.
+    pub(crate) fn of_those_here(unheard: &[Self]) -> Vec<(u32, Option<Runtime>)> {
+        let here = unheard.iter().filter(|one| one.key.is_alive());
+        here.map(|one| (one.key.tgid, one.runtime)).collect()
+    }
+}
+
+/// The process, where it is due to be looked through. A list of processes that were chosen by their ids has those that have
+/// ended, too, and another process may have such an id by now: whoever has ended is gone before its id is gone by.
+fn due<'m>(
+    known: &'m mut HashMap<TaskKey, Member>,
+    key: TaskKey,
+    pace: u32,
+    tell: &mut dyn FnMut(Covered),
+) -> Option<&'m mut Member> {
+    let at = Instant::now();
+    let program = std::fs::metadata(format!("/proc/{}/exe", key.tgid));
+    let program = program.ok().map(|exe| (exe.dev(), exe.ino()));
+    let rests = |member: &Member| member.program == program && at < member.next;
+    if known.get(&key).is_some_and(rests) {
+        return None;
+    }
+    // Behind the look at its program, which was its own then.
+    if !key.is_alive() {
+        if known.remove(&key).is_some() {
+            tell(Covered::Gone(key.tgid));
+        }
+        return None;
+    }
+    let member = known.entry(key).or_insert_with(|| Member::new(at));
+    if program != member.program {
+        // It has executed a program: what was mapped before is gone.
+        *member = Member::new(at);
+        member.program = program;
+    }
+    let pause = if at.duration_since(member.since) < IS_YOUNG {
+        YOUNG
+    } else if member.probed.is_empty() {
+        WITHOUT * pace
+    } else {
+        WITH
+    };
+    member.next = at + pause;
+    Some(member)
 }
 
 fn attach(
     key: TaskKey,
     member: &mut Member,
     (libraries, guard): (&mut Libraries, &Guard),
-    probes: &TlsProbes,
+    (probes, may_go_on): (&TlsProbes, &dyn Fn() -> bool),
     tell: &mut dyn FnMut(Covered),
 ) {
     let Some(pid) = NonZeroU32::new(key.tgid) else {
@@ -171,8 +215,13 @@ fn attach(
         if let Err(error) = guard.check(key.tgid) {
             return refuse(key, member, &error, tell);
         }
+        // Looking takes its time. No breakpoint is put into the text of a process that has got the id meanwhile, and none
+        // for a run that is over.
+        if !may_go_on() || !key.is_alive() {
+            return;
+        }
         match probes.attach(pid, &library) {
-            // Between the look and the attachment another process may have got the id: its probes go at once.
+            // Another process may have got the id in this very moment: its probes go at once.
             Ok(_) if !key.is_alive() => return,
             Ok(held) => {
                 member.probed.insert(library.id.inode(), held);
@@ -202,13 +251,59 @@ fn refuse(
 mod tests {
     use super::*;
 
+    /// The key of a process that has ended and whose id another has by now.
+    fn predecessor(of: TaskKey) -> TaskKey {
+        TaskKey {
+            start_ticks: of.start_ticks + 1,
+            ..of
+        }
+    }
+
+    #[test]
+    fn a_process_that_has_got_the_id_of_one_that_ended_is_not_looked_at() {
+        let here = TaskKey::of(std::process::id()).unwrap();
+        let gone = predecessor(here);
+        let mut known = HashMap::from([(gone, Member::new(Instant::now()))]);
+        let mut told = Vec::new();
+        for _ in 0..3 {
+            let mut tell = |covered| told.push(covered);
+            assert!(due(&mut known, gone, 1, &mut tell).is_none());
+        }
+        assert!(matches!(told[..], [Covered::Gone(pid)] if pid == here.tgid));
+        assert!(known.is_empty());
+        let mut tell = |_| panic!("nothing is to be told of it");
+        assert!(due(&mut known, here, 1, &mut tell).is_some());
+        assert!(due(&mut known, here, 1, &mut tell).is_none(), "it rests");
+        known.get_mut(&here).unwrap().program = None;
+        assert!(
+            due(&mut known, here, 1, &mut tell).is_some(),
+            "another program"
+        );
+    }
+
+    #[test]
+    fn those_that_ended_and_those_that_were_refused_are_not_unheard() {
+        let here = TaskKey::of(std::process::id()).unwrap();
+        let mut members = Members::new(Guard::new(std::process::id()));
+        let mut add = |key, is_told| {
+            let mut member = Member::new(Instant::now());
+            member.is_told = is_told;
+            members.known.insert(key, member);
+        };
+        add(here, false);
+        add(predecessor(here), false);
+        let refused = TaskKey { tgid: 1, ..here };
+        add(refused, true);
+        let unheard = members.unheard();
+        assert!(unheard.iter().all(|one| one.key != refused));
+        assert_eq!(Unheard::of_those_here(&unheard), [(here.tgid, None)]);
+    }
+
     #[test]
     fn a_refusal_is_told_once_and_of_those_that_are_there() {
         let here = TaskKey::of(std::process::id()).unwrap();
-        let mut gone = here;
-        gone.start_ticks += 1;
         let mut told = Vec::new();
-        for key in [gone, here] {
+        for key in [predecessor(here), here] {
             let mut member = Member::new(Instant::now());
             for why in ["it is protected\nlog", "it is protected still"] {
                 refuse(key, &mut member, &why, &mut |covered| {

@@ -109,6 +109,22 @@ impl Brake {
     }
 }
 
+/// Whether a run may go on, for threads that do not have its watchdog.
+#[derive(Clone)]
+pub struct Licence {
+    leases: Weak<Mutex<Leases>>,
+    beat: Arc<AtomicU64>,
+}
+
+impl Licence {
+    /// Whether the leases are live. They are not once the watchdog is gone, or has stood still for longer than a lease lasts.
+    pub fn is_live(&self) -> bool {
+        let since = boot_ns().saturating_sub(self.beat.load(Ordering::Relaxed));
+        let leases = self.leases.upgrade();
+        since <= LEASE_NS && leases.is_some_and(|leases| lock(&leases).standing == Standing::Live)
+    }
+}
+
 /// The kill switch as a thread of its own has seen it last.
 struct Sight {
     is_pulled: AtomicBool,
@@ -203,8 +219,15 @@ impl Watchdog {
     /// Whether the leases are live, for what acts from user space, where no program asks them. A watchdog that has
     /// stood still for longer than a lease lasts is none.
     pub fn is_live(&self) -> bool {
-        let since = boot_ns().saturating_sub(self.beat.load(Ordering::Relaxed));
-        since <= LEASE_NS && self.standing() == Standing::Live
+        self.licence().is_live()
+    }
+
+    /// The same question, for another thread to ask.
+    pub fn licence(&self) -> Licence {
+        Licence {
+            leases: Arc::downgrade(&self.leases),
+            beat: Arc::clone(&self.beat),
+        }
     }
 
     /// When the leases end unless they are renewed, on the boot clock, in nanoseconds; asks no lock.

@@ -381,7 +381,7 @@ impl Stream {
                 "records of operations were lost",
             );
             return Some(format!(
-                "{records}, since the target did more than could be read; narrow it by `connect-to`"
+                "{records}, since the target did more than could be read, or the kernel was short of memory; narrow it by `connect-to`"
             ));
         }
         (self.over > 0).then(|| {

@@ -19,8 +19,9 @@ use injector_spec::error::Refusal;
 use super::{ChangeId, Changes, Fate, Patience, TRIES, shared};
 use crate::recorder::RunJournal;
 
-/// How long after its announcement an empty qdisc is taken for the run's own, where no filter of it ever stood.
-const YOUNG_NS: u64 = 5_000_000_000;
+/// How long after its announcement an empty qdisc is taken for the run's own, where no filter of it ever stood: a run that
+/// arms waits for its turn behind the announcement, and so much more is for who cleans up after it.
+const YOUNG_NS: u64 = (5 + shared::PATIENCE_TO_ARM.as_secs()) * 1_000_000_000;
 
 /// What came of filters that were asked for.
 #[derive(Debug)]
@@ -205,6 +206,9 @@ mod tests {
         let at = |since, now| empty(since, now) == Empty::Ours;
         assert!(at(announced, announced) && at(announced, announced + YOUNG_NS - 1));
         assert!(!at(announced, announced + YOUNG_NS));
+        // One that was made after a long wait for its turn, and whose run died then.
+        let waited = u64::try_from(shared::PATIENCE_TO_ARM.as_nanos()).unwrap();
+        assert!(at(announced, announced + waited + 4_999_999_999));
         // It stands, or was found; in the first seconds of a boot as well.
         assert!(!at(0, announced) && !at(0, 1));
     }

@@ -8,10 +8,12 @@
 //!
 //! Turns are locks on the namespace itself (flock(2) on its file), which need no file system and end with their
 //! holder. A run that leaves waits [`PATIENCE`] for its turn at most, and leaves without it then: a holder that
-//! stands still must keep no setting in force. It waits once, however much it has to undo ([`Patience`]).
+//! stands still must keep no setting in force. It waits once for each namespace, however much it has to undo there
+//! ([`Patience`]).
 
 use std::{
-    cell::Cell,
+    cell::RefCell,
+    collections::BTreeSet,
     os::fd::{AsFd, AsRawFd},
     time::{Duration, Instant},
 };
@@ -120,21 +122,29 @@ pub(super) fn leave(shared: &impl Shared, old: &str, new: &str) -> Result<Fate, 
     left.map(|()| fate)
 }
 
-/// How long turns are waited for in a list of things to do: once one has not come in time, those behind it are taken where
-/// they are free and not waited for, so that a holder who stands still costs the whole list one wait.
+/// How long turns are waited for in a list of things to do: once the turn of a namespace has not come in time, those behind it
+/// there are taken where they are free and not waited for, so that a holder who stands still costs the whole list one wait. What
+/// is to be done in other namespaces has its own: that holder is in no way of it, and another run may be there for a moment.
 #[derive(Debug)]
-pub struct Patience(Cell<Duration>);
+pub struct Patience {
+    wait: Duration,
+    /// Namespaces whose turn has not come, by inode.
+    spent: RefCell<BTreeSet<u64>>,
+}
 
 impl Default for Patience {
     fn default() -> Self {
-        Self(Cell::new(PATIENCE))
+        Self::of(PATIENCE)
     }
 }
 
 impl Patience {
     /// As much as this.
     pub(super) const fn of(wait: Duration) -> Self {
-        Self(Cell::new(wait))
+        Self {
+            wait,
+            spent: RefCell::new(BTreeSet::new()),
+        }
     }
 
     /// Waits for the turn of a namespace.
@@ -144,15 +154,17 @@ impl Patience {
         let path = format!("/proc/self/fd/{}", fd.as_fd().as_raw_fd());
         let file = std::fs::File::open(path).ok()?;
         let lock = || flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok();
-        self.wait(lock).then_some(file)
+        self.wait(namespace.inode(), lock).then_some(file)
     }
 
-    /// Tries, and again for as long as there is patience; the last try is behind the wait.
-    fn wait(&self, lock: impl Fn() -> bool) -> bool {
-        let deadline = Instant::now() + self.0.get();
+    /// Tries, and again for as long as there is patience for this namespace; the last try is behind the wait.
+    fn wait(&self, inode: u64, lock: impl Fn() -> bool) -> bool {
+        let is_spent = self.spent.borrow().contains(&inode);
+        let wait = if is_spent { Duration::ZERO } else { self.wait };
+        let deadline = Instant::now() + wait;
         while !lock() {
             if Instant::now() >= deadline {
-                self.0.set(Duration::ZERO);
+                self.spent.borrow_mut().insert(inode);
                 return false;
             }
             std::thread::sleep(BETWEEN);

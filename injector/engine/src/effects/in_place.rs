@@ -23,20 +23,15 @@ pub(super) struct InPlace {
 }
 
 impl InPlace {
-    /// Lets each namespace see who belongs to its targets.
+    /// Lets each namespace see who belongs to its targets, where a look is due, and has it make its answers anew, where those
+    /// are.
     fn look(scene: &mut Scene<'_>) {
         let targets = scene.targets;
         let mut told = Vec::new();
         for namespace in &mut scene.ground.namespaces {
-            let Some(rewrites) = &namespace.rewrites else {
-                continue;
-            };
-            let scopes = rewrites.scopes();
-            let members = scopes.iter();
-            let members = members.flat_map(|scope| namespace.members(*scope, targets));
-            let members = members.collect();
+            namespace.say_who_is_in_place(targets);
             if let Some(rewrites) = &mut namespace.rewrites {
-                rewrites.follow(members);
+                rewrites.renew();
                 told.extend(rewrites.news());
             }
         }
@@ -62,12 +57,8 @@ impl Effect for InPlace {
         Ok(())
     }
 
-    fn keep_up(&mut self, scene: &mut Scene<'_>) {
-        let namespaces = scene.ground.namespaces.iter_mut();
-        for rewrites in namespaces.filter_map(|one| one.rewrites.as_mut()) {
-            rewrites.renew();
-        }
-    }
+    /// All of it has times of its own, see [`InPlace::look`].
+    fn keep_up(&mut self, _: &mut Scene<'_>) {}
 
     fn act(&mut self, _: Step, scene: &mut Scene<'_>) -> Result<(), Refusal> {
         Self::look(scene);

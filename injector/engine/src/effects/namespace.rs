@@ -18,10 +18,7 @@ pub(super) mod relay;
 pub(super) mod rewrites;
 mod unjudged;
 
-use std::{
-    collections::{BTreeMap, HashSet},
-    os::fd::OwnedFd,
-};
+use std::collections::{BTreeMap, HashSet};
 
 use injector_common::{RuleId, rule::ActiveSlots};
 
@@ -34,9 +31,10 @@ use self::{
     filling::{make_tap, rewrites, sizes, start_line, write_rules},
     pace::Pace,
 };
+use super::ground::Ground;
 use crate::{changes::Changes, fd_store::FdStore, halt_monitor, recorder::RunJournal, tell};
 use injector_host::{
-    delay_line::DelayLine,
+    delay_line::{DelayLine, Tap},
     kernel::{
         Error,
         clsact::Filters,
@@ -81,7 +79,7 @@ pub struct ArmedNamespace {
     /// Where threads sleep.
     calls: Attached,
     line: Option<DelayLine>,
-    tap: Option<OwnedFd>,
+    tap: Option<Tap>,
     /// The process that connections go through.
     pub(super) relay: Option<relay::Relay>,
     /// What answers in the targets' own memory.
@@ -96,6 +94,8 @@ pub struct ArmedNamespace {
     claims: Pace,
     /// When resets look for connections again.
     resets: Pace,
+    /// When it is looked again who belongs to the targets that are answered in their own memory.
+    joins: Pace,
     /// Processes that were found in other namespaces and told of.
     strangers: HashSet<TaskKey>,
 }
@@ -142,11 +142,56 @@ pub enum Listening {
 impl ArmedNamespace {
     /// Makes everything ready and attaches it. No rule is switched on and the lease is not live, so
     /// nothing fires yet.
-    pub fn attach(
+    ///
+    /// # Errors
+    /// Where a step is refused. The ground holds what was made by then, to be detached.
+    pub(crate) fn attach(
         namespace: &Namespace,
         scopes: Vec<u32>,
         context: &mut Context<'_>,
-    ) -> Result<(Self, Opened, Vec<EventKind>), Refusal> {
+        ground: &mut Ground,
+    ) -> Result<(Opened, Vec<EventKind>), Refusal> {
+        let (made, call_faults, opened) = Self::make(namespace, scopes, context)?;
+        let armed = ground.hold(made);
+        armed.rewrites = rewrites(&mut armed.object, &armed.scopes, context)?;
+        if let Some(rewrites) = &mut armed.rewrites {
+            rewrites.check()?;
+        }
+        if let Some(faults) = call_faults {
+            let Self {
+                links,
+                object,
+                maps,
+                scopes,
+                ..
+            } = &mut *armed;
+            armed.calls = faults.attach(scopes, context, maps, object, links)?;
+        }
+        let (links, object) = (&mut armed.links, &mut armed.object);
+        if halt_monitor::counts(context.conditions, Counted::Retransmits) {
+            links.process(object, ProcessHook::Retransmit)?;
+        }
+        if armed.hooks.operations {
+            links.process(object, ProcessHook::Turned)?;
+        }
+        if armed.hooks.relay {
+            links.process(object, ProcessHook::Relayed)?;
+        }
+        armed.attach_to_cgroups(context.targets)?;
+        let book = Book {
+            changes: context.changes,
+            journal: context.journal,
+        };
+        let told = armed.attach_to_devices(book)?;
+        Ok((opened, told))
+    }
+
+    /// Makes what is attached then: the TAP with its settings, the maps, the relay and the delay line.
+    fn make(
+        namespace: &Namespace,
+        scopes: Vec<u32>,
+        context: &mut Context<'_>,
+    ) -> Result<(Self, Option<CallFaults>, Opened), Refusal> {
         let hooks = context.plan.hooks(&scopes);
         let tap = make_tap(namespace, hooks, context)?;
         let has_filters =
@@ -179,7 +224,6 @@ impl ArmedNamespace {
         } else {
             None
         };
-        let rewrites = rewrites(&mut object, &scopes, context)?;
         let (mut maps, lease, events) = Maps::take(&mut object)?;
         write_rules(&mut maps, &scopes, context)?;
         if let Some(tap) = &tap {
@@ -189,7 +233,7 @@ impl ArmedNamespace {
             Some(tap) => Some(start_line(tap, &scopes, context.plan)?),
             None => None,
         };
-        let mut armed = Self {
+        let made = Self {
             links: Links::default(),
             cgroup_links: BTreeMap::new(),
             covered: None,
@@ -201,47 +245,19 @@ impl ArmedNamespace {
             debug_log,
             calls: Attached::default(),
             line,
-            tap: None,
+            tap,
             relay,
-            rewrites,
+            rewrites: None,
             namespace: namespace.try_clone()?,
             scopes,
             hooks,
             sockets,
             claims: Pace::default(),
             resets: Pace::default(),
+            joins: Pace::default(),
             strangers: HashSet::new(),
         };
-        if let Some(faults) = call_faults {
-            let Self {
-                links,
-                object,
-                maps,
-                scopes,
-                ..
-            } = &mut armed;
-            armed.calls = faults.attach(scopes, context, maps, object, links)?;
-        }
-        if halt_monitor::counts(context.conditions, Counted::Retransmits) {
-            let Self { links, object, .. } = &mut armed;
-            links.process(object, ProcessHook::Retransmit)?;
-        }
-        if hooks.operations {
-            let Self { links, object, .. } = &mut armed;
-            links.process(object, ProcessHook::Turned)?;
-        }
-        if hooks.relay {
-            let Self { links, object, .. } = &mut armed;
-            links.process(object, ProcessHook::Relayed)?;
-        }
-        armed.attach_to_cgroups(context.targets)?;
-        let book = Book {
-            changes: context.changes,
-            journal: context.journal,
-        };
-        let told = armed.attach_to_devices(tap.as_ref(), book)?;
-        armed.tap = tap.map(|tap| tap.fd);
-        Ok((armed, Opened { lease, counters }, told))
+        Ok((made, call_faults, Opened { lease, counters }))
     }
 
     /// Switches the slots of a scope.

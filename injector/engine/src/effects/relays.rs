@@ -199,8 +199,8 @@ impl Effect for Relays {
     }
 }
 
-/// What helps besides, where a fault of the run can be carried out so.
-const IN_PLACE: &str = ", and --by tls-rewrite answers inside TLS without a certificate where the kernel can (`injector doctor --all` says)";
+/// What helps against TLS in any case, where a fault of the run can be carried out so.
+const IN_PLACE: &str = "; --by tls-rewrite answers inside TLS without a certificate where the kernel can (`injector doctor --all` says)";
 
 /// What could not be read, and what the relay's end has cost, in words; `remedy` is what helps besides against TLS.
 fn words(passed: &Passed, cut: u64, remedy: &str) -> Vec<String> {
@@ -217,15 +217,15 @@ fn words(passed: &Passed, cut: u64, remedy: &str) -> Vec<String> {
         batches,
         elsewhere,
     } = *passed;
-    let remedy = match opened + distrusted + unopened {
-        0 => format!("; [relay] in the configuration has the relay open TLS{remedy}"),
-        _ => String::new(),
+    let by_relay = match opened + distrusted + unopened {
+        0 => "; [relay] in the configuration has the relay open TLS",
+        _ => "",
     };
     let told = [
         (
             sealed,
             format!(
-                "{sealed} of {connections} connections were sealed by TLS: their requests went through unread, and no fault met them{remedy}"
+                "{sealed} of {connections} connections were sealed by TLS: their requests went through unread, and no fault met them{by_relay}{remedy}"
             ),
         ),
         (
@@ -235,7 +235,7 @@ fn words(passed: &Passed, cut: u64, remedy: &str) -> Vec<String> {
         (
             distrusted,
             format!(
-                "{distrusted} of {connections} connections were broken off by the target, which does not trust the authority of [relay], or does not take the TLS that the relay speaks; what it has connected to the same servers since went through unread"
+                "{distrusted} of {connections} connections were broken off by the target, which does not trust the authority of [relay], or does not take the TLS that the relay speaks; what it has connected to the same servers since went through unread{remedy}"
             ),
         ),
         (
@@ -301,5 +301,23 @@ mod tests {
         assert_eq!(told.len(), 2);
         assert!(told[0].contains("2 of 3") && told[1].contains("1 connections"));
         assert!(told[0].contains("[relay]") && told[0].contains("--by tls-rewrite"));
+    }
+
+    #[test]
+    fn the_other_way_is_named_where_tls_was_not_opened() {
+        let passed = Passed {
+            connections: 6,
+            sealed: 2,
+            opened: 1,
+            distrusted: 3,
+            ..Passed::default()
+        };
+        for told in words(&passed, 0, IN_PLACE) {
+            let is_named = told.contains("--by tls-rewrite");
+            assert_eq!(is_named, !told.contains("has opened"), "{told}");
+            assert!(!told.contains("[relay] in the configuration"), "{told}");
+        }
+        let told = words(&passed, 0, "");
+        assert!(told.iter().all(|told| !told.contains("tls-rewrite")));
     }
 }

@@ -27,7 +27,7 @@ use injector_host::{
 use injector_plan::tables::Sizes;
 use injector_spec::{error::Refusal, experiment::Follow};
 
-use crate::members::{Covered, EVERY, Members};
+use crate::members::{Covered, EVERY, Members, Unheard};
 
 /// The scope of the only target.
 const SCOPE: u32 = 0;
@@ -159,7 +159,11 @@ impl Session {
         }
         self.next = now + EVERY;
         let members = self.present();
-        self.members.keep_up(&members, &self.probes, tell);
+        // Where attaching takes so long that the lease ends, the rest is attached to by the next look.
+        let turned_ns = self.lessor.turned_ns.as_ref();
+        let may_go_on = || goes_on(turned_ns.load(Ordering::Relaxed), boot_ns());
+        self.members
+            .keep_up(&members, &self.probes, &may_go_on, tell);
         self.was_here |= !members.is_empty();
         let followed = members.len();
         match self.presence.look(|| followed, &mut Vec::new()) {
@@ -172,7 +176,7 @@ impl Session {
 
     /// Processes that are heard in plain text alone.
     pub(super) fn unheard(&self) -> Vec<(u32, Option<Runtime>)> {
-        self.members.unheard()
+        Unheard::of_those_here(&self.members.unheard())
     }
 
     /// Records that found no room.

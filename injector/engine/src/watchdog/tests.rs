@@ -101,7 +101,9 @@ fn the_kill_switch_ends_it_and_keeps_it_from_beginning() {
         .unwrap()
     };
     let watchdog = start();
+    let licence = watchdog.licence();
     assert_eq!(watchdog.standing(), Standing::Live);
+    assert!(watchdog.is_live() && licence.is_live());
     std::fs::write(directory.path().join("halt"), "").unwrap();
     let deadline = std::time::Instant::now() + Duration::from_secs(5);
     while watchdog.standing() == Standing::Live {
@@ -109,7 +111,12 @@ fn the_kill_switch_ends_it_and_keeps_it_from_beginning() {
         std::thread::sleep(Duration::from_millis(10));
     }
     assert_eq!(watchdog.standing(), Standing::Halted);
+    assert!(!watchdog.is_live() && !licence.is_live());
     assert_eq!(start().standing(), Standing::Halted);
+    // What asks for a run that is gone hears that it may not go on.
+    std::fs::remove_file(directory.path().join("halt")).unwrap();
+    let licence = start().licence();
+    assert!(!licence.is_live());
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! that lets a test decide which run takes its next step.
 
 use std::{
+    cell::Cell,
     collections::BTreeMap,
     sync::{Condvar, Mutex, MutexGuard},
 };
@@ -254,10 +255,14 @@ fn a_turn_that_does_not_come_is_waited_for_once() {
         is_free.get()
     };
     let patience = Patience::default();
-    assert!(!patience.wait(lock));
+    let (here, elsewhere) = (1, 2);
+    assert!(!patience.wait(here, lock));
     tries.set(0);
-    assert!(!patience.wait(lock));
+    assert!(!patience.wait(here, lock));
     assert_eq!(tries.get(), 1);
+    tries.set(0);
+    assert!(!patience.wait(elsewhere, lock));
+    assert!(tries.get() > 1, "another namespace is waited for");
     is_free.set(true);
-    assert!(patience.wait(lock), "a lock that is free is taken");
+    assert!(patience.wait(here, lock), "a lock that is free is taken");
 }

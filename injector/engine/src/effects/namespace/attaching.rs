@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use injector_host::{
-    delay_line::Tap,
     kernel::{
         Error,
         links::{Links, ProcessHook},
@@ -93,13 +92,13 @@ impl ArmedNamespace {
     /// Programs on the devices, and on the TAP first: what is redirected must find its way back.
     pub(super) fn attach_to_devices(
         &mut self,
-        tap: Option<&Tap>,
         mut book: Book<'_>,
     ) -> Result<Vec<EventKind>, Refusal> {
         let hooks = self.hooks;
         if !hooks.egress && !hooks.ingress {
             return Ok(Vec::new());
         }
+        let tap = self.tap.as_ref();
         let mut covered = Covered::start(&self.namespace, tap.map(|tap| tap.ifindex))?;
         self.filters = attacher::filters(&mut self.object, hooks)?;
         if let Some(tap) = tap {

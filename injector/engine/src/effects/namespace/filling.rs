@@ -72,7 +72,7 @@ pub(super) fn start_line(tap: &Tap, scopes: &[u32], plan: &Plan) -> Result<Delay
     )?)
 }
 
-/// What answers in the targets' own memory, where a rule of theirs does.
+/// What answers in the targets' own memory, where a rule of theirs does. Who holds it asks it whether it has reached any.
 pub(super) fn rewrites(
     object: &mut Object,
     scopes: &[u32],

@@ -67,6 +67,23 @@ impl ArmedNamespace {
         self.resets.looked(boot_ns(), begun.cost_ns(), reach);
     }
 
+    /// Says who belongs to the targets that are answered in their own memory, where a look is due; one that was costly waits
+    /// longer for its next.
+    pub(in crate::effects) fn say_who_is_in_place(&mut self, targets: &[ResolvedTarget]) {
+        let Some(rewrites) = &self.rewrites else {
+            return;
+        };
+        if !self.joins.is_due(boot_ns()) {
+            return;
+        }
+        let begun = Begun::now();
+        let scopes = rewrites.scopes();
+        let scopes = scopes.iter();
+        let members = scopes.flat_map(|scope| self.members(*scope, targets));
+        rewrites.follow(members.collect());
+        self.joins.looked(boot_ns(), begun.cost_ns(), Reach::Whole);
+    }
+
     /// Makes processes known to the programs.
     pub(super) fn enter(
         &mut self,

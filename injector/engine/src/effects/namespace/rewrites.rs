@@ -5,11 +5,12 @@
 //! threads that sleep in programs elsewhere, up to ten seconds. The probes are its descriptors; what they do hangs on the
 //! lease, which no one of this waits for.
 
+mod told;
+
 use std::{
     collections::BTreeSet,
-    mem,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
         mpsc::{Receiver, RecvTimeoutError, Sender, channel},
     },
@@ -23,10 +24,14 @@ use injector_host::{
     targets::{guard::Guard, process::TaskKey, tls::Runtime},
 };
 use injector_plan::{Mechanism, Plan};
-use injector_relay::script::script;
+use injector_relay::script::{Script, script};
 use injector_spec::{error::Refusal, experiment::Fault};
 
-use crate::members::{Covered, Members};
+use self::told::{FirstRound, News, Round, Told};
+use crate::{
+    members::{EVERY, Members, Unheard},
+    watchdog::Licence,
+};
 
 /// How long the first attachments may take before the run goes on without those that are missing.
 const START: Duration = Duration::from_secs(5);
@@ -34,8 +39,8 @@ const START: Duration = Duration::from_secs(5);
 /// How long the probes may take to be taken out before they are left to their thread.
 pub(in crate::effects) const END: Duration = Duration::from_secs(2);
 
-/// How often the thread looks for processes without probes; the run says every 50 ms who belongs to the targets.
-const PAUSE: Duration = Duration::from_millis(20);
+/// How long answers stand before they are made anew. The tables rely on it, see [`RewriteMaps::write_answers`].
+const STANDS: Duration = Duration::from_secs(1);
 
 /// What a run says of probes that are not out then.
 const STILL_THERE: &str = "probes of tls-rewrite are still in the target 2 s after the run has ended: the kernel lets their removal wait for threads that sleep in programs elsewhere. They find no lease and change nothing, and go with this process at the latest";
@@ -56,29 +61,20 @@ struct Answering {
 pub(in crate::effects) struct Rewrites {
     maps: RewriteMaps,
     rules: Vec<Answering>,
-    /// How often answers were made up: it is in what a provider numbers.
-    number: u64,
+    turns: Turns,
     shared: Arc<Shared>,
-    told: Receiver<Covered>,
+    news: News,
     over: Receiver<()>,
-    /// What was told before the run began.
-    early: Vec<Covered>,
     first: FirstRound,
     thread: Option<JoinHandle<()>>,
-    /// Processes that were attached to while the run was on.
-    joined: u64,
-    is_begun: bool,
 }
 
-/// What became of the first look at all processes of the targets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum FirstRound {
-    /// All were looked at.
-    Made,
-    /// It was not at its end within [`START`].
-    Late,
-    /// Its thread ended before.
-    Dead,
+/// The turns in which answers are made up, each in its time.
+struct Turns {
+    /// How many there were: it is in what a provider numbers.
+    number: u64,
+    /// When the last one was over.
+    last: Instant,
 }
 
 /// What the run's thread and the one that attaches say to each other.
@@ -86,15 +82,18 @@ enum FirstRound {
 struct Shared {
     /// Who belongs to the targets.
     members: Mutex<Vec<TaskKey>>,
+    /// Says whether the run may go on; nothing while it is being armed.
+    licence: OnceLock<Licence>,
     /// Rounds that were made.
     rounds: AtomicU64,
     /// Processes in which nothing could be attached to, as they are now, with the runtime that they have instead.
-    unheard: Mutex<Vec<(u32, Option<Runtime>)>>,
+    unheard: Mutex<Vec<Unheard>>,
     is_over: AtomicBool,
 }
 
 impl Rewrites {
-    /// Writes what is answered, loads the programs, and attaches to the processes that are there.
+    /// Writes what is answered, loads the programs, and attaches to the processes that are there. [`Rewrites::check`] says
+    /// whether any could be.
     pub(super) fn start(
         object: &mut Object,
         plan: &Plan,
@@ -115,10 +114,17 @@ impl Rewrites {
             })
             .collect();
         let mut maps = RewriteMaps::take(object)?;
+        let mut answers = Vec::new();
         for rule in &rules {
-            maps.write_ends(rule.id, &script(&rule.fault, 1).ends)?;
+            let Script { ends, answers: own } = script(&rule.fault, 1);
+            maps.write_ends(rule.id, &ends)?;
+            answers.push((rule.id, own));
         }
-        maps.write_answers(&answers(&rules, 1))?;
+        maps.write_answers(&answers)?;
+        let turns = Turns {
+            number: 1,
+            last: Instant::now(),
+        };
         let probes = TlsProbes::writing(object)?;
         let shared = Arc::new(Shared::default());
         shared.set(members);
@@ -148,23 +154,29 @@ impl Rewrites {
             }
             std::thread::sleep(Duration::from_millis(1));
         };
-        let early: Vec<Covered> = told.try_iter().collect();
-        let rewrites = Self {
+        Ok(Self {
             maps,
             rules,
-            number: 1,
+            turns,
             shared,
-            told,
+            news: News::of(told),
             over,
-            early,
             first,
             thread: Some(thread),
-            joined: 0,
-            is_begun: false,
-        };
-        // A refusal takes out what there is.
-        check_first(first, &rewrites.early)?;
-        Ok(rewrites)
+        })
+    }
+
+    /// Refuses the run where the first look has reached no process that is there.
+    pub(super) fn check(&mut self) -> Result<(), Refusal> {
+        let mut members = self.shared.members();
+        members.retain(TaskKey::is_alive);
+        self.news.check(self.first, &members)
+    }
+
+    /// The run is on, and may go on for as long as this says so.
+    pub(in crate::effects) fn go_by(&self, licence: Licence) {
+        // The first is as good as any other of the same run.
+        let _ = self.shared.licence.set(licence);
     }
 
     /// The scopes of the rules.
@@ -179,24 +191,17 @@ impl Rewrites {
 
     /// Processes that cannot be attached to, of those that were met since the last look, and why.
     pub(in crate::effects) fn news(&mut self) -> Vec<(u32, String)> {
-        let mut news = Vec::new();
-        let early = mem::take(&mut self.early);
-        for covered in early.into_iter().chain(self.told.try_iter()) {
-            match covered {
-                Covered::By(..) => self.joined += u64::from(self.is_begun),
-                Covered::Not(pid, why) => news.push((pid, why)),
-                Covered::Gone(_) => {}
-            }
-        }
-        self.is_begun = true;
-        news
+        self.news.take()
     }
 
-    /// Makes the answers anew: some say when a limit ends, and all their number.
+    /// Makes the answers anew where they have stood for long enough: some say when a limit ends, and all their number.
     pub(in crate::effects) fn renew(&mut self) {
-        self.number += 1;
+        let Some(number) = self.turns.next(Instant::now()) else {
+            return;
+        };
         // What stands there is as good, and a second older.
-        let _ = self.maps.write_answers(&answers(&self.rules, self.number));
+        let _ = self.maps.write_answers(&answers(&self.rules, number));
+        self.turns.last = Instant::now();
     }
 
     /// Why it can act no more.
@@ -237,14 +242,10 @@ impl Rewrites {
                 "{http2} connections spoke HTTP/2 inside TLS: their requests were not read, and no fault met them"
             ));
         }
-        if self.joined > 0 {
-            words.push(format!(
-                "{} processes or libraries came to the target while the run was on; what they asked before they were attached to, some 100 ms, no fault met",
-                self.joined
-            ));
-        }
+        words.extend(self.news.words());
         let unheard = self.shared.unheard.lock();
         let unheard = unheard.unwrap_or_else(PoisonError::into_inner);
+        let unheard = Unheard::of_those_here(&unheard);
         words.extend(unheard.iter().take(NAMED).map(|(pid, runtime)| {
             let why = runtime.map_or("it has no TLS library that is known", Runtime::words);
             format!("process {pid} was not met by tls-rewrite: {why}")
@@ -288,28 +289,14 @@ fn answers(rules: &[Answering], number: u64) -> Vec<(RuleId, Vec<Answer>)> {
     rules.iter().map(answers).collect()
 }
 
-/// Refuses where the first round has reached none of the processes that have a library. Those that have none may get one.
-fn check_first(first: FirstRound, told: &[Covered]) -> Result<(), Refusal> {
-    let is_any = told.iter().any(|one| matches!(one, Covered::By(..)));
-    match first {
-        FirstRound::Dead => Err(Refusal::failed(
-            "the thread that puts probes into the target ended by itself; try again",
-        )),
-        FirstRound::Made | FirstRound::Late if is_any => Ok(()),
-        FirstRound::Late => Err(Refusal::failed(
-            "tls-rewrite had no probe in the target after 5 s: the kernel lets an attachment wait for threads that sleep in programs elsewhere; try again when other runs have ended, or say --by relay",
-        )),
-        FirstRound::Made => {
-            let refused = told.iter().find_map(|one| match one {
-                Covered::Not(pid, why) => Some((pid, why)),
-                Covered::By(..) | Covered::Gone(_) => None,
-            });
-            refused.map_or(Ok(()), |(pid, why)| {
-                Err(Refusal::failed(format!(
-                    "tls-rewrite reaches no process of the target, process {pid} not because {why}; say --by relay"
-                )))
-            })
-        }
+impl Turns {
+    /// The number of the next turn, where it has come.
+    fn next(&mut self, now: Instant) -> Option<u64> {
+        (now.saturating_duration_since(self.last) >= STANDS).then(|| {
+            self.last = now;
+            self.number += 1;
+            self.number
+        })
     }
 }
 
@@ -329,43 +316,71 @@ impl Shared {
         let members = self.members.lock();
         members.unwrap_or_else(PoisonError::into_inner).clone()
     }
+
+    /// Whether anything may be attached to still.
+    fn may_go_on(&self) -> bool {
+        let licence = self.licence.get();
+        !self.is_over.load(Ordering::Acquire) && licence.is_none_or(Licence::is_live)
+    }
 }
 
 /// The thread's own: attaches to who belongs to the targets until it is told to end, and takes everything out.
-fn keep_up(shared: &Shared, probes: &TlsProbes, caller: u32, tell: &Sender<Covered>) {
+fn keep_up(shared: &Shared, probes: &TlsProbes, caller: u32, tell: &Sender<Told>) {
     let mut members = Members::new(Guard::new(caller));
     while !shared.is_over.load(Ordering::Acquire) {
-        members.keep_up(&shared.members(), probes, &mut |covered| {
+        let round = match shared.rounds.load(Ordering::Relaxed) {
+            0 => Round::First,
+            1.. => Round::Later,
+        };
+        let may_go_on = || shared.may_go_on();
+        members.keep_up(&shared.members(), probes, &may_go_on, &mut |covered| {
             // The run may be over.
-            let _ = tell.send(covered);
+            let _ = tell.send((round, covered));
         });
         *shared
             .unheard
             .lock()
             .unwrap_or_else(PoisonError::into_inner) = members.unheard();
         shared.rounds.fetch_add(1, Ordering::Release);
-        std::thread::park_timeout(PAUSE);
+        std::thread::park_timeout(EVERY);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        kill_switch::KillSwitch,
+        watchdog::{Brake, Watchdog},
+    };
 
     #[test]
-    fn a_run_that_reaches_no_process_is_refused() {
-        let by = || Covered::By(1, "libssl".into());
-        let not = || Covered::Not(2, "it is protected".into());
-        let words = |first, told: &[Covered]| {
-            let refused = check_first(first, told).err();
-            refused.map(|refusal| refusal.to_string())
+    fn answers_stand_for_a_second_however_often_it_is_asked() {
+        let begin = Instant::now();
+        let mut turns = Turns {
+            number: 1,
+            last: begin,
         };
-        assert_eq!(words(FirstRound::Made, &[]), None);
-        assert_eq!(words(FirstRound::Made, &[not(), by()]), None);
-        assert_eq!(words(FirstRound::Late, &[by()]), None);
-        let refused = words(FirstRound::Made, &[not()]).unwrap();
-        assert!(refused.contains("process 2") && refused.contains("protected"));
-        assert!(words(FirstRound::Late, &[]).is_some_and(|why| why.contains("5 s")));
-        assert!(words(FirstRound::Dead, &[by()]).is_some());
+        let asked = (0..=100).map(|tick| begin + tick * Duration::from_millis(50));
+        let numbers: Vec<u64> = asked.filter_map(|now| turns.next(now)).collect();
+        assert_eq!(numbers, [2, 3, 4, 5, 6]);
+    }
+
+    #[test]
+    fn nothing_is_attached_to_once_the_lease_has_ended() {
+        let directory = tempfile::tempdir().unwrap();
+        let kill_switch = KillSwitch::watch(directory.path()).unwrap();
+        let brake = Brake::default();
+        let watchdog =
+            Watchdog::start(Vec::new(), u64::MAX, kill_switch, Vec::new(), &brake).unwrap();
+        let shared = Shared::default();
+        assert!(shared.may_go_on(), "it is being armed");
+        shared.licence.set(watchdog.licence()).ok().unwrap();
+        assert!(shared.may_go_on());
+        brake.pull();
+        assert!(!shared.may_go_on());
+        let shared = Shared::default();
+        shared.is_over.store(true, Ordering::Release);
+        assert!(!shared.may_go_on(), "a run that is refused");
     }
 }

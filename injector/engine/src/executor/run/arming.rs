@@ -30,14 +30,63 @@ const GRACE_NS: u64 = 1_000_000_000;
 /// How long arming may take before the guardian puts the settings back that it has changed.
 const ARMING_NS: u64 = 60_000_000_000;
 
+/// What a run has when it is on, beside its ground.
+struct Begun {
+    watchdog: Watchdog,
+    halt_monitor: HaltMonitor,
+    measures: Measures,
+    own_hits: OwnHits,
+    flaws: ShownFlaws,
+    /// When it was, on the boot clock, in nanoseconds.
+    at: u64,
+    /// What attaching has to tell.
+    told: Vec<EventKind>,
+}
+
 impl Run<'_> {
     pub(super) fn arm(
         &mut self,
         fd_store: &dyn FdStore,
         kill_switch: KillSwitch,
     ) -> Result<Armed, Refusal> {
+        // From the start, whatever is refused later: all of it is let go of at once then, and what is left is told.
+        let mut ground = Ground::default();
+        let begun = match self.begin(fd_store, kill_switch, &mut ground) {
+            Ok(begun) => begun,
+            Err(refusal) => return Err(ground.refused(refusal)),
+        };
+        let armed_at = begun.at;
+        let mut armed = Armed {
+            ground,
+            effects: effects::of_run(self.request.asked_by.1, self.request.admission.clone()),
+            watchdog: begun.watchdog,
+            halt_monitor: begun.halt_monitor,
+            measures: begun.measures,
+            own_hits: begun.own_hits,
+            flaws: begun.flaws,
+            since: armed_at,
+            set_at: Duration::ZERO,
+            spending: Spending::begin(self.request.budget, armed_at),
+            hits_by_rule: vec![0; self.request.plan.rules.len()],
+            roster: self.roster(armed_at),
+        };
+        if let Err(refusal) = self.first_step(&mut armed, begun.told) {
+            // A lease that cannot be ended runs out.
+            let _ = armed.watchdog.disarm();
+            drop(armed.effects);
+            return Err(armed.ground.refused(refusal));
+        }
+        Ok(armed)
+    }
+
+    /// Attaches in all namespaces, has the leases live, and makes the targets known.
+    fn begin(
+        &mut self,
+        fd_store: &dyn FdStore,
+        kill_switch: KillSwitch,
+        ground: &mut Ground,
+    ) -> Result<Begun, Refusal> {
         let length = nanos(self.request.experiment.duration());
-        let mut namespaces = Vec::new();
         let mut leases = Vec::new();
         let mut told = Vec::new();
         let mut counting = Vec::new();
@@ -69,9 +118,9 @@ impl Run<'_> {
                 opens_tls: self.request.opens_tls.as_ref(),
                 caller: self.request.asked_by.1,
             };
-            let (armed, opened, news) = ArmedNamespace::attach(namespace, scopes, &mut context)?;
-            counting.push(self.counting(&armed.scopes, opened.counters));
-            namespaces.push(armed);
+            let (opened, news) =
+                ArmedNamespace::attach(namespace, scopes.clone(), &mut context, ground)?;
+            counting.push(self.counting(&scopes, opened.counters));
             leases.push(opened.lease);
             told.extend(news);
         }
@@ -90,35 +139,35 @@ impl Run<'_> {
         let (halt_monitor, slots) =
             HaltMonitor::start(&self.request.experiment.halt, around, &guard)?;
         let watchdog = Watchdog::start(leases, deadline, kill_switch, slots, &self.request.brake)?;
+        ground.go_by(&watchdog.licence());
         let watched = self.request.plan.watched.clone();
         let measures = Measures::start(&self.request.experiment, watched, &guard)?;
-        for namespace in &mut namespaces {
+        for namespace in &mut ground.namespaces {
             namespace.claim(&self.request.targets)?;
         }
-        let mut armed = Armed {
-            ground: Ground { namespaces },
-            effects: effects::of_run(self.request.asked_by.1, self.request.admission.clone()),
+        Ok(Begun {
             watchdog,
             halt_monitor,
             measures,
             own_hits,
             flaws,
-            since: armed_at,
-            set_at: Duration::ZERO,
-            spending: Spending::begin(self.request.budget, armed_at),
-            hits_by_rule: vec![0; self.request.plan.rules.len()],
-            roster: self.roster(armed_at),
-        };
+            at: armed_at,
+            told,
+        })
+    }
+
+    /// Switches the first step on and acts for the first time, and tells of it.
+    fn first_step(&mut self, armed: &mut Armed, told: Vec<EventKind>) -> Result<(), Refusal> {
         // Before a listener hears of it: one that waits for that word acts on it at once, and its first
         // packet or call would meet no rule yet.
         let first = self.request.experiment.steps.first();
         let first = first.map_or(0, |step| nanos(step.duration));
         let first = Step {
             index: 0,
-            began_at: armed_at,
-            ends_at: armed_at.saturating_add(first),
+            began_at: armed.since,
+            ends_at: armed.since.saturating_add(first),
         };
-        self.switch(&mut armed, Some(first))?;
+        self.switch(armed, Some(first))?;
         let faults = self.request.plan.describe(&self.request.experiment);
         // What the first act did comes after that word.
         let mut acts = Vec::new();
@@ -135,7 +184,7 @@ impl Run<'_> {
         for what in told {
             self.tell(what);
         }
-        Ok(armed)
+        Ok(())
     }
 
     /// Whether these scopes need programs in the kernel: for a fault, to watch operations, or to follow a tree.
