@@ -85,7 +85,7 @@ impl Content {
         found.map_or_else(
             // A value can be read.
             |_| Self::of(value.to_string().as_bytes()),
-            |found| found.content(),
+            Found::content,
         )
     }
 }

@@ -121,19 +121,15 @@ fn shown(ms: u64) -> String {
 impl Reaction {
     /// What many tries of one task are, and why.
     fn again(&self) -> (Flaw, String) {
-        match self.of_no_use {
-            0 => {
-                let tries = count(self.most_tries, "try", "tries");
-                (Flaw::RetryStorm, format!("{tries} for one task"))
-            }
-            _ => {
-                let calls = count(self.most_tries, "call", "calls");
-                let why = format!(
-                    "{calls} of one tool with the same arguments, behind answers that were of no use"
-                );
-                (Flaw::NoProgress, why)
-            }
+        if self.of_no_use == 0 {
+            let tries = count(self.most_tries, "try", "tries");
+            return (Flaw::RetryStorm, format!("{tries} for one task"));
         }
+        let why = format!(
+            "{} of one tool with the same arguments, behind answers that were of no use",
+            count(self.most_tries, "call", "calls")
+        );
+        (Flaw::NoProgress, why)
     }
 
     /// Whether an answer was held back for so long that a target with a deadline had let go of it: for more than [`HUNG_MS`],
