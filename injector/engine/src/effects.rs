@@ -81,6 +81,11 @@ pub(crate) trait Effect {
     /// Hits of all rules that no program in the kernel counts.
     fn own_hits(&self) -> u64;
 
+    /// When its first hit was, on the boot clock in nanoseconds, where it hears of hits later than they are counted elsewhere.
+    fn first_hit_boot_ns(&self, _: &Ground) -> Option<u64> {
+        None
+    }
+
     /// Flaws that the targets have shown so far.
     fn flaws(&self) -> Vec<Flaw> {
         Vec::new()

@@ -231,6 +231,15 @@ impl Measures {
         }
     }
 
+    /// Notes that a fault has hit at this time; hits may be counted later than they were.
+    pub fn was_hit(&mut self, at_ns: u64) {
+        self.signs.was_hit(at_ns);
+        if let Some(watched) = &mut self.watched {
+            let known = watched.times.hit_ns.unwrap_or(watched.unhit_ns);
+            watched.times.hit_ns = Some(known.min(at_ns));
+        }
+    }
+
     /// Notes that a command is run now, where commands are what is tried.
     pub fn acted(&mut self) {
         if let Some(watched) = &mut self.watched {

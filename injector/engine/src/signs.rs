@@ -5,7 +5,8 @@
 //! | a file that changes, a line in it | a thread each, every 100 ms; a file system may hang |
 //! | a connection of a target | the run's own thread, from what the kernel tells of operations |
 //!
-//! The run's thread notes when the first hit was, and asks for the last look once everything is put back, which then has half a
+//! The run's thread notes when the first hit was: behind the last look at which none was counted, and no later than the relay says.
+//! A target may do something about a hit at once, and hits are counted some 100 ms later. The thread asks for the last look once everything is put back, which then has half a
 //! second. A sign that could not be looked at until then says nothing, and never that there was nothing.
 //!
 //! Rejected: one look at the end. A line that was rotated away, and a file that was made and removed, would not be seen.
@@ -197,16 +198,20 @@ impl Signs {
     pub(crate) fn look(&mut self, now_ns: u64, hits: u64) {
         match (hits, self.hit_ns) {
             (0, _) => self.unhit_ns = now_ns,
-            (_, None) => self.is_hit(),
+            // The first hit was behind the last look at which there was none.
+            (_, None) => self.was_hit(self.unhit_ns),
             (_, Some(_)) => {}
         }
     }
 
-    /// The first hit was behind the last look at which there was none.
-    fn is_hit(&mut self) {
-        self.hit_ns = Some(self.unhit_ns);
-        for seen in &self.all {
-            seen.is_hit(self.unhit_ns);
+    /// Notes that a fault has hit at this time; of all, the earliest counts.
+    pub(crate) fn was_hit(&mut self, at_ns: u64) {
+        let first = self.hit_ns.unwrap_or(self.unhit_ns).min(at_ns);
+        if self.hit_ns != Some(first) {
+            self.hit_ns = Some(first);
+            for seen in &self.all {
+                seen.is_hit(first);
+            }
         }
     }
 
@@ -219,7 +224,7 @@ impl Signs {
         // Hits that came with the very last look.
         let met = report.faults.iter().any(|fault| fault.hit > 0);
         if met && self.hit_ns.is_none() {
-            self.is_hit();
+            self.was_hit(self.unhit_ns);
         }
         let reactions = report.faults.iter().filter_map(|fault| fault.reaction);
         let failed = reactions.map(|reaction| reaction.failed_for_good()).sum();
@@ -250,11 +255,17 @@ impl Signs {
             return Handoff::NothingToTell;
         };
         match (seen.since_hit(), seen.unreadable()) {
-            (Some(at), _) => Handoff::Escalated {
-                sign,
-                after_ms: at.saturating_sub(hit_ns) / 1_000_000,
-                failed,
-            },
+            (Some(at), _) => {
+                let after_ms = at.saturating_sub(hit_ns) / 1_000_000;
+                match failed {
+                    0 => Handoff::Unprompted { sign, after_ms },
+                    1.. => Handoff::Escalated {
+                        sign,
+                        after_ms,
+                        failed,
+                    },
+                }
+            }
             (None, _) if failed == 0 => Handoff::NothingToTell,
             (None, Some(why)) => Handoff::Unseen { why },
             (None, None) => Handoff::Silent { sign, failed },

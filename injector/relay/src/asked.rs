@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use crate::{
     reactions::Task,
-    repeat::{Repeat, without_key},
+    repeat::{Content, Repeat},
 };
 
 /// A request to a model's API.
@@ -85,13 +85,10 @@ impl Asked {
 
     /// The same, with what its body says. A body that is not JSON says nothing.
     pub(crate) fn with_body(mut self, scope: u32, headers: &HeaderMap, body: &Bytes) -> Self {
-        self.repeat = Repeat::of(&Method::POST, headers, body).of_a_model();
+        let Content { key, rest } = Content::of(body);
+        self.repeat = Repeat::of(&Method::POST, headers, key).of_a_model();
         let mut task = DefaultHasher::new();
-        (scope, &self.path).hash(&mut task);
-        match without_key(body) {
-            Some(body) => body.hash(&mut task),
-            None => body.hash(&mut task),
-        }
+        (scope, &self.path, rest).hash(&mut task);
         self.task = task.finish();
         if self.dialect == Provider::Gemini {
             return self;

@@ -104,6 +104,10 @@ pub struct Count {
     pub hit: u64,
     /// That it chose and could not act on.
     pub missed: u64,
+    /// When it has acted first, on the boot clock, in nanoseconds. Counts are told some time later, and what a target did meanwhile
+    /// was behind the hit all the same.
+    #[serde(default)]
+    pub first_hit_boot_ns: Option<u64>,
     /// When it has acted last, on the boot clock, in nanoseconds; 0 is never.
     pub last_hit_boot_ns: u64,
 }

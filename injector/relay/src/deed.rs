@@ -4,6 +4,7 @@ mod claim;
 mod document;
 mod tokens;
 mod tool;
+mod tried;
 
 use std::{rc::Rc, time::Instant};
 
@@ -18,7 +19,7 @@ use injector_spec::{
     quantity::invites_another_try,
 };
 
-use self::claim::Claim;
+use self::{claim::Claim, tried::Try};
 use crate::{
     act::{Act, Change, Final, Slow},
     asked::{Asked, MOST},
@@ -26,8 +27,7 @@ use crate::{
     pieces::Framing,
     process::{Open, Shared},
     provider::{self, Failure, Made},
-    reactions::{Next, Task},
-    repeat::Repeat,
+    reactions::Next,
     rules::{Met, Origin},
     stream::{self, Broken, Passing, Read, as_it_comes, whole, whole_with},
     tunnel,
@@ -39,6 +39,7 @@ struct Deed {
     /// The target.
     scope: u32,
     asked: Asked,
+    tried: Try,
     /// What slows the answer down.
     slow: Option<(Slow, Claim)>,
 }
@@ -72,8 +73,7 @@ pub(crate) async fn answer(
             return unmet(shared, origin, request, upstream).await;
         }
     };
-    let now_ms = shared.now_ms();
-    shared.reactions.borrow_mut().comes(asked.task, now_ms);
+    let tried = Try::comes(shared, asked.task, asked.repeat);
     let taken = if shared.is_met(origin) {
         shared.rules.borrow_mut().ask(origin, Met::Model(&asked))
     } else {
@@ -81,13 +81,13 @@ pub(crate) async fn answer(
     };
     let request = Request::from_parts(head, body);
     if taken.is_empty() {
-        let asked = (asked.task, asked.repeat);
-        return pass_well(shared, asked, request, upstream).await;
+        return pass_well(shared, &tried, request, upstream).await;
     }
     let mut deed = Deed {
         shared: Rc::clone(shared),
         scope: origin.scope,
         asked,
+        tried,
         slow: None,
     };
     let mut other = None;
@@ -139,7 +139,7 @@ async fn unmet(
 async fn withhold(
     shared: &Rc<Shared>,
     which: Fulfilment,
-    mut claim: Claim,
+    (mut claim, tried): (Claim, &Try),
     request: Request<Passing>,
     upstream: &Upstream,
 ) -> Result<Response<Passing>, Broken> {
@@ -150,15 +150,15 @@ async fn withhold(
         }
         Fulfilment::Delivered => {
             let answer = pass(shared, request, upstream).await?;
-            if answer.status().is_success() {
-                is_carried_out(shared, claim.asked());
+            let went_well = answer.status().is_success();
+            if went_well {
+                tried.is_carried_out();
                 claim.is_carried_out();
             }
             if claim.may_act() {
                 claim.withhold().await;
-            } else {
-                let (task, _) = claim.asked();
-                judge(shared, task, answer.status().is_success());
+            } else if went_well {
+                tried.goes_well();
             }
             Ok(answer)
         }
@@ -168,35 +168,16 @@ async fn withhold(
 /// Passes a request on that no fault has met, and sees whether it goes well.
 async fn pass_well(
     shared: &Rc<Shared>,
-    asked: (Task, Repeat),
+    tried: &Try,
     request: Request<Passing>,
     upstream: &Upstream,
 ) -> Result<Response<Passing>, Broken> {
-    let answer = pass(shared, request, upstream).await;
-    let went_well = answer
-        .as_ref()
-        .is_ok_and(|answer| answer.status().is_success());
-    if went_well {
-        is_carried_out(shared, asked);
+    let answer = pass(shared, request, upstream).await?;
+    if answer.status().is_success() {
+        tried.is_carried_out();
+        tried.goes_well();
     }
-    judge(shared, asked.0, went_well);
-    answer
-}
-
-/// Takes in that the server has carried a request out.
-fn is_carried_out(shared: &Rc<Shared>, (task, repeat): (Task, Repeat)) {
-    let mut reactions = shared.reactions.borrow_mut();
-    reactions.is_carried_out(task, repeat);
-}
-
-/// Sees to a task whose try no fault has made fail.
-fn judge(shared: &Rc<Shared>, task: Task, went_well: bool) {
-    let mut reactions = shared.reactions.borrow_mut();
-    if went_well {
-        reactions.goes_well(task);
-    } else {
-        reactions.goes_wrong(task, shared.now_ms());
-    }
+    Ok(answer)
 }
 
 /// Passes a request on and its answer back, as they are.
@@ -237,13 +218,17 @@ impl Deed {
         };
         match act {
             Final::Refuse(failure) => self.refuse(failure, claim, request, upstream).await,
-            Final::Withhold(which) => withhold(&self.shared, which, claim, request, upstream).await,
+            Final::Withhold(which) => {
+                let both = (claim, &self.tried);
+                withhold(&self.shared, which, both, request, upstream).await
+            }
             Final::Empty => {
                 let empty = provider::empty(&self.asked, self.shared.number());
                 wait(&mut self.slow).await;
                 match empty.filter(|_| claim.may_act()) {
                     Some(empty) => {
                         claim.hit();
+                        self.tried.is_answered();
                         Ok(made(StatusCode::OK, empty.content_type, whole(empty.body)))
                     }
                     None => self.pass_well(request, upstream).await,
@@ -258,8 +243,7 @@ impl Deed {
         request: Request<Passing>,
         upstream: &Upstream,
     ) -> Result<Response<Passing>, Broken> {
-        let asked = (self.asked.task, self.asked.repeat);
-        pass_well(&self.shared, asked, request, upstream).await
+        pass_well(&self.shared, &self.tried, request, upstream).await
     }
 
     /// Answers in the peer's place, which never hears of the request.
@@ -301,23 +285,22 @@ impl Deed {
         upstream: &Upstream,
     ) -> Result<Response<Passing>, Broken> {
         ask_for_plain(request.headers_mut());
-        let answer = upstream.ask(request).await;
-        let went_well = answer
-            .as_ref()
-            .is_ok_and(|answer| answer.status().is_success());
-        if went_well {
-            is_carried_out(&self.shared, (self.asked.task, self.asked.repeat));
-            if let Some((_, claim)) = &mut change {
-                claim.is_carried_out();
-            }
+        let answer = upstream.ask(request).await?;
+        if !answer.status().is_success() {
+            self.tried.goes_wrong();
+            wait(&mut self.slow).await;
+            return Ok(answer.map(as_it_comes));
         }
-        let is_left_alone = |answer: &Response<Incoming>| !went_well || is_packed(answer.headers());
-        if change.is_none() || answer.as_ref().map_or(true, is_left_alone) {
-            judge(&self.shared, self.asked.task, went_well);
+        self.tried.is_carried_out();
+        if let Some((_, claim)) = &mut change {
+            claim.is_carried_out();
         }
-        let answer = answer?;
+        let is_left_alone = is_packed(answer.headers());
+        if change.is_none() || is_left_alone {
+            self.tried.goes_well();
+        }
         wait(&mut self.slow).await;
-        if is_left_alone(&answer) {
+        if is_left_alone {
             return Ok(answer.map(as_it_comes));
         }
         let content_type = answer.headers().get(CONTENT_TYPE);
@@ -325,9 +308,7 @@ impl Deed {
         match content_type.and_then(Framing::of) {
             Some(framing) => Ok(tokens::changed(self, change, framing, answer)),
             None => match change {
-                Some((change, claim)) => {
-                    document::changed(&self.asked, change, claim, answer).await
-                }
+                Some((change, claim)) => document::changed(self, change, claim, answer).await,
                 None => Ok(answer.map(as_it_comes)),
             },
         }

@@ -7,17 +7,18 @@
 //! An effect comes twice where the server has carried out a try whose answer the target did not get, and carries out another. A
 //! request that was answered has had its effect; one by a method that is idempotent has it once, however often it is sent.
 //!
-//! Half an answer is taken for the whole where the target puts its text, and nothing behind it, into a request of another
-//! task: that is how an agent tells its model what was said before. A target that keeps it to itself is not found out. Where the half
-//! is the last message, the model is to go on with it: the target has noticed, and the task is closed.
+//! Whether half an answer is taken for the whole is in [`halves`].
 //!
-//! A try whose answer is held back has not ended, and its task is not given up.
+//! A try whose answer is held back has not ended, and its task is not given up: the same request beside it is no next try. One to
+//! which no answer comes, whatever the reason, has ended when the relay lets go of it.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+mod halves;
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use injector_record::report::{HUNG_MS, REST_MS, Reaction};
-use serde_json::Value;
 
+use self::halves::Truncated;
 use crate::repeat::{Repeat, Twice};
 
 /// Open tasks at most; further ones are not followed.
@@ -63,14 +64,42 @@ impl Failed {
         next: Next::Open,
         effect: Effect::None,
     };
+
+    /// By one that is held back: the target may still get it.
+    const NEVER_CAME: Self = Self {
+        wait_ms: None,
+        next: Next::Invited,
+        effect: Effect::None,
+    };
+}
+
+/// What a try is told by that goes on, and an answer that is held back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Number(u64);
+
+/// What becomes of the last try of an open task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Last {
+    /// It goes on.
+    GoesOn(Number),
+    /// Its answer is held back, or that of another beside it.
+    Held,
+    /// It ended at this time, in milliseconds.
+    Ended(u64),
+}
+
+/// A task that is open.
+#[derive(Clone, Debug)]
+struct Opened {
+    last: Last,
+    /// The rules that have met it: a few at most, each once.
+    by: Vec<(usize, Open)>,
 }
 
 /// An open task, as a rule has met it.
 #[derive(Clone, Copy, Debug)]
 struct Open {
     tries: u64,
-    /// When its last try ended, in milliseconds; `None` while it goes on.
-    ended_ms: Option<u64>,
     /// How long the last answer told to wait.
     wait_ms: Option<u64>,
     /// The longest time that has passed between two of its tries.
@@ -91,29 +120,6 @@ impl Open {
     }
 }
 
-/// Answers at most that were cut and whose text is looked for.
-const MOST_TRUNCATED: usize = 64;
-
-/// Half an answer with less text than this, in characters, is not looked for: other texts may be the same.
-const SHORTEST: usize = 6;
-
-/// In so many requests behind it: an agent goes on with an answer or has left it.
-const MOST_REQUESTS: u32 = 16;
-
-/// In none that is longer, in bytes.
-const LONGEST_LOOKED_AT: usize = 1 << 20;
-
-/// Half an answer that ended in good order.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Truncated {
-    rule: usize,
-    scope: u32,
-    task: Task,
-    text: String,
-    /// Requests in which it was looked for.
-    requests: u32,
-}
-
 /// An answer that is held back now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Holding {
@@ -127,36 +133,46 @@ struct Holding {
 /// How an answer came to its end that was held back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Held {
-    /// The target closed the connection after so many milliseconds.
-    LetGo(u64),
-    /// The fault ended first, after so many milliseconds.
-    UntilTheEnd(u64),
+    /// The target closed the connection, and will not hear of this.
+    LetGo(Effect),
+    /// The fault ended first, and the target gets the answer.
+    UntilTheEnd,
 }
 
 /// All tasks.
 #[derive(Default)]
 pub(crate) struct Reactions {
-    /// Those that are open, with the rules that have met them: a few at most, each once.
-    open: HashMap<Task, Vec<(usize, Open)>>,
+    /// Those that are open.
+    open: HashMap<Task, Opened>,
     by_rule: BTreeMap<usize, Reaction>,
     /// As it was told last.
     told: BTreeMap<usize, Reaction>,
     /// The newest at the end.
     truncated: VecDeque<Truncated>,
-    /// Answers that are held back now, by a number each.
-    holding: BTreeMap<u64, Holding>,
-    /// The number of the last one.
-    held: u64,
+    /// Answers that are held back now.
+    holding: BTreeMap<Number, Holding>,
+    /// The last one.
+    numbered: Number,
 }
 
 impl Reactions {
-    /// A request comes. It is the next try of each rule's open task that it belongs to.
-    pub(crate) fn comes(&mut self, task: Task, now_ms: u64) {
-        for (rule, open) in self.open.get_mut(&task).into_iter().flatten() {
-            // A try beside one that goes on is another request at the same time.
-            let Some(ended) = open.ended_ms.take() else {
-                continue;
-            };
+    fn number(&mut self) -> Number {
+        self.numbered.0 += 1;
+        self.numbered
+    }
+
+    /// A request comes. It is the next try of its task where that is open; its number, by which it ends.
+    pub(crate) fn comes(&mut self, task: Task, now_ms: u64) -> Number {
+        let number = self.number();
+        let Some(opened) = self.open.get_mut(&task) else {
+            return number;
+        };
+        // One beside a try that goes on is another request at the same time.
+        let Last::Ended(ended) = opened.last else {
+            return number;
+        };
+        opened.last = Last::GoesOn(number);
+        for (rule, open) in &mut opened.by {
             let reaction = self.by_rule.entry(*rule).or_default();
             let gap = now_ms.saturating_sub(ended);
             open.tries += 1;
@@ -171,12 +187,20 @@ impl Reactions {
                 reaction.too_early += u64::from(gap * 100 < wait * KEPT);
             }
         }
+        number
+    }
+
+    /// A task is open no more; by which rules it was met.
+    fn closes(&mut self, task: Task) -> impl Iterator<Item = usize> + use<> {
+        let opened = self.open.remove(&task).into_iter();
+        opened.flat_map(|one| one.by).map(|(rule, _)| rule)
     }
 
     /// The server has carried a try out. Where it did so before and the target has not heard of it, that is once too often, unless
     /// it can know the one from the other.
     pub(crate) fn is_carried_out(&mut self, task: Task, repeat: Repeat) {
-        for (rule, open) in self.open.get(&task).into_iter().flatten() {
+        let opened = self.open.get(&task).into_iter();
+        for (rule, open) in opened.flat_map(|one| &one.by) {
             let Effect::Unacknowledged(first) = open.effect else {
                 continue;
             };
@@ -191,8 +215,9 @@ impl Reactions {
     }
 
     /// The target will not hear of what the server has carried out for this try, which a rule has met.
-    pub(crate) fn is_unacknowledged(&mut self, rule: usize, task: Task, repeat: Repeat) {
-        let opens = self.open.get_mut(&task).into_iter().flatten();
+    fn is_unacknowledged(&mut self, rule: usize, task: Task, repeat: Repeat) {
+        let opened = self.open.get_mut(&task).into_iter();
+        let opens = opened.flat_map(|one| &mut one.by);
         for (_, open) in opens.filter(|(of, _)| *of == rule) {
             if repeat != Repeat::Idempotent && open.effect == Effect::None {
                 self.by_rule.entry(rule).or_default().unacknowledged += 1;
@@ -203,18 +228,47 @@ impl Reactions {
 
     /// A rule has made a try fail, which ends now. To other rules that have met the task before it has failed as well.
     pub(crate) fn fails(&mut self, rule: usize, task: Task, failed: Failed, now_ms: u64) {
+        let last = self.ended(task, now_ms);
+        self.meets(rule, task, failed, last);
+    }
+
+    /// A rule begins to hold an answer to a try of this task back, which goes on meanwhile; its number, by which that ends.
+    pub(crate) fn holds(&mut self, rule: usize, task: Task, now_ms: u64) -> Number {
+        let number = self.number();
+        let holding = Holding {
+            rule,
+            task,
+            since_ms: now_ms,
+        };
+        self.holding.insert(number, holding);
+        self.meets(rule, task, Failed::NEVER_CAME, Last::Held);
+        number
+    }
+
+    /// What becomes of a try that ends now: while another answer to the same request is held back, the task goes on.
+    fn ended(&self, task: Task, now_ms: u64) -> Last {
+        if self.holding.values().any(|one| one.task == task) {
+            Last::Held
+        } else {
+            Last::Ended(now_ms)
+        }
+    }
+
+    /// A rule has met a try of this task so.
+    fn meets(&mut self, rule: usize, task: Task, failed: Failed, last: Last) {
         let is_full = self.open.len() >= MOST;
         if is_full && !self.open.contains_key(&task) {
             return;
         }
-        self.goes_wrong(task, now_ms);
-        let rules = self.open.entry(task).or_default();
+        let by = Vec::new();
+        let opened = self.open.entry(task).or_insert(Opened { last, by });
+        opened.last = last;
+        let rules = &mut opened.by;
         let reaction = self.by_rule.entry(rule).or_default();
         let place = rules.iter().position(|(of, _)| *of == rule);
         let place = place.unwrap_or_else(|| {
             let open = Open {
                 tries: 1,
-                ended_ms: Some(now_ms),
                 wait_ms: None,
                 longest_gap_ms: 0,
                 next: Next::Open,
@@ -256,112 +310,57 @@ impl Reactions {
     pub(crate) fn goes_well(&mut self, task: Task) {
         // It has got the rest.
         self.truncated.retain(|one| one.task != task);
-        for (rule, _) in self.open.remove(&task).into_iter().flatten() {
+        for rule in self.closes(task) {
             self.by_rule.entry(rule).or_default().made_good += 1;
         }
     }
 
-    /// A try of an open task failed, by a fault or by itself.
-    pub(crate) fn goes_wrong(&mut self, task: Task, now_ms: u64) {
-        for (_, open) in self.open.get_mut(&task).into_iter().flatten() {
-            open.ended_ms = Some(now_ms);
+    /// This try has ended without an answer that is of use, where it went on until now.
+    pub(crate) fn goes_wrong(&mut self, task: Task, number: Number, now_ms: u64) {
+        if let Some(opened) = self.open.get_mut(&task)
+            && opened.last == Last::GoesOn(number)
+        {
+            opened.last = Last::Ended(now_ms);
         }
     }
 
-    /// A rule begins to hold an answer to a try of this task back; its number, by which it ends.
-    pub(crate) fn holds(&mut self, rule: usize, task: Task, now_ms: u64) -> u64 {
-        self.held += 1;
-        let holding = Holding {
-            rule,
-            task,
-            since_ms: now_ms,
-        };
-        self.holding.insert(self.held, holding);
-        self.held
-    }
-
     /// An answer was held back until the fault ended, and goes on now: its task needs no other try.
-    pub(crate) fn comes_late(&mut self, task: Task) {
-        for (rule, _) in self.open.remove(&task).into_iter().flatten() {
+    fn comes_late(&mut self, task: Task) {
+        for rule in self.closes(task) {
             self.by_rule.entry(rule).or_default().late += 1;
         }
     }
 
     /// An answer was held back, by this number, and is no more.
-    pub(crate) fn was_held(&mut self, rule: usize, number: u64, held: Held) {
-        self.holding.remove(&number);
-        let reaction = self.by_rule.entry(rule).or_default();
-        match held {
-            Held::LetGo(after_ms) => {
-                reaction.let_go += 1;
-                let longest = reaction.longest_wait_ms.unwrap_or(0);
-                reaction.longest_wait_ms = Some(longest.max(after_ms));
-            }
-            Held::UntilTheEnd(after_ms) => {
-                reaction.never_let_go += 1;
-                let longest = reaction.longest_held_ms.unwrap_or(0);
-                reaction.longest_held_ms = Some(longest.max(after_ms));
-            }
-        }
-    }
-
-    /// An answer ended in good order behind this text, which is the half of it.
-    pub(crate) fn truncated(&mut self, rule: usize, scope: u32, task: Task, text: &str) {
-        self.truncated
-            .retain(|one| one.rule != rule || one.task != task);
-        if text.trim().chars().count() < SHORTEST {
-            return;
-        }
-        self.by_rule.entry(rule).or_default().halves += 1;
-        if self.truncated.len() >= MOST_TRUNCATED {
-            self.truncated.pop_front();
-        }
-        self.truncated.push_back(Truncated {
-            rule,
-            scope,
-            task,
-            text: text.trim().to_owned(),
-            requests: 0,
-        });
-    }
-
-    /// A target says this in a request. Where it has half an answer in it as the whole, that is counted, once.
-    pub(crate) fn says(&mut self, scope: u32, task: Task, body: &[u8]) {
-        let is_sought = |truncated: &Truncated| truncated.scope == scope && truncated.task != task;
-        if body.len() > LONGEST_LOOKED_AT || !self.truncated.iter().any(is_sought) {
-            return;
-        }
-        let Ok(said) = serde_json::from_slice::<Value>(body) else {
+    pub(crate) fn was_held(&mut self, number: Number, held: Held, now_ms: u64) {
+        let Some(holding) = self.holding.remove(&number) else {
             return;
         };
-        let Answers { whole, last } = Answers::of(&said);
-        let mut gone_on = Vec::new();
-        let by_rule = &mut self.by_rule;
-        self.truncated.retain_mut(|truncated| {
-            if !is_sought(truncated) {
-                return true;
+        let Holding {
+            rule,
+            task,
+            since_ms,
+        } = holding;
+        let after_ms = Some(now_ms.saturating_sub(since_ms));
+        let reaction = self.by_rule.entry(rule).or_default();
+        match held {
+            Held::LetGo(effect) => {
+                reaction.let_go += 1;
+                reaction.longest_wait_ms = reaction.longest_wait_ms.max(after_ms);
+                if let Effect::Unacknowledged(repeat) = effect {
+                    self.is_unacknowledged(rule, task, repeat);
+                }
+                let last = self.ended(task, now_ms);
+                // A task that another try has made good meanwhile is none any more.
+                if let Some(opened) = self.open.get_mut(&task) {
+                    opened.last = last;
+                }
             }
-            if last.contains(truncated.text.as_str()) {
-                gone_on.push(truncated.task);
-                return false;
+            Held::UntilTheEnd => {
+                reaction.never_let_go += 1;
+                reaction.longest_held_ms = reaction.longest_held_ms.max(after_ms);
+                self.comes_late(task);
             }
-            let is_taken = whole.contains(truncated.text.as_str());
-            if is_taken {
-                let reaction = by_rule.entry(truncated.rule).or_default();
-                reaction.accepted_truncations += 1;
-            }
-            truncated.requests += 1;
-            !is_taken && truncated.requests < MOST_REQUESTS
-        });
-        for task in gone_on {
-            self.goes_on(task);
-        }
-    }
-
-    /// The target has the model go on behind half an answer: its task needs no other try.
-    fn goes_on(&mut self, task: Task) {
-        for (rule, _) in self.open.remove(&task).into_iter().flatten() {
-            self.by_rule.entry(rule).or_default().gone_on += 1;
         }
     }
 
@@ -377,12 +376,10 @@ impl Reactions {
     /// What has come of it so far; tasks that are open and rest count as given up.
     pub(crate) fn so_far(&self, now_ms: u64) -> BTreeMap<usize, Reaction> {
         let mut all = self.by_rule.clone();
-        let held: HashSet<Task> = self.holding.values().map(|one| one.task).collect();
-        for (task, rules) in &self.open {
-            for (rule, open) in rules {
+        for opened in self.open.values() {
+            for (rule, open) in &opened.by {
                 let reaction = all.entry(*rule).or_default();
-                let ended = open.ended_ms.filter(|_| !held.contains(task));
-                let Some(ended) = ended else {
+                let Last::Ended(ended) = opened.last else {
                     reaction.going_on += u64::from(open.is_retryable);
                     continue;
                 };
@@ -406,50 +403,6 @@ impl Reactions {
             }
         }
         all
-    }
-}
-
-/// The texts that a request tells the model as its own answers.
-#[derive(Default)]
-struct Answers<'v> {
-    /// Those with something behind them.
-    whole: HashSet<&'v str>,
-    /// That which is the last message: the model is to go on with it, as an agent asks that has noticed.
-    last: HashSet<&'v str>,
-}
-
-impl<'v> Answers<'v> {
-    fn of(said: &'v Value) -> Self {
-        let mut answers = Self::default();
-        let lists = ["messages", "contents", "input"];
-        let lists = lists.iter().filter_map(|list| said.get(list)?.as_array());
-        for (last, earlier) in lists.filter_map(|messages| messages.split_last()) {
-            for message in earlier.iter().filter(|message| is_an_answer(message)) {
-                gather(message, &mut answers.whole);
-            }
-            if is_an_answer(last) {
-                gather(last, &mut answers.last);
-            }
-        }
-        answers
-    }
-}
-
-/// Whether a message is one of the model's.
-fn is_an_answer(message: &Value) -> bool {
-    let role = message.get("role").and_then(Value::as_str);
-    matches!(role, Some("assistant" | "model"))
-}
-
-/// The texts of a document.
-fn gather<'v>(value: &'v Value, texts: &mut HashSet<&'v str>) {
-    match value {
-        Value::String(text) => {
-            texts.insert(text.trim());
-        }
-        Value::Array(all) => all.iter().for_each(|one| gather(one, texts)),
-        Value::Object(all) => all.values().for_each(|one| gather(one, texts)),
-        Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
 

@@ -5,7 +5,6 @@
 //! not seen: what is judged is the client.
 
 use std::{
-    borrow::Cow,
     fmt,
     hash::{DefaultHasher, Hash, Hasher},
 };
@@ -13,7 +12,7 @@ use std::{
 use http::{HeaderMap, Method};
 use serde::{
     Deserialize, Deserializer,
-    de::{IgnoredAny, MapAccess, SeqAccess, Visitor},
+    de::{DeserializeSeed, MapAccess, SeqAccess, Visitor},
 };
 use serde_json::Value;
 
@@ -55,125 +54,222 @@ const KEYS: [&str; 3] = ["idempotency_key", "idempotencyKey", "idempotency-key"]
 /// Where a body may have it deeper inside, in the order in which they are asked.
 const WITHIN: [&str; 3] = ["params", "arguments", "_meta"];
 
-/// What is found in a value of JSON; all else in it is skipped, whatever it is.
-#[derive(Default)]
+/// A body as it is told from others, read once: two that differ by their key alone, or by how they are written, are the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Content {
+    /// Its key, hashed. It may be another with each try, or stand in some of them alone, which are the same request all the same.
+    pub(crate) key: Option<u64>,
+    /// All the rest, hashed.
+    pub(crate) rest: u64,
+}
+
+impl Content {
+    /// Of a body; one that is no JSON, or is too long to be read, is what its bytes are.
+    pub(crate) fn of(body: &[u8]) -> Self {
+        let read = || {
+            let mut from = serde_json::Deserializer::from_slice(body);
+            let found = Place::MayBear.deserialize(&mut from).ok()?;
+            from.end().ok()?;
+            Some(found.content())
+        };
+        let is_read = body.len() <= LONGEST;
+        is_read.then(read).flatten().unwrap_or_else(|| Self {
+            key: None,
+            rest: hash(body),
+        })
+    }
+
+    /// Of what was read already.
+    pub(crate) fn of_value(value: &Value) -> Self {
+        let found = Place::MayBear.deserialize(value);
+        found.map_or_else(
+            // A value can be read.
+            |_| Self::of(value.to_string().as_bytes()),
+            Found::content,
+        )
+    }
+}
+
+fn hash(of: impl Hash) -> u64 {
+    let mut hash = DefaultHasher::new();
+    of.hash(&mut hash);
+    hash.finish()
+}
+
+/// What is found in a value of JSON.
+#[derive(Clone, Copy, Debug)]
 struct Found {
     /// What it would be as a key, hashed: a text or a number is one.
     as_key: Option<u64>,
     /// The key that it has inside, as an object.
     inside: Option<u64>,
+    /// All of it but that, hashed; nothing where it is an object without anything else.
+    rest: Option<u64>,
 }
 
 impl Found {
-    fn key(of: impl Hash) -> Self {
-        let mut hash = DefaultHasher::new();
-        of.hash(&mut hash);
+    fn content(self) -> Content {
+        Content {
+            key: self.inside,
+            rest: hash(self.rest),
+        }
+    }
+
+    fn of(kind: &str, rest: impl Hash) -> Self {
         Self {
-            as_key: Some(hash.finish()),
+            as_key: None,
             inside: None,
+            rest: Some(hash((kind, rest))),
         }
     }
 
-    /// The key of a body; `None` where it has none, or is not JSON.
-    fn in_body(body: &[u8]) -> Option<u64> {
-        if body.len() > LONGEST {
-            return None;
+    fn of_text(kind: &str, text: &str) -> Self {
+        Self {
+            as_key: Some(hash(text)),
+            ..Self::of(kind, text)
         }
-        serde_json::from_slice::<Self>(body).ok()?.inside
     }
 }
 
-impl<'de> Deserialize<'de> for Found {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        from.deserialize_any(Finder)
+/// Where a value stands, as an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// A key may stand in it.
+    MayBear,
+    /// None is looked for.
+    Below,
+}
+
+impl<'de> DeserializeSeed<'de> for Place {
+    type Value = Found;
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Found, D::Error> {
+        from.deserialize_any(self)
     }
 }
 
-struct Finder;
-
-impl<'de> Visitor<'de> for Finder {
+impl<'de> Visitor<'de> for Place {
     type Value = Found;
 
     fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str("any value")
     }
 
-    fn visit_bool<E>(self, _: bool) -> Result<Found, E> {
-        Ok(Found::default())
+    fn visit_bool<E>(self, value: bool) -> Result<Found, E> {
+        Ok(Found::of("bool", value))
     }
 
     fn visit_unit<E>(self) -> Result<Found, E> {
-        Ok(Found::default())
+        Ok(Found::of("null", ()))
     }
 
     fn visit_u64<E>(self, number: u64) -> Result<Found, E> {
-        Ok(Found::key(number.to_string()))
+        Ok(Found::of_text("number", &number.to_string()))
     }
 
     fn visit_i64<E>(self, number: i64) -> Result<Found, E> {
-        Ok(Found::key(number.to_string()))
+        Ok(Found::of_text("number", &number.to_string()))
     }
 
     fn visit_f64<E>(self, number: f64) -> Result<Found, E> {
-        Ok(Found::key(number.to_string()))
+        Ok(Found::of_text("number", &number.to_string()))
     }
 
     fn visit_str<E>(self, text: &str) -> Result<Found, E> {
-        Ok(Found::key(text))
+        Ok(Found::of_text("text", text))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut all: A) -> Result<Found, A::Error> {
-        while all.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Found::default())
+        let mut rest = DefaultHasher::new();
+        while let Some(one) = all.next_element_seed(Self::Below)? {
+            one.rest.hash(&mut rest);
+        }
+        Ok(Found::of("list", rest.finish()))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut all: A) -> Result<Found, A::Error> {
         let (mut own, mut within) = (None, [None; WITHIN.len()]);
-        while let Some(name) = all.next_key::<Cow<'de, str>>()? {
-            if KEYS.contains(&&*name) {
-                own = own.or(all.next_value::<Found>()?.as_key);
-            } else if let Some(place) = WITHIN.iter().position(|one| *one == name) {
-                within[place] = within[place].or(all.next_value::<Found>()?.inside);
-            } else {
-                all.next_value::<IgnoredAny>()?;
-            }
+        // Whatever their order.
+        let (mut members, mut rest) = (0_u64, 0_u64);
+        while let Some(Name { hashed, is }) = all.next_key::<Name>()? {
+            let is = if self == Self::MayBear { is } else { Is::Other };
+            let value = match is {
+                Is::Key => {
+                    let value = all.next_value_seed(Self::Below)?;
+                    if value.as_key.is_some() {
+                        own = own.or(value.as_key);
+                        continue;
+                    }
+                    value
+                }
+                Is::Within(place) => {
+                    let value = all.next_value_seed(Self::MayBear)?;
+                    within[place] = within[place].or(value.inside);
+                    if value.rest.is_none() {
+                        continue;
+                    }
+                    value
+                }
+                Is::Other => all.next_value_seed(Self::Below)?,
+            };
+            members += 1;
+            rest = rest.wrapping_add(hash((hashed, value.rest)));
         }
         Ok(Found {
             as_key: None,
             inside: own.or(within.into_iter().flatten().next()),
+            rest: (members > 0).then(|| hash(("object", members, rest))),
         })
     }
 }
 
-/// Takes the key out of what bears one: it may be another with each try, which is the same request all the same.
-pub(crate) fn take_key_out(of: &mut Value) {
-    let Value::Object(all) = of else {
-        return;
-    };
-    for name in KEYS {
-        let is_key = |value: &Value| value.is_string() || value.is_number();
-        if all.get(name).is_some_and(is_key) {
-            all.remove(name);
-        }
-    }
-    for name in WITHIN {
-        if let Some(inner) = all.get_mut(name) {
-            take_key_out(inner);
-        }
+/// The name of a member.
+struct Name {
+    hashed: u64,
+    is: Is,
+}
+
+/// What stands behind a name where a key may stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Is {
+    /// A key, where it is of that kind.
+    Key,
+    /// What may have one inside, by its place in [`WITHIN`].
+    Within(usize),
+    /// Something else.
+    Other,
+}
+
+impl<'de> Deserialize<'de> for Name {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_str(Namer)
     }
 }
 
-/// A body with its key taken out; `None` where it has none.
-pub(crate) fn without_key(body: &[u8]) -> Option<String> {
-    Found::in_body(body)?;
-    let mut value = serde_json::from_slice(body).ok()?;
-    take_key_out(&mut value);
-    Some(value.to_string())
+struct Namer;
+
+impl Visitor<'_> for Namer {
+    type Value = Name;
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("the name of a member")
+    }
+
+    fn visit_str<E>(self, name: &str) -> Result<Name, E> {
+        let is = if KEYS.contains(&name) {
+            Is::Key
+        } else {
+            let place = WITHIN.iter().position(|one| *one == name);
+            place.map_or(Is::Other, Is::Within)
+        };
+        let hashed = hash(name);
+        Ok(Name { hashed, is })
+    }
 }
 
 impl Repeat {
-    /// Of a request by this method.
-    pub(crate) fn of(method: &Method, headers: &HeaderMap, body: &[u8]) -> Self {
+    /// Of a request by this method, whose body has this key.
+    pub(crate) fn of(method: &Method, headers: &HeaderMap, in_body: Option<u64>) -> Self {
         if method.is_idempotent() {
             return Self::Idempotent;
         }
@@ -182,7 +278,7 @@ impl Repeat {
             key.as_bytes().hash(&mut hash);
             return Self::Keyed(hash.finish());
         }
-        Found::in_body(body).map_or(Self::Anew, Self::Keyed)
+        in_body.map_or(Self::Anew, Self::Keyed)
     }
 
     /// The same, of a request to a model.
@@ -219,7 +315,7 @@ mod tests {
         if let Some(key) = header {
             headers.insert(HEADER, http::HeaderValue::from_static(key));
         }
-        Repeat::of(method, &headers, body.as_bytes())
+        Repeat::of(method, &headers, Content::of(body.as_bytes()).key)
     }
 
     #[test]
@@ -272,16 +368,37 @@ mod tests {
 
     #[test]
     fn the_key_is_no_part_of_what_is_asked() {
-        let body = |key: &str| format!(r#"{{"to":"a","params":{{"idempotencyKey":"{key}"}}}}"#);
-        assert_eq!(
-            without_key(body("1").as_bytes()).as_deref(),
-            Some(r#"{"params":{},"to":"a"}"#)
-        );
-        assert_eq!(
-            without_key(body("1").as_bytes()),
-            without_key(body("2").as_bytes())
-        );
-        assert_eq!(without_key(br#"{"to":"a"}"#), None);
+        let rest = |body: &str| Content::of(body.as_bytes()).rest;
+        let bare = rest(r#"{"to": "a", "n": [1, {"x": null}]}"#);
+        for same in [
+            r#"{"n":[1,{"x":null}],"to":"a"}"#,
+            r#"{"idempotency_key":"1","to":"a","n":[1,{"x":null}]}"#,
+            r#"{"idempotency_key":2,"to":"a","n":[1,{"x":null}],"_meta":{"idempotencyKey":"k"}}"#,
+        ] {
+            assert_eq!(rest(same), bare, "{same}");
+            let value = serde_json::from_str(same).unwrap();
+            let content = Content::of(same.as_bytes());
+            assert_eq!(Content::of_value(&value), content, "{same}");
+        }
+        for other in [
+            r#"{"to":"a","n":[1,{"x":null}],"idempotency_key":{}}"#,
+            r#"{"to":"a","n":[1,{"x":null,"idempotency_key":"k"}]}"#,
+            r#"{"to":"a","n":[1,{"x":null}],"params":{"b":1}}"#,
+            r#"{"to":"a","n":[{"x":null},1]}"#,
+            r#"{"to":"a","n":["1",{"x":null}]}"#,
+            r#"{"to":"b","n":[1,{"x":null}]}"#,
+            r#"{"n":"a","to":[1,{"x":null}]}"#,
+            r#"{"to":"a"}"#,
+            r#"{"to": "a""#,
+            "",
+        ] {
+            assert_ne!(rest(other), bare, "{other}");
+        }
+        assert_eq!(Content::of(b"to=a").rest, Content::of(b"to=a").rest);
+        assert_ne!(Content::of(b"to=a").rest, Content::of(b"to=b").rest);
+        // As far down as JSON is read.
+        let deep = "[".repeat(300) + &"]".repeat(300);
+        assert_eq!(Content::of(deep.as_bytes()).key, None);
     }
 
     #[test]

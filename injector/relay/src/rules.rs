@@ -207,6 +207,7 @@ impl Rules {
             Outcome::Hit => {
                 let boot_ns = boot_ns();
                 known.count.hit += 1;
+                known.count.first_hit_boot_ns.get_or_insert(boot_ns);
                 known.count.last_hit_boot_ns = boot_ns;
                 self.told.push(Said::Hit {
                     rule: taken.rule,

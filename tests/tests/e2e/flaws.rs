@@ -33,6 +33,10 @@ pub(crate) fn cases() -> Vec<Case> {
             twice("--path /events", 2, 1)
         }),
         case("a_call_that_says_that_it_failed_has_no_effect", no_effect),
+        case(
+            "a_call_that_is_let_go_of_while_its_answer_comes_was_held",
+            begun,
+        ),
         case("a_task_that_is_left_at_once_is_given_up", || {
             left("--count 1", ["at_once", "later"], 1)
         }),
@@ -93,6 +97,22 @@ fn no_effect() -> Result<()> {
         first_fault(&report)?,
         &[("let_go", 1), ("unacknowledged", 0), ("duplicates", 0)],
     )
+}
+
+/// A call whose answer begins and does not come to its end before the target's patience has.
+fn begun() -> Result<()> {
+    let lab = Lab::new(Wire::Loopback, Family::V4)?;
+    let (_server, address) = TOOL.serve(&lab)?;
+    let client = "--same --count 1 --path /begun";
+    let mut agent = TOOL.client(lab.agent(), address, client)?;
+    let injector = Injector::new()?;
+    let armed = TOOL.arm(&lab, &injector, "timeout")?;
+    let felt = agent.round()?;
+    ensure!(felt.error("timeout") == 1, "{felt:?}");
+    let report = armed.report()?;
+    let counted = first_fault(&report)?;
+    are(counted, [1, 1, 1])?;
+    did(counted, &[("let_go", 1), ("unacknowledged", 0)])
 }
 
 /// A run that fails on this says so by its code, and one that finds nothing wrong by its own.

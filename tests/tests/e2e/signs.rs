@@ -119,7 +119,11 @@ fn connection() -> Result<()> {
     ensure!(felt.error("503") == 1, "{felt:?}");
     pager.round()?;
     drop((agent, pager));
-    said(&armed.wait_within(SOON)?, 0, "escalated: a connection to ")
+    said(
+        &armed.wait_within(SOON)?,
+        0,
+        "escalated: a new connection to ",
+    )
 }
 
 /// The same claim, without the effect and with it.

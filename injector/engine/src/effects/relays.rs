@@ -172,6 +172,16 @@ impl Effect for Relays {
         self.hits
     }
 
+    /// A relay tells of a hit within 100 ms, and a target may do something about it at once.
+    fn first_hit_boot_ns(&self, ground: &Ground) -> Option<u64> {
+        let relays = ground
+            .namespaces
+            .iter()
+            .filter_map(|one| one.relay.as_ref());
+        let counts = relays.flat_map(|relay| relay.counts.values());
+        counts.filter_map(|count| count.first_hit_boot_ns).min()
+    }
+
     fn flaws(&self) -> Vec<Flaw> {
         self.reactions.values().flat_map(Reaction::flaws).collect()
     }

@@ -1,7 +1,7 @@
 //! What was seen of one sign, and whether it could be looked for.
 //!
 //! The first sighting of all and the first from the first hit on are kept, however many there are. When the first hit was is known
-//! a moment later, and until then the last sightings are kept as well.
+//! a moment later, and may turn out to have been earlier still, so the last sightings before it are kept as well.
 
 use std::{
     collections::VecDeque,
@@ -13,7 +13,7 @@ use std::{
 
 use injector_spec::experiment::Sign;
 
-/// Sightings that are kept until the first hit is known.
+/// Sightings before the first hit, as far as it is known, that are kept.
 const MOST_KEPT: usize = 256;
 
 /// What was seen of one sign.
@@ -26,13 +26,15 @@ pub(super) struct Seen {
     unreadable: Mutex<Option<String>>,
     /// Whether its first look, which says what the past is, was not over when the run began.
     begins_late: AtomicBool,
+    /// Whether its last look, behind everything, was not over in time. A look that comes back later takes it back no more.
+    ends_late: AtomicBool,
 }
 
 /// When it was seen; on the boot clock, in nanoseconds.
 #[derive(Default)]
 struct Sightings {
     first: Option<u64>,
-    /// The last of them, while no fault has hit as far as is known.
+    /// The last of those that were before the hit, as far as it is known.
     last: VecDeque<u64>,
     hit: Option<u64>,
     /// The first that was no earlier than the hit.
@@ -42,25 +44,22 @@ struct Sightings {
 impl Sightings {
     fn note(&mut self, at_ns: u64) {
         self.first.get_or_insert(at_ns);
-        match self.hit {
-            Some(hit) if at_ns >= hit => {
-                self.since_hit.get_or_insert(at_ns);
-            }
-            Some(_) => {}
-            None => {
-                if self.last.len() >= MOST_KEPT {
-                    self.last.pop_front();
-                }
-                self.last.push_back(at_ns);
-            }
+        if self.hit.is_some_and(|hit| at_ns >= hit) {
+            let since = self.since_hit.unwrap_or(at_ns);
+            self.since_hit = Some(since.min(at_ns));
+            return;
         }
+        if self.last.len() >= MOST_KEPT {
+            self.last.pop_front();
+        }
+        self.last.push_back(at_ns);
     }
 
     fn is_hit(&mut self, hit_ns: u64) {
         self.hit = Some(hit_ns);
-        for at_ns in std::mem::take(&mut self.last) {
-            self.note(at_ns);
-        }
+        let since = self.last.iter().copied().filter(|at_ns| *at_ns >= hit_ns);
+        self.since_hit = since.chain(self.since_hit).min();
+        self.last.retain(|at_ns| *at_ns < hit_ns);
     }
 }
 
@@ -72,6 +71,7 @@ impl Seen {
             looked_ns: AtomicU64::new(0),
             unreadable: Mutex::default(),
             begins_late: AtomicBool::new(false),
+            ends_late: AtomicBool::new(false),
         })
     }
 
@@ -90,7 +90,7 @@ impl Seen {
         lock(&self.sightings).note(at_ns);
     }
 
-    /// The first hit of a fault was then.
+    /// The first hit of a fault was then; where it is said again, it was earlier than it had seemed.
     pub(super) fn is_hit(&self, hit_ns: u64) {
         lock(&self.sightings).is_hit(hit_ns);
     }
@@ -117,8 +117,7 @@ impl Seen {
 
     /// No look came to its end in time.
     pub(super) fn stands_still(&self) {
-        let why = "its file system stands still".to_owned();
-        lock(&self.unreadable).get_or_insert(why);
+        self.ends_late.store(true, Ordering::Relaxed);
     }
 
     /// The run begins. What was there by a look that is not over yet may be the target's doing.
@@ -133,7 +132,12 @@ impl Seen {
             let is_late = self.begins_late.load(Ordering::Relaxed);
             is_late.then(|| "its file could not be looked at before the run began".to_owned())
         };
-        let why = lock(&self.unreadable).clone().or_else(late)?;
+        let still = || {
+            let is_late = self.ends_late.load(Ordering::Relaxed);
+            is_late.then(|| "its file system stands still".to_owned())
+        };
+        let known = lock(&self.unreadable).clone();
+        let why = known.or_else(still).or_else(late)?;
         Some(format!(
             "{} cannot be looked for: {why}",
             self.sign.in_words()
@@ -166,6 +170,20 @@ mod tests {
     }
 
     #[test]
+    fn a_hit_that_turns_out_to_be_earlier_has_what_was_seen_meanwhile_behind_it() {
+        let seen = Seen::of(&"connect-to 127.0.0.1:9".parse().unwrap());
+        seen.note(5);
+        seen.is_hit(10);
+        seen.note(7);
+        assert_eq!(seen.since_hit(), None);
+        seen.note(12);
+        seen.is_hit(6);
+        assert_eq!(seen.since_hit(), Some(7));
+        seen.is_hit(4);
+        assert_eq!(seen.since_hit(), Some(5));
+    }
+
+    #[test]
     fn a_file_whose_past_is_not_known_when_the_run_begins_cannot_be_told_of() {
         let sign = Sign::Changed("/x".into());
         let [late, known] = [Seen::of(&sign), Seen::of(&sign)];
@@ -179,6 +197,17 @@ mod tests {
                 .is_some_and(|why| why.contains("before the run began"))
         );
         assert_eq!(known.unreadable(), None);
+    }
+
+    #[test]
+    fn a_last_look_that_comes_back_too_late_takes_nothing_back() {
+        let seen = Seen::of(&Sign::Changed("/x".into()));
+        seen.looked(1);
+        seen.run_begins();
+        seen.stands_still();
+        seen.read(None);
+        let why = seen.unreadable();
+        assert!(why.is_some_and(|why| why.ends_with("stands still")));
     }
 
     #[test]

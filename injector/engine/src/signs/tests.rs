@@ -16,7 +16,7 @@ fn signs(handoff: Option<&str>, claim: Option<Claim>, all: &[&str]) -> Signs {
         unhit_ns: 1_000_000_000,
         ..Signs::default()
     };
-    signs.is_hit();
+    signs.was_hit(signs.unhit_ns);
     signs
 }
 
@@ -34,21 +34,47 @@ fn who_fails_and_says_nothing_is_silent() {
     quiet.all[0].note(999_999_999);
     assert!(matches!(quiet.handoff(2), Handoff::Silent { .. }));
     quiet.all[0].note(3_000_000_000);
-    for failed in [0, 2] {
-        assert!(matches!(
-            quiet.handoff(failed),
-            Handoff::Escalated {
-                after_ms: 2_000,
-                failed: of,
-                ..
-            } if of == failed
-        ));
-    }
+    assert!(matches!(
+        quiet.handoff(2),
+        Handoff::Escalated {
+            after_ms: 2_000,
+            failed: 2,
+            ..
+        }
+    ));
+    assert!(matches!(
+        quiet.handoff(0),
+        Handoff::Unprompted {
+            after_ms: 2_000,
+            ..
+        }
+    ));
     let unhit = Signs {
         hit_ns: None,
         ..quiet
     };
     assert_eq!(unhit.handoff(0), Handoff::NothingToTell);
+}
+
+#[test]
+fn who_hands_over_at_once_is_not_silent_however_late_the_hit_is_counted() {
+    let mut prompt = signs(Some(HOST), None, &[]);
+    prompt.hit_ns = None;
+    let hit_ns = 2_000_000_000;
+    prompt.look(hit_ns - 1, 0);
+    prompt.all[0].note(hit_ns + 5_000_000);
+    // The relay has not told of it by then.
+    prompt.look(hit_ns + 40_000_000, 0);
+    prompt.look(hit_ns + 90_000_000, 1);
+    prompt.was_hit(hit_ns);
+    let handoff = prompt.handoff(1);
+    assert!(
+        matches!(handoff, Handoff::Escalated { after_ms: 5, .. }),
+        "{handoff:?}"
+    );
+    // A hit of another relay's, which is told later, is none before it.
+    prompt.was_hit(hit_ns + 1);
+    assert_eq!(prompt.handoff(1), handoff);
 }
 
 #[test]
@@ -113,7 +139,7 @@ fn connections() -> Signs {
         injector_plan::Plan::make(&experiment, &injector_plan::Names::default(), 0, &|_| true)
             .unwrap();
     let mut signs = Signs::start(&experiment, &plan.watched).unwrap();
-    signs.is_hit();
+    signs.was_hit(signs.unhit_ns);
     signs
 }
 
@@ -188,7 +214,7 @@ fn a_file_is_looked_at_once_more_before_it_is_judged() {
     signs.judge(&mut report);
     let signs = report.signs.unwrap();
     assert!(
-        matches!(signs.handoff, Some(Handoff::Escalated { .. })),
+        matches!(signs.handoff, Some(Handoff::Unprompted { .. })),
         "{signs:?}"
     );
     assert!(

@@ -3,7 +3,7 @@
 use injector_spec::experiment::{Fault, Flaw, flaw};
 use serde::{Deserialize, Serialize};
 
-use super::{Outcome, RunReport};
+use super::{Outcome, RunReport, Signs};
 use crate::measure::{Rpa, Verdict};
 
 /// What became of the flaws on which an experiment fails.
@@ -19,7 +19,8 @@ pub struct FailOn {
 }
 
 impl FailOn {
-    fn of(shown: Vec<Flaw>, unseen: Vec<Flaw>, outcome: &Outcome) -> Self {
+    /// By these signs, where some are declared.
+    fn of(shown: Vec<Flaw>, unseen: Vec<Flaw>, signs: Option<&Signs>, outcome: &Outcome) -> Self {
         let verdict = match outcome {
             Outcome::Halted { why } => Verdict::Halted(why.clone()),
             _ if !shown.is_empty() => {
@@ -34,10 +35,7 @@ impl FailOn {
                 Verdict::Held
             }
             Outcome::Completed | Outcome::Stopped | Outcome::TargetEnded { .. } => {
-                Verdict::Inconclusive(format!(
-                    "no request or plug-in met a fault by which the target could show {}, or not for long enough",
-                    flaw::names(&unseen)
-                ))
+                Verdict::Inconclusive(why_unseen(&unseen, signs))
             }
         };
         Self {
@@ -46,6 +44,24 @@ impl FailOn {
             verdict,
         }
     }
+}
+
+/// What was missing for these flaws to show, in words.
+fn why_unseen(unseen: &[Flaw], signs: Option<&Signs>) -> String {
+    let (mut whys, mut by_faults) = (Vec::new(), Vec::new());
+    for flaw in unseen.iter().copied() {
+        match signs.and_then(|signs| signs.why_unseen(flaw)) {
+            Some(why) => whys.push(format!("the target could not show {}: {why}", flaw.name())),
+            None => by_faults.push(flaw),
+        }
+    }
+    if !by_faults.is_empty() {
+        let names = flaw::names(&by_faults);
+        whys.insert(0, format!(
+            "no request or plug-in met a fault by which the target could show {names}, or not for long enough"
+        ));
+    }
+    whys.join("; ")
 }
 
 impl RunReport {
@@ -86,6 +102,7 @@ impl RunReport {
         let fail_on = FailOn::of(
             named(&|flaw| shown.contains(flaw)),
             named(&|flaw| !shown.contains(flaw) && !seen.contains(flaw)),
+            self.signs.as_deref(),
             &self.outcome,
         );
         if let Some(judgement) = &mut self.judgement
@@ -100,9 +117,44 @@ impl RunReport {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::{Claimed, Handoff};
 
     fn named(shown: &[Flaw], unseen: &[Flaw], outcome: &Outcome) -> Verdict {
-        FailOn::of(shown.to_vec(), unseen.to_vec(), outcome).verdict
+        FailOn::of(shown.to_vec(), unseen.to_vec(), None, outcome).verdict
+    }
+
+    #[test]
+    fn what_was_missing_for_a_sign_is_said() {
+        let said = |handoff, success| {
+            let signs = Signs {
+                handoff: Some(handoff),
+                success: Some(success),
+            };
+            let unseen = [Flaw::Silent, Flaw::Hung, Flaw::FalseSuccess];
+            let done = Outcome::Completed;
+            match FailOn::of(Vec::new(), unseen.to_vec(), Some(&signs), &done).verdict {
+                Verdict::Inconclusive(why) => why,
+                other => panic!("{other:?}"),
+            }
+        };
+        let quiet = said(Handoff::NothingToTell, Claimed::NotClaimed);
+        assert_eq!(
+            quiet,
+            "no request or plug-in met a fault by which the target could show hung, or not for long enough; \
+             the target could not show silent: no task failed for good before the run ended, so there was nothing to tell a person; \
+             the target could not show false-success: no success was claimed, so there was none to be false"
+        );
+        let why = || "x cannot be looked for: y".to_owned();
+        let blind = said(
+            Handoff::Unseen { why: why() },
+            Claimed::Unseen { why: why() },
+        );
+        assert!(
+            blind.ends_with(
+                "show silent: x cannot be looked for: y; the target could not show false-success: x cannot be looked for: y"
+            ),
+            "{blind}"
+        );
     }
 
     #[test]

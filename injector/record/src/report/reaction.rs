@@ -119,12 +119,17 @@ fn shown(ms: u64) -> String {
 }
 
 impl Reaction {
-    /// What many tries of one task are.
-    const fn again(&self) -> Flaw {
-        match self.of_no_use {
-            0 => Flaw::RetryStorm,
-            _ => Flaw::NoProgress,
+    /// What many tries of one task are, and why.
+    fn again(&self) -> (Flaw, String) {
+        if self.of_no_use == 0 {
+            let tries = count(self.most_tries, "try", "tries");
+            return (Flaw::RetryStorm, format!("{tries} for one task"));
         }
+        let why = format!(
+            "{} of one tool with the same arguments, behind answers that were of no use",
+            count(self.most_tries, "call", "calls")
+        );
+        (Flaw::NoProgress, why)
     }
 
     /// Whether an answer was held back for so long that a target with a deadline had let go of it: for more than [`HUNG_MS`],
@@ -178,58 +183,57 @@ impl Reaction {
 
     /// What it did wrong.
     pub fn flaws(&self) -> Vec<Flaw> {
-        let flaws = [
-            (self.too_early > 0, Flaw::IgnoredRetryAfter),
-            (self.most_tries >= STORM, self.again()),
-            (self.hangs(), Flaw::Hung),
-            (self.accepted_truncations > 0, Flaw::AcceptedTruncation),
-            (self.gave_up.at_once > 0, Flaw::GaveUp),
-            (self.duplicates > 0, Flaw::DuplicateEffect),
-        ];
-        let flaws = flaws.into_iter().filter(|(is_one, _)| *is_one);
-        flaws.map(|(_, flaw)| flaw).collect()
+        let shown = self.wrongs().into_iter();
+        shown.map(|(flaw, _)| flaw).collect()
     }
 
-    /// Why it is said to have done this wrong.
-    fn why(&self, flaw: Flaw) -> String {
-        match flaw {
-            Flaw::IgnoredRetryAfter => format!(
-                "{} of {} that an answer had told to wait came before that time was over",
-                self.too_early,
-                count(self.told_to_wait, "try", "tries")
-            ),
-            Flaw::RetryStorm => {
-                format!("{} for one task", count(self.most_tries, "try", "tries"))
-            }
-            Flaw::NoProgress => format!(
-                "{} of one tool with the same arguments, behind answers that were of no use",
-                count(self.most_tries, "call", "calls")
-            ),
-            Flaw::Hung => format!(
-                "the target has not let go of {} that never came while the fault was on, {} at most",
-                count(self.never_let_go.max(1), "answer", "answers"),
-                shown(self.longest_held_ms.max(self.holding_ms).unwrap_or(0))
-            ),
-            Flaw::AcceptedTruncation => format!(
-                "{} that had ended half-way came back as whole in what the target asked next",
-                count(self.accepted_truncations, "answer", "answers")
-            ),
-            Flaw::GaveUp => format!(
-                "{} of {} had no other try behind an answer that clients are to try again",
-                self.gave_up.at_once,
-                count(self.retryable, "task", "tasks"),
-            ),
-            Flaw::DuplicateEffect => format!(
-                "{} of {} that had been carried out and not answered {} carried out again, with no key to know {} by",
-                count(self.duplicates, "try", "tries"),
-                count(self.unacknowledged, "request", "requests"),
-                if self.duplicates == 1 { "was" } else { "were" },
-                if self.duplicates == 1 { "it" } else { "them" },
-            ),
-            Flaw::Silent | Flaw::FalseSuccess | Flaw::DeathUnnoticed | Flaw::Orphans => {
-                String::new()
-            }
-        }
+    /// What it did wrong, and why it is said to have done so.
+    fn wrongs(&self) -> Vec<(Flaw, String)> {
+        let flaws = [
+            (self.too_early > 0).then(|| {
+                let why = format!(
+                    "{} of {} that an answer had told to wait came before that time was over",
+                    self.too_early,
+                    count(self.told_to_wait, "try", "tries")
+                );
+                (Flaw::IgnoredRetryAfter, why)
+            }),
+            (self.most_tries >= STORM).then(|| self.again()),
+            self.hangs().then(|| {
+                let why = format!(
+                    "the target has not let go of {} that never came while the fault was on, {} at most",
+                    count(self.never_let_go.max(1), "answer", "answers"),
+                    shown(self.longest_held_ms.max(self.holding_ms).unwrap_or(0))
+                );
+                (Flaw::Hung, why)
+            }),
+            (self.accepted_truncations > 0).then(|| {
+                let why = format!(
+                    "{} that had ended half-way came back as whole in what the target asked next",
+                    count(self.accepted_truncations, "answer", "answers")
+                );
+                (Flaw::AcceptedTruncation, why)
+            }),
+            (self.gave_up.at_once > 0).then(|| {
+                let why = format!(
+                    "{} of {} had no other try behind an answer that clients are to try again",
+                    self.gave_up.at_once,
+                    count(self.retryable, "task", "tasks"),
+                );
+                (Flaw::GaveUp, why)
+            }),
+            (self.duplicates > 0).then(|| {
+                let why = format!(
+                    "{} of {} that had been carried out and not answered {} carried out again, with no key to know {} by",
+                    count(self.duplicates, "try", "tries"),
+                    count(self.unacknowledged, "request", "requests"),
+                    if self.duplicates == 1 { "was" } else { "were" },
+                    if self.duplicates == 1 { "it" } else { "them" },
+                );
+                (Flaw::DuplicateEffect, why)
+            }),
+        ];
+        flaws.into_iter().flatten().collect()
     }
 
     /// How often the target has tried, and what has become of its tasks.
@@ -285,9 +289,9 @@ impl Reaction {
 
     /// All of it in words, a sentence each; the flaws first.
     pub fn words(&self) -> Vec<String> {
-        let flaws = self.flaws().into_iter();
+        let flaws = self.wrongs().into_iter();
         let mut lines: Vec<String> = flaws
-            .map(|flaw| format!("{}: {}", flaw.name(), self.why(flaw)))
+            .map(|(flaw, why)| format!("{}: {why}", flaw.name()))
             .collect();
         if self.is_made_good() {
             let tasks = match self.tasks {

@@ -22,15 +22,22 @@ pub struct Signs {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "handoff", rename_all = "kebab-case")]
 pub enum Handoff {
-    /// It did, behind the first hit.
+    /// It did, behind the first hit, and had a reason to.
     Escalated {
         /// What was seen.
         sign: String,
         /// How long after the first hit, in milliseconds.
         after_ms: u64,
-        /// Tasks that a fault met and that were not made good; where there was none, it had nothing to hand over.
+        /// Tasks that a fault met and that were not made good.
         #[serde(default)]
         failed: u64,
+    },
+    /// It did, behind the first hit, and no task failed for good: it had nothing to hand over, or did for another reason.
+    Unprompted {
+        /// What was seen.
+        sign: String,
+        /// How long after the first hit, in milliseconds.
+        after_ms: u64,
     },
     /// It did not.
     Silent {
@@ -86,15 +93,8 @@ impl Signs {
     /// The flaws that it would have shown, had it had them.
     pub fn could_show(&self) -> Vec<Flaw> {
         let failed = match &self.handoff {
-            Some(Handoff::Escalated { failed: 1.., .. } | Handoff::Silent { .. }) => {
-                Some(Flaw::Silent)
-            }
-            // It told a person, and had no reason to, or for another one.
-            Some(
-                Handoff::Escalated { failed: 0, .. }
-                | Handoff::NothingToTell
-                | Handoff::Unseen { .. },
-            )
+            Some(Handoff::Escalated { .. } | Handoff::Silent { .. }) => Some(Flaw::Silent),
+            Some(Handoff::Unprompted { .. } | Handoff::NothingToTell | Handoff::Unseen { .. })
             | None => None,
         };
         let claimed = match &self.success {
@@ -104,22 +104,47 @@ impl Signs {
         failed.into_iter().chain(claimed).collect()
     }
 
+    /// Why a flaw that is judged by signs could not show, in words; `None` where it could, and of others.
+    pub(super) fn why_unseen(&self, flaw: Flaw) -> Option<String> {
+        match flaw {
+            Flaw::Silent => match self.handoff.as_ref()? {
+                Handoff::Escalated { .. } | Handoff::Silent { .. } => None,
+                Handoff::Unprompted { .. } | Handoff::NothingToTell => Some(
+                    "no task failed for good before the run ended, so there was nothing to tell a person"
+                        .to_owned(),
+                ),
+                Handoff::Unseen { why } => Some(why.clone()),
+            },
+            Flaw::FalseSuccess => match self.success.as_ref()? {
+                Claimed::True { .. } | Claimed::False { .. } => None,
+                Claimed::NotClaimed => {
+                    Some("no success was claimed, so there was none to be false".to_owned())
+                }
+                Claimed::Unseen { why } => Some(why.clone()),
+            },
+            Flaw::IgnoredRetryAfter
+            | Flaw::RetryStorm
+            | Flaw::NoProgress
+            | Flaw::Hung
+            | Flaw::AcceptedTruncation
+            | Flaw::DeathUnnoticed
+            | Flaw::Orphans
+            | Flaw::GaveUp
+            | Flaw::DuplicateEffect => None,
+        }
+    }
+
     /// All of it in words, a sentence each.
     pub fn words(&self) -> Vec<String> {
         let handoff = self.handoff.as_ref().and_then(|handoff| match handoff {
-            Handoff::Escalated {
-                sign,
-                after_ms,
-                failed,
-            } => {
-                let after = duration::measured(Duration::from_millis(*after_ms));
-                Some(match failed {
-                    0 => format!(
-                        "there was {sign}, {after} after the first hit, and no task failed for good"
-                    ),
-                    1.. => format!("escalated: {sign}, {after} after the first hit"),
-                })
-            }
+            Handoff::Escalated { sign, after_ms, .. } => Some(format!(
+                "escalated: {sign}, {} after the first hit",
+                duration::measured(Duration::from_millis(*after_ms))
+            )),
+            Handoff::Unprompted { sign, after_ms } => Some(format!(
+                "there was {sign}, {} after the first hit, and no task failed for good",
+                duration::measured(Duration::from_millis(*after_ms))
+            )),
             Handoff::Silent { sign, failed } => {
                 let tasks = count(*failed, "task", "tasks");
                 Some(format!(
@@ -190,10 +215,9 @@ mod tests {
         assert!(escalated.flaws().is_empty());
         assert_eq!(escalated.could_show(), [Flaw::Silent]);
         assert!(escalated.words()[0].starts_with("escalated: a change of"));
-        let unasked = handoff(Handoff::Escalated {
+        let unasked = handoff(Handoff::Unprompted {
             sign: sign(),
             after_ms: 1_200,
-            failed: 0,
         });
         assert!(unasked.flaws().is_empty() && unasked.could_show().is_empty());
         assert!(unasked.words()[0].ends_with("no task failed for good"));

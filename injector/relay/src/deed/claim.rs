@@ -10,7 +10,7 @@ use injector_spec::{experiment::Provider, quantity::duration};
 use crate::{
     asked::Asked,
     process::Shared,
-    reactions::{Effect, Failed, Held, Next, Task},
+    reactions::{Effect, Failed, Held, Next, Number, Task},
     repeat::Repeat,
     rules::{Outcome, Taken},
 };
@@ -28,8 +28,8 @@ pub(crate) struct Claim {
     /// Whether the server has carried it out.
     effect: Effect,
     pub(super) outcome: Option<Outcome>,
-    /// Since when an answer is held back and by which number, while it is.
-    held_since: Option<(Instant, u64)>,
+    /// The answer that is held back, while one is.
+    held: Option<Number>,
 }
 
 impl Claim {
@@ -42,13 +42,8 @@ impl Claim {
             repeat,
             effect: Effect::None,
             outcome: None,
-            held_since: None,
+            held: None,
         }
-    }
-
-    /// What the request is a try of, and what it is to its server.
-    pub(super) const fn asked(&self) -> (Task, Repeat) {
-        (self.task, self.repeat)
     }
 
     /// The server has carried the request out.
@@ -67,16 +62,12 @@ impl Claim {
 
     /// The same, where the target has no answer that it could use; the answer told it to wait so long.
     pub(super) fn fail(&mut self, next: Next, wait: Option<Duration>) {
-        self.fails(next, wait, self.effect);
-    }
-
-    fn fails(&mut self, next: Next, wait: Option<Duration>, effect: Effect) {
         self.hit();
         let (rule, now_ms) = (self.taken.rule, self.shared.now_ms());
         let failed = Failed {
             wait_ms: wait.map(duration::millis),
             next,
-            effect,
+            effect: self.effect,
         };
         let mut reactions = self.shared.reactions.borrow_mut();
         reactions.fails(rule, self.task, failed, now_ms);
@@ -115,21 +106,30 @@ impl Claim {
 
     /// Holds an answer back for as long as the rule may act. Dropped meanwhile, the target has let go of it.
     pub(super) async fn withhold(&mut self) {
-        // It may still get the answer.
-        self.fails(Next::Invited, None, Effect::None);
-        let (rule, now_ms) = (self.taken.rule, self.shared.now_ms());
-        let number = {
-            let mut reactions = self.shared.reactions.borrow_mut();
-            reactions.holds(rule, self.task, now_ms)
-        };
-        let since = Instant::now();
-        self.held_since = Some((since, number));
+        self.begins_to_hold();
         self.hold(None).await;
-        self.held_since = None;
-        let held = Held::UntilTheEnd(duration::millis(since.elapsed()));
+        self.has_held();
+    }
+
+    /// Begins to hold an answer back. Dropped before it [has held](Self::has_held) it, the target has let go of it.
+    pub(super) fn begins_to_hold(&mut self) {
+        self.hit();
+        let (rule, now_ms) = (self.taken.rule, self.shared.now_ms());
         let mut reactions = self.shared.reactions.borrow_mut();
-        reactions.was_held(rule, number, held);
-        reactions.comes_late(self.task);
+        self.held = Some(reactions.holds(rule, self.task, now_ms));
+    }
+
+    /// The fault has ended, and what was held back goes on.
+    pub(super) fn has_held(&mut self) {
+        self.lets_go(Held::UntilTheEnd);
+    }
+
+    fn lets_go(&mut self, held: Held) {
+        if let Some(number) = self.held.take() {
+            let now_ms = self.shared.now_ms();
+            let mut reactions = self.shared.reactions.borrow_mut();
+            reactions.was_held(number, held, now_ms);
+        }
     }
 
     /// Whose words an answer is made up in.
@@ -144,16 +144,6 @@ impl Drop for Claim {
             let mut rules = self.shared.rules.borrow_mut();
             rules.settle(&self.taken, Outcome::Missed);
         }
-        if let Some((since, number)) = self.held_since {
-            let (rule, now_ms) = (self.taken.rule, self.shared.now_ms());
-            let mut reactions = self.shared.reactions.borrow_mut();
-            let held = Held::LetGo(duration::millis(since.elapsed()));
-            reactions.was_held(rule, number, held);
-            if let Effect::Unacknowledged(repeat) = self.effect {
-                reactions.is_unacknowledged(rule, self.task, repeat);
-            }
-            // A task that another try has made good meanwhile is none any more.
-            reactions.goes_wrong(self.task, now_ms);
-        }
+        self.lets_go(Held::LetGo(self.effect));
     }
 }

@@ -6,10 +6,10 @@ use hyper::{Response, body::Incoming};
 use injector_spec::experiment::Ending;
 use serde_json::Value;
 
-use super::Claim;
+use super::{Claim, Deed};
 use crate::{
     act::Change,
-    asked::{Asked, MOST},
+    asked::MOST,
     provider,
     reactions::Next,
     stream::{self, Broken, Passing, Read, as_it_comes, piped, whole},
@@ -17,22 +17,27 @@ use crate::{
 
 /// Changes an answer as its fault says. One that is too long to be read as a whole goes on as it is.
 pub(super) async fn changed(
-    asked: &Asked,
+    mut deed: Deed,
     change: Change,
     mut claim: Claim,
     answer: Response<Incoming>,
 ) -> Result<Response<Passing>, Broken> {
     // A document where a stream was asked for is another answer than was meant.
-    if asked.streams {
+    if deed.asked.streams {
+        deed.tried.goes_well();
         return Ok(answer.map(as_it_comes));
     }
     let (mut head, body) = answer.into_parts();
     let body = match stream::read(body, MOST).await? {
         Read::Whole(body, _) => body,
-        Read::TooLong(body) => return Ok(Response::from_parts(head, body)),
+        Read::TooLong(body) => {
+            deed.tried.goes_well();
+            return Ok(Response::from_parts(head, body));
+        }
     };
     stream::is_whole(&mut head.headers);
     if !claim.may_act() {
+        deed.tried.goes_well();
         return Ok(Response::from_parts(head, whole(body)));
     }
     stream::is_changed(&mut head.headers);
@@ -54,6 +59,7 @@ pub(super) async fn changed(
         Change::Rename(model) => match renamed(&body, &model) {
             Some(renamed) => {
                 claim.hit();
+                deed.tried.is_answered();
                 renamed
             }
             None => body,
@@ -61,6 +67,9 @@ pub(super) async fn changed(
         // An error in the middle of what does not stream is no such thing.
         Change::BreakOff(_) => body,
     };
+    if claim.outcome.is_none() {
+        deed.tried.goes_well();
+    }
     Ok(Response::from_parts(head, whole(changed)))
 }
 

@@ -21,7 +21,7 @@ struct Stream {
     change: Option<(Change, Claim)>,
     /// Pieces with text that have passed.
     tokens: u32,
-    /// Their text, where the stream may be cut: it tells whether the target takes that for the whole. Nothing where it is longer
+    /// Their text, where the stream may end in good order behind it: it tells whether the target takes that for the whole. Nothing where it is longer
     /// than is kept.
     text: Option<String>,
 }
@@ -60,7 +60,8 @@ impl Meet for Stream {
             self.pause(writer).await?;
         }
         let text = match (&self.change, &json) {
-            (Some((Change::Cut(..), _)), Some((value, _))) if is_token => {
+            // Half an answer that ends otherwise is known for one.
+            (Some((Change::Cut(_, Ending::Clean), _)), Some((value, _))) if is_token => {
                 provider::text(dialect, value).map(str::to_owned)
             }
             _ => None,
@@ -73,6 +74,16 @@ impl Meet for Stream {
         }
         self.tokens += u32::from(is_token);
         Ok(next)
+    }
+
+    fn ends(&mut self) {
+        match &self.change {
+            Some((_, claim)) if claim.outcome.is_some() => self.deed.tried.is_answered(),
+            // The place where it would have been changed was not reached, or not in time.
+            Some(_) => self.deed.tried.goes_well(),
+            // That was said when it began.
+            None => {}
+        }
     }
 }
 

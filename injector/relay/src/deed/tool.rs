@@ -13,7 +13,7 @@ use injector_spec::{
 };
 
 use self::reply::Reply;
-use super::{Claim, invited, made, pass_well, unmet, wait, withhold};
+use super::{Claim, Try, invited, made, pass_well, unmet, wait, withhold};
 use crate::{
     act::{Act, Answer, Slow, ToolAct},
     asked::MOST,
@@ -34,6 +34,7 @@ struct Call {
     shared: Rc<Shared>,
     scope: u32,
     called: Called,
+    tried: Try,
     /// What slows the answer down.
     slow: Option<(Slow, Claim)>,
     memory: Keeping,
@@ -67,8 +68,7 @@ pub(super) async fn answer(
             return unmet(shared, origin, request, upstream).await;
         }
     };
-    let now_ms = shared.now_ms();
-    shared.reactions.borrow_mut().comes(called.task, now_ms);
+    let tried = Try::comes(shared, called.task, called.repeat);
     let mut taken = Vec::new();
     if shared.is_met(origin) {
         taken = shared.rules.borrow_mut().ask(origin, Met::Tool(&called));
@@ -79,13 +79,13 @@ pub(super) async fn answer(
     let request = Request::from_parts(head, body);
     let remembers = shared.rules.borrow().remembers(origin, &called);
     if taken.is_empty() && !remembers && !shared.reactions.borrow().is_open(called.task) {
-        let asked = (called.task, called.repeat);
-        return pass_well(shared, asked, request, upstream).await;
+        return pass_well(shared, &tried, request, upstream).await;
     }
     let mut call = Call {
         shared: Rc::clone(shared),
         scope: origin.scope,
         called,
+        tried,
         slow: None,
         memory: if remembers {
             Keeping::Kept
@@ -129,10 +129,11 @@ impl Call {
         };
         match act {
             ToolAct::Withhold(Fulfilment::Delivered) => {
-                held::withhold(&self, claim, request, upstream).await
+                held::withhold(self, claim, request, upstream).await
             }
-            ToolAct::Withhold(Fulfilment::Lost) => {
-                withhold(&self.shared, Fulfilment::Lost, claim, request, upstream).await
+            ToolAct::Withhold(lost @ Fulfilment::Lost) => {
+                let both = (claim, &self.tried);
+                withhold(&self.shared, lost, both, request, upstream).await
             }
             ToolAct::Alter(alter, interface) => {
                 let alter = Some((alter, interface, claim));

@@ -2,8 +2,9 @@
 
 use injector_spec::experiment::Flaw;
 use proptest::prelude::*;
+use serde_json::Value;
 
-use super::*;
+use super::{halves::MOST_REQUESTS, *};
 
 /// An answer that clients are to try again, of a request that was not carried out.
 fn failed(wait_ms: Option<u64>) -> Failed {
@@ -13,6 +14,9 @@ fn failed(wait_ms: Option<u64>) -> Failed {
         effect: Effect::None,
     }
 }
+
+/// The target has let go of an answer, and nothing was carried out.
+const LET_GO: Held = Held::LetGo(Effect::None);
 
 fn one(reactions: &Reactions) -> Reaction {
     reactions.so_far(0).get(&0).copied().unwrap_or_default()
@@ -62,9 +66,9 @@ fn answers_of_no_use_are_counted_where_their_tasks_are() {
 #[test]
 fn what_is_held_is_let_go_of_or_not() {
     let mut reactions = Reactions::default();
-    for held in [Held::LetGo(600), Held::LetGo(400), Held::UntilTheEnd(700)] {
+    for (held, after_ms) in [(LET_GO, 600), (LET_GO, 400), (Held::UntilTheEnd, 700)] {
         let number = reactions.holds(0, 7, 0);
-        reactions.was_held(0, number, held);
+        reactions.was_held(number, held, after_ms);
     }
     let reaction = one(&reactions);
     assert_eq!(
@@ -88,7 +92,7 @@ fn an_answer_is_told_to_be_held_once_it_has_been_for_long() {
     assert_eq!(at(&reactions, 1_000 + HUNG_MS), None);
     assert_eq!(at(&reactions, 1_001 + HUNG_MS), Some(HUNG_MS + 1));
     assert_eq!(at(&reactions, 16_900), Some(15_000));
-    reactions.was_held(0, number, Held::LetGo(15_900));
+    reactions.was_held(number, LET_GO, 16_900);
     assert_eq!(at(&reactions, 20_000), None);
 }
 
@@ -96,17 +100,82 @@ fn an_answer_is_told_to_be_held_once_it_has_been_for_long() {
 fn a_task_whose_answer_is_held_back_is_not_given_up() {
     let mut reactions = Reactions::default();
     reactions.comes(7, 0);
-    reactions.fails(0, 7, failed(None), 0);
     let number = reactions.holds(0, 7, 0);
     let waits = reactions.so_far(REST_MS * 6)[&0];
     assert_eq!((waits.given_up, waits.gave_up.tasks()), (0, 0));
     assert_eq!((waits.retryable, waits.going_on), (1, 1));
     assert!(!waits.flaws().contains(&Flaw::GaveUp), "{waits:?}");
     // It lets go: from now on it could come again.
-    reactions.was_held(0, number, Held::LetGo(REST_MS * 6));
-    reactions.goes_wrong(7, REST_MS * 6);
+    reactions.was_held(number, LET_GO, REST_MS * 6);
     let at = |now: u64| reactions.so_far(now)[&0].gave_up.at_once;
     assert_eq!([at(REST_MS * 7), at(REST_MS * 7 + 1)], [0, 1]);
+}
+
+#[test]
+fn the_same_request_beside_one_that_is_held_is_no_other_try() {
+    let mut reactions = Reactions::default();
+    let held: Vec<_> = (0..8)
+        .map(|now| {
+            reactions.comes(7, now);
+            reactions.holds(0, 7, now)
+        })
+        .collect();
+    assert_eq!(one(&reactions).tries, 1);
+    // One after the other they are let go of; what comes meanwhile is beside those that are held still.
+    for (now, number) in (100..).zip(held) {
+        assert_eq!(one(&reactions).tries, 1);
+        reactions.was_held(number, LET_GO, now);
+        if now < 107 {
+            reactions.comes(7, now);
+        }
+    }
+    reactions.comes(7, 200);
+    let reaction = one(&reactions);
+    assert_eq!((reaction.tries, reaction.let_go), (2, 8));
+    assert_eq!(reaction.shortest_gap_ms, Some(93));
+    assert!(
+        !reaction.flaws().contains(&Flaw::RetryStorm),
+        "{reaction:?}"
+    );
+    // Nor is one that another fault has made fail meanwhile.
+    let mut reactions = Reactions::default();
+    let number = reactions.holds(0, 7, 0);
+    for now in 1..9 {
+        reactions.comes(7, now);
+        reactions.fails(1, 7, failed(None), now);
+    }
+    let tries = |reactions: &Reactions| reactions.so_far(0)[&1].tries;
+    assert_eq!(tries(&reactions), 1);
+    reactions.was_held(number, LET_GO, 10);
+    reactions.comes(7, 20);
+    assert_eq!(tries(&reactions), 2);
+}
+
+#[test]
+fn what_was_carried_out_and_let_go_of_is_not_heard_of() {
+    let mut reactions = Reactions::default();
+    let number = reactions.holds(0, 7, 0);
+    let effect = Effect::Unacknowledged(Repeat::Anew);
+    reactions.was_held(number, Held::LetGo(effect), 10);
+    reactions.comes(7, 20);
+    reactions.is_carried_out(7, Repeat::Anew);
+    let reaction = one(&reactions);
+    assert_eq!((reaction.unacknowledged, reaction.duplicates), (1, 1));
+}
+
+#[test]
+fn a_try_without_an_answer_has_ended_and_not_another_in_its_place() {
+    let mut reactions = Reactions::default();
+    let first = reactions.comes(7, 0);
+    reactions.fails(0, 7, failed(None), 0);
+    let second = reactions.comes(7, 10);
+    // What is left of the first goes away late.
+    reactions.goes_wrong(7, first, 20);
+    assert_eq!((one(&reactions).going_on, one(&reactions).given_up), (1, 0));
+    reactions.goes_wrong(7, second, 30);
+    let reaction = reactions.so_far(31 + REST_MS)[&0];
+    assert_eq!((reaction.going_on, reaction.given_up), (0, 1));
+    assert_eq!(reaction.gave_up.later, 1);
 }
 
 #[test]
@@ -264,19 +333,30 @@ fn half_an_answer_is_taken_for_the_whole_where_it_comes_back_as_one() {
 proptest! {
     /// Each task that a rule has met is made good, given up or goes on, once.
     #[test]
-    fn every_task_is_accounted_for(acts in proptest::collection::vec((0u64..4, 0u8..5), 0..60)) {
+    fn every_task_is_accounted_for(acts in proptest::collection::vec((0u64..4, 0u8..7), 0..60)) {
         let mut reactions = Reactions::default();
+        let mut numbers = HashMap::<Task, Number>::new();
+        let mut held = Vec::new();
         for (now, (task, act)) in (0..).zip(acts) {
+            let number = numbers.get(&task).copied().unwrap_or_default();
             match act {
-                0 => reactions.comes(task, now),
+                0 => {
+ numbers.insert(task, reactions.comes(task, now));
+}
                 1 => reactions.fails(0, task, failed(None), now),
                 2 => reactions.goes_well(task),
                 3 => reactions.comes_late(task),
-                _ => reactions.goes_wrong(task, now),
+                4 => held.push(reactions.holds(0, task, now)),
+                5 => {
+                    if let Some(one) = held.pop() {
+                        reactions.was_held(one, LET_GO, now);
+                    }
+                }
+                _ => reactions.goes_wrong(task, number, now),
             }
         }
-        let open = reactions.open.values().flatten();
-        let going_on = open.filter(|(_, open)| open.ended_ms.is_none()).count() as u64;
+        let open = reactions.open.values();
+        let going_on = open.filter(|one| !matches!(one.last, Last::Ended(_))).count() as u64;
         let reaction = one(&reactions);
         prop_assert_eq!(reaction.tasks, reaction.made_good + reaction.given_up + reaction.late + going_on);
         prop_assert!(reaction.tries >= reaction.tasks && reaction.most_tries <= reaction.tries);
@@ -291,28 +371,33 @@ proptest! {
         const MET: Task = 9;
         let (mut reactions, mut alone) = (Reactions::default(), Reactions::default());
         let mut now = 0;
+        let mut last = Number::default();
         let quarter = acts.len() / 4;
         let lost = Failed { effect: Effect::Unacknowledged(Repeat::Anew), ..failed(Some(1_000)) };
         for (place, (task, act, passes)) in (0..).zip(acts) {
             now += passes;
             for both in [&mut reactions, &mut alone] {
                 match place {
-                    0 => both.comes(MET, now),
+                    0 => {
+ both.comes(MET, now);
+}
                     place if place == quarter => {
                         both.fails(0, MET, lost, now);
                         both.truncated(0, 0, MET, "All is well, but");
                     }
-                    place if place == 2 * quarter => both.comes(MET, now),
+                    place if place == 2 * quarter => {
+ both.comes(MET, now);
+}
                     place if place == 3 * quarter => both.is_carried_out(MET, Repeat::Anew),
                     _ => {}
                 }
             }
             match act {
-                0 | 1 => reactions.comes(task, now),
+                0 | 1 => last = reactions.comes(task, now),
                 2 => reactions.is_carried_out(task, Repeat::Anew),
                 3 => reactions.goes_well(task),
                 4 => reactions.is_unacknowledged(0, task, Repeat::Anew),
-                _ => reactions.goes_wrong(task, now),
+                _ => reactions.goes_wrong(task, last, now),
             }
             let body = r#"{"messages":[{"role":"assistant","content":"All is well"},{}]}"#;
             reactions.says(0, task, body.as_bytes());
@@ -339,10 +424,11 @@ proptest! {
                     reactions.is_carried_out(task, repeat);
                     failed.effect = Effect::Unacknowledged(repeat);
                 }
-                reactions.fails(0, task, failed, now);
                 if how == 1 {
                     let number = reactions.holds(0, task, now);
-                    reactions.was_held(0, number, Held::LetGo(wait));
+                    reactions.was_held(number, Held::LetGo(failed.effect), now + wait);
+                } else {
+                    reactions.fails(0, task, failed, now);
                 }
                 now += wait;
             }

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::{
     reactions::Task,
-    repeat::{Repeat, take_key_out, without_key},
+    repeat::{Content, Repeat},
     rules::Origin,
 };
 
@@ -94,10 +94,11 @@ pub(crate) enum Results {
 /// The longest message that is read, in bytes: what is read of one may take some 75 times its length.
 pub(crate) const LONGEST: usize = 1 << 20;
 
-/// What a body says, with the parameters that are the same in the next try.
-#[derive(Clone, Debug, PartialEq)]
+/// What a body says.
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Body {
-    Message(Message, Value),
+    /// One request, with a hash of the parameters that are the same in the next try.
+    Message(Message, u64),
     Batch,
     Other,
 }
@@ -130,10 +131,10 @@ impl Called {
     pub(crate) fn of(head: &Parts, origin: Origin, body: &Bytes) -> Self {
         let between = between(&head.headers, origin);
         let path = head.uri.path().to_owned();
-        let read = if may_bear_a_message(head) {
+        let (read, content) = if may_bear_a_message(head) {
             read(body)
         } else {
-            Body::Other
+            (Body::Other, Content::of(body))
         };
         let accept = text(&head.headers, ACCEPT.as_str()).unwrap_or("*/*");
         let accepts_events = accept.contains("text/event-stream");
@@ -142,8 +143,7 @@ impl Called {
         (between, &path).hash(&mut task);
         let (message, unmet) = match read {
             Body::Message(message, params) => {
-                (&message.method, &message.name).hash(&mut task);
-                params.to_string().hash(&mut task);
+                (&message.method, &message.name, params).hash(&mut task);
                 if !accepts_events && names_a_session(head.uri.query()) {
                     (None, Some(Unmet::Elsewhere))
                 } else {
@@ -151,11 +151,7 @@ impl Called {
                 }
             }
             read @ (Body::Batch | Body::Other) => {
-                (head.method.as_str(), head.uri.query()).hash(&mut task);
-                match without_key(body) {
-                    Some(body) => body.hash(&mut task),
-                    None => body.hash(&mut task),
-                }
+                (head.method.as_str(), head.uri.query(), content.rest).hash(&mut task);
                 (None, (read == Body::Batch).then_some(Unmet::Batch))
             }
         };
@@ -165,7 +161,7 @@ impl Called {
         let repeat = if reads {
             Repeat::Idempotent
         } else {
-            Repeat::of(&head.method, &head.headers, body)
+            Repeat::of(&head.method, &head.headers, content.key)
         };
         let revision = text(&head.headers, "mcp-protocol-version");
         Self {
@@ -234,13 +230,17 @@ fn names_a_session(query: Option<&str>) -> bool {
     pairs.any(|pair| pair.starts_with("session_id=") || pair.starts_with("sessionId="))
 }
 
-fn read(body: &[u8]) -> Body {
-    if body.len() > LONGEST {
-        return Body::Other;
-    }
-    let Ok(value) = serde_json::from_slice::<Value>(body) else {
-        return Body::Other;
+/// What a body says, and how it is told from others.
+fn read(body: &[u8]) -> (Body, Content) {
+    let value = (body.len() <= LONGEST).then(|| serde_json::from_slice::<Value>(body).ok());
+    let Some(value) = value.flatten() else {
+        return (Body::Other, Content::of(body));
     };
+    let content = Content::of_value(&value);
+    (said(value), content)
+}
+
+fn said(value: Value) -> Body {
     match value {
         Value::Array(all) if !all.is_empty() && all.iter().all(is_of_rpc) => Body::Batch,
         mut value @ Value::Object(_) if is_of_rpc(&value) => {
@@ -253,13 +253,12 @@ fn read(body: &[u8]) -> Body {
             if let Value::Object(all) = &mut params {
                 all.remove("_meta");
             }
-            take_key_out(&mut params);
             let message = Message {
                 id,
                 method,
                 name: params["name"].as_str().map(str::to_owned),
             };
-            Body::Message(message, params)
+            Body::Message(message, Content::of_value(&params).rest)
         }
         Value::Null
         | Value::Bool(_)

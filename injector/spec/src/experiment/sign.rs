@@ -161,7 +161,8 @@ impl Sign {
             }
             Self::Connected(hosts) => {
                 let hosts: Vec<&str> = hosts.iter().map(Host::as_str).collect();
-                format!("a connection to {}", hosts.join(" or "))
+                // One from before the run is not seen.
+                format!("a new connection to {}", hosts.join(" or "))
             }
         }
     }

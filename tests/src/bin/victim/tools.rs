@@ -1,7 +1,7 @@
 //! A tool as agents call it, by MCP over HTTP and as plain JSON, and a client that says exactly what it got.
 
 use std::collections::BTreeSet;
-use std::io::{BufReader, Write};
+use std::io::{BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
@@ -56,6 +56,7 @@ fn converse(stream: &TcpStream) -> Result<()> {
         match answer {
             None => write(stream, "202 Accepted", "")?,
             Some(answer) if request.first.contains("/events") => streamed(stream, &answer)?,
+            Some(_) if request.first.contains("/begun") => begun(stream)?,
             Some(answer) => write(stream, "200 OK", &answer.to_string())?,
         }
     }
@@ -107,12 +108,26 @@ fn write(mut stream: &TcpStream, status: &str, body: &str) -> Result<()> {
     Ok(())
 }
 
-/// In a stream, behind a comment and a notification.
-fn streamed(mut stream: &TcpStream, answer: &Value) -> Result<()> {
+/// Begins a stream.
+fn begin(mut stream: &TcpStream) -> Result<()> {
     write!(
         stream,
         "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n{SESSION}\r\ntransfer-encoding: chunked\r\n\r\n"
     )?;
+    Ok(())
+}
+
+/// In a stream that begins and does not go on, until the other side closes it.
+fn begun(mut stream: &TcpStream) -> Result<()> {
+    begin(stream)?;
+    // To be reset is to be closed.
+    let _ = stream.read(&mut [0]);
+    Ok(())
+}
+
+/// In a stream, behind a comment and a notification.
+fn streamed(mut stream: &TcpStream, answer: &Value) -> Result<()> {
+    begin(stream)?;
     let told =
         json!({"jsonrpc": "2.0", "method": "notifications/progress", "params": {"progress": 1}});
     let pieces = [

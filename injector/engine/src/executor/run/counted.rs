@@ -32,6 +32,17 @@ impl Armed {
     }
 }
 
+impl Armed {
+    /// Lets what is measured know when the first hit was, where that is told later than the hits are counted.
+    pub(super) fn tell_first_hit(&mut self) {
+        let effects = self.effects.iter();
+        let first = effects.filter_map(|effect| effect.first_hit_boot_ns(&self.ground));
+        if let Some(at_ns) = first.min() {
+            self.measures.was_hit(at_ns);
+        }
+    }
+}
+
 impl Run<'_> {
     /// Which rules of these scopes conditions look at.
     pub(super) fn counting(&self, scopes: &[u32], reader: CounterReader) -> Counting {

@@ -27,6 +27,7 @@ impl Run<'_> {
         let failed = self.each(&mut armed, |effect, scene| Ok(effect.quiet(scene)));
         errors.extend(failed.into_iter().flatten().flatten());
         self.drain(&mut armed);
+        armed.tell_first_hit();
         armed.measures.close(ended, &mut armed.ground);
         self.tell_lost(&armed);
         let (faults, last_hit) = self.fault_reports(&armed);

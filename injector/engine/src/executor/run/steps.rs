@@ -211,6 +211,7 @@ impl Run<'_> {
             armed.measures.watch(&mut armed.ground);
             let used = self.used(armed, step.index);
             armed.measures.look(now, used.hits);
+            armed.tell_first_hit();
             if let Some(why) = armed.spending.look(now, used) {
                 return Some(overspent(armed, why));
             }

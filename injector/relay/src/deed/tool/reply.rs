@@ -9,7 +9,7 @@ use injector_spec::experiment::Interface;
 use serde_json::Value;
 
 use super::{
-    super::{Claim, ask_for_plain, is_carried_out, is_packed, judge, wait},
+    super::{Claim, ask_for_plain, is_packed, wait},
     Call, Keeping, content_type,
 };
 use crate::{
@@ -76,10 +76,22 @@ impl Reply {
         upstream: &Upstream,
     ) -> Result<Response<Passing>, Broken> {
         ask_for_plain(request.headers_mut());
-        // Without an answer, or with one that says nothing, it has not gone well: `drop` says so.
         let answer = upstream.ask(request).await?;
         wait(&mut self.call.slow).await;
-        if !answer.status().is_success() || is_packed(answer.headers()) {
+        self.answered(answer).await
+    }
+
+    /// Sees to the answer that has come.
+    pub(super) async fn answered(
+        mut self,
+        answer: Response<Incoming>,
+    ) -> Result<Response<Passing>, Broken> {
+        // Without an answer, or with one that says nothing, it has not gone well: to drop the try says so.
+        if !answer.status().is_success() {
+            return Ok(answer.map(as_it_comes));
+        }
+        if is_packed(answer.headers()) {
+            self.came_unread();
             return Ok(answer.map(as_it_comes));
         }
         let kind = content_type(&answer).and_then(|value| value.to_str().ok());
@@ -95,8 +107,7 @@ impl Reply {
         let body = match stream::read(body, LONGEST).await? {
             Read::Whole(body, _) => body,
             Read::TooLong(body) => {
-                self.is_carried_out();
-                self.judge(true);
+                self.came_unread();
                 return Ok(Response::from_parts(head, body));
             }
         };
@@ -187,8 +198,7 @@ impl Reply {
         if self.judgement == Judgement::Given {
             return;
         }
-        let called = &self.call.called;
-        is_carried_out(&self.call.shared, (called.task, called.repeat));
+        self.call.tried.is_carried_out();
         if let Some((_, _, claim)) = &mut self.alter {
             claim.is_carried_out();
         }
@@ -211,15 +221,27 @@ impl Reply {
     /// All of it has come. What could not be read is what it is, as where nothing is.
     fn has_ended(&mut self) {
         if self.unread == Unread::Some {
-            self.is_carried_out();
-            self.judge(true);
+            self.came_unread();
         }
+    }
+
+    /// An answer with success has come that could not be read. By MCP that is no sign that the call was carried out, for a tool says
+    /// with such a status that it has failed; and none that it was not.
+    fn came_unread(&mut self) {
+        if self.call.called.message.is_none() {
+            self.is_carried_out();
+        }
+        self.judge(true);
     }
 
     fn judge(&mut self, went_well: bool) {
         if self.judgement == Judgement::Open {
             self.judgement = Judgement::Given;
-            judge(&self.call.shared, self.call.called.task, went_well);
+            if went_well {
+                self.call.tried.goes_well();
+            } else {
+                self.call.tried.goes_wrong();
+            }
         }
     }
 }
@@ -255,12 +277,6 @@ fn is_final(result: &Value) -> bool {
         && result
             .get("resultType")
             .is_none_or(|kind| kind == "complete")
-}
-
-impl Drop for Reply {
-    fn drop(&mut self) {
-        self.judge(false);
-    }
 }
 
 #[cfg(test)]
