@@ -144,10 +144,13 @@ impl Finder {
             }
         }
         self.known.retain(|key, _| seen.contains(key));
+        // A process that is about to end has closed everything, and is not seen to have ended yet.
+        self.unseen.retain(|key, _| has_ended(*key) == Some(false));
         plugins
     }
 
-    /// What could not be read when it was tried last, a sentence each: plug-ins may be there that were not found.
+    /// What could not be read of processes that live when it was tried last, a sentence each: plug-ins may be there that were not
+    /// found.
     pub fn unseen(&self) -> impl Iterator<Item = String> {
         self.unseen.iter().map(|(key, what)| match what {
             Unseen::Descriptors => format!(

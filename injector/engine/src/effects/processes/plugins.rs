@@ -285,13 +285,14 @@ impl Plugger {
         match how {
             Once::Kill => self.kill(plugin),
             Once::HoldAndKill => {
-                if let Some(copies) = plugins::copies(&plugin.ends) {
-                    self.held.extend(copies);
-                    return self.kill(plugin);
-                }
-                // Its end would be seen all the same.
-                self.choice.counters.missed += 1;
-                None
+                let Some(copies) = plugins::copies(&plugin.ends) else {
+                    // Its end would be seen all the same.
+                    self.choice.counters.missed += 1;
+                    return None;
+                };
+                let killed = self.kill(plugin)?;
+                self.held.extend(copies);
+                Some(killed)
             }
             Once::TearLine => {
                 match plugins::say(&plugin.ends, HALF) {
