@@ -1,4 +1,4 @@
-//! A process whose death is waited for.
+//! A process whose death is waited for, or brought about: exactly this one, whoever has its number later.
 //!
 //! By the time that a pidfd tells of it the kernel has closed the descriptors of the process (kernel/exit.c,
 //! `do_exit`), so what is promised from a death on can be counted from it.
@@ -14,7 +14,7 @@ use anyhow::{Context, Result, ensure};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::Timespec;
 use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 /// A process by its pidfd; none where it is gone already.
 #[derive(Debug)]
@@ -40,5 +40,29 @@ impl Mortal {
         let ready = poll(&mut [PollFd::new(alive, PollFlags::IN)], Some(&timeout))?;
         ensure!(ready == 1, "a process did not die within {within:?}");
         Ok(())
+    }
+    /// Whether it has died by now.
+    pub fn has_died(&self) -> Result<bool> {
+        let Some(alive) = &self.0 else {
+            return Ok(true);
+        };
+        let now = Timespec::try_from(Duration::ZERO)?;
+        Ok(poll(&mut [PollFd::new(alive, PollFlags::IN)], Some(&now))? == 1)
+    }
+
+    /// Kills it, where it lives.
+    pub fn kill(&self) -> Result<()> {
+        self.send(Signal::KILL)
+    }
+
+    /// Sends it a signal, where it lives.
+    pub fn send(&self, signal: Signal) -> Result<()> {
+        let Some(alive) = &self.0 else {
+            return Ok(());
+        };
+        match pidfd_send_signal(alive, signal) {
+            Ok(()) | Err(Errno::SRCH) => Ok(()),
+            Err(errno) => Err(errno.into()),
+        }
     }
 }

@@ -3,11 +3,12 @@
 use std::fs;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 
 use crate::eventually::eventually;
+use crate::mortal::Mortal;
 use crate::place::Place;
 use crate::victim::Victim;
 
@@ -65,6 +66,18 @@ impl PluginAgent {
     pub fn standing(&self) -> Result<Standing> {
         let bytes = fs::read(self.folder.path().join("standing")).context("no standing")?;
         serde_json::from_slice(&bytes).context("half a standing")
+    }
+
+    /// The plug-in that it speaks to, as exactly this process.
+    pub fn plugin(&self) -> Result<Mortal> {
+        let pid = self.standing()?.plugin;
+        let plugin = Mortal::of(pid)?;
+        // By now the number is the plug-in's, if it is still.
+        ensure!(
+            self.standing()?.plugin == pid && !plugin.has_died()?,
+            "the plug-in has just ended"
+        );
+        Ok(plugin)
     }
 
     /// Waits until it has got some more answers.

@@ -20,7 +20,10 @@ pub use shared::Patience;
 pub use undo::undo;
 
 use crate::{guardian::Guardian, recorder::RunJournal};
-use injector_host::{kernel::netns::Namespace, targets::process::TaskKey};
+use injector_host::{
+    kernel::{clock::boot_ns, netns::Namespace},
+    targets::process::TaskKey,
+};
 use injector_record::journal::{HostChange, Record};
 use injector_spec::error::Refusal;
 use shared::{Joined, LoopbackSetting};
@@ -65,6 +68,8 @@ pub(super) enum Asked {
     AlreadySo,
     /// It was left out, because it could not be put on record first, for this reason.
     NotOnRecord(Refusal),
+    /// It was left out, or taken back at once: by the time that it was on record nothing was to be changed any more.
+    TooLate,
 }
 
 /// What becomes of a setting.
@@ -166,7 +171,8 @@ impl Changes {
         })
     }
 
-    /// Sets a file of a cgroup; `until` is when it is to have its old value again, on the boot clock, in nanoseconds.
+    /// Sets a file of a cgroup; `until` is when it is to have its old value again, on the boot clock, in nanoseconds. It is asked
+    /// once more when the record is on the disk, which may have taken time: what the guardian has let go of by then would stay.
     pub(super) fn set_cgroup_file(
         &mut self,
         path: &Path,
@@ -187,13 +193,18 @@ impl Changes {
             Ok(id) => id,
             Err(refusal) => return Ok(Asked::NotOnRecord(refusal)),
         };
+        if boot_ns() >= until {
+            self.withdraw(id, journal);
+            return Ok(Asked::TooLate);
+        }
         cgroup_file::set(path, &old, new)?;
         journal.after(&Record::Changed { id: id.0 });
-        Ok(Asked::Made(id))
+        Ok(self.in_time(id, until, journal))
     }
 
-    /// Stops processes, one after the other for as long as `may_go_on` says so; those that are not stopped have ended.
-    /// The caller has seen that they were running. `until` is as for [`Changes::set_cgroup_file`].
+    /// Stops processes, one after the other for as long as `may_go_on` says so and it is not `until`; those that are not
+    /// stopped then have ended. The caller has seen that they were running. `until` is as for [`Changes::set_cgroup_file`], and
+    /// asked before each signal.
     pub(super) fn stop(
         &mut self,
         keys: &[TaskKey],
@@ -207,14 +218,31 @@ impl Changes {
             Ok(id) => id,
             Err(refusal) => return Asked::NotOnRecord(refusal),
         };
+        let mut are_told = false;
         for key in keys {
-            if may_go_on() {
-                // One that has ended needs none.
-                let _ = stopped::stop(*key);
+            if !may_go_on() || boot_ns() >= until {
+                break;
             }
+            // One that has ended needs none.
+            let _ = stopped::stop(*key);
+            are_told = true;
+        }
+        if !are_told {
+            self.withdraw(id, journal);
+            return Asked::TooLate;
         }
         journal.after(&Record::Changed { id: id.0 });
-        Asked::Made(id)
+        self.in_time(id, until, journal)
+    }
+
+    /// A change that was just made, unless its end has come meanwhile. The guardian may have undone it before it was made, and undoes
+    /// it only once: so it is undone here, and not left to a later look of a process that may die before.
+    fn in_time(&mut self, id: ChangeId, until: u64, journal: &mut RunJournal) -> Asked {
+        if boot_ns() < until {
+            return Asked::Made(id);
+        }
+        self.undo(id, journal);
+        Asked::TooLate
     }
 
     /// Writes down what is about to change, hands it to the guardian, and puts it on the list of what is to be undone.
@@ -306,13 +334,5 @@ impl Changes {
     }
 }
 
-impl From<Asked> for Result<Option<ChangeId>, Refusal> {
-    /// For a change without which the fault is none.
-    fn from(asked: Asked) -> Self {
-        match asked {
-            Asked::Made(id) => Ok(Some(id)),
-            Asked::AlreadySo => Ok(None),
-            Asked::NotOnRecord(refusal) => Err(refusal),
-        }
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -129,7 +129,13 @@ pub fn prepare(
     if let Some(refusal) = prepared.verdict.refusal() {
         return Err(refusal);
     }
-    running::check(&prepared.plan, &prepared.targets, &guard, &running)?;
+    running::check(
+        &prepared.plan,
+        &prepared.experiment.name,
+        &prepared.targets,
+        &guard,
+        &running,
+    )?;
     Ok((prepared, start_lock, swept))
 }
 
@@ -200,7 +206,7 @@ fn look(
     }
     let host = Host::default();
     let plan = plan(&experiment, &host)?;
-    running::check(&plan, &targets, guard, &running)?;
+    running::check(&plan, &experiment.name, &targets, guard, &running)?;
     check_needs(&plan, &experiment, &host)?;
     check_limits(&plan, &targets)?;
     tls::check(&plan, &targets)?;

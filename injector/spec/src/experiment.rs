@@ -82,8 +82,9 @@ pub use varied::{ParameterPath, Setting, Values, Varied, VariedError, WhichFault
 pub use crate::faults::{
     About, ActsOn, CallDamage, CallDelay, CallError, Fate, FaultKind, Filling, Interface,
     LONGEST_CHAIN, LONGEST_SLEEP, ModelRequests, OnCalls, OnLookUps, OnModels, OnPackets,
-    OnPlugins, OnProcesses, OnRequests, OnTools, PluginNames, Plugins, ProcessFaultError, Provider,
-    Realism, RequestsBy, Respawn, SleepAt, Sleeps, THROUGH_THE_RELAY, ToolCallError, ToolCalls,
+    OnPlugins, OnProcesses, OnRequests, OnTools, PluginNameError, PluginNames, Plugins,
+    ProcessFaultError, Provider, Realism, RequestsBy, Respawn, SleepAt, Sleeps, THROUGH_THE_RELAY,
+    ToolCallError, ToolCalls,
     dns_delay::DnsDelay,
     dns_error::{DnsAnswer, DnsError},
     io_corrupt::IoCorrupt,

@@ -89,7 +89,7 @@ pub use self::{
     model_requests::{ModelRequests, Provider, RequestsBy},
     on_plugins::OnPlugins,
     on_requests::{OnModels, OnRequests, OnTools},
-    plugins::{PluginNames, Plugins},
+    plugins::{PluginNameError, PluginNames, Plugins},
     processes::{ProcessFaultError, Respawn},
     request_fault::THROUGH_THE_RELAY,
     tool_calls::{Interface, ToolCallError, ToolCalls},

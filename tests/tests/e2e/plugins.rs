@@ -8,7 +8,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use injector_tests::cgroup::CgroupPair;
 use injector_tests::eventually::eventually;
-use injector_tests::injector::{FaultReport, Finished, Injector, Running, send};
+use injector_tests::injector::{FaultReport, Finished, Injector, Running};
+use injector_tests::mortal::Mortal;
 use injector_tests::place::Place;
 use injector_tests::plugin_agent::PluginAgent;
 use rustix::process::Signal;
@@ -46,6 +47,12 @@ pub(crate) fn cases() -> Vec<Case> {
             pipe_held_death(End::WorkerKilled)
         }),
         case("a_loop_of_crashes_ends", crash_loop).shows("plugin crash-loop"),
+        case("a_loop_of_crashes_keeps_its_budget", few_crashes),
+        case("one_that_another_has_stopped_is_left_alone", stopped),
+        case(
+            "a_part_that_another_has_stopped_is_left_alone",
+            stopped_part,
+        ),
         case("a_start_is_slow", slow_start).shows("plugin slow-start"),
         case("half_a_line_is_heard_once", torn_line).shows("plugin torn-line"),
         case("what_outlives_its_agent_is_an_orphan", || {
@@ -255,15 +262,61 @@ fn crash_loop() -> Result<()> {
     stage.expect_bystander_unharmed()
 }
 
+fn few_crashes() -> Result<()> {
+    let stage = Stage::new("careful", &[])?;
+    let injector = Injector::new()?;
+    let words = "plugin crash-loop --lives 100ms --max-hits 2 --duration 3s";
+    let fault = fault(&stage.arm(&injector, words)?.wait()?, 0)?;
+    ensure!((fault.hit, said(&fault, "deaths")?) == (2, 2), "{fault:?}");
+    stage.agent.expect_answers("the agent, from a third,")?;
+    let now = stage.agent.standing()?;
+    ensure!(now.started == 3, "{now:?}");
+    stage.expect_bystander_unharmed()
+}
+
+/// Another hand has stopped the plug-in before.
+fn stopped() -> Result<()> {
+    let stage = Stage::new("naive", &[])?;
+    let pid = stage.agent.standing()?.plugin;
+    hang_of_what_stands(&stage, pid, &stage.agent.plugin()?, 0)
+}
+
+/// Another hand has stopped the process that answers, which the plug-in's shell has forked, and not the shell.
+fn stopped_part() -> Result<()> {
+    let stage = Stage::new("naive", &["--launcher"])?;
+    let shell = stage.agent.standing()?.plugin;
+    let children = fs::read_to_string(format!("/proc/{shell}/task/{shell}/children"))?;
+    let pid = children.trim().parse().context("not one child")?;
+    hang_of_what_stands(&stage, pid, &Mortal::of(pid)?, 1)
+}
+
+/// A hang meets what goes on, in so many plug-ins, and lets this process not go on, which it has not stopped.
+fn hang_of_what_stands(stage: &Stage, pid: u32, stands: &Mortal, hits: u64) -> Result<()> {
+    stands.send(Signal::STOP)?;
+    eventually("a part of the plug-in to stop", SOON, || {
+        Ok((state(pid)? == 'T').then_some(()))
+    })?;
+    let injector = Injector::new()?;
+    let running = stage.arm(&injector, "plugin hang --duration 500ms")?;
+    let fault = fault(&running.wait()?, 0)?;
+    ensure!((fault.seen, fault.hit) == (1, hits), "{fault:?}");
+    ensure!(state(pid)? == 'T', "it was let go on");
+    stands.send(Signal::CONT)?;
+    stage
+        .agent
+        .expect_answers("the agent, after the other hand has let go,")?;
+    stage.expect_bystander_unharmed()
+}
+
 fn slow_start() -> Result<()> {
-    let stage = Stage::new("careful", &["--deadline", "20s"])?;
+    let stage = Stage::new("careful", &[])?;
     let injector = Injector::new()?;
     let running = stage.arm(&injector, "plugin slow-start --latency 1s --duration 4s")?;
     // One that was there is left alone.
     stage
         .agent
         .expect_answers("the agent, from a plug-in that was there,")?;
-    send(stage.agent.standing()?.plugin, Signal::KILL)?;
+    stage.agent.plugin()?.kill()?;
     let started = stage
         .agent
         .until("a late answer", |now| now.slowest_ms >= 700)?;
@@ -294,14 +347,13 @@ fn torn_line() -> Result<()> {
 /// The agent is killed, and its plug-in outlives it or does not.
 fn orphans(character: &[&str], orphans: u64) -> Result<()> {
     let stage = Stage::new("careful", character)?;
-    let plugin = stage.agent.standing()?.plugin;
+    let pid = stage.agent.standing()?.plugin;
+    let plugin = stage.agent.plugin()?;
     let injector = Injector::new()?;
     let words = "proc kill --duration 3s --fail-on orphans";
     let finished = stage.arm(&injector, words)?.wait();
-    let lives = state(plugin).is_ok_and(|state| state != 'Z');
-    if lives {
-        send(plugin, Signal::KILL)?;
-    }
+    let lives = !plugin.has_died()?;
+    plugin.kill()?;
     let code = i32::from(orphans > 0);
     let fault = fault(&finished?, code)?;
     ensure!(lives == (orphans > 0), "whether it lives: {lives}");
@@ -311,7 +363,7 @@ fn orphans(character: &[&str], orphans: u64) -> Result<()> {
     );
     let named = fault.plugins["orphans_named"][0]["pid"].as_u64();
     ensure!(
-        named == (orphans > 0).then_some(u64::from(plugin)),
+        named == (orphans > 0).then_some(u64::from(pid)),
         "{fault:?}"
     );
     // What stays without its agent goes with the stage's cgroups.
@@ -355,9 +407,10 @@ fn launcher() -> Result<()> {
     stage.expect_bystander_unharmed()
 }
 
-/// Agent and plug-in are killed alike, and nothing is seen of what one does without the other.
+/// Agent and plug-in are killed alike, and nothing is seen of what one does without the other. The agent is older and gets its signal
+/// first: a plug-in that ended with its input could be gone before its own signal comes, and would not have been hit.
 fn whole_cgroup() -> Result<()> {
-    let stage = Stage::new("careful", &[])?;
+    let stage = Stage::new("careful", &["--stays"])?;
     let cgroup = stage.cgroups.agent.path().to_string_lossy().into_owned();
     let injector = Injector::new()?;
     let words = [

@@ -211,7 +211,7 @@ impl Effect for Processes {
             };
             let mut tell = |what| remarks.push(format!("{}: {what}", rule.fault.kind.name()));
             match acting {
-                Acting::Kill(_) => {}
+                Acting::Kill(killer) => killer.remarks().for_each(&mut tell),
                 Acting::Pause(pauser) => pauser.remarks().for_each(&mut tell),
                 Acting::Starve(starver) => starver.remarks().for_each(&mut tell),
                 Acting::Plugins(plugger) => plugger.remarks().for_each(&mut tell),

@@ -13,16 +13,18 @@ use injector_host::targets::{
     process::{self, TaskKey},
 };
 use injector_plan::{Picked, Plan};
-use injector_record::journal::{self, ListedRun, Record, Replay};
+use injector_record::journal::{self, ListedRun, Record, Replay, RunId};
 use injector_spec::{
     error::Refusal,
     experiment::{ActsOn, Experiment, FaultKind, OnProcesses, Selector, Target},
+    printable,
 };
 
-/// Refuses a plan that holds frames of a target that another run acts on at its devices, or that wants a state of
-/// processes that another run has.
+/// Refuses a plan of an experiment of this name that holds frames of a target that another run acts on at its devices, or that
+/// wants a state of processes that another run has.
 pub(super) fn check(
     plan: &Plan,
+    name: &str,
     targets: &[ResolvedTarget],
     guard: &Guard,
     running: &[ListedRun],
@@ -42,28 +44,37 @@ pub(super) fn check(
         let Some(experiment) = replay.experiment() else {
             continue;
         };
-        let why = if holds && acts_on_packets(experiment) {
-            "acts on packets of the same target, and frames that this run holds would pass it by"
-        } else if let Some(state) = common_state(experiment, &states) {
-            state.clash()
-        } else {
+        let hides = holds && acts_on_packets(experiment);
+        let theirs: BTreeSet<State> = states_of(experiment).collect();
+        if !hides && pairs(&states, &theirs).next().is_none() {
             continue;
+        }
+        let resolved = resolved(experiment, picks_of(&replay), guard);
+        let why = if hides && share(targets, &resolved) {
+            Some(HIDDEN)
+        } else {
+            clash((targets, &states), (&resolved, &theirs))
         };
-        let theirs = resolved(experiment, picks_of(&replay), guard);
-        let has = |state| states_of(experiment).any(|their| their == state);
-        // A plug-in is a descendant of its target, and may itself be what another run pauses.
-        let is_shared = share(targets, &theirs)
-            || (states.contains(&State::Plugins) && has(State::Pause) && starts(targets, &theirs))
-            || (states.contains(&State::Pause) && has(State::Plugins) && starts(&theirs, targets));
-        if is_shared {
-            return Err(Refusal::clash(format!(
-                "run {} ({}) {why}; stop it with `injector stop {}`, or put both into one experiment file.",
-                listed.run, listed.name, listed.run
-            )));
+        if let Some(why) = why {
+            return Err(refusal(name, (&listed.run, &listed.name), why));
         }
     }
     Ok(())
 }
+
+/// Two runs that cannot go on beside each other.
+fn refusal(name: &str, (run, theirs): (&RunId, &str), why: &str) -> Refusal {
+    Refusal::clash(format!(
+        "`{}` cannot begin while run {} (`{}`) goes on, which {why}; stop that run with `injector stop {run}`, wait for its end, or put both into one experiment file.",
+        printable::line(name),
+        run,
+        printable::line(theirs),
+    ))
+}
+
+/// Why frames that one run holds cannot go beside another run's packet programs.
+const HIDDEN: &str =
+    "acts on packets of the same target, and frames that the new run holds would pass it by";
 
 /// A state of processes, or of what they do, that one run has at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -96,12 +107,23 @@ impl State {
         }
     }
 
-    /// Whether two runs may not have both. What stands still goes on when the first that stopped it ends.
-    fn clashes_with(self, other: Self) -> bool {
-        let stands = |state| matches!(state, Self::Pause | Self::Plugins);
-        self == other || (stands(self) && stands(other))
+    /// How two runs with these states may not meet, if there is a way.
+    fn forbids(self, theirs: Self) -> Option<Meeting> {
+        match (self, theirs) {
+            // What stands still goes on when the first that stopped it ends.
+            (Self::Plugins, Self::Plugins) => Some(Meeting::AboveOrBelow),
+            (Self::Plugins, Self::Pause) => Some(Meeting::Below),
+            (Self::Pause, Self::Plugins) => Some(Meeting::Above),
+            (Self::Pause, Self::Pause)
+            | (Self::Limits, Self::Limits)
+            | (Self::Relay, Self::Relay) => Some(Meeting::Same),
+            (Self::Pause | Self::Plugins, Self::Limits | Self::Relay)
+            | (Self::Limits, Self::Pause | Self::Plugins | Self::Relay)
+            | (Self::Relay, Self::Pause | Self::Plugins | Self::Limits) => None,
+        }
     }
 
+    /// What a run with it does, where it has a process of the same target.
     const fn clash(self) -> &'static str {
         match self {
             Self::Pause => "pauses processes of the same target",
@@ -112,16 +134,77 @@ impl State {
             }
         }
     }
+
+    /// The same, where a process of one target is a descendant of one of the other.
+    const fn clash_by_descent(self) -> &'static str {
+        match self {
+            Self::Pause => "pauses processes that were started by a target of the new run",
+            Self::Plugins => {
+                "stops plug-ins of a process that has started a target of the new run, or was started by one"
+            }
+            // They clash by no descent.
+            Self::Limits | Self::Relay => self.clash(),
+        }
+    }
+}
+
+/// How targets of two runs lie to each other, beyond that they share a process. A plug-in is a descendant of its target, and may
+/// itself be what another run pauses, or have plug-ins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Meeting {
+    /// In no other way.
+    Same,
+    /// Theirs has a descendant of ours.
+    Below,
+    /// Ours has a descendant of theirs.
+    Above,
+    /// Either.
+    AboveOrBelow,
+}
+
+impl Meeting {
+    /// Whether these targets of ours and those of theirs meet so.
+    fn is_of(self, ours: &[ResolvedTarget], theirs: &[ResolvedTarget]) -> bool {
+        match self {
+            Self::Same => false,
+            Self::Below => starts(ours, theirs),
+            Self::Above => starts(theirs, ours),
+            Self::AboveOrBelow => starts(ours, theirs) || starts(theirs, ours),
+        }
+    }
+}
+
+/// The states of two runs that those may not have where they meet so.
+fn pairs<'s>(
+    ours: &'s BTreeSet<State>,
+    theirs: &'s BTreeSet<State>,
+) -> impl Iterator<Item = (State, Meeting)> + 's {
+    let both = ours
+        .iter()
+        .flat_map(|our| theirs.iter().map(|their| (*our, *their)));
+    both.filter_map(|(our, their)| Some((their, our.forbids(their)?)))
+}
+
+/// Why two runs with these targets and states may not go on beside each other, if they may not.
+fn clash(
+    (our_targets, ours): (&[ResolvedTarget], &BTreeSet<State>),
+    (their_targets, theirs): (&[ResolvedTarget], &BTreeSet<State>),
+) -> Option<&'static str> {
+    let shares = share(our_targets, their_targets);
+    let mut pairs = pairs(ours, theirs);
+    pairs.find_map(|(their, meeting)| {
+        if shares {
+            return Some(their.clash());
+        }
+        meeting
+            .is_of(our_targets, their_targets)
+            .then(|| their.clash_by_descent())
+    })
 }
 
 fn states_of(experiment: &Experiment) -> impl Iterator<Item = State> {
     let faults = experiment.faults();
     faults.filter_map(|(_, fault)| State::of(&fault.kind))
-}
-
-/// A state of theirs that is one of ours, or undoes one.
-fn common_state(experiment: &Experiment, ours: &BTreeSet<State>) -> Option<State> {
-    states_of(experiment).find(|their| ours.iter().any(|our| our.clashes_with(*their)))
 }
 
 /// What its picks have come to; none as long as it has not made its plan.
@@ -193,3 +276,6 @@ fn as_picked(target: &Target, picks: &[Picked]) -> Target {
     }
     target
 }
+
+#[cfg(test)]
+mod tests;

@@ -28,13 +28,20 @@ use super::{
     process::{self, TaskKey},
 };
 use injector_spec::experiment::PluginNames;
+use patience::Patience;
 
 mod ends;
+mod newborn;
+mod patience;
 
 pub use ends::{End, Held, copies, say};
+pub use newborn::Newborn;
 
 /// So many processes of one plug-in are looked at; what a plug-in starts without end is not followed.
 const MOST: usize = 64;
+
+/// So many processes are told of which something could not be read.
+const MOST_UNSEEN: usize = 8;
 
 /// `PF_FORKNOEXEC` of include/linux/sched.h: forked, and no program executed yet.
 const NOT_EXECUTED: u32 = 0x40;
@@ -55,6 +62,8 @@ pub struct Plugin {
     pub members: Vec<TaskKey>,
     /// The name of the first that was recognised, with odd bytes escaped.
     pub name: String,
+    /// The words that the root executes, joined by blanks, as they were when they were last read; empty where there were none yet.
+    pub line: String,
     /// The ends that they hold.
     pub ends: Vec<End>,
 }
@@ -64,6 +73,16 @@ pub struct Plugin {
 pub struct Finder {
     names: PluginNames,
     known: BTreeMap<TaskKey, Known>,
+    unseen: BTreeMap<TaskKey, Unseen>,
+}
+
+/// What of a process could not be read, so that plug-ins may be there that were not found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Unseen {
+    /// The descriptors of an agent.
+    Descriptors,
+    /// Who made the sockets that a child speaks through.
+    Sockets,
 }
 
 /// What is known of a process.
@@ -73,8 +92,14 @@ struct Known {
     program: Program,
     /// Its standard streams then, and which of them are ends, where that could be seen.
     ends: Option<(Vec<ends::Stream>, Vec<End>)>,
+    /// When is asked again who made its sockets, where that could not be seen.
+    sockets: Patience,
     /// Whether it is meant, where it was asked.
     is_meant: Option<bool>,
+    /// Its command line, as it was read last.
+    line: String,
+    /// When the line is read again: a process may write a title of its own there.
+    reading: Patience,
 }
 
 /// What changes with each execution: the name, and the address of the stack, which the kernel chooses anew.
@@ -97,6 +122,7 @@ impl Finder {
         Self {
             names,
             known: BTreeMap::new(),
+            unseen: BTreeMap::new(),
         }
     }
 
@@ -118,7 +144,38 @@ impl Finder {
             }
         }
         self.known.retain(|key, _| seen.contains(key));
+        // A process that is about to end has closed everything, and is not seen to have ended yet.
+        self.unseen.retain(|key, _| has_ended(*key) == Some(false));
         plugins
+    }
+
+    /// What could not be read of processes that live when it was tried last, a sentence each: plug-ins may be there that were not
+    /// found.
+    pub fn unseen(&self) -> impl Iterator<Item = String> {
+        self.unseen.iter().map(|(key, what)| match what {
+            Unseen::Descriptors => format!(
+                "the descriptors of process {} could not be listed, so no plug-in of it was found that speaks over pipes",
+                key.tgid
+            ),
+            Unseen::Sockets => format!(
+                "who made the sockets that process {} speaks through could not be asked, so it was taken for no plug-in",
+                key.tgid
+            ),
+        })
+    }
+
+    /// Writes down what could not be read of a process that lives, or that it could be.
+    fn tell(&mut self, key: TaskKey, unseen: Option<Unseen>) {
+        match unseen {
+            // One that ends while it is read shows nothing, and there is nothing to see.
+            Some(what) if self.unseen.len() < MOST_UNSEEN && has_ended(key) == Some(false) => {
+                self.unseen.insert(key, what);
+            }
+            Some(_) => {}
+            None => {
+                self.unseen.remove(&key);
+            }
+        }
     }
 
     /// The plug-in that begins with this child, where one that is meant does.
@@ -159,12 +216,14 @@ impl Finder {
                 found.extend(ends);
             }
         }
+        let line = self.line(root);
         Some(Plugin {
             agent,
             root: root.key,
             speaker: last.key,
             members,
             name: first.program.name.clone(),
+            line,
             ends: found,
         })
     }
@@ -183,15 +242,28 @@ impl Finder {
         {
             return ends.clone();
         }
-        let found = if streams.is_empty() {
-            Some(Vec::new())
-        } else {
-            let held = held.get_or_init(|| Held::by(agent));
-            held.as_ref()
-                .and_then(|held| held.ends_of(one.key, &streams))
+        if streams.is_empty() {
+            known.ends = Some((streams, Vec::new()));
+            return Vec::new();
+        }
+        let is_through_sockets = streams.iter().any(ends::Stream::is_a_socket);
+        if is_through_sockets && !known.sockets.is_over() {
+            return Vec::new();
+        }
+        let held = held.get_or_init(|| Held::by(agent));
+        self.tell(agent, held.is_none().then_some(Unseen::Descriptors));
+        let Some(held) = held else {
+            return Vec::new();
         };
         // What could not be seen is looked at again.
+        let found = held.ends_of(one.key, &streams);
+        self.tell(one.key, found.is_none().then_some(Unseen::Sockets));
+        let known = self.known(one);
         known.ends = found.map(|ends| (streams, ends));
+        if known.ends.is_some() {
+            // What it holds later is looked at anew.
+            known.sockets = Patience::default();
+        }
         let ends = known.ends.as_ref();
         ends.map(|(_, ends)| ends.clone()).unwrap_or_default()
     }
@@ -201,7 +273,10 @@ impl Finder {
         let unknown = || Known {
             program: one.program.clone(),
             ends: None,
+            sockets: Patience::default(),
             is_meant: None,
+            line: String::new(),
+            reading: Patience::default(),
         };
         let known = self.known.entry(one.key).or_insert_with(unknown);
         if known.program != one.program {
@@ -219,11 +294,23 @@ impl Finder {
         }
         let program = fs::read_link(format!("/proc/{}/exe", one.key.tgid)).unwrap_or_default();
         let program = program.file_name().unwrap_or_default().to_string_lossy();
-        let line = process::command_line(one.key.tgid);
+        let line = self.line(one);
         let is_meant = self.names.mean(&[&one.program.name, &program, &line]);
         // A new program's command line is there a moment after its start.
         self.known(one).is_meant = (is_meant || !line.is_empty()).then_some(is_meant);
         is_meant
+    }
+
+    /// The command line of a process, which is read less and less often: to read it may wait for the process.
+    fn line(&mut self, one: &Descendant) -> String {
+        let known = self.known(one);
+        // A new program's is there a moment after its start.
+        if known.line.is_empty() || known.reading.is_over() {
+            let line = process::command_line(one.key.tgid);
+            self.known(one).line.clone_from(&line);
+            return line;
+        }
+        known.line.clone()
     }
 }
 
@@ -268,33 +355,6 @@ pub const fn age(key: TaskKey, now: u64) -> u64 {
 /// The words that a process was started with, joined by blanks; empty where there are none. It may wait for the process.
 pub fn command_line(key: TaskKey) -> String {
     process::command_line(key.tgid)
-}
-
-/// Processes that were started lately, whatever their parents are by now.
-#[derive(Clone, Debug)]
-pub struct Newborn(Vec<(TaskKey, u32)>);
-
-impl Newborn {
-    /// Those that were started at this time of the boot clock or later.
-    pub fn since(at: u64) -> Self {
-        let all = process::all().unwrap_or_default().into_iter();
-        let born = all.filter_map(|process| {
-            let key = descendant(process.pid, process.parent)?.key;
-            is_born_since(key, at).then_some((key, process.parent))
-        });
-        Self(born.collect())
-    }
-
-    /// Those of them that hold ends of a plug-in and are no known member of it. Children of the agent itself are none of it: they
-    /// may be another one.
-    pub fn of(&self, plugin: &Plugin) -> Vec<TaskKey> {
-        let born = self.0.iter();
-        born.filter(|(key, parent)| *key != plugin.agent && *parent != plugin.agent.tgid)
-            .map(|(key, _)| *key)
-            .filter(|key| !plugin.members.contains(key))
-            .filter(|key| !ends::inherited(*key, &plugin.ends).is_empty())
-            .collect()
-    }
 }
 
 /// A process and its descendants that live, itself first.

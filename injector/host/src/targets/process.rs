@@ -167,14 +167,18 @@ pub fn pose(key: TaskKey) -> Pose {
 
 /// All processes. Those that end meanwhile are left out.
 pub fn all() -> Result<Vec<ProcessInfo>, Error> {
+    Ok(stats()?.into_iter().map(Into::into).collect())
+}
+
+/// What `/proc/PID/stat` says of all processes, zombies too.
+pub(super) fn stats() -> Result<Vec<Stat>, Error> {
     let processes = procfs::process::all_processes().map_err(|error| Error::Proc {
         what: "the processes".into(),
         why: error.to_string(),
     })?;
+    let processes = processes.flatten();
     Ok(processes
-        .flatten()
         .filter_map(|process| process.stat().ok())
-        .map(Into::into)
         .collect())
 }
 

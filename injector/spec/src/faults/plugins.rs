@@ -15,13 +15,18 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     experiment::{Chance, Settings, TimingError},
-    grammar::{ChanceFlags, values},
+    grammar::{ChanceFlags, values, values::ValueError},
 };
 
 /// Which plug-ins of a target.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(try_from = "Vec<String>", into = "Vec<String>")]
 pub struct Plugins(Vec<String>);
+
+/// A name of plug-ins that is no pattern.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(transparent)]
+pub struct PluginNameError(ValueError);
 
 /// The same, to ask of one process after the other.
 #[derive(Clone, Debug)]
@@ -65,7 +70,7 @@ impl Plugins {
         if self.is_every() {
             return PluginNames::Every;
         }
-        // The grammar lets none in that is no glob; what came another way means no plug-in, and never every one.
+        // None was let in that is no glob; one that were means no plug-in, and never every one.
         let globs = self.0.iter().filter_map(|glob| Glob::new(glob).ok());
         PluginNames::Like(globs.map(|glob| glob.compile_matcher()).collect())
     }
@@ -90,10 +95,20 @@ impl Plugins {
     }
 }
 
-impl From<Vec<String>> for Plugins {
+impl TryFrom<Vec<String>> for Plugins {
+    type Error = PluginNameError;
+
     /// Those with such names, globs; every one where there is none.
-    fn from(globs: Vec<String>) -> Self {
-        Self(globs)
+    fn try_from(globs: Vec<String>) -> Result<Self, PluginNameError> {
+        let globs = globs.iter().map(|glob| values::name_pattern(glob));
+        let globs: Result<_, _> = globs.collect();
+        globs.map(Self).map_err(PluginNameError)
+    }
+}
+
+impl From<Plugins> for Vec<String> {
+    fn from(plugins: Plugins) -> Self {
+        plugins.0
     }
 }
 
@@ -126,7 +141,7 @@ mod tests {
     fn a_plug_in_is_known_by_any_of_its_names() {
         let those = |globs: &[&str]| {
             let globs: Vec<_> = globs.iter().map(|&glob| glob.to_owned()).collect();
-            Plugins::from(globs).names()
+            Plugins::try_from(globs).unwrap().names()
         };
         let line = "python3 /opt/mcp/server_files.py --root /srv";
         let names = ["python3", "python3.11", line];
@@ -135,6 +150,16 @@ mod tests {
         assert!(those(&["node", "python3"]).mean(&names));
         assert!(!those(&["server_files*"]).mean(&names));
         assert!(!those(&["python"]).mean(&names));
-        assert!(!those(&["{"]).mean(&names), "no glob means every one");
+    }
+
+    #[test]
+    fn what_is_no_glob_is_let_in_by_no_way() {
+        let refused = Plugins::try_from(vec!["python3".to_owned(), "{".to_owned()]).unwrap_err();
+        let said = refused.to_string();
+        assert!(said.contains("`{` is not a pattern of names"), "{said}");
+        assert!(serde_json::from_str::<Plugins>(r#"["{"]"#).is_err());
+        let some: Plugins = serde_json::from_str(r#"["python*"]"#).unwrap();
+        assert_eq!(serde_json::to_string(&some).unwrap(), r#"["python*"]"#);
+        assert!(serde_json::from_str::<Plugins>("[]").unwrap().is_every());
     }
 }

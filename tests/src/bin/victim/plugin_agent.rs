@@ -33,8 +33,8 @@ pub(crate) struct Character {
     file: PathBuf,
     #[arg(long, value_enum)]
     habit: Habit,
-    /// How long a careful one waits for an answer.
-    #[arg(long, default_value = "300ms", value_parser = humantime::parse_duration)]
+    /// How long a careful one waits for an answer. Longer than a busy machine makes it wait: it takes the plug-in for dead then.
+    #[arg(long, default_value = "20s", value_parser = humantime::parse_duration)]
     deadline: Duration,
     /// Its plug-in outlives the end of its input.
     #[arg(long)]

@@ -96,6 +96,11 @@ impl Killer {
         self.watch.reaction()
     }
 
+    /// What a person should know.
+    pub(super) fn remarks(&self) -> impl Iterator<Item = String> {
+        self.finder.unseen()
+    }
+
     /// Considers one process; false where nothing may be sent any more.
     fn signal(&mut self, rule: &PlannedRule, key: TaskKey, moment: &Moment<'_>) -> bool {
         self.known.insert(key);

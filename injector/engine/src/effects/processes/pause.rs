@@ -7,13 +7,7 @@
 //! A cgroup that was made again (the executor's roster) is another one to freeze: the turn begins
 //! anew for it.
 
-use std::{
-    collections::HashSet,
-    fs,
-    path::Path,
-    thread,
-    time::{Duration, Instant},
-};
+use std::{collections::HashSet, fs, path::Path};
 
 use super::{
     Record,
@@ -32,13 +26,6 @@ use injector_host::{
 };
 use injector_plan::PlannedRule;
 use injector_spec::{error::Refusal, experiment::Pause};
-
-/// How long a stand is waited for at once; one that takes longer is seen later. Processes stop when they
-/// come back from the kernel, usually within microseconds.
-const SEEN_WITHIN: Duration = Duration::from_millis(20);
-
-/// How often is looked meanwhile.
-const LOOK_EVERY: Duration = Duration::from_millis(1);
 
 /// The state of one `proc.pause` fault.
 #[derive(Debug)]
@@ -85,7 +72,7 @@ impl Pauser {
         if turn.is_none() {
             return Ok(());
         }
-        self.look();
+        self.standing.look(boot_ns(), &mut self.choice.counters);
         match &moment.target.cgroup {
             Some(cgroup) if self.cgroup == Some(cgroup.id) => {}
             // It is away; the roster says when it is back.
@@ -98,7 +85,7 @@ impl Pauser {
 
     /// Lets everything go on.
     pub(super) fn lift(&mut self, record: &mut Record<'_>) {
-        self.look();
+        self.standing.look(boot_ns(), &mut self.choice.counters);
         for id in self.changes.drain(..).rev() {
             record.changes.undo(id, record.journal);
         }
@@ -122,12 +109,12 @@ impl Pauser {
     }
 
     /// The change, where it was made. A first turn that could not be put on record ends the run; a later one is left
-    /// out, and its processes are counted as missed.
+    /// out, as one is that comes too late, and its processes are counted as missed.
     fn made(&self, asked: Asked) -> Result<Option<ChangeId>, Refusal> {
         match asked {
             Asked::Made(id) => Ok(Some(id)),
             Asked::NotOnRecord(refusal) if self.turn == Some(1) => Err(refusal),
-            Asked::AlreadySo | Asked::NotOnRecord(_) => Ok(None),
+            Asked::AlreadySo | Asked::NotOnRecord(_) | Asked::TooLate => Ok(None),
         }
     }
 
@@ -161,37 +148,15 @@ impl Pauser {
             Err(_) if !cgroup.is_there() => Asked::AlreadySo,
             asked => asked?,
         };
-        let was_left_out = matches!(asked, Asked::NotOnRecord(_));
+        let was_left_out = matches!(asked, Asked::NotOnRecord(_) | Asked::TooLate);
         let Some(id) = self.made(asked)? else {
             self.choice.counters.missed += u64::from(was_left_out);
             return Ok(());
         };
         self.changes.push(id);
         self.standing.watch(Subject::Cgroup(cgroup.clone()));
-        self.await_stand();
+        self.standing.await_stand(&mut self.choice.counters);
         Ok(())
-    }
-
-    /// Counts as hits what stands now and did not before.
-    fn look(&mut self) {
-        let now = boot_ns();
-        let seen = self.standing.look(now);
-        for _ in 0..seen.stand {
-            self.choice.counters.hit_at(now);
-        }
-        self.choice.counters.missed += seen.never;
-    }
-
-    /// Waits a moment for what was just told to stand still.
-    fn await_stand(&mut self) {
-        let deadline = Instant::now() + SEEN_WITHIN;
-        loop {
-            self.look();
-            if self.standing.unconfirmed() == 0 || Instant::now() >= deadline {
-                return;
-            }
-            thread::sleep(LOOK_EVERY);
-        }
     }
 
     /// Stops processes that were not considered in this turn. A process may be born while its parent is
@@ -232,7 +197,7 @@ impl Pauser {
             let asked = record
                 .changes
                 .stop(&chosen, until, &may_go_on, record.journal);
-            let was_left_out = matches!(asked, Asked::NotOnRecord(_));
+            let was_left_out = matches!(asked, Asked::NotOnRecord(_) | Asked::TooLate);
             self.changes.extend(self.made(asked)?);
             if was_left_out {
                 self.choice.counters.missed += chosen.len() as u64;
@@ -241,7 +206,7 @@ impl Pauser {
             for key in chosen {
                 self.standing.watch(Subject::Process(key));
             }
-            self.await_stand();
+            self.standing.await_stand(&mut self.choice.counters);
         }
     }
 }

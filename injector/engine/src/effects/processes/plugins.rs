@@ -11,19 +11,17 @@
 //! Rejected: a process of its own to hold pipes, which would have to be watched, where the worker's death closes them in any
 //! case.
 
+mod deaths;
+mod remembered;
 mod stops;
 mod watch;
 
-use std::{
-    collections::{BTreeSet, HashSet},
-    os::fd::OwnedFd,
-};
+use std::{collections::BTreeSet, os::fd::OwnedFd};
 
 use injector_common::rule::Counters;
 use injector_host::{
     kernel::clock::boot_ns,
     targets::{
-        pidfd,
         plugins::{self, Finder, Newborn, Plugin},
         process::{self, TaskKey},
     },
@@ -37,6 +35,8 @@ use super::{
     choice::{self, Choice},
     moment::Moment,
 };
+use deaths::Killed;
+use remembered::Remembered;
 use stops::Stops;
 
 pub(super) use watch::Watch;
@@ -49,9 +49,6 @@ const MOST_LOOKS: usize = 8;
 
 /// So many plug-ins that were left alone are told.
 const MOST_TOLD: usize = 8;
-
-/// From so many plug-ins on that had their chance those that have ended are forgotten.
-const MANY: usize = 64;
 
 /// Half a message of JSON-RPC: a notification that every client of MCP may get, cut inside a string.
 const HALF: &[u8] = br#"{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":"half a li"#;
@@ -85,7 +82,7 @@ pub(super) struct Plugger {
     /// Whether what is done once was done.
     is_done: bool,
     /// Roots of plug-ins that had their chance.
-    known: HashSet<TaskKey>,
+    known: Remembered,
     /// Ends of pipes of plug-ins that are dead.
     held: Vec<OwnedFd>,
     stops: Stops,
@@ -124,7 +121,7 @@ impl Plugger {
             finder: Finder::of(fault.plugins().names()),
             watch: Watch::default(),
             is_done: false,
-            known: HashSet::new(),
+            known: Remembered::default(),
             held: Vec::new(),
             stops: Stops::default(),
             has_looked: false,
@@ -151,6 +148,7 @@ impl Plugger {
         // Oldest first, as processes are: the same seed then falls on the same plug-ins.
         plugins.sort_unstable_by_key(|plugin| (plugin.root.start_ticks, plugin.root.tgid));
         let mut chosen = Vec::new();
+        let mut dead = Vec::new();
         for plugin in plugins {
             if boot_ns() >= moment.ends_at {
                 break;
@@ -171,11 +169,12 @@ impl Plugger {
                 return Ok(());
             }
             match self.act {
-                Act::Once { how, .. } => self.once(how, &plugin, moment, now),
-                Act::CrashLoop { .. } => self.kill(&plugin, moment, now),
+                Act::Once { how, .. } => dead.extend(self.once(how, plugin)),
+                Act::CrashLoop { .. } => dead.extend(self.kill(plugin)),
                 Act::Hang | Act::SlowStart { .. } => chosen.push(plugin),
             }
         }
+        self.kill_what_they_start(dead, now, moment);
         let until = match self.act {
             Act::SlowStart { latency } => boot_ns().saturating_add(latency).min(moment.ends_at),
             Act::Hang | Act::CrashLoop { .. } | Act::Once { .. } => moment.ends_at,
@@ -183,9 +182,7 @@ impl Plugger {
         self.stop(&chosen, (now, until), moment, record)?;
         let is_once = matches!(self.act, Act::Once { after, .. } if moment.since >= after);
         self.is_done = self.is_done || (is_once && !self.known.is_empty());
-        if self.known.len() > MANY {
-            self.known.retain(TaskKey::is_alive);
-        }
+        self.known.forget_the_ended();
         Ok(())
     }
 
@@ -214,7 +211,11 @@ impl Plugger {
 
     /// What a person should know.
     pub(super) fn remarks(&self) -> impl Iterator<Item = String> {
-        self.stops.remarks().chain(self.kept_out.iter().cloned())
+        let kept_out = self.kept_out.iter().cloned();
+        self.stops
+            .remarks()
+            .chain(kept_out)
+            .chain(self.finder.unseen())
     }
 
     /// What was met, and what became of it.
@@ -279,54 +280,27 @@ impl Plugger {
         }
     }
 
-    fn once(&mut self, how: Once, plugin: &Plugin, moment: &Moment<'_>, looked: u64) {
+    /// Does it once; the plug-in, where it has died of it.
+    fn once(&mut self, how: Once, plugin: Plugin) -> Option<Killed> {
         match how {
-            Once::Kill => self.kill(plugin, moment, looked),
+            Once::Kill => self.kill(plugin),
             Once::HoldAndKill => {
-                if let Some(copies) = plugins::copies(&plugin.ends) {
-                    self.held.extend(copies);
-                    self.kill(plugin, moment, looked);
-                } else {
+                let Some(copies) = plugins::copies(&plugin.ends) else {
                     // Its end would be seen all the same.
                     self.choice.counters.missed += 1;
+                    return None;
+                };
+                let killed = self.kill(plugin)?;
+                self.held.extend(copies);
+                Some(killed)
+            }
+            Once::TearLine => {
+                match plugins::say(&plugin.ends, HALF) {
+                    Ok(()) => self.choice.counters.hit_at(boot_ns()),
+                    // It is full, or gone.
+                    Err(_) => self.choice.counters.missed += 1,
                 }
-            }
-            Once::TearLine => match plugins::say(&plugin.ends, HALF) {
-                Ok(()) => self.choice.counters.hit_at(boot_ns()),
-                // It is full, or gone.
-                Err(_) => self.choice.counters.missed += 1,
-            },
-        }
-    }
-
-    /// Kills all of it, the agent's own child first: a launcher must not see its server die and start another.
-    /// It was looked at at this time of the boot clock.
-    fn kill(&mut self, plugin: &Plugin, moment: &Moment<'_>, looked: u64) {
-        let line = plugins::command_line(plugin.root);
-        // Before the signal: a quick agent has another before this thread runs again.
-        let at = boot_ns();
-        let kill = |key: &TaskKey| pidfd::signal(*key, libc::SIGKILL);
-        let mut signals = plugin.members.iter().map(kill);
-        let root = signals.next();
-        // Those behind it may have ended by themselves.
-        signals.for_each(drop);
-        if !matches!(root, Some(Ok(()))) {
-            self.choice.counters.missed += 1;
-            return;
-        }
-        self.choice.counters.hit_at(boot_ns());
-        self.watch.died(plugin, line, at);
-        let mut hit = plugin.clone();
-        for _ in 0..MOST_LOOKS {
-            let born = born(&hit, &Newborn::since(looked), moment);
-            if born.is_empty() || !moment.may_act() {
-                return;
-            }
-            for key in born {
-                // It may have ended by itself.
-                let _ = kill(&key);
-                self.watch.forget(key);
-                hit.members.push(key);
+                None
             }
         }
     }

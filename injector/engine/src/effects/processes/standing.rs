@@ -5,13 +5,30 @@
 //! then: that process wants it to go on, and two programs that fight over one process stop neither. That is
 //! the rule for limits too.
 
-use std::{collections::BTreeMap, fs, io, path::Path};
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    path::Path,
+    thread,
+    time::{Duration, Instant},
+};
 
-use injector_host::targets::{
-    cgroup::Cgroup,
-    process::{self, Pose, TaskKey},
+use injector_common::rule::Counters;
+use injector_host::{
+    kernel::clock::boot_ns,
+    targets::{
+        cgroup::Cgroup,
+        process::{self, Pose, TaskKey},
+    },
 };
 use injector_spec::quantity::duration::tenths;
+
+/// How long a stand is waited for at once; one that takes longer is seen later. Processes stop when they
+/// come back from the kernel, usually within microseconds.
+const SEEN_WITHIN: Duration = Duration::from_millis(20);
+
+/// How often is looked meanwhile.
+const LOOK_EVERY: Duration = Duration::from_millis(1);
 
 /// How many that went on are named; the rest is a number.
 const NAMED: usize = 8;
@@ -69,11 +86,11 @@ impl Spell {
 
 /// What was seen since the last look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Seen {
+struct Seen {
     /// Subjects that stand for the first time.
-    pub(super) stand: u64,
+    stand: u64,
     /// Subjects that ended and were never seen to stand.
-    pub(super) never: u64,
+    never: u64,
 }
 
 /// All subjects of one fault.
@@ -95,9 +112,25 @@ impl Standing {
         u64::try_from(unseen.count()).unwrap_or(u64::MAX)
     }
 
-    /// Looks at all of them, at this time on the boot clock.
-    pub(super) fn look(&mut self, now: u64) -> Seen {
-        self.look_by(now, pose)
+    /// Looks at all of them, at this time on the boot clock, and counts as hits what stands now and did not before.
+    pub(super) fn look(&mut self, now: u64, counters: &mut Counters) {
+        let seen = self.look_by(now, pose);
+        for _ in 0..seen.stand {
+            counters.hit_at(now);
+        }
+        counters.missed += seen.never;
+    }
+
+    /// Waits a moment for what was just told to stand still.
+    pub(super) fn await_stand(&mut self, counters: &mut Counters) {
+        let deadline = Instant::now() + SEEN_WITHIN;
+        loop {
+            self.look(boot_ns(), counters);
+            if self.unconfirmed() == 0 || Instant::now() >= deadline {
+                return;
+            }
+            thread::sleep(LOOK_EVERY);
+        }
     }
 
     fn look_by(&mut self, now: u64, pose: impl Fn(&Subject) -> Pose) -> Seen {

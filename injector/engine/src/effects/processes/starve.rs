@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{Record, force::Force, moment::Moment};
-use crate::changes::ChangeId;
+use crate::changes::{Asked, ChangeId};
 use injector_common::rule::Counters;
 use injector_host::{
     kernel::clock::boot_ns,
@@ -88,7 +88,15 @@ impl Starver {
                 moment.ends_at,
                 record.journal,
             )?;
-            let set = Result::from(asked)?;
+            let set = match asked {
+                Asked::Made(id) => Some(id),
+                Asked::AlreadySo => None,
+                Asked::NotOnRecord(refusal) => return Err(refusal),
+                Asked::TooLate => {
+                    self.counters.missed += 1;
+                    continue;
+                }
+            };
             // The file was read back, and says so.
             self.counters.hit_at(boot_ns());
             let name = limit.path.file_name().unwrap_or_default();

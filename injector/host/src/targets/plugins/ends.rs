@@ -8,6 +8,7 @@ use std::{
         fd::{AsFd, AsRawFd, OwnedFd},
         unix::fs::OpenOptionsExt,
     },
+    path::{Path, PathBuf},
 };
 
 use rustix::{
@@ -20,7 +21,7 @@ use crate::targets::{pidfd, process::TaskKey};
 
 /// A standard stream, by what it is to the plug-in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Standard {
+pub(super) enum Standard {
     /// What it hears.
     Input,
     /// What it says.
@@ -45,13 +46,28 @@ impl Standard {
 /// A standard stream of a process, where it is a pipe or a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Stream {
-    which: Standard,
-    what: Between,
+    pub(super) which: Standard,
+    pub(super) what: Between,
+}
+
+impl Stream {
+    /// Whether it is a socket's.
+    pub(super) const fn is_a_socket(&self) -> bool {
+        matches!(self.what, Between::Socket(_))
+    }
+
+    /// Whether the process hears or says something by it that is not of itself.
+    const fn speaks(self) -> bool {
+        match self.which {
+            Standard::Input | Standard::Output => true,
+            Standard::Errors => false,
+        }
+    }
 }
 
 /// What lies between two processes, by its inode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Between {
+pub(super) enum Between {
     Pipe(u64),
     /// This end of a pair: the other has another inode.
     Socket(u64),
@@ -69,14 +85,15 @@ impl Between {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct End {
     /// Who holds it.
-    holder: TaskKey,
-    stream: Stream,
+    pub(super) holder: TaskKey,
+    pub(super) stream: Stream,
 }
 
 impl End {
-    /// Whether it is a pipe's, of which it is seen whether the agent holds the other end.
-    pub const fn is_of_a_pipe(&self) -> bool {
-        matches!(self.stream.what, Between::Pipe(_))
+    /// Whether the two speak by it, and it is a pipe's, of which it is seen whether the agent holds the other end. What a plug-in
+    /// says of itself often goes to one pipe of many.
+    pub const fn shows_who_listens(&self) -> bool {
+        self.stream.speaks() && !self.stream.is_a_socket()
     }
 }
 
@@ -91,13 +108,26 @@ pub struct Held {
 impl Held {
     /// What this process holds now; `None` where that cannot be seen.
     pub fn by(agent: TaskKey) -> Option<Self> {
+        let process = PathBuf::from(format!("/proc/{}", agent.tgid));
+        // Where the first thread has ended the kernel shows no descriptor of the process by it, and by the others it does.
+        Self::listed(agent, &process).or_else(|| {
+            let threads = fs::read_dir(process.join("task")).ok()?;
+            let mut threads = threads.flatten();
+            threads.find_map(|thread| Self::listed(agent, &thread.path()))
+        })
+    }
+
+    /// What a thread's folder in `/proc` shows; `None` where it shows no descriptor, which is no answer.
+    fn listed(agent: TaskKey, folder: &Path) -> Option<Self> {
         let mut held = Self {
             agent,
             writes: HashSet::new(),
             reads: HashSet::new(),
         };
-        for entry in fs::read_dir(format!("/proc/{}/fd", agent.tgid)).ok()? {
+        let mut is_empty = true;
+        for entry in fs::read_dir(folder.join("fd")).ok()? {
             let path = entry.ok()?.path();
+            is_empty = false;
             let link = match fs::read_link(&path) {
                 Ok(link) => link,
                 // It was closed meanwhile.
@@ -117,7 +147,7 @@ impl Held {
                 held.writes.insert(pipe);
             }
         }
-        Some(held)
+        (!is_empty).then_some(held)
     }
 
     /// Which of a process's streams have their other end here; `None` where that cannot be seen of one.
@@ -174,6 +204,18 @@ pub(super) fn inherited(holder: TaskKey, ends: &[End]) -> Vec<End> {
     let is_one = |stream: &Stream| ends.iter().any(|end| end.stream.what == stream.what);
     let streams = streams(holder.tgid).into_iter().filter(is_one);
     streams.map(|stream| End { holder, stream }).collect()
+}
+
+/// Whether any of these streams is one of these ends, on whatever side.
+pub(super) fn has_any(streams: &[Stream], ends: &[End]) -> bool {
+    let mut streams = streams.iter();
+    streams.any(|stream| ends.iter().any(|end| end.stream.what == stream.what))
+}
+
+/// Whether by any of these streams a process hears or says what the holders of these ends do, on the same side.
+pub(super) fn speaks_by(streams: &[Stream], ends: &[End]) -> bool {
+    let mut streams = streams.iter().filter(|stream| stream.speaks());
+    streams.any(|stream| ends.iter().any(|end| end.stream == *stream))
 }
 
 /// Who made what a descriptor of a process is one end of.

@@ -13,7 +13,7 @@ use super::*;
 /// Names as a fault asks for them.
 fn named(globs: &[&str]) -> PluginNames {
     let globs: Vec<_> = globs.iter().map(|&glob| glob.to_owned()).collect();
-    Plugins::from(globs).names()
+    Plugins::try_from(globs).unwrap().names()
 }
 
 struct Plug(Child);
@@ -95,7 +95,7 @@ fn a_pair_of_sockets_is_known_by_who_made_it() {
     drop(command);
     let plugin = found(&mut Finder::of(named(&[])), child.0.id()).unwrap();
     assert_eq!(Held::by(own()).unwrap().has(&plugin.ends[0]), None);
-    assert!(!plugin.ends[0].is_of_a_pipe());
+    assert!(!plugin.ends[0].shows_who_listens());
 }
 
 #[test]
@@ -175,4 +175,32 @@ fn what_a_launcher_forks_is_a_part_of_it() {
         let _ = crate::targets::pidfd::signal(*key, libc::SIGKILL);
     }
     child.0.wait().unwrap();
+}
+
+#[test]
+fn a_process_that_shows_no_descriptor_gives_no_answer() {
+    let mut child = Plug(Command::new("cat").stdin(Stdio::piped()).spawn().unwrap());
+    let key = TaskKey::of(child.0.id()).unwrap();
+    assert!(Held::by(key).is_some());
+    child.0.kill().unwrap();
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while has_ended(key) != Some(true) {
+        assert!(Instant::now() < deadline, "it does not end");
+    }
+    // It is a zombie: as a process whose first thread alone has ended, it has a folder with nothing in it.
+    assert!(Held::by(key).is_none());
+    child.0.wait().unwrap();
+}
+
+#[test]
+fn what_a_plug_in_says_of_itself_does_not_show_who_listens() {
+    let mut command = Command::new("cat");
+    command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    let child = Plug(command.stderr(Stdio::piped()).spawn().unwrap());
+    let plugin = found(&mut Finder::of(named(&[])), child.0.id()).unwrap();
+    assert_eq!(plugin.ends.len(), 3, "{plugin:?}");
+    let show = plugin.ends.iter().filter(|end| end.shows_who_listens());
+    assert_eq!(show.count(), 2);
+    // A new program has none for a moment.
+    assert!(["", "cat"].contains(&plugin.line.as_str()), "{plugin:?}");
 }

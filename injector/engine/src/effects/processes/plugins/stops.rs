@@ -1,12 +1,7 @@
 //! Plug-ins that stand still: those that are chosen at once are one change, with one record and one end.
 //!
-//! Invariants: no process is stopped whose stop has an end that is over, since the guardian may have let go of it by then; one that
+//! Invariants: no process is stopped whose stop has an end that is over, which [`crate::changes::Changes::stop`] asks; one that
 //! another program has stopped is left out, so that it is not let go on in the end.
-
-use std::{
-    thread,
-    time::{Duration, Instant},
-};
 
 use injector_common::rule::Counters;
 use injector_host::{
@@ -28,12 +23,6 @@ use crate::{
     },
 };
 
-/// How long a stand is waited for at once; one that takes longer is seen later.
-const SEEN_WITHIN: Duration = Duration::from_millis(20);
-
-/// How often is looked meanwhile.
-const LOOK_EVERY: Duration = Duration::from_millis(1);
-
 /// A stop that is to be undone.
 #[derive(Debug)]
 struct Stop {
@@ -42,6 +31,17 @@ struct Stop {
     until: u64,
     /// The plug-ins that stand by it: their roots, and what is looked at of each.
     held: Vec<(TaskKey, Subject)>,
+}
+
+/// What came of a stop that was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stopped {
+    /// They were told to stand still; what they have started meanwhile is to be looked for.
+    Told,
+    /// There was none that went on.
+    NoneWent,
+    /// They were left out: it could not be put on record, or it was too late.
+    LeftOut,
 }
 
 /// All that stands by one fault.
@@ -54,11 +54,7 @@ pub(super) struct Stops {
 impl Stops {
     /// Counts as hits what stands now and did not before.
     pub(super) fn see(&mut self, now: u64, counters: &mut Counters) {
-        let seen = self.standing.look(now);
-        for _ in 0..seen.stand {
-            counters.hit_at(now);
-        }
-        counters.missed += seen.never;
+        self.standing.look(now, counters);
     }
 
     /// How many were told to stand still and were not seen to do it yet.
@@ -74,18 +70,6 @@ impl Stops {
     /// Who went on before its time.
     pub(super) fn remarks(&self) -> impl Iterator<Item = String> {
         self.standing.remarks()
-    }
-
-    /// Waits a moment for what was just told to stand still.
-    fn await_stand(&mut self, counters: &mut Counters) {
-        let deadline = Instant::now() + SEEN_WITHIN;
-        loop {
-            self.see(boot_ns(), counters);
-            if self.standing.unconfirmed() == 0 || Instant::now() >= deadline {
-                return;
-            }
-            thread::sleep(LOOK_EVERY);
-        }
     }
 }
 
@@ -113,11 +97,13 @@ impl Plugger {
             held.push((plugin.root, Subject::Process(seen)));
             keys.extend(going);
         }
-        if !self.stop_at_once(&keys, held, until, moment, record)? {
-            return Ok(());
-        }
+        let mut stopped = self.stop_at_once(&keys, held, until, moment, record)?;
         let mut hit = plugins.to_vec();
         for _ in 0..MOST_LOOKS {
+            match stopped {
+                Stopped::Told => {}
+                Stopped::NoneWent | Stopped::LeftOut => return Ok(()),
+            }
             let mut fresh = Vec::new();
             let newborn = Newborn::since(looked);
             for plugin in &mut hit {
@@ -126,14 +112,12 @@ impl Plugger {
                 born.retain(|key| !process::is_stopped(key.tgid));
                 fresh.extend(born);
             }
-            if !self.stop_at_once(&fresh, Vec::new(), until, moment, record)? {
-                return Ok(());
-            }
+            stopped = self.stop_at_once(&fresh, Vec::new(), until, moment, record)?;
         }
         Ok(())
     }
 
-    /// Stops these processes, as one change; false where there was nothing to stop, or none is to be stopped any more.
+    /// Stops these processes, as one change.
     fn stop_at_once(
         &mut self,
         keys: &[TaskKey],
@@ -141,12 +125,11 @@ impl Plugger {
         until: u64,
         moment: &Moment<'_>,
         record: &mut Record<'_>,
-    ) -> Result<bool, Refusal> {
+    ) -> Result<Stopped, Refusal> {
         if keys.is_empty() {
-            return Ok(false);
+            return Ok(Stopped::NoneWent);
         }
-        // Asked before each signal: to put it on record may have taken time.
-        let may_go_on = || moment.may_act() && boot_ns() < until;
+        let may_go_on = || moment.may_act();
         let asked = record.changes.stop(keys, until, &may_go_on, record.journal);
         match asked {
             Asked::Made(id) => {
@@ -154,15 +137,15 @@ impl Plugger {
                     self.stops.standing.watch(subject.clone());
                 }
                 self.stops.open.push(Stop { id, until, held });
-                self.stops.await_stand(&mut self.choice.counters);
-                Ok(true)
+                self.stops.standing.await_stand(&mut self.choice.counters);
+                Ok(Stopped::Told)
             }
-            Asked::AlreadySo => Ok(false),
+            Asked::AlreadySo => Ok(Stopped::NoneWent),
             // The first that could not be put on record ends the run; a later one is left out.
             Asked::NotOnRecord(refusal) if self.choice.counters.hit == 0 => Err(refusal),
-            Asked::NotOnRecord(_) => {
+            Asked::NotOnRecord(_) | Asked::TooLate => {
                 self.choice.counters.missed += held.len() as u64;
-                Ok(false)
+                Ok(Stopped::LeftOut)
             }
         }
     }

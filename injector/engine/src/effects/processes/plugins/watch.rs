@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::Remembered;
 use injector_host::targets::{
     plugins::{self, End, Held, Plugin},
     process::{self, TaskKey},
@@ -14,8 +15,8 @@ use injector_record::report::{MOST_ORPHANS, ORPHAN_MS, Orphan, PluginReaction, U
 /// So many deaths are looked at; of a loop of crashes the rest is counted as too late for a judgement.
 const MOST_DEATHS: usize = 256;
 
-/// From so many processes on that the fault has hit those that have ended are forgotten.
-const MANY: usize = 1024;
+/// So many plug-ins of an agent that was signalled and lives are remembered that have ended since.
+const MOST_ENDED: usize = 1024;
 
 const MS: u64 = 1_000_000;
 
@@ -27,9 +28,9 @@ pub(in super::super) struct Watch {
     more: u64,
     agents: BTreeMap<TaskKey, Agent>,
     /// Processes that the fault itself has signalled.
-    hit: BTreeSet<TaskKey>,
+    hit: Remembered,
     /// Roots of plug-ins that were there before a death, or stand for one already: one start answers one death.
-    taken: BTreeSet<TaskKey>,
+    taken: Remembered,
     /// When was looked last, on the boot clock.
     looked: u64,
 }
@@ -59,8 +60,10 @@ struct Agent {
     ended: Option<u64>,
     /// How long each of those that lived then has lived on.
     ended_with: Vec<u64>,
-    /// Of those that were seen to have ended in the last look, when they were let go on. The threads of an agent end one after the
-    /// other, and its plug-in may be gone before the last of them.
+    /// Whether the fault has signalled it.
+    is_told: bool,
+    /// Of those that were seen to have ended since it was signalled, when they were let go on; where it was not, of those of the last
+    /// look alone. The threads of an agent end one after the other, and its plug-in may be gone before the last of them.
     lately: Vec<u64>,
 }
 
@@ -139,7 +142,8 @@ impl Death {
 
     /// Whether the agent holds none of the pipes any more.
     fn is_closed(&self, held: &mut HeldBy) -> bool {
-        let mut pipes = self.ends.iter().filter(|end| end.is_of_a_pipe()).peekable();
+        let pipes = self.ends.iter().filter(|end| end.shows_who_listens());
+        let mut pipes = pipes.peekable();
         if pipes.peek().is_none() {
             return false;
         }
@@ -151,14 +155,14 @@ impl Death {
     }
 
     /// The plug-in that was started for it, where one was.
-    fn successor(&self, found: &[Plugin], taken: &BTreeSet<TaskKey>) -> Option<TaskKey> {
+    fn successor(&self, found: &[Plugin], taken: &Remembered) -> Option<TaskKey> {
         let is_another = |plugin: &&Plugin| {
             plugin.agent == self.agent
                 && plugin.root != self.root
                 && plugin.name == self.name
                 && plugins::is_born_since(plugin.root, self.at)
                 && !taken.contains(&plugin.root)
-                && plugins::command_line(plugin.root) == self.line
+                && plugin.line == self.line
         };
         found.iter().find(is_another).map(|plugin| plugin.root)
     }
@@ -198,19 +202,17 @@ impl Watch {
         for (key, agent) in &mut self.agents {
             agent.look(now, *key);
         }
-        if self.hit.len() > MANY {
-            self.hit
-                .retain(|key| plugins::has_ended(*key) != Some(true));
-        }
-        if self.taken.len() > MANY {
-            self.taken
-                .retain(|key| plugins::has_ended(*key) != Some(true));
-        }
+        self.hit.forget_the_ended();
+        self.taken.forget_the_ended();
     }
 
-    /// The fault has signalled this process: what becomes of it is the fault's doing.
+    /// The fault has signalled this process: what becomes of it is the fault's doing. What becomes of plug-ins that it has is its own,
+    /// from now on: one that is told to end may end them first.
     pub(in super::super) fn forget(&mut self, key: TaskKey) {
         self.hit.insert(key);
+        if let Some(agent) = self.agents.get_mut(&key) {
+            agent.is_told = true;
+        }
         for agent in self.agents.values_mut() {
             agent.plugins.retain(|_, owned| {
                 owned.members.remove(&key);
@@ -219,10 +221,10 @@ impl Watch {
         }
     }
 
-    /// A plug-in was killed at this time on the boot clock; these were the words that it was started with.
-    pub(in super::super) fn died(&mut self, plugin: &Plugin, line: String, at: u64) {
+    /// A plug-in was killed at this time on the boot clock.
+    pub(in super::super) fn died(&mut self, plugin: &Plugin, at: u64) {
         if let Some(agent) = self.agents.get(&plugin.agent) {
-            self.taken.extend(agent.plugins.keys());
+            self.taken.extend(agent.plugins.keys().copied());
         }
         for key in &plugin.members {
             self.forget(*key);
@@ -235,7 +237,7 @@ impl Watch {
             agent: plugin.agent,
             root: plugin.root,
             name: plugin.name.clone(),
-            line,
+            line: plugin.line.clone(),
             ends: plugin.ends.clone(),
             at,
             reaped: None,
@@ -366,8 +368,12 @@ impl Agent {
             let since = over.map(|free_since| ended.max(free_since));
             self.ended_with
                 .extend(since.map(|since| now.saturating_sub(since)));
-        } else {
-            self.lately = over;
+            return;
+        }
+        self.lately = over;
+        if self.is_told {
+            let left = MOST_ENDED.saturating_sub(self.lately.len());
+            self.lately.extend(before.into_iter().take(left));
         }
     }
 }

@@ -99,7 +99,7 @@ fn what_lives_on_is_an_orphan_when_its_time_is_over() {
             plugins: BTreeMap::from([(key(7), owned(&[7, 8]))]),
             ended: Some(SECOND),
             ended_with: vec![40 * MS],
-            lately: Vec::new(),
+            ..Agent::default()
         };
         let watch = Watch {
             agents: BTreeMap::from([(key(1), agent)]),
@@ -127,8 +127,7 @@ fn left_behind(plugins: &[&[u32]]) -> Watch {
     let agent = Agent {
         plugins: plugins.collect(),
         ended: Some(SECOND),
-        ended_with: Vec::new(),
-        lately: Vec::new(),
+        ..Agent::default()
     };
     Watch {
         agents: BTreeMap::from([(key(1), agent)]),
@@ -165,6 +164,7 @@ fn what_the_fault_itself_has_hit_is_neither_orphan_nor_ended() {
         speaker: key(9),
         members: vec![key(9)],
         name: "cat".into(),
+        line: "cat".into(),
         ends: Vec::new(),
     };
     watch.look(9 * SECOND, &[found]);
@@ -182,19 +182,19 @@ fn one_start_answers_one_death() {
         speaker: key(3),
         members: Vec::new(),
         name: "cat".into(),
+        line: "cat".into(),
         ends: Vec::new(),
     };
     let mut one = death(SECOND);
-    // As of a process that has ended.
-    one.line = String::new();
-    let nothing = BTreeSet::new();
+    let nothing = Remembered::default();
     let found = [another];
     assert_eq!(one.successor(&found, &nothing), Some(found[0].root));
-    let taken = BTreeSet::from([found[0].root]);
+    let mut taken = Remembered::default();
+    taken.insert(found[0].root);
     assert_eq!(one.successor(&found, &taken), None);
     one.line = "cat another".into();
     assert_eq!(one.successor(&found, &nothing), None);
-    one.line = String::new();
+    one.line = "cat".into();
     one.at = 3 * SECOND;
     assert_eq!(one.successor(&found, &nothing), None);
 }
@@ -203,10 +203,8 @@ fn one_start_answers_one_death() {
 fn what_was_gone_in_the_look_before_its_agent_has_ended_with_it() {
     // No process has such an id.
     let agent = Agent {
-        plugins: BTreeMap::new(),
-        ended: None,
-        ended_with: Vec::new(),
         lately: vec![0],
+        ..Agent::default()
     };
     let mut watch = Watch {
         agents: BTreeMap::from([(key(u32::MAX), agent)]),
@@ -217,4 +215,59 @@ fn what_was_gone_in_the_look_before_its_agent_has_ended_with_it() {
     assert_eq!((reaction.agents_ended, reaction.ended_with), (1, 1));
     watch.look(2 * SECOND, &[]);
     assert_eq!(watch.reaction().unwrap().ended_with, 1);
+}
+
+/// An agent that lives, and ends when it is killed; its plug-in has ended before the first look.
+struct Tidy {
+    agent: std::process::Child,
+    watch: Watch,
+    key: TaskKey,
+}
+
+impl Tidy {
+    fn new() -> Self {
+        let mut command = std::process::Command::new("sleep");
+        let agent = command.arg("60").spawn().unwrap();
+        let key = TaskKey::of(agent.id()).unwrap();
+        // No process has such an id.
+        let plugins = BTreeMap::from([(self::key(u32::MAX), owned(&[u32::MAX]))]);
+        let state = Agent {
+            plugins,
+            ..Agent::default()
+        };
+        let watch = Watch {
+            agents: BTreeMap::from([(key, state)]),
+            ..Watch::default()
+        };
+        Self { agent, watch, key }
+    }
+
+    /// What is said when the agent has ended two looks after its plug-in.
+    fn two_looks_later(mut self) -> PluginReaction {
+        for look in 1..=3 {
+            self.watch.look(look * SECOND, &[]);
+        }
+        self.agent.kill().unwrap();
+        self.agent.wait().unwrap();
+        self.watch.look(4 * SECOND, &[]);
+        self.watch.reaction().unwrap()
+    }
+}
+
+#[test]
+fn an_agent_that_is_told_to_end_may_end_its_plug_ins_first() {
+    let mut told = Tidy::new();
+    told.watch.forget(told.key);
+    let reaction = told.two_looks_later();
+    assert_eq!((reaction.agents_ended, reaction.ended_with), (1, 1));
+    assert_eq!(
+        (reaction.orphans, reaction.longest_outlived_ms),
+        (0, Some(0))
+    );
+}
+
+#[test]
+fn what_ended_long_before_an_agent_that_nobody_told_shows_nothing() {
+    let reaction = Tidy::new().two_looks_later();
+    assert_eq!((reaction.agents_ended, reaction.ended_with), (1, 0));
 }
