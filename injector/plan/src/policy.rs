@@ -124,7 +124,8 @@ impl Verdict {
 /// The experiment with a budget for each fault that was given none, and the host's halt conditions.
 #[must_use]
 pub fn bound(mut experiment: Experiment, config: &Config) -> Experiment {
-    let own = experiment.blast_radius.and_then(|radius| radius.hits);
+    let own = experiment.blast_radius.as_deref();
+    let own = own.and_then(|radius| radius.hits);
     let usual = own.map_or(config.limits.max_hits, |own| {
         own.min(config.limits.max_hits)
     });
@@ -244,7 +245,7 @@ fn reach(case: &Case<'_>, radius: &Radius) -> Vec<Violation> {
             });
         }
     }
-    if let Some(own) = case.experiment.blast_radius {
+    if let Some(own) = case.experiment.blast_radius.as_deref() {
         found.extend(beyond(own, radius));
     }
     let most = limits.max_experiments.get() as usize;
@@ -258,7 +259,7 @@ fn reach(case: &Case<'_>, radius: &Radius) -> Vec<Violation> {
 }
 
 /// Where more is reached than the file itself allows.
-fn beyond(own: BlastRadius, radius: &Radius) -> Vec<Violation> {
+fn beyond(own: &BlastRadius, radius: &Radius) -> Vec<Violation> {
     let most = own.processes.map(|most| most.get() as usize);
     let many = most.filter(|most| radius.processes > *most);
     let many = many.map(|most| Violation::BeyondRadius {
@@ -295,7 +296,8 @@ fn amount(case: &Case<'_>) -> Vec<Violation> {
             found.push(unused);
         }
         let asked = fault.chance.max_hits.unwrap_or(u64::MAX);
-        let own = case.experiment.blast_radius.and_then(|own| own.hits);
+        let own = case.experiment.blast_radius.as_deref();
+        let own = own.and_then(|own| own.hits);
         if let Some(most) = own.filter(|most| asked > *most) {
             found.push(Violation::BeyondRadius {
                 found: format!("{name} may hit {asked} times"),

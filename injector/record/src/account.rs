@@ -110,7 +110,7 @@ impl Account {
                 experiment,
                 platform,
                 ..
-            } => Some((experiment.clone(), platform.clone())),
+            } => Some((Experiment::clone(experiment), platform.clone())),
             _ => None,
         });
         let (experiment, platform) = started.unzip();

@@ -69,7 +69,7 @@ impl Life {
             config: None,
             supervisor: None,
             platform: None,
-            experiment: file::parse(text, "model.yaml", None).unwrap(),
+            experiment: Box::new(file::parse(text, "model.yaml", None).unwrap()),
         };
         worker.append(&started).unwrap();
         let kept = worker.as_fd().try_clone_to_owned().unwrap();

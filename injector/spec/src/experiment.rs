@@ -172,7 +172,7 @@ pub struct Experiment {
     pub steady_state: Option<Box<SteadyState>>,
     /// How far it may reach by its own word.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub blast_radius: Option<BlastRadius>,
+    pub blast_radius: Option<Box<BlastRadius>>,
     /// Who is put through it; the position is the scope.
     pub targets: Vec<Target>,
     /// What happens, one after the other.

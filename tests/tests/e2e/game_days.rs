@@ -161,6 +161,8 @@ fn masked(card: &str) -> Result<String> {
             r"\d+(\.\d+)?( ?(ms|us|µs|ns|s|min|m|h|%))?( ?± ?\d+(\.\d+)?( ?(ms|s))?)?",
             "#",
         ),
+        // There is one where an answer was right before the fault was felt.
+        (r", median # \(# x baseline\)", ""),
         (r" {2,}", "  "),
         (r" +\n", "\n"),
     ] {

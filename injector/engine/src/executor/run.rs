@@ -169,7 +169,7 @@ fn begin(
         config: request.config.clone(),
         supervisor: request.supervisor,
         platform: Some(Platform::here()),
-        experiment: request.experiment.clone(),
+        experiment: Box::new(request.experiment.clone()),
     })?;
     if let Some(drawn) = request.scheduled.clone() {
         journal.before(&Record::Scheduled { drawn })?;

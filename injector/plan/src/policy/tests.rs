@@ -88,7 +88,7 @@ impl Asked {
 
     fn ask(&self, question: fn(&Case<'_>) -> Verdict) -> Verdict {
         let experiment = Experiment {
-            blast_radius: self.own,
+            blast_radius: self.own.map(Box::new),
             ..experiment(self.seconds, self.hits)
         };
         let experiment = bound(experiment, &self.config);
@@ -194,7 +194,7 @@ fn an_experiment_is_held_to_its_own_blast_radius() {
         assert_eq!(joined.is_some(), part.is_some() && !of_hits, "{own:?}");
     }
     let few = Experiment {
-        blast_radius: Some(own(None, None, Some(7))),
+        blast_radius: Some(Box::new(own(None, None, Some(7)))),
         ..file::parse(
             "targets: { a: { pid: 7 } }\nduration: 1s\nfaults: [net.blackhole]\n",
             "x.yaml",

@@ -145,7 +145,7 @@ pub(crate) fn records(experiment: &Experiment, bad: std::ops::Range<u64>) -> Vec
                 config: None,
                 supervisor: None,
                 platform: None,
-                experiment: experiment.clone(),
+                experiment: Box::new(experiment.clone()),
             },
         ),
         (
@@ -369,7 +369,7 @@ fn planned(experiment: Experiment, faults: Vec<Placed>) -> Account {
         config: None,
         supervisor: None,
         platform: None,
-        experiment,
+        experiment: Box::new(experiment),
     };
     let planned = Record::Planned {
         text: "plan".into(),

@@ -47,7 +47,7 @@ pub enum Record {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         platform: Option<Platform>,
         /// What was asked.
-        experiment: Experiment,
+        experiment: Box<Experiment>,
     },
     /// A limit of this host was lifted for this run.
     Overridden {

@@ -40,7 +40,7 @@ impl Replay {
     pub fn experiment(&self) -> Option<&Experiment> {
         let mut records = self.records.iter();
         records.find_map(|stamped| match &stamped.record {
-            Record::Started { experiment, .. } => Some(experiment),
+            Record::Started { experiment, .. } => Some(&**experiment),
             _ => None,
         })
     }

@@ -233,7 +233,7 @@ fn the_limit_comes_from_enough_of_the_baseline() {
         (0, 5, false),
     ] {
         let took = |index: u64| {
-            let is_slow = index >= slow_from && index % every == 0;
+            let is_slow = index >= slow_from && index.is_multiple_of(every);
             if is_slow { 40 } else { 2 }
         };
         let pair = |index: u64| [begin(index * 50, 1), answer(index * 50 + took(index), 1)];

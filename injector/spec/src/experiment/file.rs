@@ -256,7 +256,7 @@ fn experiment(
         variables: variables.map(Box::new),
         stage: stages::written(&fields)?.map(Box::new),
         steady_state: steady_state.map(Box::new),
-        blast_radius: blast_radius::blast_radius(&fields)?,
+        blast_radius: blast_radius::blast_radius(&fields)?.map(Box::new),
         targets,
         steps,
         halt: halt::halt(&fields)?,

@@ -44,7 +44,7 @@ fn account_of(experiment: &Experiment) -> Account {
         config: None,
         supervisor: None,
         platform: None,
-        experiment: experiment.clone(),
+        experiment: Box::new(experiment.clone()),
     };
     journal.append(&started).unwrap();
     let (listed, replay) = journal::read(journal.path(), run()).unwrap();

@@ -102,7 +102,7 @@ fn template(verdict: &Verdict) -> Result<String> {
             config: None,
             supervisor: None,
             platform: Some(Platform::here()),
-            experiment: experiment.clone(),
+            experiment: Box::new(experiment.clone()),
         },
         Record::Planned {
             text: "net.delay on agent".to_owned(),

@@ -35,7 +35,7 @@ proptest! {
         }).collect();
         let started = Record::Started {
             run: run(), name: texts[0].clone(), by_uid: 0, by_pid: 1, login_uid: None, config: None,
-            supervisor: None, platform: None, experiment: experiment.clone(),
+            supervisor: None, platform: None, experiment: Box::new(experiment.clone()),
         };
         let why = texts[3].clone();
         let last = if is_ended {

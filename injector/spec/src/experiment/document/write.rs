@@ -27,7 +27,7 @@ impl Experiment {
         let mut fields = self.head();
         let targets = self.targets.iter();
         let targets = targets.map(|target| (target.name.as_str(), selector(&target.selector)));
-        if let Some(radius) = self.blast_radius {
+        if let Some(radius) = self.blast_radius.as_deref() {
             put(&mut fields, "blast-radius", reach(radius));
         }
         if !self.targets.is_empty() {
@@ -359,12 +359,12 @@ fn operation(operation: &NamedOperation) -> Document {
 }
 
 /// What names operations, with the share of them that has to be good.
-fn reach(radius: BlastRadius) -> Document {
+fn reach(radius: &BlastRadius) -> Document {
     let BlastRadius {
         processes,
         share,
         hits,
-    } = radius;
+    } = *radius;
     let mut fields = Fields::new();
     if let Some(processes) = processes {
         put(

@@ -13,10 +13,7 @@ mod stages;
 use clap::{Arg, ArgAction, Command, CommandFactory, ValueEnum, error::ErrorKind};
 use serde_json::{Map, Value, json};
 
-use super::{
-    EXPERIMENT, PROFILE, blast_radius, head::API_VERSION, operations, probe, rollback,
-    steady_state, steps, words,
-};
+use super::{EXPERIMENT, PROFILE, head::API_VERSION, operations, probe, rollback, steps, words};
 use crate::{
     config::Channel,
     experiment::{
@@ -139,30 +136,8 @@ fn key_of_file(key: &str) -> Value {
             list_of(&measured()),
             "Probes and operations that are about bystanders, which no fault may reach.",
         ),
-        "objectives" => described(
-            map(&steady_state::OBJECTIVES, &[]),
-            "What counts as good enough.",
-        ),
-        "rto" => scalar("The recovery time objective, as in `5s`."),
-        "success" => {
-            scalar("The share of the answers behind the first hit that is right, as in `99%`.")
-        }
-        "latency" => described(
-            map(&steady_state::QUANTILES, &[]),
-            "What one quantile of their times may be, as in `{p99: 500ms}`.",
-        ),
-        quantile if steady_state::QUANTILES.contains(&quantile) => {
-            scalar("The longest that it may be, as in `500ms`.")
-        }
         "baseline" => scalar("How long it is quiet in front of the first fault."),
         "recovery" => scalar("How long it is quiet behind the last fault."),
-        blast_radius::KEY => described(
-            map(&blast_radius::BLAST_RADIUS, &[]),
-            "How far the run may reach, besides what the host allows.",
-        ),
-        "processes" => scalar("The most processes of all targets together."),
-        "share" => scalar("The largest share of one cgroup's processes, as in `50%`."),
-        "hits" => scalar("The most hits of one fault, and the budget of one that was given none."),
         "targets" => json!({
             "description": "Who is put through it, by name; one that the command line names may be empty.",
             "type": "object",

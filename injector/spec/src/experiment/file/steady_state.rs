@@ -307,14 +307,12 @@ fn latency(node: &Node) -> Result<Latency, Complaint> {
         .into_iter()
         .filter_map(Result::transpose)
         .collect::<Result<_, Complaint>>()?;
-    match named[..] {
-        [latency] => Ok(latency),
-        [] | [..] => {
-            let sentence =
-                "`latency` says what one quantile may be, as in `{p99: 500ms}`; write one of them";
-            Err(Complaint::at(node.at, sentence))
-        }
-    }
+    let [latency] = named[..] else {
+        let sentence =
+            "`latency` says what one quantile may be, as in `{p99: 500ms}`; write one of them";
+        return Err(Complaint::at(node.at, sentence));
+    };
+    Ok(latency)
 }
 
 /// Puts the quiet times around the steps: those that the file asks for, and those without which a steady state

@@ -1,9 +1,13 @@
-//! What the keys of ledgers, of their objectives and of the detection take.
+//! What the keys of objectives, of ledgers, of the detection and of the blast radius take.
 
 use serde_json::{Value, json};
 
 use super::{
-    super::ledgers::{LEDGER, RPO, SOURCES},
+    super::{
+        blast_radius,
+        ledgers::{LEDGER, RPO, SOURCES},
+        steady_state,
+    },
     described, list_of, map, scalar,
 };
 use crate::experiment::ledger::MOST_LEDGERS;
@@ -15,6 +19,28 @@ pub(super) fn key(key: &str) -> Value {
             "The probe whose right answer says that the target's own alarm has noticed; under `objectives`, the \
              longest time until then, as in `30s`.",
         ),
+        "objectives" => described(
+            map(&steady_state::OBJECTIVES, &[]),
+            "What counts as good enough.",
+        ),
+        "rto" => scalar("The recovery time objective, as in `5s`."),
+        "success" => {
+            scalar("The share of the answers behind the first hit that is right, as in `99%`.")
+        }
+        "latency" => described(
+            map(&steady_state::QUANTILES, &[]),
+            "What one quantile of their times may be, as in `{p99: 500ms}`.",
+        ),
+        quantile if steady_state::QUANTILES.contains(&quantile) => {
+            scalar("The longest that it may be, as in `500ms`.")
+        }
+        blast_radius::KEY => described(
+            map(&blast_radius::BLAST_RADIUS, &[]),
+            "How far the run may reach, besides what the host allows.",
+        ),
+        "processes" => scalar("The most processes of all targets together."),
+        "share" => scalar("The largest share of one cgroup's processes, as in `50%`."),
+        "hits" => scalar("The most hits of one fault, and the budget of one that was given none."),
         "ledgers" => json!({
             "description": "By name, what the service acknowledged and what it kept; read when the recovery is over.",
             "type": "object",

@@ -51,7 +51,7 @@ fn a_blast_radius_is_read_and_one_that_says_nothing_is_refused() {
         let text = format!(
             "targets: {{ a: {{pid: 7}} }}\nblast-radius: {radius}\nduration: 5s\nfaults: [net.blackhole]\n"
         );
-        parse(&text, "radius.yaml", None).map(|experiment| experiment.blast_radius.unwrap())
+        parse(&text, "radius.yaml", None).map(|experiment| *experiment.blast_radius.unwrap())
     };
     let whole = read("{ processes: 5, share: 12.5%, hits: 1000 }").unwrap();
     assert_eq!(whole.processes.map(std::num::NonZero::get), Some(5));
