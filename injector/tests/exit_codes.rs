@@ -60,7 +60,7 @@ fn an_experiment_comes_from_standard_input() {
         format!("targets: {{ a: {{ pid: {pid} }} }}\nduration: 1s\nfaults: [proc.pause: {{}}]\n");
     let output = given(&good);
     assert_eq!(output.status.code(), Some(0), "{output:?}");
-    assert!(text(&output.stdout).contains("proc pause"), "{output:?}");
+    assert!(text(&output.stdout).contains("proc.pause"), "{output:?}");
     let output = given(&good.replace("duration: 1s", "duration: soon"));
     assert_eq!(output.status.code(), Some(2), "{output:?}");
     let said = text(&output.stderr);

@@ -19,14 +19,8 @@ pub(super) fn key(key: &str) -> Value {
             "The probe whose right answer says that the target's own alarm has noticed; under `objectives`, the \
              longest time until then, as in `30s`.",
         ),
-        "objectives" => described(
-            map(&steady_state::OBJECTIVES, &[]),
-            "What counts as good enough.",
-        ),
+        "objectives" => described(objectives(), "What counts as good enough."),
         "rto" => scalar("The recovery time objective, as in `5s`."),
-        "success" => {
-            scalar("The share of the answers behind the first hit that is right, as in `99%`.")
-        }
         "latency" => described(
             map(&steady_state::QUANTILES, &[]),
             "What one quantile of their times may be, as in `{p99: 500ms}`.",
@@ -71,6 +65,14 @@ pub(super) fn key(key: &str) -> Value {
         // A test finds each of them.
         _ => Value::Bool(false),
     }
+}
+
+/// `success` is a share here, and a sign of its own at the outermost.
+fn objectives() -> Value {
+    let mut objectives = map(&steady_state::OBJECTIVES, &[]);
+    objectives["properties"]["success"] =
+        scalar("The share of the answers behind the first hit that is right, as in `99%`.");
+    objectives
 }
 
 /// Where a list is read from.
