@@ -25,7 +25,7 @@ use std::{fmt, path::PathBuf};
 
 use serde::Serialize;
 
-pub use runs::bury_dead_runs;
+pub use runs::{bury_dead_runs, tend_journals};
 
 use crate::kill_switch;
 use injector_host::kernel::pins;
@@ -152,6 +152,9 @@ pub fn sweep(sweeping: Sweeping) -> Result<Vec<Leftover>, Refusal> {
     found.extend(taps::sweep(sweeping, &known)?);
     drop(known);
     found.extend(bury_dead_runs(sweeping, Look::Whole)?);
+    if sweeping == Sweeping::Remove {
+        tend_journals(Look::Whole);
+    }
     found.extend(files::sweep(sweeping));
     found.extend(pins::ours().into_iter().map(|pin| Leftover {
         what: What::Pin {

@@ -41,9 +41,6 @@ pub fn bury_dead_runs(sweeping: Sweeping, look: Look) -> Result<Vec<Leftover>, R
         found.extend(fate.map(|fate| Leftover { what, fate }));
     }
     found.extend(unfinished.unreadable.into_iter().map(unreadable));
-    if sweeping == Sweeping::Remove {
-        tend(&directory, look);
-    }
     Ok(found)
 }
 
@@ -56,12 +53,13 @@ fn unreadable(Unreadable { file, why }: Unreadable) -> Leftover {
     }
 }
 
-/// Keeps the directory from growing, by the rule of this host: a file that one run names with `--config`
-/// does not decide about the records of others.
-fn tend(directory: &Path, look: Look) {
+/// Keeps the directory of journals from growing, by the rule of this host: a file that one run names with `--config`
+/// does not decide about the records of others. It writes, so a disk that stands still holds it up: nobody may wait for
+/// it.
+pub fn tend_journals(look: Look) {
     if let Ok(config) = configuration::load(&Source::choose(None)) {
         // What is not tidied now is tidied later, and no run depends on it.
-        let _ = journal::tend(directory, config.journal.rule(), look);
+        let _ = journal::tend(&journal::directory(), config.journal.rule(), look);
     }
 }
 

@@ -58,6 +58,32 @@ pub(super) fn serve(first: Channel) {
     }
 }
 
+/// What is done once a request is answered, so that whoever asked does not wait for it.
+enum Then {
+    Nothing,
+    /// The directory of journals is tended, which writes: a start on a disk that stands still is refused by its own
+    /// journal, in time.
+    Tend,
+}
+
+impl Then {
+    const fn of(ask: &Ask) -> Self {
+        match ask {
+            Ask::Sweep => Self::Tend,
+            Ask::Converse
+            | Ask::Create { .. }
+            | Ask::Append { .. }
+            | Ask::Note { .. }
+            | Ask::StartLock { .. }
+            | Ask::PullKillSwitch { .. }
+            | Ask::ReleaseKillSwitch { .. }
+            | Ask::Conclude { .. }
+            | Ask::Greet
+            | Ask::Settle => Self::Nothing,
+        }
+    }
+}
+
 fn wait_for_any(owner: Option<&Party>, others: &[Party]) {
     let parties = owner.into_iter().chain(others);
     let mut polled: Vec<_> = parties
@@ -95,6 +121,7 @@ impl Party {
             if let Ask::Conclude { .. } | Ask::Settle = asked.ask {
                 serve_all(others);
             }
+            let then = Then::of(&asked.ask);
             let met = self.meet(asked.ask, came, others);
             if asked.answer == Answering::Unwanted {
                 continue;
@@ -110,6 +137,10 @@ impl Party {
             let goes: Vec<_> = goes.iter().map(AsFd::as_fd).collect();
             // A process that is gone, or reads no answers, waits for none.
             let _ = self.channel.send(&answered, &goes, Wait::No);
+            match then {
+                Then::Nothing => {}
+                Then::Tend => cleanup::tend_journals(Look::Since),
+            }
         }
     }
 
