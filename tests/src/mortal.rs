@@ -1,4 +1,4 @@
-//! A process whose death is waited for, or brought about: exactly this one, whoever has its number later.
+//! A process whose death is waited for, or brought about: exactly this one, and none that has its number later.
 //!
 //! By the time that a pidfd tells of it the kernel has closed the descriptors of the process (kernel/exit.c,
 //! `do_exit`), so what is promised from a death on can be counted from it.

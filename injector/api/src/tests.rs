@@ -66,21 +66,8 @@ impl Fake {
             outcome: Outcome::Stopped,
         };
         RunReport {
-            run: listed.run.clone(),
-            name: listed.name.clone(),
-            outcome: Outcome::Stopped,
             armed_for_ms: 7,
-            faults: vec![],
-            remarks: vec![],
-            judgement: None,
-            fail_on: None,
-            signs: None,
-            undo_errors: vec![],
-            halt: None,
-            picked: vec![],
-            gates: vec![],
-            rollback: vec![],
-            told: vec![],
+            ..RunReport::of(listed.run.clone(), listed.name.clone(), Outcome::Stopped)
         }
     }
 }

@@ -149,7 +149,7 @@ impl Unheard {
 }
 
 /// The process, where it is due to be looked through. A list of processes that were chosen by their ids has those that have
-/// ended, too, and another process may have such an id by now: whoever has ended is gone before its id is gone by.
+/// ended, too, and another process may have such an id by now: a member that has ended is gone before its id is gone by.
 fn due<'m>(
     known: &'m mut HashMap<TaskKey, Member>,
     key: TaskKey,

@@ -158,21 +158,8 @@ mod tests {
 
     fn report(outcome: Outcome) -> RunReport {
         RunReport {
-            run: "r000000010001".parse().unwrap(),
-            name: "spike".into(),
-            outcome,
             armed_for_ms: 5,
-            faults: vec![],
-            remarks: vec![],
-            judgement: None,
-            fail_on: None,
-            signs: None,
-            undo_errors: vec![],
-            halt: None,
-            picked: vec![],
-            gates: vec![],
-            rollback: vec![],
-            told: vec![],
+            ..RunReport::of("r000000010001".parse().unwrap(), "spike", outcome)
         }
     }
 

@@ -25,6 +25,8 @@ mod noted;
 mod record;
 mod replay;
 mod run_id;
+#[cfg(test)]
+mod samples;
 mod seen;
 mod starts;
 pub(crate) mod table;

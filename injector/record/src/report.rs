@@ -191,6 +191,27 @@ pub struct FaultReport {
 }
 
 impl RunReport {
+    /// The report of a run that ended so, and of which nothing else is to be said.
+    pub fn of(run: RunId, name: impl Into<String>, outcome: Outcome) -> Self {
+        Self {
+            run,
+            name: name.into(),
+            outcome,
+            armed_for_ms: 0,
+            faults: Vec::new(),
+            remarks: Vec::new(),
+            judgement: None,
+            undo_errors: Vec::new(),
+            fail_on: None,
+            signs: None,
+            halt: None,
+            picked: Vec::new(),
+            gates: Vec::new(),
+            rollback: Vec::new(),
+            told: Vec::new(),
+        }
+    }
+
     /// The report with what could not be restored.
     #[must_use]
     pub fn with_undo_errors(mut self, errors: Vec<String>) -> Self {

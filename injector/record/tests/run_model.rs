@@ -114,21 +114,8 @@ impl Life {
 
     fn end(&mut self, outcome: Outcome) {
         let report = RunReport {
-            run: self.run.clone(),
-            name: "model".into(),
-            outcome: outcome.clone(),
             armed_for_ms: 1,
-            faults: vec![],
-            remarks: vec![],
-            judgement: None,
-            fail_on: None,
-            signs: None,
-            undo_errors: vec![],
-            halt: None,
-            picked: vec![],
-            gates: vec![],
-            rollback: vec![],
-            told: vec![],
+            ..RunReport::of(self.run.clone(), "model", outcome.clone())
         };
         let mut journal = self.worker.take().unwrap();
         self.conclude(&mut journal, &Record::Ended { report });

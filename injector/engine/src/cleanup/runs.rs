@@ -54,8 +54,8 @@ fn unreadable(Unreadable { file, why }: Unreadable) -> Leftover {
 }
 
 /// Keeps the directory of journals from growing, by the rule of this host: a file that one run names with `--config`
-/// does not decide about the records of others. It writes, so a disk that stands still holds it up: nobody may wait for
-/// it.
+/// does not decide about the records of others. It writes, so a disk that stands still holds it up: no start and no
+/// end may wait for it.
 pub fn tend_journals(look: Look) {
     if let Ok(config) = configuration::load(&Source::choose(None)) {
         // What is not tidied now is tidied later, and no run depends on it.

@@ -272,7 +272,7 @@ impl Surroundings for Around<'_> {
 
 #[cfg(test)]
 mod tests {
-    use injector_record::measure::{Judgement, Times};
+    use injector_record::measure::Judgement;
 
     use super::*;
     use crate::escalation::{Link, NotifierName, NotifierWay};
@@ -318,35 +318,17 @@ mod tests {
     fn report(outcome: Outcome, verdict: Option<Verdict>, undo_errors: Vec<String>) -> RunReport {
         let judgement = verdict.map(|verdict| {
             Box::new(Judgement {
-                verdict,
                 rto_ms: 1,
                 planned: 1,
                 met: 1,
-                times: Times::default(),
-                probes: vec![],
-                impact: None,
-                detection: None,
-                checks: vec![],
-                qualities: vec![],
-                ledgers: vec![],
+                ..Judgement::of(verdict)
             })
         });
         RunReport {
-            picked: vec![],
-            run: "r000000010001".parse().unwrap(),
-            name: "asked".into(),
-            outcome,
             armed_for_ms: 5,
-            faults: vec![],
-            remarks: vec![],
             judgement,
-            fail_on: None,
-            signs: None,
             undo_errors,
-            halt: None,
-            gates: vec![],
-            rollback: vec![],
-            told: vec![],
+            ..RunReport::of("r000000010001".parse().unwrap(), "asked", outcome)
         }
     }
 

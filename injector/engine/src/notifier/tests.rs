@@ -10,21 +10,8 @@ use super::{journald::Form, *};
 
 fn report(outcome: Outcome) -> RunReport {
     RunReport {
-        run: "r000000010001".parse().unwrap(),
-        name: "spike\nTWO=2".into(),
-        outcome,
         armed_for_ms: 5,
-        faults: vec![],
-        remarks: vec![],
-        judgement: None,
-        fail_on: None,
-        signs: None,
-        undo_errors: vec![],
-        halt: None,
-        picked: vec![],
-        gates: vec![],
-        rollback: vec![],
-        told: vec![],
+        ..RunReport::of("r000000010001".parse().unwrap(), "spike\nTWO=2", outcome)
     }
 }
 

@@ -58,7 +58,7 @@ pub(super) fn serve(first: Channel) {
     }
 }
 
-/// What is done once a request is answered, so that whoever asked does not wait for it.
+/// What is done once a request is answered, so that the process that asked does not wait for it.
 enum Then {
     Nothing,
     /// The directory of journals is tended, which writes: a start on a disk that stands still is refused by its own

@@ -89,9 +89,6 @@ fn report(experiment: &Experiment, samples: &[Sample]) -> RunReport {
     });
     let fault = &experiment.describe()[0];
     RunReport {
-        run: run(),
-        name: experiment.name.clone(),
-        outcome: Outcome::Completed,
         armed_for_ms: 35_000,
         faults: vec![FaultReport {
             step: "slow".into(),
@@ -108,16 +105,8 @@ fn report(experiment: &Experiment, samples: &[Sample]) -> RunReport {
             note: None,
             described: fault.described.clone(),
         }],
-        remarks: Vec::new(),
         judgement: Some(Box::new(judgement)),
-        fail_on: None,
-        signs: None,
-        undo_errors: Vec::new(),
-        halt: None,
-        picked: Vec::new(),
-        gates: Vec::new(),
-        rollback: Vec::new(),
-        told: Vec::new(),
+        ..RunReport::of(run(), experiment.name.clone(), Outcome::Completed)
     }
 }
 

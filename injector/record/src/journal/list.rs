@@ -157,26 +157,6 @@ mod tests {
         report::RunReport,
     };
 
-    fn report(run: &RunId) -> RunReport {
-        RunReport {
-            run: run.clone(),
-            name: "x".into(),
-            outcome: Outcome::Stopped,
-            armed_for_ms: 5,
-            faults: vec![],
-            remarks: vec![],
-            judgement: None,
-            fail_on: None,
-            signs: None,
-            undo_errors: vec![],
-            halt: None,
-            picked: vec![],
-            gates: vec![],
-            rollback: vec![],
-            told: vec![],
-        }
-    }
-
     #[test]
     fn only_runs_that_were_halted_since_then_are_told() {
         let directory = tempfile::tempdir().unwrap();
@@ -188,10 +168,7 @@ mod tests {
         let halted = Outcome::Halted { why };
         for (run, outcome) in runs.iter().zip([halted, Outcome::Stopped]) {
             let mut journal = Journal::create_in(directory.path(), run).unwrap();
-            let report = RunReport {
-                outcome,
-                ..report(run)
-            };
+            let report = RunReport::of(run.clone(), "x", outcome);
             journal.append(&Record::Ended { report }).unwrap();
         }
         let _goes_on = Journal::create_in(directory.path(), &runs[2]).unwrap();

@@ -119,29 +119,9 @@ mod tests {
 
     use super::*;
     use crate::{
-        journal::{HostChange, Journal, list},
+        journal::{HostChange, Journal, list, samples::stopped},
         report::Outcome,
     };
-
-    fn report(run: &RunId) -> crate::report::RunReport {
-        crate::report::RunReport {
-            run: run.clone(),
-            name: "x".into(),
-            outcome: Outcome::Stopped,
-            armed_for_ms: 5,
-            faults: vec![],
-            remarks: vec![],
-            judgement: None,
-            fail_on: None,
-            signs: None,
-            undo_errors: vec![],
-            halt: None,
-            picked: vec![],
-            gates: vec![],
-            rollback: vec![],
-            told: vec![],
-        }
-    }
 
     #[test]
     fn the_lock_tells_the_living_from_the_dead() {
@@ -172,7 +152,7 @@ mod tests {
         open[1].append(&Record::Restored { id: 0 }).unwrap();
         open[1]
             .append(&Record::Ended {
-                report: report(&runs[1]),
+                report: stopped(&runs[1]),
             })
             .unwrap();
         // A copy of the descriptor is a holder too: the supervisor of a dead worker.

@@ -341,6 +341,23 @@ fn unseen(what: What<'_>, fate: Fate, lost: u64) -> Judged {
 }
 
 impl Judgement {
+    /// This verdict, of a run in which nothing was measured.
+    pub fn of(verdict: Verdict) -> Self {
+        Self {
+            verdict,
+            rto_ms: 0,
+            planned: 0,
+            met: 0,
+            times: Times::default(),
+            probes: Vec::new(),
+            impact: None,
+            detection: None,
+            checks: Vec::new(),
+            qualities: Vec::new(),
+            ledgers: Vec::new(),
+        }
+    }
+
     /// Takes in what became of the ledgers, and judges again; `cut_short` as in [`Case`].
     pub fn reconcile(&mut self, ledgers: Vec<Reconciliation>, cut_short: Option<&Verdict>) {
         self.ledgers = ledgers;

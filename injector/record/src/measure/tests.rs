@@ -257,7 +257,6 @@ fn a_baseline_is_long_enough_and_good() {
 #[test]
 fn a_judgement_reads_the_same_on_both_ends() {
     let judgement = Judgement {
-        verdict: Verdict::Deviated("`tasks` was bad".into()),
         rto_ms: 5_000,
         planned: 2,
         met: 1,
@@ -272,11 +271,7 @@ fn a_judgement_reads_the_same_on_both_ends() {
             recovery: Tally::default(),
             operations: None,
         }],
-        impact: None,
-        detection: None,
-        checks: Vec::new(),
-        qualities: Vec::new(),
-        ledgers: Vec::new(),
+        ..Judgement::of(Verdict::Deviated("`tasks` was bad".into()))
     };
     let json = serde_json::to_value(&judgement).unwrap();
     assert_eq!(

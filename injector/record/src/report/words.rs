@@ -83,24 +83,17 @@ mod tests {
         };
         let note = "applied, but the target never met it: it sent nothing while the fault was on";
         RunReport {
-            run: "r000000010001".parse().unwrap(),
-            name: "spike".into(),
-            outcome: Outcome::Completed,
             armed_for_ms: 30_500,
             faults: vec![
                 fault("net.delay", 900, None),
                 fault("net.loss", 0, Some(note)),
             ],
-            remarks: vec![],
-            judgement: None,
-            fail_on: None,
-            signs: None,
             undo_errors: vec!["sysctl x: gone".into()],
-            halt: None,
-            picked: vec![],
-            gates: vec![],
-            rollback: vec![],
-            told: vec![],
+            ..RunReport::of(
+                "r000000010001".parse().unwrap(),
+                "spike",
+                Outcome::Completed,
+            )
         }
     }
 

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::measure::{
-    Fate, Judged, Judgement, Reconciliation, Recovery, Rpa, Tally, Times,
+    Fate, Judged, Judgement, Reconciliation, Recovery, Rpa, Tally,
     loss::{Age, Loss},
 };
 use injector_spec::experiment::{ProbeRole, Rpo};
@@ -31,33 +31,15 @@ pub(crate) fn trial(verdict: Verdict, fate: Fate) -> Trial {
         operations: None,
     };
     Trial::Ran(Box::new(RunReport {
-        run: "r000000000001".parse().unwrap(),
-        name: "x".into(),
-        outcome: Outcome::Completed,
         armed_for_ms: 1,
-        faults: Vec::new(),
-        remarks: Vec::new(),
         judgement: Some(Box::new(Judgement {
-            verdict,
             rto_ms: 5_000,
             planned: 1,
             met: 1,
-            times: Times::default(),
             probes: vec![probe],
-            impact: None,
-            detection: None,
-            checks: Vec::new(),
-            qualities: Vec::new(),
-            ledgers: Vec::new(),
+            ..Judgement::of(verdict)
         })),
-        fail_on: None,
-        signs: None,
-        undo_errors: Vec::new(),
-        halt: None,
-        picked: Vec::new(),
-        gates: Vec::new(),
-        rollback: Vec::new(),
-        told: Vec::new(),
+        ..RunReport::of("r000000000001".parse().unwrap(), "x", Outcome::Completed)
     }))
 }
 

@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use injector_record::event::Limits;
 use injector_record::journal::{Journal, Record, RunId, unix_ms};
-use injector_record::measure::{Fate, Judged, Judgement, Tally, Times, Verdict};
+use injector_record::measure::{Fate, Judged, Judgement, Tally, Verdict};
 use injector_record::platform::Platform;
 use injector_record::report::{FaultReport, Outcome, RunReport};
 use injector_spec::experiment::{Experiment, ProbeRole, file};
@@ -146,9 +146,6 @@ fn report(experiment: &Experiment, verdict: &Verdict) -> Result<RunReport> {
         .next()
         .context("no fault")?;
     Ok(RunReport {
-        run: id()?,
-        name: NAME.to_owned(),
-        outcome: Outcome::Completed,
         armed_for_ms: 35_000,
         faults: vec![FaultReport {
             step: placed.step,
@@ -165,28 +162,14 @@ fn report(experiment: &Experiment, verdict: &Verdict) -> Result<RunReport> {
             note: None,
             described: placed.described,
         }],
-        remarks: Vec::new(),
         judgement: Some(Box::new(Judgement {
-            verdict: verdict.clone(),
             rto_ms: 5_000,
             planned: 1,
             met: 1,
-            times: Times::default(),
             probes: vec![judged],
-            impact: None,
-            detection: None,
-            checks: Vec::new(),
-            qualities: Vec::new(),
-            ledgers: Vec::new(),
+            ..Judgement::of(verdict.clone())
         })),
-        fail_on: None,
-        signs: None,
-        undo_errors: Vec::new(),
-        halt: None,
-        picked: Vec::new(),
-        gates: Vec::new(),
-        rollback: Vec::new(),
-        told: Vec::new(),
+        ..RunReport::of(id()?, NAME, Outcome::Completed)
     })
 }
 

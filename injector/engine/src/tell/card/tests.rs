@@ -1,6 +1,6 @@
 use super::*;
 use crate::page::Look;
-use injector_record::measure::{Fate, Judged, Recovery, Tally, Times, Verdict};
+use injector_record::measure::{Fate, Judged, Recovery, Tally, Verdict};
 use injector_record::report::{HaltReport, Outcome};
 use injector_spec::experiment::{Described, ProbeRole};
 
@@ -26,21 +26,13 @@ const NOTE: &str = "applied, but the target never met it: it sent nothing while 
 
 fn of(faults: Vec<FaultReport>) -> RunReport {
     RunReport {
-        run: "r000000010001".parse().unwrap(),
-        name: "spike".into(),
-        outcome: Outcome::Completed,
         armed_for_ms: 30_500,
         faults,
-        remarks: vec![],
-        judgement: None,
-        fail_on: None,
-        signs: None,
-        undo_errors: vec![],
-        halt: None,
-        picked: vec![],
-        gates: vec![],
-        rollback: vec![],
-        told: vec![],
+        ..RunReport::of(
+            "r000000010001".parse().unwrap(),
+            "spike",
+            Outcome::Completed,
+        )
     }
 }
 
@@ -76,11 +68,9 @@ fn a_verdict_comes_first_with_what_became_of_each_probe() {
         after_lift_ms: Some(3_200),
     };
     let judgement = Judgement {
-        verdict: Verdict::Deviated("`health` came back late".into()),
         rto_ms: 5_000,
         planned: 1,
         met: 1,
-        times: Times::default(),
         probes: vec![Judged {
             name: "health".into(),
             role: ProbeRole::SteadyState,
@@ -91,11 +81,7 @@ fn a_verdict_comes_first_with_what_became_of_each_probe() {
             recovery: tally(18, 1_000),
             operations: None,
         }],
-        impact: None,
-        detection: None,
-        checks: Vec::new(),
-        qualities: Vec::new(),
-        ledgers: Vec::new(),
+        ..Judgement::of(Verdict::Deviated("`health` came back late".into()))
     };
     let report = RunReport {
         judgement: Some(Box::new(judgement)),

@@ -5,41 +5,13 @@ use std::{fs, thread::sleep};
 use proptest::prelude::*;
 
 use super::*;
-use crate::{
-    journal::{Journal, Record, list, names::file, tend, unfinished},
-    report::{Outcome, RunReport},
+use crate::journal::{
+    Journal, Record, list,
+    names::file,
+    samples::{EVERYTHING, ended, run},
+    tend, unfinished,
 };
 use injector_spec::config::Rule;
-
-const EVERYTHING: Rule = Rule {
-    keep: usize::MAX,
-    max_age: Duration::MAX,
-};
-
-fn run(number: u32) -> RunId {
-    format!("r{number:012x}").parse().unwrap()
-}
-
-fn ended(run: &RunId) -> Record {
-    let report = RunReport {
-        run: run.clone(),
-        name: "x".into(),
-        outcome: Outcome::Stopped,
-        armed_for_ms: 5,
-        faults: vec![],
-        remarks: vec![],
-        judgement: None,
-        fail_on: None,
-        signs: None,
-        undo_errors: vec![],
-        halt: None,
-        picked: vec![],
-        gates: vec![],
-        rollback: vec![],
-        told: vec![],
-    };
-    Record::Ended { report }
-}
 
 /// Begins a run.
 fn begin(directory: &Path, number: u32) -> Journal {
@@ -162,7 +134,7 @@ enum Turn {
     Ends,
     /// It breaks off.
     BreaksOff,
-    /// Somebody deletes a journal.
+    /// A person deletes a journal.
     Deleted,
     /// A file of another name comes.
     Other,

@@ -3,43 +3,13 @@
 use std::time::Duration;
 
 use super::*;
-use crate::{
-    journal::{
-        HostChange, Journal, ListedRun, Record, Reports, RunId, index::at_place, list, look,
-        newest, unfinished,
-    },
-    report::{Outcome, RunReport},
+use crate::journal::{
+    HostChange, Journal, ListedRun, Record, Reports,
+    index::at_place,
+    list, look, newest,
+    samples::{EVERYTHING, ended, run},
+    unfinished,
 };
-
-const EVERYTHING: Rule = Rule {
-    keep: usize::MAX,
-    max_age: Duration::MAX,
-};
-
-fn run(number: u32) -> RunId {
-    format!("r{number:012x}").parse().unwrap()
-}
-
-fn ended(run: &RunId) -> Record {
-    let report = RunReport {
-        run: run.clone(),
-        name: "x".into(),
-        outcome: Outcome::Stopped,
-        armed_for_ms: 5,
-        faults: vec![],
-        remarks: vec![],
-        judgement: None,
-        fail_on: None,
-        signs: None,
-        undo_errors: vec![],
-        halt: None,
-        picked: vec![],
-        gates: vec![],
-        rollback: vec![],
-        told: vec![],
-    };
-    Record::Ended { report }
-}
 
 fn change() -> Record {
     let change = HostChange::Sysctl {

@@ -80,7 +80,7 @@ fn what_is_below_a_member_is_known_by_any_end() {
 fn an_orphan_is_known_by_what_it_hears_or_says_on_the_same_side() {
     assert!(is_its(1, &[stream(Standard::Input, 1)]));
     assert!(is_its(1, &[stream(Standard::Output, 2)]));
-    // Its parent has ended, and nobody was seen to take it over.
+    // Its parent has ended, and no look has seen which process took it over.
     assert!(is_its(77, &[stream(Standard::Output, 2)]));
     assert!(!is_its(1, &[stream(Standard::Output, 1)]));
     assert!(!is_its(1, &[stream(Standard::Input, 2)]));
